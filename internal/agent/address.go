@@ -1,0 +1,89 @@
+// Package agent is the vocabulary of the house: addresses, an agent's fields, the record that state
+// keeps of it, canonical form and equality. It holds values only and does no input or output.
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// AppID names one app on one platform: the unit of credentials, of listing and of pace.
+type AppID struct {
+	Platform string // the platform's name, as a manifest spells its section: "cometchat"
+	App      string // the platform's own id of the app: appId, appUid
+}
+
+// String returns platform/app.
+func (a AppID) String() string { return a.Platform + "/" + a.App }
+
+// Compare orders apps by platform, then by id.
+func (a AppID) Compare(b AppID) int {
+	return cmp.Or(cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.App, b.App))
+}
+
+// Address is an agent's identity for agentsync: platform/app/key. It is never sent to a platform.
+type Address struct {
+	Platform string
+	App      string
+	Key      string
+}
+
+// ID returns the app that the address lies in.
+func (a Address) ID() AppID { return AppID{a.Platform, a.App} }
+
+// String returns platform/app/key.
+func (a Address) String() string { return a.Platform + "/" + a.App + "/" + a.Key }
+
+// IsZero reports whether a names nothing.
+func (a Address) IsZero() bool { return a == Address{} }
+
+// Compare orders addresses by platform, app and key, byte by byte.
+func (a Address) Compare(b Address) int {
+	return cmp.Or(cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.App, b.App), cmp.Compare(a.Key, b.Key))
+}
+
+// KeyPattern is the form of a key: a lower-case letter or digit, then up to 62 of a-z 0-9 . _ -
+const KeyPattern = `^[a-z0-9][a-z0-9._-]{0,62}$`
+
+var (
+	keyForm = regexp.MustCompile(KeyPattern)
+	idForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+)
+
+// ValidKey reports whether key has the form of a key.
+func ValidKey(key string) bool { return keyForm.MatchString(key) }
+
+// ValidApp reports whether id can be an app's id: 1 to 128 of A-Z a-z 0-9 . _ - that start with a
+// letter or digit. It goes into a host name or a path, so nothing else is let through.
+func ValidApp(id string) bool { return idForm.MatchString(id) }
+
+// ParseAddress reads platform/app/key. The error says what a right address looks like.
+func ParseAddress(s string) (Address, error) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 || parts[0] == "" || !ValidApp(parts[1]) || !ValidKey(parts[2]) {
+		return Address{}, fmt.Errorf("%q is not an address: write platform/app/key, for example cometchat/2754abc/concierge", s)
+	}
+	return Address{parts[0], parts[1], parts[2]}, nil
+}
+
+// Glob selects addresses: each of its three parts is a pattern of path.Match, where * does not cross
+// a slash. Fewer than three parts stand for the rest being *: "cometchat" is "cometchat/*/*".
+type Glob string
+
+// ParseGlob checks the pattern. The error says what a right one looks like.
+func ParseGlob(s string) (Glob, error) {
+	n := strings.Count(s, "/")
+	if _, err := path.Match(s, ""); err != nil || s == "" || n > 2 {
+		return "", fmt.Errorf("%q is not an address or pattern: write platform/app/key, where * stands for any text, for example 'mindset/acme/*'", s)
+	}
+	return Glob(s + strings.Repeat("/*", 2-n)), nil
+}
+
+// Match reports whether a is selected. It relies on ParseGlob having checked the pattern.
+func (g Glob) Match(a Address) bool {
+	ok, _ := path.Match(string(g), a.String())
+	return ok
+}

@@ -1,0 +1,48 @@
+package agent
+
+import "agentsync/internal/diag"
+
+// App is one app of one platform as the manifests describe it: where it lives and how to reach it.
+// Every section of every file that names the same app must agree on it.
+type App struct {
+	ID AppID
+	// Settings are the section's platform-specific strings by name (region, host), defaults filled in.
+	Settings map[string]string
+	// Endpoint replaces the platform's base URL where it is not empty.
+	Endpoint string
+	// APIKeyEnv names the environment variable that holds the API key.
+	APIKeyEnv string
+	// Marker asks for a mark in each agent by which agentsync knows its own.
+	Marker bool
+	// Source is where the first section that names the app stands.
+	Source diag.Pos
+}
+
+// Desired is one agent as the manifests want it, defaults merged, ${env:} filled in.
+type Desired struct {
+	Address Address
+	// Fields holds secrets as secret.Text, unresolved. An explicit null is left out.
+	Fields Fields
+	// Protect refuses delete and replace.
+	Protect bool
+	// IgnoreChanges names top-level fields that are left to whoever else sets them.
+	IgnoreChanges []string
+	// PreviousKeys are keys that this agent had before, in the same app.
+	PreviousKeys []string
+	// Source is where the agent's key stands.
+	Source diag.Pos
+}
+
+// Record is what state keeps of one agent.
+type Record struct {
+	// UID is the platform's handle. It is the only one: lose it and the agent is an orphan.
+	UID string
+	// Applied is what was last wanted and sent, secrets sealed.
+	Applied Doc
+	// Observed is what the platform last answered, known fields only, secrets sealed. It is nil where
+	// the platform has not shown the agent yet.
+	Observed Doc
+	// Protect is lifecycle.protect as last applied, so that an agent stays protected after it left
+	// the manifests.
+	Protect bool
+}

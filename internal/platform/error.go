@@ -1,0 +1,111 @@
+package platform
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Class says what became of a request.
+type Class int
+
+const (
+	// Done: the platform did it.
+	Done Class = iota
+	// Refused: it was certainly not done and asking again would not help. Status 400, 401, 403, 404,
+	// 405, 413, 415, 422, or the request certainly never left this machine.
+	Refused
+	// Throttled: it was certainly not done; wait, then ask again. Status 429, and 503 with Retry-After.
+	Throttled
+	// Unknown: it may or may not have been done. Everything else: time-outs, resets, cut or unreadable
+	// answers, redirects, other 4xx and 5xx.
+	Unknown
+)
+
+// String returns the class in lower case.
+func (c Class) String() string {
+	return [...]string{"done", "refused", "throttled", "unknown"}[c]
+}
+
+// Error is what went wrong with one request. Its text names the request's method, path and status
+// and never holds the API key, a secret or a query string; text from the platform in it is bounded
+// and free of control characters.
+type Error struct {
+	Class  Class
+	Method string
+	// Path is the URL's path, without host and query.
+	Path string
+	// Status is the HTTP status, or 0 where no answer came.
+	Status int
+	// Code is the platform's own error code (ERR_AGENT_NOT_FOUND), or empty.
+	Code string
+	// Message is the platform's own sentence, or one made of what it answered, or empty.
+	Message string
+	// RetryAfter is how long the platform asks to wait, or 0 where it does not say.
+	RetryAfter time.Duration
+	// NeverSent reports that no byte of the request left this machine (refused connection, unknown
+	// host, failed TLS handshake).
+	NeverSent bool
+	// Err is the cause where no answer came or it could not be read, or nil.
+	Err error
+}
+
+// Error returns one line: "POST /v3/ai-agents/agents: 400 Bad Request: ERR_TOOL_NOT_FOUND: …".
+func (e *Error) Error() string {
+	s := e.Method + " " + e.Path
+	if e.Status != 0 {
+		s += ": " + statusLine(e.Status)
+	}
+	if e.Code != "" {
+		s += ": " + e.Code
+	}
+	if e.Message != "" {
+		s += ": " + e.Message
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is lets errors.Is tell the conditions below.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrKeyRefused:
+		return e.Status == 401 || e.Status == 403
+	case ErrNotFound:
+		return e.Status == 404
+	}
+	return false
+}
+
+var (
+	// ErrKeyRefused matches an *Error whose status says that the API key is wrong or lacks access.
+	ErrKeyRefused = errors.New("the platform refused the API key")
+	// ErrNotFound matches an *Error whose status says that there is no such agent.
+	ErrNotFound = errors.New("there is no such agent")
+)
+
+// ClassOf returns the class of the outcome that err stands for: Done for nil, Unknown for an error
+// that is not an *Error.
+func ClassOf(err error) Class {
+	if err == nil {
+		return Done
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Class
+	}
+	return Unknown
+}
+
+func statusLine(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return fmt.Sprintf("%d %s", status, text)
+	}
+	return fmt.Sprintf("%d", status)
+}

@@ -1,0 +1,57 @@
+// Package platform is the contract that every adapter keeps: list, create, update and delete the
+// agents of one app, and say of each answer which of four classes it belongs to. It promises nothing
+// about retries: one call of Create, Update or Delete is at most one request.
+package platform
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"agentsync/internal/agent"
+	"agentsync/schema"
+)
+
+// Platform is one platform that agentsync can drive. Implementations hold no state.
+type Platform interface {
+	// Name is the platform's name, as manifests spell its section and addresses their first part.
+	Name() string
+	// Schema returns the traits of the platform's section and fields.
+	Schema() *schema.Platform
+	// BaseURL returns the platform's documented base URL for the app, without a trailing slash,
+	// leaving app.Endpoint aside. The error says which setting is missing or wrong.
+	BaseURL(app agent.App) (string, error)
+	// APIKeyHeader is the request header that carries the API key.
+	APIKeyHeader() string
+	// Client returns a client for the app at base. All requests go through hc, which adds the key,
+	// the pace and the time limits.
+	Client(app agent.App, base *url.URL, hc *http.Client) Client
+}
+
+// Client reads and changes the agents of one app. It is safe for concurrent use. Every error is or
+// wraps an *Error, so that ClassOf can tell what became of the request.
+type Client interface {
+	// List returns every live agent of the app, ordered by creation as the platform gives it, each
+	// once; soft-deleted agents count as gone. Either the whole list is returned or an error: a
+	// listing that was cut short, or that repeats itself, is an error.
+	List(ctx context.Context) ([]Remote, error)
+	// Create makes one agent by exactly one POST that no layer repeats. Secrets in fields are
+	// literal. After an error of class Unknown the agent may or may not exist.
+	Create(ctx context.Context, fields agent.Fields) (Remote, error)
+	// Update changes the given top-level fields of the agent, each sent whole. The Remote is what
+	// the platform answered; its Fields are nil where the platform does not answer the agent.
+	Update(ctx context.Context, uid string, fields agent.Fields) (Remote, error)
+	// Delete removes the agent. An agent that is already gone is deleted: that is no error.
+	Delete(ctx context.Context, uid string) error
+}
+
+// Remote is an agent as the platform answers it.
+type Remote struct {
+	UID string
+	// Fields are the fields that the platform's schema knows, those that the answer holds, canonical;
+	// values that the schema marks as secret are secret.Text. Nulls are left out.
+	Fields agent.Fields
+	// CreatedAt is the platform's own clock, possibly truncated to the second; zero if not given.
+	CreatedAt time.Time
+}

@@ -1,0 +1,263 @@
+// Package schema holds the published JSON Schemas (draft-07), embedded, and reads the traits of a
+// platform's fields from them: required, limits, default, secret, cannot be changed, order does not
+// matter. A trait stands in a schema file and nowhere else.
+package schema
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"agentsync/internal/agent"
+)
+
+//go:embed *.schema.json
+var files embed.FS
+
+// suffix ends the name of every schema file.
+const suffix = ".schema.json"
+
+// Names returns the names of the schemas, sorted: "cometchat", "manifest", …
+func Names() []string {
+	entries, _ := files.ReadDir(".") // an embedded folder is always readable
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = strings.TrimSuffix(e.Name(), suffix)
+	}
+	return names
+}
+
+// Read returns the schema called name as it is published. The error lists the names there are.
+func Read(name string) ([]byte, error) {
+	b, err := files.ReadFile(name + suffix)
+	if err != nil {
+		return nil, fmt.Errorf("no schema is called %q: there are %s", name, strings.Join(Names(), ", "))
+	}
+	return b, nil
+}
+
+// Own are the fields of an agent in a manifest that belong to agentsync and are never sent.
+var own = []string{"key", "previousKeys", "lifecycle"}
+
+// IsOwn reports whether an agent's field belongs to agentsync itself.
+func IsOwn(field string) bool { return slices.Contains(own, field) }
+
+// Field is one field of a platform's agents, with its traits.
+type Field struct {
+	Name string
+	// Type is the JSON type: "string", "boolean", "array" or "object".
+	Type        string
+	Description string
+	// Required fields must be there when an agent is created.
+	Required bool
+	// Default is what the platform takes where the field is missing, nil where that is empty.
+	Default any
+	// Identity fields are those by which a person tells agents apart (x-identity).
+	Identity bool
+	// Immutable fields cannot be changed after creation (x-immutable).
+	Immutable bool
+	// Unordered lists mean the same in any order (x-unordered).
+	Unordered bool
+	// Secret are the JSON pointers, from the agent's root, of the values below this field that are
+	// secret whatever they hold (writeOnly).
+	Secret []string
+}
+
+// Empty returns the empty value of the field's type: "", false, [] or {}.
+func (f Field) Empty() any {
+	switch f.Type {
+	case "boolean":
+		return false
+	case "array":
+		return []any{}
+	case "object":
+		return map[string]any{}
+	default:
+		return ""
+	}
+}
+
+// Cleared returns what is sent when the field is taken out of a manifest: its default, or empty.
+func (f Field) Cleared() any {
+	if f.Default != nil {
+		return f.Default
+	}
+	return f.Empty()
+}
+
+// Setting is one string of a section that belongs to the platform: region, host.
+type Setting struct {
+	Name, Default string
+}
+
+// Platform is what a platform's schema says of its section and of its agents' fields.
+type Platform struct {
+	Name string
+	// AppField names the section's field that holds the app's id: appId, appUid.
+	AppField string
+	// APIKeyEnv is the environment variable that holds the API key unless the section names another.
+	APIKeyEnv string
+	// Settings are the section's other platform-specific strings, in the schema's order.
+	Settings []Setting
+	// Fields are the agents' fields in canonical order.
+	Fields []Field
+
+	index map[string]int
+}
+
+// Field returns the field called name.
+func (p *Platform) Field(name string) (Field, bool) {
+	i, ok := p.index[name]
+	if !ok {
+		return Field{}, false
+	}
+	return p.Fields[i], true
+}
+
+// IsSecret reports whether the value at the JSON pointer path, from the agent's root, stands in a
+// field that is secret whatever it holds.
+func (p *Platform) IsSecret(path string) bool {
+	top, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	f, ok := p.Field(top)
+	return ok && slices.ContainsFunc(f.Secret, func(s string) bool {
+		return path == s || strings.HasPrefix(path, s+"/")
+	})
+}
+
+// node is as much of a schema as the traits need.
+type node struct {
+	Type                 any             `json:"type"`
+	Description          string          `json:"description"`
+	Default              any             `json:"default"`
+	Properties           json.RawMessage `json:"properties"`
+	Required             []string        `json:"required"`
+	WriteOnly            bool            `json:"writeOnly"`
+	AppID                bool            `json:"x-app-id"`
+	Identity             bool            `json:"x-identity"`
+	Immutable            bool            `json:"x-immutable"`
+	Unordered            bool            `json:"x-unordered"`
+	Ref                  string          `json:"$ref"`
+	AllOf                []node          `json:"allOf"`
+	Definitions          map[string]node `json:"definitions"`
+	AdditionalProperties json.RawMessage `json:"additionalProperties"`
+}
+
+// Load reads the traits of the platform called name. It fails only where the embedded schema is
+// not as this package needs it, which a test rules out.
+func Load(name string) (*Platform, error) {
+	b, err := Read(name)
+	if err != nil {
+		return nil, err
+	}
+	var root node
+	if err := decode(b, &root); err != nil {
+		return nil, fmt.Errorf("schema %s: %w", name, err)
+	}
+	p := &Platform{Name: name, index: map[string]int{}}
+	if err := p.readSection(root.Definitions["section"]); err != nil {
+		return nil, fmt.Errorf("schema %s: %w", name, err)
+	}
+	required := root.Definitions["complete"].requiredNames()
+	err = eachProperty(root.Definitions["agent"].Properties, func(field string, n node) error {
+		if IsOwn(field) {
+			return nil
+		}
+		f, err := n.field(field)
+		f.Required = slices.Contains(required, field)
+		p.index[field] = len(p.Fields)
+		p.Fields = append(p.Fields, f)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("schema %s: %w", name, err)
+	}
+	if p.AppField == "" || len(p.Fields) == 0 {
+		return nil, fmt.Errorf("schema %s: no x-app-id or no fields", name)
+	}
+	return p, nil
+}
+
+func (p *Platform) readSection(section node) error {
+	return eachProperty(section.Properties, func(name string, n node) error {
+		def, _ := n.Default.(string)
+		switch {
+		case n.AppID:
+			p.AppField = name
+		case name == "apiKeyEnv":
+			p.APIKeyEnv = def
+		case n.Type == "string":
+			p.Settings = append(p.Settings, Setting{Name: name, Default: def})
+		}
+		return nil
+	})
+}
+
+func (n node) requiredNames() []string {
+	names := slices.Clone(n.Required)
+	for _, part := range n.AllOf {
+		names = append(names, part.requiredNames()...)
+	}
+	return names
+}
+
+func (n node) field(name string) (Field, error) {
+	def, err := agent.Canonical(n.Default)
+	if err != nil {
+		return Field{}, err
+	}
+	f := Field{
+		Name: name, Description: n.Description, Default: def,
+		Identity: n.Identity, Immutable: n.Immutable, Unordered: n.Unordered,
+	}
+	f.Type, _ = n.Type.(string)
+	f.Secret, err = n.secretPaths("/" + agent.EscapePointer(name))
+	return f, err
+}
+
+func (n node) secretPaths(path string) ([]string, error) {
+	if n.WriteOnly {
+		return []string{path}, nil
+	}
+	var paths []string
+	err := eachProperty(n.Properties, func(name string, sub node) error {
+		below, err := sub.secretPaths(path + "/" + agent.EscapePointer(name))
+		paths = append(paths, below...)
+		return err
+	})
+	return paths, err
+}
+
+// eachProperty calls visit for every member of a properties object, in the order of the file.
+func eachProperty(properties json.RawMessage, visit func(name string, n node) error) error {
+	if properties == nil {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(properties))
+	dec.UseNumber()
+	if _, err := dec.Token(); err != nil {
+		return err
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		var n node
+		if err := dec.Decode(&n); err != nil {
+			return err
+		}
+		if err := visit(name.(string), n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decode(b []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	return dec.Decode(v)
+}
