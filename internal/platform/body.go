@@ -1,0 +1,56 @@
+package platform
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/secret"
+)
+
+// EncodeBody returns fields as the JSON body of a request, keys sorted. It is the one place where a
+// secret becomes plain text. The error names the field that holds a secret without a value (a
+// template that was not resolved, or a sealed one) and never shows one.
+func EncodeBody(fields agent.Fields) ([]byte, error) {
+	body, _, err := encodeBody(fields)
+	return body, err
+}
+
+// encodeBody also returns the secrets that the body holds, so that they can be kept out of errors.
+func encodeBody(fields agent.Fields) (body []byte, secrets []string, err error) {
+	reveal := func(path string, leaf any) any {
+		switch leaf := leaf.(type) {
+		case secret.Text:
+			plain, revealErr := leaf.Reveal()
+			if revealErr != nil && err == nil {
+				err = fmt.Errorf("%s: %w", path, revealErr)
+			}
+			secrets = append(secrets, plain)
+			return plain
+		case secret.Sealed:
+			if err == nil {
+				err = fmt.Errorf("%s: %w", path, errSealed)
+			}
+		}
+		return leaf
+	}
+	plain := map[string]any(fields.Clone())
+	if plain == nil {
+		plain = map[string]any{}
+	}
+	agent.Walk("", plain, reveal)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode agent: %w", err)
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(plain); err != nil {
+		return nil, nil, fmt.Errorf("encode agent: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), secrets, nil
+}
+
+var errSealed = errors.New("a sealed secret cannot be sent")

@@ -1,0 +1,208 @@
+package platform
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/secret"
+	"agentsync/schema"
+)
+
+// Decode reads one JSON document of an answer, numbers as json.Number. Anything but white space
+// behind it is an error: two documents are not the one that was asked for.
+func Decode(body []byte) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, errors.New("the answer is empty")
+		}
+		return nil, fmt.Errorf("the answer is not JSON: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("the answer is more than one JSON document")
+	}
+	return v, nil
+}
+
+// DecodeList reads a list of agents: a bare array, or an object that holds it under one of names. A
+// null list is an error: it is not known to mean "none".
+func DecodeList(body []byte, names ...string) ([]map[string]any, error) {
+	v, err := Decode(body)
+	if err != nil {
+		return nil, err
+	}
+	list, ok := v.([]any)
+	if m, isMap := v.(map[string]any); isMap {
+		for _, name := range names {
+			if !ok {
+				list, ok = m[name].([]any)
+			}
+		}
+	}
+	if !ok {
+		return nil, errors.New("the answer is no list of agents")
+	}
+	agents := make([]map[string]any, len(list))
+	for i, e := range list {
+		if agents[i], ok = e.(map[string]any); !ok {
+			return nil, fmt.Errorf("the list's element %d is no agent", i+1)
+		}
+	}
+	return agents, nil
+}
+
+// KnownFields keeps of an answered agent what the schema knows, in the form that Remote.Fields has.
+// It takes over what m holds. Values of another type are converted where that cannot change what
+// they mean: PHP's [] for an empty object, 1 for true, a number for its text. The error names the
+// field and shows no value.
+func KnownFields(s *schema.Platform, m map[string]any) (agent.Fields, error) {
+	fields := make(agent.Fields, len(s.Fields))
+	for _, f := range s.Fields {
+		v, ok := m[f.Name]
+		if !ok || v == nil {
+			continue
+		}
+		v, ok = asType(f.Type, v)
+		if !ok {
+			return nil, fmt.Errorf("field %s: %s where the type is %s", f.Name, jsonType(v), f.Type)
+		}
+		v, err := normalize(v, f.Secret, "/"+agent.EscapePointer(f.Name))
+		if err != nil {
+			return nil, fmt.Errorf("field %s: %w", f.Name, err)
+		}
+		fields[f.Name] = v
+	}
+	return fields, nil
+}
+
+// normalize makes numbers canonical, drops nulls from maps and hides what lies at or below one of
+// the secret paths. secrets is empty for most fields, and then no path is built.
+func normalize(v any, secrets []string, path string) (any, error) {
+	switch v := v.(type) {
+	case json.Number:
+		if isSecret(secrets, path) {
+			return secret.Literal(v.String()), nil
+		}
+		return agent.Number(v.String())
+	case string:
+		if isSecret(secrets, path) {
+			return secret.Literal(v), nil
+		}
+		return v, nil
+	case bool:
+		if isSecret(secrets, path) {
+			return secret.Literal(strconv.FormatBool(v)), nil
+		}
+		return v, nil
+	case map[string]any:
+		for k, e := range v {
+			if e == nil {
+				delete(v, k)
+				continue
+			}
+			c, err := normalize(e, secrets, below(secrets, path, k))
+			if err != nil {
+				return nil, err
+			}
+			v[k] = c
+		}
+		return v, nil
+	case []any:
+		for i, e := range v {
+			c, err := normalize(e, secrets, below(secrets, path, strconv.Itoa(i)))
+			if err != nil {
+				return nil, err
+			}
+			v[i] = c
+		}
+		return v, nil
+	}
+	return v, nil
+}
+
+func below(secrets []string, path, token string) string {
+	if len(secrets) == 0 {
+		return ""
+	}
+	return path + "/" + agent.EscapePointer(token)
+}
+
+func isSecret(secrets []string, path string) bool {
+	for _, s := range secrets {
+		if path == s || strings.HasPrefix(path, s+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// asType returns v as the JSON type want, and whether it is one or stands for one.
+func asType(want string, v any) (any, bool) {
+	switch want {
+	case "string":
+		switch v := v.(type) {
+		case string:
+			return v, true
+		case json.Number:
+			return v.String(), true
+		}
+	case "boolean":
+		return asBool(v)
+	case "array":
+		if m, ok := v.(map[string]any); ok && len(m) == 0 {
+			return []any{}, true
+		}
+		_, ok := v.([]any)
+		return v, ok
+	case "object":
+		if l, ok := v.([]any); ok && len(l) == 0 {
+			return map[string]any{}, true
+		}
+		_, ok := v.(map[string]any)
+		return v, ok
+	default:
+		return v, true
+	}
+	return v, false
+}
+
+func asBool(v any) (any, bool) {
+	switch v := v.(type) {
+	case bool:
+		return v, true
+	case json.Number:
+		if v == "0" || v == "1" {
+			return v == "1", true
+		}
+	case string:
+		if b, err := strconv.ParseBool(v); err == nil {
+			return b, true
+		}
+	}
+	return v, false
+}
+
+// jsonType names the type of v for a person.
+func jsonType(v any) string {
+	switch v.(type) {
+	case string:
+		return "a string"
+	case json.Number:
+		return "a number"
+	case bool:
+		return "true or false"
+	case []any:
+		return "an array"
+	case map[string]any:
+		return "an object"
+	}
+	return "null"
+}

@@ -1,0 +1,143 @@
+package platformtest_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/platform"
+	"agentsync/internal/platform/platformtest"
+	"agentsync/internal/secret"
+	"agentsync/schema"
+)
+
+func mindset(t *testing.T) *schema.Platform {
+	t.Helper()
+	s, err := schema.Load("mindset")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func named(name string) agent.Fields { return agent.Fields{"agentName": name} }
+
+func TestMemoryIsAsStrictAsAPlatform(t *testing.T) {
+	m := platformtest.NewMemory(mindset(t))
+	ctx := context.Background()
+	made, err := m.Create(ctx, agent.Fields{"agentName": "Coach", "externalTenantId": "t1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := agent.Fields{"agentName": "Coach", "externalTenantId": "t1", "live": false, "access": "restrictedAccess"}
+	if diff := cmp.Diff(want, made.Fields); diff != "" {
+		t.Errorf("fields after create (-want +got):\n%s", diff)
+	}
+	for name, call := range map[string]func() error{
+		"required": func() error { _, err := m.Create(ctx, agent.Fields{"tags": []any{"a"}}); return err },
+		"unknown":  func() error { _, err := m.Create(ctx, agent.Fields{"agentName": "a", "nope": "b"}); return err },
+		"immutable": func() error {
+			_, err := m.Update(ctx, made.UID, agent.Fields{"externalTenantId": "t2"})
+			return err
+		},
+		"gone": func() error { _, err := m.Update(ctx, "agent-9999", named("x")); return err },
+		"unresolved": func() error {
+			_, err := m.Create(ctx, agent.Fields{"agentName": secret.Template("${secret:A}")})
+			return err
+		},
+	} {
+		if err := call(); platform.ClassOf(err) != platform.Refused {
+			t.Errorf("%s: %v is %v, want refused", name, err, platform.ClassOf(err))
+		}
+	}
+	if err := m.Delete(ctx, made.UID); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Delete(ctx, made.UID); err != nil {
+		t.Errorf("deleting an agent that is gone: %v", err)
+	}
+	if _, err := m.Read(ctx, made.UID); !errors.Is(err, platform.ErrNotFound) {
+		t.Errorf("reading an agent that is gone: %v", err)
+	}
+	if m.Made() != 1 || len(m.Agents()) != 0 {
+		t.Errorf("made %d, there are %d", m.Made(), len(m.Agents()))
+	}
+}
+
+func TestFaultsStrikeTheCallThatTheyName(t *testing.T) {
+	m := platformtest.NewMemory(mindset(t))
+	f := platformtest.WithFaults(m,
+		platformtest.Fault{Op: platformtest.OpCreate, Nth: 2, After: true, Class: platform.Unknown},
+		platformtest.Fault{Op: platformtest.OpCreate, Nth: 3, Class: platform.Throttled, RetryAfter: time.Second},
+		platformtest.Fault{Op: platformtest.OpList, Nth: 1, List: func([]platform.Remote) []platform.Remote { return nil }},
+	)
+	ctx := context.Background()
+	for i, want := range []platform.Class{platform.Done, platform.Unknown, platform.Throttled, platform.Done} {
+		if _, err := f.Create(ctx, named("a")); platform.ClassOf(err) != want {
+			t.Errorf("create %d: %v", i+1, err)
+		}
+	}
+	if m.Made() != 3 || f.Calls(platformtest.OpCreate) != 4 {
+		t.Errorf("made %d with %d calls, want 3 with 4", m.Made(), f.Calls(platformtest.OpCreate))
+	}
+	for i, want := range []int{0, 3} {
+		if list, err := f.List(ctx); err != nil || len(list) != want {
+			t.Errorf("list %d: %d agents, %v; want %d", i+1, len(list), err, want)
+		}
+	}
+}
+
+func TestHeldCallEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := platformtest.NewMemory(mindset(t))
+		f := platformtest.WithFaults(m, platformtest.Fault{Op: platformtest.OpCreate, After: true, Hold: make(chan struct{})})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := f.Create(ctx, named("a"))
+		if platform.ClassOf(err) != platform.Unknown || !errors.Is(err, context.DeadlineExceeded) || m.Made() != 1 {
+			t.Errorf("%v, made %d", err, m.Made())
+		}
+	})
+}
+
+func TestLagHidesWhatIsNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		count := func(c platform.Client) int {
+			list, err := c.List(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(list)
+		}
+		m := platformtest.NewMemory(mindset(t))
+		byLists := platformtest.WithLag(m, platformtest.Lag{Lists: 2})
+		byTime := platformtest.WithLag(m, platformtest.Lag{For: 10 * time.Second})
+		m.Put(named("a"))
+		if got := []int{count(byLists), count(byLists), count(byLists)}; !cmp.Equal(got, []int{0, 0, 1}) {
+			t.Errorf("lag of two lists shows %v", got)
+		}
+		before := count(byTime)
+		time.Sleep(11 * time.Second) // the bubble's clock
+		if after := count(byTime); before != 0 || after != 1 {
+			t.Errorf("lag of ten seconds shows %d, then %d", before, after)
+		}
+	})
+}
+
+func TestRewriteChangesAnswersAlone(t *testing.T) {
+	m := platformtest.NewMemory(mindset(t))
+	w := platformtest.WithRewrite(m, func(f agent.Fields) agent.Fields { f["agentName"] = "masked"; return f })
+	r, err := w.Create(t.Context(), named("real"))
+	if err != nil || r.Fields["agentName"] != "masked" {
+		t.Errorf("answered %v, %v", r.Fields, err)
+	}
+	if got := m.Agents()[0].Fields["agentName"]; got != "real" {
+		t.Errorf("stored %v", got)
+	}
+}

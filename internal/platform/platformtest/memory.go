@@ -1,0 +1,231 @@
+package platformtest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/platform"
+	"agentsync/schema"
+)
+
+// Memory is one app of a platform, kept in memory: as strict as the platforms about required,
+// unknown and immutable fields, filling in defaults as they do. It is safe for concurrent use.
+type Memory struct {
+	schema *schema.Platform
+	silent bool
+
+	mu     sync.Mutex
+	agents []platform.Remote // in order of creation; their Fields are never handed out uncopied
+	made   int
+}
+
+// MemoryOption changes how a Memory behaves.
+type MemoryOption func(*Memory)
+
+// SilentUpdates makes Update answer no agent, as CometChat does.
+func SilentUpdates() MemoryOption { return func(m *Memory) { m.silent = true } }
+
+// NewMemory returns an empty app whose agents have the fields of s.
+func NewMemory(s *schema.Platform, opts ...MemoryOption) *Memory {
+	m := &Memory{schema: s}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+var (
+	_ platform.Client = (*Memory)(nil)
+	_ platform.Reader = (*Memory)(nil)
+)
+
+// List implements platform.Client.
+func (m *Memory) List(ctx context.Context) ([]platform.Remote, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, unsent("GET", "/agents", err)
+	}
+	return m.Agents(), nil
+}
+
+// Read implements platform.Reader.
+func (m *Memory) Read(ctx context.Context, uid string) (platform.Remote, error) {
+	if err := ctx.Err(); err != nil {
+		return platform.Remote{}, unsent("GET", "/agents/"+uid, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.find(uid)
+	if i < 0 {
+		return platform.Remote{}, refused("GET", "/agents/"+uid, 404, "there is no such agent")
+	}
+	return clone(m.agents[i]), nil
+}
+
+// Create implements platform.Client. The agent gets the next of the uids "agent-0001", "agent-0002", …
+func (m *Memory) Create(ctx context.Context, fields agent.Fields) (platform.Remote, error) {
+	if err := ctx.Err(); err != nil {
+		return platform.Remote{}, unsent("POST", "/agents", err)
+	}
+	sent, err := m.accept("POST", "/agents", fields)
+	if err != nil {
+		return platform.Remote{}, err
+	}
+	for _, f := range m.schema.Fields {
+		if _, ok := sent[f.Name]; f.Required && !ok {
+			return platform.Remote{}, refused("POST", "/agents", 400, f.Name+" is required")
+		}
+	}
+	return m.add(sent), nil
+}
+
+// Update implements platform.Client.
+func (m *Memory) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
+	path := "/agents/" + uid
+	if err := ctx.Err(); err != nil {
+		return platform.Remote{}, unsent("PATCH", path, err)
+	}
+	sent, err := m.accept("PATCH", path, fields)
+	if err != nil {
+		return platform.Remote{}, err
+	}
+	for name := range sent {
+		if f, _ := m.schema.Field(name); f.Immutable {
+			return platform.Remote{}, refused("PATCH", path, 400, name+" cannot be changed")
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.find(uid)
+	if i < 0 {
+		return platform.Remote{}, refused("PATCH", path, 404, "there is no such agent")
+	}
+	for name, v := range sent {
+		m.agents[i].Fields[name] = v
+	}
+	if m.silent {
+		return platform.Remote{UID: uid}, nil
+	}
+	return clone(m.agents[i]), nil
+}
+
+// Delete implements platform.Client.
+func (m *Memory) Delete(ctx context.Context, uid string) error {
+	if err := ctx.Err(); err != nil {
+		return unsent("DELETE", "/agents/"+uid, err)
+	}
+	m.Remove(uid)
+	return nil
+}
+
+// Agents returns what is really there, in order of creation, whatever decorators hide or add.
+func (m *Memory) Agents() []platform.Remote {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make([]platform.Remote, len(m.agents))
+	for i, r := range m.agents {
+		list[i] = clone(r)
+	}
+	return list
+}
+
+// Put makes an agent as someone else would, without any check.
+func (m *Memory) Put(fields agent.Fields) platform.Remote { return m.add(fields.Clone()) }
+
+// Set changes one field of an agent as someone else would; nil takes the field away. It reports
+// whether there is such an agent.
+func (m *Memory) Set(uid, field string, value any) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.find(uid)
+	if i < 0 {
+		return false
+	}
+	if value == nil {
+		delete(m.agents[i].Fields, field)
+	} else {
+		m.agents[i].Fields[field] = agent.CloneValue(value)
+	}
+	return true
+}
+
+// Remove takes an agent away as someone else would, and reports whether it was there.
+func (m *Memory) Remove(uid string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := m.find(uid)
+	if i < 0 {
+		return false
+	}
+	m.agents = slices.Delete(m.agents, i, i+1)
+	return true
+}
+
+// Made returns how many agents were ever made, those since deleted included.
+func (m *Memory) Made() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.made
+}
+
+// accept checks the fields as the platforms do and sends them once through the wire's form, so that
+// an unresolved secret or a value without JSON is found here as it would be there.
+func (m *Memory) accept(method, path string, fields agent.Fields) (agent.Fields, error) {
+	for name := range fields {
+		if _, ok := m.schema.Field(name); !ok {
+			return nil, refused(method, path, 400, "unknown field "+name)
+		}
+	}
+	body, err := platform.EncodeBody(fields)
+	if err != nil {
+		return nil, unsent(method, path, err)
+	}
+	v, err := platform.Decode(body)
+	if err != nil {
+		return nil, unsent(method, path, err)
+	}
+	known, err := platform.KnownFields(m.schema, v.(map[string]any))
+	if err != nil {
+		return nil, refused(method, path, 400, err.Error())
+	}
+	return known, nil
+}
+
+func (m *Memory) add(fields agent.Fields) platform.Remote {
+	for _, f := range m.schema.Fields {
+		if _, ok := fields[f.Name]; !ok && f.Default != nil {
+			fields[f.Name] = agent.CloneValue(f.Default)
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.made++
+	r := platform.Remote{
+		UID:       fmt.Sprintf("agent-%04d", m.made),
+		Fields:    fields,
+		CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
+	}
+	m.agents = append(m.agents, r)
+	return clone(r)
+}
+
+// find returns the index of uid, or -1. The caller holds mu.
+func (m *Memory) find(uid string) int {
+	return slices.IndexFunc(m.agents, func(r platform.Remote) bool { return r.UID == uid })
+}
+
+func clone(r platform.Remote) platform.Remote {
+	r.Fields = r.Fields.Clone()
+	return r
+}
+
+func refused(method, path string, status int, message string) error {
+	return &platform.Error{Class: platform.Refused, Method: method, Path: path, Status: status, Message: message}
+}
+
+func unsent(method, path string, err error) error {
+	return &platform.Error{Class: platform.Refused, Method: method, Path: path, NeverSent: true, Err: err}
+}
