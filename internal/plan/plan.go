@@ -38,20 +38,27 @@ const (
 	BlockedByPrune Block = "prune"
 	// BlockedByApp: the app's section left the manifests, so nothing says how to reach it.
 	BlockedByApp Block = "app"
+	// BlockedByNamesake: an agent that agentsync does not manage has the same identity at the
+	// platform and other content. Build never says so, since it does not list; apply does.
+	BlockedByNamesake Block = "namesake"
 )
 
 // FieldChange is one difference inside an agent. Values are canonical and hold no secret.
 type FieldChange struct {
 	// Path is the JSON pointer of the value inside the agent: /name, /integrationMeta/baseUrl.
 	Path string
-	// Before is what was last applied (or, with Drift, what is live), nil where there was nothing.
+	// Before is what was last applied, nil where there was nothing.
 	Before any
 	// After is what is wanted, nil where the field goes back to the platform's default or empty.
 	After any
-	// Secret reports that the values are secret.Sealed and only the fact of change can be shown.
+	// Live is what the platform shows now. It is set with Drift alone, and nil there where the
+	// platform shows nothing any more.
+	Live any
+	// Secret reports that Before, After or Live holds a secret, so that only the fact of change can be
+	// shown. Every string in them is then a secret.Sealed.
 	Secret bool
 	// Drift reports that the platform's value was changed by someone else: live differs from what
-	// was observed after the last apply.
+	// was observed after the last apply. What is undone is Live, and Before often equals After.
 	Drift bool
 	// Immutable reports that the platform cannot change this field, which forces a replace.
 	Immutable bool
@@ -61,19 +68,63 @@ type FieldChange struct {
 type Change struct {
 	Address agent.Address
 	Action  Action
-	// UID is the agent's handle, empty for a create.
+	// UID is the agent's handle, empty for a create; with Vanished it is the handle of the agent that
+	// is gone.
 	UID string
-	// From is the address that the agent had before, zero unless previousKeys renames it.
+	// From is the address that the agent had before, zero unless previousKeys renames it. The record
+	// moves in state whatever becomes of the rest of the change, also where that is blocked; see
+	// Plan.Renames.
 	From agent.Address
+	// Vanished reports that state knows the agent and the platform's list does not show it any more.
+	// A list can lag, so whoever carries a create of a vanished agent out looks a second time.
+	Vanished bool
 	// Fields are the differences, ordered by the schema's field order, then by path.
 	Fields []FieldChange
 	// Send names the top-level fields that an update sends, in the schema's order.
 	Send []string
+	// Obsolete are uids that an earlier replace of this agent left to be deleted. A replace without
+	// Fields does nothing but delete them.
+	Obsolete []string
 	// Blocked says why the change is not carried out, empty if it is.
 	Blocked Block
+	// InTheWay are the uids of the unmanaged agents behind BlockedByNamesake.
+	InTheWay []string
 	// Source is where the agent's key stands in the manifests, zero for one that left them.
 	Source diag.Pos
+	// Basis says what the change was computed from, so that a saved plan can tell later whether it
+	// still holds.
+	Basis Basis
 }
+
+// Basis are digests (64 hexadecimal digits, or empty where there was nothing) of what one change was
+// computed from.
+type Basis struct {
+	// Record is of the state's record of the agent.
+	Record string
+	// Desired is of what the manifest wants. The values of secrets do not count, the variables that
+	// they are taken from do: a plan is reviewed where the values are not known.
+	Desired string
+}
+
+// Touch is a record that is behind although nothing is to be sent: lifecycle.protect changed, a secret
+// got another name with the same value, or the platform already holds what the manifest wants.
+type Touch struct {
+	// Address is where the record stands after Plan.Renames.
+	Address agent.Address
+	// Record is the whole record as it should be.
+	Record agent.Record
+}
+
+// Unmanaged is a live agent that no record of its app owns.
+type Unmanaged struct {
+	App agent.AppID
+	UID string
+	// Name holds the fields by which a person tells agents apart (schema.Field.Identity).
+	Name agent.Fields
+}
+
+// Rename is one record that gets another address.
+type Rename struct{ From, To agent.Address }
 
 // Summary counts agents by action. A blocked change counts under its action and under Blocked.
 type Summary struct {
@@ -88,6 +139,29 @@ type Summary struct {
 	Blocked   int `json:"blocked,omitempty"`
 }
 
+// Count adds one change.
+func (s *Summary) Count(ch Change) {
+	switch ch.Action {
+	case Create:
+		s.Create++
+	case Update:
+		s.Update++
+	case Replace:
+		s.Replace++
+	case Delete:
+		s.Delete++
+	case Adopt:
+		s.Adopt++
+	case Move:
+		s.Move++
+	case Kept:
+		s.Kept++
+	}
+	if ch.Blocked != "" {
+		s.Blocked++
+	}
+}
+
 // Changes returns how many agents apply would touch: everything but kept and unchanged.
 func (s Summary) Changes() int {
 	return s.Create + s.Update + s.Replace + s.Delete + s.Adopt + s.Move
@@ -98,4 +172,24 @@ type Plan struct {
 	// Changes are ordered by address. Unchanged agents are counted and not listed.
 	Changes []Change
 	Summary Summary
+	// Touches are ordered by address. They are no changes: a plan with touches alone is empty.
+	Touches []Touch
+	// Unmanaged are ordered by app, then uid. It is nil where the plan was made offline or for
+	// selected agents.
+	Unmanaged []Unmanaged
+	// Doubted are the apps whose list shows none of the agents that state knows there. Such a list
+	// is never taken as "all gone"; the plan is made as if the app had not been listed.
+	Doubted []agent.AppID
+}
+
+// Renames returns the records that get another address, ordered by the new one. They happen together
+// and before anything is sent, because keys can be handed on (a to b, b to c) and swapped.
+func (p *Plan) Renames() []Rename {
+	var renames []Rename
+	for _, ch := range p.Changes {
+		if !ch.From.IsZero() {
+			renames = append(renames, Rename{From: ch.From, To: ch.Address})
+		}
+	}
+	return renames
 }

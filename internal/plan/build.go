@@ -1,0 +1,248 @@
+package plan
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"agentsync/internal/agent"
+)
+
+// Build compares what is wanted with what was applied and, where Live says, with what the platforms
+// show. The plan depends on the input's values alone, not on its order. It fails on a record that is
+// damaged and on input that the manifests' validation refuses; what stands in the way of a change is
+// no error but its Blocked.
+//
+// It costs one encoding per agent: an unchanged agent's canonical form equals what state holds, byte
+// for byte, and only where it does not are the fields compared.
+func Build(in Input) (*Plan, error) {
+	desired, err := in.sorted()
+	if err != nil {
+		return nil, err
+	}
+	from, err := renames(&in, desired)
+	if err != nil {
+		return nil, err
+	}
+	b := builder{in: &in, plan: &Plan{}, desired: desired, from: from}
+	live, unmanaged, doubted := index(&in)
+	b.live, b.plan.Doubted = live, doubted
+	if len(in.Targets) == 0 {
+		b.plan.Unmanaged = unmanaged
+	}
+	selected := b.selection()
+	for _, d := range desired {
+		if selected(d.Address) {
+			if err := b.want(d); err != nil {
+				return nil, err
+			}
+		}
+	}
+	b.leave()
+	slices.SortFunc(b.plan.Changes, func(x, y Change) int { return x.Address.Compare(y.Address) })
+	return b.plan, nil
+}
+
+// builder collects one plan.
+type builder struct {
+	in      *Input
+	plan    *Plan
+	desired []*agent.Desired
+	// from holds, by address, where the agent's record stands, for those that are renamed.
+	from map[agent.Address]agent.Address
+	live listings
+}
+
+// selection returns which wanted agents the targets select. A rename onto an address whose record is
+// renamed as well takes that one with it: otherwise two records would meet.
+func (b *builder) selection() func(agent.Address) bool {
+	if len(b.in.Targets) == 0 {
+		return func(agent.Address) bool { return true }
+	}
+	taker := make(map[agent.Address]agent.Address, len(b.from))
+	for to, from := range b.from {
+		taker[from] = to
+	}
+	drawn := map[agent.Address]bool{}
+	for to, from := range b.from {
+		if b.in.targets(to, from) {
+			for at := to; !at.IsZero() && !drawn[at]; at = taker[at] {
+				drawn[at] = true
+			}
+		}
+	}
+	return func(a agent.Address) bool { return drawn[a] || b.in.targets(a) }
+}
+
+// add lists and counts a change.
+func (b *builder) add(ch Change) {
+	b.plan.Changes = append(b.plan.Changes, ch)
+	b.plan.Summary.Count(ch)
+}
+
+// want plans one agent of the manifests.
+func (b *builder) want(d *agent.Desired) error {
+	c := comparison{
+		schema: b.in.Platforms[d.Address.Platform], sealer: b.in.Sealer,
+		wanted: seal(d, b.in.Sealer), ignore: d.IgnoreChanges,
+	}
+	doc, err := encode(d.Address, c.wanted)
+	if err != nil {
+		return err
+	}
+	ch := Change{Address: d.Address, From: b.from[d.Address], Source: d.Source}
+	at := d.Address
+	if !ch.From.IsZero() {
+		at = ch.From
+	}
+	rec, known := b.in.Prior[at]
+	if !known {
+		return b.create(ch, c, d, nil, doc)
+	}
+	ch.UID = rec.UID
+	if b.live.vanished(d.Address.ID(), rec.UID) {
+		ch.Vanished = true
+		return b.create(ch, c, d, &rec, doc)
+	}
+	diff, err := b.compare(&c, d, &rec, doc)
+	if err != nil {
+		return err
+	}
+	ch.Fields, ch.Send = diff.fields, diff.send
+	b.decide(&ch, d, diff)
+	if ch.Action != "" {
+		ch.Basis = basisOf(&rec, d, doc)
+		b.add(ch)
+	} else {
+		b.plan.Summary.Unchanged++
+	}
+	return b.touch(&ch, &c, d, rec, diff)
+}
+
+// create plans an agent that does not exist, or no longer does.
+func (b *builder) create(ch Change, c comparison, d *agent.Desired, rec *agent.Record, doc agent.Doc) error {
+	if err := c.checkNames(d.Address); err != nil {
+		return err
+	}
+	c.fresh, c.ignore = true, nil
+	ch.Action, ch.Fields, ch.Basis = Create, c.run().fields, basisOf(rec, d, doc)
+	b.add(ch)
+	return nil
+}
+
+// compare finds what differs between a wanted agent and its record.
+func (b *builder) compare(c *comparison, d *agent.Desired, rec *agent.Record, doc agent.Doc) (difference, error) {
+	id := d.Address.ID()
+	if sameDoc(doc, rec.Applied) && b.live.unchanged(id, rec, c.wanted, b.in.Sealer) {
+		return difference{}, nil
+	}
+	if err := c.checkNames(d.Address); err != nil {
+		return difference{}, err
+	}
+	var err error
+	if c.base, err = decode(d.Address, "applied", rec.Applied); err != nil {
+		return difference{}, err
+	}
+	if c.observed, err = decode(d.Address, "observed", rec.Observed); err != nil {
+		return difference{}, err
+	}
+	like := c.base
+	if like == nil {
+		like = c.wanted
+	}
+	c.live = b.live.shown(c.schema, id, rec.UID, c.observed, like, b.in.Sealer)
+	if c.base == nil {
+		if c.base = c.observed; c.base == nil {
+			c.base = c.live
+		}
+		c.inferred = c.base != nil
+	}
+	return c.run(), nil
+}
+
+// decide sets the action, if anything is to be done, and what stands in its way.
+func (b *builder) decide(ch *Change, d *agent.Desired, diff difference) {
+	switch {
+	case diff.immutable:
+		ch.Action, ch.Send = Replace, nil
+		switch {
+		case d.Protect:
+			ch.Blocked = BlockedByProtect
+		case !b.in.Prune:
+			ch.Blocked = BlockedByPrune
+		}
+	case len(diff.fields) > 0:
+		ch.Action = Update
+	case !ch.From.IsZero():
+		ch.Action = Move
+	}
+}
+
+// touch adds the record of an agent that nothing is sent for, where the record is behind.
+func (b *builder) touch(ch *Change, c *comparison, d *agent.Desired, rec agent.Record, diff difference) error {
+	sends := ch.Blocked == "" && (ch.Action == Update || ch.Action == Replace)
+	settled := diff.settled && ch.Blocked == ""
+	if sends || rec.Protect == d.Protect && !settled {
+		return nil
+	}
+	rec.Protect = d.Protect
+	if settled {
+		applied, err := AppliedDoc(*d, rec, b.in.Sealer)
+		if err != nil || bytes.Contains(applied, unknownValue) {
+			return err // what is not known is not recorded
+		}
+		rec.Applied = applied
+		if c.live != nil {
+			if rec.Observed, err = encode(d.Address, c.live); err != nil {
+				return err
+			}
+		}
+	}
+	b.plan.Touches = append(b.plan.Touches, Touch{Address: d.Address, Record: rec})
+	return nil
+}
+
+// leave plans the agents of the state that the manifests do not name.
+func (b *builder) leave() {
+	taken := make(map[agent.Address]bool, len(b.from))
+	for _, from := range b.from {
+		taken[from] = true
+	}
+	named := make(map[agent.AppID]bool, len(b.in.Apps))
+	for _, d := range b.desired {
+		named[d.Address.ID()] = true
+	}
+	for a, rec := range b.in.Prior {
+		_, wanted := slices.BinarySearchFunc(b.desired, a, func(d *agent.Desired, a agent.Address) int {
+			return d.Address.Compare(a)
+		})
+		if wanted || taken[a] || !b.in.targets(a) {
+			continue
+		}
+		ch := Change{
+			Address: a, Action: Kept, UID: rec.UID, Basis: basisOf(&rec, nil, nil),
+			Vanished: b.live.vanished(a.ID(), rec.UID),
+		}
+		if b.in.Prune {
+			ch.Action = Delete
+			switch {
+			case rec.Protect:
+				ch.Blocked = BlockedByProtect
+			case !named[a.ID()] && !b.in.Apps[a.ID()]:
+				ch.Blocked = BlockedByApp
+			}
+		}
+		b.add(ch)
+	}
+}
+
+// checkNames refuses a field that the platform's schema does not know: it would be left out of every
+// comparison. Validation has refused it before.
+func (c *comparison) checkNames(a agent.Address) error {
+	for name := range c.wanted {
+		if _, ok := c.schema.Field(name); !ok {
+			return fmt.Errorf("plan: %s has a field %q that its platform does not know", a, name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package plan
+
+import (
+	"testing"
+
+	"agentsync/internal/agent"
+)
+
+const (
+	coach  = "mindset/acme/coach"
+	helper = "mindset/acme/helper"
+	third  = "mindset/acme/third"
+)
+
+func TestActions(t *testing.T) {
+	one := fields{"agentName": "Coach", "tags": list{"hr"}}
+	tests := []struct {
+		name    string
+		desired []agent.Desired
+		prior   map[string]agent.Record
+		edit    func(*Input)
+		want    []brief
+		summary Summary
+	}{
+		{
+			name:    "an agent that state does not know is created, all its fields listed in the schema's order",
+			desired: []agent.Desired{want(t, coach, fields{"tags": list{"hr"}, "live": false, "agentName": "Coach", "access": nil})},
+			want: []brief{{Action: Create, Address: coach, Send: nil, Fields: []FieldChange{
+				{Path: "/agentName", After: "Coach"}, {Path: "/live", After: false}, {Path: "/tags", After: list{"hr"}},
+			}}},
+			summary: Summary{Create: 1},
+		},
+		{
+			name:    "a changed, an added and a removed field are an update that sends these alone",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "Trainer", "live": true, "formatting": "Short."})},
+			prior:   map[string]agent.Record{coach: record(t, "u1", fields{"agentName": "Coach", "formatting": "Short.", "tags": list{"hr"}})},
+			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName", "live", "tags"}, Fields: []FieldChange{
+				{Path: "/agentName", Before: "Coach", After: "Trainer"}, {Path: "/live", After: true}, {Path: "/tags", Before: list{"hr"}},
+			}}},
+			summary: Summary{Update: 1},
+		},
+		{
+			name:    "a field that cannot be changed is a replace, which --prune allows",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "Coach", "externalTenantId": "t2"})},
+			prior:   map[string]agent.Record{coach: record(t, "u1", fields{"agentName": "Coach", "externalTenantId": "t1"})},
+			edit:    func(in *Input) { in.Prune = true },
+			want: []brief{{Action: Replace, Address: coach, UID: "u1", Fields: []FieldChange{
+				{Path: "/externalTenantId", Before: "t1", After: "t2", Immutable: true},
+			}}},
+			summary: Summary{Replace: 1},
+		},
+		{
+			name:    "a replace without --prune is blocked",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "Coach", "externalTenantId": "t2"})},
+			prior:   map[string]agent.Record{coach: record(t, "u1", one)},
+			want: []brief{{Action: Replace, Address: coach, UID: "u1", Blocked: BlockedByPrune, Fields: []FieldChange{
+				{Path: "/tags", Before: list{"hr"}}, {Path: "/externalTenantId", After: "t2", Immutable: true},
+			}}},
+			summary: Summary{Replace: 1, Blocked: 1},
+		},
+		{
+			name:    "a replace of a protected agent is blocked",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "Coach"}, protected)},
+			prior:   map[string]agent.Record{coach: record(t, "u1", fields{"agentName": "Coach", "externalTenantId": "t1"})},
+			edit:    func(in *Input) { in.Prune = true },
+			want: []brief{{Action: Replace, Address: coach, UID: "u1", Blocked: BlockedByProtect, Fields: []FieldChange{
+				{Path: "/externalTenantId", Before: "t1", Immutable: true},
+			}}},
+			summary: Summary{Replace: 1, Blocked: 1},
+		},
+		{
+			name:    "an agent that left the manifests is kept",
+			prior:   map[string]agent.Record{coach: record(t, "u1", one)},
+			want:    []brief{{Action: Kept, Address: coach, UID: "u1"}},
+			summary: Summary{Kept: 1},
+		},
+		{
+			name:  "an agent that left the manifests is deleted with --prune",
+			prior: map[string]agent.Record{coach: record(t, "u1", one)},
+			edit: func(in *Input) {
+				in.Prune, in.Apps = true, map[agent.AppID]bool{{Platform: "mindset", App: "acme"}: true}
+			},
+			want:    []brief{{Action: Delete, Address: coach, UID: "u1"}},
+			summary: Summary{Delete: 1},
+		},
+		{
+			name:    "a wanted agent names its app",
+			desired: []agent.Desired{want(t, helper, one)},
+			prior:   map[string]agent.Record{coach: record(t, "u1", one), helper: record(t, "u2", one)},
+			edit:    func(in *Input) { in.Prune = true },
+			want:    []brief{{Action: Delete, Address: coach, UID: "u1"}},
+			summary: Summary{Delete: 1, Unchanged: 1},
+		},
+		{
+			name:    "an agent whose app left the manifests cannot be deleted",
+			prior:   map[string]agent.Record{coach: record(t, "u1", one)},
+			edit:    func(in *Input) { in.Prune = true },
+			want:    []brief{{Action: Delete, Address: coach, UID: "u1", Blocked: BlockedByApp}},
+			summary: Summary{Delete: 1, Blocked: 1},
+		},
+		{
+			name:    "an agent that was protected stays so after it left the manifests",
+			prior:   map[string]agent.Record{coach: {UID: "u1", Applied: doc(t, one), Protect: true}},
+			edit:    func(in *Input) { in.Prune = true },
+			want:    []brief{{Action: Delete, Address: coach, UID: "u1", Blocked: BlockedByProtect}},
+			summary: Summary{Delete: 1, Blocked: 1},
+		},
+		{
+			name:    "nothing changed",
+			desired: []agent.Desired{want(t, coach, one)},
+			prior:   map[string]agent.Record{coach: record(t, "u1", one)},
+			summary: Summary{Unchanged: 1},
+		},
+		{
+			name:    "an ignored field counts at create",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "Coach", "live": true}, ignoring("live"))},
+			want: []brief{{Action: Create, Address: coach, Fields: []FieldChange{
+				{Path: "/agentName", After: "Coach"}, {Path: "/live", After: true},
+			}}},
+			summary: Summary{Create: 1},
+		},
+		{
+			name:    "an ignored field does not count later, one that cannot be changed included",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "Coach", "live": true, "externalTenantId": "t2"}, ignoring("live", "externalTenantId", "tags"))},
+			prior:   map[string]agent.Record{coach: record(t, "u1", fields{"agentName": "Coach", "live": false, "tags": list{"x"}, "externalTenantId": "t1"})},
+			summary: Summary{Unchanged: 1},
+		},
+		{
+			name:    "an imported agent is compared with what was observed, in the fields that the manifest names",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "Coach", "live": false, "formatting": "Short."})},
+			prior:   map[string]agent.Record{coach: {UID: "u1", Observed: doc(t, fields{"agentName": "Coach", "live": true, "formatting": "Short.", "tags": list{"hr"}})}},
+			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"live"}, Fields: []FieldChange{
+				{Path: "/live", Before: true, After: false},
+			}}},
+			summary: Summary{Update: 1},
+		},
+		{
+			name:    "an agent of which nothing is known is sent all that can be changed",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "Coach", "live": false, "externalTenantId": "t1"})},
+			prior:   map[string]agent.Record{coach: {UID: "u1"}},
+			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName", "live"}, Fields: []FieldChange{
+				{Path: "/agentName", After: "Coach"}, {Path: "/live", After: false},
+			}}},
+			summary: Summary{Update: 1},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in := Input{Desired: tt.desired, Prior: map[agent.Address]agent.Record{}}
+			for a, rec := range tt.prior {
+				in.Prior[addr(t, a)] = rec
+			}
+			if tt.edit != nil {
+				tt.edit(&in)
+			}
+			p := build(t, in)
+			diffOf(t, "changes", tt.want, briefs(p))
+			diffOf(t, "summary", tt.summary, p.Summary)
+		})
+	}
+}

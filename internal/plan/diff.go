@@ -1,0 +1,242 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/secret"
+	"agentsync/schema"
+)
+
+// comparison is what is known of one agent, all secrets sealed.
+type comparison struct {
+	schema *schema.Platform
+	sealer secret.Sealer
+	ignore []string
+	wanted agent.Fields
+	// base is what wanted is compared with: what was applied; what was observed or is live where that
+	// is not known (an imported agent), and then inferred is set; nil where nothing is known.
+	base     agent.Fields
+	inferred bool
+	// observed and live are nil where they are not known.
+	observed, live agent.Fields
+	// fresh reports that there is no agent yet: every wanted field is listed.
+	fresh bool
+}
+
+// difference is what a comparison found.
+type difference struct {
+	fields []FieldChange
+	// send names the top-level fields to send, in the schema's order.
+	send []string
+	// immutable reports that a field differs that the platform cannot change.
+	immutable bool
+	// settled reports that nothing has to be sent for a field whose record is behind.
+	settled bool
+}
+
+// run compares field by field, in the schema's order.
+func (c *comparison) run() difference {
+	var d difference
+	for _, f := range c.schema.Fields {
+		if slices.Contains(c.ignore, f.Name) || c.leftAlone(f) {
+			continue
+		}
+		v := c.valuesOf(f)
+		changed, drift := v.changed(f), v.drifted(f)
+		d.settled = d.settled || renamedSecret(v.wanted, v.base)
+		if !changed && !drift {
+			continue
+		}
+		if c.live != nil && same(f, normal(f, v.live), normal(f, v.wanted)) {
+			d.settled = true // someone made the same change at the platform
+			continue
+		}
+		before := len(d.fields)
+		d.fields = c.list(d.fields, f, v, changed, drift)
+		switch {
+		case len(d.fields) == before: // only what the platform made up on its own
+		case f.Immutable:
+			d.immutable = true
+		default:
+			d.send = append(d.send, f.Name)
+		}
+	}
+	d.settled = d.settled || c.inferred && len(d.fields) == 0
+	return d
+}
+
+// leftAlone reports whether nothing can be said of a field because it is not known what was applied:
+// one that the manifest does not name may hold anything, and one that the platform cannot change may
+// hold the right value already.
+func (c *comparison) leftAlone(f schema.Field) bool {
+	return c.inferred && c.wanted[f.Name] == nil || c.base == nil && f.Immutable && !c.fresh
+}
+
+func (c *comparison) valuesOf(f schema.Field) values {
+	v := values{base: c.base[f.Name], wanted: c.wanted[f.Name]}
+	if c.base == nil {
+		v.unknown = v.wanted != nil
+	}
+	if c.observed != nil && c.live != nil {
+		v.observed, v.live, v.watched = c.observed[f.Name], c.live[f.Name], !f.Immutable
+	} else if c.live != nil {
+		v.live = c.live[f.Name]
+	}
+	return v
+}
+
+// values are the sides of one value; nil where a side has none, absent below the top.
+type values struct {
+	base, wanted, observed, live any
+	// watched reports that observed and live can be compared.
+	watched bool
+	// unknown reports that base is not known and the value is to be sent whatever it is.
+	unknown bool
+}
+
+func (v values) changed(f schema.Field) bool {
+	return v.unknown || !same(f, normal(f, v.base), normal(f, v.wanted))
+}
+
+// drifted reports whether someone else changed the field. A value that the platform made up on its own
+// (never wanted, and there when the agent was last seen) may change without anybody's doing.
+func (v values) drifted(f schema.Field) bool {
+	if !v.watched {
+		return false
+	}
+	base, wanted, observed := normal(f, v.base), normal(f, v.wanted), normal(f, v.observed)
+	if base == nil && wanted == nil && observed != nil {
+		return false
+	}
+	return !same(f, observed, normal(f, v.live))
+}
+
+// list adds the differences inside one top-level field to fields, ordered by path.
+func (c *comparison) list(fields []FieldChange, f schema.Field, v values, changed, drift bool) []FieldChange {
+	path := "/" + agent.EscapePointer(f.Name)
+	orAbsent := func(v any) any {
+		if v == nil {
+			return absent
+		}
+		return v
+	}
+	v.base, v.wanted = orAbsent(v.base), orAbsent(v.wanted)
+	v.observed, v.live = orAbsent(v.observed), orAbsent(v.live)
+	if v.splits() {
+		return c.listMembers(fields, f, path, v)
+	}
+	if list, ok := v.wanted.([]any); ok && f.Unordered {
+		v.base, v.live = arrangedLike(v.base, list), arrangedLike(v.live, list)
+	}
+	return append(fields, c.leaf(f, path, v, changed, drift))
+}
+
+func arrangedLike(v any, like []any) any {
+	if list, ok := v.([]any); ok {
+		return arranged(list, like)
+	}
+	return v
+}
+
+// listMembers adds the differences between maps, members in sorted order, compared exactly.
+func (c *comparison) listMembers(fields []FieldChange, f schema.Field, path string, v values) []FieldChange {
+	for _, k := range v.members() {
+		m := v.member(k)
+		p := path + "/" + agent.EscapePointer(k)
+		if m.splits() {
+			fields = c.listMembers(fields, f, p, m)
+			continue
+		}
+		changed := v.unknown && m.wanted != absent || !equal(m.base, m.wanted)
+		drift := v.watched && !equal(m.observed, m.live) &&
+			!(m.base == absent && m.wanted == absent && m.observed != absent)
+		if changed || drift {
+			fields = append(fields, c.leaf(f, p, m, changed, drift))
+		}
+	}
+	return fields
+}
+
+// leaf describes one difference, without any secret.
+func (c *comparison) leaf(f schema.Field, path string, v values, changed, drift bool) FieldChange {
+	fc := FieldChange{Path: path, Before: present(v.base), After: present(v.wanted), Drift: drift, Immutable: f.Immutable && !c.fresh}
+	if drift {
+		fc.Live = present(v.live)
+	}
+	fc.Secret = c.schema.IsSecret(path) || holdsSecret(fc.Before) || holdsSecret(fc.After) || holdsSecret(fc.Live)
+	if fc.Secret {
+		fc.Before, fc.After, fc.Live = c.hide(path, fc.Before), c.hide(path, fc.After), c.hide(path, fc.Live)
+	}
+	return fc
+}
+
+// hide seals every string of v: where one side of a difference is secret, the other may have been the
+// same secret in clear.
+func (c *comparison) hide(path string, v any) any {
+	return sealLike(path, v, secret.Sealed{}, c.sealer)
+}
+
+// nothing is the type of absent, which tells a missing member of a map from one that is null.
+type nothing struct{}
+
+var absent any = nothing{}
+
+func present(v any) any {
+	if v == absent {
+		return nil
+	}
+	return v
+}
+
+func (v values) sides() []any {
+	if v.watched {
+		return []any{v.base, v.wanted, v.observed, v.live}
+	}
+	return []any{v.base, v.wanted}
+}
+
+// splits reports whether the value is shown member by member: every side is a map or missing, one at
+// least has members, and no two sides differ only in whether a null member is there, which member
+// by member would look like no difference.
+func (v values) splits() bool {
+	members := 0
+	for _, side := range v.sides() {
+		m, ok := side.(map[string]any)
+		if !ok && side != absent {
+			return false
+		}
+		members += len(m)
+	}
+	return members > 0 && !slices.ContainsFunc(v.members(), func(k string) bool {
+		m := v.member(k)
+		return m.base == nil && m.wanted == absent || m.base == absent && m.wanted == nil
+	})
+}
+
+// members returns the names that any side holds, sorted.
+func (v values) members() []string {
+	names := map[string]bool{}
+	for _, side := range v.sides() {
+		m, _ := side.(map[string]any)
+		for k := range m {
+			names[k] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func (v values) member(k string) values {
+	of := func(side any) any {
+		m, _ := side.(map[string]any)
+		if e, ok := m[k]; ok {
+			return e
+		}
+		return absent
+	}
+	return values{
+		base: of(v.base), wanted: of(v.wanted), observed: of(v.observed), live: of(v.live),
+		watched: v.watched, unknown: v.unknown,
+	}
+}

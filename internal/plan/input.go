@@ -1,0 +1,75 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/secret"
+	"agentsync/schema"
+)
+
+// Input is everything that a plan depends on. Build changes none of it.
+type Input struct {
+	// Desired are the agents of the manifests, in any order, secrets unresolved.
+	Desired []agent.Desired
+	// Apps are the apps that the manifests name, also those without agents; the apps of Desired count
+	// as named. In other apps nothing can be deleted, for nothing says how to reach them.
+	Apps map[agent.AppID]bool
+	// Prior are the state's records.
+	Prior map[agent.Address]agent.Record
+	// Live holds a complete list of each app that was looked at. An app that is missing was not looked
+	// at: never put a list here that failed or was cut short.
+	Live map[agent.AppID][]Live
+	// Sealer seals secrets under the state's lineage. Without its Lookup the values of secrets are
+	// unknown, and they are compared by the variables that they are taken from.
+	Sealer secret.Sealer
+	// Platforms are the platforms' traits by name; each platform of Desired must be there.
+	Platforms map[string]*schema.Platform
+	// Targets select agents by address, or by the address that they had before; empty means all.
+	Targets []agent.Glob
+	// Prune asks for deletes, those that a replace needs included.
+	Prune bool
+}
+
+// Live is an agent as its platform shows it now: the answer's fields as an adapter gives them, secret
+// fields as secret.Text (or sealed already), no nulls at the top.
+type Live struct {
+	UID    string
+	Fields agent.Fields
+}
+
+// sorted returns the desired agents by address. It fails on an address that is used twice and on a
+// platform without a schema; both are refused with a place before a plan is made.
+func (in *Input) sorted() ([]*agent.Desired, error) {
+	wanted := make([]*agent.Desired, len(in.Desired))
+	for i := range in.Desired {
+		wanted[i] = &in.Desired[i]
+	}
+	byAddress := func(a, b *agent.Desired) int { return a.Address.Compare(b.Address) }
+	if !slices.IsSortedFunc(wanted, byAddress) {
+		slices.SortFunc(wanted, byAddress)
+	}
+	for i, d := range wanted {
+		if i > 0 && wanted[i-1].Address == d.Address {
+			return nil, fmt.Errorf("plan: the address %s is used twice", d.Address)
+		}
+		if in.Platforms[d.Address.Platform] == nil {
+			return nil, fmt.Errorf("plan: no schema describes the platform of %s", d.Address)
+		}
+	}
+	return wanted, nil
+}
+
+// targets reports whether any of the addresses is selected.
+func (in *Input) targets(addresses ...agent.Address) bool {
+	if len(in.Targets) == 0 {
+		return true
+	}
+	for _, g := range in.Targets {
+		if slices.ContainsFunc(addresses, g.Match) {
+			return true
+		}
+	}
+	return false
+}
