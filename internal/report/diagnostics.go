@@ -1,0 +1,175 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+
+	"agentsync/internal/diag"
+)
+
+// maxProblems bounds how many problems are printed where not everything was asked for. JSON is whole.
+const maxProblems = 100
+
+// sorted returns a sorted copy of l without repeats.
+func sorted(l diag.List) diag.List {
+	c := append(diag.List(nil), l...)
+	c.Sort()
+	return c
+}
+
+func bounded(l diag.List, verbose bool) (shown diag.List, rest int) {
+	if verbose || len(l) <= maxProblems {
+		return l, 0
+	}
+	return l[:maxProblems], len(l) - maxProblems
+}
+
+// DiagText writes each problem on a line of its own, path:line:column: what is wrong, and a count at
+// the end; nothing at all for an empty list. More than 100 are counted unless Style.Verbose. The error
+// is that of w.
+func DiagText(w io.Writer, l diag.List, s Style) error {
+	if len(l) == 0 {
+		return nil
+	}
+	l = sorted(l)
+	b := bufio.NewWriter(w)
+	shown, rest := bounded(l, s.Verbose)
+	for _, p := range shown {
+		if !p.Pos.IsZero() {
+			b.WriteString(s.paint(bold, lineStart(p.Pos.String())+":") + " ")
+		}
+		if p.Severity == diag.Warning {
+			b.WriteString(s.paint(yellow, "warning:") + " ")
+		}
+		b.WriteString(lineStart(p.Summary) + "\n")
+	}
+	if rest > 0 {
+		b.WriteString("… and " + comma(rest) + " more, -v shows all\n")
+	}
+	b.WriteString(problemCount(l) + "\n")
+	return b.Flush()
+}
+
+// problemCount writes "2 errors, 1 warning".
+func problemCount(l diag.List) string {
+	errors, warnings := l.Count()
+	var parts []string
+	if errors > 0 {
+		parts = append(parts, count(errors, "error"))
+	}
+	if warnings > 0 {
+		parts = append(parts, count(warnings, "warning"))
+	}
+	if parts == nil {
+		return "no problems"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// DiagJSON writes l as one JSON document as schema/diagnostics.schema.json describes it. The error is
+// that of w.
+func DiagJSON(w io.Writer, l diag.List) error {
+	l = sorted(l)
+	doc := diagDoc{FormatVersion: FormatVersion, Valid: !l.HasErrors(), Diagnostics: problemDocs(l)}
+	doc.Summary.Errors, doc.Summary.Warnings = l.Count()
+	if doc.Diagnostics == nil {
+		doc.Diagnostics = []problemDoc{}
+	}
+	return writeJSON(w, doc)
+}
+
+type diagDoc struct {
+	FormatVersion string `json:"formatVersion"`
+	Valid         bool   `json:"valid"`
+	Summary       struct {
+		Errors   int `json:"errors"`
+		Warnings int `json:"warnings"`
+	} `json:"summary"`
+	Diagnostics []problemDoc `json:"diagnostics"`
+}
+
+type problemDoc struct {
+	Severity string `json:"severity"`
+	place
+	Summary string `json:"summary"`
+	Address string `json:"address,omitempty"`
+}
+
+func problemDocs(l diag.List) []problemDoc {
+	var docs []problemDoc
+	for _, p := range l {
+		docs = append(docs, problemDoc{p.Severity.String(), place{p.Pos.File, p.Pos.Line, p.Pos.Column}, p.Summary, p.Address})
+	}
+	return docs
+}
+
+// DiagMarkdown writes l as a comment for a pull request: a marker, a count and a table, never more
+// than MarkdownOptions.MaxChars. The error is that of w.
+func DiagMarkdown(w io.Writer, l diag.List, o MarkdownOptions) error {
+	l = sorted(l)
+	var b strings.Builder
+	b.WriteString(o.head("validate", problemCount(l)))
+	left := o.maxChars() - room - chars(b.String())
+	if len(l) > 0 {
+		b.WriteString("| | where | what |\n|---|---|---|\n")
+	}
+	for i, p := range l {
+		where := ""
+		if !p.Pos.IsZero() {
+			where = codeSpan(clip(p.Pos.String(), 200))
+		}
+		row := fmt.Sprintf("| %s | %s | %s |\n", p.Severity, where, codeSpan(clip(p.Summary, 500)))
+		if left -= chars(row); left < 0 {
+			b.WriteString("\n**Left out for want of room:** " + count(len(l)-i, "problem") + ".\n")
+			break
+		}
+		b.WriteString(row)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// DiagGitHub writes each problem as a workflow command, which a GitHub runner shows at its line in the
+// pull request: ::error file=…,line=…,col=…::what is wrong. The runner itself shows the first ten of
+// each kind. The error is that of w.
+func DiagGitHub(w io.Writer, l diag.List) error {
+	b := bufio.NewWriter(w)
+	for _, p := range sorted(l) {
+		b.WriteString("::" + p.Severity.String())
+		properties := properties(p)
+		if properties != "" {
+			b.WriteString(" " + properties)
+		}
+		b.WriteString("::" + commandData(p.Summary) + "\n")
+	}
+	return b.Flush()
+}
+
+func properties(p diag.Problem) string {
+	var parts []string
+	if p.Pos.File != "" {
+		parts = append(parts, "file="+commandProperty(p.Pos.File))
+	}
+	if p.Pos.Line > 0 {
+		parts = append(parts, fmt.Sprintf("line=%d", p.Pos.Line))
+	}
+	if p.Pos.Column > 0 {
+		parts = append(parts, fmt.Sprintf("col=%d", p.Pos.Column))
+	}
+	if p.Address != "" {
+		parts = append(parts, "title="+commandProperty(p.Address))
+	}
+	return strings.Join(parts, ",")
+}
+
+// commandData escapes the message of a workflow command as the runner unescapes it.
+func commandData(s string) string {
+	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(Sanitize(s))
+}
+
+// commandProperty escapes a property of a workflow command, whose ends are a comma and a colon.
+func commandProperty(s string) string {
+	return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(commandData(s))
+}

@@ -1,0 +1,80 @@
+package report
+
+import (
+	"bufio"
+	"io"
+	"strings"
+
+	"agentsync/internal/plan"
+)
+
+// PlanText writes p for a person at a terminal: a header for each agent, its fields below, kept agents
+// at the end, and one sentence that sums up. More than Style.MaxChanges changes are summed up unless
+// Style.Verbose. The error is that of w.
+func PlanText(w io.Writer, p *plan.Plan, s Style) error {
+	b := bufio.NewWriter(w)
+	changes, kept := splitKept(p.Changes)
+	shown := changes[:s.maxChanges(len(changes))]
+	for _, c := range shown {
+		changeText(b, c, s)
+		b.WriteByte('\n')
+	}
+	if rest := changes[len(shown):]; len(rest) > 0 {
+		b.WriteString("… and " + count(len(rest), "more change") + ": " + toDo(summarise(rest), s) +
+			". -v shows them all, --target some.\n\n")
+	}
+	keptText(b, kept, s)
+	besidesText(b, p, s)
+	b.WriteString(s.paint(bold, summaryLine(p.Summary, Style{})))
+	b.WriteByte('\n')
+	return b.Flush()
+}
+
+func splitKept(all []plan.Change) (changes, kept []plan.Change) {
+	for _, c := range all {
+		if c.Action == plan.Kept {
+			kept = append(kept, c)
+		} else {
+			changes = append(changes, c)
+		}
+	}
+	return changes, kept
+}
+
+// changeText writes one change: who, what, where it stands, and each field.
+func changeText(b *bufio.Writer, c plan.Change, s Style) {
+	l := lookOf(c.Action)
+	b.WriteString(s.paint(l.ink, l.symbol))
+	b.WriteByte(' ')
+	b.WriteString(s.paint(bold, Sanitize(c.Address.String())))
+	b.WriteString("  ")
+	b.WriteString(s.paint(l.ink, l.infinitive))
+	if name := nameOf(c); name != "" {
+		b.WriteString("  " + quote(name))
+	}
+	if all := remarks(c); len(all) > 0 {
+		b.WriteString("  (" + strings.Join(all, "; ") + ")")
+	}
+	b.WriteString(s.paint(dim, placeOf(c)))
+	b.WriteByte('\n')
+	if reason := blockedReason(c); reason != "" {
+		b.WriteString("    " + s.paint(yellow, "blocked:") + " " + reason + "\n")
+	}
+	rows := rowsOf(c)
+	t := fieldText{w: b, s: s, label: labelWidth(rows)}
+	for _, r := range rows {
+		t.row(r)
+	}
+}
+
+// placeOf says where the change comes from and which agent it concerns at the platform.
+func placeOf(c plan.Change) string {
+	place := ""
+	if c.UID != "" {
+		place += "  uid " + Sanitize(c.UID)
+	}
+	if !c.Source.IsZero() {
+		place += "  " + Sanitize(c.Source.String())
+	}
+	return place
+}

@@ -1,0 +1,206 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"agentsync/internal/plan"
+)
+
+// destructiveFirst lists the actions, the most destructive first: the order in which a reviewer must
+// see them where not all can be shown.
+var destructiveFirst = [...]plan.Action{
+	plan.Delete, plan.Replace, plan.Update, plan.Adopt, plan.Move, plan.Create, plan.Kept,
+}
+
+func severityOf(a plan.Action) int {
+	if i := slices.Index(destructiveFirst[:], a); i >= 0 {
+		return i
+	}
+	return len(destructiveFirst)
+}
+
+// bySeverity returns the changes with the most destructive first, by address within an action.
+func bySeverity(changes []plan.Change) []plan.Change {
+	sorted := slices.Clone(changes)
+	slices.SortStableFunc(sorted, func(a, b plan.Change) int {
+		return cmp.Or(cmp.Compare(severityOf(a.Action), severityOf(b.Action)), a.Address.Compare(b.Address))
+	})
+	return sorted
+}
+
+// summaryOrder is the order in which a sentence counts actions.
+var summaryOrder = [...]plan.Action{
+	plan.Create, plan.Update, plan.Replace, plan.Delete, plan.Adopt, plan.Move,
+}
+
+func countOf(s plan.Summary, a plan.Action) int {
+	switch a {
+	case plan.Create:
+		return s.Create
+	case plan.Update:
+		return s.Update
+	case plan.Replace:
+		return s.Replace
+	case plan.Delete:
+		return s.Delete
+	case plan.Adopt:
+		return s.Adopt
+	case plan.Move:
+		return s.Move
+	case plan.Kept:
+		return s.Kept
+	default:
+		return 0
+	}
+}
+
+// toDo counts the actions in words: "3 to create, 1 to update", or "" where there is nothing to do.
+// Each phrase is coloured as its action is.
+func toDo(s plan.Summary, style Style) string {
+	var parts []string
+	for _, a := range summaryOrder {
+		if n := countOf(s, a); n > 0 {
+			l := lookOf(a)
+			parts = append(parts, style.paint(l.ink, comma(n)+" to "+l.infinitive))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// summaryLine is the sentence that closes a plan.
+func summaryLine(s plan.Summary, style Style) string {
+	if s.Changes() == 0 {
+		return noChanges(s)
+	}
+	line := "Plan: " + toDo(s, style)
+	if s.Kept > 0 {
+		line += ", " + comma(s.Kept) + " kept"
+	}
+	line += ", " + comma(s.Unchanged) + " unchanged."
+	if s.Blocked > 0 {
+		line += " " + style.paint(yellow, blockedCount(s.Blocked))
+	}
+	return line
+}
+
+func blockedCount(n int) string {
+	if n == 1 {
+		return "1 of them is blocked."
+	}
+	return comma(n) + " of them are blocked."
+}
+
+func noChanges(s plan.Summary) string {
+	line := "No changes."
+	switch s.Unchanged {
+	case 0:
+	case 1:
+		line += " 1 agent is as the manifests want it."
+	default:
+		line += " " + comma(s.Unchanged) + " agents are as the manifests want them."
+	}
+	if s.Kept > 0 {
+		line += " " + count(s.Kept, "agent") + " kept."
+	}
+	return line
+}
+
+// summarise counts the given changes by action, for a sentence about those that are not shown.
+func summarise(changes []plan.Change) plan.Summary {
+	var s plan.Summary
+	for _, c := range changes {
+		s.Count(c)
+	}
+	return s
+}
+
+// nameOf returns the agent's name where the plan shows it, wanted or former, or "".
+func nameOf(c plan.Change) string {
+	for _, f := range c.Fields {
+		if f.Path != "/name" && f.Path != "/agentName" {
+			continue
+		}
+		if name, ok := f.After.(string); ok {
+			return name
+		}
+		name, _ := f.Before.(string)
+		return name
+	}
+	return ""
+}
+
+// replaceReason names the fields that force a replace: "because externalTenantId cannot be changed".
+func replaceReason(c plan.Change) string {
+	if c.Action != plan.Replace {
+		return ""
+	}
+	var fields []string
+	for _, f := range c.Fields {
+		if f.Immutable {
+			fields = append(fields, shownPath(f.Path))
+		}
+	}
+	if len(fields) == 0 {
+		return ""
+	}
+	return "because " + strings.Join(fields, ", ") + " cannot be changed"
+}
+
+// remarks are what else is to be said of a change, each a phrase.
+func remarks(c plan.Change) []string {
+	var all []string
+	if reason := replaceReason(c); reason != "" {
+		all = append(all, reason)
+	}
+	if c.Vanished {
+		all = append(all, "the platform does not show it any more")
+	}
+	if len(c.Obsolete) > 0 {
+		all = append(all, "deletes what an earlier replace left: "+joined(c.Obsolete))
+	}
+	if !c.From.IsZero() {
+		all = append(all, "was "+Sanitize(c.From.String()))
+	}
+	return all
+}
+
+// joined lists platform's handles, sanitised.
+func joined(uids []string) string {
+	shown := make([]string, len(uids))
+	for i, uid := range uids {
+		shown[i] = Sanitize(uid)
+	}
+	return strings.Join(shown, ", ")
+}
+
+// blockedReason says why a change is not carried out and what would lift that.
+func blockedReason(c plan.Change) string {
+	switch c.Blocked {
+	case "":
+		return ""
+	case plan.BlockedByProtect:
+		if c.Action == plan.Delete {
+			return "the agent is protected: put it back with lifecycle.protect: false, apply, then take it out again"
+		}
+		return "lifecycle.protect refuses it: set it to false in the manifest to allow it"
+	case plan.BlockedByPrune:
+		return "a replace deletes the old agent: --prune allows it"
+	case plan.BlockedByApp:
+		return "the section of " + Sanitize(c.Address.ID().String()) + " left the manifests: put it back, with agents: [], to reach the app"
+	case plan.BlockedByNamesake:
+		return namesakeReason(c)
+	default:
+		return Sanitize(string(c.Blocked))
+	}
+}
+
+func namesakeReason(c plan.Change) string {
+	reason := "an agent of the same name that agentsync does not manage is in the way"
+	if len(c.InTheWay) == 0 {
+		return reason
+	}
+	return reason + " (" + joined(c.InTheWay) + "): take it over with: agentsync import " +
+		Sanitize(c.Address.String()) + " " + Sanitize(c.InTheWay[0])
+}
