@@ -99,7 +99,7 @@ func (b *builder) want(d *agent.Desired) error {
 	if !known {
 		return b.create(ch, c, d, nil, doc)
 	}
-	ch.UID = rec.UID
+	ch.UID, ch.Obsolete = rec.UID, rec.Obsolete
 	if b.live.vanished(d.Address.ID(), rec.UID) {
 		ch.Vanished = true
 		return b.create(ch, c, d, &rec, doc)
@@ -109,7 +109,7 @@ func (b *builder) want(d *agent.Desired) error {
 		return err
 	}
 	ch.Fields, ch.Send = diff.fields, diff.send
-	b.decide(&ch, d, diff)
+	b.decide(&ch, d.Protect, diff)
 	if ch.Action != "" {
 		ch.Basis = basisOf(&rec, d, doc)
 		b.add(ch)
@@ -161,18 +161,22 @@ func (b *builder) compare(c *comparison, d *agent.Desired, rec *agent.Record, do
 }
 
 // decide sets the action, if anything is to be done, and what stands in its way.
-func (b *builder) decide(ch *Change, d *agent.Desired, diff difference) {
+func (b *builder) decide(ch *Change, protect bool, diff difference) {
 	switch {
 	case diff.immutable:
 		ch.Action, ch.Send = Replace, nil
-		switch {
-		case d.Protect:
+		if protect {
 			ch.Blocked = BlockedByProtect
-		case !b.in.Prune:
+		} else if !b.in.Prune {
 			ch.Blocked = BlockedByPrune
 		}
 	case len(diff.fields) > 0:
 		ch.Action = Update
+	case len(ch.Obsolete) > 0: // protect keeps the agent, which this does not touch
+		ch.Action = Replace
+		if !b.in.Prune {
+			ch.Blocked = BlockedByPrune
+		}
 	case !ch.From.IsZero():
 		ch.Action = Move
 	}
@@ -220,7 +224,7 @@ func (b *builder) leave() {
 			continue
 		}
 		ch := Change{
-			Address: a, Action: Kept, UID: rec.UID, Basis: basisOf(&rec, nil, nil),
+			Address: a, Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: basisOf(&rec, nil, nil),
 			Vanished: b.live.vanished(a.ID(), rec.UID),
 		}
 		if b.in.Prune {

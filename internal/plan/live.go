@@ -29,6 +29,9 @@ func index(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.AppID)
 			owned[id] = map[string]bool{}
 		}
 		owned[id][rec.UID] = true
+		for _, uid := range rec.Obsolete {
+			owned[id][uid] = true
+		}
 	}
 	l = make(listings, len(in.Live))
 	for id, list := range in.Live {

@@ -100,10 +100,10 @@ type Change struct {
 // computed from.
 type Basis struct {
 	// Record is of the state's record of the agent.
-	Record string
+	Record string `json:"record"`
 	// Desired is of what the manifest wants. The values of secrets do not count, the variables that
 	// they are taken from do: a plan is reviewed where the values are not known.
-	Desired string
+	Desired string `json:"desired"`
 }
 
 // Touch is a record that is behind although nothing is to be sent: lifecycle.protect changed, a secret

@@ -79,7 +79,11 @@ func withoutValues(doc agent.Doc) []byte {
 func basisOf(rec *agent.Record, d *agent.Desired, wanted agent.Doc) Basis {
 	var b Basis
 	if rec != nil {
-		b.Record = digest([]byte(rec.UID), rec.Applied, rec.Observed, strconv.AppendBool(nil, rec.Protect))
+		parts := [][]byte{[]byte(rec.UID), rec.Applied, rec.Observed, strconv.AppendBool(nil, rec.Protect)}
+		for _, uid := range rec.Obsolete {
+			parts = append(parts, []byte(uid))
+		}
+		b.Record = digest(parts...)
 	}
 	if d != nil {
 		parts := [][]byte{withoutValues(wanted), strconv.AppendBool(nil, d.Protect)}

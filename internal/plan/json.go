@@ -1,0 +1,216 @@
+package plan
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/diag"
+	"agentsync/internal/secret"
+)
+
+// FormatVersion is the version of a plan's JSON form. Its first number rises when a reader could break.
+const FormatVersion = "1.0"
+
+// Document is a plan as JSON, as schema/plan.schema.json describes it. It holds no secret: a
+// placeholder stands for each one that is there.
+type Document struct {
+	FormatVersion string              `json:"formatVersion"`
+	Summary       Summary             `json:"summary"`
+	Changes       []ChangeDocument    `json:"changes"`
+	Unmanaged     []UnmanagedDocument `json:"unmanaged,omitempty"`
+	Doubted       []string            `json:"doubted,omitempty"`
+}
+
+// ChangeDocument is a Change as JSON. Only the last members can be missing.
+type ChangeDocument struct {
+	Address  string          `json:"address"`
+	Action   Action          `json:"action"`
+	UID      string          `json:"uid"`
+	From     string          `json:"from,omitempty"`
+	Blocked  Block           `json:"blocked,omitempty"`
+	InTheWay []string        `json:"inTheWay,omitempty"`
+	Vanished bool            `json:"vanished,omitempty"`
+	Obsolete []string        `json:"obsolete,omitempty"`
+	Source   *SourceDocument `json:"source,omitempty"`
+	Send     []string        `json:"send,omitempty"`
+	Fields   []FieldDocument `json:"fields"`
+}
+
+// SourceDocument is a place in a manifest as JSON.
+type SourceDocument struct {
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+}
+
+// FieldDocument is a FieldChange as JSON.
+type FieldDocument struct {
+	Path   string `json:"path"`
+	Before any    `json:"before"`
+	After  any    `json:"after"`
+	Secret bool   `json:"secret"`
+	Drift  bool   `json:"drift,omitempty"`
+	// Live is there with Drift alone, and may then be null.
+	Live      *any `json:"live,omitempty"`
+	Immutable bool `json:"immutable,omitempty"`
+}
+
+// UnmanagedDocument is an Unmanaged as JSON.
+type UnmanagedDocument struct {
+	App  string         `json:"app"`
+	UID  string         `json:"uid"`
+	Name map[string]any `json:"name"`
+}
+
+// Encode writes p as one indented JSON document, <, > and & as they are. The error is that of w.
+func Encode(w io.Writer, p *Plan) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(p.Document())
+}
+
+// Document returns the plan's JSON form. It shares memory with p.
+func (p *Plan) Document() Document {
+	doc := Document{FormatVersion: FormatVersion, Summary: p.Summary, Changes: make([]ChangeDocument, len(p.Changes))}
+	for i := range p.Changes {
+		doc.Changes[i] = p.Changes[i].document()
+	}
+	for _, u := range p.Unmanaged {
+		doc.Unmanaged = append(doc.Unmanaged, UnmanagedDocument{App: u.App.String(), UID: u.UID, Name: u.Name})
+	}
+	for _, app := range p.Doubted {
+		doc.Doubted = append(doc.Doubted, app.String())
+	}
+	return doc
+}
+
+func (ch *Change) document() ChangeDocument {
+	doc := ChangeDocument{
+		Address: ch.Address.String(), Action: ch.Action, UID: ch.UID, Blocked: ch.Blocked, InTheWay: ch.InTheWay,
+		Vanished: ch.Vanished, Obsolete: ch.Obsolete, Send: ch.Send, Fields: make([]FieldDocument, len(ch.Fields)),
+	}
+	if !ch.From.IsZero() {
+		doc.From = ch.From.String()
+	}
+	if !ch.Source.IsZero() {
+		doc.Source = &SourceDocument{ch.Source.File, ch.Source.Line, ch.Source.Column}
+	}
+	for i, f := range ch.Fields {
+		doc.Fields[i] = f.document()
+	}
+	return doc
+}
+
+func (f FieldChange) document() FieldDocument {
+	shown := func(v any) any {
+		if v == nil || !f.Secret && !holdsSecret(v) {
+			return v
+		}
+		return secret.Placeholder
+	}
+	doc := FieldDocument{
+		Path: f.Path, Before: shown(f.Before), After: shown(f.After),
+		Secret: f.Secret, Drift: f.Drift, Immutable: f.Immutable,
+	}
+	if f.Drift {
+		live := shown(f.Live)
+		doc.Live = &live
+	}
+	return doc
+}
+
+// Plan returns the plan that doc describes, for showing it. Of secrets it knows that they are there
+// and nothing more, and it has no Touches. The error says which member cannot be understood.
+func (doc Document) Plan() (*Plan, error) {
+	p := &Plan{Summary: doc.Summary}
+	for i, c := range doc.Changes {
+		ch, err := c.change()
+		if err != nil {
+			return nil, fmt.Errorf("change %d: %w", i+1, err)
+		}
+		if i > 0 && p.Changes[i-1].Address.Compare(ch.Address) >= 0 {
+			return nil, fmt.Errorf("change %d: the changes are not ordered by address", i+1)
+		}
+		p.Changes = append(p.Changes, ch)
+	}
+	for _, u := range doc.Unmanaged {
+		app, err := parseApp(u.App)
+		if err != nil {
+			return nil, err
+		}
+		p.Unmanaged = append(p.Unmanaged, Unmanaged{App: app, UID: u.UID, Name: u.Name})
+	}
+	for _, s := range doc.Doubted {
+		app, err := parseApp(s)
+		if err != nil {
+			return nil, err
+		}
+		p.Doubted = append(p.Doubted, app)
+	}
+	return p, nil
+}
+
+// parseApp reads platform/app.
+func parseApp(s string) (agent.AppID, error) {
+	a, err := agent.ParseAddress(s + "/x")
+	if err != nil {
+		return agent.AppID{}, fmt.Errorf("%q is no app: write platform/app", s)
+	}
+	return a.ID(), nil
+}
+
+func (doc ChangeDocument) change() (Change, error) {
+	ch := Change{
+		Action: doc.Action, UID: doc.UID, Blocked: doc.Blocked, InTheWay: doc.InTheWay,
+		Vanished: doc.Vanished, Obsolete: doc.Obsolete, Send: doc.Send,
+	}
+	switch ch.Action {
+	case Create, Update, Replace, Delete, Adopt, Move, Kept:
+	default:
+		return Change{}, fmt.Errorf("%q is no action", doc.Action)
+	}
+	var err error
+	if ch.Address, err = agent.ParseAddress(doc.Address); err != nil {
+		return Change{}, err
+	}
+	if doc.From != "" {
+		if ch.From, err = agent.ParseAddress(doc.From); err != nil {
+			return Change{}, err
+		}
+	}
+	if doc.Source != nil {
+		ch.Source = diag.Pos{File: doc.Source.File, Line: doc.Source.Line, Column: doc.Source.Column}
+	}
+	for _, f := range doc.Fields {
+		fc, err := f.change()
+		if err != nil {
+			return Change{}, fmt.Errorf("%s: %w", f.Path, err)
+		}
+		ch.Fields = append(ch.Fields, fc)
+	}
+	return ch, nil
+}
+
+func (doc FieldDocument) change() (FieldChange, error) {
+	f := FieldChange{Path: doc.Path, Secret: doc.Secret, Drift: doc.Drift, Immutable: doc.Immutable}
+	read := func(v any) (any, error) {
+		if v != nil && doc.Secret {
+			return secret.Sealed{}, nil
+		}
+		return agent.Canonical(v)
+	}
+	var err error
+	if f.Before, err = read(doc.Before); err != nil {
+		return FieldChange{}, err
+	}
+	if f.After, err = read(doc.After); err != nil {
+		return FieldChange{}, err
+	}
+	if doc.Live != nil {
+		f.Live, err = read(*doc.Live)
+	}
+	return f, err
+}
