@@ -45,4 +45,8 @@ type Record struct {
 	// Protect is lifecycle.protect as last applied, so that an agent stays protected after it left
 	// the manifests.
 	Protect bool
+	// Obsolete are the uids of agents that UID took the place of and that are not known to be gone:
+	// the old half of a replace, until its delete is done. They belong to this address; nobody may
+	// adopt them.
+	Obsolete []string
 }

@@ -1,0 +1,160 @@
+package state
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"agentsync/internal/agent"
+)
+
+// book is a state that results are entered into, and the intents that are open beside it. It keeps
+// every uid at one address, so that what is written can always be read again.
+type book struct {
+	state   *State
+	owner   map[handle]agent.Address
+	open    map[uint64]Intent
+	changed bool // the state differs from what it was
+}
+
+func newBook(s *State, open []Intent) (*book, error) {
+	b := &book{state: s.Clone(), open: make(map[uint64]Intent, len(open))}
+	for _, i := range open {
+		b.open[i.ID] = i
+	}
+	var err error
+	b.owner, err = s.owners()
+	return b, err
+}
+
+// enter enters all results or, with an error, none. It returns them completed, so that they can be
+// replayed without knowing the state that they were made for.
+func (b *book) enter(results []Result) ([]Result, error) {
+	before, changed := map[agent.Address]agent.Record{}, b.changed
+	complete := make([]Result, len(results))
+	for i, r := range results {
+		for _, a := range [...]agent.Address{r.Address, r.From} {
+			if _, known := before[a]; !known {
+				before[a] = b.state.Agents[a]
+			}
+		}
+		var err error
+		if complete[i], err = b.enterOne(r); err != nil {
+			b.restore(before)
+			b.changed = changed
+			return nil, err
+		}
+	}
+	for _, r := range results {
+		delete(b.open, r.Intent)
+	}
+	return complete, nil
+}
+
+// restore puts records back; one without a uid stands for none.
+func (b *book) restore(before map[agent.Address]agent.Record) {
+	for a := range before {
+		b.drop(a)
+	}
+	for a, r := range before {
+		if r.UID != "" {
+			_ = b.put(a, r) // it stood there before
+		}
+	}
+}
+
+func (b *book) enterOne(r Result) (Result, error) {
+	if r.Address.IsZero() && r.Kind != Voided {
+		return r, fmt.Errorf("a result without an address: %s", r.Kind)
+	}
+	old, had := b.state.Agents[r.Address]
+	switch r.Kind {
+	case Voided:
+		return Result{Intent: r.Intent, Address: r.Address, Kind: Voided}, nil
+	case Recorded:
+		r.Record = withObsolete(r.Record, append(slices.Clip(old.Obsolete), old.UID)...)
+		return Result{Intent: r.Intent, Address: r.Address, Kind: Recorded, Record: r.Record}, b.put(r.Address, r.Record)
+	case Removed:
+		if r.UID == "" {
+			r.UID = old.UID
+		}
+		r = Result{Intent: r.Intent, Address: r.Address, Kind: Removed, UID: r.UID}
+		if !had {
+			return r, nil
+		}
+		rest, ok := without(old, func(uid string) bool { return uid == r.UID })
+		if !ok {
+			b.drop(r.Address)
+			b.changed = true
+			return r, nil
+		}
+		return r, b.put(r.Address, rest)
+	case Moved:
+		return b.move(r, had)
+	default:
+		return r, fmt.Errorf("%s: a result of no known kind: %d", r.Address, r.Kind)
+	}
+}
+
+func (b *book) move(r Result, taken bool) (Result, error) {
+	from, ok := b.state.Agents[r.From]
+	if !ok || taken {
+		return r, fmt.Errorf("%s cannot become %s: there is no agent at the one or already one at the other", r.From, r.Address)
+	}
+	rec := from
+	if r.Record.UID != "" {
+		rec = withObsolete(r.Record, from.Obsolete...)
+	}
+	if rec.UID != from.UID {
+		return r, fmt.Errorf("%s has the uid %s and cannot become %s with the uid %s", r.From, from.UID, r.Address, rec.UID)
+	}
+	b.drop(r.From)
+	b.changed = true
+	return Result{Intent: r.Intent, Address: r.Address, Kind: Moved, From: r.From, Record: rec}, b.put(r.Address, rec)
+}
+
+// put makes r the record at a. It fails, having done nothing, where a uid belongs elsewhere.
+func (b *book) put(a agent.Address, r agent.Record) error {
+	seen := make(map[handle]agent.Address, 1+len(r.Obsolete))
+	for h := range handles(a, r) {
+		if other, taken := b.owner[h]; taken && other != a {
+			seen[h] = other
+		}
+		if err := own(seen, h, a); err != nil {
+			return err
+		}
+	}
+	old, had := b.state.Agents[a]
+	if had && equalRecord(old, r) {
+		return nil
+	}
+	b.drop(a)
+	maps.Copy(b.owner, seen)
+	b.state.Agents[a] = r
+	b.changed = true
+	return nil
+}
+
+func (b *book) drop(a agent.Address) {
+	old, had := b.state.Agents[a]
+	if !had {
+		return
+	}
+	for h := range handles(a, old) {
+		delete(b.owner, h)
+	}
+	delete(b.state.Agents, a)
+}
+
+// intents returns what is open, oldest first.
+func (b *book) intents() []Intent {
+	return sortedIntents(b.open)
+}
+
+func sortedIntents(open map[uint64]Intent) []Intent {
+	var list []Intent
+	for _, id := range slices.Sorted(maps.Keys(open)) {
+		list = append(list, open[id])
+	}
+	return list
+}

@@ -1,0 +1,93 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+var (
+	// ErrStale: the state file or the journal is not what was loaded; someone else wrote it since.
+	// Nothing was overwritten, and a journal that was being written is kept.
+	ErrStale = errors.New("the state changed since it was read")
+	// ErrBroken: the journal could not be written, and nothing more is accepted for it.
+	ErrBroken = errors.New("the journal cannot be written")
+	// ErrNoSpace: the disk has no room for the journal; nothing was begun.
+	ErrNoSpace = errors.New("the disk has no room for the journal")
+	// ErrClosed: the run was closed before the call.
+	ErrClosed = errors.New("the run is closed")
+)
+
+// Reason says what is wrong with a file.
+type Reason string
+
+const (
+	// Corrupt: not what was written; a byte is damaged or was edited wrongly.
+	Corrupt Reason = "corrupt"
+	// Truncated: the end is missing.
+	Truncated Reason = "truncated"
+	// Unmerged: git left its conflict markers in it.
+	Unmerged Reason = "unmerged"
+	// Foreign: another program's file, or the journal of another state.
+	Foreign Reason = "foreign"
+	// Newer: written by a newer agentsync.
+	Newer Reason = "newer"
+	// Conflict: journal and state file contradict each other about an agent's uid.
+	Conflict Reason = "conflict"
+)
+
+// FormatError says why a state file or a journal cannot be taken as it is, and the way back.
+type FormatError struct {
+	// Name is the file's path.
+	Name   string
+	Reason Reason
+	// Line counts from 1, Offset (in bytes) from 0. Line is 0 where the whole file is meant.
+	Line   int
+	Offset int
+	// Detail is what is wrong, in one sentence without a full stop.
+	Detail string
+	// Hint is what to do; a command to type stands alone on an indented line.
+	Hint string
+}
+
+// Error returns the place and what is wrong; the hint is left to whoever shows it.
+func (e *FormatError) Error() string {
+	if e.Line == 0 {
+		return e.Name + ": " + e.Detail
+	}
+	return fmt.Sprintf("%s:%d: %s (byte %d)", e.Name, e.Line, e.Detail, e.Offset)
+}
+
+// stateHint is the way back from a state file that cannot be read.
+func stateHint(name string) string {
+	q := quote(name)
+	return "put the last committed version back:\n" +
+		"  git checkout -- " + q + "\n" +
+		"or move the file away; the next apply lists each app and takes the agents back that equal their manifests:\n" +
+		"  mv " + q + " " + quote(name+".damaged")
+}
+
+// journalHint is the way out of a journal that cannot be replayed. Moving it away is safe because of
+// the list that precedes every create; it only costs what the journal knew better than the platform.
+func journalHint(name string) string {
+	return "the journal holds what an earlier run did and state does not know yet; keep it, and move it away:\n" +
+		"  mv " + quote(name) + " " + quote(name+".damaged") + "\n" +
+		"the next apply lists each app and takes the agents back that equal their manifests; any other uid can be read in the file and taken back with: agentsync import ADDRESS UID"
+}
+
+// quote makes a path fit for a shell, and for one line, where it needs that.
+func quote(path string) string {
+	path = filepath.ToSlash(path)
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%", r)
+	}
+	if path != "" && !strings.HasPrefix(path, "-") && strings.IndexFunc(path, func(r rune) bool { return !plain(r) }) < 0 {
+		return path
+	}
+	if strings.ContainsFunc(path, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(path)
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}

@@ -1,0 +1,160 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// journal is a journal that is open for writing. One goroutine writes: what callers hand in while
+// it waits for the disk goes to the disk together, with one fsync.
+type journal struct {
+	file Handle
+	wake chan struct{} // holds one token while next is not empty or closing is set
+	done chan struct{} // closed when the goroutine has ended
+
+	mu      sync.Mutex // guards what follows
+	next    *batch     // what is written next
+	closing bool
+	err     error // the first failure; nothing is written after it
+
+	offset int64 // where the next batch goes; the goroutine's own
+	buf    []byte
+}
+
+// batch is payloads that become durable together.
+type batch struct {
+	payloads [][]byte
+	done     chan struct{} // closed when err is set
+	err      error
+}
+
+func newBatch() *batch { return &batch{done: make(chan struct{})} }
+
+func openJournal(fsys FS, name string, offset int64) (*journal, error) {
+	h, err := fsys.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	j := &journal{
+		file: h, offset: offset, next: newBatch(),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	go j.run()
+	return j, nil
+}
+
+// submit hands in a payload and returns what will say when it is durable. A payload that was
+// submitted before another never stands after it.
+func (j *journal) submit(payload []byte) (*batch, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err != nil {
+		return nil, j.err
+	}
+	b := j.next
+	b.payloads = append(b.payloads, payload)
+	j.signal()
+	return b, nil
+}
+
+func (b *batch) wait() error {
+	<-b.done
+	return b.err
+}
+
+func (j *journal) signal() {
+	select {
+	case j.wake <- struct{}{}:
+	default: // the goroutine will look anyway
+	}
+}
+
+// close waits until everything that was submitted is written, then ends the goroutine.
+func (j *journal) close() {
+	j.mu.Lock()
+	j.closing = true
+	j.signal()
+	j.mu.Unlock()
+	<-j.done
+	_ = j.file.Close() // everything that counts was synced
+}
+
+func (j *journal) run() {
+	defer close(j.done)
+	for range j.wake {
+		j.mu.Lock()
+		b, closing, err := j.next, j.closing, j.err
+		j.next = newBatch()
+		j.mu.Unlock()
+		if len(b.payloads) > 0 {
+			if err == nil {
+				err = j.write(b.payloads)
+			}
+			if err != nil {
+				err = j.fail(err)
+			}
+			b.err = err
+			close(b.done)
+		}
+		if closing {
+			return
+		}
+	}
+}
+
+func (j *journal) write(payloads [][]byte) error {
+	j.buf = j.buf[:0]
+	for _, p := range payloads {
+		j.buf = appendLine(j.buf, p, j.offset)
+	}
+	if _, err := j.file.WriteAt(j.buf, j.offset); err != nil {
+		return err
+	}
+	if err := j.file.Sync(); err != nil {
+		return err
+	}
+	j.offset += int64(len(j.buf))
+	return nil
+}
+
+// fail keeps the first error. What the disk holds after a failed write or fsync nobody knows, and
+// asking again may succeed without the data being there; so this is final.
+func (j *journal) fail(err error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err == nil {
+		j.err = fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return j.err
+}
+
+// journalContent is what a journal starts with: its header and the intents that are still open.
+func journalContent(s *State, open []Intent) []byte {
+	b := appendLine(nil, header{version: journalVersion, lineage: s.Lineage, serial: s.Serial}.payload(), 0)
+	for _, i := range open {
+		b = appendLine(b, i.payload(), 0)
+	}
+	return b
+}
+
+// resetJournal leaves nothing in the journal but the open intents, and no journal without any.
+func (f *File) resetJournal(s *State, open []Intent) error {
+	name, err := f.beside(".journal")
+	if err != nil {
+		return err
+	}
+	if len(open) > 0 {
+		return replaceFile(f.fs, name, replacement{content: journalContent(s, open), perm: 0o600})
+	}
+	if err := f.fs.Remove(name); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return f.fs.SyncDir(filepath.Dir(name))
+}

@@ -1,0 +1,296 @@
+package state
+
+import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
+	"strconv"
+	"time"
+
+	"agentsync/internal/agent"
+)
+
+// A journal is lines of text:
+//
+//	1c291ca3 0 {"journal":1,"lineage":"4f…","serial":7}
+//	8a9136aa 58 {"intent":1,"address":"mindset/acme/coach","action":"create","fields":{…},"at":"2025-…Z"}
+//	5bd2ccf9 212 {"results":[{"intent":1,"address":"mindset/acme/coach","kind":"recorded","record":{…}}]}
+//
+// Each is a checksum (CRC-32C of what follows the first blank, in hexadecimal), the offset in the
+// file of the batch that the line was written in, and one JSON object. Lines that were written
+// together are synced together, and a batch is begun only when the one before it is on disk. So a
+// line proves that everything before its batch was synced; damage there is damage to what was
+// acknowledged. Damage after the last batch's start is what a crash leaves of writes that were never
+// acknowledged, in whatever order the disk took their blocks.
+//
+// The file ends with zeros where space was reserved and not used.
+
+// journalVersion is the version of the lines that this package reads and writes.
+const journalVersion = 1
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// appendLine appends the line that holds payload, in the batch that starts at the offset.
+func appendLine(dst, payload []byte, batch int64) []byte {
+	start := len(dst)
+	dst = append(dst, "00000000 "...)
+	dst = strconv.AppendInt(dst, batch, 10)
+	dst = append(dst, ' ')
+	dst = append(dst, payload...)
+	sum := crc32.Checksum(dst[start+9:], castagnoli)
+	copy(dst[start:], fmt.Sprintf("%08x", sum))
+	return append(dst, '\n')
+}
+
+// parseLine returns what appendLine put in, without the line's end. ok is false if anything at all
+// is wrong with it.
+func parseLine(line []byte) (payload []byte, batch int64, ok bool) {
+	if len(line) < 12 || line[8] != ' ' {
+		return nil, 0, false
+	}
+	if string(line[:8]) != fmt.Sprintf("%08x", crc32.Checksum(line[9:], castagnoli)) {
+		return nil, 0, false
+	}
+	number, payload, found := bytes.Cut(line[9:], []byte(" "))
+	batch, err := strconv.ParseInt(string(number), 10, 64)
+	return payload, batch, found && err == nil && batch >= 0
+}
+
+// header is the journal's first line.
+type header struct {
+	version uint64
+	lineage string
+	serial  uint64 // that the state file had when the journal was begun
+}
+
+func (h header) payload() []byte {
+	w := writer{}
+	w.open('{')
+	w.key("journal")
+	w.uint(h.version)
+	w.key("lineage")
+	w.text(h.lineage)
+	w.key("serial")
+	w.uint(h.serial)
+	w.end('}')
+	return w.buf
+}
+
+func (i Intent) payload() []byte {
+	w := writer{buf: make([]byte, 0, 256+len(i.Fields))}
+	w.open('{')
+	w.key("intent")
+	w.uint(i.ID)
+	w.key("address")
+	w.text(i.Address.String())
+	w.key("action")
+	w.text(i.Action)
+	w.textMember("uid", i.UID)
+	if i.Fields != nil {
+		w.key("fields")
+		w.raw(i.Fields)
+	}
+	w.key("at")
+	w.text(i.At.UTC().Format(time.RFC3339Nano))
+	w.end('}')
+	return w.buf
+}
+
+func resultsPayload(results []Result) ([]byte, error) {
+	size := 64
+	for _, r := range results {
+		size += 256 + len(r.Record.Applied) + len(r.Record.Observed)
+	}
+	w := writer{buf: make([]byte, 0, size)}
+	w.open('{')
+	w.key("results")
+	w.open('[')
+	for _, r := range results {
+		w.item()
+		if err := w.result(r); err != nil {
+			return nil, err
+		}
+	}
+	w.end(']')
+	w.end('}')
+	return w.buf, nil
+}
+
+func (w *writer) result(r Result) error {
+	w.open('{')
+	if r.Intent != 0 {
+		w.key("intent")
+		w.uint(r.Intent)
+	}
+	if !r.Address.IsZero() {
+		w.key("address")
+		w.text(r.Address.String())
+	}
+	w.key("kind")
+	w.text(r.Kind.String())
+	w.textMember("uid", r.UID)
+	if !r.From.IsZero() {
+		w.key("from")
+		w.text(r.From.String())
+	}
+	if r.Record.UID != "" {
+		w.key("record")
+		if err := w.record(r.Record); err != nil {
+			return err
+		}
+	}
+	w.end('}')
+	return nil
+}
+
+// entry is a line's payload, read: one of its members is set.
+type entry struct {
+	header  *header
+	intent  *Intent
+	results []Result
+}
+
+// parseEntry reads a payload whose checksum is right. Its errors mean that another version wrote it,
+// or that somebody made the checksum fit.
+func parseEntry(payload []byte) (e entry, err error) {
+	d := decoder{scanner: scanner{b: payload}, arena: make([]byte, 0, len(payload))}
+	var h header
+	var i Intent
+	var seen members
+	err = d.object(func(name string, at int) (err error) {
+		if err := seen.add(&d.scanner, name, at); err != nil {
+			return err
+		}
+		switch name {
+		case "journal":
+			e.header = &h
+			h.version, err = d.uint()
+		case "lineage":
+			h.lineage, err = d.text()
+		case "serial":
+			h.serial, err = d.uint()
+		case "intent":
+			e.intent = &i
+			i.ID, err = d.uint()
+		case "results":
+			err = d.list('[', ']', func() error {
+				r, err := d.result()
+				e.results = append(e.results, r)
+				return err
+			})
+		default:
+			err = d.intentMember(&i, name, at)
+		}
+		return err
+	})
+	if d.peek(); err == nil && d.pos < len(d.b) {
+		err = d.unexpected("the end of the line")
+	}
+	if err == nil {
+		err = d.checkEntry(seen)
+	}
+	return e, err
+}
+
+// entryMembers are what each kind of line has; the first is the one it is known by.
+var entryMembers = [...]members{
+	{"journal", "lineage", "serial"},
+	{"intent", "address", "action", "at", "uid", "fields"},
+	{"results"},
+}
+
+// checkEntry refuses a line that mixes kinds, or lacks what its kind needs.
+func (d *decoder) checkEntry(seen members) error {
+	for _, kind := range entryMembers {
+		if !seen.has(kind[0]) {
+			continue
+		}
+		for _, name := range seen {
+			if !kind.has(name) {
+				return d.fail(0, "%q does not belong into a line with %q", name, kind[0])
+			}
+		}
+		for _, name := range kind[:min(4, len(kind))] {
+			if !seen.has(name) {
+				return d.fail(0, "%q is missing", name)
+			}
+		}
+		return nil
+	}
+	return d.fail(0, "the line is of no known kind")
+}
+
+func (d *decoder) intentMember(i *Intent, name string, at int) (err error) {
+	switch name {
+	case "address":
+		i.Address, err = d.address()
+	case "action":
+		i.Action, err = d.text()
+	case "uid":
+		i.UID, err = d.text()
+	case "fields":
+		i.Fields, err = d.document()
+	case "at":
+		var s string
+		if s, err = d.text(); err == nil {
+			i.At, err = time.Parse(time.RFC3339Nano, s)
+		}
+	default:
+		err = d.fail(at, "%q is not part of a journal of version %d", name, journalVersion)
+	}
+	return err
+}
+
+func (d *decoder) result() (r Result, err error) {
+	var seen members
+	err = d.object(func(name string, at int) (err error) {
+		if err := seen.add(&d.scanner, name, at); err != nil {
+			return err
+		}
+		switch name {
+		case "intent":
+			r.Intent, err = d.uint()
+		case "address":
+			r.Address, err = d.address()
+		case "kind":
+			r.Kind, err = d.kind()
+		case "uid":
+			r.UID, err = d.text()
+		case "from":
+			r.From, err = d.address()
+		case "record":
+			r.Record, err = d.record()
+		default:
+			err = d.fail(at, "%q is not part of a journal of version %d", name, journalVersion)
+		}
+		return err
+	})
+	return r, err
+}
+
+func (d *decoder) address() (agent.Address, error) {
+	at := d.pos
+	s, err := d.text()
+	if err != nil {
+		return agent.Address{}, err
+	}
+	a, err := agent.ParseAddress(s)
+	if err != nil {
+		return a, d.fail(at, "%v", err)
+	}
+	return a, nil
+}
+
+func (d *decoder) kind() (ResultKind, error) {
+	at := d.pos
+	s, err := d.text()
+	if err != nil {
+		return 0, err
+	}
+	for k, name := range kindNames {
+		if s == name {
+			return ResultKind(k), nil
+		}
+	}
+	return 0, d.fail(at, "%q is no kind of result", s)
+}

@@ -1,0 +1,54 @@
+package state
+
+import (
+	"bytes"
+	"slices"
+
+	"agentsync/internal/agent"
+)
+
+// without returns what is left of r once the uids that gone reports have left it, and whether
+// anything is. An obsolete agent takes the place of the current one: it may still be live, and a
+// uid leaves the state only when somebody says so.
+func without(r agent.Record, gone func(uid string) bool) (agent.Record, bool) {
+	if slices.ContainsFunc(r.Obsolete, gone) {
+		r.Obsolete = slices.DeleteFunc(slices.Clone(r.Obsolete), gone)
+	}
+	if !gone(r.UID) {
+		return trim(r), true
+	}
+	n := len(r.Obsolete)
+	if n == 0 {
+		return agent.Record{}, false
+	}
+	return trim(agent.Record{UID: r.Obsolete[n-1], Obsolete: r.Obsolete[: n-1 : n-1], Protect: r.Protect}), true
+}
+
+// trim makes an empty list of obsolete uids nil, so that equal records are equal in every respect.
+func trim(r agent.Record) agent.Record {
+	if len(r.Obsolete) == 0 {
+		r.Obsolete = nil
+	}
+	return r
+}
+
+// withObsolete returns r with more obsolete uids: each once, and never r's own.
+func withObsolete(r agent.Record, more ...string) agent.Record {
+	list := make([]string, 0, len(r.Obsolete)+len(more))
+	for _, uid := range append(slices.Clip(more), r.Obsolete...) {
+		if uid != r.UID && uid != "" && !slices.Contains(list, uid) {
+			list = append(list, uid)
+		}
+	}
+	r.Obsolete = list
+	return trim(r)
+}
+
+func equalRecord(a, b agent.Record) bool {
+	return a.UID == b.UID && a.Protect == b.Protect && equalDoc(a.Applied, b.Applied) &&
+		equalDoc(a.Observed, b.Observed) && slices.Equal(a.Obsolete, b.Obsolete)
+}
+
+func equalDoc(a, b agent.Doc) bool {
+	return (a == nil) == (b == nil) && bytes.Equal(a, b)
+}

@@ -1,0 +1,77 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// rescueName is the file that a state goes to that could not be written where it belongs.
+const rescueName = "errored.state"
+
+// maxRescues bounds how many rescued states may lie in one folder.
+const maxRescues = 100
+
+// Rescue writes s to a new file, errored.state.json, in the folder of the state file at path, or,
+// where that fails, in the system's folder for temporary files. It returns the file's path; it never
+// writes over an earlier one. The file is a complete state file, one serial on, so that it can be
+// put in the state file's place, or taken in by Merge.
+func Rescue(path string, s *State) (string, error) {
+	next := *s
+	next.Serial++
+	if next.Lineage == "" {
+		next.Lineage = newLineage()
+	}
+	content, err := next.Encode()
+	if err != nil {
+		return "", err
+	}
+	if followed, err := follow(osFS{}, path); err == nil {
+		path = followed
+	}
+	var all error
+	for _, dir := range [...]string{filepath.Dir(path), os.TempDir()} {
+		name, err := rescueInto(dir, content)
+		if err == nil {
+			return name, nil
+		}
+		all = errors.Join(all, err)
+	}
+	return "", fmt.Errorf("rescue state: %w", all)
+}
+
+func rescueInto(dir string, content []byte) (string, error) {
+	for n := range maxRescues {
+		name := filepath.Join(dir, rescueName+".json")
+		if n > 0 {
+			name = filepath.Join(dir, fmt.Sprintf("%s.%d.json", rescueName, n+1))
+		}
+		err := writeNew(name, content)
+		if !errors.Is(err, fs.ErrExist) {
+			return name, err
+		}
+	}
+	return "", fmt.Errorf("%s: there are %d rescued states already", dir, maxRescues)
+}
+
+// writeNew writes a file that must not exist yet.
+func writeNew(name string, content []byte) (err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := f.Close(); err == nil {
+			err = e
+		}
+		if err != nil {
+			_ = os.Remove(name)
+		}
+	}()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	return f.Sync()
+}

@@ -1,0 +1,69 @@
+package state
+
+import (
+	"time"
+
+	"agentsync/internal/agent"
+)
+
+// Intent is a request that is about to be sent. It is open until a Result closes it; while it is
+// open, nobody knows whether the platform carried it out.
+type Intent struct {
+	// ID is given by Run.Intend, unique in the journal.
+	ID uint64
+	// Address is the agent concerned.
+	Address agent.Address
+	// Action is "create", "update" or "delete".
+	Action string
+	// UID is the agent that an update or a delete is about; for a create that replaces, the old one.
+	UID string
+	// Fields are what is to be made (create) or the changed top-level fields (update), secrets sealed.
+	Fields agent.Doc
+	// At is when the request was about to be sent, by this machine's clock. The journal keeps it in
+	// UTC to the nanosecond.
+	At time.Time
+}
+
+// ResultKind says what a Result enters into the state.
+type ResultKind int
+
+const (
+	// Recorded: Record is what is now known of the agent at Address. Where another uid stood there,
+	// and Removed did not say before that it is gone, it becomes obsolete: the old half of a replace
+	// survives a crash without the caller's doing. Obsolete uids of before stay in any case.
+	Recorded ResultKind = iota
+	// Removed: the agent UID of Address leaves the state, because it is gone or nobody's any more. An
+	// empty UID stands for the one that the record has. Where the record has obsolete uids besides,
+	// the last of them takes its place, without documents, since it may still be live.
+	Removed
+	// Moved: the record of From is now that of Address, where no agent stood before. Record replaces
+	// it if it has a UID, which is then the same.
+	Moved
+	// Voided: the request certainly had no effect. Nothing changes but that the intent is closed.
+	Voided
+)
+
+var kindNames = [...]string{Recorded: "recorded", Removed: "removed", Moved: "moved", Voided: "voided"}
+
+// String returns the kind in lower case, as the journal spells it.
+func (k ResultKind) String() string {
+	if k < 0 || int(k) >= len(kindNames) {
+		return "invalid"
+	}
+	return kindNames[k]
+}
+
+// Result is what became of an agent.
+type Result struct {
+	// Intent is the intent that this closes, 0 for none. One that is not open is no error.
+	Intent uint64
+	// Address is the agent concerned. Voided does without.
+	Address agent.Address
+	Kind    ResultKind
+	// UID is the agent that Removed is about.
+	UID string
+	// From is where Moved takes the record from.
+	From agent.Address
+	// Record is what Recorded, and Moved if it likes, puts at Address.
+	Record agent.Record
+}

@@ -1,0 +1,226 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"agentsync/internal/agent"
+)
+
+// Run is a state that is being changed, its journal open. It is safe for concurrent use.
+type Run struct {
+	file    *File
+	version string // of the state's content on disk
+	journal *journal
+
+	mu     sync.Mutex // guards what follows, and that journal and book have one order
+	book   *book
+	lastID uint64
+	closed bool
+}
+
+// Begin opens the journal for a run. The caller holds the lock and loaded snap under it or before;
+// the error matches ErrStale where the files changed since. What a crashed run left in the journal is
+// written to the state first. reserve is how many bytes the run will need in the journal, by a
+// generous guess; where the disk has no room for them, the error matches ErrNoSpace. A run may need
+// more and then takes its chances. A new state gets its lineage here. Where Begin fails, nothing was
+// lost and nothing may be sent. A command with nothing to do and no Pending does not call it.
+func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
+	if err := f.unchanged(snap); err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	s, version := snap.State.Clone(), snap.version
+	if s.Lineage == "" {
+		s.Lineage = newLineage()
+	}
+	if snap.Pending {
+		var err error
+		if s, version, err = f.save(s, version); err != nil {
+			return nil, fmt.Errorf("begin: %w", err)
+		}
+	}
+	j, err := f.newJournal(s, snap.Open, reserve)
+	if err != nil {
+		return nil, err
+	}
+	b, err := newBook(s, snap.Open)
+	if err != nil {
+		j.close()
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	return &Run{file: f, version: version, journal: j, book: b, lastID: snap.lastID}, nil
+}
+
+func (f *File) newJournal(s *State, open []Intent, reserve int64) (*journal, error) {
+	name, err := f.beside(".journal")
+	if err != nil {
+		return nil, fmt.Errorf("begin journal: %w", err)
+	}
+	if err := needFolder(f.fs, name); err != nil {
+		return nil, fmt.Errorf("begin journal: %w", err)
+	}
+	content := journalContent(s, open)
+	err = replaceFile(f.fs, name, replacement{content: content, reserve: reserve, perm: 0o600})
+	switch {
+	case isNoSpace(err):
+		return nil, fmt.Errorf("%w, %d bytes: %w", ErrNoSpace, int64(len(content))+reserve, err)
+	case err != nil:
+		return nil, fmt.Errorf("begin journal: %w", err)
+	}
+	j, err := openJournal(f.fs, name, int64(len(content)))
+	if err != nil {
+		return nil, fmt.Errorf("begin journal: %w", err)
+	}
+	return j, nil
+}
+
+// Lineage returns the state's lineage, the key under which secrets are sealed.
+func (r *Run) Lineage() string { return r.book.state.Lineage } // never changes during a run
+
+// State returns a copy of the state as of now, with every result that Commit was given, also where
+// it could not be stored. Its serial is that of the file on disk.
+func (r *Run) State() *State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.book.state.Clone()
+}
+
+// Open returns the intents that nothing closed yet, oldest first.
+func (r *Run) Open() []Intent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.book.intents()
+}
+
+// Intend stores what is about to be sent and returns the intent's id. When it returns, the intent
+// survives a crash; with an error, the request must not be sent. Callers at the same time share one
+// fsync.
+func (r *Run) Intend(i Intent) (uint64, error) {
+	if i.Address.IsZero() || i.Action == "" {
+		return 0, errors.New("an intent without an address or an action")
+	}
+	var err error
+	if i.Fields, err = checkDoc(i.Fields); err != nil {
+		return 0, fmt.Errorf("%s: fields: %w", i.Address, err)
+	}
+	i.At = i.At.Round(0).UTC()
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return 0, ErrClosed
+	}
+	r.lastID++
+	i.ID = r.lastID
+	b, err := r.journal.submit(i.payload())
+	if err == nil {
+		r.book.open[i.ID] = i
+	}
+	r.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	if err := b.wait(); err != nil {
+		r.mu.Lock()
+		delete(r.book.open, i.ID) // it will not be sent
+		r.mu.Unlock()
+		return 0, err
+	}
+	return i.ID, nil
+}
+
+// Commit stores results, those of one call together or not at all. When it returns, they survive a
+// crash. An error that does not match ErrBroken is about the results: one has no uid, or a uid that
+// belongs to another address; then none was taken. After one that does, the results are still in
+// State, and Close tries to write them.
+func (r *Run) Commit(results ...Result) error {
+	if len(results) == 0 {
+		return nil
+	}
+	results, err := checkResults(results)
+	if err != nil {
+		return err
+	}
+	b, err := r.submit(results)
+	if err != nil {
+		return err
+	}
+	return b.wait()
+}
+
+func (r *Run) submit(results []Result) (*batch, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, ErrClosed
+	}
+	complete, err := r.book.enter(results)
+	if err != nil {
+		return nil, fmt.Errorf("record result: %w", err)
+	}
+	payload, err := resultsPayload(complete)
+	if err != nil {
+		return nil, fmt.Errorf("record result: %w", err)
+	}
+	return r.journal.submit(payload)
+}
+
+// checkResults returns the results with their documents in canonical form: what is not JSON must not
+// come into the journal, which could then not be read.
+func checkResults(results []Result) (checked []Result, err error) {
+	checked = make([]Result, len(results))
+	for i, r := range results {
+		if r.Record.Applied, err = checkDoc(r.Record.Applied); err != nil {
+			return nil, fmt.Errorf("%s: applied: %w", r.Address, err)
+		}
+		if r.Record.Observed, err = checkDoc(r.Record.Observed); err != nil {
+			return nil, fmt.Errorf("%s: observed: %w", r.Address, err)
+		}
+		checked[i] = r
+	}
+	return checked, nil
+}
+
+func checkDoc(d agent.Doc) (agent.Doc, error) {
+	if d == nil {
+		return nil, nil
+	}
+	s := scanner{b: d}
+	out, err := s.doc(make([]byte, 0, len(d)))
+	if s.peek(); err == nil && s.pos < len(d) {
+		err = s.unexpected("the end")
+	}
+	return out, err
+}
+
+// Close ends the run: the state file gets all results, and only then is the journal emptied, but for
+// the intents that are open. Where nothing changed, the state file is not touched. With nil,
+// everything that Commit was ever given is in the state file, even where the journal broke. With an
+// error it is in State, and the journal is kept; the error matches ErrStale where someone else
+// wrote the state file meanwhile: the next Load then brings the two together. A second Close does
+// nothing.
+func (r *Run) Close() error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
+	r.closed = true
+	r.mu.Unlock()
+	r.journal.close()
+
+	s := r.book.state
+	if r.book.changed {
+		saved, _, err := r.file.save(s, r.version)
+		if err != nil {
+			return fmt.Errorf("close state: %w", err)
+		}
+		r.mu.Lock()
+		*s = *saved
+		r.mu.Unlock()
+	}
+	// The state is on disk. A journal that stays because of an error says nothing new, and the next
+	// run empties it.
+	_ = r.file.resetJournal(s, r.book.intents())
+	return nil
+}

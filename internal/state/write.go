@@ -1,0 +1,155 @@
+package state
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+
+	"agentsync/internal/agent"
+)
+
+// writer appends JSON, on one line or indented by two spaces. Its caller keeps to the grammar.
+type writer struct {
+	buf    []byte
+	pretty bool
+	level  int
+	fresh  bool // nothing was written since the last open
+}
+
+func (w *writer) raw(b []byte) { w.buf = append(w.buf, b...) }
+
+func (w *writer) open(c byte) {
+	w.buf = append(w.buf, c)
+	w.level++
+	w.fresh = true
+}
+
+func (w *writer) end(c byte) {
+	w.level--
+	if !w.fresh {
+		w.newline()
+	}
+	w.fresh = false
+	w.buf = append(w.buf, c)
+}
+
+// item starts the next item of the list that is open.
+func (w *writer) item() {
+	if !w.fresh {
+		w.buf = append(w.buf, ',')
+	}
+	w.fresh = false
+	w.newline()
+}
+
+func (w *writer) newline() {
+	if !w.pretty {
+		return
+	}
+	w.buf = append(w.buf, '\n')
+	for range w.level {
+		w.buf = append(w.buf, ' ', ' ')
+	}
+}
+
+// rawKey starts a member whose name is quoted already.
+func (w *writer) rawKey(quoted []byte) {
+	w.item()
+	w.raw(quoted)
+	w.colon()
+}
+
+func (w *writer) key(name string) {
+	w.item()
+	w.text(name)
+	w.colon()
+}
+
+func (w *writer) colon() {
+	w.buf = append(w.buf, ':')
+	if w.pretty {
+		w.buf = append(w.buf, ' ')
+	}
+}
+
+func (w *writer) uint(n uint64) { w.buf = strconv.AppendUint(w.buf, n, 10) }
+
+// text writes a string, leaving <, > and & as they are: the file is read by people.
+func (w *writer) text(s string) {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x80 || c == '"' || c == '\\' {
+			w.escaped(s)
+			return
+		}
+	}
+	w.buf = append(w.buf, '"')
+	w.buf = append(w.buf, s...)
+	w.buf = append(w.buf, '"')
+}
+
+func (w *writer) escaped(s string) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a string always encodes
+	w.raw(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+}
+
+// textMember writes a member unless its value is empty.
+func (w *writer) textMember(name, value string) {
+	if value != "" {
+		w.key(name)
+		w.text(value)
+	}
+}
+
+// docMember writes a document unless it is nil. It fails on what is no object.
+func (w *writer) docMember(name string, d agent.Doc) error {
+	if d == nil {
+		return nil
+	}
+	w.key(name)
+	if !w.pretty {
+		w.raw(d) // compact and checked when it came in
+		return nil
+	}
+	s := scanner{b: d}
+	if s.peek() != '{' {
+		return s.unexpected("an object")
+	}
+	if err := s.copyValue(w); err != nil {
+		return err
+	}
+	if s.peek(); s.pos < len(s.b) {
+		return s.unexpected("the end")
+	}
+	return nil
+}
+
+// record writes what state keeps of one agent.
+func (w *writer) record(r agent.Record) error {
+	w.open('{')
+	w.key("uid")
+	w.text(r.UID)
+	if err := w.docMember("applied", r.Applied); err != nil {
+		return err
+	}
+	if err := w.docMember("observed", r.Observed); err != nil {
+		return err
+	}
+	if len(r.Obsolete) > 0 {
+		w.key("obsolete")
+		w.open('[')
+		for _, uid := range r.Obsolete {
+			w.item()
+			w.text(uid)
+		}
+		w.end(']')
+	}
+	if r.Protect {
+		w.key("protect")
+		w.raw([]byte("true"))
+	}
+	w.end('}')
+	return nil
+}
