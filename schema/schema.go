@@ -39,11 +39,15 @@ func Read(name string) ([]byte, error) {
 	return b, nil
 }
 
-// Own are the fields of an agent in a manifest that belong to agentsync and are never sent.
-var own = []string{"key", "previousKeys", "lifecycle"}
+// own are the fields of an agent in a manifest that belong to agentsync and are never sent.
+var own = [...]string{"key", "previousKeys", "lifecycle"}
+
+// Own returns the fields of an agent in a manifest that belong to agentsync and are never sent, in
+// canonical order: they stand before the platform's own.
+func Own() []string { return slices.Clone(own[:]) }
 
 // IsOwn reports whether an agent's field belongs to agentsync itself.
-func IsOwn(field string) bool { return slices.Contains(own, field) }
+func IsOwn(field string) bool { return slices.Contains(own[:], field) }
 
 // Field is one field of a platform's agents, with its traits.
 type Field struct {

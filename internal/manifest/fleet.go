@@ -1,0 +1,170 @@
+package manifest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/diag"
+	"agentsync/internal/secret"
+)
+
+// joiner puts the sections of all files together.
+type joiner struct {
+	problems *diag.List
+	apps     map[agent.AppID]agent.App
+	places   map[agent.AppID]map[string]diag.Pos
+	agents   []loaded
+	index    map[agent.Address]diag.Pos
+}
+
+func newJoiner(problems *diag.List) *joiner {
+	return &joiner{
+		problems: problems,
+		apps:     map[agent.AppID]agent.App{},
+		places:   map[agent.AppID]map[string]diag.Pos{},
+		index:    map[agent.Address]diag.Pos{},
+	}
+}
+
+// addSection takes a section's app and agents. A second use of an address is reported where it stands,
+// with the place of the first.
+func (j *joiner) addSection(s section) {
+	if s.app.ID.App != "" {
+		j.addApp(s)
+	}
+	for _, a := range s.agents {
+		if first, ok := j.index[a.Address]; ok {
+			j.problem(a, a.Source, "the key %s is used twice in %s, first at %s; give one agent another key", ticked(a.Address.Key), a.Address.ID(), first)
+			continue
+		}
+		j.index[a.Address] = a.Source
+		j.agents = append(j.agents, a)
+	}
+}
+
+func (j *joiner) problem(a loaded, pos diag.Pos, format string, args ...any) {
+	*j.problems = append(*j.problems, diag.Problem{
+		Severity: diag.Error, Pos: pos, Summary: fmt.Sprintf(format, args...), Address: a.Address.String(),
+	})
+}
+
+// addApp takes the first section of an app and holds later ones against it.
+func (j *joiner) addApp(s section) {
+	first, ok := j.apps[s.app.ID]
+	if !ok {
+		j.apps[s.app.ID], j.places[s.app.ID] = s.app, s.places
+		return
+	}
+	differ := func(name, here, there string) {
+		if here != there {
+			j.problems.Errorf(s.places[name], "%s is %s here and %s at %s; all sections of %s must agree",
+				name, orNone(here), orNone(there), j.places[s.app.ID][name], s.app.ID)
+		}
+	}
+	names := slices.Sorted(maps.Keys(first.Settings))
+	for _, name := range slices.Sorted(maps.Keys(s.app.Settings)) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		differ(name, s.app.Settings[name], first.Settings[name])
+	}
+	differ("endpoint", s.app.Endpoint, first.Endpoint)
+	differ("apiKeyEnv", s.app.APIKeyEnv, first.APIKeyEnv)
+	differ("marker", fmt.Sprint(s.app.Marker), fmt.Sprint(first.Marker))
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "not set"
+	}
+	return quoted(s)
+}
+
+// checkPreviousKeys refuses former keys that would make two agents one.
+func (j *joiner) checkPreviousKeys() {
+	claims := map[agent.Address]diag.Pos{}
+	for _, a := range j.agents {
+		for i, key := range a.PreviousKeys {
+			pos, old := a.previous[i], a.Address
+			old.Key = key
+			user, used := j.index[old]
+			claim, claimed := claims[old]
+			switch {
+			case old == a.Address:
+				j.problem(a, pos, "previousKeys holds %s, which is the agent's key now; leave it out", ticked(key))
+			case used:
+				j.problem(a, pos, "previousKeys holds %s, which is the key of another agent, at %s; leave it out or rename that one", ticked(key), user)
+			case claimed:
+				j.problem(a, pos, "previousKeys holds %s, which another agent claims too, at %s; only one can have had it", ticked(key), claim)
+			default:
+				claims[old] = pos
+			}
+		}
+	}
+}
+
+// checkNamesakes warns of agents that a user of the platform could not tell apart.
+func (j *joiner) checkNamesakes() {
+	type who struct {
+		app      agent.AppID
+		identity string
+	}
+	first := make(map[who]int, len(j.agents))
+	sortAgents(j.agents)
+	for i, a := range j.agents {
+		if a.identity == "" {
+			continue
+		}
+		w := who{a.Address.ID(), a.identity}
+		k, ok := first[w]
+		if !ok {
+			first[w] = i
+			continue
+		}
+		*j.problems = append(*j.problems, diag.Problem{
+			Severity: diag.Warning, Pos: a.Source, Address: a.Address.String(),
+			Summary: fmt.Sprintf("users cannot tell agent %s from agent %s at %s: both are %s", ticked(a.Address.Key),
+				ticked(j.agents[k].Address.Key), j.agents[k].Source, clip(a.identity)),
+		})
+	}
+}
+
+func (j *joiner) fleet() *Fleet {
+	fleet := &Fleet{Apps: j.apps, Agents: make([]agent.Desired, len(j.agents))}
+	for i, a := range j.agents {
+		fleet.Agents[i] = a.Desired
+		for _, t := range a.secrets {
+			fleet.secrets = append(fleet.secrets, secretUse{a.Address, t})
+		}
+	}
+	return fleet
+}
+
+// secretUse is one string of one agent that refers to secrets.
+type secretUse struct {
+	address agent.Address
+	text    *text
+}
+
+// MissingSecrets returns an error for every ${secret:NAME} whose variable lookup does not have, at the
+// place of the string that names it. One string that many agents share is reported once.
+func (f *Fleet) MissingSecrets(lookup secret.Lookup) diag.List {
+	var problems diag.List
+	for _, use := range f.secrets {
+		for _, name := range use.text.names {
+			if _, ok := lookup(name); ok {
+				continue
+			}
+			problems = append(problems, diag.Problem{
+				Severity: diag.Error, Pos: use.text.pos, Address: use.address.String(),
+				Summary: fmt.Sprintf("the environment variable %s, which ${secret:%s} names, is not set; set it where agentsync runs", name, name),
+			})
+		}
+	}
+	problems.Sort()
+	return problems
+}

@@ -1,0 +1,95 @@
+package manifest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/diag"
+)
+
+// Fleet is what a set of manifests wants: the apps and their agents. Agents may share values that
+// came from the same defaults or anchor, so their Fields are for reading: Clone before changing.
+type Fleet struct {
+	// Apps holds every app that a section names, with or without agents.
+	Apps map[agent.AppID]agent.App
+	// Agents are sorted by address, each address once.
+	Agents []agent.Desired
+	// Files are the manifests that were read, sorted, as paths are shown in problems.
+	Files []string
+
+	secrets []secretUse
+}
+
+// Load reads the manifests at paths, each a file or a folder, and returns what they want together
+// with every problem in them, sorted. The Fleet can be relied on only if the list holds no error.
+// The error is for what is no manifest's fault: a path that does not exist or cannot be read, no path
+// at all, a cancelled context.
+func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, error) {
+	if o.Env == nil {
+		return nil, nil, errors.New("load manifests: Options.Env is nil")
+	}
+	limits := o.Limits.withDefaults()
+	found, problems, err := find(paths, limits)
+	if err != nil {
+		return nil, nil, err
+	}
+	rules, err := newRules(o.Platforms)
+	if err != nil {
+		return nil, nil, fmt.Errorf("compile the schemas: %w", err)
+	}
+	results, err := readAll(ctx, found, &loader{env: o.Env, rules: rules, limits: limits})
+	if err != nil {
+		return nil, nil, err
+	}
+	fleet := join(results, &problems)
+	for _, r := range results {
+		problems = append(problems, r.problems...)
+		fleet.Files = append(fleet.Files, r.path)
+	}
+	problems.Sort()
+	return fleet, problems, nil
+}
+
+// readAll loads every file, as many at once as there are processors. A file's node tree is garbage as
+// soon as its result is there.
+func readAll(ctx context.Context, files []found, l *loader) ([]fileResult, error) {
+	results := make([]fileResult, len(files))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, f := range files {
+		group.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			results[i] = l.load(f)
+			return nil
+		})
+	}
+	return results, group.Wait()
+}
+
+// join puts the files' sections together and checks what no file can know alone.
+func join(results []fileResult, problems *diag.List) *Fleet {
+	j := newJoiner(problems)
+	for _, r := range results {
+		for _, s := range r.sections {
+			j.addSection(s)
+		}
+	}
+	j.checkPreviousKeys()
+	j.checkNamesakes()
+	return j.fleet()
+}
+
+func sortAgents(agents []loaded) {
+	slices.SortFunc(agents, func(a, b loaded) int {
+		return cmp.Or(a.Address.Compare(b.Address), a.Source.Compare(b.Source))
+	})
+}

@@ -1,0 +1,117 @@
+package manifest
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"gopkg.in/yaml.v3"
+
+	"agentsync/internal/diag"
+	"agentsync/internal/secret"
+)
+
+// loader is what all files of one Load share. Its methods are safe for concurrent use.
+type loader struct {
+	env    secret.Lookup
+	rules  *rules
+	limits Limits
+	total  atomic.Int64 // bytes read so far
+}
+
+// fileResult is what one file gives.
+type fileResult struct {
+	path     string
+	problems diag.List
+	sections []section
+}
+
+// load reads one file.
+func (l *loader) load(f found) fileResult {
+	result := fileResult{path: f.display}
+	src, ok := l.readFile(f, &result.problems)
+	if ok {
+		result.sections = l.decode(f.display, src, &result.problems)
+	}
+	result.problems.Sort()
+	if extra := len(result.problems) - l.limits.Problems; extra > 0 {
+		result.problems = result.problems[:l.limits.Problems]
+		result.problems.Errorf(diag.Pos{File: f.display}, "there are more problems in this file than the %s that are shown", count(l.limits.Problems))
+	}
+	return result
+}
+
+// decode turns the bytes of one file into its sections.
+func (l *loader) decode(path string, src []byte, problems *diag.List) []section {
+	root := l.parse(path, src, problems)
+	if root == nil {
+		return nil
+	}
+	file := &file{
+		decoder:    decoder{path: path, src: src, env: l.env, limits: l.limits, problems: problems},
+		rules:      l.rules,
+		inDefaults: map[string]*shared{},
+	}
+	return file.read(root)
+}
+
+// file reads one file's root and sections.
+type file struct {
+	decoder
+	rules *rules
+	// root is the file's root mapping.
+	root *yaml.Node
+	// inDefaults are the problems that agents have with values of their section's defaults, told
+	// once for all agents.
+	inDefaults map[string]*shared
+}
+
+// shared is one problem with a value of the defaults that some agents have.
+type shared struct {
+	pos    diag.Pos
+	text   string
+	key    string // the first agent's
+	line   int
+	agents int
+}
+
+// read takes the root apart: the shell, which the manifest schema checks, and the sections' agents.
+func (f *file) read(root *yaml.Node) []section {
+	f.root = root
+	if deref(root).Kind != yaml.MappingNode {
+		f.errorf(root, "a manifest is a mapping that begins with `version: 1`, not %s", kindName(deref(root)))
+		return nil
+	}
+	shell := map[string]any{}
+	var parts []*sectionPart
+	f.entries(root, 0, func(name string, _, value *yaml.Node) {
+		p, ok := f.rules.sections[name]
+		switch n := deref(value); {
+		case len(name) > 2 && name[:2] == "x-": // a place for anchors; read where they are used
+		case ok && n.Kind == yaml.MappingNode:
+			part := f.sectionPart(p, value)
+			shell[name] = part.shell
+			parts = append(parts, part)
+		default:
+			shell[name] = f.value(value, 1)
+		}
+	})
+	f.checkShell(shell)
+	var sections []section
+	for _, part := range parts {
+		if f.stopped {
+			return nil
+		}
+		sections = append(sections, f.section(part))
+	}
+	for _, s := range f.inDefaults {
+		f.problems.Errorf(s.pos, "%s", s.sentence())
+	}
+	return sections
+}
+
+func (s *shared) sentence() string {
+	if s.agents == 1 {
+		return fmt.Sprintf("%s (merged into agent %s, line %d)", s.text, ticked(s.key), s.line)
+	}
+	return fmt.Sprintf("%s (merged into %s, first %s, line %d)", s.text, plural(s.agents, "agent"), ticked(s.key), s.line)
+}

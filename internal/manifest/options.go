@@ -1,0 +1,51 @@
+package manifest
+
+import (
+	"agentsync/internal/secret"
+	"agentsync/schema"
+)
+
+// Options say how manifests are read.
+type Options struct {
+	// Env fills ${env:NAME}. It must not be nil and must be safe for concurrent use.
+	Env secret.Lookup
+	// Platforms are the platforms that sections may name, as schema.Load gives them.
+	Platforms []*schema.Platform
+	// Limits bound what is read; the zero value stands for the defaults.
+	Limits Limits
+}
+
+// Limits bound the cost of reading manifests, so that a file that is too large, or grows when its
+// aliases are followed, costs a sentence and not the machine. A field that is zero takes its default.
+type Limits struct {
+	// FileBytes is the largest file that is read, in bytes (32 MiB).
+	FileBytes int64
+	// TotalBytes is the most that all files may hold together, in bytes (1 GiB).
+	TotalBytes int64
+	// Files is the largest number of files (200,000).
+	Files int
+	// Values is the largest number of values in one file, after aliases are followed (2,000,000).
+	Values int
+	// Depth is how deep values may be nested (100).
+	Depth int
+	// Problems is how many problems are kept of one file; what is beyond is counted (1,000).
+	Problems int
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		FileBytes:  orDefault(l.FileBytes, 32<<20),
+		TotalBytes: orDefault(l.TotalBytes, 1<<30),
+		Files:      orDefault(l.Files, 200_000),
+		Values:     orDefault(l.Values, 2_000_000),
+		Depth:      orDefault(l.Depth, 100),
+		Problems:   orDefault(l.Problems, 1_000),
+	}
+}
+
+func orDefault[T int | int64](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}

@@ -1,0 +1,120 @@
+package manifest
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"agentsync/internal/diag"
+)
+
+// pos returns where a node's value begins: where an alias points, behind an anchor or a tag.
+func (d *decoder) pos(n *yaml.Node) diag.Pos {
+	n = deref(n)
+	pos := diag.Pos{File: d.path, Line: max(n.Line, 1), Column: max(n.Column, 1)}
+	if n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 {
+		return pos
+	}
+	line := d.src[offsetOf(d.src, pos.Line, pos.Column):]
+	skipped := propertiesLength(line)
+	pos.Column += utf8.RuneCount(line[:skipped])
+	return pos
+}
+
+// propertiesLength returns the length of the anchor and tag at the start of line with the blanks
+// behind them, 0 where the value stands on a later line.
+func propertiesLength(line []byte) int {
+	i := 0
+	for i < len(line) && (line[i] == '&' || line[i] == '!') {
+		for i < len(line) && !isBlank(line[i]) {
+			i++
+		}
+		for i < len(line) && (line[i] == ' ' || line[i] == '\t') {
+			i++
+		}
+	}
+	if i >= len(line) || line[i] == '\n' || line[i] == '\r' || line[i] == '#' {
+		return 0
+	}
+	return i
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+// place is what a JSON pointer leads to in the YAML.
+type place struct {
+	// key is the member's key, nil for an element of a list and for the root.
+	key *yaml.Node
+	// value is the value; where the pointer leads nowhere, the last value on the way.
+	value *yaml.Node
+	// found reports whether the pointer was followed to its end.
+	found bool
+}
+
+// locate follows a JSON pointer from root through aliases and merge keys.
+func locate(root *yaml.Node, pointer string) place {
+	p := place{value: deref(root), found: true}
+	for _, token := range tokens(pointer) {
+		var key, value *yaml.Node
+		switch n := deref(p.value); n.Kind {
+		case yaml.MappingNode:
+			key, value = member(n, token, 0)
+		case yaml.SequenceNode:
+			if i, err := strconv.Atoi(token); err == nil && i >= 0 && i < len(n.Content) {
+				value = n.Content[i]
+			}
+		}
+		if value == nil {
+			p.found = false
+			return p
+		}
+		p.key, p.value = key, value
+	}
+	return p
+}
+
+// member finds a mapping's member as entries would: its own, then those of merged mappings.
+func member(n *yaml.Node, name string, depth int) (key, value *yaml.Node) {
+	if depth > 100 {
+		return nil, nil // a loop of merge keys: the decoder reported it
+	}
+	var merge *yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k := deref(n.Content[i])
+		switch {
+		case isMergeKey(k):
+			merge = deref(n.Content[i+1])
+		case k.Kind == yaml.ScalarNode && k.Value == name:
+			return n.Content[i], n.Content[i+1]
+		}
+	}
+	if merge == nil {
+		return nil, nil
+	}
+	sources := []*yaml.Node{merge}
+	if merge.Kind == yaml.SequenceNode {
+		sources = merge.Content
+	}
+	for _, s := range sources {
+		if s = deref(s); s.Kind == yaml.MappingNode {
+			if key, value = member(s, name, depth+1); value != nil {
+				return key, value
+			}
+		}
+	}
+	return nil, nil
+}
+
+// tokens splits a JSON pointer.
+func tokens(pointer string) []string {
+	if pointer == "" {
+		return nil
+	}
+	parts := strings.Split(pointer[1:], "/")
+	for i, p := range parts {
+		parts[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(p)
+	}
+	return parts
+}

@@ -1,0 +1,106 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"agentsync/schema"
+)
+
+// rules are the schemas, compiled once for a whole Load. They are safe for concurrent use.
+type rules struct {
+	// shell is what a manifest may hold but for its agents.
+	shell *jsonschema.Schema
+	// sections are the platforms by the name of their section.
+	sections map[string]*platformRules
+	order    []string
+	// own are the fields of an agent that belong to agentsync.
+	own []string
+	// raw are the schemas as they are written, by URL, for the sentences.
+	raw map[string]any
+}
+
+// platformRules are one platform's traits and what holds of its agents after merging.
+type platformRules struct {
+	*schema.Platform
+	complete *jsonschema.Schema
+	// secretPaths are the pointers of the secret values, split.
+	secretPaths [][]string
+	// identity are the names of the fields by which people tell agents apart.
+	identity []string
+}
+
+// baseURL is where the schemas are said to be, so that their references resolve; nothing is fetched.
+const baseURL = "https://agentsync.invalid/"
+
+func schemaURL(name string) string { return baseURL + name + ".schema.json" }
+
+func newRules(platforms []*schema.Platform) (*rules, error) {
+	r := &rules{sections: map[string]*platformRules{}, own: schema.Own(), raw: map[string]any{}}
+	c := jsonschema.NewCompiler()
+	c.Draft = jsonschema.Draft7
+	c.LoadURL = func(url string) (io.ReadCloser, error) {
+		return nil, fmt.Errorf("no schema is embedded for %s", url)
+	}
+	for _, name := range schema.Names() {
+		if err := r.add(c, name); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if r.shell, err = c.Compile(schemaURL("manifest")); err != nil {
+		return nil, err
+	}
+	for _, p := range platforms {
+		complete, err := c.Compile(schemaURL(p.Name) + "#/definitions/complete")
+		if err != nil {
+			return nil, err
+		}
+		r.sections[p.Name] = newPlatformRules(p, complete)
+		r.order = append(r.order, p.Name)
+	}
+	return r, nil
+}
+
+func (r *rules) add(c *jsonschema.Compiler, name string) error {
+	b, err := schema.Read(name)
+	if err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	var raw any
+	if err := dec.Decode(&raw); err != nil {
+		return fmt.Errorf("schema %s: %w", name, err)
+	}
+	r.raw[schemaURL(name)] = raw
+	return c.AddResource(schemaURL(name), bytes.NewReader(b))
+}
+
+func newPlatformRules(p *schema.Platform, complete *jsonschema.Schema) *platformRules {
+	r := &platformRules{Platform: p, complete: complete}
+	for _, f := range p.Fields {
+		if f.Identity {
+			r.identity = append(r.identity, f.Name)
+		}
+		for _, s := range f.Secret {
+			r.secretPaths = append(r.secretPaths, tokens(s))
+		}
+	}
+	return r
+}
+
+// fieldNames are the names of the platform's fields in canonical order.
+func (r *platformRules) fieldNames() []string {
+	names := make([]string, len(r.Fields))
+	for i, f := range r.Fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
+func (r *rules) platformNames() []string { return r.order }

@@ -1,0 +1,181 @@
+package manifest
+
+import (
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/diag"
+)
+
+// section is one file's section of one platform, as far as it could be read.
+type section struct {
+	app    agent.App
+	places map[string]diag.Pos // where the app's settings stand, by name
+	agents []loaded
+}
+
+// sectionPart is a section while its file is read.
+type sectionPart struct {
+	rules *platformRules
+	node  *yaml.Node
+	// shell is the section as the manifest schema sees it: without its agents.
+	shell    map[string]any
+	defaults map[string]any
+	agents   []*yaml.Node
+	// defaultsNode is nil where there are no defaults.
+	defaultsNode *yaml.Node
+}
+
+// sectionPart decodes a section but for its agents.
+func (f *file) sectionPart(p *platformRules, node *yaml.Node) *sectionPart {
+	part := &sectionPart{rules: p, node: node, shell: map[string]any{}}
+	f.entries(deref(node), 1, func(name string, _, value *yaml.Node) {
+		target := deref(value)
+		if name == "agents" && target.Kind == yaml.SequenceNode {
+			part.agents = target.Content
+			part.shell[name] = []any{}
+			return
+		}
+		v := f.value(value, 2)
+		if v == nil {
+			return // left empty: the same as left out
+		}
+		if defaults, ok := v.(map[string]any); ok && name == "defaults" {
+			dropNulls(defaults)
+			part.defaults, part.defaultsNode = defaults, value
+		} else {
+			f.refuseSecrets(name, v)
+		}
+		part.shell[name] = v
+	})
+	return part
+}
+
+// refuseSecrets reports ${secret:} where it would be needed before a request is sent.
+func (f *file) refuseSecrets(name string, v any) {
+	_, _ = mapTexts(v, func(t *text) any {
+		if t.names != nil {
+			f.problems.Errorf(t.pos, "%s cannot hold ${secret:%s}: a secret is filled in only inside an agent that is sent; write ${env:%s}",
+				name, clip(t.names[0]), clip(t.names[0]))
+		}
+		return t.value
+	})
+}
+
+// checkShell checks everything but the agents against the manifest schema.
+func (f *file) checkShell(shell map[string]any) {
+	if f.stopped {
+		return
+	}
+	for _, fault := range f.rules.faults(f.rules.shell, plain(shell)) {
+		path := tokens(fault.at)
+		owner := "the manifest"
+		if len(path) > 0 {
+			owner, path = "the "+clip(path[0])+" section", path[1:]
+			if len(path) == 0 && f.rules.sections[tokens(fault.at)[0]] == nil {
+				path = tokens(fault.at)
+			}
+		}
+		if len(path) > 0 && path[0] == "defaults" {
+			owner = "defaults"
+			path = path[1:]
+		}
+		f.report(fault, f.root, f.root, pointer(path), owner)
+	}
+}
+
+// report adds the problem that a fault stands for. root is the node that the fault's pointer starts
+// from, home where a missing value would stand.
+func (f *file) report(fault fault, root, home *yaml.Node, subject, owner string) {
+	if pos, ok := f.faultPos(fault, root, home); ok {
+		f.problems.Errorf(pos, "%s", fault.sentence(field(subject), owner, f.shown(fault, root)))
+	}
+}
+
+// faultPos returns where a fault is reported: the key of a member that should not be there, the place
+// of what misses a member, the second of two equal items, the value otherwise. It is false where the
+// value is known to be bad already.
+func (f *file) faultPos(fault fault, root, home *yaml.Node) (diag.Pos, bool) {
+	at := fault.at
+	if fault.onKey() {
+		at += "/" + agent.EscapePointer(fault.name)
+	}
+	if items, ok := fault.value.([]any); ok && fault.keyword == "uniqueItems" {
+		if _, j := repeat(items); j > 0 {
+			at += "/" + strconv.Itoa(j)
+		}
+	}
+	p := locate(root, at)
+	switch {
+	case f.bad[p.value] || f.bad[deref(p.value)]:
+		return diag.Pos{}, false
+	case fault.keyword == "required" && at == "":
+		return f.pos(home), true
+	case fault.onKey() && p.key != nil:
+		return f.pos(p.key), true
+	default:
+		return f.pos(p.value), true
+	}
+}
+
+// shown returns the value concerned as it is written, in quotes; empty where it must not be shown.
+func (f *file) shown(fault fault, root *yaml.Node) string {
+	v, ok := fault.value.(string)
+	if !ok || fault.secret {
+		return ""
+	}
+	if n := deref(locate(root, fault.at).value); n.Kind == yaml.ScalarNode {
+		v = n.Value // as written: what a variable holds is not shown
+	}
+	return quoted(v)
+}
+
+// section reads a section's agents.
+func (f *file) section(part *sectionPart) section {
+	s := section{places: map[string]diag.Pos{}}
+	s.app = f.app(part, s.places)
+	s.agents = make([]loaded, 0, len(part.agents))
+	for _, n := range part.agents {
+		if f.stopped {
+			break
+		}
+		if a, ok := f.agent(part, s.app.ID, n); ok {
+			s.agents = append(s.agents, a)
+		}
+	}
+	return s
+}
+
+// app reads what the section says of its app, as far as it is right.
+func (f *file) app(part *sectionPart, places map[string]diag.Pos) agent.App {
+	read := func(name, def string) string {
+		places[name] = f.pos(part.node)
+		if p := locate(part.node, "/"+name); p.found {
+			places[name] = f.pos(p.value)
+		}
+		if v, ok := plain(part.shell[name]).(string); ok {
+			return v
+		}
+		return def
+	}
+	app := agent.App{ID: agent.AppID{Platform: part.rules.Name}, Source: f.pos(part.node), Settings: map[string]string{}}
+	if id := read(part.rules.AppField, ""); agent.ValidApp(id) {
+		app.ID.App = id
+	}
+	for _, s := range part.rules.Settings {
+		if v := read(s.Name, s.Default); v != "" {
+			app.Settings[s.Name] = v
+		}
+	}
+	app.APIKeyEnv = read("apiKeyEnv", part.rules.APIKeyEnv)
+	app.Endpoint = strings.TrimSuffix(read("endpoint", ""), "/")
+	if why := endpointProblem(app.Endpoint); why != "" {
+		f.problems.Errorf(places["endpoint"], "endpoint %s", why)
+	}
+	read("marker", "")
+	app.Marker, _ = part.shell["marker"].(bool)
+	return app
+}

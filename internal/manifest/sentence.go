@@ -1,0 +1,223 @@
+package manifest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// sentence says what is wrong and what would be right. subject is the value's name ("name",
+// "tags[3]"), owner what holds it where that has no name of its own ("the agent"), shown the value as
+// it may be shown.
+func (f fault) sentence(subject, owner, shown string) string {
+	if m, ok := f.rule["errorMessage"].(string); ok {
+		return m
+	}
+	whole := subject
+	if whole == "" {
+		whole = owner
+	}
+	switch f.keyword {
+	case "type":
+		return f.typeSentence(whole, shown)
+	case "enum", "const":
+		return f.enumSentence(whole, shown)
+	case "required":
+		return fmt.Sprintf("%s has no %s%s", whole, ticked(f.name), f.hint(subject, owner))
+	case "additionalProperties":
+		return f.unknownSentence(subject)
+	case "propertyNames":
+		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", member2(subject, f.name), f.because, subject, list(f.known()))
+	case "pattern", "format":
+		return fmt.Sprintf("%s is %s; %s", whole, shown, f.form())
+	case "uniqueItems":
+		return f.uniqueSentence(whole)
+	default:
+		return f.lengthSentence(whole)
+	}
+}
+
+func member2(subject, name string) string {
+	if subject == "" {
+		return clip(name)
+	}
+	return subject + "." + clip(name)
+}
+
+// hint says where a missing member is written.
+func (f fault) hint(subject, owner string) string {
+	switch {
+	case f.name == "version":
+		return "; begin the file with `version: 1`"
+	case f.name == "key":
+		return "; give it one, which no other agent of the app has"
+	case subject == "" && strings.HasPrefix(owner, "agent"):
+		return "; write it here or in the section's defaults"
+	default:
+		return "; add it"
+	}
+}
+
+var typeWords = map[string]string{
+	"string": "a string", "boolean": "true or false", "array": "a list", "object": "an object",
+	"number": "a number", "integer": "a whole number", "null": "null",
+}
+
+func (f fault) typeSentence(whole, shown string) string {
+	wanted, _ := f.rule["type"].(string)
+	types := []string{wanted}
+	if wanted == "" {
+		types = words(f.rule["type"])
+	}
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = typeWords[t]
+		if members, ok := f.rule["additionalProperties"].(map[string]any); ok && t == "object" && members["type"] == "string" {
+			names[i] = "an object of strings"
+		}
+	}
+	s := fmt.Sprintf("%s must be %s", whole, choice(names))
+	if f.because != "" {
+		s += " for " + f.because
+	}
+	return s + ", not " + f.got(shown) + f.typeHint(types)
+}
+
+// got says what kind of value there is instead.
+func (f fault) got(shown string) string {
+	switch v := f.value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return fmt.Sprint(v)
+	case json.Number:
+		return "the number " + clip(v.String())
+	case string:
+		return strings.TrimSpace("the string " + shown)
+	case []any:
+		return "a list"
+	default:
+		return "an object"
+	}
+}
+
+// typeHint helps with what YAML reads otherwise than people do.
+func (f fault) typeHint(types []string) string {
+	switch v := f.value.(type) {
+	case bool, json.Number:
+		if slices.Contains(types, "string") {
+			return "; put it in quotes"
+		}
+	case string:
+		if !slices.Contains(types, "boolean") {
+			break
+		}
+		switch strings.ToLower(v) {
+		case "yes", "on", "y", "true":
+			return "; write true"
+		case "no", "off", "n", "false":
+			return "; write false"
+		}
+	}
+	return ""
+}
+
+func (f fault) enumSentence(whole, shown string) string {
+	choices := words(f.rule["enum"])
+	if f.keyword == "const" {
+		choices = []string{word(f.rule["const"])}
+	}
+	if shown == "" {
+		shown = f.got("")
+	}
+	if len(choices) == 1 {
+		return fmt.Sprintf("%s is %s; it must be %s", whole, shown, choices[0])
+	}
+	s := fmt.Sprintf("%s is %s; it must be one of %s", whole, shown, choice(choices))
+	if v, ok := f.value.(string); ok {
+		if best := nearest(v, choices); best != "" {
+			s += fmt.Sprintf(" (did you mean %s?)", best)
+		}
+	}
+	return s
+}
+
+// unknownSentence lists the fields there are where none is close.
+func (f fault) unknownSentence(subject string) string {
+	known := f.known()
+	s := "unknown field " + ticked(member2(subject, f.name))
+	if best := nearest(f.name, known); best != "" {
+		return s + "; did you mean " + ticked(member2(subject, best)) + "?"
+	}
+	return s + "; there are " + list(known)
+}
+
+func (f fault) form() string {
+	if m, ok := f.rule["patternErrorMessage"].(string); ok {
+		return m
+	}
+	if f.keyword == "format" && f.rule["format"] == "uri" {
+		return "it must be a complete URL"
+	}
+	return fmt.Sprintf("it must have the form %v", f.rule[f.keyword])
+}
+
+func (f fault) uniqueSentence(whole string) string {
+	items, _ := f.value.([]any)
+	if _, j := repeat(items); j > 0 {
+		return fmt.Sprintf("%s holds %s twice; each may stand once", whole, quoted(word(items[j])))
+	}
+	return whole + " holds a value twice; each may stand once"
+}
+
+// repeat returns the first two places in a list that hold the same word, or 0, 0.
+func repeat(items []any) (int, int) {
+	first := map[string]int{}
+	for j, e := range items {
+		w := word(e)
+		if i, ok := first[w]; ok {
+			return i, j
+		}
+		first[w] = j
+	}
+	return 0, 0
+}
+
+func (f fault) lengthSentence(whole string) string {
+	number := func(keyword string) (int, bool) {
+		n, ok := f.rule[keyword].(json.Number)
+		i, err := n.Int64()
+		return int(i), ok && err == nil
+	}
+	limit, _ := number(f.keyword)
+	n := length(f.value)
+	switch f.keyword {
+	case "minLength":
+		if most, ok := number("maxLength"); ok && most == limit {
+			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, plural(n, "character"), count(limit))
+		}
+		if n == 0 {
+			return fmt.Sprintf("%s is empty; at least %s required", whole, atLeast(limit))
+		}
+		return fmt.Sprintf("%s is %s long; at least %s are required", whole, plural(n, "character"), count(limit))
+	case "maxLength":
+		if least, ok := number("minLength"); ok && least == limit {
+			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, plural(n, "character"), count(limit))
+		}
+		return fmt.Sprintf("%s is %s long; at most %s are allowed", whole, plural(n, "character"), count(limit))
+	case "maxItems":
+		return fmt.Sprintf("%s has %s; at most %s are allowed", whole, plural(n, "item"), count(limit))
+	case "minItems":
+		return fmt.Sprintf("%s has %s; at least %s are required", whole, plural(n, "item"), count(limit))
+	default:
+		return fmt.Sprintf("%s is not as the schema asks for (%s)", whole, f.keyword)
+	}
+}
+
+func atLeast(n int) string {
+	if n == 1 {
+		return "1 character is"
+	}
+	return count(n) + " characters are"
+}

@@ -1,0 +1,152 @@
+package manifest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"agentsync/internal/diag"
+)
+
+// readFile returns the bytes of a manifest, or false after it added the problem that stops it.
+func (l *loader) readFile(f found, problems *diag.List) ([]byte, bool) {
+	whole := diag.Pos{File: f.display}
+	info, err := os.Stat(f.path)
+	if err != nil {
+		problems.Errorf(whole, "the file cannot be read: %s", cause(err))
+		return nil, false
+	}
+	if !info.Mode().IsRegular() {
+		problems.Errorf(whole, "this is not a regular file; a manifest is a YAML file")
+		return nil, false
+	}
+	if info.Size() > l.limits.FileBytes {
+		l.tooLarge(whole, problems)
+		return nil, false
+	}
+	file, err := os.Open(f.path)
+	if err != nil {
+		problems.Errorf(whole, "the file cannot be read: %s", cause(err))
+		return nil, false
+	}
+	defer file.Close()
+	// The size is not trusted: a file can grow, and some report none.
+	b := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+	if _, err := b.ReadFrom(io.LimitReader(file, l.limits.FileBytes+1)); err != nil {
+		problems.Errorf(whole, "the file cannot be read: %s", cause(err))
+		return nil, false
+	}
+	if int64(b.Len()) > l.limits.FileBytes {
+		l.tooLarge(whole, problems)
+		return nil, false
+	}
+	if l.total.Add(int64(b.Len())) > l.limits.TotalBytes {
+		problems.Errorf(whole, "the manifests hold more than %s together; split the fleet and run it in parts", size(l.limits.TotalBytes))
+		return nil, false
+	}
+	return b.Bytes(), true
+}
+
+func (l *loader) tooLarge(pos diag.Pos, problems *diag.List) {
+	problems.Errorf(pos, "the file is larger than %s; split it into several files", size(l.limits.FileBytes))
+}
+
+// cause is an error's innermost text: the path in it is already in front of the sentence.
+func cause(err error) string {
+	for {
+		u, ok := err.(interface{ Unwrap() error })
+		if !ok || u.Unwrap() == nil {
+			return err.Error()
+		}
+		err = u.Unwrap()
+	}
+}
+
+// byteOrderMarks begin files that are not UTF-8. UTF-32 comes first: its mark begins with UTF-16's.
+var byteOrderMarks = []struct{ mark, name string }{
+	{"\xff\xfe\x00\x00", "UTF-32"}, {"\x00\x00\xfe\xff", "UTF-32"},
+	{"\xff\xfe", "UTF-16"}, {"\xfe\xff", "UTF-16"},
+}
+
+// checkEncoding refuses what is not UTF-8, and what looks like a text but is none.
+func checkEncoding(path string, src []byte, problems *diag.List) bool {
+	for _, m := range byteOrderMarks {
+		if bytes.HasPrefix(src, []byte(m.mark)) {
+			problems.Errorf(diag.Pos{File: path, Line: 1, Column: 1}, "the file is %s; save it as UTF-8", m.name)
+			return false
+		}
+	}
+	if i := bytes.IndexByte(src, 0); i >= 0 {
+		what := "the file holds a NUL byte, so it is no text; save it as UTF-8 text"
+		if i < 4 && len(src) >= 4 {
+			what = "the file looks like UTF-16 or UTF-32; save it as UTF-8"
+		}
+		problems.Errorf(posAt(path, src, i), "%s", what)
+		return false
+	}
+	if utf8.Valid(src) {
+		return true
+	}
+	for i := 0; i < len(src); {
+		r, n := utf8.DecodeRune(src[i:])
+		if r == utf8.RuneError && n == 1 {
+			problems.Errorf(posAt(path, src, i), "the byte %#02x is not valid UTF-8; save the file as UTF-8", src[i])
+			return false
+		}
+		i += n
+	}
+	return true
+}
+
+// utf8Mark may begin a UTF-8 file; it is not counted as a column.
+const utf8Mark = "\ufeff"
+
+// posAt returns the place of the byte at offset.
+func posAt(path string, src []byte, offset int) diag.Pos {
+	before := src[:min(offset, len(src))]
+	line := 1 + bytes.Count(before, []byte("\n"))
+	start := bytes.LastIndexByte(before, '\n') + 1
+	column := 1 + utf8.RuneCount(bytes.TrimPrefix(before[start:], []byte(utf8Mark)))
+	return diag.Pos{File: path, Line: line, Column: column}
+}
+
+// offsetOf returns the byte offset of a place, the end of the text where there is no such place.
+func offsetOf(src []byte, line, column int) int {
+	offset := 0
+	for ; line > 1; line-- {
+		i := bytes.IndexByte(src[offset:], '\n')
+		if i < 0 {
+			return len(src)
+		}
+		offset += i + 1
+	}
+	if offset == 0 && bytes.HasPrefix(src, []byte(utf8Mark)) {
+		offset = len(utf8Mark)
+	}
+	for ; column > 1 && offset < len(src) && src[offset] != '\n'; column-- {
+		_, n := utf8.DecodeRune(src[offset:])
+		offset += n
+	}
+	return offset
+}
+
+// count writes a number with commas: 2,000,000.
+func count(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// size writes a number of bytes in the largest unit that divides it.
+func size(n int64) string {
+	units := []string{"bytes", "KiB", "MiB", "GiB"}
+	for n >= 1024 && n%1024 == 0 && len(units) > 1 {
+		n, units = n/1024, units[1:]
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d %s", n, units[0]))
+}

@@ -1,0 +1,143 @@
+package manifest
+
+import (
+	"maps"
+	"slices"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/secret"
+)
+
+// mergeDefaults puts defaults under an agent's own values: maps deep, everything else replaced. A
+// null takes the default's value away. own is changed in place; defaults and what is below them are
+// shared and never changed.
+func mergeDefaults(own, defaults map[string]any) {
+	for name, def := range defaults {
+		v, ok := own[name]
+		if !ok {
+			own[name] = def
+			continue
+		}
+		below, isMap := v.(map[string]any)
+		if d, ok := def.(map[string]any); ok && isMap {
+			mergeDefaults(below, d)
+		}
+	}
+}
+
+// dropNulls takes nulls out of m and the maps in it. A null in a list stays: it has a place.
+func dropNulls(m map[string]any) {
+	for name, v := range m {
+		switch v := v.(type) {
+		case nil:
+			delete(m, name)
+		case map[string]any:
+			dropNulls(v)
+		}
+	}
+}
+
+// plain returns v with each text as the string that it is, copying only where there are texts.
+func plain(v any) any {
+	w, _ := mapTexts(v, func(t *text) any { return t.value })
+	return w
+}
+
+// mapTexts replaces each text in v by what visit returns. It copies only the maps and lists on the way
+// to a text, and reports whether there was one.
+func mapTexts(v any, visit func(*text) any) (any, bool) {
+	switch v := v.(type) {
+	case *text:
+		return visit(v), true
+	case map[string]any:
+		var copied map[string]any
+		for name, e := range v {
+			if w, ok := mapTexts(e, visit); ok {
+				if copied == nil {
+					copied = maps.Clone(v)
+				}
+				copied[name] = w
+			}
+		}
+		if copied != nil {
+			return copied, true
+		}
+	case []any:
+		var copied []any
+		for i, e := range v {
+			if w, ok := mapTexts(e, visit); ok {
+				if copied == nil {
+					copied = slices.Clone(v)
+				}
+				copied[i] = w
+			}
+		}
+		if copied != nil {
+			return copied, true
+		}
+	}
+	return v, false
+}
+
+// sealed returns m with each text that refers to secrets as a secret.Text, and with every string at
+// the platform's secret paths as one. Maps below m may be shared with other agents and are copied.
+func sealed(m map[string]any, p *platformRules, hasTexts bool) agent.Fields {
+	if hasTexts {
+		v, _ := mapTexts(m, func(t *text) any {
+			if t.names == nil {
+				return t.value
+			}
+			return secret.Template(t.value)
+		})
+		m = v.(map[string]any)
+	}
+	for _, path := range p.secretPaths {
+		if v, ok := sealAt(m, path); ok {
+			m = v.(map[string]any)
+		}
+	}
+	return m
+}
+
+// sealAt makes the strings at and below path literal secrets, copying the maps on the way.
+func sealAt(v any, path []string) (any, bool) {
+	if len(path) == 0 {
+		return sealStrings(v), true
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return v, false
+	}
+	below, ok := m[path[0]]
+	if !ok {
+		return v, false
+	}
+	w, ok := sealAt(below, path[1:])
+	if !ok {
+		return v, false
+	}
+	c := maps.Clone(m)
+	c[path[0]] = w
+	return c, true
+}
+
+func sealStrings(v any) any {
+	switch v := v.(type) {
+	case string:
+		return secret.Literal(v)
+	case map[string]any:
+		c := make(map[string]any, len(v))
+		for name, e := range v {
+			c[name] = sealStrings(e)
+		}
+		return c
+	case []any:
+		c := make([]any, len(v))
+		for i, e := range v {
+			c[i] = sealStrings(e)
+		}
+		return c
+	default:
+		return v
+	}
+}
