@@ -1,0 +1,137 @@
+package httpx
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"agentsync/internal/secret"
+)
+
+// DefaultTimeout is the time limit of one request, the reading of its body included.
+const DefaultTimeout = 30 * time.Second
+
+// DefaultConcurrency is how many connections to one app are kept open between requests.
+const DefaultConcurrency = 10
+
+// Time limits of the parts of a request that a platform's slowness does not excuse.
+const (
+	dialTimeout = 10 * time.Second
+	idleTimeout = 90 * time.Second
+	pingEvery   = 15 * time.Second
+)
+
+// Options say how requests to one app are sent. Base, KeyHeader and Key are required.
+type Options struct {
+	// Base is where the API key belongs: its scheme, host and port.
+	Base *url.URL
+	// KeyHeader and Key are the header that carries the API key and its (literal) value.
+	KeyHeader string
+	Key       secret.Text
+	// UserAgent is sent with each request: "agentsync/1.2.3". Empty stands for "agentsync".
+	UserAgent string
+	// Timeout limits each request; zero stands for DefaultTimeout. Waiting for the pace is not
+	// counted: the request has not left then.
+	Timeout time.Duration
+	// Concurrency is how many requests are in flight at once; zero stands for DefaultConcurrency.
+	Concurrency int
+	// Pace steers the app's requests; nil sends each at once.
+	Pace *Pace
+	// Trace takes one line per request, without line end and free of secrets; nil traces nothing.
+	// It is called by several goroutines at once.
+	Trace func(line string)
+	// Proxy chooses a proxy as http.Transport.Proxy does; nil uses none.
+	Proxy func(*http.Request) (*url.URL, error)
+	// TLS adds to how servers are verified (a company's own root certificates); nil is the system's.
+	// Versions below 1.2 are refused whatever it says.
+	TLS *tls.Config
+}
+
+// NewClient returns a client for the requests of one app. It follows no redirects and keeps no
+// cookies. The error says what is wrong with the options, and never shows the key.
+func NewClient(o Options) (*http.Client, error) {
+	if o.Base == nil || o.Base.Host == "" || o.Base.Scheme != "https" && o.Base.Scheme != "http" {
+		return nil, errors.New("the base URL needs https:// (or http://) and a host")
+	}
+	key, err := o.Key.Reveal()
+	if err != nil {
+		return nil, fmt.Errorf("API key: %w", err)
+	}
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	transport := newTransport(o)
+	var rt http.RoundTripper = &authenticate{
+		next: transport, origin: origin(o.Base), header: o.KeyHeader, key: key, userAgent: orDefault(o.UserAgent, "agentsync"),
+	}
+	if o.Trace != nil {
+		rt = &trace{next: rt, print: o.Trace, key: key}
+	}
+	rt = &timeLimit{next: rt, limit: orDefault(o.Timeout, DefaultTimeout)}
+	if o.Pace != nil {
+		rt = o.Pace.Wrap(rt)
+	}
+	return &http.Client{Transport: stack{rt, transport}, CheckRedirect: stay}, nil
+}
+
+// checkKey refuses what cannot stand in a header, in words that do not show it: a key with a line end
+// behind it is the usual slip of a pipeline's secret store.
+func checkKey(key string) error {
+	if key == "" {
+		return errors.New("the API key is empty")
+	}
+	if strings.TrimSpace(key) != key {
+		return errors.New("the API key has white space or a line end around it")
+	}
+	for _, r := range key {
+		if r <= ' ' || r > '~' {
+			return errors.New("the API key holds a character that is no printable ASCII")
+		}
+	}
+	return nil
+}
+
+func newTransport(o Options) *http.Transport {
+	conf := &tls.Config{}
+	if o.TLS != nil {
+		conf = o.TLS.Clone()
+	}
+	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
+	n := orDefault(o.Concurrency, DefaultConcurrency)
+	return &http.Transport{
+		Proxy:               o.Proxy,
+		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSClientConfig:     conf,
+		TLSHandshakeTimeout: dialTimeout,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConns:        n,
+		MaxIdleConnsPerHost: n,
+		IdleConnTimeout:     idleTimeout,
+		// A connection that died without a word is found by pings, not by every request's time limit.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingEvery, PingTimeout: pingEvery},
+	}
+}
+
+// stack is the outermost layer with a way to the transport's idle connections.
+type stack struct {
+	http.RoundTripper
+	transport *http.Transport
+}
+
+// CloseIdleConnections is what http.Client.CloseIdleConnections calls.
+func (s stack) CloseIdleConnections() { s.transport.CloseIdleConnections() }
+
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+func orDefault[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}

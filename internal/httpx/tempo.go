@@ -1,0 +1,84 @@
+package httpx
+
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// tempo is what is known of the rate that a platform allows, learnt from what it let through. It
+// knows nothing of waiting, and takes the time as an argument.
+//
+// At first the rate is unlimited: whoever keeps n requests in flight sends n at once and no more.
+// The first throttled answer sets it to what was let through since the start, the pause asked for
+// included, which is the allowed rate whether the platform counts by windows or by tokens. From then
+// on it grows a little with each success, faster the longer nothing was throttled, and falls with
+// each storm of throttled answers, by half at the most.
+type tempo struct {
+	rate   float64 // requests a second; unbounded until a platform sets a bound
+	start  time.Time
+	passed int // requests let through since start
+
+	// struck and resume are the beginning and the end of a pause whose storm is still being counted:
+	// answers come in any order, and those that were granted may come last. Zero means none.
+	struck, resume time.Time
+}
+
+const (
+	unbounded = float64(rate.Inf)
+
+	minRate = 0.1 // requests a second: one in ten seconds
+	maxRate = 1e5
+
+	// growth is by how much of itself the rate rises in a second of full use, at first.
+	growth = 0.01
+	// growthDoubles is the calm after which growth has doubled, tripled, and so on.
+	growthDoubles = 10 * time.Second
+	// backOff keeps a rate that was just learnt from being overtaken by its own measuring error.
+	backOff = 0.97
+)
+
+func newTempo(now time.Time) tempo { return tempo{rate: unbounded, start: now} }
+
+// bounded reports whether the platform has set a bound.
+func (t *tempo) bounded() bool { return t.rate < unbounded }
+
+// pass notes a request that was let through.
+func (t *tempo) pass(now time.Time) {
+	t.passed++
+	if t.struck.IsZero() && t.bounded() {
+		// One success is 1/rate of a second of full use, so the rate rises by the growth itself.
+		calm := now.Sub(t.start).Seconds() / growthDoubles.Seconds()
+		t.rate = min(maxRate, t.rate+growth*(1+calm))
+	}
+}
+
+// throttle notes a pause. The rate falls when the pause is over, see settle.
+func (t *tempo) throttle(now, resume time.Time) {
+	if t.struck.IsZero() {
+		t.struck = now
+	}
+	t.resume = resume
+}
+
+// settle lowers the rate after a pause that is over, and starts measuring anew from its end.
+func (t *tempo) settle() {
+	if t.struck.IsZero() {
+		return
+	}
+	lower := t.measured() * backOff
+	if t.bounded() {
+		lower = max(t.rate/2, min(lower, t.rate*backOff))
+	}
+	*t = tempo{rate: min(maxRate, max(minRate, lower)), start: t.resume}
+}
+
+// measured returns the rate that was let through. While the rate was unlimited a burst was followed
+// by a pause that pays for it; under a rate there was no burst, and the pause is a penalty.
+func (t *tempo) measured() float64 {
+	elapsed := t.struck.Sub(t.start)
+	if !t.bounded() || elapsed < time.Second {
+		elapsed = t.resume.Sub(t.start)
+	}
+	return float64(t.passed) / max(elapsed.Seconds(), 1e-3)
+}
