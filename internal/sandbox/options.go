@@ -1,0 +1,127 @@
+package sandbox
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Option changes how a Server behaves.
+type Option func(*config)
+
+// config is what the options say.
+type config struct {
+	file        string
+	faults      Faults
+	keys        []string
+	tools       map[string]bool
+	actions     map[string]bool
+	now         func() time.Time
+	precision   time.Duration
+	times       TimeFormat
+	wrapped     bool
+	showDeleted bool
+	created     int
+	pageSize    int
+	mask        bool
+	limit       limit
+}
+
+// TimeFormat is how CometChat writes its times.
+type TimeFormat int
+
+const (
+	// ISO is ISO 8601 with milliseconds, as in the platform's examples.
+	ISO TimeFormat = iota
+	// Millis is whole Unix milliseconds, as in the platform's published schema.
+	Millis
+)
+
+func defaults() config {
+	return config{
+		tools:   set("weather", "calculator", "search", "web-search", "calendar", "get_weather", "get_order"),
+		actions: set("handoff", "open-ticket", "escalate", "open_url", "send_email"),
+		now:     time.Now, precision: time.Millisecond, created: 200, pageSize: 50,
+	}
+}
+
+func set(names ...string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}
+
+// WithFile keeps the agents in the file at path (0600; its folder is made where it is missing), and
+// starts with what it holds. What has been answered is in the file, even after kill -9. One server
+// may use a file at a time; a second one gets ErrInUse.
+func WithFile(path string) Option { return func(c *config) { c.file = path } }
+
+// WithFaults starts with this script; SetFaults replaces it.
+func WithFaults(faults Faults) Option { return func(c *config) { c.faults = faults } }
+
+// WithKeys accepts these API keys alone. By default every key is accepted but the empty one, those
+// that begin with "wrong" (401) and those that begin with "forbidden" (403).
+func WithKeys(keys ...string) Option { return func(c *config) { c.keys = slices.Clone(keys) } }
+
+// WithTools names the tools that exist in every CometChat app, in place of the default ones.
+func WithTools(names ...string) Option { return func(c *config) { c.tools = set(names...) } }
+
+// WithActions names the actions that exist in every CometChat app, in place of the default ones.
+func WithActions(names ...string) Option { return func(c *config) { c.actions = set(names...) } }
+
+// WithClock is the platforms' clock, which stamps createdAt and updatedAt. It must be safe for
+// concurrent use. Waits, lags and rate limits run on real time.
+func WithClock(now func() time.Time) Option { return func(c *config) { c.now = now } }
+
+// WithPrecision truncates the platforms' times to d, which is a millisecond by default; a second
+// gives agents that share a createdAt.
+func WithPrecision(d time.Duration) Option {
+	return func(c *config) { c.precision = max(d, time.Millisecond) }
+}
+
+// WithTimes says how CometChat writes its times; ISO by default.
+func WithTimes(f TimeFormat) Option { return func(c *config) { c.times = f } }
+
+// WithBareList makes CometChat's list a bare array, which is the default.
+func WithBareList() Option { return func(c *config) { c.wrapped = false } }
+
+// WithWrappedList makes CometChat's list {"data": [...]}.
+func WithWrappedList() Option { return func(c *config) { c.wrapped = true } }
+
+// WithDeleted makes CometChat's list show deleted agents too, with their deletedAt.
+func WithDeleted() Option { return func(c *config) { c.showDeleted = true } }
+
+// WithCreatedStatus is the status of an answered create: 200 by default, or 201.
+func WithCreatedStatus(status int) Option { return func(c *config) { c.created = status } }
+
+// WithPageSize is the number of agents in one page of Mindset's list, at least 1; 50 by default.
+func WithPageSize(n int) Option { return func(c *config) { c.pageSize = max(n, 1) } }
+
+// WithMaskedHeaders makes CometChat answer the values of integrationMeta.headers as asterisks.
+func WithMaskedHeaders(mask bool) Option { return func(c *config) { c.mask = mask } }
+
+// WithRateLimit allows n requests per app in each window of length per. CometChat's answers announce
+// it (X-Rate-Limit, X-Rate-Limit-Remaining), and both platforms' 429s carry Retry-After.
+func WithRateLimit(n int, per time.Duration) Option {
+	return func(c *config) { c.limit = limit{n: n, per: per} }
+}
+
+// WithQuietRateLimit is WithRateLimit without any header: nothing announces it but the 429s.
+func WithQuietRateLimit(n int, per time.Duration) Option {
+	return func(c *config) { c.limit = limit{n: n, per: per, quiet: true} }
+}
+
+// accepts reports what is wrong with an API key, or nil.
+func (c *config) accepts(key string) *problem {
+	switch {
+	case key == "":
+		return refused(401, "AUTH_ERR_EMPTY_APIKEY", "no API key was sent")
+	case c.keys != nil && !slices.Contains(c.keys, key), c.keys == nil && strings.HasPrefix(key, "wrong"):
+		return refused(401, "AUTH_ERR_APIKEY_NOT_FOUND", "the API key does not exist")
+	case c.keys == nil && strings.HasPrefix(key, "forbidden"):
+		return refused(403, "AUTH_ERR_NO_ACCESS", "the API key has no access to this app")
+	}
+	return nil
+}
