@@ -71,6 +71,9 @@ func (f *file) checkAgent(part *sectionPart, node *yaml.Node, merged map[string]
 		owner = "the agent"
 	}
 	for _, fault := range faults {
+		if fault.onKey() && fault.at == "" {
+			fault.home = f.rules.homeOf(fault.name)
+		}
 		fault.secret = part.rules.IsSecret(fault.at)
 		if fault.aboutText() && isTemplate(lookup(merged, tokens(fault.at))) {
 			continue // what the secret holds is known only when it is sent
@@ -131,7 +134,7 @@ func (f *file) ownFields(node *yaml.Node, own map[string]any, a *loaded) string 
 	if f.hasTexts {
 		for _, name := range f.rules.own {
 			if v, ok := own[name]; ok {
-				f.refuseSecrets(name, v)
+				f.refuseSecrets(name, locate(node, "/"+name).value, v)
 				own[name] = plain(v)
 			}
 		}

@@ -23,7 +23,7 @@ type decoder struct {
 	problems *diag.List
 
 	values   int          // decoded so far, aliases followed
-	aliases  []*yaml.Node // targets of the aliases that are being followed
+	aliases  []*yaml.Node // the aliases that are being followed, outermost first
 	stopped  bool         // a limit was passed: the rest of the file is not read
 	hasTexts bool         // some string referred to a variable
 	bad      map[*yaml.Node]bool
@@ -51,10 +51,13 @@ func (d *decoder) errorAt(n *yaml.Node, pos diag.Pos, format string, args ...any
 	d.bad[n] = true
 }
 
-// stop ends the reading of the file with one problem.
+// stop ends the reading of the file with one problem, at the alias that was followed to get there.
 func (d *decoder) stop(n *yaml.Node, format string, args ...any) {
+	if len(d.aliases) > 0 {
+		n = d.aliases[0]
+	}
 	if !d.stopped {
-		d.errorf(n, format, args...)
+		d.errorAt(n, d.start(n), format, args...)
 	}
 	d.stopped = true
 }
@@ -96,13 +99,16 @@ func (d *decoder) value(n *yaml.Node, depth int) any {
 
 // alias calls follow with what the alias stands for, unless the alias stands inside that.
 func (d *decoder) alias(n *yaml.Node, follow func(target *yaml.Node) any) any {
-	if slices.Contains(d.aliases, n.Alias) {
+	if slices.ContainsFunc(d.aliases, func(a *yaml.Node) bool { return a.Alias == n.Alias }) {
+		d.aliases = nil
 		d.stop(n, "the alias *%s stands inside the value that it refers to; a value cannot hold itself", n.Value)
 		return nil
 	}
-	d.aliases = append(d.aliases, n.Alias)
+	d.aliases = append(d.aliases, n)
 	v := follow(n.Alias)
-	d.aliases = d.aliases[:len(d.aliases)-1]
+	if !d.stopped {
+		d.aliases = d.aliases[:len(d.aliases)-1]
+	}
 	return v
 }
 
@@ -297,5 +303,5 @@ func kindName(n *yaml.Node) string {
 }
 
 func (d *decoder) unknownTag(n *yaml.Node) {
-	d.errorf(n, "the tag %s is not known here; leave it out", clip(strings.TrimSpace(n.Tag)))
+	d.errorAt(n, d.start(n), "the tag %s is not known here; leave it out", clip(strings.TrimSpace(n.Tag)))
 }

@@ -28,6 +28,8 @@ type fault struct {
 	because string
 	// value is the value at at.
 	value any
+	// home is the platform that knows the unknown member name, or empty.
+	home string
 	// secret says that the value must not be shown.
 	secret bool
 }
@@ -64,6 +66,9 @@ func (g fault) hides(f fault) bool {
 	}
 	if f.onKey() && g.onKey() {
 		return f.keyword == "propertyNames" && g.keyword == "additionalProperties" && f.name == g.name
+	}
+	if f.keyword == g.keyword && f.because != "" && g.because == "" {
+		return true // wrong in any case, not only in this one
 	}
 	first, second := rank[g.keyword], rank[f.keyword]
 	return first > 0 && second > 0 && first < second

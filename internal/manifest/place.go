@@ -13,7 +13,7 @@ import (
 // pos returns where a node's value begins: where an alias points, behind an anchor or a tag.
 func (d *decoder) pos(n *yaml.Node) diag.Pos {
 	n = deref(n)
-	pos := diag.Pos{File: d.path, Line: max(n.Line, 1), Column: max(n.Column, 1)}
+	pos := d.start(n)
 	if n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 {
 		return pos
 	}
@@ -21,6 +21,11 @@ func (d *decoder) pos(n *yaml.Node) diag.Pos {
 	skipped := propertiesLength(line)
 	pos.Column += utf8.RuneCount(line[:skipped])
 	return pos
+}
+
+// start returns where a node begins as it is written: an alias itself, an anchor, a tag.
+func (d *decoder) start(n *yaml.Node) diag.Pos {
+	return diag.Pos{File: d.path, Line: max(n.Line, 1), Column: max(n.Column, 1)}
 }
 
 // propertiesLength returns the length of the anchor and tag at the start of line with the blanks

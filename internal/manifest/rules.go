@@ -94,6 +94,16 @@ func newPlatformRules(p *schema.Platform, complete *jsonschema.Schema) *platform
 	return r
 }
 
+// homeOf returns the platform whose agents have a field called name, or "".
+func (r *rules) homeOf(name string) string {
+	for _, platform := range r.order {
+		if _, ok := r.sections[platform].Field(name); ok {
+			return platform
+		}
+	}
+	return ""
+}
+
 // fieldNames are the names of the platform's fields in canonical order.
 func (r *platformRules) fieldNames() []string {
 	names := make([]string, len(r.Fields))

@@ -27,7 +27,7 @@ func (d *decoder) scalar(n *yaml.Node) any {
 	case "!!timestamp":
 		d.errorf(n, "YAML reads %s as a date; put it in quotes", clip(n.Value))
 	case "!!binary":
-		d.errorf(n, "binary values have no place in a manifest; write text")
+		d.errorAt(n, d.start(n), "binary values have no place in a manifest; write text")
 	case "!!merge":
 		return n.Value
 	default:
@@ -41,7 +41,7 @@ func (d *decoder) tagged(n *yaml.Node, v any, fits bool) any {
 	if fits {
 		return v
 	}
-	d.errorf(n, "%s does not fit its tag %s; leave the tag out", quoted(n.Value), n.Tag)
+	d.errorAt(n, d.start(n), "%s does not fit its tag %s; leave the tag out", quoted(n.Value), n.Tag)
 	return ""
 }
 

@@ -47,7 +47,7 @@ func (f *file) sectionPart(p *platformRules, node *yaml.Node) *sectionPart {
 			dropNulls(defaults)
 			part.defaults, part.defaultsNode = defaults, value
 		} else {
-			f.refuseSecrets(name, v)
+			f.refuseSecrets(name, value, v)
 		}
 		part.shell[name] = v
 	})
@@ -55,10 +55,10 @@ func (f *file) sectionPart(p *platformRules, node *yaml.Node) *sectionPart {
 }
 
 // refuseSecrets reports ${secret:} where it would be needed before a request is sent.
-func (f *file) refuseSecrets(name string, v any) {
+func (f *file) refuseSecrets(name string, n *yaml.Node, v any) {
 	_, _ = mapTexts(v, func(t *text) any {
 		if t.names != nil {
-			f.problems.Errorf(t.pos, "%s cannot hold ${secret:%s}: a secret is filled in only inside an agent that is sent; write ${env:%s}",
+			f.errorAt(n, t.pos, "%s cannot hold ${secret:%s}: a secret is filled in only inside an agent that is sent; write ${env:%s}",
 				name, clip(t.names[0]), clip(t.names[0]))
 		}
 		return t.value
@@ -128,7 +128,9 @@ func (f *file) shown(fault fault, root *yaml.Node) string {
 		return ""
 	}
 	if n := deref(locate(root, fault.at).value); n.Kind == yaml.ScalarNode {
-		v = n.Value // as written: what a variable holds is not shown
+		if n.Value != v { // what a variable holds is not shown
+			return quoted(n.Value) + " (variables filled in)"
+		}
 	}
 	return quoted(v)
 }

@@ -28,7 +28,7 @@ func (f fault) sentence(subject, owner, shown string) string {
 	case "additionalProperties":
 		return f.unknownSentence(subject)
 	case "propertyNames":
-		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", member2(subject, f.name), f.because, subject, list(f.known()))
+		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", dotted(subject, f.name), f.because, subject, list(f.known()))
 	case "pattern", "format":
 		return fmt.Sprintf("%s is %s; %s", whole, shown, f.form())
 	case "uniqueItems":
@@ -38,7 +38,7 @@ func (f fault) sentence(subject, owner, shown string) string {
 	}
 }
 
-func member2(subject, name string) string {
+func dotted(subject, name string) string {
 	if subject == "" {
 		return clip(name)
 	}
@@ -65,6 +65,9 @@ var typeWords = map[string]string{
 }
 
 func (f fault) typeSentence(whole, shown string) string {
+	if f.value == nil && f.rule["type"] == "object" {
+		return whole + " is empty; write its fields below it, or leave it out"
+	}
 	wanted, _ := f.rule["type"].(string)
 	types := []string{wanted}
 	if wanted == "" {
@@ -94,7 +97,10 @@ func (f fault) got(shown string) string {
 	case json.Number:
 		return "the number " + clip(v.String())
 	case string:
-		return strings.TrimSpace("the string " + shown)
+		if shown == "" {
+			return "a string"
+		}
+		return "the string " + shown
 	case []any:
 		return "a list"
 	default:
@@ -128,8 +134,15 @@ func (f fault) enumSentence(whole, shown string) string {
 	if f.keyword == "const" {
 		choices = []string{word(f.rule["const"])}
 	}
-	if shown == "" {
-		shown = f.got("")
+	switch v := f.value.(type) {
+	case json.Number:
+		shown = clip(v.String())
+	case string:
+		if slices.Contains(choices, v) {
+			return fmt.Sprintf("%s is the string %s; write %s without quotes", whole, shown, v)
+		}
+	default:
+		shown = f.got(shown)
 	}
 	if len(choices) == 1 {
 		return fmt.Sprintf("%s is %s; it must be %s", whole, shown, choices[0])
@@ -146,9 +159,16 @@ func (f fault) enumSentence(whole, shown string) string {
 // unknownSentence lists the fields there are where none is close.
 func (f fault) unknownSentence(subject string) string {
 	known := f.known()
-	s := "unknown field " + ticked(member2(subject, f.name))
+	what := "field"
+	if f.rule["patternProperties"] != nil {
+		what = "section" // the root of a manifest
+	}
+	s := "unknown " + what + " " + ticked(dotted(subject, f.name))
 	if best := nearest(f.name, known); best != "" {
-		return s + "; did you mean " + ticked(member2(subject, best)) + "?"
+		return s + "; did you mean " + ticked(dotted(subject, best)) + "?"
+	}
+	if f.home != "" {
+		return s + "; it is a field of " + f.home
 	}
 	return s + "; there are " + list(known)
 }

@@ -82,7 +82,7 @@ func checkEncoding(path string, src []byte, problems *diag.List) bool {
 	if i := bytes.IndexByte(src, 0); i >= 0 {
 		what := "the file holds a NUL byte, so it is no text; save it as UTF-8 text"
 		if i < 4 && len(src) >= 4 {
-			what = "the file looks like UTF-16 or UTF-32; save it as UTF-8"
+			what, i = "the file looks like UTF-16 or UTF-32; save it as UTF-8", 0
 		}
 		problems.Errorf(posAt(path, src, i), "%s", what)
 		return false

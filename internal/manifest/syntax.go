@@ -46,6 +46,7 @@ var syntaxRules = []syntaxRule{
 	{"expected comment or line break", (*syntaxError).blockHeader},
 	{"max depth", (*syntaxError).tooDeep},
 	{"tag", (*syntaxError).badTag},
+	{"'>'", (*syntaxError).badTag},
 	{"expected whitespace or line break", (*syntaxError).badTag},
 	{"'-' indicator", (*syntaxError).noDash},
 	{"expected key", (*syntaxError).badIndent},
@@ -170,6 +171,9 @@ func (e *syntaxError) badAnchor() (int, string) {
 	i, ok := e.last("*&")
 	if !ok {
 		return e.stuckLine(), "an anchor's name is letters, digits, - and _"
+	}
+	for i > 0 && e.src[i-1] == e.src[i] {
+		i--
 	}
 	if e.src[i] == '*' {
 		return i, "a value that begins with * is read as an alias; put it in quotes"
@@ -296,13 +300,35 @@ func (e *syntaxError) badTag() (int, string) {
 }
 
 func (e *syntaxError) noDash() (int, string) {
-	return e.stuckLine(), "a list goes on above, and this line does not fit into it; begin it with `- `, or line it up with the key that it belongs to"
+	if offset, ok := e.textAfterQuote(); ok {
+		return offset, afterQuote
+	}
+	return e.stuckLine(), "this line lines up with nothing above it; line it up with the keys that it belongs to, or begin it with `- `"
 }
 
 func (e *syntaxError) badIndent() (int, string) {
+	if offset, ok := e.textAfterQuote(); ok {
+		return offset, afterQuote
+	}
 	return e.stuckLine(), "this line does not fit what stands above it; line up the keys of one mapping, and put text with special characters in quotes"
 }
 
+// afterQuoteForm finds text behind a closed quote.
+var afterQuoteForm = regexp.MustCompile(`[:\-]\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*([^\s#:,\]}])`)
+
+const afterQuote = "text follows a closed quote; put the whole value in quotes"
+
+func (e *syntaxError) textAfterQuote() (int, bool) {
+	start, end := e.lineAt(e.stuckLine())
+	if m := afterQuoteForm.FindSubmatchIndex(e.src[start:end]); m != nil {
+		return start + m[2], true
+	}
+	return 0, false
+}
+
 func (e *syntaxError) noContent() (int, string) {
+	if i, ok := e.last("[{"); ok && e.reached >= len(e.src) {
+		return i, fmt.Sprintf("the %c that opens here is not closed", e.src[i])
+	}
 	return e.stuckLine(), "a value is missing on this line"
 }

@@ -14,9 +14,22 @@ func clip(s string) string {
 	if utf8.RuneCountInString(s) > maxShown {
 		s = string([]rune(s[:min(len(s), 4*maxShown)])[:maxShown-1]) + "…"
 	}
-	q := strconv.Quote(s)
-	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+	if strings.IndexFunc(s, unprintable) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if !unprintable(r) {
+			b.WriteRune(r)
+			continue
+		}
+		q := strconv.QuoteRune(r)
+		b.WriteString(q[1 : len(q)-1])
+	}
+	return b.String()
 }
+
+func unprintable(r rune) bool { return !strconv.IsPrint(r) }
 
 // quoted returns s in double quotes, clipped.
 func quoted(s string) string { return `"` + clip(s) + `"` }
@@ -74,15 +87,18 @@ func didYouMean(name string, words []string) string {
 	return ""
 }
 
-// nearest returns the word that name is a likely slip of, or "".
+// nearest returns the word that name is a likely slip of, or "" where there is none or no single one.
 func nearest(name string, words []string) string {
 	if utf8.RuneCountInString(name) > maxShown {
 		return ""
 	}
 	best, least := "", 1+max(1, utf8.RuneCountInString(name)/3)
 	for _, w := range words {
-		if d := distance(strings.ToLower(name), strings.ToLower(w)); d < least {
+		switch d := distance(strings.ToLower(name), strings.ToLower(w)); {
+		case d < least:
 			best, least = w, d
+		case d == least:
+			best = ""
 		}
 	}
 	return best
