@@ -164,12 +164,17 @@ func properties(p diag.Problem) string {
 	return strings.Join(parts, ",")
 }
 
+var (
+	dataEscaper     = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	propertyEscaper = strings.NewReplacer(":", "%3A", ",", "%2C")
+)
+
 // commandData escapes the message of a workflow command as the runner unescapes it.
 func commandData(s string) string {
-	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(Sanitize(s))
+	return dataEscaper.Replace(Sanitize(s))
 }
 
 // commandProperty escapes a property of a workflow command, whose ends are a comma and a colon.
 func commandProperty(s string) string {
-	return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(commandData(s))
+	return propertyEscaper.Replace(commandData(s))
 }

@@ -24,7 +24,9 @@ func writeJSON(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return fmt.Errorf("encode report: %w", err)
 	}
-	_, err := w.Write(escapeUnsafe(b.Bytes()))
+	// "##[" can only stand inside a string; a CI runner would look for a command there.
+	doc := bytes.ReplaceAll(escapeUnsafe(b.Bytes()), []byte("##["), []byte(`##\u005b`))
+	_, err := w.Write(doc)
 	return err
 }
 

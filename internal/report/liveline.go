@@ -131,7 +131,7 @@ func (l *live) status(now time.Time) string {
 		}
 	}
 	if l.waiting != "" {
-		parts = append(parts, l.waiting+fmt.Sprintf(" (%s)", durationText(now.Sub(l.waitedAt))))
+		parts = append(parts, l.waiting+" ("+durationText(now.Sub(l.waitedAt))+")")
 	}
 	return strings.Join(parts, " · ")
 }
@@ -143,14 +143,16 @@ func rateText(perSecond float64) string {
 	return fmt.Sprintf("%.0f/s", perSecond)
 }
 
-// durationText rounds to what a person wants to know: 8 s, 2 min 05 s, 1 h 10 min.
+// durationText rounds to what a person wants to know: 8 s, 2 min 05 s, 25 min, 1 h 10 min.
 func durationText(d time.Duration) string {
 	s := int(d.Round(time.Second) / time.Second)
 	switch {
 	case s < 60:
 		return fmt.Sprintf("%d s", s)
+	case s < 600:
+		return fmt.Sprintf("%d min %02d s", s/60, s%60/5*5)
 	case s < 3600:
-		return fmt.Sprintf("%d min %02d s", s/60, s%60)
+		return fmt.Sprintf("%d min", s/60)
 	default:
 		return fmt.Sprintf("%d h %02d min", s/3600, s%3600/60)
 	}

@@ -98,22 +98,28 @@ func longestRun(s string, c byte) int {
 	return longest
 }
 
+var htmlEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;")
+
 // escapeHTML makes data safe inside an HTML element of a Markdown document.
 func escapeHTML(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;").Replace(Sanitize(s))
+	return htmlEscaper.Replace(Sanitize(s))
 }
 
 // prose makes a sentence that may hold data safe as Markdown text: punctuation that could be markup is
-// escaped, and an invisible space keeps mentions, references and addresses from being linked.
+// escaped, and an invisible space keeps mentions, references, addresses and emoji from being linked.
+// It stands after @ and #, and after a colon or a point that no space follows.
 func prose(s string) string {
 	var b strings.Builder
-	for _, r := range Sanitize(s) {
+	s = Sanitize(s)
+	for i, r := range s {
 		switch {
 		case r == '@' || r == '#':
 			b.WriteString(string(r) + "\u200b")
 		case r == ':' || r == '.':
 			b.WriteRune(r)
-			b.WriteString("\u200b") // breaks https://, www. and :emoji:
+			if i+1 < len(s) && s[i+1] != ' ' {
+				b.WriteString("\u200b")
+			}
 		case r < utf8.RuneSelf && strings.ContainsRune("\\`*_{}[]()<>+-!|~&=\"'$^", r):
 			b.WriteByte('\\')
 			b.WriteRune(r)

@@ -34,18 +34,17 @@ func (p *pace) roll(now time.Time) {
 	p.last = max(p.last, second)
 }
 
-// rate returns agents per second, or 0 where it is too early to say.
+// rate returns agents per second, or 0 where it is too early to say. Only whole seconds count, so that
+// it stands still between two of them instead of trembling with every redraw.
 func (p *pace) rate(now time.Time) float64 {
 	p.roll(now)
-	elapsed := now.Sub(p.start)
-	if elapsed < settleFirst {
+	whole := min(p.last, paceWindow-1)
+	if now.Sub(p.start) < settleFirst || whole == 0 {
 		return 0
 	}
 	total := 0
-	for _, n := range p.buckets {
-		total += n
+	for back := 1; back <= whole; back++ {
+		total += p.buckets[(p.last-back)%paceWindow]
 	}
-	// The newest bucket is not full yet, so the window ends inside it.
-	seconds := min(elapsed.Seconds(), float64(paceWindow-1)+(elapsed%time.Second).Seconds())
-	return float64(total) / seconds
+	return float64(total) / float64(whole)
 }

@@ -29,8 +29,8 @@ func keptText(b *bufio.Writer, kept []plan.Change, s Style) {
 	}
 	for _, c := range shown {
 		b.WriteString("  " + s.paint(dim, "·") + " " + Sanitize(c.Address.String()) + s.paint(dim, placeOf(c)))
-		if reason := blockedReason(c); reason != "" {
-			b.WriteString("  " + s.paint(yellow, "blocked:") + " " + reason)
+		if o := obstacleOf(c); o.reason != "" {
+			b.WriteString("  " + s.paint(yellow, "blocked:") + " " + o.sentence())
 		}
 		b.WriteByte('\n')
 	}
@@ -40,43 +40,46 @@ func keptText(b *bufio.Writer, kept []plan.Change, s Style) {
 	b.WriteByte('\n')
 }
 
-// besidesText tells what a plan found beside its changes: lists that were not believed, agents that
-// nobody manages, records that are brought up to date.
+// besidesText tells what a plan found beside its changes: lists that were not believed, records that
+// are brought up to date, agents that nobody manages.
 func besidesText(b *bufio.Writer, p *plan.Plan, s Style) {
-	lines := besides(p, s.Verbose)
+	lines := doubts(p)
+	if n := len(p.Touches); n > 0 && s.Verbose {
+		lines = append(lines, count(n, "record")+" in state will be brought up to date; nothing is sent for that")
+	}
+	if line := unmanagedCount(p); line != "" && s.Verbose {
+		lines = append(lines, line+":")
+		for _, u := range p.Unmanaged {
+			lines = append(lines, "  "+s.paint(dim, "·")+" "+Sanitize(u.App.String())+"  uid "+Sanitize(u.UID)+unmanagedName(u))
+		}
+	} else if line != "" {
+		lines = append(lines, line+"; -v lists them")
+	}
 	for _, l := range lines {
 		b.WriteString(l + "\n")
-	}
-	if s.Verbose {
-		for _, u := range p.Unmanaged {
-			b.WriteString("  " + s.paint(dim, "·") + " " + Sanitize(u.App.String()) + "  uid " + Sanitize(u.UID) + unmanagedName(u) + "\n")
-		}
 	}
 	if len(lines) > 0 {
 		b.WriteByte('\n')
 	}
 }
 
-// besides are the sentences of besidesText, the last of them about unmanaged agents.
-func besides(p *plan.Plan, verbose bool) []string {
+// doubts are the warnings about lists that were not believed.
+func doubts(p *plan.Plan) []string {
 	var lines []string
 	for _, app := range p.Doubted {
 		lines = append(lines, "! "+Sanitize(app.String())+" lists none of the agents that state knows there; "+
 			"the list was not believed, and the app is planned as if it had not been read")
 	}
-	if n := len(p.Touches); n > 0 && verbose {
-		lines = append(lines, count(n, "record")+" in state will be brought up to date; nothing is sent for that")
-	}
-	if n := len(p.Unmanaged); n > 0 {
-		line := count(n, "live agent") + " in no manifest and no state (" + perApp(p.Unmanaged) + "); agentsync export takes them over"
-		if verbose {
-			line += ":"
-		} else {
-			line += ", -v lists them"
-		}
-		lines = append(lines, line)
-	}
 	return lines
+}
+
+// unmanagedCount counts the agents that nobody manages, or is "".
+func unmanagedCount(p *plan.Plan) string {
+	n := len(p.Unmanaged)
+	if n == 0 {
+		return ""
+	}
+	return count(n, "live agent") + " in no manifest and no state (" + perApp(p.Unmanaged) + "); agentsync export takes them over"
 }
 
 // maxApps is how many apps a sentence names.

@@ -10,7 +10,7 @@ import (
 const maxDetails = 12_000
 
 // hasDetails reports whether a change has more to say than its line in the table.
-func hasDetails(c plan.Change) bool { return len(c.Fields) > 0 || c.Blocked != "" }
+func hasDetails(c plan.Change) bool { return len(c.Fields)+len(c.Obsolete) > 0 || c.Blocked != "" }
 
 // detailsOf folds one agent's diff.
 func detailsOf(c plan.Change, budget int) string {
@@ -21,8 +21,12 @@ func detailsOf(c plan.Change, budget int) string {
 		b.WriteString(", " + count(n, "field"))
 	}
 	b.WriteString("</summary>\n\n")
-	if reason := blockedReason(c); reason != "" {
-		b.WriteString("**Blocked:** " + prose(reason) + "\n\n")
+	if o := obstacleOf(c); o.reason != "" {
+		b.WriteString("**Blocked:** " + prose(o.reason))
+		if o.command != "" {
+			b.WriteString(" " + codeSpan(o.command))
+		}
+		b.WriteString("\n\n")
 	}
 	if all := remarks(c); len(all) > 0 {
 		b.WriteString(prose(strings.Join(all, "; ")) + "\n\n")

@@ -10,7 +10,7 @@ import (
 const maxFieldLines = 120
 
 // maxLabel is the widest path that values are still lined up behind.
-const maxLabel = 36
+const maxLabel = 44
 
 // fieldText writes the rows of one change, values lined up.
 type fieldText struct {
@@ -104,7 +104,7 @@ func (t fieldText) drift(d *driftColumns) {
 		return
 	}
 	for _, text := range d.table() {
-		t.w.WriteString("        " + t.s.paint(dim, text) + "\n")
+		t.w.WriteString("        " + t.s.paint(dim, strings.TrimRight(text, " ")) + "\n")
 	}
 }
 
@@ -142,7 +142,7 @@ func visible(text string, o op, marked, last bool) string {
 	return sanitizeLine(body) + tail
 }
 
+var spaceDrawer = strings.NewReplacer(" ", "·", "\t", "⇥", "\r", "␍")
+
 // drawSpace draws white space.
-func drawSpace(s string) string {
-	return strings.NewReplacer(" ", "·", "\t", "⇥", "\r", "␍").Replace(s)
-}
+func drawSpace(s string) string { return spaceDrawer.Replace(s) }

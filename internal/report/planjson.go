@@ -75,7 +75,7 @@ type fieldDoc struct {
 func newChangeDoc(c plan.Change) changeDoc {
 	doc := changeDoc{
 		Address: c.Address.String(), Action: c.Action, UID: c.UID,
-		Blocked: c.Blocked, Reason: blockedReason(c), InTheWay: c.InTheWay, Send: c.Send,
+		Blocked: c.Blocked, Reason: obstacleOf(c).sentence(), InTheWay: c.InTheWay, Send: c.Send,
 		Vanished: c.Vanished, Obsolete: c.Obsolete,
 		Fields: make([]fieldDoc, len(c.Fields)),
 	}

@@ -38,63 +38,106 @@ const room = 400
 // render writes everything in the order of addresses if it fits, and otherwise what fits of it with
 // the most destructive first.
 func (d planDocument) render() string {
-	intro := d.head + prose(summaryLine(d.p.Summary, Style{})) + "\n"
-	for i, l := range besides(d.p, false) {
-		if i == maxApps {
-			break
-		}
-		intro += "\n" + prose(strings.TrimSuffix(l, ", -v lists them")) + "\n"
-	}
+	intro := d.intro()
 	if len(d.p.Changes) == 0 {
 		return intro
 	}
-	if all, ok := d.compose(intro, d.p.Changes, 1); ok {
+	if all, ok := d.everything(intro); ok {
 		return all
 	}
-	// Half of the room for the table, so that the diffs of what matters most are seen as well.
-	cut, _ := d.compose(intro, bySeverity(d.p.Changes), 2)
-	return cut
+	return d.cut(intro)
 }
 
-// compose writes the changes in the given order until the budget is used up; the table gets the
-// budget's tableShare-th part. It is not ok if something was left out.
-func (d planDocument) compose(intro string, changes []plan.Change, tableShare int) (string, bool) {
+// intro is the heading, the summary and what the plan found beside its changes.
+func (d planDocument) intro() string {
+	intro := d.head + summaryLine(d.p.Summary, Style{}) + "\n"
+	notes := doubts(d.p)
+	if line := unmanagedCount(d.p); line != "" {
+		notes = append(notes, line)
+	}
+	for _, note := range notes {
+		note = "\n" + prose(clip(note, 500)) + "\n"
+		if chars(intro)+chars(note) > d.budget/4 {
+			break
+		}
+		intro += note
+	}
+	return intro
+}
+
+const tableHead = "\n| | agent | action | what changes |\n|---|---|---|---|\n"
+
+// everything writes all changes in the order of addresses. It gives up, and is not ok, as soon as the
+// budget is used up.
+func (d planDocument) everything(intro string) (string, bool) {
+	left := d.budget - chars(intro)
 	var b strings.Builder
-	left := d.budget - room - chars(intro)
-	b.WriteString(intro + "\n| | agent | action | what changes |\n|---|---|---|---|\n")
-	tableBudget := left / tableShare
+	b.WriteString(intro)
+	write := func(s string) bool {
+		left -= chars(s)
+		b.WriteString(s)
+		return left >= 0
+	}
+	ok := write(tableHead)
+	for i := 0; ok && i < len(d.p.Changes); i++ {
+		ok = write(tableRow(d.p.Changes[i]))
+	}
+	ok = ok && write("\n")
+	for i := 0; ok && i < len(d.p.Changes); i++ {
+		if c := d.p.Changes[i]; hasDetails(c) {
+			ok = write(detailsOf(c, d.budget))
+		}
+	}
+	return b.String(), ok
+}
+
+// cut writes what fits, the most destructive changes first: half of the room for the table, so that
+// the diffs of what matters most are seen as well.
+func (d planDocument) cut(intro string) string {
+	changes := bySeverity(d.p.Changes)
+	var b strings.Builder
+	b.WriteString(intro + tableHead)
+	left := d.budget - room - chars(b.String())
 	rows := 0
-	for _, c := range changes {
-		row := tableRow(c)
-		if tableBudget -= chars(row); tableBudget < 0 {
+	for half := left / 2; rows < len(changes); rows++ {
+		row := tableRow(changes[rows])
+		if half -= chars(row); half < 0 {
 			break
 		}
 		left -= chars(row)
 		b.WriteString(row)
-		rows++
-	}
-	if rows < len(changes) && tableShare == 1 {
-		return "", false
 	}
 	b.WriteByte('\n')
-	details, untold := 0, 0
+	shown, untold := 0, 0
 	for _, c := range changes {
 		if !hasDetails(c) {
 			continue
 		}
-		section := detailsOf(c, maxDetails)
-		if left -= chars(section); left < 0 || untold > 0 {
+		section, ok := "", untold == 0
+		if ok {
+			section, ok = fitDetails(c, left)
+		}
+		if !ok {
 			untold++
-			if tableShare == 1 {
-				return "", false
-			}
 			continue
 		}
+		left -= chars(section)
 		b.WriteString(section)
-		details++
+		shown++
 	}
-	b.WriteString(leftOut(changes[rows:], details, untold))
-	return b.String(), rows == len(changes) && untold == 0
+	b.WriteString(leftOut(changes[rows:], shown, untold))
+	return b.String()
+}
+
+// fitDetails folds an agent's diff so that it takes at most room left, cut short if it must be. It is
+// not ok where too little would remain to be of use.
+func fitDetails(c plan.Change, left int) (string, bool) {
+	const atLeast, around = 300, 700
+	section := detailsOf(c, min(maxDetails, left))
+	if chars(section) > left && left > atLeast+around {
+		section = detailsOf(c, left-around)
+	}
+	return section, chars(section) <= left
 }
 
 // leftOut counts what did not fit.

@@ -21,7 +21,7 @@ func PlanText(w io.Writer, p *plan.Plan, s Style) error {
 	}
 	if rest := changes[len(shown):]; len(rest) > 0 {
 		b.WriteString("… and " + count(len(rest), "more change") + ": " + toDo(summarise(rest), s) +
-			". -v shows them all, --target some.\n\n")
+			". -v shows all.\n\n")
 	}
 	keptText(b, kept, s)
 	besidesText(b, p, s)
@@ -57,13 +57,21 @@ func changeText(b *bufio.Writer, c plan.Change, s Style) {
 	}
 	b.WriteString(s.paint(dim, placeOf(c)))
 	b.WriteByte('\n')
-	if reason := blockedReason(c); reason != "" {
-		b.WriteString("    " + s.paint(yellow, "blocked:") + " " + reason + "\n")
-	}
+	obstacleText(b, obstacleOf(c), s)
 	rows := rowsOf(c)
 	t := fieldText{w: b, s: s, label: labelWidth(rows)}
 	for _, r := range rows {
 		t.row(r)
+	}
+}
+
+func obstacleText(b *bufio.Writer, o obstacle, s Style) {
+	if o.reason == "" {
+		return
+	}
+	b.WriteString("    " + s.paint(yellow, "blocked:") + " " + o.reason + "\n")
+	if o.command != "" {
+		b.WriteString("        " + s.paint(bold, o.command) + "\n")
 	}
 }
 

@@ -78,7 +78,10 @@ func summaryLine(s plan.Summary, style Style) string {
 	if s.Kept > 0 {
 		line += ", " + comma(s.Kept) + " kept"
 	}
-	line += ", " + comma(s.Unchanged) + " unchanged."
+	if s.Unchanged > 0 {
+		line += ", " + comma(s.Unchanged) + " unchanged"
+	}
+	line += "."
 	if s.Blocked > 0 {
 		line += " " + style.paint(yellow, blockedCount(s.Blocked))
 	}
@@ -155,7 +158,7 @@ func remarks(c plan.Change) []string {
 		all = append(all, reason)
 	}
 	if c.Vanished {
-		all = append(all, "the platform does not show it any more")
+		all = append(all, "made again: the platform does not show it any more")
 	}
 	if len(c.Obsolete) > 0 {
 		all = append(all, "deletes what an earlier replace left: "+joined(c.Obsolete))
@@ -175,32 +178,45 @@ func joined(uids []string) string {
 	return strings.Join(shown, ", ")
 }
 
-// blockedReason says why a change is not carried out and what would lift that.
-func blockedReason(c plan.Change) string {
+// obstacle is why a change is not carried out, in a phrase, and the command that would lift that, or
+// "".
+type obstacle struct{ reason, command string }
+
+// obstacleOf explains what blocks a change; the zero obstacle stands for nothing.
+func obstacleOf(c plan.Change) obstacle {
 	switch c.Blocked {
 	case "":
-		return ""
+		return obstacle{}
 	case plan.BlockedByProtect:
 		if c.Action == plan.Delete {
-			return "the agent is protected: put it back with lifecycle.protect: false, apply, then take it out again"
+			return obstacle{reason: "the agent is protected: put it back with lifecycle.protect: false, apply, then take it out again"}
 		}
-		return "lifecycle.protect refuses it: set it to false in the manifest to allow it"
+		return obstacle{reason: "lifecycle.protect refuses it: set it to false in the manifest to allow it"}
 	case plan.BlockedByPrune:
-		return "a replace deletes the old agent: --prune allows it"
+		return obstacle{reason: "a replace deletes the old agent: --prune allows it"}
 	case plan.BlockedByApp:
-		return "the section of " + Sanitize(c.Address.ID().String()) + " left the manifests: put it back, with agents: [], to reach the app"
+		return obstacle{reason: "the section of " + Sanitize(c.Address.ID().String()) +
+			" left the manifests: put it back, with agents: [], to reach the app"}
 	case plan.BlockedByNamesake:
-		return namesakeReason(c)
+		return namesake(c)
 	default:
-		return Sanitize(string(c.Blocked))
+		return obstacle{reason: Sanitize(string(c.Blocked))}
 	}
 }
 
-func namesakeReason(c plan.Change) string {
-	reason := "an agent of the same name that agentsync does not manage is in the way"
-	if len(c.InTheWay) == 0 {
-		return reason
+func namesake(c plan.Change) obstacle {
+	o := obstacle{reason: "an agent of the same name that agentsync does not manage is in the way"}
+	if len(c.InTheWay) > 0 {
+		o.reason += " (uid " + joined(c.InTheWay) + "); to take it over:"
+		o.command = "agentsync import " + shellWord(c.Address.String()) + " " + shellWord(c.InTheWay[0])
 	}
-	return reason + " (" + joined(c.InTheWay) + "): take it over with: agentsync import " +
-		Sanitize(c.Address.String()) + " " + Sanitize(c.InTheWay[0])
+	return o
+}
+
+// sentence joins both for where there is one line only.
+func (o obstacle) sentence() string {
+	if o.command == "" {
+		return o.reason
+	}
+	return o.reason + " " + o.command
 }

@@ -207,11 +207,9 @@ func ReportMarkdown(w io.Writer, r *apply.Report, o MarkdownOptions) error {
 	var b strings.Builder
 	b.WriteString(o.head("apply", string(r.Outcome)))
 	b.WriteString(headline(r.Outcome) + ": " + tallyOf(r.Results).words(Style{}) + ".\n\n")
-	for _, warning := range r.Warnings[:min(len(r.Warnings), 20)] {
-		b.WriteString("> " + prose(clip(warning, 500)) + "\n\n")
-	}
 	results := noteworthy(r.Results, true)
 	left := o.maxChars() - room - chars(b.String())
+	left -= writeWarnings(&b, r.Warnings, left/4)
 	if len(results) > 0 {
 		b.WriteString("| | agent | result |\n|---|---|---|\n")
 	}
@@ -225,6 +223,22 @@ func ReportMarkdown(w io.Writer, r *apply.Report, o MarkdownOptions) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeWarnings writes what fits into the budget and returns how much it took.
+func writeWarnings(b *strings.Builder, warnings []string, budget int) int {
+	used := 0
+	for i, warning := range warnings {
+		text := "> " + prose(clip(warning, 500)) + "\n\n"
+		if used+chars(text) > budget {
+			text = "> … and " + count(len(warnings)-i, "more warning") + "\n\n"
+			b.WriteString(text)
+			return used + chars(text)
+		}
+		used += chars(text)
+		b.WriteString(text)
+	}
+	return used
 }
 
 func resultCell(r apply.Result) string {

@@ -66,7 +66,7 @@ type look struct {
 	infinitive, past string
 }
 
-// lookOf returns how a is shown. An action that this package does not know is shown by its own name.
+// lookOf returns how a is shown. An action that this package does not know is a change.
 func lookOf(a plan.Action) look {
 	switch a {
 	case plan.Create:
@@ -84,7 +84,7 @@ func lookOf(a plan.Action) look {
 	case plan.Kept:
 		return look{"·", dim, "keep", "kept"}
 	default:
-		return look{"?", "", Sanitize(string(a)), Sanitize(string(a))}
+		return look{"?", "", "change", "changed"}
 	}
 }
 

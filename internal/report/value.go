@@ -71,9 +71,15 @@ func isSecret(v any) bool {
 	return false
 }
 
+// Replacers are built once: building one costs more than using it.
+var (
+	quoteEscaper    = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	pointerUnescape = strings.NewReplacer("~1", "/", "~0", "~")
+)
+
 // quote puts a string in double quotes, sanitised, so that its ends and its spaces can be seen.
 func quote(s string) string {
-	return `"` + Sanitize(strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)) + `"`
+	return `"` + Sanitize(quoteEscaper.Replace(s)) + `"`
 }
 
 // shownPath turns a JSON pointer into the dotted path that a person knows from the manifest:
@@ -81,7 +87,7 @@ func quote(s string) string {
 func shownPath(pointer string) string {
 	tokens := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
 	for i, t := range tokens {
-		t = strings.NewReplacer("~1", "/", "~0", "~").Replace(t)
+		t = pointerUnescape.Replace(t)
 		if !plainName(t) {
 			t = quote(t)
 		}
@@ -94,4 +100,16 @@ func plainName(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
 	})
+}
+
+// shellWord quotes data for a command that a person may copy: nothing in it is an operator, a
+// substitution or an option to the shell.
+func shellWord(s string) string {
+	safe := s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !plainName(string(r)) && r != '.' && r != '/'
+	})
+	if safe {
+		return s
+	}
+	return "'" + strings.ReplaceAll(Sanitize(s), "'", `'\''`) + "'"
 }

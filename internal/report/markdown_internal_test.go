@@ -1,0 +1,34 @@
+package report
+
+import (
+	"strings"
+	"testing"
+)
+
+// FuzzFence holds a fence to being closed by its own last line and by nothing before it, whatever its
+// content, and a code span to the same.
+func FuzzFence(f *testing.F) {
+	for _, s := range []string{"", "```", "`````\n~~~\n```diff", "a\r\n````` \n", "\x00`", "  ```"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		body := ""
+		for _, l := range strings.Split(s, "\n") {
+			body += sanitizeLine(l) + "\n"
+		}
+		lines := strings.Split(strings.TrimSuffix(fence("diff", body), "\n"), "\n")
+		mark := strings.TrimSuffix(lines[0], "diff")
+		for i, l := range lines[1:] {
+			run := len(l) - len(strings.TrimLeft(strings.TrimLeft(l, " "), "`"))
+			closes := strings.Trim(l, "` \t") == "" && strings.Count(l, "`") >= len(mark) && run > 0
+			if last := i == len(lines)-2; closes != last {
+				t.Fatalf("line %d of the fence around %q closes it: %v", i+1, s, closes)
+			}
+		}
+		span := codeSpan(s)
+		ticks := len(span) - len(strings.TrimLeft(span, "`"))
+		if inner := strings.Trim(span, "`"); longestRun(inner, '`') >= ticks || strings.ContainsAny(inner, "\n|") {
+			t.Fatalf("code span %q can be ended by its content", span)
+		}
+	})
+}
