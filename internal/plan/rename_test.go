@@ -1,0 +1,135 @@
+package plan
+
+import (
+	"testing"
+
+	"agentsync/internal/agent"
+)
+
+func TestRenames(t *testing.T) {
+	a, b, c := fields{"agentName": "A"}, fields{"agentName": "B"}, fields{"agentName": "C"}
+	tests := []struct {
+		name    string
+		desired []agent.Desired
+		prior   map[string]agent.Record
+		targets []agent.Glob
+		want    []brief
+	}{
+		{
+			name:    "a rename alone is a move",
+			desired: []agent.Desired{want(t, coach, a, previously("gone", "helper"))},
+			prior:   map[string]agent.Record{helper: record(t, "u1", a)},
+			want:    []brief{{Action: Move, Address: coach, From: helper, UID: "u1"}},
+		},
+		{
+			name:    "a rename with a change is an update",
+			desired: []agent.Desired{want(t, coach, b, previously("helper"))},
+			prior:   map[string]agent.Record{helper: record(t, "u1", a)},
+			want: []brief{{Action: Update, Address: coach, From: helper, UID: "u1", Send: []string{"agentName"},
+				Fields: []FieldChange{{Path: "/agentName", Before: "A", After: "B"}}}},
+		},
+		{
+			name:    "previous keys that state does not know are ignored",
+			desired: []agent.Desired{want(t, coach, a, previously("gone"))},
+			want:    []brief{{Action: Create, Address: coach, Fields: []FieldChange{{Path: "/agentName", After: "A"}}}},
+		},
+		{
+			name:    "previous keys are stale once the address has a record",
+			desired: []agent.Desired{want(t, coach, a, previously("helper"))},
+			prior:   map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b)},
+			want:    []brief{{Action: Kept, Address: helper, UID: "u2"}},
+		},
+		{
+			name:    "a key that is still wanted keeps its record",
+			desired: []agent.Desired{want(t, coach, a, previously("helper")), want(t, helper, b)},
+			prior:   map[string]agent.Record{helper: record(t, "u2", b)},
+			want:    []brief{{Action: Create, Address: coach, Fields: []FieldChange{{Path: "/agentName", After: "A"}}}},
+		},
+		{
+			name:    "keys are handed on in a chain",
+			desired: []agent.Desired{want(t, helper, a, previously("coach")), want(t, third, b, previously("helper"))},
+			prior:   map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b)},
+			want: []brief{
+				{Action: Move, Address: helper, From: coach, UID: "u1"},
+				{Action: Move, Address: third, From: helper, UID: "u2"},
+			},
+		},
+		{
+			name:    "a target at the end of a chain leaves the rest for later",
+			desired: []agent.Desired{want(t, helper, a, previously("coach")), want(t, third, b, previously("helper"))},
+			prior:   map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b)},
+			targets: []agent.Glob{third},
+			want:    []brief{{Action: Move, Address: third, From: helper, UID: "u2"}},
+		},
+		{
+			name:    "a target at the start of a chain draws in what makes room",
+			desired: []agent.Desired{want(t, helper, a, previously("coach")), want(t, third, b, previously("helper"))},
+			prior:   map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b)},
+			targets: []agent.Glob{coach},
+			want: []brief{
+				{Action: Move, Address: helper, From: coach, UID: "u1"},
+				{Action: Move, Address: third, From: helper, UID: "u2"},
+			},
+		},
+		{
+			name:    "two agents swap keys where each wants what the other holds",
+			desired: []agent.Desired{want(t, coach, b, previously("helper")), want(t, helper, a, previously("coach"))},
+			prior:   map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b)},
+			want: []brief{
+				{Action: Move, Address: coach, From: helper, UID: "u2"},
+				{Action: Move, Address: helper, From: coach, UID: "u1"},
+			},
+		},
+		{
+			name:    "a swap that was carried out is not turned back",
+			desired: []agent.Desired{want(t, coach, b, previously("helper")), want(t, helper, a, previously("coach"))},
+			prior:   map[string]agent.Record{coach: record(t, "u2", b), helper: record(t, "u1", a)},
+		},
+		{
+			name: "three agents hand their keys on in a ring",
+			desired: []agent.Desired{
+				want(t, coach, c, previously("third")), want(t, helper, a, previously("coach")), want(t, third, b, previously("helper")),
+			},
+			prior: map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b), third: record(t, "u3", c)},
+			want: []brief{
+				{Action: Move, Address: coach, From: third, UID: "u3"},
+				{Action: Move, Address: helper, From: coach, UID: "u1"},
+				{Action: Move, Address: third, From: helper, UID: "u2"},
+			},
+		},
+		{
+			name:    "a rename is carried out although its replace is blocked",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "A", "externalTenantId": "t2"}, previously("helper"))},
+			prior:   map[string]agent.Record{helper: record(t, "u1", a)},
+			want: []brief{{Action: Replace, Address: coach, From: helper, UID: "u1", Blocked: BlockedByPrune,
+				Fields: []FieldChange{{Path: "/externalTenantId", After: "t2", Immutable: true}}}},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in := Input{Desired: tt.desired, Prior: records(t, tt.prior), Targets: tt.targets}
+			p := build(t, in)
+			diffOf(t, "changes", tt.want, briefs(p))
+			if len(tt.targets) > 0 {
+				return
+			}
+			in.Prior = carriedOut(t, in, p)
+			if again := build(t, in); len(again.Renames()) > 0 {
+				t.Errorf("planned again, it renames once more: %v", again.Renames())
+			}
+		})
+	}
+}
+
+func TestTargetsLeaveTheRestOutEntirely(t *testing.T) {
+	a, b := fields{"agentName": "A"}, fields{"agentName": "B"}
+	p := build(t, Input{
+		Desired: []agent.Desired{want(t, coach, b), want(t, helper, a), want(t, third, a)},
+		Prior: records(t, map[string]agent.Record{
+			coach: record(t, "u1", a), third: record(t, "u3", a), "mindset/other/gone": record(t, "u4", a),
+		}),
+		Targets: []agent.Glob{"mindset/acme/h*", "mindset/acme/t*"},
+	})
+	diffOf(t, "changes", []brief{{Action: Create, Address: helper, Fields: []FieldChange{{Path: "/agentName", After: "A"}}}}, briefs(p))
+	diffOf(t, "summary", Summary{Create: 1, Unchanged: 1}, p.Summary)
+}

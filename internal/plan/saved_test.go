@@ -1,0 +1,252 @@
+package plan
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/secret"
+)
+
+// golden compares got with testdata/name, or renews the file where AGENTSYNC_GOLDEN is 1.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if os.Getenv("AGENTSYNC_GOLDEN") == "1" {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diffOf(t, name, string(want), got)
+}
+
+// everyAction is the input of a plan that holds each action and each kind of difference.
+func everyAction(t *testing.T) Input {
+	bot := func(token string) fields {
+		return fields{
+			"name": "Bot <b>&</b>", "integrateWith": "langgraph",
+			"integrationMeta": object{"baseUrl": "https://lg.example.com", "headers": object{"authorization": secret.Template("Bearer ${secret:" + token + "}")}},
+		}
+	}
+	tenant := func(id string) fields { return fields{"agentName": "Tenant", "externalTenantId": id} }
+	note := fields{"agentName": "Note", "tags": list{"a", "b"}}
+	return Input{
+		Desired: []agent.Desired{
+			want(t, "cometchat/2754abc/concierge", bot("OTHER")),
+			want(t, "cometchat/2754abc/new", bot("TOKEN")),
+			want(t, "mindset/acme/drifted", note),
+			want(t, "mindset/acme/moved", note, previously("old")),
+			want(t, "mindset/acme/protected", tenant("t2"), protected),
+			want(t, "mindset/acme/tenant", tenant("t2")),
+			want(t, "mindset/acme/vanished", note),
+			want(t, "mindset/acme/same", note),
+		},
+		Prior: records(t, map[string]agent.Record{
+			"cometchat/2754abc/concierge": record(t, "c1", bot("TOKEN")),
+			"mindset/acme/drifted":        record(t, "m1", note),
+			"mindset/acme/gone":           record(t, "m2", note),
+			"mindset/acme/old":            record(t, "m3", note),
+			"mindset/acme/protected":      record(t, "m4", tenant("t1")),
+			"mindset/acme/tenant":         record(t, "m5", tenant("t1")),
+			"mindset/acme/vanished":       record(t, "m6", note),
+			"mindset/acme/same":           record(t, "m7", note),
+			"mindset/left/gone":           record(t, "m8", note),
+		}),
+		Live: map[agent.AppID][]Live{acme: {
+			{UID: "m1", Fields: fields{"agentName": "Note", "tags": list{"b", "c"}}}, {UID: "m2", Fields: note}, {UID: "m3", Fields: note},
+			{UID: "m4", Fields: tenant("t1")}, {UID: "m5", Fields: tenant("t1")}, {UID: "m7", Fields: note}, {UID: "wild", Fields: note},
+		}},
+		Prune: true,
+	}
+}
+
+func TestJSON(t *testing.T) {
+	var b bytes.Buffer
+	if err := Encode(&b, build(t, everyAction(t))); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "plan.json", b.String())
+	b.Reset()
+	if err := Encode(&b, build(t, Input{})); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "empty.json", b.String())
+}
+
+var binding = Binding{Version: "v1.2.3", Lineage: "lineage", Serial: 7, Paths: []string{"manifests"}, Targets: []string{"mindset/*/*"}, Prune: true, Refresh: true}
+
+func saved(t *testing.T, p *Plan) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Save(&b, p, binding); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestASavedPlanIsReadAsItWasWritten(t *testing.T) {
+	p := build(t, everyAction(t))
+	file := saved(t, p)
+	golden(t, "saved.json", file)
+	s, err := ReadSaved(strings.NewReader(file), "v1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	diffOf(t, "binding", binding, s.Binding)
+	var was, is bytes.Buffer
+	if err := Encode(&was, p); err != nil {
+		t.Fatal(err)
+	}
+	if err := Encode(&is, s.Plan); err != nil {
+		t.Fatal(err)
+	}
+	diffOf(t, "plan", was.String(), is.String())
+}
+
+func TestASavedPlanIsRefused(t *testing.T) {
+	file := saved(t, build(t, everyAction(t)))
+	tests := []struct{ name, file, version, want string }{
+		{"empty", " \n", "v1.2.3", "the saved plan is empty; make it again with agentsync plan --out"},
+		{"cut short", file[:len(file)/2], "v1.2.3", "the saved plan is cut short; make it again with agentsync plan --out"},
+		{"not JSON", "version: 1\n", "v1.2.3", "this is no saved plan: invalid character 'v' looking for beginning of value; make it again with agentsync plan --out"},
+		{"another document", `{"formatVersion": "1.0"}`, "v1.2.3", `this is no saved plan: it has no "savedPlan" or no "body"; make it again with agentsync plan --out`},
+		{"a list", `[]`, "v1.2.3", "this is no saved plan: json: cannot unmarshal array into Go value of type plan.envelope; make it again with agentsync plan --out"},
+		{"followed by more", file + "{}", "v1.2.3", "this is no saved plan: invalid character '{' after top-level value; make it again with agentsync plan --out"},
+		{"another agentsync", file, "v1.3.0", `the saved plan was made by agentsync "v1.2.3" (format "1") and this is agentsync "v1.3.0" (format "1"); make it again with agentsync plan --out`},
+		{"another format", strings.Replace(file, `"savedPlan": "1"`, `"savedPlan": "2"`, 1), "v1.2.3", `the saved plan was made by agentsync "v1.2.3" (format "2") and this is agentsync "v1.2.3" (format "1"); make it again with agentsync plan --out`},
+		{"edited", strings.Replace(file, `"after": "t2"`, `"after": "t3"`, 1), "v1.2.3", "the saved plan was changed after it was made: its checksum is wrong; make it again with agentsync plan --out"},
+		{"made by hand", handmade(`{"plan": {"changes": [{"address": "x", "action": "create"}]}}`), "v1.2.3",
+			`this is no saved plan: change 1: "x" is not an address: write platform/app/key, for example cometchat/2754abc/concierge; make it again with agentsync plan --out`},
+		{"with an unknown action", handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "explode"}]}}`), "v1.2.3",
+			`this is no saved plan: change 1: "explode" is no action; make it again with agentsync plan --out`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := ReadSaved(strings.NewReader(tt.file), tt.version)
+			if err == nil {
+				t.Fatal("it was read")
+			}
+			diffOf(t, "error", tt.want, err.Error())
+		})
+	}
+}
+
+// handmade returns a file with a right checksum around any body.
+func handmade(body string) string {
+	var compact bytes.Buffer
+	for _, r := range body {
+		if r != ' ' {
+			compact.WriteRune(r)
+		}
+	}
+	e := envelope{Format: savedFormat, Version: "v1.2.3", Body: compact.Bytes()}
+	return `{"savedPlan": "1", "agentsync": "v1.2.3", "checksum": "` + e.sum() + `", "body": ` + body + `}`
+}
+
+func FuzzReadSaved(f *testing.F) {
+	f.Add(handmade(`{}`))
+	f.Add(handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "create", "fields": [{"path": "/x", "after": 1e999}]}]}, "bases": [{}]}`))
+	f.Add(`{"savedPlan": "1", "body": null}`)
+	f.Fuzz(func(t *testing.T, file string) {
+		s, err := ReadSaved(strings.NewReader(file), "v1.2.3")
+		if (s == nil) == (err == nil) {
+			t.Errorf("a plan %v and an error %v", s, err)
+		}
+	})
+}
+
+func TestCheck(t *testing.T) {
+	reviewed := saved(t, build(t, everyAction(t)))
+	tests := []struct {
+		name string
+		edit func(in *Input)
+		want map[string]string
+	}{
+		{"nothing changed", func(*Input) {}, nil},
+		{"an agent moved in its file", func(in *Input) { in.Desired[0].Source.Line++ }, nil},
+		{"a manifest changed", func(in *Input) { in.Desired[1].Fields["name"] = "Other" }, map[string]string{"cometchat/2754abc/new": reasonDesired}},
+		{"an agent was applied by someone else", func(in *Input) {
+			in.Prior[in.Desired[1].Address] = record(t, "c9", in.Desired[1].Fields)
+		}, map[string]string{"cometchat/2754abc/new": reasonNothing}},
+		{"a record changed", func(in *Input) {
+			a := addr(t, "mindset/acme/tenant")
+			rec := in.Prior[a]
+			rec.UID = "m5b"
+			in.Prior[a] = rec
+			in.Live[acme] = append(in.Live[acme], Live{UID: "m5b", Fields: in.Live[acme][4].Fields})
+		}, map[string]string{"mindset/acme/tenant": reasonRecord}},
+		{"the platform changed again", func(in *Input) {
+			in.Live[acme][0].Fields = fields{"agentName": "Note", "tags": list{"d"}}
+		}, map[string]string{"mindset/acme/drifted": reasonChange}},
+		{"an agent was added", func(in *Input) {
+			in.Desired = append(in.Desired, want(t, "mindset/acme/added", fields{"agentName": "New"}))
+		}, map[string]string{"mindset/acme/added": reasonNew}},
+		{"the variables are not known here", func(in *Input) { in.Sealer = secret.Sealer{Key: testSealer.Key} }, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := ReadSaved(strings.NewReader(reviewed), "v1.2.3")
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := everyAction(t)
+			tt.edit(&in)
+			current := build(t, in)
+			holds, stale := s.Check(current, "lineage")
+			got := map[string]string{}
+			for _, st := range stale {
+				got[st.Address.String()] = st.Reason
+				if st.New != (st.Reason == reasonNew) {
+					t.Errorf("%+v", st)
+				}
+			}
+			if tt.want == nil {
+				tt.want = map[string]string{}
+			}
+			diffOf(t, "stale", tt.want, got)
+			for _, ch := range holds.Changes {
+				if got[ch.Address.String()] != "" {
+					t.Errorf("%s is stale and would be carried out", ch.Address)
+				}
+			}
+			if want := len(current.Changes) - len(got); len(holds.Changes) < want {
+				t.Errorf("%d changes hold, want %d", len(holds.Changes), want)
+			}
+		})
+	}
+}
+
+func TestCheckOfAnotherState(t *testing.T) {
+	p := build(t, everyAction(t))
+	s, err := ReadSaved(strings.NewReader(saved(t, p)), "v1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds, stale := s.Check(p, "another")
+	if len(holds.Changes) != 0 || len(stale) != len(p.Changes) || stale[0].Reason != reasonLineage {
+		t.Errorf("holds %d, stale %+v", len(holds.Changes), stale)
+	}
+}
+
+func TestARenameOntoATakenAddressIsStaleToo(t *testing.T) {
+	a, b := fields{"agentName": "A"}, fields{"agentName": "B"}
+	in := Input{
+		Desired: []agent.Desired{want(t, helper, a, previously("coach")), want(t, third, b, previously("helper"))},
+		Prior:   records(t, map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b)}),
+	}
+	s, err := ReadSaved(strings.NewReader(saved(t, build(t, in))), "v1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Desired[1].Fields = fields{"agentName": "changed"}
+	holds, stale := s.Check(build(t, in), "lineage")
+	diffOf(t, "stale", []Stale{{Address: addr(t, helper), Reason: reasonRename}, {Address: addr(t, third), Reason: reasonDesired}}, stale)
+	diffOf(t, "what holds", 0, len(holds.Changes))
+}
