@@ -119,6 +119,9 @@ func Walk(path string, v any, visit func(path string, leaf any) any) any {
 
 // EscapePointer escapes one token of a JSON pointer (RFC 6901).
 func EscapePointer(token string) string {
+	if !strings.ContainsAny(token, "~/") {
+		return token
+	}
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
 }
 
@@ -238,8 +241,13 @@ func encode(b *bytes.Buffer, v any) error {
 }
 
 func encodeMap(b *bytes.Buffer, m map[string]any) error {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
 	b.WriteByte('{')
-	for i, k := range slices.Sorted(maps.Keys(m)) {
+	for i, k := range keys {
 		if i > 0 {
 			b.WriteByte(',')
 		}
@@ -251,14 +259,6 @@ func encodeMap(b *bytes.Buffer, m map[string]any) error {
 	}
 	b.WriteByte('}')
 	return nil
-}
-
-// encodeString writes s as JSON without escaping <, > and &: the file is read by people.
-func encodeString(b *bytes.Buffer, s string) {
-	e := json.NewEncoder(b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string always encodes
-	b.Truncate(b.Len() - 1)
 }
 
 // Fields decodes the document. A nil Doc gives nil Fields. The error says at which byte it is damaged.

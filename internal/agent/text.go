@@ -1,0 +1,57 @@
+package agent
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// encodeString writes s as a JSON string, byte for byte as encoding/json does without escaping <, >
+// and &: the file is read by people. It is by far the most called part of Encode, and an Encoder for
+// each string would be most of its cost.
+func encodeString(b *bytes.Buffer, s string) {
+	b.WriteByte('"')
+	start := 0 // of what is not written yet
+	for i := 0; i < len(s); {
+		if c := s[i]; c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		c, size := utf8.DecodeRuneInString(s[i:])
+		if !special(c, size) {
+			i += size
+			continue
+		}
+		b.WriteString(s[start:i])
+		escapeRune(b, c)
+		i += size
+		start = i
+	}
+	b.WriteString(s[start:])
+	b.WriteByte('"')
+}
+
+// special reports whether a character of size bytes cannot stand for itself. The line separators
+// U+2028 and U+2029 cannot, since encoding/json escapes them; neither can a byte that is no UTF-8.
+func special(c rune, size int) bool {
+	switch {
+	case c < ' ', c == '"', c == '\\', c == '\u2028', c == '\u2029':
+		return true
+	}
+	return c == utf8.RuneError && size == 1
+}
+
+func escapeRune(b *bytes.Buffer, c rune) {
+	const short = "\"\"\\\\\nn\rr\tt\bb\ff" // pairs of a character and its letter
+	for i := 0; i < len(short); i += 2 {
+		if c == rune(short[i]) {
+			b.WriteByte('\\')
+			b.WriteByte(short[i+1])
+			return
+		}
+	}
+	const hex = "0123456789abcdef"
+	b.WriteString(`\u`)
+	for shift := 12; shift >= 0; shift -= 4 {
+		b.WriteByte(hex[c>>shift&0xf])
+	}
+}

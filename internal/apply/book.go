@@ -1,0 +1,164 @@
+package apply
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/state"
+)
+
+// errLedger is wrapped by every error of the ledger: from then on nothing more is sent.
+var errLedger = errors.New("the journal could not be written")
+
+// book is the ledger and, beside it, what it amounts to: which record each address has and which
+// address owns each uid. Whatever changes one changes the other.
+type book struct {
+	ledger Ledger
+
+	mu      sync.Mutex // guards what follows
+	records map[agent.Address]agent.Record
+	owners  map[agent.AppID]map[string]agent.Address
+	made    map[string]bool // uids recorded since the book was opened
+	broken  error
+}
+
+func newBook(prior map[agent.Address]agent.Record, open []state.Intent) *book {
+	b := &book{records: maps.Clone(prior), owners: map[agent.AppID]map[string]agent.Address{}, made: map[string]bool{}}
+	if b.records == nil {
+		b.records = map[agent.Address]agent.Record{}
+	}
+	for a, r := range b.records {
+		b.own(a, r.UID)
+		for _, uid := range r.Obsolete {
+			b.own(a, uid)
+		}
+	}
+	for _, i := range open {
+		b.own(i.Address, i.UID) // an agent that an open request is about is not free for adoption
+	}
+	return b
+}
+
+func (b *book) own(a agent.Address, uid string) {
+	if uid == "" {
+		return
+	}
+	app := b.owners[a.ID()]
+	if app == nil {
+		app = map[string]agent.Address{}
+		b.owners[a.ID()] = app
+	}
+	app[uid] = a
+}
+
+// owner returns the address that the uid belongs to, if any.
+func (b *book) owner(id agent.AppID, uid string) (agent.Address, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a, ok := b.owners[id][uid]
+	return a, ok
+}
+
+func (b *book) record(a agent.Address) (agent.Record, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r, ok := b.records[a]
+	return r, ok
+}
+
+// uids returns the uids of the app's agents that have a record.
+func (b *book) uids(id agent.AppID) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var uids []string
+	for uid, a := range b.owners[id] {
+		if b.records[a].UID == uid {
+			uids = append(uids, uid)
+		}
+	}
+	slices.Sort(uids)
+	return uids
+}
+
+// madeHere reports whether the uid was recorded since the book was opened.
+func (b *book) madeHere(uid string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.made[uid]
+}
+
+// fault returns the ledger's first error.
+func (b *book) fault() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.broken
+}
+
+func (b *book) fail(err error) error {
+	err = fmt.Errorf("%w: %w", errLedger, err)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.broken == nil {
+		b.broken = err
+	}
+	return b.broken
+}
+
+func (b *book) intend(i state.Intent) (uint64, error) {
+	if err := b.fault(); err != nil {
+		return 0, err
+	}
+	id, err := b.ledger.Intend(i)
+	if err != nil {
+		return 0, b.fail(err)
+	}
+	return id, nil
+}
+
+// commit stores results. What they say is true of the platform even where storing it fails, so the
+// records follow in any case: the rescue of a run whose disk died needs them.
+func (b *book) commit(results ...state.Result) error {
+	b.mu.Lock()
+	for _, r := range results {
+		b.follow(r)
+	}
+	b.mu.Unlock()
+	if err := b.ledger.Commit(results...); err != nil {
+		return b.fail(err)
+	}
+	return nil
+}
+
+// follow does to the records what state does with the result; see the kinds there.
+func (b *book) follow(r state.Result) {
+	rec, known := b.records[r.Address]
+	switch r.Kind {
+	case state.Recorded:
+		for _, uid := range append(slices.Clone(rec.Obsolete), rec.UID) {
+			if known && uid != r.Record.UID && !slices.Contains(r.Record.Obsolete, uid) {
+				r.Record.Obsolete = append(slices.Clone(r.Record.Obsolete), uid)
+			}
+		}
+		b.records[r.Address] = r.Record
+		b.own(r.Address, r.Record.UID)
+		b.made[r.Record.UID] = true
+	case state.Removed:
+		uid := cmp.Or(r.UID, rec.UID)
+		delete(b.owners[r.Address.ID()], uid)
+		switch {
+		case rec.UID != uid:
+			rec.Obsolete = slices.DeleteFunc(slices.Clone(rec.Obsolete), func(u string) bool { return u == uid })
+			b.records[r.Address] = rec
+		case len(rec.Obsolete) > 0:
+			last := len(rec.Obsolete) - 1
+			b.records[r.Address] = agent.Record{UID: rec.Obsolete[last], Obsolete: rec.Obsolete[:last:last], Protect: rec.Protect}
+		default:
+			delete(b.records, r.Address)
+		}
+	}
+}

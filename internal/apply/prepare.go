@@ -1,0 +1,183 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/plan"
+	"agentsync/internal/platform"
+)
+
+// Prepared is a plan held against what is live: creates of agents that exist already became adopts,
+// and creates that a namesake is in the way of are blocked.
+type Prepared struct {
+	Plan *plan.Plan
+	// Failed holds, for each app that has creates and could not be listed, why. Nothing is created
+	// in such an app.
+	Failed map[agent.AppID]error
+}
+
+// Prepare lists each app that has creates, once, and returns the plan as it will really be carried
+// out. It reads only. A refused API key is an error, because it is better to know before the writes
+// to another app than after them; any other failure stops the creates of its app alone.
+func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
+	ready := &Prepared{Plan: &plan.Plan{}, Failed: map[agent.AppID]error{}}
+	*ready.Plan = *p
+	ready.Plan.Changes = slices.Clone(p.Changes)
+	creates := map[agent.AppID][]*plan.Change{}
+	var apps []agent.AppID
+	for i := range ready.Plan.Changes {
+		ch := &ready.Plan.Changes[i]
+		if !makesAgent(*ch) {
+			continue
+		}
+		id := ch.Address.ID()
+		if creates[id] == nil {
+			apps = append(apps, id)
+		}
+		creates[id] = append(creates[id], ch)
+	}
+	lists := make([]*listing, len(apps))
+	errs := make([]error, len(apps))
+	var g errgroup.Group
+	for i, id := range apps {
+		g.Go(func() error {
+			lists[i], errs[i] = e.listForCreates(ctx, id)
+			return nil
+		})
+	}
+	_ = g.Wait() // no goroutine returns an error: one app's failure is its own
+	for i, id := range apps {
+		switch {
+		case errors.Is(errs[i], platform.ErrKeyRefused):
+			return nil, fmt.Errorf("list the agents of %s: %w", id, errs[i])
+		case errs[i] != nil:
+			ready.Failed[id] = errs[i]
+		default:
+			e.listed[id] = lists[i]
+			e.amend(creates[id], lists[i])
+		}
+	}
+	ready.Plan.Summary = summarise(p.Summary, ready.Plan.Changes)
+	return ready, nil
+}
+
+// makesAgent reports whether carrying the change out sends a create.
+func makesAgent(ch plan.Change) bool {
+	return ch.Blocked == "" && (ch.Action == plan.Create || ch.Action == plan.Replace)
+}
+
+// ErrSuspiciousList is wrapped where a listing shows none of the agents that state knows in the app:
+// it is more likely cut short, or of another app, than true.
+var ErrSuspiciousList = errors.New("the listing is not to be trusted")
+
+func (e *Engine) listForCreates(ctx context.Context, id agent.AppID) (*listing, error) {
+	l, err := e.list(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return l, e.suspicious(id, l)
+}
+
+func (e *Engine) suspicious(id agent.AppID, l *listing) error {
+	known := e.book.uids(id)
+	if len(known) == 0 || slices.ContainsFunc(known, l.has) {
+		return nil
+	}
+	return fmt.Errorf("%w: it shows %d agents, and none of the %d that state knows in %s",
+		ErrSuspiciousList, len(l.all), len(known), id)
+}
+
+// amend decides for each create of one app whether the agent exists already. Creates come in the
+// order of their addresses; where several want the same content, each gets its own agent.
+func (e *Engine) amend(creates []*plan.Change, l *listing) {
+	byName := map[string][]*plan.Change{}
+	var names []string
+	for _, ch := range creates {
+		name := identity(l.schema, e.want[ch.Address].Fields)
+		if byName[name] == nil {
+			names = append(names, name)
+		}
+		byName[name] = append(byName[name], ch)
+	}
+	for _, name := range names {
+		free := slices.DeleteFunc(slices.Clone(l.byName[name]), func(r platform.Remote) bool {
+			_, owned := e.book.owner(byName[name][0].Address.ID(), r.UID)
+			return owned
+		})
+		e.amendNamesakes(byName[name], free, l)
+	}
+}
+
+// amendNamesakes decides for the creates of one identity against the free agents of that identity.
+func (e *Engine) amendNamesakes(creates []*plan.Change, free []platform.Remote, l *listing) {
+	equal := map[string][]platform.Remote{} // by content
+	if !e.opts.NoAdopt {
+		for _, r := range free {
+			key := content(l.schema, r.Fields)
+			equal[key] = append(equal[key], r)
+		}
+	}
+	keys := make([]string, len(creates))
+	wanting := map[string]int{} // addresses still without an agent, by content
+	for i, ch := range creates {
+		if want, err := e.wanted(ch.Address); err == nil {
+			keys[i] = content(l.schema, want)
+		}
+		wanting[keys[i]]++
+	}
+	taken := map[string]bool{}
+	for i, ch := range creates {
+		match := equal[keys[i]]
+		if len(match) == 0 || len(match) > wanting[keys[i]] {
+			continue // none, or more than there are addresses: nobody can say which is which
+		}
+		equal[keys[i]] = match[1:]
+		wanting[keys[i]]--
+		taken[match[0].UID] = true
+		e.adopting[ch.Address] = match[0]
+		if ch.Action == plan.Create {
+			ch.Action, ch.UID = plan.Adopt, match[0].UID
+		}
+	}
+	if e.opts.AllowDuplicateNames {
+		return
+	}
+	var rest []string
+	for _, r := range free {
+		if !taken[r.UID] {
+			rest = append(rest, r.UID)
+		}
+	}
+	for _, ch := range creates {
+		if _, adopted := e.adopting[ch.Address]; !adopted && len(rest) > 0 {
+			ch.Blocked, ch.InTheWay = plan.BlockedByNamesake, rest
+		}
+	}
+}
+
+// summarise counts the changes again; what the plan did not list stays as it was.
+func summarise(before plan.Summary, changes []plan.Change) plan.Summary {
+	s := plan.Summary{Unchanged: before.Unchanged}
+	for _, ch := range changes {
+		s.Count(ch)
+	}
+	return s
+}
+
+// importHint is what to do about agents that are in the way of a create.
+func importHint(ch plan.Change) string {
+	var b strings.Builder
+	b.WriteString("take the existing agent over, which updates it to the manifest at the next apply:\n")
+	for _, uid := range ch.InTheWay {
+		fmt.Fprintf(&b, "  agentsync import %s %s\n", ch.Address, uid)
+	}
+	b.WriteString("or create another one of the same name with --allow-duplicate-names")
+	return b.String()
+}

@@ -1,0 +1,343 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/plan"
+	"agentsync/internal/platform"
+	"agentsync/internal/state"
+)
+
+// Run carries out a prepared plan and reports what became of every change in it. After ctx is done
+// nothing new is started, and what is in flight is finished and stored. The error is not nil only
+// where the ledger broke: then the report is still true, and Records says what has to be rescued.
+func (e *Engine) Run(ctx context.Context, ready *Prepared, ledger Ledger) (*Report, error) {
+	e.book.ledger = ledger
+	changes := ready.Plan.Changes
+	results := make([]Result, len(changes))
+	if err := e.renameAndTouch(ready.Plan); err != nil {
+		for i, ch := range changes {
+			results[i] = notStarted(ch, err)
+		}
+		return newReport(ctx, results, nil), err
+	}
+	runs := map[agent.AppID]*appRun{}
+	var ids []agent.AppID
+	for i, ch := range changes {
+		id := ch.Address.ID()
+		if runs[id] == nil {
+			runs[id] = &appRun{Engine: e, id: id, app: e.apps[id], noCreates: ready.Failed[id], results: results, changes: changes}
+			ids = append(ids, id)
+		}
+		runs[id].mine = append(runs[id].mine, i)
+	}
+	var g errgroup.Group
+	for _, id := range ids {
+		g.Go(func() error {
+			runs[id].run(ctx)
+			return nil
+		})
+	}
+	_ = g.Wait() // apps never cancel each other: what went wrong is in the results
+	var warnings []string
+	for _, id := range ids {
+		warnings = append(warnings, runs[id].warnings...)
+	}
+	return newReport(ctx, results, warnings), e.book.fault()
+}
+
+// renameAndTouch carries out what concerns the ledger alone: renames, all together because keys may
+// be handed on and swapped, and records that are behind although nothing is to be sent.
+func (e *Engine) renameAndTouch(p *plan.Plan) error {
+	var leave, arrive []state.Result
+	for _, mv := range p.Renames() {
+		rec, ok := e.book.record(mv.From)
+		if !ok {
+			return fmt.Errorf("rename %s to %s: state does not know it any more", mv.From, mv.To)
+		}
+		for _, uid := range append(slices.Clone(rec.Obsolete), rec.UID) {
+			leave = append(leave, state.Result{Kind: state.Removed, Address: mv.From, UID: uid})
+		}
+		rec.Protect = e.want[mv.To].Protect
+		arrive = append(arrive, state.Result{Kind: state.Recorded, Address: mv.To, Record: rec})
+	}
+	for _, t := range p.Touches {
+		arrive = append(arrive, state.Result{Kind: state.Recorded, Address: t.Address, Record: t.Record})
+	}
+	if len(arrive) == 0 {
+		return nil
+	}
+	return e.book.commit(slices.Concat(leave, arrive)...)
+}
+
+// appRun carries out the changes of one app.
+type appRun struct {
+	*Engine
+	id        agent.AppID
+	app       App
+	noCreates error // why nothing can be created here, or nil
+	mine      []int // indexes into changes and results, ordered by address
+	changes   []plan.Change
+	results   []Result
+	warnings  []string
+
+	mu       sync.Mutex // guards what follows
+	stop     error      // why nothing more is started, or nil
+	unknowns []*unknown
+}
+
+// unknown is a change whose last request had no usable answer.
+type unknown struct {
+	index int
+	pending
+	tries int
+}
+
+func (r *appRun) run(ctx context.Context) {
+	order := slices.Clone(r.mine)
+	slices.SortStableFunc(order, func(a, b int) int { return deleteLast(r.changes[a]) - deleteLast(r.changes[b]) })
+	r.each(ctx, len(order), func(i int) { r.change(ctx, order[i], 1) })
+	for len(r.unknowns) > 0 && ctx.Err() == nil && r.book.fault() == nil {
+		if !r.settle(ctx) {
+			break
+		}
+	}
+	r.finishUnknowns()
+	if ctx.Err() == nil && r.book.fault() == nil {
+		r.verify(ctx)
+	}
+}
+
+// deleteLast keeps the order of addresses but puts deletes after everything else.
+func deleteLast(ch plan.Change) int {
+	if ch.Action == plan.Delete {
+		return 1
+	}
+	return 0
+}
+
+// each calls do for 0 to n-1, at most Parallelism at a time, and waits for all.
+func (r *appRun) each(_ context.Context, n int, do func(i int)) {
+	var g errgroup.Group
+	g.SetLimit(r.opts.Parallelism)
+	for i := range n {
+		g.Go(func() error {
+			do(i)
+			return nil
+		})
+	}
+	_ = g.Wait() // agents never cancel each other: what went wrong is in the results
+}
+
+// change carries out one change; try counts from 1.
+func (r *appRun) change(ctx context.Context, index, try int) {
+	ch := r.changes[index]
+	if why := r.stopped(ctx); why != nil {
+		if try == 1 {
+			r.results[index] = notStarted(ch, why)
+		}
+		return
+	}
+	if ch.Action == plan.Kept || ch.Blocked != "" || ch.Action == plan.Move {
+		r.settled(index, standing(ch))
+		return
+	}
+	if r.unsettled[ch.Address] {
+		r.settled(index, unknownResult(ch, errors.New("an earlier run sent a create for it whose outcome is still unknown")))
+		return
+	}
+	r.observe(Event{Kind: EventStarted, App: r.id, Result: Result{Address: ch.Address, Action: ch.Action, UID: ch.UID}})
+	res, open := r.carryOut(ctx, ch)
+	if open != nil {
+		r.mu.Lock()
+		r.unknowns = append(r.unknowns, &unknown{index: index, pending: *open, tries: try})
+		r.mu.Unlock()
+		r.results[index] = res
+		return
+	}
+	r.settled(index, res)
+}
+
+// carryOut sends what the change needs. The pending is not nil where the outcome is unknown.
+func (r *appRun) carryOut(ctx context.Context, ch plan.Change) (Result, *pending) {
+	switch ch.Action {
+	case plan.Create:
+		return r.create(ctx, ch)
+	case plan.Adopt:
+		return r.adopt(ctx, ch, r.adopting[ch.Address])
+	case plan.Update:
+		return r.update(ctx, ch)
+	case plan.Replace:
+		return r.replace(ctx, ch)
+	case plan.Delete:
+		return r.delete(ctx, ch)
+	default:
+		return failed(ch, fmt.Errorf("apply does not know the action %q", ch.Action)), nil
+	}
+}
+
+// stopped says why nothing more may be started, or nil.
+func (r *appRun) stopped(ctx context.Context) error {
+	if err := r.book.fault(); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stop
+}
+
+var (
+	errInterrupted = errors.New("the run was interrupted first")
+	errStopOnError = errors.New("another agent of the app failed first (--on-error stop)")
+)
+
+// settled makes a result final.
+func (r *appRun) settled(index int, res Result) {
+	r.results[index] = res
+	if res.Status != StatusDone {
+		r.mu.Lock()
+		switch {
+		case r.stop != nil:
+		case errors.Is(res.Err, platform.ErrKeyRefused):
+			r.stop = ErrKeyRefused
+		case r.opts.StopOnError && res.Status != StatusNotStarted:
+			r.stop = errStopOnError
+		}
+		r.mu.Unlock()
+	}
+	if r.changes[index].Action != plan.Kept {
+		r.observe(Event{Kind: EventFinished, App: r.id, Result: res})
+	}
+}
+
+// settle finds out what became of the unknown outcomes and repeats what was certainly not done. It
+// reports whether anything changed.
+func (r *appRun) settle(ctx context.Context) bool {
+	open := r.unknowns
+	r.unknowns = nil
+	var creates []*pending
+	byPending := map[*pending]*unknown{}
+	var again []*unknown
+	for _, u := range open {
+		if u.action == intentCreate {
+			creates = append(creates, &u.pending)
+			byPending[&u.pending] = u
+		} else {
+			again = append(again, u)
+		}
+	}
+	again = r.readBack(ctx, again)
+	progress := len(again) < len(open)-len(creates)
+	if len(creates) > 0 {
+		for p, v := range r.settleCreates(ctx, r.id, creates, r.listed[r.id]) {
+			u := byPending[p]
+			if v.absent && u.tries < maxCreates {
+				again = append(again, u)
+				continue
+			}
+			progress = r.decide(ctx, u, v) || progress
+		}
+	}
+	slices.SortFunc(again, func(a, b *unknown) int { return a.index - b.index })
+	r.each(ctx, len(again), func(i int) { r.repeat(ctx, again[i]) })
+	return progress || len(again) > 0
+}
+
+// decide makes an outcome final that settling found out, or leaves it unknown.
+func (r *appRun) decide(ctx context.Context, u *unknown, v verdict) bool {
+	ch := r.changes[u.index]
+	switch {
+	case v.found.UID != "":
+		res, open := r.made(ctx, ch, u.intent, v.found)
+		if open != nil {
+			r.unknowns = append(r.unknowns, &unknown{index: u.index, pending: *open, tries: u.tries})
+			r.results[u.index] = res
+			return true
+		}
+		r.settled(u.index, res)
+	case v.absent:
+		err := r.book.commit(state.Result{Kind: state.Voided, Intent: u.intent, Address: ch.Address})
+		r.settled(u.index, failed(ch, errors.Join(fmt.Errorf("sent %d times, and never made: %w", u.tries, u.cause), err)))
+	case len(v.several) > 0:
+		res := unknownResult(ch, severalError(v))
+		res.Hint = severalHint(ch.Address, v)
+		r.settled(u.index, res)
+	default:
+		r.results[u.index] = unknownResult(ch, fmt.Errorf("%w; and it could not be settled: %w", u.cause, v.err))
+		r.settled(u.index, r.results[u.index])
+		return false
+	}
+	return true
+}
+
+// readBack makes those updates final that a listing shows as carried out, and returns the rest: what
+// holds secrets cannot be read back, and a delete is repeated until the platform says that it is gone.
+func (r *appRun) readBack(ctx context.Context, open []*unknown) []*unknown {
+	if !slices.ContainsFunc(open, func(u *unknown) bool { return u.action == intentUpdate && !hasSecrets(u.sent) }) {
+		return open
+	}
+	l, err := r.list(ctx, r.id)
+	if err != nil {
+		return open
+	}
+	return slices.DeleteFunc(open, func(u *unknown) bool {
+		ch := r.changes[u.index]
+		live, ok := l.byUID[ch.UID]
+		if u.action != intentUpdate || !ok || hasSecrets(u.sent) || !holdsSent(l.schema, u.sent, live.Fields) {
+			return false
+		}
+		ch.Send = u.send
+		r.settled(u.index, r.updated(ch, u.intent, live))
+		return true
+	})
+}
+
+// repeat sends a change again that was certainly not done, or that does no harm twice.
+func (r *appRun) repeat(ctx context.Context, u *unknown) {
+	ch := r.changes[u.index]
+	if u.action != intentCreate && (u.tries >= maxRepeats || !sleep(ctx, repeatPause(u.tries))) {
+		r.settled(u.index, unknownResult(ch, u.cause))
+		return
+	}
+	// The next request has an intent of its own; an update or delete stays open until that is there.
+	if u.action == intentCreate {
+		if err := r.book.commit(state.Result{Kind: state.Voided, Intent: u.intent, Address: ch.Address}); err != nil {
+			r.settled(u.index, failed(ch, err))
+			return
+		}
+	}
+	if why := r.stopped(ctx); why != nil {
+		res := notStarted(ch, why)
+		if u.action != intentCreate {
+			res = unknownResult(ch, u.cause)
+		}
+		r.settled(u.index, res)
+		return
+	}
+	r.change(ctx, u.index, u.tries+1)
+	if u.action != intentCreate && r.results[u.index].Status == StatusDone {
+		_ = r.book.commit(state.Result{Kind: state.Voided, Intent: u.intent, Address: ch.Address}) // the book keeps its error
+	}
+}
+
+// repeatPause is how long to wait before an update or delete is sent again: 1 s, 2 s, 4 s.
+func repeatPause(tries int) time.Duration { return time.Second << (tries - 1) }
+
+// finishUnknowns reports what could not be settled.
+func (r *appRun) finishUnknowns() {
+	for _, u := range r.unknowns {
+		r.settled(u.index, unknownResult(r.changes[u.index], u.cause))
+	}
+	r.unknowns = nil
+}

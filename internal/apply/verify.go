@@ -1,0 +1,104 @@
+package apply
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/plan"
+	"agentsync/internal/platform"
+	"agentsync/internal/state"
+)
+
+// verify lists the app once after the writes and holds what is live against what was sent. What the
+// platform made of it becomes the observed side of each record, so that a platform that rewrites what
+// it is sent causes one warning and no lasting difference.
+func (r *appRun) verify(ctx context.Context) {
+	written := r.written()
+	if len(written) == 0 {
+		return
+	}
+	l, err := r.listAfterWrites(ctx, written)
+	if err != nil {
+		r.warnings = append(r.warnings, fmt.Sprintf("%s: what was written could not be read back: %v", r.id, err))
+		return
+	}
+	for _, i := range written {
+		if err := r.verifyOne(l, &r.results[i]); err != nil {
+			r.warnings = append(r.warnings, fmt.Sprintf("%s: %v", r.results[i].Address, err))
+			if r.book.fault() != nil {
+				return
+			}
+		}
+	}
+}
+
+// written returns the indexes of the changes after which an agent should be live with new content.
+func (r *appRun) written() []int {
+	var indexes []int
+	for _, i := range r.mine {
+		switch r.changes[i].Action {
+		case plan.Create, plan.Update, plan.Replace, plan.Adopt:
+			if r.results[i].Status == StatusDone && r.changes[i].Blocked == "" {
+				indexes = append(indexes, i)
+			}
+		}
+	}
+	return indexes
+}
+
+// verifyLooks bounds how often a listing that lacks a fresh agent is asked for again.
+const verifyLooks = 3
+
+// listAfterWrites lists until every written agent shows, a few times at most: lists may lag.
+func (r *appRun) listAfterWrites(ctx context.Context, written []int) (*listing, error) {
+	for look := 1; ; look++ {
+		l, err := r.list(ctx, r.id)
+		if err != nil || look == verifyLooks {
+			return l, err
+		}
+		complete := true
+		for _, i := range written {
+			complete = complete && l.has(r.results[i].UID)
+		}
+		if complete || !sleep(ctx, time.Duration(look)*500*time.Millisecond) {
+			return l, nil
+		}
+	}
+}
+
+func (r *appRun) verifyOne(l *listing, res *Result) error {
+	live, ok := l.byUID[res.UID]
+	if !ok {
+		res.Warning = "the platform's list does not show the agent yet"
+		return nil
+	}
+	rec, known := r.book.record(res.Address)
+	if !known || rec.UID != res.UID {
+		return nil
+	}
+	sent, err := rec.Applied.Fields()
+	if err != nil {
+		return err
+	}
+	for _, name := range r.want[res.Address].IgnoreChanges {
+		delete(sent, name)
+	}
+	if names := differences(l.schema, sent, live.Fields); len(names) > 0 {
+		res.Warning = "the platform keeps another value than was sent for " + strings.Join(names, ", ")
+	}
+	return r.observeAgain(res.Address, rec, live)
+}
+
+// observeAgain records what is live where that is not what was observed before.
+func (r *appRun) observeAgain(a agent.Address, rec agent.Record, live platform.Remote) error {
+	observed, err := r.observed(live)
+	if err != nil || bytes.Equal(observed, rec.Observed) {
+		return err
+	}
+	rec.Observed = observed
+	return r.book.commit(state.Result{Kind: state.Recorded, Address: a, Record: rec})
+}
