@@ -19,8 +19,8 @@ func FuzzFence(f *testing.F) {
 		lines := strings.Split(strings.TrimSuffix(fence("diff", body), "\n"), "\n")
 		mark := strings.TrimSuffix(lines[0], "diff")
 		for i, l := range lines[1:] {
-			run := len(l) - len(strings.TrimLeft(strings.TrimLeft(l, " "), "`"))
-			closes := strings.Trim(l, "` \t") == "" && strings.Count(l, "`") >= len(mark) && run > 0
+			bare := strings.Trim(l, " \t")
+			closes := strings.Trim(bare, "`") == "" && len(bare) >= len(mark)
 			if last := i == len(lines)-2; closes != last {
 				t.Fatalf("line %d of the fence around %q closes it: %v", i+1, s, closes)
 			}

@@ -3,6 +3,7 @@ package report
 import (
 	"bufio"
 	"io"
+	"slices"
 	"strings"
 
 	"agentsync/internal/plan"
@@ -30,9 +31,14 @@ func PlanText(w io.Writer, p *plan.Plan, s Style) error {
 	return b.Flush()
 }
 
+// splitKept takes kept agents apart from changes. Plans without any are handed on as they are.
 func splitKept(all []plan.Change) (changes, kept []plan.Change) {
+	isKept := func(c plan.Change) bool { return c.Action == plan.Kept }
+	if !slices.ContainsFunc(all, isKept) {
+		return all, nil
+	}
 	for _, c := range all {
-		if c.Action == plan.Kept {
+		if isKept(c) {
 			kept = append(kept, c)
 		} else {
 			changes = append(changes, c)
