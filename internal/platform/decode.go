@@ -59,6 +59,20 @@ func DecodeList(body []byte, names ...string) ([]map[string]any, error) {
 	return agents, nil
 }
 
+// NewRemote returns the agent that m, an element of an answer, describes under the given uid and time.
+// The error says which agent, and which field of it, is not as the schema has it.
+func NewRemote(s *schema.Platform, uid, createdAt any, m map[string]any) (Remote, error) {
+	r := Remote{UID: UIDOf(uid), CreatedAt: ParseTime(createdAt)}
+	if r.UID == "" {
+		return Remote{}, errors.New("the answer holds an agent without a usable uid")
+	}
+	var err error
+	if r.Fields, err = KnownFields(s, m); err != nil {
+		return Remote{}, fmt.Errorf("agent %s: %w", r.UID, err)
+	}
+	return r, nil
+}
+
 // KnownFields keeps of an answered agent what the schema knows, in the form that Remote.Fields has.
 // It takes over what m holds. Values of another type are converted where that cannot change what
 // they mean: PHP's [] for an empty object, 1 for true, a number for its text. The error names the

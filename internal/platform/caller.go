@@ -1,0 +1,183 @@
+package platform
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/httpx"
+)
+
+// Bounds of bodies, in bytes.
+const (
+	// MaxAgentBody bounds the answer to a request about one agent.
+	MaxAgentBody = 1 << 20
+	// MaxListBody bounds one page of a list.
+	MaxListBody = 64 << 20
+
+	maxErrorBody = 64 << 10
+)
+
+// Caller sends the requests of one adapter and says of each what became of it. It is safe for
+// concurrent use, and a copy of it is as good.
+type Caller struct {
+	http      *http.Client
+	base      *url.URL
+	keyHeader string
+}
+
+// NewCaller returns a Caller for requests below base through hc. keyHeader is where hc puts the API
+// key; the Caller keeps the key out of errors. Whatever hc says, no redirect is followed.
+func NewCaller(hc *http.Client, base *url.URL, keyHeader string) *Caller {
+	c := *hc
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Caller{http: &c, base: base, keyHeader: keyHeader}
+}
+
+// Request is one request of an adapter.
+type Request struct {
+	Method string
+	// Path is what comes behind the base URL, one element per segment, unescaped.
+	Path  []string
+	Query url.Values
+	// Header is sent besides those that every request has.
+	Header http.Header
+	// Fields are the body, nil for none. Secrets in them are literal.
+	Fields agent.Fields
+	// Limit bounds the answer's body in bytes; zero stands for MaxAgentBody.
+	Limit int64
+}
+
+// Do sends the request, at most once, and hands the body of an answer that says "done" to decode,
+// which may be nil. An error of decode makes the request's outcome unknown. Every error is an *Error.
+func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) error) error {
+	u := c.base.JoinPath(escaped(r.Path)...)
+	u.RawQuery = r.Query.Encode()
+	fail := &Error{Method: r.Method, Path: tidy(u.Path), Class: Refused, NeverSent: true}
+	w := &witness{keyHeader: c.keyHeader}
+	req, secrets, err := c.build(w.watch(ctx), r, u)
+	if err != nil {
+		fail.Err = err
+		return fail
+	}
+	resp, err := c.http.Do(req)
+	hide := redactor{append(secrets, w.carried(resp))}
+	if err != nil {
+		fail.Err = hide.error(withoutURL(err))
+		if !w.neverSent(err) {
+			fail.Class, fail.NeverSent = Unknown, false
+		}
+		return fail
+	}
+	defer func() { _ = resp.Body.Close() }() // what was read is judged, not how it ended
+	fail.NeverSent, fail.Status, fail.Class = false, resp.StatusCode, classify(resp.StatusCode, resp.Header)
+	if fail.Class != Done {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // half an explanation is one
+		fail.Code, fail.Message = explain(resp, body, hide)
+		if fail.Class == Throttled {
+			fail.RetryAfter = httpx.RetryAfter(resp.Header, time.Now())
+		}
+		return fail
+	}
+	if err := take(resp.Body, orDefault(r.Limit, MaxAgentBody), decode); err != nil {
+		fail.Class, fail.Err = Unknown, hide.error(err)
+		return fail
+	}
+	return nil
+}
+
+// Doubt returns err as the outcome of requests that were answered and cannot be believed together, such
+// as the pages of a list: an *Error of class Unknown. An err that is an *Error already is returned as
+// it is.
+func (c *Caller) Doubt(r Request, err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	return &Error{Class: Unknown, Method: r.Method, Path: tidy(c.base.JoinPath(escaped(r.Path)...).Path), Err: err}
+}
+
+// build makes a request that can be sent once and not again: without GetBody no layer of net/http has
+// a second copy of the body, and a DELETE has a body, an empty one, for the same reason.
+func (c *Caller) build(ctx context.Context, r Request, u *url.URL) (*http.Request, []string, error) {
+	for _, segment := range r.Path {
+		if segment == "" || segment == "." || segment == ".." {
+			return nil, nil, fmt.Errorf("%q cannot stand in a path", segment)
+		}
+	}
+	var body io.Reader
+	var secrets []string
+	var length int64
+	if r.Fields != nil {
+		encoded, revealed, err := encodeBody(r.Fields)
+		if err != nil {
+			return nil, nil, err
+		}
+		body, secrets, length = once{bytes.NewReader(encoded)}, revealed, int64(len(encoded))
+	} else if r.Method != http.MethodGet {
+		body = once{strings.NewReader("")}
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), body)
+	if err != nil {
+		return nil, nil, withoutURL(err)
+	}
+	req.ContentLength = length
+	req.Header.Set("Accept", "application/json")
+	if r.Fields != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for name, values := range r.Header {
+		req.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	return req, secrets, nil
+}
+
+// once hides from net/http that a body could be read twice.
+type once struct{ io.Reader }
+
+func escaped(path []string) []string {
+	out := make([]string, len(path))
+	for i, p := range path {
+		out[i] = url.PathEscape(p)
+	}
+	return out
+}
+
+// withoutURL takes off the layer of net/http that repeats the URL, query and all.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
+func (r redactor) error(err error) error {
+	return hidden{text: cut(r.redact(tidy(r.redact(err.Error()))), maxMessage), cause: err}
+}
+
+// take reads all of body and hands it to decode. The error says whether it was cut or too long.
+func take(body io.Reader, limit int64, decode func([]byte) error) error {
+	b, err := io.ReadAll(io.LimitReader(body, limit+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("the answer was cut short: %w", err)
+	case int64(len(b)) > limit:
+		return fmt.Errorf("the answer is longer than %d bytes", limit)
+	case decode == nil:
+		return nil
+	}
+	return decode(b)
+}
+
+func orDefault(v, otherwise int64) int64 {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}

@@ -1,0 +1,123 @@
+package cometchat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/platform"
+	"agentsync/schema"
+)
+
+// New returns the platform. It fails only where the embedded schema is damaged.
+func New() (platform.Platform, error) {
+	s, err := schema.Load(name)
+	if err != nil {
+		return nil, err
+	}
+	return cometchat{s}, nil
+}
+
+type cometchat struct{ schema *schema.Platform }
+
+// Name implements platform.Platform.
+func (cometchat) Name() string { return name }
+
+// Schema implements platform.Platform.
+func (c cometchat) Schema() *schema.Platform { return c.schema }
+
+// APIKeyHeader implements platform.Platform.
+func (cometchat) APIKeyHeader() string { return keyHeader }
+
+// appForm and regions are what may become part of a host name, to which the API key then goes.
+var (
+	appForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+	regions = []string{"us", "eu", "in"}
+)
+
+// BaseURL implements platform.Platform: https://{appId}.api-{region}.cometchat.io/v3.
+func (cometchat) BaseURL(app agent.App) (string, error) {
+	if !appForm.MatchString(app.ID.App) {
+		return "", fmt.Errorf("appId %q cannot be part of a host name: copy it from the CometChat dashboard", app.ID.App)
+	}
+	region := app.Settings["region"]
+	if !slices.Contains(regions, region) {
+		return "", fmt.Errorf("region %q is not one of us, eu, in", region)
+	}
+	return fmt.Sprintf("https://%s.api-%s.cometchat.io/v3", app.ID.App, region), nil
+}
+
+// Client implements platform.Platform.
+func (c cometchat) Client(_ agent.App, base *url.URL, hc *http.Client) platform.Client {
+	return &client{platform.NewCaller(hc, base, keyHeader), c.schema}
+}
+
+type client struct {
+	caller *platform.Caller
+	schema *schema.Platform
+}
+
+// List implements platform.Client. The platform documents no paging: one answer is the whole list.
+func (c *client) List(ctx context.Context) (list []platform.Remote, err error) {
+	r := request(http.MethodGet, agents())
+	r.Limit = platform.MaxListBody
+	err = c.caller.Do(ctx, r, func(body []byte) (err error) {
+		list, err = listed(c.schema, body)
+		return err
+	})
+	return list, err
+}
+
+// Create implements platform.Client.
+func (c *client) Create(ctx context.Context, fields agent.Fields) (made platform.Remote, err error) {
+	r := request(http.MethodPost, agents())
+	r.Fields = fields
+	err = c.caller.Do(ctx, r, func(body []byte) (err error) {
+		made, err = answered(c.schema, body)
+		return err
+	})
+	return made, err
+}
+
+// Update implements platform.Client. The platform answers {"success": true} and not the agent.
+func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
+	r := request(http.MethodPatch, agents(uid))
+	r.Fields = fields
+	changed := platform.Remote{UID: uid}
+	err := c.caller.Do(ctx, r, func(body []byte) error {
+		holdsAgent, err := acknowledged(body)
+		if err != nil || !holdsAgent {
+			return err
+		}
+		changed, err = answered(c.schema, body)
+		if err == nil && changed.UID != uid {
+			err = fmt.Errorf("the answer is about another agent: %s", changed.UID)
+		}
+		return err
+	})
+	if err != nil {
+		return platform.Remote{}, err
+	}
+	return changed, nil
+}
+
+// Delete implements platform.Client.
+func (c *client) Delete(ctx context.Context, uid string) error {
+	err := c.caller.Do(ctx, request(http.MethodDelete, agents(uid)), func(body []byte) error {
+		_, err := acknowledged(body)
+		return err
+	})
+	if errors.Is(err, platform.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func request(method string, path []string) platform.Request {
+	return platform.Request{Method: method, Path: path, Header: http.Header{versionHeader: {version}}}
+}

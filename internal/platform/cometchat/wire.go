@@ -1,0 +1,32 @@
+package cometchat
+
+// What the platform's reference gives.
+const (
+	name      = "cometchat"
+	keyHeader = "apikey"
+
+	// Pins the meaning of the calls; optional.
+	versionHeader = "chatApiVersion"
+	version       = "v3.0"
+)
+
+// Members of an answered agent that are not among the schema's fields.
+const (
+	memberUID       = "uid"
+	memberCreatedAt = "createdAt"
+	memberDeletedAt = "deletedAt" // null, or a value when soft-deleted
+)
+
+// Envelopes: {"agent": {...}} answers a create, other calls of this API wrap in {"data": ...}, and an
+// update or a delete answers {"success": true} alone.
+const (
+	memberAgent   = "agent"
+	memberAgents  = "agents"
+	memberData    = "data"
+	memberSuccess = "success"
+)
+
+// agents is the path below the base URL, which ends in /v3.
+func agents(uid ...string) []string {
+	return append([]string{"ai-agents", "agents"}, uid...)
+}

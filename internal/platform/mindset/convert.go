@@ -1,0 +1,44 @@
+package mindset
+
+import (
+	"errors"
+
+	"agentsync/internal/platform"
+	"agentsync/schema"
+)
+
+// errNoAgent is why the outcome of a request is unknown although its status says that it was done.
+var errNoAgent = errors.New("the answer holds no agent with a usable uid")
+
+// listed returns the agents of one page.
+func listed(s *schema.Platform, body []byte) ([]platform.Remote, error) {
+	members, err := platform.DecodeList(body, memberAgents, memberData)
+	if err != nil {
+		return nil, err
+	}
+	page := make([]platform.Remote, len(members))
+	for i, m := range members {
+		if page[i], err = platform.NewRemote(s, m[memberUID], m[memberCreatedAt], m); err != nil {
+			return nil, err
+		}
+	}
+	return page, nil
+}
+
+// answered returns the agent of an answer: flat, or wrapped as other platforms do.
+func answered(s *schema.Platform, body []byte) (platform.Remote, error) {
+	v, err := platform.Decode(body)
+	if err != nil {
+		return platform.Remote{}, err
+	}
+	m, _ := v.(map[string]any)
+	for _, member := range []string{memberData, memberAgent} {
+		if inner, ok := m[member].(map[string]any); ok && m[memberUID] == nil {
+			m = inner
+		}
+	}
+	if platform.UIDOf(m[memberUID]) == "" {
+		return platform.Remote{}, errNoAgent
+	}
+	return platform.NewRemote(s, m[memberUID], m[memberCreatedAt], m)
+}

@@ -1,0 +1,45 @@
+package mindset
+
+import (
+	"time"
+
+	"agentsync/internal/agent"
+)
+
+// What the platform's reference gives.
+const (
+	name        = "mindset"
+	keyHeader   = "x-api-key"
+	defaultHost = "a.api.mindset.ai"
+)
+
+// Members of an answered agent that are not among the schema's fields.
+const (
+	memberUID       = "uid"
+	memberCreatedAt = "createdAt"
+)
+
+// Envelopes: {"agents": [...]} answers a list; an agent is answered flat.
+const (
+	memberAgents = "agents"
+	memberAgent  = "agent"
+	memberData   = "data"
+)
+
+// startAfter asks for the agents that were created after a time.
+const startAfter = "startAfter"
+
+// timeForm is how startAfter is written, and resolution the finest step that it can make.
+const (
+	timeForm   = "2006-01-02T15:04:05.000Z"
+	resolution = time.Millisecond
+)
+
+// agents is the path of an app's agents below the base URL, and of one of them.
+func agents(app agent.AppID, uid ...string) []string {
+	path := []string{"api", "v1", "appuid", app.App, "agents"}
+	if len(uid) > 0 {
+		path = append(path, "uid")
+	}
+	return append(path, uid...)
+}

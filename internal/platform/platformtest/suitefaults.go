@@ -1,0 +1,159 @@
+package platformtest
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"agentsync/internal/platform"
+	"agentsync/internal/sandbox"
+)
+
+// trial is one fault of the sandbox and what must come of a request that meets it.
+type trial struct {
+	fault string
+	class platform.Class
+	// done is whether the platform carried the request out.
+	done bool
+	// says is part of the error, where the words matter.
+	says string
+	// timeout is the request's time limit, where the fault needs one to end.
+	timeout time.Duration
+}
+
+// trials hold for create, update and delete alike.
+func trials() []trial {
+	list := []trial{
+		{fault: "drop-before", class: platform.Unknown},
+		{fault: "drop-after", class: platform.Unknown, done: true},
+		{fault: "status-before=500", class: platform.Unknown},
+		{fault: "status-after=500", class: platform.Unknown, done: true},
+		{fault: "status-before=500 body=empty", class: platform.Unknown, says: "an empty body"},
+		{fault: "html", class: platform.Unknown, says: "an HTML page"},
+		{fault: "throttle=2s", class: platform.Throttled},
+		{fault: "throttle=2s retry-as=date", class: platform.Throttled},
+		{fault: "throttle retry-as=none", class: platform.Throttled},
+		{fault: "unavailable=2s", class: platform.Throttled},
+		{fault: "unavailable retry-as=none", class: platform.Unknown},
+		{fault: "redirect=307", class: platform.Unknown, says: "not followed"},
+		{fault: "redirect=308", class: platform.Unknown, says: "not followed"},
+		{fault: "hang-before", class: platform.Unknown, says: "in time", timeout: 200 * time.Millisecond},
+		{fault: "hang-after", class: platform.Unknown, done: true, says: "in time", timeout: 200 * time.Millisecond},
+	}
+	for _, status := range []string{"400", "401", "403", "405", "413", "415", "422"} {
+		list = append(list, trial{fault: "status-before=" + status, class: platform.Refused, says: ": " + status})
+	}
+	for _, status := range []string{"402", "408", "409", "418", "423", "425", "501", "502", "503", "504"} {
+		list = append(list, trial{fault: "status-before=" + status, class: platform.Unknown, says: ": " + status})
+	}
+	return list
+}
+
+// answerTrials are faults in the body of an answer, which is read where it says something.
+func answerTrials() []trial {
+	return []trial{
+		{fault: "cut-body", class: platform.Unknown, done: true, says: "cut short"},
+		{fault: "garbage", class: platform.Unknown, done: true, says: "not JSON"},
+	}
+}
+
+func testCreateFaults(t *testing.T, f Fixture) {
+	for _, tr := range append(trials(), answerTrials()...) {
+		t.Run(tr.fault, func(t *testing.T) {
+			r := newFaultyRig(t, f, tr.fault+" method=POST")
+			_, err := r.clientWith(rigKey, tr.timeout).Create(t.Context(), f.Full)
+			r.judge(tr, "POST", "create", err)
+			if made := len(r.agents()) == 1; made != tr.done {
+				t.Errorf("an agent was made: %v, want %v", made, tr.done)
+			}
+		})
+	}
+}
+
+func testChangeFaults(t *testing.T, f Fixture) {
+	for _, tr := range trials() {
+		t.Run("update/"+tr.fault, func(t *testing.T) {
+			r := newFaultyRig(t, f, tr.fault+" op=update")
+			made, err := r.client.Create(t.Context(), f.Full)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = r.clientWith(rigKey, tr.timeout).Update(t.Context(), made.UID, someChange(f))
+			r.judge(tr, "PATCH", "update", err)
+			if changed := r.agents()[0].Name == f.Change[identity(f)]; changed != tr.done {
+				t.Errorf("the agent was changed: %v, want %v", changed, tr.done)
+			}
+		})
+		t.Run("delete/"+tr.fault, func(t *testing.T) {
+			r := newFaultyRig(t, f, tr.fault+" op=delete")
+			made, err := r.client.Create(t.Context(), f.Full)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.judge(tr, "DELETE", "delete", r.clientWith(rigKey, tr.timeout).Delete(t.Context(), made.UID))
+			if gone := len(r.agents()) == 0; gone != tr.done {
+				t.Errorf("the agent is gone: %v, want %v", gone, tr.done)
+			}
+		})
+	}
+}
+
+// judge checks an error against the trial, and that exactly one request arrived.
+func (r *rig) judge(tr trial, method, op string, err error) {
+	r.t.Helper()
+	var e *platform.Error
+	if !errors.As(err, &e) {
+		r.t.Fatalf("error %v, want a *platform.Error", err)
+	}
+	if e.Class != tr.class || e.NeverSent {
+		r.t.Errorf("%v is %v (never sent: %v), want %v", err, e.Class, e.NeverSent, tr.class)
+	}
+	if e.Method != method || !strings.Contains(e.Path, "/agents") || !strings.Contains(err.Error(), tr.says) {
+		r.t.Errorf("%q does not say %s, the path and %q", err, method, tr.says)
+	}
+	if strings.Contains(tr.fault, "=2s") && (e.RetryAfter < time.Second || e.RetryAfter > 3*time.Second) {
+		r.t.Errorf("retry after %v, want about 2s", e.RetryAfter)
+	}
+	if n := r.count(op); n != 1 {
+		r.t.Errorf("%d requests arrived, want 1", n)
+	}
+	r.noSecrets(err)
+}
+
+// testListFaults: a list is whole, or it is an error.
+func testListFaults(t *testing.T, f Fixture) {
+	for _, fault := range []string{
+		"drop-before", "status-before=500", "html", "empty", "cut-body", "garbage", "repeat-page",
+		"redirect=307", "throttle=2s",
+	} {
+		t.Run(fault, func(t *testing.T) {
+			r := newFaultyRig(t, f, fault+" op=list", sandbox.WithClock(ticking(1)))
+			for range 2 {
+				if _, err := r.client.Create(t.Context(), f.Full); err != nil {
+					t.Fatal(err)
+				}
+			}
+			list, err := r.client.List(t.Context())
+			if err == nil || list != nil {
+				t.Errorf("listed %d agents, error %v", len(list), err)
+			}
+			if c := platform.ClassOf(err); c != platform.Unknown && c != platform.Throttled {
+				t.Errorf("%v is %v", err, c)
+			}
+			r.noSecrets(err)
+		})
+	}
+	t.Run("lag", func(t *testing.T) {
+		r := newFaultyRig(t, f, "lag-lists=1 op=create", sandbox.WithPageSize(1))
+		if _, err := r.client.Create(t.Context(), f.Full); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.list(); len(got) != 0 {
+			t.Errorf("the first list shows %v", got)
+		}
+		if got := r.list(); len(got) != 1 {
+			t.Errorf("the second list shows %v", got)
+		}
+	})
+}

@@ -1,0 +1,92 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// RetryPolicy says how often a read is tried and how long is waited in between. The zero policy tries
+// once.
+type RetryPolicy struct {
+	// Tries is how often a read is sent at the most.
+	Tries uint
+	// First and Max bound the wait between two tries, which grows by half each time and is spread at
+	// random. A platform that asks for longer gets it.
+	First, Max time.Duration
+}
+
+// DefaultRetryPolicy is for reads over a network: four tries within some seconds.
+func DefaultRetryPolicy() RetryPolicy {
+	return RetryPolicy{Tries: 4, First: 500 * time.Millisecond, Max: 10 * time.Second}
+}
+
+// RetryReads returns client with its reads tried again where their outcome is unknown, throttled, or
+// where they never left. It never repeats a Create, an Update or a Delete. The result is a Reader if
+// client is one.
+func RetryReads(client Client, policy RetryPolicy) Client {
+	r := retrying{client, policy}
+	if reader, ok := client.(Reader); ok {
+		return retryingReader{r, reader}
+	}
+	return r
+}
+
+type retrying struct {
+	Client
+	policy RetryPolicy
+}
+
+// List implements Client.
+func (r retrying) List(ctx context.Context) ([]Remote, error) {
+	return retry(ctx, r.policy, r.Client.List)
+}
+
+type retryingReader struct {
+	retrying
+	reader Reader
+}
+
+// Read implements Reader.
+func (r retryingReader) Read(ctx context.Context, uid string) (Remote, error) {
+	return retry(ctx, r.policy, func(ctx context.Context) (Remote, error) { return r.reader.Read(ctx, uid) })
+}
+
+func retry[T any](ctx context.Context, p RetryPolicy, read func(context.Context) (T, error)) (T, error) {
+	var last error
+	wait := &backoff.ExponentialBackOff{
+		InitialInterval: p.First, MaxInterval: p.Max, Multiplier: 1.5, RandomizationFactor: 0.5,
+	}
+	got, err := backoff.Retry(ctx, func() (T, error) {
+		v, err := read(ctx)
+		last = err
+		if err != nil && !worthwhile(ctx, err) {
+			return v, backoff.Permanent(err)
+		}
+		return v, asked(err)
+	}, backoff.WithBackOff(wait), backoff.WithMaxTries(max(p.Tries, 1)), backoff.WithMaxElapsedTime(0))
+	if err != nil && last != nil {
+		err = last // what the platform said, not that the waiting was called off
+	}
+	return got, err
+}
+
+// worthwhile reports whether the same read could go better a second time.
+func worthwhile(ctx context.Context, err error) bool {
+	var e *Error
+	if ctx.Err() != nil || !errors.As(err, &e) {
+		return false
+	}
+	return e.Class == Unknown || e.Class == Throttled || e.NeverSent
+}
+
+// asked passes on how long the platform asks to wait.
+func asked(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.RetryAfter > 0 {
+		return &backoff.RetryAfterError{Duration: e.RetryAfter}
+	}
+	return err
+}

@@ -1,0 +1,72 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+
+	"agentsync/internal/httpx"
+)
+
+// witness watches one request on its way out: how far it came, and which API key it carried, which
+// only the layers below know and no error may show. Its hooks are called by several goroutines.
+type witness struct {
+	keyHeader string
+
+	mu      sync.Mutex
+	tried   bool // a transport that reports what it does has taken the request
+	gotConn bool
+	wrote   bool
+	key     string
+}
+
+// watch returns ctx with the witness's hooks.
+func (w *witness) watch(ctx context.Context) context.Context {
+	note := func(flag *bool) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		*flag = true
+	}
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:      func(string) { note(&w.tried) },
+		GotConn:      func(httptrace.GotConnInfo) { note(&w.gotConn) },
+		WroteHeaders: func() { note(&w.wrote) },
+		WroteHeaderField: func(name string, values []string) {
+			if strings.EqualFold(name, w.keyHeader) && len(values) > 0 {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.key = values[0]
+			}
+		},
+	})
+}
+
+// neverSent reports whether err certainly came before the platform could read the request. It needs
+// proof: without a connection nothing leaves, and a header that was not written to its end cannot be
+// acted on. The second is not believed of a request that was called off, for then the writer may
+// still be at work while the error is already here.
+func (w *witness) neverSent(err error) bool {
+	if httpx.NeverSent(err) {
+		return true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.tried || w.wrote {
+		return false
+	}
+	calledOff := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return !w.gotConn || !calledOff
+}
+
+// carried returns the API key that the request carried, or "".
+func (w *witness) carried(resp *http.Response) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.key == "" && resp != nil && resp.Request != nil {
+		return resp.Request.Header.Get(w.keyHeader)
+	}
+	return w.key
+}
