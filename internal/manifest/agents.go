@@ -43,25 +43,20 @@ func (f *file) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loaded
 	f.checkIgnored(part, node, a.IgnoreChanges)
 	f.warnLiterals(part, node, own)
 	if f.hasTexts {
-		_, _ = mapTexts(own, func(t *text) any {
+		eachText(own, func(t *text) {
 			if t.names != nil {
 				a.secrets = append(a.secrets, t)
 			}
-			return t
 		})
 	}
-	a.Fields = sealed(own, part.rules, f.hasTexts)
+	a.Fields = seal(own, part.rules, f.hasTexts)
 	a.identity = identity(part.rules.identity, a.Fields)
 	return a, id.App != "" && agent.ValidKey(a.Address.Key)
 }
 
 // checkAgent checks a merged agent against its platform's schema.
 func (f *file) checkAgent(part *sectionPart, node *yaml.Node, merged map[string]any) {
-	instance := any(merged)
-	if f.hasTexts {
-		instance = plain(merged)
-	}
-	faults := f.rules.faults(part.rules.complete, instance)
+	faults := f.rules.faults(part.rules.complete, merged)
 	if len(faults) == 0 {
 		return
 	}
@@ -202,24 +197,24 @@ func (f *file) checkIgnored(part *sectionPart, node *yaml.Node, names []string) 
 func (f *file) warnLiterals(part *sectionPart, node *yaml.Node, merged map[string]any) {
 	for _, path := range part.rules.secretPaths {
 		if v := lookup(merged, path); v != nil {
-			f.warnBelow(part, node, pointer(path), v)
+			f.warnBelow(part, node, path, v)
 		}
 	}
 }
 
-func (f *file) warnBelow(part *sectionPart, node *yaml.Node, at string, v any) {
+func (f *file) warnBelow(part *sectionPart, node *yaml.Node, path []string, v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, e := range v {
-			f.warnBelow(part, node, at+"/"+agent.EscapePointer(name), e)
+			f.warnBelow(part, node, append(slices.Clip(path), name), e)
 		}
 	case []any:
 		for i, e := range v {
-			f.warnBelow(part, node, at+"/"+strconv.Itoa(i), e)
+			f.warnBelow(part, node, append(slices.Clip(path), strconv.Itoa(i)), e)
 		}
 	case string:
 		if v != "" {
-			f.warnLiteral(part, node, at)
+			f.warnLiteral(part, node, pointer(path))
 		}
 	}
 }

@@ -39,8 +39,13 @@ func (f fault) onKey() bool {
 	return f.keyword == "additionalProperties" || f.keyword == "propertyNames"
 }
 
-// faults validates instance and returns what is wrong, without what follows from something worse.
+// faults validates instance, which may hold texts, and returns what is wrong, without what follows
+// from something worse.
 func (r *rules) faults(s *jsonschema.Schema, instance any) []fault {
+	if accepts(s, instance) {
+		return nil
+	}
+	instance = plain(instance)
 	err := s.Validate(instance)
 	if err == nil {
 		return nil

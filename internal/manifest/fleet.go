@@ -19,12 +19,13 @@ type joiner struct {
 	index    map[agent.Address]diag.Pos
 }
 
-func newJoiner(problems *diag.List) *joiner {
+func newJoiner(agents int, problems *diag.List) *joiner {
 	return &joiner{
 		problems: problems,
 		apps:     map[agent.AppID]agent.App{},
 		places:   map[agent.AppID]map[string]diag.Pos{},
-		index:    map[agent.Address]diag.Pos{},
+		agents:   make([]loaded, 0, agents),
+		index:    make(map[agent.Address]diag.Pos, agents),
 	}
 }
 

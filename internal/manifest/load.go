@@ -77,7 +77,13 @@ func readAll(ctx context.Context, files []found, l *loader) ([]fileResult, error
 
 // join puts the files' sections together and checks what no file can know alone.
 func join(results []fileResult, problems *diag.List) *Fleet {
-	j := newJoiner(problems)
+	total := 0
+	for _, r := range results {
+		for _, s := range r.sections {
+			total += len(s.agents)
+		}
+	}
+	j := newJoiner(total, problems)
 	for _, r := range results {
 		for _, s := range r.sections {
 			j.addSection(s)

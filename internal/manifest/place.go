@@ -119,7 +119,9 @@ func tokens(pointer string) []string {
 	}
 	parts := strings.Split(pointer[1:], "/")
 	for i, p := range parts {
-		parts[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(p)
+		if strings.Contains(p, "~") {
+			parts[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(p)
+		}
 	}
 	return parts
 }

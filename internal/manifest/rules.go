@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
@@ -43,14 +44,7 @@ func newRules(platforms []*schema.Platform) (*rules, error) {
 	r := &rules{sections: map[string]*platformRules{}, own: schema.Own(), raw: map[string]any{}}
 	c := jsonschema.NewCompiler()
 	c.Draft = jsonschema.Draft7
-	c.LoadURL = func(url string) (io.ReadCloser, error) {
-		return nil, fmt.Errorf("no schema is embedded for %s", url)
-	}
-	for _, name := range schema.Names() {
-		if err := r.add(c, name); err != nil {
-			return nil, err
-		}
-	}
+	c.LoadURL = r.open
 	var err error
 	if r.shell, err = c.Compile(schemaURL("manifest")); err != nil {
 		return nil, err
@@ -66,19 +60,25 @@ func newRules(platforms []*schema.Platform) (*rules, error) {
 	return r, nil
 }
 
-func (r *rules) add(c *jsonschema.Compiler, name string) error {
+// open gives the compiler an embedded schema and keeps what it says.
+func (r *rules) open(url string) (io.ReadCloser, error) {
+	name, ok := strings.CutPrefix(url, baseURL)
+	if !ok {
+		return nil, fmt.Errorf("%s is no embedded schema", url)
+	}
+	name, _, _ = strings.Cut(name, ".")
 	b, err := schema.Read(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
 	var raw any
 	if err := dec.Decode(&raw); err != nil {
-		return fmt.Errorf("schema %s: %w", name, err)
+		return nil, fmt.Errorf("schema %s: %w", name, err)
 	}
-	r.raw[schemaURL(name)] = raw
-	return c.AddResource(schemaURL(name), bytes.NewReader(b))
+	r.raw[url] = raw
+	return io.NopCloser(bytes.NewReader(b)), nil
 }
 
 func newPlatformRules(p *schema.Platform, complete *jsonschema.Schema) *platformRules {

@@ -56,12 +56,11 @@ func (f *file) sectionPart(p *platformRules, node *yaml.Node) *sectionPart {
 
 // refuseSecrets reports ${secret:} where it would be needed before a request is sent.
 func (f *file) refuseSecrets(name string, n *yaml.Node, v any) {
-	_, _ = mapTexts(v, func(t *text) any {
+	eachText(v, func(t *text) {
 		if t.names != nil {
 			f.errorAt(n, t.pos, "%s cannot hold ${secret:%s}: a secret is filled in only inside an agent that is sent; write ${env:%s}",
 				name, clip(t.names[0]), clip(t.names[0]))
 		}
-		return t.value
 	})
 }
 
@@ -70,7 +69,7 @@ func (f *file) checkShell(shell map[string]any) {
 	if f.stopped {
 		return
 	}
-	for _, fault := range f.rules.faults(f.rules.shell, plain(shell)) {
+	for _, fault := range f.rules.faults(f.rules.shell, shell) {
 		path := tokens(fault.at)
 		owner := "the manifest"
 		if len(path) > 0 {

@@ -79,52 +79,74 @@ func mapTexts(v any, visit func(*text) any) (any, bool) {
 	return v, false
 }
 
-// sealed returns m with each text that refers to secrets as a secret.Text, and with every string at
-// the platform's secret paths as one. Maps below m may be shared with other agents and are copied.
-func sealed(m map[string]any, p *platformRules, hasTexts bool) agent.Fields {
-	if hasTexts {
-		v, _ := mapTexts(m, func(t *text) any {
-			if t.names == nil {
-				return t.value
-			}
-			return secret.Template(t.value)
-		})
-		m = v.(map[string]any)
+// eachText calls visit for each text in v.
+func eachText(v any, visit func(*text)) {
+	switch v := v.(type) {
+	case *text:
+		visit(v)
+	case map[string]any:
+		for _, e := range v {
+			eachText(e, visit)
+		}
+	case []any:
+		for _, e := range v {
+			eachText(e, visit)
+		}
 	}
+}
+
+// seal makes every string at the platform's secret paths a secret.Text, and every text a string or,
+// where it refers to secrets, a secret.Text. m is changed in place; what is below it may be shared
+// with other agents and is copied where it changes.
+func seal(m map[string]any, p *platformRules, hasTexts bool) agent.Fields {
 	for _, path := range p.secretPaths {
-		if v, ok := sealAt(m, path); ok {
-			m = v.(map[string]any)
+		if v, ok := m[path[0]]; ok {
+			m[path[0]] = sealAt(v, path[1:])
+		}
+	}
+	if !hasTexts {
+		return m
+	}
+	for name, v := range m {
+		if w, ok := mapTexts(v, fill); ok {
+			m[name] = w
 		}
 	}
 	return m
 }
 
-// sealAt makes the strings at and below path literal secrets, copying the maps on the way.
-func sealAt(v any, path []string) (any, bool) {
+// fill returns what a text is outside of the secret paths.
+func fill(t *text) any {
+	if t.names == nil {
+		return t.value
+	}
+	return secret.Template(t.value)
+}
+
+// sealAt returns v with the strings at and below path as secrets, copying the maps on the way.
+func sealAt(v any, path []string) any {
 	if len(path) == 0 {
-		return sealStrings(v), true
+		return sealStrings(v)
 	}
-	m, ok := v.(map[string]any)
-	if !ok {
-		return v, false
-	}
+	m, _ := v.(map[string]any)
 	below, ok := m[path[0]]
 	if !ok {
-		return v, false
-	}
-	w, ok := sealAt(below, path[1:])
-	if !ok {
-		return v, false
+		return v
 	}
 	c := maps.Clone(m)
-	c[path[0]] = w
-	return c, true
+	c[path[0]] = sealAt(below, path[1:])
+	return c
 }
 
 func sealStrings(v any) any {
 	switch v := v.(type) {
 	case string:
 		return secret.Literal(v)
+	case *text:
+		if v.names == nil {
+			return secret.Literal(v.value)
+		}
+		return secret.Template(v.value)
 	case map[string]any:
 		c := make(map[string]any, len(v))
 		for name, e := range v {
