@@ -51,6 +51,8 @@ type builder struct {
 	// from holds, by address, where the agent's record stands, for those that are renamed.
 	from map[agent.Address]agent.Address
 	live listings
+	// used counts the records that wanted agents stand for.
+	used int
 }
 
 // selection returns which wanted agents the targets select. A rename onto an address whose record is
@@ -99,6 +101,7 @@ func (b *builder) want(d *agent.Desired) error {
 	if !known {
 		return b.create(ch, c, d, nil, doc)
 	}
+	b.used++
 	ch.UID, ch.Obsolete = rec.UID, rec.Obsolete
 	if b.live.vanished(d.Address.ID(), rec.UID) {
 		ch.Vanished = true
@@ -208,6 +211,9 @@ func (b *builder) touch(ch *Change, c *comparison, d *agent.Desired, rec agent.R
 
 // leave plans the agents of the state that the manifests do not name.
 func (b *builder) leave() {
+	if b.used == len(b.in.Prior) {
+		return
+	}
 	taken := make(map[agent.Address]bool, len(b.from))
 	for _, from := range b.from {
 		taken[from] = true

@@ -159,3 +159,57 @@ func TestActions(t *testing.T) {
 		})
 	}
 }
+
+func TestBuildRefuses(t *testing.T) {
+	one := fields{"agentName": "Coach"}
+	tests := []struct {
+		name string
+		in   Input
+		want string
+	}{
+		{"an address that is used twice", Input{Desired: []agent.Desired{want(t, coach, one), want(t, helper, one), want(t, coach, one)}},
+			"plan: the address mindset/acme/coach is used twice"},
+		{"a platform without a schema", Input{Desired: []agent.Desired{want(t, "other/acme/coach", one)}},
+			"plan: no schema describes the platform of other/acme/coach"},
+		{"a field that the platform does not know", Input{Desired: []agent.Desired{want(t, coach, fields{"name": "Coach"})}},
+			`plan: mindset/acme/coach has a field "name" that its platform does not know`},
+		{"a value that is none", Input{Desired: []agent.Desired{want(t, coach, fields{"agentName": 1})}},
+			"mindset/acme/coach: encode agent: a int has no canonical form"},
+		{"a damaged record", Input{
+			Desired: []agent.Desired{want(t, coach, one)},
+			Prior:   map[agent.Address]agent.Record{addr(t, coach): {UID: "u1", Applied: agent.Doc(`{"agentName":`)}},
+		}, "state: applied of mindset/acme/coach: decode agent: unexpected EOF"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.in.Platforms, tt.in.Sealer = platforms(t), testSealer
+			_, err := Build(tt.in)
+			if err == nil {
+				t.Fatal("a plan was made")
+			}
+			diffOf(t, "error", tt.want, err.Error())
+		})
+	}
+}
+
+// TestWhatIsRecorded: ignored fields keep what was applied, so that a change shows once they are not
+// ignored any more; a new agent was sent all of them.
+func TestWhatIsRecorded(t *testing.T) {
+	d := want(t, coach, fields{"agentName": "New", "live": true}, ignoring("live", "tags"))
+	prior := agent.Record{UID: "u1", Applied: doc(t, fields{"agentName": "Old", "tags": list{"x"}})}
+	for _, tt := range []struct {
+		name  string
+		prior agent.Record
+		want  fields
+	}{
+		{"an update", prior, fields{"agentName": "New", "tags": list{"x"}}},
+		{"an import", agent.Record{UID: "u1", Observed: prior.Applied}, fields{"agentName": "New", "tags": list{"x"}}},
+		{"a create", agent.Record{}, fields{"agentName": "New", "live": true}},
+	} {
+		got, err := AppliedDoc(d, tt.prior, testSealer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		diffOf(t, tt.name, string(doc(t, tt.want)), string(got))
+	}
+}
