@@ -1,0 +1,58 @@
+# make demo   the main job on the embedded sandbox
+# make test   everything that CI runs
+SHELL   := /bin/bash
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X agentsync/internal/cli.Version=$(VERSION)'
+# The race detector needs a C compiler; without one the tests run without it, and say so.
+RACE    := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo -race)
+
+.PHONY: all build demo test check unit golden golden-check fuzz bench torture clean
+
+all: build
+
+build:
+	$(GOBUILD) -o agentsync .
+
+demo: build
+	@bash testdata/demo.sh ./agentsync
+
+test: check unit golden-check
+	@echo "all checks passed"
+
+# What can be told without running the tests.
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
+	go vet ./...
+	GOOS=darwin go vet . ./internal/state ./internal/cli
+	GOOS=windows go vet . ./internal/state ./internal/cli
+	go mod verify >/dev/null
+	$(GOBUILD) -o /dev/null .
+
+unit:
+	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
+	go test $(RACE) -shuffle=on -timeout 8m ./...
+
+# Golden files are what the code writes now: renewing them must change nothing.
+golden:
+	AGENTSYNC_GOLDEN=1 go test ./... -run 'Golden|Bad|Script' >/dev/null
+
+golden-check: golden
+	@git diff --exit-code -- '*/testdata/*' testdata schema docs || { echo "golden files are behind: review the diff and commit it"; exit 1; }
+
+# Each fuzz target for FUZZTIME.
+FUZZTIME ?= 30s
+fuzz:
+	@go list ./... | while read -r pkg; do \
+		for target in $$(go test -list '^Fuzz' "$$pkg" | grep '^Fuzz'); do \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$pkg" || exit 1; \
+		done; \
+	done
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+torture:
+	AGENTSYNC_TORTURE=1 go test -count=1 -timeout 60m -run 'Torture' -v ./...
+
+clean:
+	rm -rf agentsync dist .agentsync

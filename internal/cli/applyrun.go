@@ -1,0 +1,304 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/apply"
+	"agentsync/internal/plan"
+	"agentsync/internal/report"
+	"agentsync/internal/state"
+)
+
+// apply runs the whole of 'agentsync apply'. The report is nil where the run ended before anything
+// could be reported of an agent.
+func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.Report, error) {
+	w, err := a.openWorkspace(ctx, f.planFlags, paths)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	if err := w.requireSecrets(); err != nil {
+		return nil, err
+	}
+	if idle, err := w.idle(); err != nil || idle != nil && !f.refresh {
+		if err != nil {
+			return nil, err
+		}
+		return &apply.Report{Outcome: apply.OutcomeComplete}, a.showPlan(f, idle, w)
+	}
+	if err := a.canAsk(f); err != nil {
+		return nil, err
+	}
+	if err := w.startSandbox(); err != nil {
+		return nil, err
+	}
+	apps, err := a.connect(w.fleet, w.platforms, f.connectFlags, w.sandbox)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := a.lock(ctx, w.file, "apply", f.lockTimeout)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
+	return a.applyLocked(ctx, f, w, apps)
+}
+
+// idle returns the plan if there is nothing at all to do, offline and without a lock, so that a no-op
+// writes and sends nothing; nil otherwise.
+func (w *workspace) idle() (*plan.Plan, error) {
+	p, err := w.build(nil)
+	if err != nil {
+		return nil, err
+	}
+	busy := p.Summary.Changes() > 0 || len(p.Touches) > 0 || len(w.snap.Open) > 0 || w.snap.Pending
+	if busy {
+		return nil, nil
+	}
+	return p, nil
+}
+
+// applyLocked is the part of apply that holds the lock.
+func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps map[agent.AppID]apply.App) (*apply.Report, error) {
+	if err := w.load(); err != nil {
+		return nil, err
+	}
+	settled, err := a.settleOpen(ctx, f, w, apps)
+	if err != nil {
+		return settled, err
+	}
+	p, err := w.planWith(ctx, apps)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDeletes(f.maxDeletes, deletes(p), len(w.snap.State.Agents)); err != nil {
+		return nil, err
+	}
+	progress := report.NewProgress(a.streams.Err, a.style(a.streams.Err), p.Summary.Changes())
+	defer progress.Close()
+	engine := apply.New(apps, w.fleet.Agents, w.snap.State.Agents, w.snap.Open, f.options(a, progress.Event))
+	ready, err := engine.Prepare(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.showPlan(f, ready.Plan, w); err != nil {
+		return nil, err
+	}
+	if ready.Plan.Summary.Changes() == 0 && len(p.Touches) == 0 {
+		return &apply.Report{Outcome: apply.OutcomeComplete}, nil
+	}
+	if err := a.confirm(ctx, f, ready.Plan); err != nil {
+		return nil, err
+	}
+	return a.carryOut(ctx, w, engine, ready)
+}
+
+func (f *applyFlags) options(a *app, observe func(apply.Event)) apply.Options {
+	return apply.Options{
+		Parallelism: f.parallelism, RequestTimeout: f.timeout, SettleTimeout: f.settleTimeout,
+		StopOnError: f.onError.value == "stop", NoAdopt: f.noAdopt, AllowDuplicateNames: f.duplicateNames,
+		Lookup: a.lookup(), Observe: observe,
+	}
+}
+
+// deletes counts the agents that the plan would really delete.
+func deletes(p *plan.Plan) int {
+	n := 0
+	for _, ch := range p.Changes {
+		if ch.Blocked == "" && (ch.Action == plan.Delete || ch.Action == plan.Replace) {
+			n++
+		}
+	}
+	return n
+}
+
+// settleOpen finds out what became of the requests that an earlier run left open, and brings what its
+// journal holds into the state file.
+func (a *app) settleOpen(ctx context.Context, f *applyFlags, w *workspace, apps map[agent.AppID]apply.App) (*apply.Report, error) {
+	open := w.snap.Open
+	if len(open) == 0 && !w.snap.Pending {
+		return nil, nil
+	}
+	run, err := w.file.Begin(w.snap, reserveFor(len(open)*2, 0))
+	if err != nil {
+		return nil, stateError(err)
+	}
+	var rep *apply.Report
+	if len(open) > 0 {
+		progress := report.NewProgress(a.streams.Err, a.style(a.streams.Err), len(open))
+		engine := apply.New(apps, w.fleet.Agents, w.snap.State.Agents, open, f.options(a, progress.Event))
+		rep, err = engine.Settle(ctx, open, run)
+		progress.Close()
+		a.sayUnsettled(rep)
+	}
+	if err := errors.Join(err, a.closeRun(w, run)); err != nil {
+		return rep, err
+	}
+	if err := ctx.Err(); err != nil {
+		return rep, err
+	}
+	return rep, w.load()
+}
+
+func (a *app) sayUnsettled(rep *apply.Report) {
+	for _, r := range rep.Results {
+		if r.Status == apply.StatusUnknown {
+			report.Warning(a.streams.Err, a.style(a.streams.Err), fmt.Sprintf("%s: %v", r.Address, r.Err), r.Hint)
+		}
+	}
+}
+
+// carryOut opens the journal, runs the engine, and folds what it did into the state file.
+func (a *app) carryOut(ctx context.Context, w *workspace, engine *apply.Engine, ready *apply.Prepared) (*apply.Report, error) {
+	run, err := w.file.Begin(w.snap, reserve(ready.Plan))
+	if err != nil {
+		return nil, stateError(err)
+	}
+	rep, err := engine.Run(ctx, ready, run)
+	return rep, errors.Join(err, a.closeRun(w, run))
+}
+
+// closeRun writes the state file. Where that fails, the state goes to a file of its own, so that no uid
+// is lost with the machine.
+func (a *app) closeRun(w *workspace, run *state.Run) error {
+	err := run.Close()
+	if err == nil {
+		return nil
+	}
+	saved, rescueErr := state.Rescue(w.flags.state, run.State())
+	if rescueErr != nil {
+		a.lastResort(run.State())
+		return &Failure{Code: ExitFailed, Err: errors.Join(err, rescueErr), Hint: "the uids are listed above; take each back with: agentsync import ADDRESS UID"}
+	}
+	return &Failure{Code: ExitFailed, Err: err,
+		Hint: fmt.Sprintf("every uid is in %s; when the cause is mended, take them back:\n  agentsync state merge %s", saved, saved)}
+}
+
+// lastResort prints what could be stored nowhere.
+func (a *app) lastResort(s *state.State) {
+	for _, addr := range s.Addresses() {
+		fmt.Fprintf(a.streams.Err, "%s %s\n", addr, report.Sanitize(s.Agents[addr].UID))
+	}
+}
+
+// stateError gives an error of the state room its exit code.
+func stateError(err error) error {
+	switch {
+	case errors.Is(err, state.ErrNoSpace):
+		return &Failure{Code: ExitUsage, Err: err, Hint: "make room on the disk; nothing was sent"}
+	case errors.Is(err, state.ErrStale):
+		return &Failure{Code: ExitUsage, Err: err, Hint: "run the command again"}
+	}
+	var format *state.FormatError
+	if errors.As(err, &format) {
+		return err
+	}
+	return &Failure{Code: ExitUsage, Err: err}
+}
+
+// reserve is a generous guess at the journal's size for a plan: each string may stand in the intent,
+// in what was applied and in what was observed.
+func reserve(p *plan.Plan) int64 {
+	text := 0
+	for _, ch := range p.Changes {
+		for _, fc := range ch.Fields {
+			text += textLen(fc.After)
+		}
+	}
+	return reserveFor(len(p.Changes)+len(p.Touches), text)
+}
+
+func reserveFor(changes, text int) int64 { return int64(1<<16 + changes*2048 + text*4) }
+
+func textLen(v any) int {
+	n := 0
+	agent.Walk("", agent.CloneValue(v), func(_ string, leaf any) any {
+		if s, ok := leaf.(string); ok {
+			n += len(s)
+		}
+		return leaf
+	})
+	return n
+}
+
+// showPlan writes the plan before the question, in text form only: the other formats report the run.
+func (a *app) showPlan(f *applyFlags, p *plan.Plan, w *workspace) error {
+	if f.format.value != formatText {
+		return nil
+	}
+	return writePlanTo(a.streams.Out, formatText, p, w, a.style(a.streams.Out))
+}
+
+// canAsk refuses to begin what could not be approved later.
+func (a *app) canAsk(f *applyFlags) error {
+	if _, tty := terminal(a.streams.In); tty || f.autoApprove {
+		return nil
+	}
+	return &Failure{Code: ExitUsage, Err: errors.New("there are changes, and no terminal to ask on"),
+		Hint: "look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve"}
+}
+
+// confirm asks whether to go on.
+func (a *app) confirm(ctx context.Context, f *applyFlags, p *plan.Plan) error {
+	if f.autoApprove {
+		return nil
+	}
+	fmt.Fprintf(a.streams.Err, "\nApply %s? Only 'yes' is taken as one: ", count(p.Summary.Changes(), "change"))
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.streams.In).ReadString('\n') // no answer is a no
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case s := <-answer:
+		if s != "yes" {
+			return &Failure{Code: ExitFailed, Err: errors.New("not approved; nothing was changed")}
+		}
+		return nil
+	}
+}
+
+// lock takes the state's lock, saying who waits for whom.
+func (a *app) lock(ctx context.Context, file *state.File, command string, wait time.Duration) (func() error, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	unlock, err := file.Lock(ctx, a.holder(command))
+	var locked *state.LockedError
+	if err != nil && !errors.As(err, &locked) {
+		return nil, stateError(err)
+	}
+	return unlock, err
+}
+
+// holder says who takes the lock, the CI job included.
+func (a *app) holder(command string) state.Holder {
+	h := state.Holder{PID: os.Getpid(), Command: command, Started: time.Now(), RunURL: a.runURL()}
+	h.Host, _ = os.Hostname()
+	if u, err := user.Current(); err == nil {
+		h.User = u.Username
+	}
+	return h
+}
+
+// runURL is the page of the CI job that runs this, by the variables of the usual systems.
+func (a *app) runURL() string {
+	if server, repo, id := a.env["GITHUB_SERVER_URL"], a.env["GITHUB_REPOSITORY"], a.env["GITHUB_RUN_ID"]; server != "" && repo != "" && id != "" {
+		return server + "/" + repo + "/actions/runs/" + id
+	}
+	for _, name := range []string{"CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL"} {
+		if url := a.env[name]; url != "" {
+			return url
+		}
+	}
+	return ""
+}

@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/platform"
+	"agentsync/internal/report"
+	"agentsync/internal/state"
+)
+
+// The exit codes. They are part of the contract: see 'agentsync help exit-codes'.
+const (
+	ExitOK          = 0   // done, or nothing to do
+	ExitFailed      = 1   // failed
+	ExitChanges     = 2   // there are changes (plan --detailed-exitcode alone)
+	ExitPartial     = 3   // applied in part: some agents failed or are unknown
+	ExitUsage       = 4   // bad usage, manifest or state file; nothing was sent
+	ExitStale       = 5   // the saved plan is no longer true
+	ExitRefused     = 6   // refused by a safety limit
+	ExitLocked      = 7   // the state is locked by another run
+	ExitKeyRefused  = 8   // the platform refused the API key
+	ExitInterrupted = 130 // interrupted
+)
+
+// exitCodes are the meanings, as 'help exit-codes' prints them.
+var exitCodes = []struct {
+	code    int
+	meaning string
+}{
+	{ExitOK, "done; or nothing to do"},
+	{ExitFailed, "failed"},
+	{ExitChanges, "there are changes (plan --detailed-exitcode alone)"},
+	{ExitPartial, "applied in part: some agents failed or are unknown"},
+	{ExitUsage, "bad usage, manifest or state file; nothing was sent"},
+	{ExitStale, "the saved plan is no longer true"},
+	{ExitRefused, "refused by a safety limit (protect, --max-deletes, an unmanaged agent in the way)"},
+	{ExitLocked, "the state is locked by another run"},
+	{ExitKeyRefused, "the platform refused the API key"},
+	{ExitInterrupted, "interrupted"},
+}
+
+// Failure is an error with the exit code that it leads to and a hint for the user. Err is nil where
+// everything that there is to say was said: a report with failed agents, a list of problems.
+type Failure struct {
+	Code int
+	Err  error
+	Hint string
+}
+
+// Error returns the cause.
+func (f *Failure) Error() string {
+	if f.Err == nil {
+		return fmt.Sprintf("exit code %d", f.Code)
+	}
+	return f.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+func usageError(format string, args ...any) *Failure {
+	return &Failure{Code: ExitUsage, Err: fmt.Errorf(format, args...)}
+}
+
+// finish reports the error that a command ended with and returns the exit code.
+func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	f := a.classify(ctx, cmd, err)
+	if f.Err != nil {
+		report.Error(a.streams.Err, a.style(a.streams.Err), f.Err.Error(), f.Hint)
+	}
+	if a.wantsJSON(cmd) && !a.answered {
+		_ = report.ErrorJSON(a.streams.Out, f.Error(), f.Hint, f.Code) // stdout is gone: the exit code tells
+	}
+	return f.Code
+}
+
+// classify finds the exit code and the hint for an error.
+func (a *app) classify(ctx context.Context, cmd *cobra.Command, err error) *Failure {
+	var f *Failure
+	var format *state.FormatError
+	var locked *state.LockedError
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.As(err, &locked):
+		return &Failure{Code: ExitLocked, Err: err, Hint: "wait for it with --lock-timeout, for example --lock-timeout 5m; a run that was killed holds nothing"}
+	case errors.As(err, &format):
+		return &Failure{Code: ExitUsage, Err: err, Hint: format.Hint}
+	case errors.Is(err, platform.ErrKeyRefused):
+		return &Failure{Code: ExitKeyRefused, Err: err, Hint: "check the key's value, and that it belongs to this app"}
+	case ctx.Err() != nil:
+		return &Failure{Code: ExitInterrupted, Err: errors.New("interrupted")}
+	case strings.HasPrefix(err.Error(), "unknown command"), strings.HasPrefix(err.Error(), "required flag"):
+		return &Failure{Code: ExitUsage, Err: err, Hint: "see what there is:\n  agentsync help"}
+	default:
+		return &Failure{Code: ExitFailed, Err: err}
+	}
+}
+
+// wantsJSON reports whether the command was asked for JSON, even where its arguments were refused.
+func (a *app) wantsJSON(cmd *cobra.Command) bool {
+	f := cmd.Flags().Lookup("format")
+	return f != nil && f.Value.String() == formatJSON
+}
+
+// asFailure is errors.As for a Failure.
+func asFailure(err error, f **Failure) bool { return errors.As(err, f) }

@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/apply"
+	"agentsync/internal/plan"
+)
+
+// live lists every app that the targets leave something of, one list per app, all at once. A listing
+// that failed is an error: it is never taken as "all gone".
+func (w *workspace) live(ctx context.Context, apps map[agent.AppID]apply.App) (map[agent.AppID][]plan.Live, error) {
+	var ids []agent.AppID
+	for id := range apps {
+		if w.touches(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, agent.AppID.Compare)
+	lists := make([][]plan.Live, len(ids))
+	g, ctx := errgroup.WithContext(ctx) // reads only: one failure makes the rest pointless
+	for i, id := range ids {
+		g.Go(func() error {
+			remotes, err := apps[id].Client.List(ctx)
+			if err != nil {
+				return fmt.Errorf("list the agents of %s: %w", id, err)
+			}
+			for _, r := range remotes {
+				lists[i] = append(lists[i], plan.Live{UID: r.UID, Fields: r.Fields})
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	live := map[agent.AppID][]plan.Live{}
+	for i, id := range ids {
+		live[id] = lists[i]
+	}
+	return live, nil
+}
+
+// touches reports whether the targets may select an agent of the app.
+func (w *workspace) touches(id agent.AppID) bool {
+	if len(w.targets) == 0 {
+		return true
+	}
+	selected := func(a agent.Address) bool {
+		return a.ID() == id && slices.ContainsFunc(w.targets, func(g agent.Glob) bool { return g.Match(a) })
+	}
+	for a := range w.snap.State.Agents {
+		if selected(a) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(w.fleet.Agents, func(d agent.Desired) bool { return selected(d.Address) })
+}

@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+)
+
+const rootLong = `agentsync keeps a team's chat agents as YAML in git and syncs them to CometChat and Mindset AI.
+
+It never makes a duplicate and never loses a uid, although neither platform can create an agent
+idempotently. 'plan' shows in a pull request exactly what a merge would do; 'apply' does it on merge.`
+
+const rootExample = `  agentsync validate
+  agentsync plan
+  agentsync apply
+  agentsync plan --sandbox        # try it without an account`
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "agentsync",
+		Short:         "Keep chat agents as YAML in git and sync them to their platforms",
+		Long:          rootLong,
+		Example:       rootExample,
+		Version:       Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return a.flagsFromEnv(cmd)
+		},
+	}
+	root.SetOut(a.streams.Out)
+	root.SetErr(a.streams.Err)
+	root.SetIn(a.streams.In)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &Failure{Code: ExitUsage, Err: err, Hint: "see which flags there are:\n  " + cmd.CommandPath() + " --help"}
+	})
+	root.SetVersionTemplate("agentsync {{.Version}}\n")
+	flags := root.PersistentFlags()
+	flags.BoolVar(&a.common.noColor, "no-color", false, "never colour the output")
+	flags.BoolVarP(&a.common.quiet, "quiet", "q", false, "no progress, only the result and problems")
+	flags.BoolVarP(&a.common.verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
+	root.AddCommand(
+		a.validateCommand(), a.planCommand(), a.applyCommand(), a.stateCommand(),
+		a.schemaCommand(), a.sandboxCommand(), a.versionCommand(), a.exitCodesTopic(),
+	)
+	strictArguments(root)
+	return root
+}
+
+// strictArguments makes every refused argument a usage error with the way to the command's help.
+func strictArguments(cmd *cobra.Command) {
+	check := cmd.Args
+	cmd.Args = func(c *cobra.Command, args []string) error {
+		if check == nil {
+			check = cobra.NoArgs
+		}
+		err := check(c, args)
+		var f *Failure
+		if err == nil || errors.As(err, &f) {
+			return err
+		}
+		return &Failure{Code: ExitUsage, Err: err, Hint: "see how it is used:\n  " + c.CommandPath() + " --help"}
+	}
+	for _, sub := range cmd.Commands() {
+		strictArguments(sub)
+	}
+}

@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/sandbox"
+)
+
+const sandboxLong = `Serves both platforms' APIs on loopback, as strict as their published contract, in memory or on a file, so
+that agentsync can be tried and tested without an account. The page at / shows the agents.
+
+Faults are scripted, one rule each:
+
+  --fault 'drop-after platform=mindset nth=3'      the third answer is lost, after the effect
+  --fault 'status-after=502 op=create p=0.1'       one create in ten is answered 502, after the effect
+  --fault 'throttle=2s every=20'                   each twentieth request is answered 429
+  --fault 'latency=50ms' --fault 'lag=2s'          slow answers, and lists that lag
+
+The faults: latency, drop-before, drop-after, hang-before, hang-after, status-before, status-after, html,
+empty, throttle, unavailable, redirect, cut-body, garbage, late, lag, lag-lists, short-list, empty-list,
+repeat-page, mask-headers, rewrite, refuse-tools. The limits: platform, app, method, op, name, nth, every,
+times, p, seed.`
+
+// sandboxFlags are the flags of the sandbox command.
+type sandboxFlags struct {
+	listen, file, faultsFile, rateLimit string
+	faults                              []string
+	pageSize                            int
+	wrapped, millis, masked, quietLimit bool
+	keys                                []string
+}
+
+func (a *app) sandboxCommand() *cobra.Command {
+	var f sandboxFlags
+	cmd := &cobra.Command{
+		Use:   "sandbox",
+		Short: "Serve both platforms on loopback, with faults on request",
+		Long:  sandboxLong,
+		Example: `  agentsync sandbox
+  agentsync sandbox --listen 127.0.0.1:8080 --file .agentsync/sandbox.jsonl
+  agentsync sandbox --fault 'drop-after op=create nth=2'`,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:8787", "loopback `ADDRESS` to listen on; port 0 takes a free one")
+	flags.StringVar(&f.file, "file", "", "keep the agents in `FILE`; without it they are gone at the end")
+	flags.StringArrayVar(&f.faults, "fault", nil, "a fault `RULE`; repeatable")
+	flags.StringVar(&f.faultsFile, "faults", "", "a `FILE` of fault rules, one a line")
+	flags.StringVar(&f.rateLimit, "rate-limit", "", "requests allowed per app, as `N/s` or N/m")
+	flags.BoolVar(&f.quietLimit, "quiet-limit", false, "announce the rate limit by nothing but 429s")
+	flags.IntVar(&f.pageSize, "page-size", 50, "agents in a page of Mindset's list")
+	flags.BoolVar(&f.wrapped, "wrapped-list", false, `answer CometChat's list as {"data": […]}`)
+	flags.BoolVar(&f.millis, "millis", false, "write CometChat's times as Unix milliseconds")
+	flags.BoolVar(&f.masked, "mask-headers", false, "answer the values of integrationMeta.headers as asterisks")
+	flags.StringArrayVar(&f.keys, "key", nil, "accept only this API `KEY`; repeatable")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		options, err := f.options()
+		if err != nil {
+			return err
+		}
+		host, _, err := net.SplitHostPort(f.listen)
+		if err != nil || !loopback(host) {
+			return usageError("--listen is %q; the sandbox listens on loopback only, for example 127.0.0.1:8787", f.listen)
+		}
+		local, err := a.listenSandbox(f.listen, options...)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.streams.Out, "The sandbox listens on %[1]s (the page at / shows its agents). In another shell:\n\n"+
+			"  export AGENTSYNC_COMETCHAT_ENDPOINT=%[1]s/cometchat/{app}/v3 COMETCHAT_API_KEY=any\n"+
+			"  export AGENTSYNC_MINDSET_ENDPOINT=%[1]s MINDSET_API_KEY=any\n\nInterrupt ends it.\n", local.url())
+		<-cmd.Context().Done()
+		return local.close()
+	}
+	return cmd
+}
+
+func (f *sandboxFlags) options() ([]sandbox.Option, error) {
+	rules := f.faults
+	if f.faultsFile != "" {
+		b, err := os.ReadFile(f.faultsFile)
+		if err != nil {
+			return nil, usageError("--faults: %w", err)
+		}
+		rules = append(rules, string(b))
+	}
+	faults, err := sandbox.ParseFaults(rules...)
+	if err != nil {
+		return nil, &Failure{Code: ExitUsage, Err: err, Hint: "see the rules:\n  agentsync sandbox --help"}
+	}
+	options := []sandbox.Option{sandbox.WithFaults(faults), sandbox.WithPageSize(f.pageSize), sandbox.WithMaskedHeaders(f.masked)}
+	if f.file != "" {
+		options = append(options, sandbox.WithFile(f.file))
+	}
+	if f.wrapped {
+		options = append(options, sandbox.WithWrappedList())
+	}
+	if f.millis {
+		options = append(options, sandbox.WithTimes(sandbox.Millis))
+	}
+	if len(f.keys) > 0 {
+		options = append(options, sandbox.WithKeys(f.keys...))
+	}
+	if f.rateLimit == "" {
+		return options, nil
+	}
+	n, per, err := parseRate(f.rateLimit)
+	if err != nil {
+		return nil, err
+	}
+	if f.quietLimit {
+		return append(options, sandbox.WithQuietRateLimit(n, per)), nil
+	}
+	return append(options, sandbox.WithRateLimit(n, per)), nil
+}
+
+// parseRate reads "20/s" or "500/m".
+func parseRate(s string) (n int, per time.Duration, err error) {
+	digits, unit, _ := strings.Cut(s, "/")
+	n, err = strconv.Atoi(digits)
+	per = map[string]time.Duration{"s": time.Second, "m": time.Minute}[unit]
+	if err != nil || n < 1 || per == 0 {
+		return 0, 0, &Failure{Code: ExitUsage, Err: errors.New(`--rate-limit must look like 20/s or 500/m`)}
+	}
+	return n, per, nil
+}

@@ -1,0 +1,274 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/report"
+	"agentsync/internal/state"
+)
+
+func (a *app) stateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "state",
+		Short: "Look into and repair the state",
+		Long: `Looks into the state file and repairs it by hand. Nothing is sent to a platform.
+
+mv and rm take the lock and write atomically, as apply does.`,
+		Example: "  agentsync state list\n  agentsync state show cometchat/2754abc/concierge",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return &Failure{Code: ExitUsage, Err: fmt.Errorf("say what to do with the state: list, show, mv, rm or merge"), Hint: "see how:\n  agentsync state --help"}
+		},
+	}
+	cmd.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.stateMergeCommand())
+	return cmd
+}
+
+func (a *app) stateListCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:     "list [ADDRESS-GLOB…]",
+		Short:   "List the agents in the state with their uids",
+		Example: "  agentsync state list\n  agentsync state list 'mindset/acme/*'",
+		Args:    cobra.ArbitraryArgs,
+	}
+	addState(cmd, &path)
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		globs, err := parseGlobs(args)
+		if err != nil {
+			return err
+		}
+		snap, err := state.NewFile(path).Load()
+		if err != nil {
+			return stateError(err)
+		}
+		t := tabwriter.NewWriter(a.streams.Out, 0, 0, 2, ' ', 0)
+		for _, addr := range snap.State.Addresses() {
+			if selects(globs, addr) {
+				fmt.Fprintf(t, "%s\t%s\n", addr, report.Sanitize(snap.State.Agents[addr].UID))
+			}
+		}
+		return t.Flush()
+	}
+	return cmd
+}
+
+func parseGlobs(patterns []string) ([]agent.Glob, error) {
+	globs := make([]agent.Glob, len(patterns))
+	for i, p := range patterns {
+		g, err := agent.ParseGlob(p)
+		if err != nil {
+			return nil, &Failure{Code: ExitUsage, Err: err}
+		}
+		globs[i] = g
+	}
+	return globs, nil
+}
+
+// selects reports whether a is selected; no globs select everything.
+func selects(globs []agent.Glob, a agent.Address) bool {
+	return len(globs) == 0 || slices.ContainsFunc(globs, func(g agent.Glob) bool { return g.Match(a) })
+}
+
+func (a *app) stateShowCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:     "show ADDRESS",
+		Short:   "Show what the state holds of one agent, as JSON",
+		Example: "  agentsync state show mindset/acme/onboarding-coach",
+		Args:    cobra.ExactArgs(1),
+	}
+	addState(cmd, &path)
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		addr, err := agent.ParseAddress(args[0])
+		if err != nil {
+			return &Failure{Code: ExitUsage, Err: err}
+		}
+		snap, err := state.NewFile(path).Load()
+		if err != nil {
+			return stateError(err)
+		}
+		rec, ok := snap.State.Agents[addr]
+		if !ok {
+			return unknownAddress(addr, path)
+		}
+		a.answered = true
+		return a.showRecord(addr, rec)
+	}
+	return cmd
+}
+
+func unknownAddress(addr agent.Address, path string) error {
+	return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s has no agent %s", path, addr), Hint: "see which there are:\n  agentsync state list"}
+}
+
+// showRecord writes a record as JSON; secrets are sealed in it, so it shows none.
+func (a *app) showRecord(addr agent.Address, rec agent.Record) error {
+	doc := struct {
+		Address  string          `json:"address"`
+		UID      string          `json:"uid"`
+		Protect  bool            `json:"protect,omitempty"`
+		Obsolete []string        `json:"obsolete,omitempty"`
+		Applied  json.RawMessage `json:"applied,omitempty"`
+		Observed json.RawMessage `json:"observed,omitempty"`
+	}{addr.String(), rec.UID, rec.Protect, rec.Obsolete, json.RawMessage(rec.Applied), json.RawMessage(rec.Observed)}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(doc); err != nil {
+		return fmt.Errorf("show %s: %w", addr, err)
+	}
+	_, err := a.streams.Out.Write(b.Bytes())
+	return err
+}
+
+func (a *app) stateMvCommand() *cobra.Command {
+	var path string
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "mv FROM TO",
+		Short: "Give an agent another address in the state",
+		Long: `Gives an agent in the state another address, after its key was changed in a manifest. Both addresses must
+be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
+		Example: "  agentsync state mv mindset/acme/coach mindset/acme/onboarding-coach",
+		Args:    cobra.ExactArgs(2),
+	}
+	addState(cmd, &path)
+	addLockTimeout(cmd, &wait)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		from, err := agent.ParseAddress(args[0])
+		if err != nil {
+			return &Failure{Code: ExitUsage, Err: err}
+		}
+		to, err := agent.ParseAddress(args[1])
+		if err != nil {
+			return &Failure{Code: ExitUsage, Err: err}
+		}
+		if from.ID() != to.ID() {
+			return usageError("%s and %s are of different apps: an agent cannot move between apps", from, to)
+		}
+		return a.editState(cmd.Context(), path, "state mv", wait, func(s *state.State) error {
+			rec, ok := s.Agents[from]
+			if !ok {
+				return unknownAddress(from, path)
+			}
+			if _, taken := s.Agents[to]; taken {
+				return usageError("%s has an agent %s already", path, to)
+			}
+			delete(s.Agents, from)
+			s.Agents[to] = rec
+			fmt.Fprintf(a.streams.Out, "%s is now %s\n", from, to)
+			return nil
+		})
+	}
+	return cmd
+}
+
+func (a *app) stateRmCommand() *cobra.Command {
+	var path string
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "rm ADDRESS-GLOB…",
+		Short: "Forget agents; they stay at the platform",
+		Long: `Takes agents out of the state. They stay at the platform, and their uids are printed: it is the last
+place that knows them. The next apply takes an agent back that equals its manifest.`,
+		Example: "  agentsync state rm mindset/acme/coach",
+		Args:    cobra.MinimumNArgs(1),
+	}
+	addState(cmd, &path)
+	addLockTimeout(cmd, &wait)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		globs, err := parseGlobs(args)
+		if err != nil {
+			return err
+		}
+		return a.editState(cmd.Context(), path, "state rm", wait, func(s *state.State) error {
+			var gone []agent.Address
+			for _, addr := range s.Addresses() {
+				if selects(globs, addr) {
+					gone = append(gone, addr)
+				}
+			}
+			if len(gone) == 0 {
+				return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s has no agent %s", path, args[0]), Hint: "see which there are:\n  agentsync state list"}
+			}
+			for _, addr := range gone {
+				rec := s.Agents[addr]
+				for _, uid := range append([]string{rec.UID}, rec.Obsolete...) {
+					fmt.Fprintf(a.streams.Out, "forgot %s (uid %s)\n", addr, report.Sanitize(uid))
+				}
+				delete(s.Agents, addr)
+			}
+			return nil
+		})
+	}
+	return cmd
+}
+
+func (a *app) stateMergeCommand() *cobra.Command {
+	var path string
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "merge FILE",
+		Short: "Take back a state that a run could not write where it belongs",
+		Long: `Takes the agents of another state file of the same fleet into the state: the way back when a run said that
+it had to leave its uids in errored.state.json.`,
+		Example: "  agentsync state merge errored.state.json",
+		Args:    cobra.ExactArgs(1),
+	}
+	addState(cmd, &path)
+	addLockTimeout(cmd, &wait)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		content, err := os.ReadFile(args[0])
+		if err != nil {
+			return &Failure{Code: ExitUsage, Err: fmt.Errorf("read rescued state: %w", err)}
+		}
+		other, err := state.Decode(args[0], content)
+		if err != nil {
+			return err
+		}
+		return a.editState(cmd.Context(), path, "state merge", wait, func(s *state.State) error {
+			before := len(s.Agents)
+			if err := s.Merge(other); err != nil {
+				return &Failure{Code: ExitUsage, Err: err}
+			}
+			fmt.Fprintf(a.streams.Out, "%s now has %s, %d more than before; %s can go\n", path, count(len(s.Agents), "agent"), len(s.Agents)-before, args[0])
+			return nil
+		})
+	}
+	return cmd
+}
+
+func addLockTimeout(cmd *cobra.Command, wait *time.Duration) {
+	cmd.Flags().DurationVar(wait, "lock-timeout", 0, "how long to wait for another run's lock")
+}
+
+// editState changes the state under the lock.
+func (a *app) editState(ctx context.Context, path, command string, wait time.Duration, change func(*state.State) error) error {
+	file := state.NewFile(path)
+	unlock, err := a.lock(ctx, file, command, wait)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
+	snap, err := file.Load()
+	if err != nil {
+		return stateError(err)
+	}
+	err = file.Edit(ctx, snap, change)
+	var f *Failure
+	if err == nil || asFailure(err, &f) {
+		return err
+	}
+	return stateError(err)
+}

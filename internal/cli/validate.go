@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/diag"
+	"agentsync/internal/report"
+)
+
+func (a *app) validateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "validate [PATH…]",
+		Short: "Check manifests; needs no network and no keys",
+		Long: `Checks every manifest against its JSON Schema and against what a schema cannot say, and reports every
+problem of every file at once, each with its place. Needs no network, no API key and no secret.
+
+PATH is a file or a folder (*.yaml and *.yml, recursively); the default is manifests.`,
+		Example: `  agentsync validate
+  agentsync validate manifests/support.yaml
+  agentsync validate --format json`,
+		Args: cobra.ArbitraryArgs,
+	}
+	format := addFormat(cmd, formatGitHub)
+	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
+		all, err := platforms()
+		if err != nil {
+			return err
+		}
+		fleet, problems, err := a.readFleet(cmd.Context(), all, paths)
+		if err != nil {
+			return err
+		}
+		if err := a.writeProblems(format.value, problems); err != nil {
+			return err
+		}
+		if problems.HasErrors() {
+			return &Failure{Code: ExitUsage}
+		}
+		if format.value == formatText {
+			fmt.Fprintf(a.streams.Out, "%s in %s: no errors\n",
+				count(len(fleet.Agents), "agent"), count(len(fleet.Files), "file"))
+		}
+		return nil
+	}
+	return cmd
+}
+
+// writeProblems writes the result of validate: in text form problems go to stderr, as everywhere.
+func (a *app) writeProblems(format string, problems diag.List) error {
+	a.answered = true
+	switch format {
+	case formatJSON:
+		return report.DiagJSON(a.streams.Out, problems)
+	case formatMarkdown:
+		return report.DiagMarkdown(a.streams.Out, problems, report.MarkdownOptions{})
+	case formatGitHub:
+		return report.DiagGitHub(a.streams.Out, problems)
+	default:
+		return report.DiagText(a.streams.Err, problems, a.style(a.streams.Err))
+	}
+}
+
+// count writes "1 agent", "2 agents".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

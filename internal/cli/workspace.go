@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"context"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/diag"
+	"agentsync/internal/manifest"
+	"agentsync/internal/plan"
+	"agentsync/internal/platform"
+	"agentsync/internal/secret"
+	"agentsync/internal/state"
+)
+
+// planFlags are the flags that decide what a plan holds; plan and apply share them.
+type planFlags struct {
+	state   string
+	targets []string
+	prune   bool
+	refresh bool
+	connectFlags
+}
+
+func (f *planFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	addState(cmd, &f.state)
+	flags.StringArrayVar(&f.targets, "target", nil, "only agents whose address matches `GLOB` (platform/app/key, * for any text); repeatable")
+	flags.BoolVar(&f.prune, "prune", false, "delete agents that left the manifests, and replace where a field cannot be updated")
+	flags.BoolVar(&f.refresh, "refresh", false, "read what is live first, so that changes made elsewhere (drift) show")
+	flags.BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
+	flags.IntVar(&f.parallelism, "parallelism", 10, "requests in flight per app, 1 to 1000")
+	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
+}
+
+func (f *planFlags) check() error {
+	if f.parallelism < 1 || f.parallelism > 1000 {
+		return usageError("--parallelism is %d; it must be from 1 to 1000", f.parallelism)
+	}
+	if f.timeout <= 0 {
+		return usageError("--timeout is %s; it must be more than 0", f.timeout)
+	}
+	return nil
+}
+
+func addState(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "state", "state.json", "the state `FILE`")
+	_ = cmd.MarkFlagFilename("state", "json")
+}
+
+// workspace is what plan and apply work on: the manifests, the state, and a way to the platforms.
+type workspace struct {
+	app       *app
+	flags     planFlags
+	platforms map[string]platform.Platform
+	fleet     *manifest.Fleet
+	warnings  diag.List
+	targets   []agent.Glob
+	file      *state.File
+	snap      *state.Snapshot
+	sandbox   *localSandbox
+}
+
+// openWorkspace reads manifests and state and starts the sandbox where it is asked for. The caller
+// must close it.
+func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string) (*workspace, error) {
+	if err := flags.check(); err != nil {
+		return nil, err
+	}
+	targets, err := parseTargets(flags.targets)
+	if err != nil {
+		return nil, err
+	}
+	all, err := platforms()
+	if err != nil {
+		return nil, err
+	}
+	w := &workspace{app: a, flags: flags, platforms: all, targets: targets, file: state.NewFile(flags.state)}
+	if w.fleet, w.warnings, err = a.loadFleet(ctx, all, paths); err != nil {
+		return nil, err
+	}
+	if err := w.load(); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// load reads the state, again where it was read before.
+func (w *workspace) load() error {
+	snap, err := w.file.Load()
+	if err != nil {
+		return stateError(err)
+	}
+	w.snap = snap
+	return w.checkSandboxState()
+}
+
+// startSandbox starts the embedded sandbox if the flags ask for it and it does not run yet.
+func (w *workspace) startSandbox() error {
+	if !w.flags.sandbox || w.sandbox != nil {
+		return nil
+	}
+	local, err := w.app.startSandbox(sandboxFile)
+	w.sandbox = local
+	return err
+}
+
+func (w *workspace) close() {
+	if w.sandbox != nil {
+		_ = w.sandbox.close() // everything answered is on its file already
+	}
+}
+
+// build makes the plan. live is nil offline.
+func (w *workspace) build(live map[agent.AppID][]plan.Live) (*plan.Plan, error) {
+	apps := make(map[agent.AppID]bool, len(w.fleet.Apps))
+	for id := range w.fleet.Apps {
+		apps[id] = true
+	}
+	return plan.Build(plan.Input{
+		Desired: w.fleet.Agents, Apps: apps, Prior: w.snap.State.Agents, Live: live,
+		Sealer:    secret.Sealer{Key: []byte(w.snap.State.Lineage), Lookup: w.app.lookup()},
+		Platforms: schemas(w.platforms), Targets: w.targets, Prune: w.flags.prune,
+	})
+}
+
+// requireSecrets fails where a secret is not set that a selected agent needs.
+func (w *workspace) requireSecrets() error {
+	return w.app.reportProblems(w.selected(w.fleet.MissingSecrets(w.app.lookup())))
+}
+
+// selected leaves out the problems of agents that --target does not select.
+func (w *workspace) selected(problems diag.List) diag.List {
+	if len(w.targets) == 0 {
+		return problems
+	}
+	return slices.DeleteFunc(problems, func(p diag.Problem) bool {
+		a, err := agent.ParseAddress(p.Address)
+		return err == nil && !slices.ContainsFunc(w.targets, func(g agent.Glob) bool { return g.Match(a) })
+	})
+}
