@@ -187,7 +187,7 @@ func (b *builder) decide(ch *Change, protect bool, diff difference) {
 
 // touch adds the record of an agent that nothing is sent for, where the record is behind.
 func (b *builder) touch(ch *Change, c *comparison, d *agent.Desired, rec agent.Record, diff difference) error {
-	sends := ch.Blocked == "" && (ch.Action == Update || ch.Action == Replace)
+	sends := ch.Blocked == "" && len(ch.Fields) > 0
 	settled := diff.settled && ch.Blocked == ""
 	if sends || rec.Protect == d.Protect && !settled {
 		return nil

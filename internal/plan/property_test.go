@@ -17,7 +17,7 @@ import (
 )
 
 // keys are few, so that renames and repeats meet.
-var keys = []string{"a", "b", "c", "d", "e"}
+var keys = []string{"a", "b", "c"}
 
 func genValue(depth int) *rapid.Generator[any] {
 	kinds := []*rapid.Generator[any]{
