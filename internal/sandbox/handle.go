@@ -134,7 +134,7 @@ func (s *Server) create(c *call, t *trouble) (*answer, *problem) {
 	if p := s.checkBody(c, t, nil); p != nil {
 		return nil, p
 	}
-	g := &agent{uid: newUID(c.platform), fields: map[string]any{}}
+	g := &agent{uid: s.uids(c.platform, c.app), fields: map[string]any{}}
 	if c.platform == Mindset {
 		g.fields["live"], g.fields["access"] = false, "restrictedAccess"
 	} else {
@@ -254,7 +254,7 @@ func (s *Server) render(a *app, g *agent, mask bool) []byte {
 func unstored(err error) *problem { return refused(500, "ERR_INTERNAL", err.Error()) }
 
 // newUID makes a uid as the platform's are: a UUID of version 4, or 20 letters and digits.
-func newUID(platform string) string {
+func newUID(platform, _ string) string {
 	if platform == Mindset {
 		return rand.Text()[:20]
 	}

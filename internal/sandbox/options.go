@@ -25,6 +25,7 @@ type config struct {
 	pageSize    int
 	mask        bool
 	limit       limit
+	uids        func(platform, app string) string
 }
 
 // TimeFormat is how CometChat writes its times.
@@ -42,6 +43,7 @@ func defaults() config {
 		tools:   set("weather", "calculator", "search", "web-search", "calendar", "get_weather", "get_order"),
 		actions: set("handoff", "open-ticket", "escalate", "open_url", "send_email"),
 		now:     time.Now, precision: time.Millisecond, created: 200, pageSize: 50,
+		uids: newUID,
 	}
 }
 
@@ -101,6 +103,12 @@ func WithPageSize(n int) Option { return func(c *config) { c.pageSize = max(n, 1
 
 // WithMaskedHeaders makes CometChat answer the values of integrationMeta.headers as asterisks.
 func WithMaskedHeaders(mask bool) Option { return func(c *config) { c.mask = mask } }
+
+// WithUIDs takes the uids of new agents from next, for tests that compare whole outputs; by default
+// they are random. next must be safe for concurrent use and never give a uid twice.
+func WithUIDs(next func(platform, app string) string) Option {
+	return func(c *config) { c.uids = next }
+}
 
 // WithRateLimit allows n requests per app in each window of length per. CometChat's answers announce
 // it (X-Rate-Limit, X-Rate-Limit-Remaining), and both platforms' 429s carry Retry-After.
