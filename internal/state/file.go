@@ -60,7 +60,7 @@ type Snapshot struct {
 
 	version string // of the state's content, for the check at the next write
 	journal string // digest of the journal, for the same
-	base    uint64 // serial in the state file
+	results bool   // the journal holds results, be they in the state file already or not
 	lastID  uint64 // highest intent in the journal
 }
 
@@ -83,7 +83,6 @@ func (f *File) Load() (*Snapshot, error) {
 		if s, err = Decode(f.store.Name(), content); err != nil {
 			return nil, err
 		}
-		snap.base = s.Serial
 	}
 	journal, err := readJournal(name, raw)
 	if err != nil {
@@ -104,7 +103,8 @@ func (f *File) replay(snap *Snapshot, s *State, journal *replay) error {
 	if err != nil {
 		return err
 	}
-	snap.State, snap.Open, snap.lastID = merged, sortedIntents(journal.open), journal.lastID
+	snap.State, snap.Open = merged, sortedIntents(journal.open)
+	snap.results, snap.lastID = journal.results > 0, journal.lastID
 	snap.Pending = s == nil && len(merged.Agents) > 0 || s != nil && !equalAgents(s, merged)
 	return nil
 }
@@ -172,32 +172,46 @@ func (f *File) save(s *State, version string) (*State, string, error) {
 }
 
 // Edit changes the state by hand: state mv, state rm, import. change gets a copy; where it returns an
-// error, or changes nothing, nothing is written. Open intents are kept, and what a crashed run left
-// in the journal is written along. The caller holds the lock. The error matches ErrStale where the
+// error, or changes nothing, nothing is written. What a crashed run left in the journal is written
+// first, in a step of its own: otherwise replaying it after a crash could bring back what the edit
+// took out. Open intents are kept. The caller holds the lock. The error matches ErrStale where the
 // files are not what snap was made of. A snap that was written is used up: load again.
 func (f *File) Edit(ctx context.Context, snap *Snapshot, change func(*State) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("edit state: %w", err)
 	}
-	s := snap.State.Clone()
-	if err := change(s); err != nil {
+	edited := snap.State.Clone()
+	if err := change(edited); err != nil {
 		return err
 	}
-	if equalAgents(s, snap.State) && !snap.Pending {
+	if equalAgents(edited, snap.State) && !snap.Pending {
 		return nil
 	}
 	if err := f.unchanged(snap); err != nil {
 		return fmt.Errorf("edit state: %w", err)
 	}
-	s.Serial, s.Lineage = snap.State.Serial, snap.State.Lineage
-	saved, _, err := f.save(s, snap.version)
-	if err != nil {
+	if err := f.edit(snap, edited); err != nil {
 		return fmt.Errorf("edit state: %w", err)
 	}
-	// Where this fails, the old journal stays: its results are in the state, and replaying them again
-	// would bring back what the edit took out. So here, unlike at the end of a run, it is an error.
-	if err := f.resetJournal(saved, snap.Open); err != nil {
-		return fmt.Errorf("edit state: the state is written, but the journal could not be emptied: %w", err)
-	}
 	return nil
+}
+
+func (f *File) edit(snap *Snapshot, edited *State) (err error) {
+	s, version := snap.State, snap.version
+	if snap.Pending {
+		if s, version, err = f.save(s, version); err != nil {
+			return err
+		}
+	}
+	if snap.results {
+		if err := f.resetJournal(s, snap.Open); err != nil {
+			return err
+		}
+	}
+	if equalAgents(edited, s) {
+		return nil
+	}
+	edited.Serial, edited.Lineage = s.Serial, s.Lineage
+	_, _, err = f.save(edited, version)
+	return err
 }

@@ -54,8 +54,8 @@ func readJournal(name string, b []byte) (*replay, error) {
 			return nil, err
 		}
 	}
-	if torn != nil && p.header.version == 0 {
-		return nil, p.damage(b, *torn, "this is not a journal of agentsync, or its first line is damaged")
+	if len(b) > 0 && p.header.version == 0 { // it was synced before the file got its name
+		return nil, p.damage(b, place{line: 1}, "this is not a journal of agentsync, or its first line is damaged")
 	}
 	return p, nil
 }

@@ -40,14 +40,13 @@ func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
 			return nil, fmt.Errorf("begin: %w", err)
 		}
 	}
+	b, err := newBook(s, snap.Open)
+	if err != nil {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
 	j, err := f.newJournal(s, snap.Open, reserve)
 	if err != nil {
 		return nil, err
-	}
-	b, err := newBook(s, snap.Open)
-	if err != nil {
-		j.close()
-		return nil, fmt.Errorf("begin: %w", err)
 	}
 	return &Run{file: f, version: version, journal: j, book: b, lastID: snap.lastID}, nil
 }
