@@ -3,6 +3,7 @@ package apply_test
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -222,6 +223,21 @@ func TestLostStateIsAdopted(t *testing.T) {
 		}
 	}
 	w.check()
+}
+
+func TestSecretInAnOrdinaryFieldIsNotStored(t *testing.T) {
+	w := newWorld(t)
+	w.want = []agent.Desired{coach("a", "agentPurpose", secret.Template("Use ${secret:TOKEN} for calls.")),
+		concierge("b", "metaData", map[string]any{"token": secret.Template("${secret:TOKEN}")})}
+	w.mustApply()
+	w.check()
+	b, err := os.ReadFile(w.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(b), "value of TOKEN") {
+		t.Errorf("the state holds a secret in clear:\n%s", b)
+	}
 }
 
 func TestNamesakeIsInTheWay(t *testing.T) {

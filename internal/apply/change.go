@@ -145,20 +145,21 @@ func (r *appRun) gone(ch plan.Change) []state.Result {
 // newRecord is the record of an agent whose every wanted field was sent.
 func (r *appRun) newRecord(a agent.Address, live platform.Remote) (agent.Record, error) {
 	want := r.want[a]
-	applied, err := agent.Encode(want.Fields.Seal(r.sealer()))
+	applied, err := plan.AppliedDoc(want, agent.Record{}, r.sealer())
 	if err != nil {
 		return agent.Record{}, err
 	}
-	observed, err := r.observed(live)
+	observed, err := r.observed(live, want.Fields)
 	return agent.Record{UID: live.UID, Applied: applied, Observed: observed, Protect: want.Protect}, err
 }
 
-// observed seals what a platform answered; nil fields, which were not shown, stay nil.
-func (e *Engine) observed(live platform.Remote) (agent.Doc, error) {
+// observed seals what a platform answered; like tells where secrets stand. Nil fields, which were not
+// shown, stay nil.
+func (e *Engine) observed(live platform.Remote, like agent.Fields) (agent.Doc, error) {
 	if live.Fields == nil {
 		return nil, nil
 	}
-	return agent.Encode(live.Fields.Seal(e.sealer()))
+	return agent.Encode(plan.SealAnswer(live.Fields, like, e.sealer()))
 }
 
 // adopt takes an agent that equals the wanted one into the ledger. Secrets cannot be compared where
@@ -229,31 +230,18 @@ func (r *appRun) update(ctx context.Context, ch plan.Change) (Result, *pending) 
 	}
 }
 
-// updated stores what an update sent. Fields that were not sent keep what was applied before.
+// updated stores what an update sent.
 func (r *appRun) updated(ch plan.Change, intent uint64, answer platform.Remote) Result {
 	rec, _ := r.book.record(ch.Address)
-	applied, err := rec.Applied.Fields()
-	if err != nil {
+	want := r.want[ch.Address]
+	var err error
+	if rec.Applied, err = plan.AppliedDoc(want, rec, r.sealer()); err != nil {
 		return failed(ch, err)
 	}
-	if applied == nil {
-		applied = agent.Fields{}
-	}
-	want := r.want[ch.Address].Fields.Seal(r.sealer())
-	for _, name := range ch.Send {
-		if v, ok := want[name]; ok {
-			applied[name] = v
-		} else {
-			delete(applied, name)
-		}
-	}
-	if rec.Applied, err = agent.Encode(applied); err != nil {
+	if rec.Observed, err = r.observed(answer, want.Fields); err != nil {
 		return failed(ch, err)
 	}
-	if rec.Observed, err = r.observed(answer); err != nil {
-		return failed(ch, err)
-	}
-	rec.UID, rec.Protect = ch.UID, r.want[ch.Address].Protect
+	rec.UID, rec.Protect = ch.UID, want.Protect
 	res := done(ch, ch.UID)
 	if err := r.book.commit(state.Result{Kind: state.Recorded, Intent: intent, Address: ch.Address, Record: rec}); err != nil {
 		res.Status, res.Err = StatusUnknown, err

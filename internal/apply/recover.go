@@ -78,7 +78,7 @@ func (e *Engine) enter(p *pending, v verdict) Result {
 		if err != nil {
 			return failed(ch, err)
 		}
-		observed, err := e.observed(v.found)
+		observed, err := e.observed(v.found, p.sent)
 		if err != nil {
 			return failed(ch, err)
 		}
@@ -147,7 +147,7 @@ func (e *Engine) settleWrite(l *listing, i state.Intent) (state.Result, error) {
 	if applied == nil {
 		applied = agent.Fields{}
 	}
-	shown := live.Fields.Seal(e.sealer())
+	shown := plan.SealAnswer(live.Fields, sent, e.sealer())
 	changed := false
 	for name, v := range sent {
 		one := agent.Fields{name: v}
@@ -174,7 +174,7 @@ func (e *Engine) recordAs(i state.Intent, rec agent.Record, applied agent.Fields
 	if rec.Applied, err = agent.Encode(applied); err != nil {
 		return state.Result{}, err
 	}
-	if rec.Observed, err = e.observed(live); err != nil {
+	if rec.Observed, err = e.observed(live, applied); err != nil {
 		return state.Result{}, err
 	}
 	return state.Result{Kind: state.Recorded, Intent: i.ID, Address: i.Address, Record: rec}, nil

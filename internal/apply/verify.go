@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -84,18 +85,19 @@ func (r *appRun) verifyOne(l *listing, res *Result) error {
 	if err != nil {
 		return err
 	}
+	like := maps.Clone(sent)
 	for _, name := range r.want[res.Address].IgnoreChanges {
 		delete(sent, name)
 	}
 	if names := differences(l.schema, sent, live.Fields); len(names) > 0 {
 		res.Warning = "the platform keeps another value than was sent for " + strings.Join(names, ", ")
 	}
-	return r.observeAgain(res.Address, rec, live)
+	return r.observeAgain(res.Address, rec, live, like)
 }
 
 // observeAgain records what is live where that is not what was observed before.
-func (r *appRun) observeAgain(a agent.Address, rec agent.Record, live platform.Remote) error {
-	observed, err := r.observed(live)
+func (r *appRun) observeAgain(a agent.Address, rec agent.Record, live platform.Remote, like agent.Fields) error {
+	observed, err := r.observed(live, like)
 	if err != nil || bytes.Equal(observed, rec.Observed) {
 		return err
 	}
