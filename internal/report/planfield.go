@@ -49,8 +49,14 @@ func (t fieldText) row(r row) {
 	t.drift(r.drift)
 }
 
+// maxLineChars bounds one line of content where not everything was asked for.
+const maxLineChars = 4000
+
 // value writes a change that fits on one line.
 func (t fieldText) value(r row) string {
+	if !t.s.Verbose {
+		r.before, r.after = clip(r.before, maxLineChars), clip(r.after, maxLineChars)
+	}
 	switch {
 	case r.secret && r.op == changed:
 		return r.after + " changed"
@@ -89,8 +95,17 @@ func (t fieldText) line(l line) {
 	}
 	i := inkOf(l.op)
 	t.w.WriteString(t.s.paint(i, string(l.op)+" "))
+	left := maxLineChars
 	for k, s := range l.spans {
 		text := visible(s.text, l.op, s.marked, k == len(l.spans)-1)
+		if left <= 0 && !t.s.Verbose {
+			t.w.WriteString("…")
+			return
+		}
+		if !t.s.Verbose {
+			text = clip(text, left)
+		}
+		left -= utf8.RuneCountInString(text)
 		if s.marked {
 			t.w.WriteString(t.s.paint(i+";"+inverse, text))
 		} else {

@@ -77,6 +77,8 @@ type pageRow struct {
 	Told  string
 	Drift []string
 	Pairs []pagePair
+	// HasOld and HasNew say which sides of Pairs there are: a text that is new has one.
+	HasOld, HasNew bool
 }
 
 // pagePair is one row of a side-by-side diff. Skipped stands for unchanged lines between.
@@ -156,7 +158,7 @@ func newPageRow(r row) pageRow {
 	g := pageRow{Op: string(r.op), Path: r.path, Notes: strings.Join(r.notes, "; ")}
 	switch {
 	case r.lines != nil:
-		g.Pairs = pair(r.lines)
+		g.Pairs, g.HasOld, g.HasNew = pair(r.lines), r.op != added, r.op != removed
 	case r.secret && r.op == changed:
 		g.Told = r.after + " changed"
 	default:
