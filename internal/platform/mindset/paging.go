@@ -47,8 +47,14 @@ func listAll(ctx context.Context, ask asker) ([]platform.Remote, error) {
 		if err != nil {
 			return nil, err
 		}
+		if fresh == 0 && (len(page) < w.largest || len(page) == 0) {
+			return w.all, nil // the page had room for more
+		}
 		if fresh == 0 {
-			return w.all, w.confirm(ctx, ask, page)
+			goOn, err := w.confirm(ctx, ask, len(page))
+			if err != nil || !goOn {
+				return w.all, err
+			}
 		}
 		if len(w.all) > maxAgents {
 			return nil, fmt.Errorf("the list holds more than %d agents", maxAgents)
@@ -100,26 +106,38 @@ func (w *walk) check(page []platform.Remote) error {
 	return nil
 }
 
-// confirm decides whether a page that brought nothing new ends the list. One that is not full does: it
-// had room for more. A full one holds nothing but agents of the last createdAt, and others can hide
-// behind them.
-func (w *walk) confirm(ctx context.Context, ask asker, page []platform.Remote) error {
-	if len(page) < w.largest || len(page) == 0 {
-		return nil
+// confirm decides whether a full page that brought nothing new ends the list. It holds agents of the
+// last createdAt, and others of that time can hide behind them. So it asks for what comes after that
+// time: for a server that includes startAfter itself this is the next page, and the list goes on; for
+// any other, agents there show that the page was cut. The later steps are for servers that include
+// startAfter itself, and for those that show times in whole seconds.
+func (w *walk) confirm(ctx context.Context, ask asker, n int) (goOn bool, err error) {
+	cut := w.steps > 1
+	for _, step := range []time.Duration{0, resolution, time.Second - resolution} {
+		next, err := ask(ctx, timestamp(w.last.Add(step)))
+		if err != nil {
+			return false, err
+		}
+		if len(next) == 0 {
+			break
+		}
+		if next[0].CreatedAt.Before(w.last.Truncate(resolution)) {
+			return false, errors.New("the list repeats itself: the server does not heed startAfter")
+		}
+		if slices.ContainsFunc(next, func(r platform.Remote) bool { return !w.seen[r.UID] }) {
+			if w.check(next) == nil { // it overlaps with what is known, so nothing lies between
+				_, err := w.take(next)
+				return true, err
+			}
+			cut = true
+			break
+		}
 	}
-	next, err := ask(ctx, timestamp(w.last))
-	if err != nil {
-		return err
+	if cut || looksFull(n) {
+		return false, fmt.Errorf("%d agents were created at %s and fill a page of the list, so others of that time may be hidden behind them",
+			n, timestamp(w.last))
 	}
-	if slices.ContainsFunc(next, func(r platform.Remote) bool { return r.CreatedAt.Before(w.last.Truncate(resolution)) }) {
-		return errors.New("the list repeats itself: the server does not heed startAfter")
-	}
-	more := slices.ContainsFunc(next, func(r platform.Remote) bool { return !w.seen[r.UID] })
-	if more || w.steps > 1 || looksFull(len(page)) {
-		return fmt.Errorf("%d agents were created at %s and fill a page of the list, so others of that time may be hidden behind them",
-			len(page), timestamp(w.last))
-	}
-	return nil
+	return false, nil
 }
 
 // looksFull reports whether n, the number of agents of an app that all share one createdAt and with

@@ -35,14 +35,26 @@ func newRig(t *testing.T, f Fixture, opts ...sandbox.Option) *rig {
 	return start(t, f, nil, opts)
 }
 
-// newFaultyRig starts a sandbox with a script; its answers may break the contract on purpose.
-func newFaultyRig(t *testing.T, f Fixture, script string, opts ...sandbox.Option) *rig {
+// newFaultyRig starts a sandbox whose answers may break the contract on purpose, see script.
+func newFaultyRig(t *testing.T, f Fixture, opts ...sandbox.Option) *rig {
 	t.Helper()
-	faults, err := sandbox.ParseFaults(script)
+	return start(t, f, []openapitest.Option{openapitest.RequestsOnly()}, opts)
+}
+
+// script returns the rig for a subtest, emptied and with other faults.
+func (r *rig) script(t *testing.T, faults string) *rig {
+	t.Helper()
+	parsed, err := sandbox.ParseFaults(faults)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return start(t, f, []openapitest.Option{openapitest.RequestsOnly()}, append(opts, sandbox.WithFaults(faults)))
+	r.sandbox.SetFaults(parsed)
+	if err := r.sandbox.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	sub := *r
+	sub.t = t
+	return &sub
 }
 
 func start(t *testing.T, f Fixture, checks []openapitest.Option, opts []sandbox.Option) *rig {

@@ -59,9 +59,10 @@ func answerTrials() []trial {
 }
 
 func testCreateFaults(t *testing.T, f Fixture) {
+	shared := newFaultyRig(t, f)
 	for _, tr := range append(trials(), answerTrials()...) {
 		t.Run(tr.fault, func(t *testing.T) {
-			r := newFaultyRig(t, f, tr.fault+" method=POST")
+			r := shared.script(t, tr.fault+" method=POST")
 			_, err := r.clientWith(rigKey, tr.timeout).Create(t.Context(), f.Full)
 			r.judge(tr, "POST", "create", err)
 			if made := len(r.agents()) == 1; made != tr.done {
@@ -72,9 +73,10 @@ func testCreateFaults(t *testing.T, f Fixture) {
 }
 
 func testChangeFaults(t *testing.T, f Fixture) {
+	shared := newFaultyRig(t, f)
 	for _, tr := range trials() {
 		t.Run("update/"+tr.fault, func(t *testing.T) {
-			r := newFaultyRig(t, f, tr.fault+" op=update")
+			r := shared.script(t, tr.fault+" op=update")
 			made, err := r.client.Create(t.Context(), f.Full)
 			if err != nil {
 				t.Fatal(err)
@@ -86,7 +88,7 @@ func testChangeFaults(t *testing.T, f Fixture) {
 			}
 		})
 		t.Run("delete/"+tr.fault, func(t *testing.T) {
-			r := newFaultyRig(t, f, tr.fault+" op=delete")
+			r := shared.script(t, tr.fault+" op=delete")
 			made, err := r.client.Create(t.Context(), f.Full)
 			if err != nil {
 				t.Fatal(err)
@@ -123,12 +125,13 @@ func (r *rig) judge(tr trial, method, op string, err error) {
 
 // testListFaults: a list is whole, or it is an error.
 func testListFaults(t *testing.T, f Fixture) {
+	shared := newFaultyRig(t, f, sandbox.WithClock(ticking(1)))
 	for _, fault := range []string{
 		"drop-before", "status-before=500", "html", "empty", "cut-body", "garbage", "repeat-page",
 		"redirect=307", "throttle=2s",
 	} {
 		t.Run(fault, func(t *testing.T) {
-			r := newFaultyRig(t, f, fault+" op=list", sandbox.WithClock(ticking(1)))
+			r := shared.script(t, fault+" op=list")
 			for range 2 {
 				if _, err := r.client.Create(t.Context(), f.Full); err != nil {
 					t.Fatal(err)
@@ -145,7 +148,7 @@ func testListFaults(t *testing.T, f Fixture) {
 		})
 	}
 	t.Run("lag", func(t *testing.T) {
-		r := newFaultyRig(t, f, "lag-lists=1 op=create", sandbox.WithPageSize(1))
+		r := shared.script(t, "lag-lists=1 op=create")
 		if _, err := r.client.Create(t.Context(), f.Full); err != nil {
 			t.Fatal(err)
 		}

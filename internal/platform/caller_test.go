@@ -1,0 +1,100 @@
+package platform_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"agentsync/internal/platform"
+)
+
+// answering serves one answer to every request.
+func answering(t *testing.T, status int, header map[string]string, body string) *platform.Caller {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for name, v := range header {
+			w.Header().Set(name, v)
+		}
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(s.Close)
+	return caller(t, s.URL+"/v3", nil)
+}
+
+func TestErrorsAreOnePlainSentence(t *testing.T) {
+	html := map[string]string{"Content-Type": "text/html"}
+	for _, c := range []struct {
+		status int
+		header map[string]string
+		body   string
+		want   string
+	}{
+		{400, nil, `{"error": {"code": "ERR_TOOL_NOT_FOUND", "message": "no tool x"}}`, "400 Bad Request: ERR_TOOL_NOT_FOUND: no tool x"},
+		{400, nil, `{"statusCode": 400, "message": ["a is short", "b is long"], "error": "Bad Request"}`, "400 Bad Request: a is short; b is long"},
+		{422, nil, `{"message": "nope"}`, "422 Unprocessable Entity: nope"},
+		{404, nil, `{"error": "Not Found"}`, "404 Not Found: Not Found"},
+		{502, html, "<html><head><title>502\n Bad &amp; ugly</title>", "502 Bad Gateway: an HTML page titled '502 Bad & ugly'"},
+		{502, nil, "<!DOCTYPE html><p>x", "502 Bad Gateway: an HTML page"},
+		{500, nil, "", "500 Internal Server Error: an empty body"},
+		{500, nil, "\xff\xfe", "500 Internal Server Error: 2 bytes that are no text"},
+		{500, nil, `{"a": 1}`, "500 Internal Server Error: JSON that names no error"},
+		{400, nil, `{"message": "red \u001b[31m\u202e\u0007 alert\n\tnow"}`, "400 Bad Request: red \ufffd[31m\ufffd\ufffd alert now"},
+		{400, nil, `{"message": "key ` + testKey + ` is wrong"}`, "400 Bad Request: key (secret) is wrong"},
+		{400, nil, `{"error": {"code": "` + testKey + `", "message": "token s3cr3t-value-42"}}`, "400 Bad Request: (secret): token (secret)"},
+		{400, nil, `{"message": "got Bearer s3cr3t-value-42!"}`, "400 Bad Request: got (secret)!"},
+		{302, map[string]string{"Location": "https://evil.example/?k=" + testKey}, "", "302 Found: the answer redirects elsewhere, which is not followed"},
+	} {
+		err := answering(t, c.status, c.header, c.body).Do(t.Context(), changes[0], nil)
+		if want := "POST /v3/agents: " + c.want; err == nil || err.Error() != want {
+			t.Errorf("%s\n got %v\nwant %s", c.body, err, want)
+		}
+	}
+}
+
+func TestErrorsAreBounded(t *testing.T) {
+	err := answering(t, 400, nil, `{"message": "`+strings.Repeat("x", 60_000)+`"}`).Do(t.Context(), changes[0], nil)
+	if n := len(err.Error()); n < 400 || n > 700 {
+		t.Errorf("%d bytes of error", n)
+	}
+}
+
+// A secret in the cause of an error, which net/http makes of what the server sent, is hidden too.
+func TestCausesAreRedacted(t *testing.T) {
+	c := answering(t, 200, nil, "")
+	leak := errors.New("it was " + testKey + " and \x1b[0m s3cr3t-value-42")
+	err := c.Do(t.Context(), changes[0], func([]byte) error { return leak })
+	if want := "POST /v3/agents: 200 OK: it was (secret) and \ufffd[0m (secret)"; err.Error() != want || !errors.Is(err, leak) {
+		t.Errorf("got %v", err)
+	}
+	if platform.ClassOf(err) != platform.Unknown {
+		t.Errorf("class %v", platform.ClassOf(err))
+	}
+}
+
+func TestAnswersAreBounded(t *testing.T) {
+	r := changes[0]
+	r.Limit = 10
+	for body, ok := range map[string]bool{"0123456789": true, "01234567890": false} {
+		err := answering(t, 200, nil, body).Do(t.Context(), r, func([]byte) error { return nil })
+		if (err == nil) != ok || !ok && platform.ClassOf(err) != platform.Unknown {
+			t.Errorf("%d bytes: %v", len(body), err)
+		}
+	}
+}
+
+func TestPathsAreEscaped(t *testing.T) {
+	var got string
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.URL.EscapedPath() }))
+	defer s.Close()
+	c := caller(t, s.URL+"/base", nil)
+	if err := c.Do(t.Context(), platform.Request{Method: "GET", Path: []string{"a b", "x/../y?z"}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if want := "/base/a%20b/x%2F..%2Fy%3Fz"; got != want {
+		t.Errorf("path %s, want %s", got, want)
+	}
+}

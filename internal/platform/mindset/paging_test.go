@@ -1,0 +1,141 @@
+package mindset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"agentsync/internal/platform"
+)
+
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// server pages over agents whose times stand in ms, in order.
+type server struct {
+	ms        []int
+	size      int           // agents in a page
+	show      time.Duration // to what answered times are truncated
+	compare   time.Duration // to what compared times are truncated
+	inclusive bool          // startAfter includes its own time
+	deaf      bool          // startAfter is not heeded
+	asked     int
+}
+
+func (s *server) ask(_ context.Context, after string) (page []platform.Remote, err error) {
+	s.asked++
+	var from time.Time
+	if after != "" && !s.deaf {
+		if from, err = time.Parse(time.RFC3339Nano, after); err != nil {
+			return nil, err
+		}
+	}
+	for i, ms := range s.ms {
+		at := epoch.Add(time.Duration(ms) * time.Millisecond)
+		key := at.Truncate(max(s.compare, 1))
+		if (key.After(from) || s.inclusive && key.Equal(from)) && len(page) < s.size {
+			page = append(page, platform.Remote{UID: fmt.Sprint("u", i), CreatedAt: at.Truncate(max(s.show, 1))})
+		}
+	}
+	return page, nil
+}
+
+func TestPaging(t *testing.T) {
+	second := time.Second
+	for name, c := range map[string]struct {
+		server
+		says string // part of the error; "" wants the whole list
+	}{
+		"nothing":                        {server: server{size: 3}},
+		"one agent":                      {server: server{ms: []int{1}, size: 3}},
+		"one agent fills the page":       {server: server{ms: []int{1}, size: 1}},
+		"whole pages":                    {server: server{ms: []int{1, 2, 3, 4, 5, 6}, size: 3}},
+		"a tie at a page's end":          {server: server{ms: []int{1, 2, 3, 3, 4}, size: 3}},
+		"a tie fills most of a page":     {server: server{ms: []int{1, 2, 2, 2, 2, 3, 4}, size: 5}},
+		"startAfter inclusive":           {server: server{ms: []int{1, 2, 3, 3, 4, 9}, size: 3, inclusive: true}},
+		"times shown in seconds":         {server: server{ms: []int{100, 900, 1100, 1200, 2500, 2600}, size: 4, show: second}},
+		"times kept in seconds":          {server: server{ms: []int{100, 900, 1100, 1200, 2500, 2600}, size: 4, show: second, compare: second}},
+		"all in one second":              {server: server{ms: []int{100, 200, 300}, size: 50, show: second, compare: second}},
+		"a tie longer than a page":       {server: server{ms: []int{1, 2, 2, 2, 2, 3}, size: 3}, says: "may be hidden"},
+		"a tie that ends the list":       {server: server{ms: []int{1, 2, 2, 2, 2}, size: 3}, says: "may be hidden"},
+		"a tie that just fills a page":   {server: server{ms: []int{1, 2, 3, 3}, size: 2}, says: "may be hidden"},
+		"a first page of one time":       {server: server{ms: []int{1, 1, 1, 2}, size: 2}, says: "may be hidden"},
+		"ten agents of one time":         {server: server{ms: slices.Repeat([]int{1}, 11), size: 10}, says: "may be hidden"},
+		"one agent a page":               {server: server{ms: []int{1, 2}, size: 1}, says: "may be hidden"},
+		"startAfter not heeded":          {server: server{ms: []int{1, 2, 3}, size: 2, deaf: true}, says: "does not heed startAfter"},
+		"startAfter not heeded, no page": {server: server{ms: []int{1, 2, 3}, size: 9, deaf: true}, says: "does not heed startAfter"},
+		"newest first":                   {server: server{ms: []int{3, 2, 1}, size: 9}, says: "not in order"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := listAll(t.Context(), c.ask)
+			switch {
+			case c.says == "" && (err != nil || len(got) != len(c.ms)):
+				t.Errorf("%d of %d agents, %v", len(got), len(c.ms), err)
+			case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
+				t.Errorf("%d agents, %v; want %q", len(got), err, c.says)
+			}
+		})
+	}
+}
+
+// Whatever the ties, a list is whole or an error, each agent is in it once, and it ends.
+func TestPagingProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := server{
+			ms:        rapid.SliceOfN(rapid.IntRange(0, 4000), 0, 60).Draw(t, "ms"),
+			size:      rapid.IntRange(1, 20).Draw(t, "size"),
+			show:      rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second}).Draw(t, "show"),
+			inclusive: rapid.Bool().Draw(t, "inclusive"),
+		}
+		s.compare = rapid.SampledFrom([]time.Duration{time.Millisecond, s.show}).Draw(t, "compare")
+		slices.Sort(s.ms)
+		got, err := listAll(context.Background(), s.ask)
+		if s.asked > 2*len(s.ms)+5 {
+			t.Fatalf("%d requests for %d agents", s.asked, len(s.ms))
+		}
+		uids := map[string]bool{}
+		for _, r := range got {
+			if uids[r.UID] {
+				t.Fatalf("%s twice", r.UID)
+			}
+			uids[r.UID] = true
+		}
+		if err == nil && len(got) != len(s.ms) && !indistinguishable(s, len(got)) {
+			t.Fatalf("%d of %d agents and no error", len(got), len(s.ms))
+		}
+	})
+}
+
+// indistinguishable is the one case that no client can tell from a whole list, see looksFull: one page,
+// fewer agents than a page of any real platform, all of one time, and nothing after them.
+func indistinguishable(s server, got int) bool {
+	first, last := s.ms[0], s.ms[len(s.ms)-1]
+	unit := int(s.show / time.Millisecond)
+	return got == s.size && !looksFull(got) && first/unit == last/unit
+}
+
+func TestListThatChangesWhileItIsRead(t *testing.T) {
+	s := server{ms: []int{1, 2, 3, 4}, size: 2}
+	_, err := listAll(t.Context(), func(ctx context.Context, after string) ([]platform.Remote, error) {
+		page, err := s.ask(ctx, after)
+		return slices.DeleteFunc(page, func(r platform.Remote) bool { return s.asked == 2 && r.UID == "u1" }), err
+	})
+	if err == nil || !strings.Contains(err.Error(), "changed while it was read") {
+		t.Errorf("got %v", err)
+	}
+	broken := errors.New("broken")
+	_, err = listAll(t.Context(), func(ctx context.Context, after string) ([]platform.Remote, error) {
+		if after != "" {
+			return nil, broken
+		}
+		return s.ask(ctx, after)
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("an error of a later page: %v", err)
+	}
+}
