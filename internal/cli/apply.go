@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/apply"
+	"agentsync/internal/plan"
 	"agentsync/internal/report"
 )
 
@@ -35,17 +36,21 @@ type applyFlags struct {
 	settleTimeout  time.Duration
 	noAdopt        bool
 	duplicateNames bool
+	plan           string
+	allowPartial   bool
+	saved          *plan.Saved // what --plan names
 	format         *choice
 }
 
 func (a *app) applyCommand() *cobra.Command {
 	f := &applyFlags{onError: choice{value: "continue", allowed: []string{"continue", "stop"}}}
 	cmd := &cobra.Command{
-		Use:   "apply [PATH…]",
+		Use:   "apply [PATH… | --plan FILE]",
 		Short: "Carry out what plan shows",
 		Long:  applyLong,
 		Example: `  agentsync apply
   agentsync apply --auto-approve --report report.json
+  agentsync apply --plan plan.bin --auto-approve
   agentsync apply --prune --max-deletes 5`,
 		Args: cobra.ArbitraryArgs,
 	}
@@ -60,6 +65,8 @@ func (a *app) applyCommand() *cobra.Command {
 	flags.DurationVar(&f.settleTimeout, "settle-timeout", 0, "how long after a create without an answer it may still be executed (default 30s, or --timeout if longer)")
 	flags.BoolVar(&f.noAdopt, "no-adopt", false, "never take an existing agent over that equals a wanted one")
 	flags.BoolVar(&f.duplicateNames, "allow-duplicate-names", false, "create an agent although an unmanaged one has the same name")
+	flags.StringVar(&f.plan, "plan", "", "do what the plan saved in `FILE` says, as far as it is still true")
+	flags.BoolVar(&f.allowPartial, "allow-partial", false, "with --plan: leave out what is stale and do the rest")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
 		rep, err := a.apply(cmd.Context(), f, paths)
 		return a.finishApply(cmd.Context(), f, rep, err)

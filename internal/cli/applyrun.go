@@ -20,6 +20,10 @@ import (
 // apply runs the whole of 'agentsync apply'. The report is nil where the run ended before anything
 // could be reported of an agent.
 func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.Report, error) {
+	paths, err := f.takeSaved(paths)
+	if err != nil {
+		return nil, err
+	}
 	w, err := a.openWorkspace(ctx, f.planFlags, paths)
 	if err != nil {
 		return nil, err
@@ -28,7 +32,8 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	if err := w.requireSecrets(); err != nil {
 		return nil, err
 	}
-	if idle, err := w.idle(); err != nil || idle != nil && !f.refresh {
+	w.saved = f.saved
+	if idle, err := w.idle(); err != nil || idle != nil && !f.refresh && f.saved == nil {
 		if err != nil {
 			return nil, err
 		}
@@ -50,6 +55,23 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	}
 	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
 	return a.applyLocked(ctx, f, w, apps)
+}
+
+// takeSaved reads the saved plan that --plan names, and returns the paths that it was made from.
+func (f *applyFlags) takeSaved(paths []string) ([]string, error) {
+	if f.plan == "" {
+		return paths, nil
+	}
+	if len(paths) > 0 || len(f.targets) > 0 || f.prune || f.refresh {
+		return nil, usageError("--plan takes everything from the saved plan: no PATH, --target, --prune or --refresh beside it")
+	}
+	saved, err := readPlan(f.plan)
+	if err != nil {
+		return nil, err
+	}
+	f.saved = saved
+	f.adopt(saved)
+	return saved.Paths, nil
 }
 
 // idle returns the plan if there is nothing at all to do, offline and without a lock, so that a no-op
@@ -78,6 +100,11 @@ func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps
 	p, err := w.planWith(ctx, apps)
 	if err != nil {
 		return nil, err
+	}
+	if f.saved != nil {
+		if p, err = w.hold(f.saved, p, f.allowPartial); err != nil {
+			return nil, err
+		}
 	}
 	if err := checkDeletes(f.maxDeletes, deletes(p), len(w.snap.State.Agents)); err != nil {
 		return nil, err

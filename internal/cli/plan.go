@@ -20,41 +20,78 @@ first, and changes that someone else made there show as drift.
 
 Nothing is deleted without --prune: an agent that left the manifests is shown as kept.`
 
+// planOutputs are the flags that say what becomes of a plan.
+type planOutputs struct {
+	format   *choice
+	detailed bool
+	out      string
+	html     string
+	check    string
+}
+
 func (a *app) planCommand() *cobra.Command {
 	var flags planFlags
-	var detailed bool
+	var o planOutputs
 	cmd := &cobra.Command{
 		Use:   "plan [PATH…]",
 		Short: "Show what apply would do",
 		Long:  planLong,
 		Example: `  agentsync plan
   agentsync plan --format markdown > comment.md
+  agentsync plan --out plan.bin && agentsync apply --plan plan.bin
   agentsync plan --target 'mindset/acme/*' --detailed-exitcode`,
 		Args: cobra.ArbitraryArgs,
 	}
 	flags.add(cmd)
-	format := addFormat(cmd)
-	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 where there are changes")
+	o.format = addFormat(cmd)
+	cmd.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 where there are changes")
+	cmd.Flags().StringVar(&o.out, "out", "", "save the plan to `FILE`, for apply --plan")
+	cmd.Flags().StringVar(&o.html, "html", "", "write the whole plan to `FILE` as one page for a browser")
+	cmd.Flags().StringVar(&o.check, "check", "", "say whether the plan saved in `FILE` is still true, and make no other")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
-		w, err := a.openWorkspace(cmd.Context(), flags, paths)
-		if err != nil {
-			return err
+		if o.check == "" {
+			return a.plan(cmd.Context(), flags, o, paths)
 		}
-		defer w.close()
-		p, err := w.plan(cmd.Context())
-		if err != nil {
-			return err
+		if len(paths) > 0 || o.out != "" || o.html != "" {
+			return usageError("--check takes everything from the saved plan: no PATH, --out or --html beside it")
 		}
-		if err := a.writePlan(format.value, p, w); err != nil {
-			return err
-		}
-		a.noteOpen(w)
-		if detailed && p.Summary.Changes() > 0 {
-			return &Failure{Code: ExitChanges}
-		}
-		return nil
+		return a.checkPlan(cmd.Context(), flags, o.check, o.format.value)
 	}
 	return cmd
+}
+
+// plan runs the whole of 'agentsync plan'.
+func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []string) error {
+	w, err := a.openWorkspace(ctx, flags, paths)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	if o.out != "" {
+		w.nameLineage()
+	}
+	p, err := w.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if o.out != "" {
+		if err := w.savePlan(o.out, p, paths); err != nil {
+			return err
+		}
+	}
+	if o.html != "" {
+		if err := writePage(o.html, p); err != nil {
+			return err
+		}
+	}
+	if err := a.writePlan(o.format.value, p, w); err != nil {
+		return err
+	}
+	a.noteOpen(w)
+	if o.detailed && p.Summary.Changes() > 0 {
+		return &Failure{Code: ExitChanges}
+	}
+	return nil
 }
 
 // plan makes the plan, after reading what is live where --refresh asks for it.

@@ -61,6 +61,7 @@ type workspace struct {
 	file      *state.File
 	snap      *state.Snapshot
 	sandbox   *localSandbox
+	saved     *plan.Saved // what apply --plan carries out, or nil
 }
 
 // openWorkspace reads manifests and state and starts the sandbox where it is asked for. The caller
@@ -94,6 +95,9 @@ func (w *workspace) load() error {
 		return stateError(err)
 	}
 	w.snap = snap
+	if w.saved != nil {
+		w.bind(w.saved)
+	}
 	return w.checkSandboxState()
 }
 
