@@ -28,6 +28,10 @@ func diagnose(name string, b []byte, err error) *FormatError {
 	switch {
 	case len(bytes.TrimSpace(b)) == 0:
 		e.Line, e.Reason, e.Detail = 0, Truncated, "the state file is empty"
+	case bytes.HasPrefix(b, []byte("\ufeff")):
+		e.Line, e.Offset, e.Detail = 1, 0, "the file starts with a byte order mark, which an editor put there; save it without"
+	case !bytes.ContainsRune([]byte("{\x00"), rune(bytes.TrimSpace(b)[0])):
+		e.foreign("this is not a state file of agentsync")
 	case bytes.IndexByte(b, 0) >= 0:
 		e.at(b, bytes.IndexByte(b, 0))
 		e.Detail = "zero bytes stand here; the disk or a copy lost what was written"

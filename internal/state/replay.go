@@ -44,6 +44,8 @@ func readJournal(name string, b []byte) (*replay, error) {
 			continue
 		case !ok:
 			continue
+		case torn != nil && p.header.version == 0:
+			return nil, p.damage(b, *torn, "the first line is damaged")
 		case torn != nil && start > int64(torn.offset):
 			return nil, p.damage(b, *torn, "the line is damaged, and what follows it shows that it was whole on the disk")
 		case start != int64(here.offset) && start != batch && (torn == nil || start != int64(torn.offset)):
@@ -69,10 +71,10 @@ func cutLine(b []byte, offset int) (line []byte, next int) {
 }
 
 // damage says what is wrong with the journal at a place. A file whose first line is wrong may be
-// anything at all.
+// anything at all; b is nil where the line is sound.
 func (p *replay) damage(b []byte, at place, detail string) error {
 	reason := Corrupt
-	if p.header.version == 0 && !bytes.Contains(b, []byte(`"journal"`)) {
+	if b != nil && p.header.version == 0 && !bytes.Contains(b, []byte(`"journal"`)) {
 		reason = Foreign
 	}
 	return &FormatError{Name: p.name, Reason: reason, Line: at.line, Offset: at.offset, Detail: detail, Hint: journalHint(p.name)}

@@ -43,6 +43,9 @@ func (s *scanner) unexpected(wanted string) error {
 	if s.pos >= len(s.b) {
 		return &syntaxError{offset: len(s.b), truncated: true, text: "the file ends where " + wanted + " should stand"}
 	}
+	if c := s.b[s.pos]; c < 0x20 || c >= 0x7f {
+		return s.fail(s.pos, "the byte 0x%02x stands where %s should stand", c, wanted)
+	}
 	return s.fail(s.pos, "%q stands where %s should stand", s.b[s.pos], wanted)
 }
 
@@ -266,12 +269,10 @@ func (s *scanner) literal() ([]byte, error) {
 
 // boolean reads true or false.
 func (s *scanner) boolean() (bool, error) {
-	s.space()
-	at := s.pos
-	word, err := s.literal()
-	if err == nil && word[0] == 'n' {
-		err = s.fail(at, "null stands where true or false should stand")
+	if c := s.peek(); c != 't' && c != 'f' {
+		return false, s.unexpected("true or false")
 	}
+	word, err := s.literal()
 	return err == nil && word[0] == 't', err
 }
 

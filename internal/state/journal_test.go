@@ -1,0 +1,334 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agentsync/internal/agent"
+)
+
+func at(key string) agent.Address {
+	return agent.Address{Platform: "mindset", App: "acme", Key: key}
+}
+
+// sampleJournal is a journal of three batches, as a run would write it.
+func sampleJournal(t testing.TB) []byte {
+	t.Helper()
+	s := &State{Serial: 7, Lineage: "0123456789abcdef0123456789abcdef"}
+	when := time.Date(2025, 3, 4, 5, 6, 7, 890, time.UTC)
+	b := journalContent(s, []Intent{{ID: 1, Address: at("open"), Action: "create", Fields: agent.Doc(`{"agentName":"Open"}`), At: when}})
+	second := int64(len(b))
+	b = appendLine(b, Intent{ID: 2, Address: at("coach"), Action: "create", UID: "old", Fields: agent.Doc(`{"agentName":"<ü>\n"}`), At: when}.payload(), second)
+	b = appendLine(b, Intent{ID: 3, Address: at("gone"), Action: "delete", UID: "g", At: when}.payload(), second)
+	third := int64(len(b))
+	payload, err := resultsPayload([]Result{
+		{Intent: 2, Address: at("coach"), Kind: Recorded, Record: agent.Record{
+			UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Protect: true}},
+		{Intent: 3, Address: at("gone"), Kind: Removed, UID: "g"},
+		{Address: at("b"), Kind: Moved, From: at("a"), Record: agent.Record{UID: "m"}},
+		{Intent: 4, Kind: Voided},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return appendLine(b, payload, third)
+}
+
+// lineStarts returns where each line starts, and the length.
+func lineStarts(b []byte) []int {
+	starts := []int{0}
+	for i, c := range b {
+		if c == '\n' {
+			starts = append(starts, i+1)
+		}
+	}
+	return starts
+}
+
+func TestJournalGolden(t *testing.T) {
+	b := sampleJournal(t)
+	path := filepath.Join("testdata", "sample.journal")
+	if os.Getenv("AGENTSYNC_GOLDEN") == "1" {
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(b, want) {
+		t.Fatalf("%s differs (%v); AGENTSYNC_GOLDEN=1 renews it:\n%s", path, err, b)
+	}
+	p, err := readJournal("j", b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := map[agent.Address]agent.Record{
+		at("coach"): {UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Protect: true},
+		at("b"):     {UID: "m"},
+	}
+	if diff := cmp.Diff(records, p.records); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	if len(p.open) != 1 || string(p.open[1].Fields) != `{"agentName":"Open"}` || p.open[1].At.Nanosecond() != 890 || p.lastID != 4 {
+		t.Errorf("open %+v, last %d", p.open, p.lastID)
+	}
+}
+
+// TestJournalTail cuts the journal at every byte, and fills it up with zeros: nothing of that is an
+// error behind the first batch, and nothing before the cut is lost.
+func TestJournalTail(t *testing.T) {
+	b := sampleJournal(t)
+	starts := lineStarts(b)
+	for n := starts[2]; n <= len(b); n++ { // the first batch was there before the file had its name
+		for _, zeros := range []int{0, 1, 100} {
+			p, err := readJournal("j", append(bytes.Clone(b[:n]), make([]byte, zeros)...))
+			if err != nil {
+				t.Fatalf("cut at %d, %d zeros: %v", n, zeros, err)
+			}
+			want := 1 // the line's own end may be missing: with its checksum it is whole
+			for i, start := range starts[3:] {
+				if n >= start || zeros == 0 && n == start-1 {
+					want = 2 + i
+				}
+			}
+			got := len(p.open)
+			if p.results > 0 {
+				got = 4
+				if len(p.open) != 1 {
+					t.Errorf("cut at %d: open %v", n, p.open)
+				}
+			}
+			if got != want && !(want == 4 && got == 4) {
+				t.Errorf("cut at %d, %d zeros: %d lines count, want %d", n, zeros, got, want)
+			}
+		}
+	}
+}
+
+// TestJournalDamage damages every byte. In the last batch that is a torn write and costs that line;
+// before it, what follows proves that the damage came later, and the error names the place.
+func TestJournalDamage(t *testing.T) {
+	b := sampleJournal(t)
+	starts := lineStarts(b)
+	lastBatch := starts[4] - 1 // without the line end before it, the last batch does not begin
+	for i := range b {
+		damaged := bytes.Clone(b)
+		damaged[i] ^= 0x20
+		p, err := readJournal("state.json.journal", damaged)
+		if i >= lastBatch {
+			if err != nil || len(p.open) != 3 && i > lastBatch {
+				t.Fatalf("byte %d, in the last batch: open %v, %v", i, p, err)
+			}
+			continue
+		}
+		var format *FormatError
+		if !errors.As(err, &format) || format.Line == 0 || !strings.Contains(format.Hint, "mv state.json.journal ") {
+			t.Fatalf("byte %d: %v, want a place and a way out", i, err)
+		}
+		line := 1
+		for line < len(starts)-1 && starts[line] <= i {
+			line++
+		}
+		if format.Line != line || format.Offset != starts[line-1] {
+			t.Errorf("byte %d: the error names line %d, byte %d; want line %d, byte %d", i, format.Line, format.Offset, line, starts[line-1])
+		}
+	}
+}
+
+// TestJournalTornBatch loses the first block of the last batch and keeps the second, as disks may.
+func TestJournalTornBatch(t *testing.T) {
+	b := sampleJournal(t)
+	starts := lineStarts(b)
+	b = b[:starts[4]] // header batch, then a batch of two intents
+	clear(b[starts[2] : starts[3]-20])
+	p, err := readJournal("j", b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, kept := p.open[3]; !kept || len(p.open) != 2 {
+		t.Errorf("open %v, want the second intent of the torn batch", p.open)
+	}
+}
+
+func TestJournalRefuses(t *testing.T) {
+	b := sampleJournal(t)
+	lines := bytes.SplitAfter(b, []byte("\n"))
+	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	line := func(payload string) []byte { return appendLine(nil, []byte(payload), 0) }
+	head := line(`{"journal":1,"lineage":"l","serial":1}`)
+	after := func(payload string) []byte {
+		return join(head, appendLine(nil, []byte(payload), int64(len(head))))
+	}
+	for name, c := range map[string]struct {
+		content []byte
+		reason  Reason
+		want    string
+	}{
+		"a line taken out":   {join(lines[0], lines[1], lines[3], lines[4]), Corrupt, "lines were added or taken out"},
+		"lines swapped":      {join(lines[0], lines[1], lines[4], lines[2], lines[3]), Corrupt, "lines were added or taken out"},
+		"no header":          {join(lines[1:]...), Corrupt, "one header"},
+		"two headers":        {join(lines[0], lines[0]), Corrupt, "one header"},
+		"another file":       {[]byte("Dear diary,\n\ntoday"), Foreign, "not a journal"},
+		"zeros":              {make([]byte, 100), Foreign, "not a journal"},
+		"JSON":               {[]byte("{}\n"), Foreign, "not a journal"},
+		"newer":              {line(`{"journal":2,"lineage":"l","serial":1}`), Newer, "newer agentsync"},
+		"no lineage":         {line(`{"journal":1,"lineage":"","serial":1}`), Corrupt, "lineage is empty"},
+		"unknown member":     {after(`{"intent":1,"address":"mindset/acme/a","action":"create","at":"2025-03-04T05:06:07Z","more":1}`), Corrupt, `"more"`},
+		"mixed line":         {after(`{"results":[],"intent":1}`), Corrupt, "does not belong"},
+		"half an intent":     {after(`{"intent":1}`), Corrupt, "missing"},
+		"bad time":           {after(`{"intent":1,"address":"mindset/acme/a","action":"create","at":"yesterday"}`), Corrupt, "yesterday"},
+		"unknown kind":       {after(`{"results":[{"kind":"exploded"}]}`), Corrupt, "exploded"},
+		"result without uid": {after(`{"results":[{"kind":"recorded","address":"mindset/acme/a"}]}`), Corrupt, "lacks"},
+		"not JSON":           {after(`{"results":[`), Corrupt, "should stand"},
+	} {
+		_, err := readJournal("state.json.journal", c.content)
+		var format *FormatError
+		if !errors.As(err, &format) || format.Reason != c.reason || !strings.Contains(format.Detail, c.want) || format.Hint == "" {
+			t.Errorf("%s: %v (%+v), want %s: %s", name, err, format, c.reason, c.want)
+		}
+	}
+	if _, err := readJournal("j", nil); err != nil {
+		t.Errorf("an empty journal: %v", err)
+	}
+}
+
+// slowSync is a disk whose fsync waits until it is let go.
+type slowSync struct {
+	osFS
+	sync chan chan struct{}
+}
+
+type slowHandle struct {
+	Handle
+	sync chan chan struct{}
+}
+
+func (s slowSync) OpenFile(name string, flag int, perm os.FileMode) (Handle, error) {
+	h, err := s.osFS.OpenFile(name, flag, perm)
+	if flag&os.O_CREATE != 0 {
+		return h, err
+	}
+	return slowHandle{h, s.sync}, err
+}
+
+func (h slowHandle) Sync() error {
+	done := make(chan struct{})
+	h.sync <- done
+	<-done
+	return nil
+}
+
+// TestGroupCommit checks that what comes in while the disk is busy goes out with one fsync, and
+// that no call returns before its own.
+func TestGroupCommit(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		disk := slowSync{sync: make(chan chan struct{})}
+		f := NewFile(filepath.Join(dir, "state.json"), WithFS(disk))
+		snap, err := f.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := f.Begin(snap, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		returned := make(chan uint64, 32)
+		intend := func(i int) {
+			id, err := run.Intend(Intent{Address: at(fmt.Sprint("k", i)), Action: "create"})
+			if err != nil {
+				t.Error(err)
+			}
+			returned <- id
+		}
+		go intend(0)
+		first := <-disk.sync
+		for i := range 31 {
+			go intend(i + 1)
+		}
+		synctest.Wait() // all have handed in their line and wait
+		if len(returned) != 0 {
+			t.Fatalf("%d calls returned before an fsync", len(returned))
+		}
+		close(first)
+		second := <-disk.sync
+		synctest.Wait()
+		if len(returned) != 1 {
+			t.Fatalf("%d calls returned after the first fsync, want 1", len(returned))
+		}
+		close(second)
+		synctest.Wait()
+		if len(returned) != 32 {
+			t.Fatalf("%d calls returned after the second fsync, want 32", len(returned))
+		}
+		if err := run.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func FuzzReplayJournal(f *testing.F) {
+	sample := sampleJournal(f)
+	names, _ := filepath.Glob(filepath.Join("testdata", "*.journal"))
+	if len(names) == 0 {
+		f.Fatal("no seeds in testdata")
+	}
+	for _, n := range names {
+		b, err := os.ReadFile(n)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, false)
+	}
+	var payloads [][]byte
+	for line := range bytes.Lines(sample) {
+		payload, _, ok := parseLine(bytes.TrimSuffix(line, []byte("\n")))
+		if !ok {
+			f.Fatal("the sample is damaged")
+		}
+		payloads = append(payloads, payload)
+	}
+	f.Add(bytes.Join(payloads, []byte("\n")), true) // with right checksums put in front of any lines
+	f.Fuzz(func(t *testing.T, b []byte, seal bool) {
+		if seal {
+			var sealed []byte
+			for line := range bytes.Lines(b) {
+				sealed = appendLine(sealed, bytes.TrimSuffix(line, []byte("\n")), int64(len(sealed)))
+			}
+			b = sealed
+		}
+		checkReplay(t, b)
+	})
+}
+
+func checkReplay(t *testing.T, b []byte) {
+	t.Helper()
+	var format *FormatError
+	p, err := readJournal("j", b)
+	if err == nil {
+		var s *State
+		if s, err = p.merge(nil); err == nil {
+			if s.Lineage == "" && len(s.Agents) > 0 {
+				t.Fatal("agents without a lineage")
+			}
+			again, err := p.merge(s)
+			if err != nil || !equalAgents(s, again) {
+				t.Fatalf("merging twice is not merging once: %v\n%s", err, cmp.Diff(s, again))
+			}
+			if _, err := s.Encode(); err != nil {
+				t.Fatalf("what was replayed cannot be written: %v", err)
+			}
+		}
+	}
+	if err != nil && (!errors.As(err, &format) || format.Hint == "" || format.Offset > len(b)) {
+		t.Fatalf("not a good error: %#v", err)
+	}
+}
