@@ -15,7 +15,7 @@ const maxRetryAfter = time.Hour
 const clockSkew = 2 * time.Second
 
 // deltaBelow parts a reset that is given in seconds from now from one in Unix seconds.
-const deltaBelow = 1e9
+const deltaBelow = 1e8
 
 // Throttled reports whether an answer says that the request was not processed because there were
 // too many: status 429, and 503 with a Retry-After.

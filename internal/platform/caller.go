@@ -38,7 +38,11 @@ type Caller struct {
 func NewCaller(hc *http.Client, base *url.URL, keyHeader string) *Caller {
 	c := *hc
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Caller{http: &c, base: base, keyHeader: keyHeader}
+	root := *base
+	if root.Path == "" {
+		root.Path = "/" // JoinPath makes a relative path where there is no slash to join at
+	}
+	return &Caller{http: &c, base: &root, keyHeader: keyHeader}
 }
 
 // Request is one request of an adapter.
@@ -58,7 +62,7 @@ type Request struct {
 // Do sends the request, at most once, and hands the body of an answer that says "done" to decode,
 // which may be nil. An error of decode makes the request's outcome unknown. Every error is an *Error.
 func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) error) error {
-	u := c.base.JoinPath(escaped(r.Path)...)
+	u := c.locate(r)
 	u.RawQuery = r.Query.Encode()
 	fail := &Error{Method: r.Method, Path: tidy(u.Path), Class: Refused, NeverSent: true}
 	w := &witness{keyHeader: c.keyHeader}
@@ -100,7 +104,7 @@ func (c *Caller) Doubt(r Request, err error) error {
 	if _, ok := errors.AsType[*Error](err); ok {
 		return err
 	}
-	return &Error{Class: Unknown, Method: r.Method, Path: tidy(c.base.JoinPath(escaped(r.Path)...).Path), Err: err}
+	return &Error{Class: Unknown, Method: r.Method, Path: tidy(c.locate(r).Path), Err: err}
 }
 
 // build makes a request that can be sent once and not again: without GetBody no layer of net/http has
@@ -141,12 +145,13 @@ func (c *Caller) build(ctx context.Context, r Request, u *url.URL) (*http.Reques
 // once hides from net/http that a body could be read twice.
 type once struct{ io.Reader }
 
-func escaped(path []string) []string {
-	out := make([]string, len(path))
-	for i, p := range path {
-		out[i] = url.PathEscape(p)
+// locate returns the request's URL without its query.
+func (c *Caller) locate(r Request) *url.URL {
+	segments := make([]string, len(r.Path))
+	for i, segment := range r.Path {
+		segments[i] = url.PathEscape(segment)
 	}
-	return out
+	return c.base.JoinPath(segments...)
 }
 
 // withoutURL takes off the layer of net/http that repeats the URL, query and all.

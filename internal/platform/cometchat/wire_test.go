@@ -1,0 +1,125 @@
+package cometchat_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/platform"
+	"agentsync/internal/platform/cometchat"
+)
+
+// answering returns a client whose every request is answered 200 with body.
+func answering(t testing.TB, body string) platform.Client {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
+	t.Cleanup(s.Close)
+	p, err := cometchat.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(s.URL + "/v3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Client(agent.App{}, u, s.Client())
+}
+
+func TestListForms(t *testing.T) {
+	for body, want := range map[string]string{
+		`[]`: "", `{"data": []}`: "", `{"agents": [{"uid": "a"}]}`: "a",
+		`[{"uid": "a", "deletedAt": null}, {"uid": "b", "deletedAt": "2026-01-02T03:04:05Z"}, {"uid": "c", "deletedAt": 1767323045678}, {"uid": "d", "deletedAt": ""}]`: "a d",
+		`[{"uid": 7, "createdAt": 1767323045678, "_id": {}}]`: "7",
+		`[{"uid": "b", "deletedAt": 1}, {"uid": "b"}]`:        "b",
+	} {
+		list, err := answering(t, body).List(t.Context())
+		var got []string
+		for _, r := range list {
+			got = append(got, r.UID)
+		}
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, %v; want %s", body, got, err, want)
+		}
+	}
+	for body, says := range map[string]string{
+		``: "empty", `{}`: "no list", `[{"name": "a"}]`: "without a usable uid", `[{"uid": "a/b"}]`: "without a usable uid",
+		`[{"uid": "a"}, {"uid": "a"}]`: "agent a twice", `[{"uid": "a", "tools": "x"}]`: "agent a: field tools",
+	} {
+		_, err := answering(t, body).List(t.Context())
+		if platform.ClassOf(err) != platform.Unknown || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", body, err, says)
+		}
+	}
+}
+
+func TestCreateForms(t *testing.T) {
+	for _, body := range []string{
+		`{"agent": {"uid": "a", "name": "x"}}`, `{"uid": "a", "name": "x"}`, `{"data": {"uid": "a", "name": "x"}}`,
+		`{"data": {"agent": {"uid": "a", "name": "x"}}}`, `{"success": true, "agent": {"uid": "a", "name": "x"}}`,
+	} {
+		made, err := answering(t, body).Create(t.Context(), agent.Fields{"name": "x"})
+		if err != nil || made.UID != "a" || made.Fields["name"] != "x" {
+			t.Errorf("%s: %v, %v", body, made, err)
+		}
+	}
+	for _, body := range []string{``, `{}`, `null`, `[]`, `{"success": true}`, `{"agent": {"name": "x"}}`, `{"agent": {"uid": ""}}`, `{"agent": {"uid": "../x"}}`, `<html>`} {
+		if made, err := answering(t, body).Create(t.Context(), agent.Fields{"name": "x"}); platform.ClassOf(err) != platform.Unknown {
+			t.Errorf("%s: %v, %v", body, made, err)
+		}
+	}
+}
+
+func TestUpdateForms(t *testing.T) {
+	for body, fields := range map[string]bool{
+		``: false, `{"success": true}`: false, `{}`: false, `{"agent": {"uid": "a", "name": "x"}}`: true, `{"data": {"uid": "a"}}`: true,
+		`{"data": {"success": true}}`: false,
+	} {
+		r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"name": "x"})
+		if err != nil || r.UID != "a" || (r.Fields != nil) != fields {
+			t.Errorf("%s: %v, %v", body, r, err)
+		}
+	}
+	for _, body := range []string{`{"success": false}`, `{"data": {"success": false}}`, `[]`, `null`, `{"agent": {"uid": "b"}}`, `<html>`} {
+		if r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"name": "x"}); platform.ClassOf(err) != platform.Unknown {
+			t.Errorf("%s: %v, %v", body, r, err)
+		}
+	}
+	if err := answering(t, `{"success": false, "message": "x"}`).Delete(t.Context(), "a"); platform.ClassOf(err) != platform.Unknown {
+		t.Errorf("delete that was not done: %v", err)
+	}
+}
+
+func TestBaseURL(t *testing.T) {
+	p, err := cometchat.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ app, region, want string }{
+		{"2754abc", "eu", "https://2754abc.api-eu.cometchat.io/v3"},
+		{"2754abc", "", ""}, {"2754abc", "EU", ""}, {"evil.example/", "us", ""}, {"a-", "us", ""}, {"", "us", ""},
+	} {
+		app := agent.App{ID: agent.AppID{Platform: "cometchat", App: c.app}, Settings: map[string]string{"region": c.region}}
+		if got, err := p.BaseURL(app); got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%q in %q: %q, %v", c.app, c.region, got, err)
+		}
+	}
+}
+
+func BenchmarkList10000(b *testing.B) {
+	var body strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&body, `,{"uid":"6f1e2c9a-0b7d-4a51-9c64-%012d","appId":"demo","name":"Agent %d","icon":"https://cdn.example.com/bot.png","isActive":true,"integrateWith":"langgraph","integrationType":"agent","tools":["weather"],"actions":[],"instruction":null,"integrationMeta":{"baseUrl":"https://lg.example.com","headers":{"authorization":"********"}},"metaData":{"greetingMessage":"Hello","suggestedMessages":["a","b"]},"deletedAt":null,"createdAt":1767323045678,"updatedAt":1767323045678}`, i, i)
+	}
+	client := answering(b, "["+body.String()[1:]+"]")
+	b.SetBytes(int64(body.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		if list, err := client.List(b.Context()); err != nil || len(list) != 10_000 {
+			b.Fatal(len(list), err)
+		}
+	}
+}
