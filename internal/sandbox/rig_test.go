@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -164,6 +165,22 @@ func (r *rig) names(path string) string {
 		names = append(names, name)
 	}
 	return strings.Join(names, " ")
+}
+
+// untilHeld returns as soon as a request hangs.
+func (r *rig) untilHeld() {
+	r.t.Helper()
+	for tick := time.NewTicker(time.Millisecond); ; <-tick.C {
+		for _, seen := range r.Requests() {
+			if seen.Outcome == "held" {
+				tick.Stop()
+				return
+			}
+		}
+		if r.t.Context().Err() != nil {
+			r.t.Fatal("no request hangs")
+		}
+	}
 }
 
 // made returns how many agents there are, whatever lists show.
