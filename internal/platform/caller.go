@@ -75,7 +75,7 @@ func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) err
 	hide := redactor{append(secrets, w.carried(resp))}
 	if err != nil {
 		fail.Err = hide.error(withoutURL(err))
-		if !w.neverSent(err) {
+		if !w.neverSent(ctx, err) {
 			fail.Class, fail.NeverSent = Unknown, false
 		}
 		return fail

@@ -48,7 +48,7 @@ func (w *witness) watch(ctx context.Context) context.Context {
 // proof: without a connection nothing leaves, and a header that was not written to its end cannot be
 // acted on. The second is not believed of a request that was called off, for then the writer may
 // still be at work while the error is already here.
-func (w *witness) neverSent(err error) bool {
+func (w *witness) neverSent(ctx context.Context, err error) bool {
 	if httpx.NeverSent(err) {
 		return true
 	}
@@ -57,7 +57,7 @@ func (w *witness) neverSent(err error) bool {
 	if !w.tried || w.wrote {
 		return false
 	}
-	calledOff := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	calledOff := ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	return !w.gotConn || !calledOff
 }
 
