@@ -36,6 +36,12 @@ func TestScript(t *testing.T) {
 			"requests": requests,
 			"exitcode": exitCode,
 			"mask":     mask,
+
+			"onejson":   oneJSON,
+			"hides":     hides,
+			"replace":   replace,
+			"holdlock":  holdLock,
+			"interrupt": interrupt,
 		},
 	})
 }
@@ -44,6 +50,8 @@ func TestScript(t *testing.T) {
 func setupScript(env *testscript.Env) error {
 	env.Setenv("COMETCHAT_API_KEY", "test-key-cometchat")
 	env.Setenv("MINDSET_API_KEY", "test-key-mindset")
+	env.Setenv("AGENTSYNC_COMETCHAT_ENDPOINT", "http://127.0.0.1:1/v3") // nobody listens there
+	env.Setenv("AGENTSYNC_MINDSET_ENDPOINT", "http://127.0.0.1:1")
 	env.Setenv("AGENTSYNC_PARALLELISM", "1") // so that uids and lines have an order
 	env.Setenv("NO_COLOR", "1")
 	return nil
@@ -160,13 +168,19 @@ func requests(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: requests OP N")
 	}
-	got := 0
-	for _, ops := range serverOf(ts).Counts().Requests {
-		got += ops[args[0]]
-	}
+	got := counted(serverOf(ts), args[0])
 	if want, err := strconv.Atoi(args[1]); err != nil || (got == want) == neg {
 		ts.Fatalf("%d requests of %s", got, args[0])
 	}
+}
+
+// counted returns how many requests of an operation the sandbox has had.
+func counted(server *sandbox.Server, op string) int {
+	n := 0
+	for _, ops := range server.Counts().Requests {
+		n += ops[op]
+	}
+	return n
 }
 
 // exitCode runs a command and compares its exit code: exitcode 4 agentsync validate.

@@ -24,6 +24,9 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	if err != nil {
 		return nil, err
 	}
+	if f.settleTimeout < 0 || f.lockTimeout < 0 {
+		return nil, usageError("--settle-timeout and --lock-timeout must not be less than 0")
+	}
 	w, err := a.openWorkspace(ctx, f.planFlags, paths)
 	if err != nil {
 		return nil, err
@@ -132,7 +135,7 @@ func (f *applyFlags) options(a *app, observe func(apply.Event)) apply.Options {
 	return apply.Options{
 		Parallelism: f.parallelism, RequestTimeout: f.timeout, SettleTimeout: f.settleTimeout,
 		StopOnError: f.onError.value == "stop", NoAdopt: f.noAdopt, AllowDuplicateNames: f.duplicateNames,
-		Lookup: a.lookup(), Observe: observe,
+		Lookup: a.secrets(), Observe: observe,
 	}
 }
 

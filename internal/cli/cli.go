@@ -28,6 +28,7 @@ type Streams struct {
 // app is one run of the tool: what main handed over, and what every command shares.
 type app struct {
 	env     map[string]string
+	args    []string
 	streams Streams
 	common  commonFlags
 	// answered reports that the command has written its one document to stdout.
@@ -42,7 +43,7 @@ type commonFlags struct {
 // Run runs the command that args name and returns the process's exit code. environ is in the form of
 // os.Environ. After ctx is done it starts nothing new and returns soon.
 func Run(ctx context.Context, environ []string, streams Streams, args []string) int {
-	a := &app{env: map[string]string{}, streams: streams}
+	a := &app{env: map[string]string{}, args: args, streams: streams}
 	for _, kv := range environ {
 		if name, value, ok := strings.Cut(kv, "="); ok {
 			a.env[name] = value
@@ -59,6 +60,15 @@ func (a *app) lookup() secret.Lookup {
 	return func(name string) (string, bool) {
 		v, ok := a.env[name]
 		return v, ok
+	}
+}
+
+// secrets is the environment as secrets are read from it: CI systems set a secret that a run may not
+// have, in a pull request from a fork say, to an empty text, and that is as good as not set.
+func (a *app) secrets() secret.Lookup {
+	return func(name string) (string, bool) {
+		v := a.env[name]
+		return v, v != ""
 	}
 }
 

@@ -105,10 +105,18 @@ func (a *app) classify(ctx context.Context, cmd *cobra.Command, err error) *Fail
 	}
 }
 
-// wantsJSON reports whether the command was asked for JSON, even where its arguments were refused.
+// wantsJSON reports whether the command was asked for JSON, even where its arguments were refused
+// before the flags were read.
 func (a *app) wantsJSON(cmd *cobra.Command) bool {
-	f := cmd.Flags().Lookup("format")
-	return f != nil && f.Value.String() == formatJSON
+	if f := cmd.Flags().Lookup("format"); f != nil && f.Changed {
+		return f.Value.String() == formatJSON
+	}
+	for i, arg := range a.args {
+		if arg == "--format="+formatJSON || arg == formatJSON && i > 0 && a.args[i-1] == "--format" {
+			return true
+		}
+	}
+	return a.env[envName("format")] == formatJSON
 }
 
 // asFailure is errors.As for a Failure.

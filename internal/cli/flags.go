@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,10 +29,38 @@ func (a *app) flagsFromEnv(cmd *cobra.Command) error {
 			return
 		}
 		if err := cmd.Flags().Set(f.Name, value); err != nil {
-			bad = usageError("%s=%q: %w", envName(f.Name), value, err)
+			bad = &Failure{Code: ExitUsage, Err: badValue(envName(f.Name), value, f, err)}
 		}
 	})
 	return bad
+}
+
+// flagError turns what the flag parser says of a value into the sentence that every other refusal has.
+func flagError(err error) error {
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return badValue("--"+e.GetFlag().Name, e.GetValue(), e.GetFlag(), err)
+	}
+	return err
+}
+
+// badValue says what a flag's value, given by name, should have been.
+func badValue(name, value string, f *pflag.Flag, err error) error {
+	var rule string
+	switch f.Value.Type() {
+	case "int":
+		rule = "it must be a whole number"
+	case "duration":
+		rule = "it must be a time with its unit, for example 30s or 5m"
+	case "bool":
+		rule = "it must be true or false"
+	default:
+		cause := err
+		if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+			cause = e.Unwrap()
+		}
+		rule = cause.Error()
+	}
+	return fmt.Errorf("%s is %q; %s", name, value, rule)
 }
 
 // choice is a flag with a fixed set of values.

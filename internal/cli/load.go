@@ -34,7 +34,7 @@ func (a *app) readFleet(ctx context.Context, all map[string]platform.Platform, p
 	if len(paths) == 0 {
 		paths = []string{defaultPath}
 		if _, err := os.Stat(defaultPath); err != nil {
-			hint = "name the files or folders that hold the manifests:\n  agentsync plan PATH…"
+			hint = "keep the manifests in a folder " + defaultPath + ", or name the files or folders that hold them"
 		}
 	}
 	var platforms []*schema.Platform

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -35,7 +37,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetErr(a.streams.Err)
 	root.SetIn(a.streams.In)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &Failure{Code: ExitUsage, Err: err, Hint: "see which flags there are:\n  " + cmd.CommandPath() + " --help"}
+		return &Failure{Code: ExitUsage, Err: flagError(err), Hint: "see which flags there are:\n  " + cmd.CommandPath() + " --help"}
 	})
 	root.SetVersionTemplate("agentsync {{.Version}}\n")
 	flags := root.PersistentFlags()
@@ -62,9 +64,24 @@ func strictArguments(cmd *cobra.Command) {
 		if err == nil || errors.As(err, &f) {
 			return err
 		}
+		if c.HasSubCommands() && len(args) > 0 {
+			err = unknownCommand(c, args[0])
+		} else {
+			err = fmt.Errorf("the arguments do not fit '%s'", strings.TrimSuffix(c.UseLine(), " [flags]"))
+		}
 		return &Failure{Code: ExitUsage, Err: err, Hint: "see how it is used:\n  " + c.CommandPath() + " --help"}
 	}
 	for _, sub := range cmd.Commands() {
 		strictArguments(sub)
 	}
+}
+
+// unknownCommand names the command that was probably meant, if there is one.
+func unknownCommand(cmd *cobra.Command, typed string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	meant := ""
+	if near := cmd.SuggestionsFor(typed); len(near) > 0 {
+		meant = fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
+	}
+	return fmt.Errorf("there is no command '%s %s'%s", cmd.CommandPath(), typed, meant)
 }

@@ -125,14 +125,14 @@ func (w *workspace) build(live map[agent.AppID][]plan.Live) (*plan.Plan, error) 
 	}
 	return plan.Build(plan.Input{
 		Desired: w.fleet.Agents, Apps: apps, Prior: w.snap.State.Agents, Live: live,
-		Sealer:    secret.Sealer{Key: []byte(w.snap.State.Lineage), Lookup: w.app.lookup()},
+		Sealer:    secret.Sealer{Key: []byte(w.snap.State.Lineage), Lookup: w.app.secrets()},
 		Platforms: schemas(w.platforms), Targets: w.targets, Prune: w.flags.prune,
 	})
 }
 
 // requireSecrets fails where a secret is not set that a selected agent needs.
 func (w *workspace) requireSecrets() error {
-	return w.app.reportProblems(w.selected(w.fleet.MissingSecrets(w.app.lookup())))
+	return w.app.reportProblems(w.selected(w.fleet.MissingSecrets(w.app.secrets())))
 }
 
 // selected leaves out the problems of agents that --target does not select.

@@ -48,12 +48,19 @@ func find(paths []string, limits Limits) ([]found, diag.List, error) {
 	return f.files, f.problems, nil
 }
 
+// missing is the error for a path that leads nowhere. It is fs.ErrNotExist without its words.
+type missing string
+
+func (m missing) Error() string { return "there is no file or folder " + string(m) }
+
+func (m missing) Is(target error) bool { return target == fs.ErrNotExist }
+
 // argument takes one path that the user named. A file is taken whatever its name; a folder is
 // searched.
 func (f *finder) argument(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no file or folder %s: %w", path, fs.ErrNotExist)
+		return missing(path)
 	}
 	if err != nil {
 		return fmt.Errorf("find manifests: %w", err)

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"agentsync/internal/state"
+)
+
+// The commands of the scripts that look at files and processes; those of the sandbox stand in
+// main_test.go.
+
+// oneJSON checks that each file, or stdout, holds exactly one JSON document and nothing else.
+func oneJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: onejson FILE…")
+	}
+	for _, name := range args {
+		dec := json.NewDecoder(strings.NewReader(ts.ReadFile(name)))
+		var doc map[string]any
+		if err := dec.Decode(&doc); err != nil {
+			ts.Fatalf("%s: %v", name, err)
+		}
+		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+			ts.Fatalf("%s holds more than one document", name)
+		}
+	}
+}
+
+// hides checks that a word stands neither in stdout nor in stderr nor in any file but the manifests.
+func hides(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: hides WORD…")
+	}
+	texts := map[string]string{"stdout": ts.ReadFile("stdout"), "stderr": ts.ReadFile("stderr")}
+	ts.Check(filepath.WalkDir(ts.MkAbs("."), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && d.Name() == "manifests" {
+			return errors.Join(err, fs.SkipDir)
+		}
+		if !d.IsDir() {
+			content, err := os.ReadFile(path)
+			texts[path] = string(content)
+			return err
+		}
+		return nil
+	}))
+	for where, text := range texts {
+		for _, word := range args {
+			if strings.Contains(text, word) {
+				ts.Fatalf("%s shows %q", where, word)
+			}
+		}
+	}
+}
+
+// replace replaces a text in a file, which must hold it: replace FILE OLD NEW, where \n is a new line.
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: replace FILE OLD NEW")
+	}
+	text, lines := ts.ReadFile(args[0]), strings.NewReplacer(`\n`, "\n")
+	before, after := lines.Replace(args[1]), lines.Replace(args[2])
+	if !strings.Contains(text, before) {
+		ts.Fatalf("%s does not hold %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(text, before, after)), 0o666))
+}
+
+// holdLock takes a state file's lock, as another run would, until the script ends.
+func holdLock(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: holdlock STATE")
+	}
+	holder := state.Holder{PID: 4711, Host: "build-7", User: "ann", Command: "apply",
+		Started: time.Date(2026, 1, 2, 10, 4, 5, 0, time.UTC), RunURL: "https://ci.example.com/runs/12"}
+	unlock, err := state.NewFile(ts.MkAbs(args[0])).Lock(context.Background(), holder)
+	ts.Check(err)
+	ts.Defer(func() { _ = unlock() })
+}
+
+// interrupt starts a command, waits until the sandbox has the first request of an operation, sends the
+// signals one after the other, and compares the exit code. What it wrote is in stdout and stderr.
+//
+//	interrupt 130 create INT agentsync apply -y
+//	interrupt 130 create INT,INT agentsync apply -y
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 4 {
+		ts.Fatalf("usage: interrupt CODE OP SIGNAL[,SIGNAL] COMMAND ARGUMENTS")
+	}
+	server, op := serverOf(ts), args[1]
+	path, err := exec.LookPath(args[3])
+	ts.Check(err)
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command(path, args[4:]...)
+	cmd.Dir, cmd.Env = ts.MkAbs("."), environ(ts)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	ts.Check(cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+
+	received := time.NewTicker(time.Millisecond)
+	defer received.Stop()
+	for counted(server, op) == 0 {
+		select {
+		case <-received.C:
+		case err := <-ended:
+			ts.Fatalf("it ended before a request of %s: %v\n%s", op, err, stderr.String())
+		}
+	}
+	for name := range strings.SplitSeq(args[2], ",") {
+		ts.Check(cmd.Process.Signal(map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}[name]))
+		<-received.C // two signals at once would be one
+	}
+	_ = <-ended // the exit code tells
+	_, _ = ts.Stdout().Write(stdout.Bytes())
+	_, _ = ts.Stderr().Write(stderr.Bytes())
+	if got := strconv.Itoa(cmd.ProcessState.ExitCode()); got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
+
+// environ is the script's environment as far as the tool reads it.
+func environ(ts *testscript.TestScript) []string {
+	env := []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME")}
+	for _, name := range []string{"COMETCHAT_API_KEY", "MINDSET_API_KEY", "NO_COLOR", "AGENTSYNC_PARALLELISM",
+		"AGENTSYNC_COMETCHAT_ENDPOINT", "AGENTSYNC_MINDSET_ENDPOINT"} {
+		env = append(env, name+"="+ts.Getenv(name))
+	}
+	return env
+}
