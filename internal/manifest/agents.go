@@ -101,7 +101,7 @@ func (f *file) standsInDefaults(part *sectionPart, node *yaml.Node, fault fault)
 	if fault.onKey() {
 		at += "/" + agent.EscapePointer(fault.name)
 	}
-	if part.defaultsNode == nil || at == "" || locate(node, at).found || !locate(part.defaultsNode, at).found {
+	if part.defaultsNode == nil || at == "" || f.locate(node, at).found || !f.locate(part.defaultsNode, at).found {
 		return nil, false
 	}
 	return part.defaultsNode, true
@@ -129,7 +129,7 @@ func (f *file) ownFields(node *yaml.Node, own map[string]any, a *loaded) string 
 	if f.hasTexts {
 		for _, name := range f.rules.own {
 			if v, ok := own[name]; ok {
-				f.refuseSecrets(name, locate(node, "/"+name).value, v)
+				f.refuseSecrets(name, f.locate(node, "/"+name).value, v)
 				own[name] = plain(v)
 			}
 		}
@@ -142,7 +142,7 @@ func (f *file) ownFields(node *yaml.Node, own map[string]any, a *loaded) string 
 	if previous, ok := own["previousKeys"]; ok {
 		a.PreviousKeys = stringsOf(previous)
 		for i := range a.PreviousKeys {
-			a.previous = append(a.previous, f.pos(locate(node, "/previousKeys/"+strconv.Itoa(i)).value))
+			a.previous = append(a.previous, f.pos(f.locate(node, "/previousKeys/"+strconv.Itoa(i)).value))
 		}
 	}
 	for _, name := range f.rules.own {
@@ -168,7 +168,7 @@ func (f *file) keyPos(node *yaml.Node) diag.Pos {
 	if n := deref(node); len(n.Content) > 1 && n.Content[0].Value == "key" {
 		return f.pos(n.Content[1])
 	}
-	if p := locate(node, "/key"); p.found {
+	if p := f.locate(node, "/key"); p.found {
 		return f.pos(p.value)
 	}
 	return f.pos(node)
@@ -181,9 +181,9 @@ func (f *file) checkIgnored(part *sectionPart, node *yaml.Node, names []string) 
 			continue
 		}
 		at := "/lifecycle/ignoreChanges/" + strconv.Itoa(i)
-		p := locate(node, at)
+		p := f.locate(node, at)
 		if !p.found && part.defaultsNode != nil {
-			p = locate(part.defaultsNode, at)
+			p = f.locate(part.defaultsNode, at)
 		}
 		if schema.IsOwn(name) {
 			f.errorf(p.value, "lifecycle.ignoreChanges names %s, which is agentsync's own and never sent; name fields of %s", ticked(name), part.rules.Name)
@@ -220,9 +220,9 @@ func (f *file) warnBelow(part *sectionPart, node *yaml.Node, path []string, v an
 }
 
 func (f *file) warnLiteral(part *sectionPart, node *yaml.Node, at string) {
-	p := locate(node, at)
+	p := f.locate(node, at)
 	if !p.found && part.defaultsNode != nil {
-		p = locate(part.defaultsNode, at)
+		p = f.locate(part.defaultsNode, at)
 	}
 	if f.bad[p.value] || f.bad[deref(p.value)] {
 		return

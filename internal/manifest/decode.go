@@ -22,10 +22,12 @@ type decoder struct {
 	limits   Limits
 	problems *diag.List
 
-	values   int          // decoded so far, aliases followed
-	aliases  []*yaml.Node // the aliases that are being followed, outermost first
-	stopped  bool         // a limit was passed: the rest of the file is not read
-	hasTexts bool         // some string referred to a variable
+	index    *lineIndex                    // built by lineIndex
+	members  map[*yaml.Node]map[string]int // of long mappings, by ownMember
+	values   int                           // decoded so far, aliases followed
+	aliases  []*yaml.Node                  // the aliases that are being followed, outermost first
+	stopped  bool                          // a limit was passed: the rest of the file is not read
+	hasTexts bool                          // some string referred to a variable
 	bad      map[*yaml.Node]bool
 }
 
@@ -271,7 +273,7 @@ func deref(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-func isMergeKey(n *yaml.Node) bool { return n.Tag == "!!merge" && n.Value == "<<" }
+func isMergeKey(n *yaml.Node) bool { return n.Tag == "!!merge" && n.Value == mergeKey }
 
 func hasMerge(n *yaml.Node) bool {
 	for i := 0; i+1 < len(n.Content); i += 2 {

@@ -124,6 +124,7 @@ func (f fault) spread() []fault {
 			}
 		}
 		slices.Sort(names)
+		names = names[:min(len(names), maxFaults)]
 	default:
 		return []fault{f}
 	}
@@ -134,6 +135,9 @@ func (f fault) spread() []fault {
 	}
 	return all
 }
+
+// maxFaults bounds how many unknown members of one mapping are told of.
+const maxFaults = 1000
 
 func has(m map[string]any, name string) bool {
 	_, ok := m[name]

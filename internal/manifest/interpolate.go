@@ -39,7 +39,7 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 			literal.WriteString(v)
 		case partSecret:
 			if strings.HasSuffix(literal.String(), "$") {
-				d.errorAt(n, d.posInside(n, p.raw, p.nth), "a variable that ends in $ stands right before %s, which cannot be told from $${; put something between them", p.raw)
+				d.errorAt(n, d.posInside(n, p), "a variable that ends in $ stands right before %s, which cannot be told from $${; put something between them", p.raw)
 				return ""
 			}
 			b.WriteString(escape(literal.String()))
@@ -67,10 +67,10 @@ func (d *decoder) lookup(n *yaml.Node, p part) (string, bool) {
 	v, ok := d.env(p.text)
 	switch {
 	case !ok:
-		d.errorAt(n, d.posInside(n, p.raw, p.nth), "the environment variable %s is not set; set it where agentsync runs", p.text)
+		d.errorAt(n, d.posInside(n, p), "the environment variable %s is not set; set it where agentsync runs", p.text)
 	case !utf8.ValidString(v) || strings.ContainsRune(v, 0):
 		ok = false
-		d.errorAt(n, d.posInside(n, p.raw, p.nth), "the environment variable %s does not hold UTF-8 text", p.text)
+		d.errorAt(n, d.posInside(n, p), "the environment variable %s does not hold UTF-8 text", p.text)
 	}
 	return v, ok
 }
@@ -88,7 +88,7 @@ type part struct {
 	kind partKind
 	text string
 	raw  string // as written
-	nth  int    // how many times raw stands in the string before this
+	at   int    // byte offset in the string
 }
 
 // split cuts a string at its references. It is false where one of them has no right form.
@@ -107,12 +107,14 @@ func (d *decoder) split(n *yaml.Node) ([]part, bool) {
 			continue
 		}
 		parts = append(parts, part{text: rest[:i]})
-		done := len(n.Value) - len(rest) + i
 		p, isRef := reference(rest[i:])
-		p.nth = strings.Count(n.Value[:done], p.raw)
+		p.at = len(n.Value) - len(rest) + i
 		if !isRef {
 			ok = false
 			d.badReference(n, p)
+		}
+		if !ok && len(*d.problems) > d.limits.Problems {
+			return nil, false
 		}
 		parts = append(parts, p)
 		rest = rest[i+len(p.raw):]
@@ -152,7 +154,7 @@ func isVariable(name string) bool {
 }
 
 func (d *decoder) badReference(n *yaml.Node, p part) {
-	pos := d.posInside(n, p.raw, p.nth)
+	pos := d.posInside(n, p)
 	if p.raw == "${" {
 		d.errorAt(n, pos, "`${` begins a reference that is not closed; write ${env:NAME}, ${secret:NAME}, or $${ for a literal ${")
 		return
@@ -160,27 +162,23 @@ func (d *decoder) badReference(n *yaml.Node, p part) {
 	d.errorAt(n, pos, "`%s` is no reference; write ${env:NAME}, ${secret:NAME}, or $${ for a literal ${", clip(p.raw))
 }
 
-// posInside returns the place of the nth raw inside a scalar that spans lines, and the scalar's own
-// place where it stands on one line or spells raw differently.
-func (d *decoder) posInside(n *yaml.Node, raw string, nth int) diag.Pos {
+// posInside returns the place of a reference inside a scalar that spans lines, and the scalar's own
+// place where it stands on one line or is spelt otherwise than it reads (an escape, say).
+func (d *decoder) posInside(n *yaml.Node, p part) diag.Pos {
 	pos := d.pos(n)
-	offset := offsetOf(d.src, pos.Line, pos.Column)
-	line := d.src[offset:]
-	if i := bytes.IndexByte(line, '\n'); i >= 0 {
-		line = line[:i]
-	}
-	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 && bytes.Contains(line, []byte(raw)) {
+	index := d.lineIndex()
+	offset := index.offset(pos.Line, pos.Column)
+	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 && bytes.Contains(index.rest(offset), []byte(p.raw)) {
 		return pos
 	}
-	for ; ; nth-- {
-		i := bytes.Index(d.src[offset:], []byte(raw))
+	for before := strings.Count(n.Value[:p.at], p.raw); ; before-- {
+		i := bytes.Index(d.src[offset:], []byte(p.raw))
 		if i < 0 {
 			return pos
 		}
-		offset += i
-		if nth == 0 {
-			return posAt(d.path, d.src, offset)
+		if offset += i; before == 0 {
+			return index.pos(d.path, offset)
 		}
-		offset += len(raw)
+		offset += len(p.raw)
 	}
 }

@@ -24,7 +24,7 @@ type Limits struct {
 	TotalBytes int64
 	// Files is the largest number of files (200,000).
 	Files int
-	// Values is the largest number of values in one file, after aliases are followed (2,000,000).
+	// Values is the largest number of values in one file, after aliases are followed (1,000,000).
 	Values int
 	// Depth is how deep values may be nested (100).
 	Depth int
@@ -37,7 +37,7 @@ func (l Limits) withDefaults() Limits {
 		FileBytes:  orDefault(l.FileBytes, 32<<20),
 		TotalBytes: orDefault(l.TotalBytes, 1<<30),
 		Files:      orDefault(l.Files, 200_000),
-		Values:     orDefault(l.Values, 2_000_000),
+		Values:     orDefault(l.Values, 1_000_000),
 		Depth:      orDefault(l.Depth, 100),
 		Problems:   orDefault(l.Problems, 1_000),
 	}

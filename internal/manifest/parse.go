@@ -70,7 +70,7 @@ func (l *loader) checkDensity(path string, src []byte, problems *diag.List) bool
 	for _, mark := range []string{"\n", ",", "[", "{", "- ", "? ", ": "} {
 		n += bytes.Count(src, []byte(mark))
 	}
-	if n <= 4*l.limits.Values {
+	if n <= 2*l.limits.Values {
 		return true
 	}
 	problems.Errorf(diag.Pos{File: path}, "the file holds far more than %s values; split it into several files", count(l.limits.Values))
@@ -80,9 +80,9 @@ func (l *loader) checkDensity(path string, src []byte, problems *diag.List) bool
 // syntaxProblem turns what the YAML parser says into a place and a plain sentence.
 func syntaxProblem(path string, src []byte, err error, problems *diag.List) {
 	line, message := splitLine(strings.TrimPrefix(err.Error(), "yaml: "))
-	s := syntaxError{src: src, line: line, message: message}
+	s := syntaxError{src: src, index: newLineIndex(src), line: line, message: message}
 	offset, sentence := s.explain()
-	problems.Errorf(posAt(path, src, offset), "%s", sentence)
+	problems.Errorf(s.index.pos(path, offset), "%s", sentence)
 }
 
 // splitLine takes "line 7: " off the front of a message.

@@ -17,7 +17,8 @@ func (d *decoder) pos(n *yaml.Node) diag.Pos {
 	if n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 {
 		return pos
 	}
-	line := d.src[offsetOf(d.src, pos.Line, pos.Column):]
+	index := d.lineIndex()
+	line := index.rest(index.offset(pos.Line, pos.Column))
 	skipped := propertiesLength(line)
 	pos.Column += utf8.RuneCount(line[:skipped])
 	return pos
@@ -26,6 +27,14 @@ func (d *decoder) pos(n *yaml.Node) diag.Pos {
 // start returns where a node begins as it is written: an alias itself, an anchor, a tag.
 func (d *decoder) start(n *yaml.Node) diag.Pos {
 	return diag.Pos{File: d.path, Line: max(n.Line, 1), Column: max(n.Column, 1)}
+}
+
+// lineIndex returns the index of the file's lines, built when it is first needed.
+func (d *decoder) lineIndex() *lineIndex {
+	if d.index == nil {
+		d.index = newLineIndex(d.src)
+	}
+	return d.index
 }
 
 // propertiesLength returns the length of the anchor and tag at the start of line with the blanks
@@ -59,13 +68,13 @@ type place struct {
 }
 
 // locate follows a JSON pointer from root through aliases and merge keys.
-func locate(root *yaml.Node, pointer string) place {
+func (d *decoder) locate(root *yaml.Node, pointer string) place {
 	p := place{value: deref(root), found: true}
 	for _, token := range tokens(pointer) {
 		var key, value *yaml.Node
 		switch n := deref(p.value); n.Kind {
 		case yaml.MappingNode:
-			key, value = member(n, token, 0)
+			key, value = d.member(n, token, 0)
 		case yaml.SequenceNode:
 			if i, err := strconv.Atoi(token); err == nil && i >= 0 && i < len(n.Content) {
 				value = n.Content[i]
@@ -81,35 +90,63 @@ func locate(root *yaml.Node, pointer string) place {
 }
 
 // member finds a mapping's member as entries would: its own, then those of merged mappings.
-func member(n *yaml.Node, name string, depth int) (key, value *yaml.Node) {
-	if depth > 100 {
-		return nil, nil // a loop of merge keys: the decoder reported it
+func (d *decoder) member(n *yaml.Node, name string, depth int) (key, value *yaml.Node) {
+	if depth > d.limits.Depth {
+		return nil, nil // a loop of merge keys: the walk reported it
 	}
-	var merge *yaml.Node
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		k := deref(n.Content[i])
-		switch {
-		case isMergeKey(k):
-			merge = deref(n.Content[i+1])
-		case k.Kind == yaml.ScalarNode && k.Value == name:
-			return n.Content[i], n.Content[i+1]
-		}
+	if i, ok := d.ownMember(n, name); ok {
+		return n.Content[i], n.Content[i+1]
 	}
-	if merge == nil {
+	i, ok := d.ownMember(n, mergeKey)
+	if !ok || !isMergeKey(deref(n.Content[i])) {
 		return nil, nil
 	}
+	merge := deref(n.Content[i+1])
 	sources := []*yaml.Node{merge}
 	if merge.Kind == yaml.SequenceNode {
 		sources = merge.Content
 	}
 	for _, s := range sources {
 		if s = deref(s); s.Kind == yaml.MappingNode {
-			if key, value = member(s, name, depth+1); value != nil {
+			if key, value = d.member(s, name, depth+1); value != nil {
 				return key, value
 			}
 		}
 	}
 	return nil, nil
+}
+
+// mergeKey is the key that merges other mappings into its own.
+const mergeKey = "<<"
+
+// manyMembers is how many keys and values a mapping holds before an index of them pays.
+const manyMembers = 128
+
+// ownMember returns where the first key called name stands in a mapping's content.
+func (d *decoder) ownMember(n *yaml.Node, name string) (int, bool) {
+	if len(n.Content) < manyMembers {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if k := deref(n.Content[i]); k.Value == name && k.Kind == yaml.ScalarNode {
+				return i, true
+			}
+		}
+		return 0, false
+	}
+	index, ok := d.members[n]
+	if !ok {
+		index = make(map[string]int, len(n.Content)/2)
+		for i := len(n.Content)/2*2 - 2; i >= 0; i -= 2 {
+			if k := deref(n.Content[i]); k.Kind == yaml.ScalarNode {
+				index[k.Value] = i
+			}
+		}
+		if d.members == nil {
+			d.members = map[*yaml.Node]map[string]int{}
+		}
+		d.members[n] = index
+	}
+	i, ok := index[name]
+	return i, ok
 }
 
 // tokens splits a JSON pointer.

@@ -107,7 +107,7 @@ func (f *file) faultPos(fault fault, root, home *yaml.Node) (diag.Pos, bool) {
 			at += "/" + strconv.Itoa(j)
 		}
 	}
-	p := locate(root, at)
+	p := f.locate(root, at)
 	switch {
 	case f.bad[p.value] || f.bad[deref(p.value)]:
 		return diag.Pos{}, false
@@ -126,7 +126,7 @@ func (f *file) shown(fault fault, root *yaml.Node) string {
 	if !ok || fault.secret {
 		return ""
 	}
-	if n := deref(locate(root, fault.at).value); n.Kind == yaml.ScalarNode {
+	if n := deref(f.locate(root, fault.at).value); n.Kind == yaml.ScalarNode {
 		if n.Value != v { // what a variable holds is not shown
 			return quoted(n.Value) + " (variables filled in)"
 		}
@@ -154,7 +154,7 @@ func (f *file) section(part *sectionPart) section {
 func (f *file) app(part *sectionPart, places map[string]diag.Pos) agent.App {
 	read := func(name, def string) string {
 		places[name] = f.pos(part.node)
-		if p := locate(part.node, "/"+name); p.found {
+		if p := f.locate(part.node, "/"+name); p.found {
 			places[name] = f.pos(p.value)
 		}
 		if v, ok := plain(part.shell[name]).(string); ok {
@@ -172,8 +172,9 @@ func (f *file) app(part *sectionPart, places map[string]diag.Pos) agent.App {
 		}
 	}
 	app.APIKeyEnv = read("apiKeyEnv", part.rules.APIKeyEnv)
-	app.Endpoint = strings.TrimSuffix(read("endpoint", ""), "/")
-	if why := endpointProblem(app.Endpoint); why != "" {
+	endpoint := read("endpoint", "")
+	app.Endpoint = strings.TrimSuffix(endpoint, "/")
+	if why := endpointProblem(endpoint); why != "" {
 		f.problems.Errorf(places["endpoint"], "endpoint %s", why)
 	}
 	read("marker", "")

@@ -84,7 +84,7 @@ func checkEncoding(path string, src []byte, problems *diag.List) bool {
 		if i < 4 && len(src) >= 4 {
 			what, i = "the file looks like UTF-16 or UTF-32; save it as UTF-8", 0
 		}
-		problems.Errorf(posAt(path, src, i), "%s", what)
+		problems.Errorf(newLineIndex(src).pos(path, i), "%s", what)
 		return false
 	}
 	if utf8.Valid(src) {
@@ -93,44 +93,12 @@ func checkEncoding(path string, src []byte, problems *diag.List) bool {
 	for i := 0; i < len(src); {
 		r, n := utf8.DecodeRune(src[i:])
 		if r == utf8.RuneError && n == 1 {
-			problems.Errorf(posAt(path, src, i), "the byte %#02x is not valid UTF-8; save the file as UTF-8", src[i])
+			problems.Errorf(newLineIndex(src).pos(path, i), "the byte %#02x is not valid UTF-8; save the file as UTF-8", src[i])
 			return false
 		}
 		i += n
 	}
 	return true
-}
-
-// utf8Mark may begin a UTF-8 file; it is not counted as a column.
-const utf8Mark = "\ufeff"
-
-// posAt returns the place of the byte at offset.
-func posAt(path string, src []byte, offset int) diag.Pos {
-	before := src[:min(offset, len(src))]
-	line := 1 + bytes.Count(before, []byte("\n"))
-	start := bytes.LastIndexByte(before, '\n') + 1
-	column := 1 + utf8.RuneCount(bytes.TrimPrefix(before[start:], []byte(utf8Mark)))
-	return diag.Pos{File: path, Line: line, Column: column}
-}
-
-// offsetOf returns the byte offset of a place, the end of the text where there is no such place.
-func offsetOf(src []byte, line, column int) int {
-	offset := 0
-	for ; line > 1; line-- {
-		i := bytes.IndexByte(src[offset:], '\n')
-		if i < 0 {
-			return len(src)
-		}
-		offset += i + 1
-	}
-	if offset == 0 && bytes.HasPrefix(src, []byte(utf8Mark)) {
-		offset = len(utf8Mark)
-	}
-	for ; column > 1 && offset < len(src) && src[offset] != '\n'; column-- {
-		_, n := utf8.DecodeRune(src[offset:])
-		offset += n
-	}
-	return offset
 }
 
 // count writes a number with commas: 2,000,000.

@@ -17,6 +17,7 @@ import (
 // times a wrong one, and never a column; how far it had read when it gave up says more.
 type syntaxError struct {
 	src     []byte
+	index   *lineIndex
 	line    int // from the message, 0 where it names none
 	message string
 	reached int // bytes read when the parser gave up, a few more than it had looked at
@@ -112,7 +113,7 @@ func (e *syntaxError) stuckLine() int {
 }
 
 // named returns the first character of the line that the message names.
-func (e *syntaxError) named(line int) int { return e.firstOn(offsetOf(e.src, line, 1)) }
+func (e *syntaxError) named(line int) int { return e.firstOn(e.index.offset(line, 1)) }
 
 // last returns the last place of any of chars among the bytes read, and whether there is one.
 func (e *syntaxError) last(chars string) (int, bool) {
@@ -227,7 +228,7 @@ func (e *syntaxError) unclosedQuote() (int, bool) {
 
 func (e *syntaxError) openQuote() (int, string) {
 	if e.line > 0 {
-		start, end := e.lineAt(offsetOf(e.src, e.line, 1))
+		start, end := e.lineAt(e.index.offset(e.line, 1))
 		if m := opensQuote.FindSubmatchIndex(bytes.TrimRight(e.src[start:end], "\r")); m != nil {
 			return start + m[2], "this quote is never closed; close it"
 		}
@@ -264,7 +265,7 @@ func (e *syntaxError) openBracket() (int, string) {
 		open = '{'
 	}
 	// The parser names the line before the one on which the bracket stands.
-	start, end := e.lineAt(offsetOf(e.src, e.line+1, 1))
+	start, end := e.lineAt(e.index.offset(e.line+1, 1))
 	if i := bytes.LastIndexByte(e.src[start:min(end, max(e.reached, start))], byte(open)); i >= 0 {
 		offset = start + i
 	}

@@ -1,0 +1,117 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tree writes empty files below a new folder and makes it the current one.
+func tree(t *testing.T, paths ...string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	for _, p := range paths {
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func displays(t *testing.T, paths ...string) []string {
+	t.Helper()
+	files, problems, err := find(paths, Limits{}.withDefaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(problems) > 0 {
+		t.Fatal(lines(problems))
+	}
+	var d []string
+	for _, f := range files {
+		d = append(d, f.display)
+	}
+	return d
+}
+
+func TestFind(t *testing.T) {
+	tree(t, "m/b.yaml", "m/a.yml", "m/c.json", "m/.hidden.yaml", "m/.git/d.yaml", "m/sub/e.yaml", "m/sub/.x/f.yaml", "one.txt")
+	if diff := cmp.Diff([]string{"m/a.yml", "m/b.yaml", "m/sub/e.yaml"}, displays(t, "m")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"m/a.yml", "m/b.yaml", "m/sub/e.yaml", "one.txt"}, displays(t, "m/sub/../sub", "./m/", "m/b.yaml", "one.txt")); diff != "" {
+		t.Errorf("each file once, a named file whatever its name (-want +got):\n%s", diff)
+	}
+}
+
+func TestFindLinks(t *testing.T) {
+	tree(t, "m/a.yaml", "other/b.yaml")
+	for link, target := range map[string]string{"m/loop": ".", "m/up": "..", "m/other": "../other", "m/again.yaml": "a.yaml"} {
+		if err := os.Symlink(target, link); err != nil {
+			t.Skip("no symbolic links here:", err)
+		}
+	}
+	if diff := cmp.Diff([]string{"m/a.yaml", "m/other/b.yaml"}, displays(t, "m")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestPathThatIsNotThere(t *testing.T) {
+	tree(t)
+	_, _, err := Load(context.Background(), []string{"nowhere"}, Options{Env: variables(), Platforms: platforms(t)})
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("the error is %v", err)
+	}
+	if _, _, err := Load(context.Background(), nil, Options{Env: variables()}); err == nil {
+		t.Error("no path at all is no error")
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	tree(t, "a.yaml")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, _, err := Load(ctx, []string{"."}, Options{Env: variables(), Platforms: platforms(t)}); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	text := "version: 1\nmindset:\n  appUid: acme\n  agents:\n" + strings.Repeat("    - {key: A, agentName: [[[1]]]}\n", 50)
+	for name, c := range map[string]struct {
+		limits Limits
+		want   string
+	}{
+		"bytes":    {Limits{FileBytes: 1024}, "larger than 1 KiB"},
+		"total":    {Limits{TotalBytes: 3000}, "hold more than 3000 bytes together"},
+		"files":    {Limits{Files: 1}, "more than 1 manifest files"},
+		"values":   {Limits{Values: 150}, "more than 150 values"},
+		"density":  {Limits{Values: 50}, "far more than 50 values"},
+		"depth":    {Limits{Depth: 5}, "nested more than 5 levels"},
+		"problems": {Limits{Problems: 10}, "more problems in this file than the 10 that are shown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tree(t, "b.yaml")
+			for _, f := range []string{"a.yaml", "b.yaml"} {
+				if err := os.WriteFile(f, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, problems, err := Load(t.Context(), []string{"."}, Options{Env: variables(), Platforms: platforms(t), Limits: c.limits})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := lines(problems); !strings.Contains(got, c.want) {
+				t.Errorf("want a problem that holds %q; got:\n%s", c.want, got)
+			}
+		})
+	}
+}
