@@ -3,12 +3,10 @@ package state
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -197,138 +195,5 @@ func TestJournalRefuses(t *testing.T) {
 	}
 	if _, err := readJournal("j", nil); err != nil {
 		t.Errorf("an empty journal: %v", err)
-	}
-}
-
-// slowSync is a disk whose fsync waits until it is let go.
-type slowSync struct {
-	osFS
-	sync chan chan struct{}
-}
-
-type slowHandle struct {
-	Handle
-	sync chan chan struct{}
-}
-
-func (s slowSync) OpenFile(name string, flag int, perm os.FileMode) (Handle, error) {
-	h, err := s.osFS.OpenFile(name, flag, perm)
-	if flag&os.O_CREATE != 0 {
-		return h, err
-	}
-	return slowHandle{h, s.sync}, err
-}
-
-func (h slowHandle) Sync() error {
-	done := make(chan struct{})
-	h.sync <- done
-	<-done
-	return nil
-}
-
-// TestGroupCommit checks that what comes in while the disk is busy goes out with one fsync, and
-// that no call returns before its own.
-func TestGroupCommit(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		disk := slowSync{sync: make(chan chan struct{})}
-		f := NewFile(filepath.Join(dir, "state.json"), WithFS(disk))
-		snap, err := f.Load()
-		if err != nil {
-			t.Fatal(err)
-		}
-		run, err := f.Begin(snap, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		returned := make(chan uint64, 32)
-		intend := func(i int) {
-			id, err := run.Intend(Intent{Address: at(fmt.Sprint("k", i)), Action: "create"})
-			if err != nil {
-				t.Error(err)
-			}
-			returned <- id
-		}
-		go intend(0)
-		first := <-disk.sync
-		for i := range 31 {
-			go intend(i + 1)
-		}
-		synctest.Wait() // all have handed in their line and wait
-		if len(returned) != 0 {
-			t.Fatalf("%d calls returned before an fsync", len(returned))
-		}
-		close(first)
-		second := <-disk.sync
-		synctest.Wait()
-		if len(returned) != 1 {
-			t.Fatalf("%d calls returned after the first fsync, want 1", len(returned))
-		}
-		close(second)
-		synctest.Wait()
-		if len(returned) != 32 {
-			t.Fatalf("%d calls returned after the second fsync, want 32", len(returned))
-		}
-		if err := run.Close(); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-func FuzzReplayJournal(f *testing.F) {
-	sample := sampleJournal(f)
-	names, _ := filepath.Glob(filepath.Join("testdata", "*.journal"))
-	if len(names) == 0 {
-		f.Fatal("no seeds in testdata")
-	}
-	for _, n := range names {
-		b, err := os.ReadFile(n)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b, false)
-	}
-	var payloads [][]byte
-	for line := range bytes.Lines(sample) {
-		payload, _, ok := parseLine(bytes.TrimSuffix(line, []byte("\n")))
-		if !ok {
-			f.Fatal("the sample is damaged")
-		}
-		payloads = append(payloads, payload)
-	}
-	f.Add(bytes.Join(payloads, []byte("\n")), true) // with right checksums put in front of any lines
-	f.Fuzz(func(t *testing.T, b []byte, seal bool) {
-		if seal {
-			var sealed []byte
-			for line := range bytes.Lines(b) {
-				sealed = appendLine(sealed, bytes.TrimSuffix(line, []byte("\n")), int64(len(sealed)))
-			}
-			b = sealed
-		}
-		checkReplay(t, b)
-	})
-}
-
-func checkReplay(t *testing.T, b []byte) {
-	t.Helper()
-	var format *FormatError
-	p, err := readJournal("j", b)
-	if err == nil {
-		var s *State
-		if s, err = p.merge(nil); err == nil {
-			if s.Lineage == "" && len(s.Agents) > 0 {
-				t.Fatal("agents without a lineage")
-			}
-			again, err := p.merge(s)
-			if err != nil || !equalAgents(s, again) {
-				t.Fatalf("merging twice is not merging once: %v\n%s", err, cmp.Diff(s, again))
-			}
-			if _, err := s.Encode(); err != nil {
-				t.Fatalf("what was replayed cannot be written: %v", err)
-			}
-		}
-	}
-	if err != nil && (!errors.As(err, &format) || format.Hint == "" || format.Offset > len(b)) {
-		t.Fatalf("not a good error: %#v", err)
 	}
 }
