@@ -115,3 +115,17 @@ func TestLimits(t *testing.T) {
 		})
 	}
 }
+
+func TestPlatformThatIsNotRegistered(t *testing.T) {
+	tree(t)
+	if err := os.WriteFile("a.yaml", []byte("version: 1\ncometchat:\n  appId: x\n  region: us\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, problems, err := Load(t.Context(), []string{"a.yaml"}, Options{Env: variables(), Platforms: platforms(t)[1:]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "a.yaml:3:3: this agentsync does not know the platform cometchat; it knows mindset\n"; lines(problems) != want {
+		t.Errorf("the problems are:\n%s", lines(problems))
+	}
+}

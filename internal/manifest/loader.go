@@ -96,6 +96,7 @@ func (f *file) read(root *yaml.Node) []section {
 		}
 	})
 	f.checkShell(shell)
+	f.checkPlatforms(shell)
 	var sections []section
 	for _, part := range parts {
 		if f.stopped {
@@ -107,6 +108,17 @@ func (f *file) read(root *yaml.Node) []section {
 		f.problems.Errorf(s.pos, "%s", s.sentence())
 	}
 	return sections
+}
+
+// checkPlatforms refuses sections that the schema knows and this program does not: their agents would
+// be passed over in silence.
+func (f *file) checkPlatforms(shell map[string]any) {
+	properties, _ := lookup(f.rules.raw[schemaURL("manifest")], []string{"properties"}).(map[string]any)
+	for name := range shell {
+		if has(properties, name) && name != "version" && f.rules.sections[name] == nil {
+			f.errorf(f.locate(f.root, "/"+name).value, "this agentsync does not know the platform %s; it knows %s", name, list(f.rules.order))
+		}
+	}
 }
 
 func (s *shared) sentence() string {
