@@ -34,7 +34,8 @@ type Platform interface {
 type Client interface {
 	// List returns every live agent of the app, ordered by creation as the platform gives it, each
 	// once; soft-deleted agents count as gone. Either the whole list is returned or an error: a
-	// listing that was cut short, or that repeats itself, is an error.
+	// listing that was cut short, or that repeats itself, is an error. One that may be cut short and
+	// cannot be told from a whole one is an error that wraps a *DoubtfulList.
 	List(ctx context.Context) ([]Remote, error)
 	// Create makes one agent by exactly one POST that no layer repeats. Secrets in fields are
 	// literal. After an error of class Unknown the agent may or may not exist.

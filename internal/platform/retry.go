@@ -76,7 +76,8 @@ func retry[T any](ctx context.Context, p RetryPolicy, read func(context.Context)
 // worthwhile reports whether the same read could go better a second time.
 func worthwhile(ctx context.Context, err error) bool {
 	var e *Error
-	if ctx.Err() != nil || !errors.As(err, &e) {
+	var doubtful *DoubtfulList
+	if ctx.Err() != nil || !errors.As(err, &e) || errors.As(err, &doubtful) {
 		return false
 	}
 	return e.Class == Unknown || e.Class == Throttled || e.NeverSent

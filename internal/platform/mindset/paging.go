@@ -133,17 +133,21 @@ func (w *walk) confirm(ctx context.Context, ask asker, n int) (goOn bool, err er
 			break
 		}
 	}
-	if cut || looksFull(n) {
-		return false, fmt.Errorf("%d agents were created at %s and fill a page of the list, so others of that time may be hidden behind them",
-			n, timestamp(w.last))
+	reason := fmt.Sprintf("%d agents were created at %s and fill a page of the list, so others of that time may be hidden behind them",
+		n, timestamp(w.last))
+	switch {
+	case cut:
+		return false, errors.New(reason)
+	case looksFull(n):
+		return false, &platform.DoubtfulList{Agents: w.all, Reason: reason}
 	}
 	return false, nil
 }
 
 // looksFull reports whether n, the number of agents of an app that all share one createdAt and with
 // nothing after them, may be the size of a page. Nothing in the answers can tell such a page from a
-// whole list; a false alarm stops the app's owner for good, so the alarm is kept to the sizes that
-// pages have: tens, twenty-fives and powers of two, ten at the least.
+// whole list, so it is a DoubtfulList; to spare callers the doubt it is kept to the sizes that pages
+// have: tens, twenty-fives and powers of two, ten at the least.
 func looksFull(n int) bool {
 	return n >= 10 && (n%10 == 0 || n%25 == 0 || n&(n-1) == 0)
 }
