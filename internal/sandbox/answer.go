@@ -1,8 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -41,17 +39,6 @@ func (a *answer) write(w http.ResponseWriter, n int) {
 // reply is an answer that holds v as JSON.
 func reply(status int, v any) *answer {
 	return &answer{status: status, body: encode(v), kind: jsonType}
-}
-
-// encode writes v, which holds only what JSON can hold, without escaping <, > and &.
-func encode(v any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return fmt.Appendf(nil, "%q", err.Error()) // no value of this package comes here
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // problem is a refusal. Its code is CometChat's own; without one CometChat answers in the envelope

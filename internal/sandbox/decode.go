@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -25,16 +26,7 @@ func (c *call) decode() *problem {
 	if !utf8.Valid(c.body) {
 		return badRequest("the body is not UTF-8")
 	}
-	dec := json.NewDecoder(bytes.NewReader(c.body))
-	dec.UseNumber()
-	v, err := decodeValue(dec, "", 0)
-	if err == nil {
-		if _, err = dec.Token(); err == io.EOF {
-			err = nil
-		} else if err == nil {
-			err = errors.New("data after the end of the object")
-		}
-	}
+	v, err := decodeJSON(c.body)
 	if err != nil {
 		return badRequest("the body is not JSON as it should be: %v", err)
 	}
@@ -45,51 +37,94 @@ func (c *call) decode() *problem {
 	return nil
 }
 
-// decodeValue reads one value token by token, because encoding/json lets a key stand twice.
-func decodeValue(dec *json.Decoder, path string, depth int) (any, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("nested deeper than %d", maxDepth)
-	}
-	token, err := dec.Token()
-	if err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
+// decodeJSON reads exactly one value, whose objects hold no key twice. Numbers stay as they are
+// written.
+func decodeJSON(body []byte) (any, error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	var v any
+	switch err := dec.Decode(&v); err {
+	case nil:
+	case io.EOF:
+		return nil, io.ErrUnexpectedEOF
+	default:
 		return nil, err
 	}
-	switch token {
-	case json.Delim('{'):
-		return decodeObject(dec, path, depth)
-	case json.Delim('['):
-		list := []any{}
-		for dec.More() {
-			v, err := decodeValue(dec, path, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, v)
-		}
-		_, err := dec.Token()
-		return list, err
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errors.New("data after the end of the object")
 	}
-	return token, nil
+	return v, checkShape(body)
 }
 
-func decodeObject(dec *json.Decoder, path string, depth int) (any, error) {
-	object := map[string]any{}
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		key, _ := token.(string) // the decoder lets nothing else stand before a colon
-		if _, twice := object[key]; twice {
-			return nil, fmt.Errorf("%s stands twice", path+key)
-		}
-		if object[key], err = decodeValue(dec, path+key+".", depth+1); err != nil {
-			return nil, err
+// nest is one object or list that is open while a body is looked through.
+type nest struct {
+	keys map[string]bool // nil in a list
+	key  string          // the one whose value is being looked at
+}
+
+// checkShape refuses keys that stand twice, which encoding/json lets pass, and deep nesting. The
+// body is known to be JSON, so that brackets, commas and strings are all there is to look at.
+func checkShape(body []byte) error {
+	var open []nest
+	expectKey := false
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '{', '[':
+			if len(open) > maxDepth {
+				return fmt.Errorf("nested deeper than %d", maxDepth)
+			}
+			n := nest{}
+			if expectKey = body[i] == '{'; expectKey {
+				n.keys = map[string]bool{}
+			}
+			open = append(open, n)
+		case '}', ']':
+			open = open[:len(open)-1]
+		case ',':
+			expectKey = open[len(open)-1].keys != nil
+		case '"':
+			end := endOfString(body, i)
+			if expectKey {
+				if err := note(open, body[i:end+1]); err != nil {
+					return err
+				}
+				expectKey = false
+			}
+			i = end
 		}
 	}
-	_, err := dec.Token()
-	return object, err
+	return nil
+}
+
+// endOfString returns where the string that begins at i ends.
+func endOfString(body []byte, i int) int {
+	for i++; body[i] != '"'; i++ {
+		if body[i] == '\\' {
+			i++
+		}
+	}
+	return i
+}
+
+// note enters a key, still quoted, into the innermost object.
+func note(open []nest, quoted []byte) error {
+	key := string(quoted[1 : len(quoted)-1])
+	if bytes.IndexByte(quoted, '\\') >= 0 {
+		if err := json.Unmarshal(quoted, &key); err != nil {
+			return err
+		}
+	}
+	n := &open[len(open)-1]
+	n.key = key
+	if !n.keys[key] {
+		n.keys[key] = true
+		return nil
+	}
+	var path []string
+	for _, n := range open {
+		if n.keys != nil {
+			path = append(path, n.key)
+		}
+	}
+	return fmt.Errorf("%s stands twice", strings.Join(path, "."))
 }

@@ -26,11 +26,32 @@ type record struct {
 	Platform string         `json:"platform"`
 	App      string         `json:"app"`
 	UID      string         `json:"uid"`
-	Fields   map[string]any `json:"fields,omitempty"`
-	Created  time.Time      `json:"createdAt,omitzero"`
-	Updated  time.Time      `json:"updatedAt,omitzero"`
-	Deleted  time.Time      `json:"deletedAt,omitzero"`
-	Gone     bool           `json:"gone,omitempty"`
+	Fields   map[string]any `json:"fields"`
+	Created  time.Time      `json:"createdAt"`
+	Updated  time.Time      `json:"updatedAt"`
+	Deleted  time.Time      `json:"deletedAt"`
+	Gone     bool           `json:"gone"`
+}
+
+// line is the record as it stands in the file.
+func (r record) line() []byte {
+	b := appendString(append(make([]byte, 0, 512), `{"platform":`...), r.Platform)
+	b = appendString(append(b, `,"app":`...), r.App)
+	b = appendString(append(b, `,"uid":`...), r.UID)
+	if r.Gone {
+		return append(b, `,"gone":true}`+"\n"...)
+	}
+	b = appendJSON(append(b, `,"fields":`...), r.Fields)
+	for _, t := range []struct {
+		name string
+		at   time.Time
+	}{{"createdAt", r.Created}, {"updatedAt", r.Updated}, {"deletedAt", r.Deleted}} {
+		if !t.at.IsZero() {
+			b = t.at.AppendFormat(append(b, `,"`+t.name+`":"`...), time.RFC3339Nano)
+			b = append(b, '"')
+		}
+	}
+	return append(b, "}\n"...)
 }
 
 // oplog appends what happens to a file: one write a change, whatever the number of agents. A process
@@ -125,7 +146,7 @@ func (l *oplog) put(rec record) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.append(append(encode(rec), '\n'))
+	return l.append(rec.line())
 }
 
 func (l *oplog) append(b []byte) error {
@@ -152,7 +173,7 @@ func (l *oplog) rewrite(records []record) error {
 	w := bufio.NewWriterSize(next, 1<<16)
 	_, _ = w.WriteString(fileHead) // Flush repeats the error
 	for _, rec := range records {
-		_, _ = w.Write(append(encode(rec), '\n'))
+		_, _ = w.Write(rec.line())
 	}
 	if err = w.Flush(); err == nil {
 		err = os.Rename(next.Name(), l.path)

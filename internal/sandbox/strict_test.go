@@ -45,6 +45,8 @@ func TestRefusesWhatTheContractRefuses(t *testing.T) {
 		{"trailing data", "POST", comet, newComet + "{}", nil, 400, "after the end"},
 		{"key twice", "POST", comet, with(newComet, `"name":"x"`), nil, 400, "name stands twice"},
 		{"key twice, deep", "POST", comet, with(newComet, `"metaData":{"a":{"b":1,"b":2}}`), nil, 400, "metaData.a.b stands twice"},
+		{"key twice, escaped", "POST", comet, with(newComet, `"n\u0061me":"x"`), nil, 400, "name stands twice"},
+		{"key twice, in a list", "POST", comet, with(newComet, `"metaData":{"a":[{"\"":"{,"},{"b":1,"b":[]}]}`), nil, 400, "metaData.a.b stands twice"},
 		{"not UTF-8", "POST", mind, "{\"agentName\":\"\xff\"}", nil, 400, "UTF-8"},
 		{"too deep", "POST", comet, with(newComet, `"metaData":{"a":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+`}`), nil, 400, "nested"},
 		{"too long", "POST", comet, with(newComet, `"metaData":{"a":"`+strings.Repeat("x", 1<<20)+`"}`), nil, 413, "longer"},
@@ -135,6 +137,7 @@ func TestTakesWhatTheContractTakes(t *testing.T) {
 	r.must(401, "GET", comet, "", "apikey: another")
 	r.must(400, "POST", comet, with(newComet, `"tools":["weather"]`))
 
+	r.must(200, "POST", comet, with(newComet, `"metaData":{"a":[{"b":{"b":"\"b\":"}},{"b":"b"},"b","b"],"b":[["b"],{}]}`), "apikey: k")
 	name50 := r.create(mind, nameMind(strings.Repeat("🤖", 50)))
 	one := mind + "/uid/" + name50["uid"].(string)
 	r.must(200, "PATCH", one, `{"agentName":"","agentPurpose":"","formatting":"","contextUids":[],"mcpserverUids":["short",""],"tags":[""]}`)
