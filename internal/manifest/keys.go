@@ -65,4 +65,3 @@ func (d *decoder) checkKey(node, key *yaml.Node) bool {
 	}
 	return false
 }
-
