@@ -109,11 +109,11 @@ func (s *Server) checkCometChat(body, have map[string]any, update bool) *problem
 	if p := checkFields(cometChatFields, body, update); p != nil {
 		return p
 	}
-	merged := maps.Clone(have)
-	if merged == nil {
-		merged = map[string]any{}
+	merged := body
+	if update {
+		merged = maps.Clone(have)
+		maps.Copy(merged, body)
 	}
-	maps.Copy(merged, body)
 	kind, _ := merged["integrateWith"].(string)
 	if meta, ok := merged["integrationMeta"].(map[string]any); ok {
 		if p := checkMeta(kind, meta, update); p != nil {
