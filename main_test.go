@@ -40,6 +40,7 @@ func TestScript(t *testing.T) {
 			"onejson":   oneJSON,
 			"hides":     hides,
 			"replace":   replace,
+			"outside":   outside,
 			"holdlock":  holdLock,
 			"interrupt": interrupt,
 		},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"agentsync/internal/sandbox"
 	"agentsync/internal/state"
 )
 
@@ -47,8 +49,11 @@ func hides(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	texts := map[string]string{"stdout": ts.ReadFile("stdout"), "stderr": ts.ReadFile("stderr")}
 	ts.Check(filepath.WalkDir(ts.MkAbs("."), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() && d.Name() == "manifests" {
-			return errors.Join(err, fs.SkipDir)
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && d.Name() == "manifests":
+			return fs.SkipDir
 		}
 		if !d.IsDir() {
 			content, err := os.ReadFile(path)
@@ -140,4 +145,31 @@ func environ(ts *testscript.TestScript) []string {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env
+}
+
+// outside changes an agent as someone else would, by a call of the platform's API.
+//
+//	outside PATCH mindset/acme UID '{"agentName": "New"}'
+//	outside DELETE cometchat/2754abc UID
+func outside(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: outside METHOD PLATFORM/APP UID [BODY]")
+	}
+	platform, app, _ := strings.Cut(args[1], "/")
+	path, header := "/cometchat/"+app+"/v3/ai-agents/agents/"+args[2], "apikey"
+	if platform == sandbox.Mindset {
+		path, header = "/api/v1/appuid/"+app+"/agents/uid/"+args[2], "x-api-key"
+	}
+	body := ""
+	if len(args) > 3 {
+		body = args[3]
+	}
+	req := httptest.NewRequest(args[0], path, strings.NewReader(body))
+	req.Header.Set(header, "someone-else")
+	req.Header.Set("Content-Type", "application/json")
+	answer := httptest.NewRecorder()
+	serverOf(ts).ServeHTTP(answer, req)
+	if answer.Code != 200 {
+		ts.Fatalf("%s %s: %d %s", args[0], path, answer.Code, answer.Body)
+	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -85,7 +86,23 @@ func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string
 	if err := w.load(); err != nil {
 		return nil, err
 	}
-	return w, nil
+	return w, w.checkTargets()
+}
+
+// checkTargets refuses a target that selects nothing: it is a slip of the pen, and an empty plan would
+// hide it.
+func (w *workspace) checkTargets() error {
+	for _, t := range w.targets {
+		found := slices.ContainsFunc(w.fleet.Agents, func(d agent.Desired) bool { return t.Match(d.Address) })
+		for addr := range w.snap.State.Agents {
+			found = found || t.Match(addr)
+		}
+		if !found {
+			return &Failure{Code: ExitUsage, Err: fmt.Errorf("--target %s selects no agent of the manifests or the state", t),
+				Hint: "an address is platform/app/key, as the plan shows it"}
+		}
+	}
+	return nil
 }
 
 // load reads the state, again where it was read before.
