@@ -45,6 +45,11 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	if err := a.canAsk(f); err != nil {
 		return nil, err
 	}
+	unlock, err := a.lock(ctx, w.file, "apply", f.lockTimeout)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
 	if err := w.startSandbox(); err != nil {
 		return nil, err
 	}
@@ -52,11 +57,6 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := a.lock(ctx, w.file, "apply", f.lockTimeout)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
 	return a.applyLocked(ctx, f, w, apps)
 }
 
