@@ -1,0 +1,210 @@
+package compose_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/compose"
+	"agentsync/internal/manifest"
+	"agentsync/internal/secret"
+	"agentsync/schema"
+)
+
+func load(t testing.TB, name string) *schema.Platform {
+	t.Helper()
+	p, err := schema.Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// read parses a manifest as the tool does. Problems of the content are the caller's affair.
+func read(t testing.TB, content []byte) (*manifest.Fleet, []string) {
+	t.Helper()
+	fleet, problems, err := manifest.Parse(context.Background(), []manifest.Source{{Path: "m.yaml", Content: content}}, manifest.Options{
+		Env:       func(string) (string, bool) { return "", false },
+		Platforms: []*schema.Platform{load(t, "cometchat"), load(t, "mindset")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sentences []string
+	for _, p := range problems {
+		sentences = append(sentences, p.String())
+	}
+	return fleet, sentences
+}
+
+func cometchatApp() agent.App {
+	return agent.App{ID: agent.AppID{Platform: "cometchat", App: "2754abc"}, Settings: map[string]string{"region": "us"}, APIKeyEnv: "COMETCHAT_API_KEY"}
+}
+
+func mindsetApp() agent.App {
+	return agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}, Settings: map[string]string{"host": "b.api.mindset.ai"}, APIKeyEnv: "ACME_KEY", Marker: true}
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if os.Getenv("AGENTSYNC_GOLDEN") != "" {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestGoldenFile(t *testing.T) {
+	p := load(t, "cometchat")
+	live := []agent.Fields{
+		{
+			"name": "Concierge", "icon": "https://cdn.example.com/bot.png", "isActive": true, "integrateWith": "mastra",
+			"integrationType": "agent", "integrationMeta": map[string]any{"baseUrl": "https://agents.example.com", "agentId": "concierge"},
+			"tools": []any{}, "metaData": map[string]any{
+				"greetingMessage":     "Hello!\n\n  Ask me anything.\n",
+				"suggestedMessages":   []any{"Where is my order?", "on"},
+				"note":                "A long line that nobody broke: it goes on and on, past the edge of every screen, and it is easier to review when it is folded.",
+				"2nd":                 json.Number("1.5"),
+				"introductoryMessage": "costs ${amount}",
+			},
+		},
+		{
+			"name": "Order analyst", "icon": "https://cdn.example.com/bot.png", "isActive": false, "integrateWith": "langgraph",
+			"integrationType": "agent", "tools": []any{"search_orders", "refund"}, "integrationMeta": map[string]any{
+				"baseUrl": "https://lg.example.com",
+				"headers": map[string]any{"authorization": secret.Literal("Bearer s3cret"), "x-team": secret.Literal("orders")},
+			},
+		},
+	}
+	var agents []compose.Agent
+	keys := compose.NewKeys(nil)
+	for _, f := range live {
+		agents = append(agents, compose.Agent{Key: keys.Name(p, f, "u"), Fields: compose.Tidy(p, f)})
+	}
+	agents, vars := compose.Secrets(cometchatApp().ID, agents, compose.LookupIn(nil))
+	defaults, rest := compose.Share(p, agents)
+	got := compose.File(p, "../schema/manifest.schema.json", compose.Section{App: cometchatApp(), Defaults: defaults, Agents: rest})
+	golden(t, "file.yaml", got)
+	if strings.Contains(string(got), "s3cret") {
+		t.Error("the secret stands in the manifest")
+	}
+	fleet, problems := read(t, got)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	for i, key := range []string{"concierge", "order-analyst"} {
+		d := fleet.Agents[i]
+		if d.Address.Key != key {
+			t.Errorf("agent %d has the key %s, want %s", i, d.Address.Key, key)
+		}
+		resolved, err := d.Fields.Resolve(compose.LookupIn(vars))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := compose.Tidy(p, live[i]); !agent.Equal(map[string]any(resolved), map[string]any(want)) {
+			t.Errorf("%s reads back as %v, want %v", key, resolved, want)
+		}
+	}
+	if got := fleet.Apps[cometchatApp().ID]; got.Settings["region"] != "us" || got.APIKeyEnv != "COMETCHAT_API_KEY" {
+		t.Errorf("the app reads back as %+v", got)
+	}
+}
+
+// awkward are pieces of text that YAML, the manifests or an editor could change.
+var awkward = []string{
+	"a", "Ünïcode", "line\n", "\n", " ", "  ", "\t", ": ", " #", "#", "- ", "---", "...", "'", `"`, `\`, "${env:X}", "${secret:X}",
+	"$${", "$", "{", "}", "[", "]", ",", "&a", "*a", "!t", "%", "@", "`", "|", ">", "yes", "null", "~", "1e3", "0x1f", "2024-01-02",
+	"<<", "\r", "\r\n", "\x00", "\x1b[31m", "\u0085", "\u2028", "\u202e", "\ufeff", "😀", "👩\u200d👩", "\x7f", "=", "?", "? ", "word ", "long-word-without-a-break",
+}
+
+func awkwardText() *rapid.Generator[string] {
+	return rapid.Custom(func(t *rapid.T) string {
+		if rapid.Bool().Draw(t, "any") {
+			return rapid.String().Draw(t, "text")
+		}
+		n := rapid.SampledFrom([]int{1, 2, 3, 8, 40}).Draw(t, "pieces")
+		return strings.Join(rapid.SliceOfN(rapid.SampledFrom(awkward), 1, n).Draw(t, "text"), "")
+	})
+}
+
+func anyValue(depth int) *rapid.Generator[any] {
+	return rapid.Custom(func(t *rapid.T) any {
+		kind := rapid.IntRange(0, 6).Draw(t, "kind")
+		switch {
+		case kind == 0:
+			return rapid.Bool().Draw(t, "bool")
+		case kind == 1:
+			n, err := agent.Number(rapid.SampledFrom([]string{"0", "-7", "1.5", "1e300", "1e-7", "123456789012345678901234567890"}).Draw(t, "number"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		case kind == 2 && depth > 0:
+			return rapid.SliceOfN(anyValue(depth-1), 0, 4).Draw(t, "list")
+		case kind == 3 && depth > 0:
+			return rapid.MapOfN(awkwardText().Filter(func(s string) bool { return s != agent.ReservedKey && len(s) < 100 }), anyValue(depth-1), 0, 4).Draw(t, "map")
+		default:
+			return awkwardText().Draw(t, "string")
+		}
+	})
+}
+
+// Whatever an agent holds, it reads back as it was written.
+func TestRoundTrip(t *testing.T) {
+	p := load(t, "cometchat")
+	rapid.Check(t, func(rt *rapid.T) {
+		var agents []compose.Agent
+		for i := range rapid.IntRange(1, 3).Draw(rt, "agents") {
+			agents = append(agents, compose.Agent{Key: "k" + string(rune('0'+i)), Fields: agent.Fields{
+				"name":     awkwardText().Draw(rt, "name"),
+				"metaData": rapid.MapOfN(rapid.SampledFrom([]string{"a", "b: c", "on", "x-y", "é"}), anyValue(3), 1, 3).Draw(rt, "metaData"),
+			}})
+		}
+		defaults, rest := compose.Share(p, agents)
+		content := compose.File(p, "", compose.Section{App: cometchatApp(), Defaults: defaults, Agents: rest})
+		compare(t, rt, content, agents)
+	})
+}
+
+// compare reads content and holds its agents against what was written.
+func compare(t *testing.T, rt *rapid.T, content []byte, agents []compose.Agent) {
+	fleet, problems := read(t, content)
+	if len(fleet.Agents) != len(agents) {
+		rt.Fatalf("%d agents of %d in\n%s\n%q", len(fleet.Agents), len(agents), content, problems)
+	}
+	for i, a := range agents {
+		got, want := fleet.Agents[i].Fields, a.Fields
+		if !agent.Equal(map[string]any(got), map[string]any(want)) {
+			rt.Fatalf("reads back otherwise (-want +got):\n%s\nin\n%s", cmp.Diff(map[string]any(want), map[string]any(got)), content)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	p := load(t, "mindset")
+	agents := []compose.Agent{{Key: "a", Fields: agent.Fields{"agentName": "A"}}}
+	fleet, problems := read(t, compose.File(p, "", compose.Section{App: mindsetApp(), Agents: agents}))
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	got := fleet.Apps[mindsetApp().ID]
+	got.Source = mindsetApp().Source
+	if diff := cmp.Diff(mindsetApp(), got); diff != "" {
+		t.Errorf("the app reads back otherwise (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,170 @@
+package compose
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"agentsync/internal/agent"
+	"agentsync/schema"
+)
+
+// ErrSplice is wrapped by the error of Splice where a file is written in a way that leaves no safe place
+// for another agent.
+var ErrSplice = errors.New("the agent cannot be put into the file")
+
+// Splice returns src, a manifest, with one more agent at the end of its section for app; the section is
+// added where there is none. Every byte that is there stays as it is, comments included. It does not
+// check what it made: the caller reads it back and compares. src has been validated.
+func Splice(src []byte, p *schema.Platform, app agent.App, a Agent) ([]byte, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(src, &doc); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSplice, err)
+	}
+	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode || doc.Content[0].Style&yaml.FlowStyle != 0 {
+		return nil, fmt.Errorf("%w: its root is no mapping over several lines", ErrSplice)
+	}
+	s := splicer{src: src, p: p, app: app, agent: a}
+	_, section := s.find(doc.Content[0], p.Name)
+	if section == nil {
+		return s.addSection(), nil
+	}
+	if section.Kind != yaml.MappingNode || section.Style&yaml.FlowStyle != 0 || len(section.Content) == 0 {
+		return nil, fmt.Errorf("%w: its section %s is no mapping over several lines", ErrSplice, p.Name)
+	}
+	return s.addAgent(section)
+}
+
+// splicer puts one agent into one file.
+type splicer struct {
+	src   []byte
+	p     *schema.Platform
+	app   agent.App
+	agent Agent
+}
+
+// find returns the key and the value called name of a mapping, nil where it has none.
+func (s *splicer) find(m *yaml.Node, name string) (key, value *yaml.Node) {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == name {
+			return m.Content[i], m.Content[i+1]
+		}
+	}
+	return nil, nil
+}
+
+// addSection puts a section at the file's end.
+func (s *splicer) addSection() []byte {
+	var w writer
+	w.section(s.p, Section{App: s.app, Agents: []Agent{s.agent}})
+	src := bytes.TrimRight(s.src, "\n")
+	return bytes.Join([][]byte{src, []byte("\n\n"), w.b.Bytes()}, nil)
+}
+
+func (s *splicer) addAgent(section *yaml.Node) ([]byte, error) {
+	key, agents := s.find(section, "agents")
+	switch {
+	case agents == nil:
+		last := section.Content[len(section.Content)-1]
+		at := s.end(last, section.Column-1)
+		lead := strings.Repeat(" ", section.Column-1) + "agents:\n"
+		return s.insert(at, lead, section.Column-1+step), nil
+	case agents.Kind == yaml.ScalarNode && agents.Tag == "!!null" && agents.Value == "":
+		return s.insert(s.lineEnd(key.Line), "", key.Column-1+step), nil
+	case agents.Kind == yaml.SequenceNode && len(agents.Content) == 0:
+		return s.fillEmpty(key, agents)
+	case agents.Kind != yaml.SequenceNode || agents.Style&yaml.FlowStyle != 0:
+		return nil, fmt.Errorf("%w: the agents of its section %s do not each stand on lines of their own", ErrSplice, s.p.Name)
+	}
+	last := agents.Content[len(agents.Content)-1]
+	lead := ""
+	if n := len(agents.Content); n > 1 && s.blankBefore(last) {
+		lead = "\n"
+	}
+	return s.insert(s.end(last, agents.Column), lead, agents.Column-1), nil
+}
+
+// fillEmpty puts the agent in place of [].
+func (s *splicer) fillEmpty(key, agents *yaml.Node) ([]byte, error) {
+	start := s.lineStart(agents.Line)
+	line := string(s.src[start:s.lineEnd(agents.Line)])
+	before, after, ok := strings.Cut(line, "[]")
+	if !ok || agents.Line != key.Line {
+		return nil, fmt.Errorf("%w: write the empty list of agents as []", ErrSplice)
+	}
+	src := bytes.Join([][]byte{s.src[:start], []byte(strings.TrimRight(before, " ") + after), s.src[s.lineEnd(agents.Line):]}, nil)
+	filled := splicer{src: src, p: s.p, app: s.app, agent: s.agent}
+	return filled.insert(filled.lineEnd(key.Line), "", key.Column-1+step), nil
+}
+
+// insert puts the agent at the start of a line, behind lead.
+func (s *splicer) insert(at int, lead string, indent int) []byte {
+	before := s.src[:at]
+	if len(before) > 0 && before[len(before)-1] != '\n' {
+		lead = "\n" + lead
+	}
+	return bytes.Join([][]byte{before, []byte(lead), Item(s.p, s.agent, indent), s.src[at:]}, nil)
+}
+
+// end returns where the lines of a node end: behind the last line that is indented by margin columns or
+// more and that begins after the node, blank lines and comments at its end left aside.
+func (s *splicer) end(n *yaml.Node, margin int) int {
+	end := s.lineEnd(lastLine(n))
+	for at := end; at < len(s.src); {
+		next := s.after(at)
+		line := strings.TrimRight(string(s.src[at:next]), "\r\n")
+		text := strings.TrimLeft(line, " ")
+		switch {
+		case strings.TrimSpace(text) == "":
+		case len(line)-len(text) < margin:
+			return end
+		default:
+			end = next
+		}
+		at = next
+	}
+	return end
+}
+
+// lastLine returns the highest line on which anything below n begins.
+func lastLine(n *yaml.Node) int {
+	line := n.Line
+	for _, c := range n.Content {
+		line = max(line, lastLine(c))
+	}
+	return line
+}
+
+// blankBefore reports whether a blank line stands above the element of a list, its comments left aside.
+func (s *splicer) blankBefore(n *yaml.Node) bool {
+	for line := n.Line - 1; line > 0; line-- {
+		text := strings.TrimSpace(string(s.src[s.lineStart(line):s.lineEnd(line)]))
+		if !strings.HasPrefix(text, "#") {
+			return text == ""
+		}
+	}
+	return false
+}
+
+// lineStart returns the offset of a line, counted from 1.
+func (s *splicer) lineStart(line int) int {
+	at := 0
+	for ; line > 1; line-- {
+		at = s.after(at)
+	}
+	return at
+}
+
+// lineEnd returns the offset behind a line's newline.
+func (s *splicer) lineEnd(line int) int { return s.after(s.lineStart(line)) }
+
+// after returns the offset of the line below the one that holds at.
+func (s *splicer) after(at int) int {
+	if i := bytes.IndexByte(s.src[at:], '\n'); i >= 0 {
+		return at + i + 1
+	}
+	return len(s.src)
+}

@@ -1,0 +1,219 @@
+package compose
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"agentsync/internal/agent"
+	"agentsync/schema"
+)
+
+// Section is one app and its agents, to be written as a section of a manifest.
+type Section struct {
+	App      agent.App
+	Defaults agent.Fields
+	Agents   []Agent
+}
+
+// File returns a whole manifest with one section. schemaRef is what the modeline points editors to, a
+// path relative to the file or a URL; without one there is no modeline.
+func File(p *schema.Platform, schemaRef string, s Section) []byte {
+	var w writer
+	if schemaRef != "" {
+		w.line(0, "# yaml-language-server: $schema="+schemaRef)
+	}
+	w.line(0, "version: 1")
+	w.b.WriteByte('\n')
+	w.section(p, s)
+	return w.b.Bytes()
+}
+
+// Item returns one agent as an element of a section's agents, its dash at column indent, which counts
+// from 0. It ends with a newline.
+func Item(p *schema.Platform, a Agent, indent int) []byte {
+	var w writer
+	w.item(p, a, indent)
+	return w.b.Bytes()
+}
+
+// writer builds YAML. Columns count from 0.
+type writer struct {
+	b bytes.Buffer
+	// kept reports that a blank line would belong to the scalar before it.
+	kept bool
+}
+
+func (w *writer) line(indent int, s string) {
+	w.b.WriteString(strings.Repeat(" ", indent) + s + "\n")
+	w.kept = false
+}
+
+// blank separates what follows, where that can be done without changing what is above.
+func (w *writer) blank() {
+	if !w.kept {
+		w.b.WriteByte('\n')
+	}
+}
+
+func (w *writer) section(p *schema.Platform, s Section) {
+	w.line(0, p.Name+":")
+	w.settings(p, s.App)
+	if len(s.Defaults) > 0 {
+		w.b.WriteByte('\n')
+		w.line(step, "defaults:")
+		w.fields(p, s.Defaults, 2*step)
+	}
+	if len(s.Agents) == 0 {
+		return
+	}
+	w.blank()
+	w.line(step, "agents:")
+	for i, a := range s.Agents {
+		if i > 0 {
+			w.blank()
+		}
+		w.item(p, a, 2*step)
+	}
+}
+
+// settings writes how the app is reached, as far as it is not the platform's default.
+func (w *writer) settings(p *schema.Platform, app agent.App) {
+	put := func(name, value, def string) {
+		if value != def {
+			w.member(step, name, value)
+		}
+	}
+	put(p.AppField, app.ID.App, "")
+	for _, s := range p.Settings {
+		if v := app.Settings[s.Name]; v != "" {
+			put(s.Name, v, s.Default)
+		}
+	}
+	put("apiKeyEnv", app.APIKeyEnv, p.APIKeyEnv)
+	put("endpoint", app.Endpoint, "")
+	if app.Marker {
+		w.member(step, "marker", true)
+	}
+}
+
+func (w *writer) item(p *schema.Platform, a Agent, indent int) {
+	w.dash(indent, func(w *writer) {
+		w.member(indent+step, "key", a.Key)
+		w.fields(p, a.Fields, indent+step)
+	})
+}
+
+// dash writes what write puts at column indent+step as one element of a list.
+func (w *writer) dash(indent int, write func(*writer)) {
+	var element writer
+	write(&element)
+	w.b.WriteString(strings.Repeat(" ", indent) + "- ")
+	w.b.Write(element.b.Bytes()[indent+step:])
+	w.kept = element.kept
+}
+
+// fields writes an agent's fields in the schema's order.
+func (w *writer) fields(p *schema.Platform, fields agent.Fields, indent int) {
+	for _, f := range p.Fields {
+		if v, ok := fields[f.Name]; ok {
+			w.member(indent, f.Name, v)
+		}
+	}
+}
+
+// member writes key and value of a mapping whose keys stand at column indent.
+func (w *writer) member(indent int, key string, v any) {
+	if !isWord(key) {
+		key = quoted(key)
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		if len(v) > 0 {
+			w.line(indent, key+":")
+			w.members(indent+step, v)
+			return
+		}
+	case []any:
+		if flow, ok := oneLine(v); ok {
+			w.line(indent, key+": "+flow)
+			return
+		}
+		if len(v) > 0 {
+			w.line(indent, key+":")
+			w.elements(indent+step, v)
+			return
+		}
+	}
+	w.scalar(indent, key+": ", v)
+}
+
+func (w *writer) members(indent int, m map[string]any) {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		w.member(indent, k, m[k])
+	}
+}
+
+func (w *writer) elements(indent int, list []any) {
+	for _, e := range list {
+		switch v := e.(type) {
+		case map[string]any:
+			if len(v) > 0 {
+				w.dash(indent, func(w *writer) { w.members(indent+step, v) })
+				continue
+			}
+		case []any:
+			if len(v) > 0 {
+				w.dash(indent, func(w *writer) { w.elements(indent+step, v) })
+				continue
+			}
+		}
+		w.scalar(indent, "- ", e)
+	}
+}
+
+// scalar writes a value that is no map and no list, or an empty one, behind its lead.
+func (w *writer) scalar(indent int, lead string, v any) {
+	s := ""
+	switch v := v.(type) {
+	case string:
+		s = text(escapeReferences(v), indent)
+	case Reference:
+		s = text(string(v), indent)
+	case bool:
+		s = strconv.FormatBool(v)
+	case json.Number:
+		s = v.String()
+	case nil:
+		s = "null"
+	case map[string]any:
+		s = "{}"
+	case []any:
+		s = "[]"
+	default:
+		s = quoted(fmt.Sprint(v)) // a secret prints as its placeholder
+	}
+	w.line(indent, lead+s)
+	w.kept = keepsBlankLines(s)
+}
+
+// maxOneLine is how long a list may be that stands on one line.
+const maxOneLine = 60
+
+// oneLine returns a list of a few words on one line.
+func oneLine(list []any) (string, bool) {
+	words := make([]string, len(list))
+	for i, e := range list {
+		s, ok := e.(string)
+		if !ok || !isWord(s) {
+			return "", false
+		}
+		words[i] = s
+	}
+	line := "[" + strings.Join(words, ", ") + "]"
+	return line, len(list) > 0 && len(line) <= maxOneLine
+}
