@@ -23,12 +23,20 @@ type book struct {
 	mu      sync.Mutex // guards what follows
 	records map[agent.Address]agent.Record
 	owners  map[agent.AppID]map[string]agent.Address
-	made    map[string]bool // uids recorded since the book was opened
+	made    map[handle]bool // uids recorded since the book was opened
+	leaving map[handle]bool // uids whose delete was sent, be its outcome known or not
 	broken  error
 }
 
+// handle is a uid where it is unique.
+type handle struct {
+	app agent.AppID
+	uid string
+}
+
 func newBook(prior map[agent.Address]agent.Record, open []state.Intent) *book {
-	b := &book{records: maps.Clone(prior), owners: map[agent.AppID]map[string]agent.Address{}, made: map[string]bool{}}
+	b := &book{records: maps.Clone(prior), owners: map[agent.AppID]map[string]agent.Address{},
+		made: map[handle]bool{}, leaving: map[handle]bool{}}
 	if b.records == nil {
 		b.records = map[agent.Address]agent.Record{}
 	}
@@ -40,6 +48,9 @@ func newBook(prior map[agent.Address]agent.Record, open []state.Intent) *book {
 	}
 	for _, i := range open {
 		b.own(i.Address, i.UID) // an agent that an open request is about is not free for adoption
+		if i.Action == intentDelete {
+			b.leaving[handle{i.Address.ID(), i.UID}] = true
+		}
 	}
 	return b
 }
@@ -71,13 +82,13 @@ func (b *book) record(a agent.Address) (agent.Record, bool) {
 	return r, ok
 }
 
-// uids returns the uids of the app's agents that have a record.
+// uids returns the uids of the app's agents that have a record and that a listing must therefore show.
 func (b *book) uids(id agent.AppID) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var uids []string
 	for uid, a := range b.owners[id] {
-		if b.records[a].UID == uid {
+		if b.records[a].UID == uid && !b.leaving[handle{id, uid}] {
 			uids = append(uids, uid)
 		}
 	}
@@ -86,10 +97,10 @@ func (b *book) uids(id agent.AppID) []string {
 }
 
 // madeHere reports whether the uid was recorded since the book was opened.
-func (b *book) madeHere(uid string) bool {
+func (b *book) madeHere(id agent.AppID, uid string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.made[uid]
+	return b.made[handle{id, uid}]
 }
 
 // fault returns the ledger's first error.
@@ -116,6 +127,11 @@ func (b *book) intend(i state.Intent) (uint64, error) {
 	id, err := b.ledger.Intend(i)
 	if err != nil {
 		return 0, b.fail(err)
+	}
+	if i.Action == intentDelete {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.leaving[handle{i.Address.ID(), i.UID}] = true
 	}
 	return id, nil
 }
@@ -146,7 +162,7 @@ func (b *book) follow(r state.Result) {
 		}
 		b.records[r.Address] = r.Record
 		b.own(r.Address, r.Record.UID)
-		b.made[r.Record.UID] = true
+		b.made[handle{r.Address.ID(), r.Record.UID}] = true
 	case state.Removed:
 		uid := cmp.Or(r.UID, rec.UID)
 		delete(b.owners[r.Address.ID()], uid)

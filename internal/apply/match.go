@@ -50,7 +50,10 @@ func identity(p *schema.Platform, f agent.Fields) string {
 	var b strings.Builder
 	for _, field := range p.Fields {
 		if field.Identity {
-			s, _ := f[field.Name].(string)
+			s, ok := f[field.Name].(string)
+			if text, isSecret := f[field.Name].(secret.Text); !ok && isSecret {
+				s, _ = text.Reveal() // unresolved: no live agent has that name
+			}
 			b.WriteString(strings.Join(strings.Fields(s), " "))
 			b.WriteByte(0)
 		}

@@ -73,25 +73,12 @@ func makesAgent(ch plan.Change) bool {
 	return ch.Blocked == "" && (ch.Action == plan.Create || ch.Action == plan.Replace)
 }
 
-// ErrSuspiciousList is wrapped where a listing shows none of the agents that state knows in the app:
-// it is more likely cut short, or of another app, than true.
-var ErrSuspiciousList = errors.New("the listing is not to be trusted")
-
 func (e *Engine) listForCreates(ctx context.Context, id agent.AppID) (*listing, error) {
 	l, err := e.list(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return l, e.suspicious(id, l)
-}
-
-func (e *Engine) suspicious(id agent.AppID, l *listing) error {
-	known := e.book.uids(id)
-	if len(known) == 0 || slices.ContainsFunc(known, l.has) {
-		return nil
-	}
-	return fmt.Errorf("%w: it shows %d agents, and none of the %d that state knows in %s",
-		ErrSuspiciousList, len(l.all), len(known), id)
+	return l, e.suspicious(ctx, id, l)
 }
 
 // amend decides for each create of one app whether the agent exists already. Creates come in the
@@ -100,7 +87,11 @@ func (e *Engine) amend(creates []*plan.Change, l *listing) {
 	byName := map[string][]*plan.Change{}
 	var names []string
 	for _, ch := range creates {
-		name := identity(l.schema, e.want[ch.Address].Fields)
+		want, err := e.wanted(ch.Address)
+		if err != nil {
+			continue // the create fails for the same reason
+		}
+		name := identity(l.schema, want)
 		if byName[name] == nil {
 			names = append(names, name)
 		}

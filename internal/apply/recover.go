@@ -47,21 +47,25 @@ func (e *Engine) settleApp(ctx context.Context, id agent.AppID, intents []state.
 	}
 	var results []Result
 	var creates []*pending
-	var others []state.Intent
+	var updates []state.Intent
 	for _, i := range intents {
-		if i.Action != intentCreate {
-			others = append(others, i)
+		switch i.Action {
+		case intentUpdate:
+			updates = append(updates, i)
+			continue
+		case intentDelete:
+			results = append(results, e.leaveToPlan(i))
 			continue
 		}
-		p, err := pendingOf(i)
+		p, err := e.pendingOf(i)
 		if err != nil {
 			results = append(results, unsettled([]state.Intent{i}, err)...)
 			continue
 		}
 		creates = append(creates, p)
 	}
-	if len(others) > 0 {
-		results = append(results, e.settleWrites(ctx, id, others)...)
+	if len(updates) > 0 {
+		results = append(results, e.settleUpdates(ctx, id, updates)...)
 	}
 	for p, v := range e.settleCreates(ctx, id, creates, nil) {
 		results = append(results, e.enter(p, v))
@@ -74,17 +78,14 @@ func (e *Engine) enter(p *pending, v verdict) Result {
 	ch := plan.Change{Address: p.address, Action: plan.Create}
 	switch {
 	case v.found.UID != "":
-		applied, err := agent.Encode(p.sent)
-		if err != nil {
-			return failed(ch, err)
-		}
-		observed, err := e.observed(v.found, p.sent)
-		if err != nil {
-			return failed(ch, err)
-		}
-		rec := agent.Record{UID: v.found.UID, Applied: applied, Observed: observed, Protect: e.want[p.address].Protect}
+		rec := agent.Record{UID: v.found.UID, Applied: p.doc, Protect: e.want[p.address].Protect}
 		res := done(ch, v.found.UID)
-		if err := e.book.commit(state.Result{Kind: state.Recorded, Intent: p.intent, Address: p.address, Record: rec}); err != nil {
+		var err error
+		if rec.Observed, err = e.observed(v.found, p.sent); err != nil {
+			res.Warning = fmt.Sprintf("what the platform answered could not be kept: %v", err)
+		}
+		results := append(e.vanished(p, v.in), state.Result{Kind: state.Recorded, Intent: p.intent, Address: p.address, Record: rec})
+		if err := e.book.commit(results...); err != nil {
 			res.Status, res.Err = StatusUnknown, err
 		}
 		return res
@@ -103,19 +104,39 @@ func (e *Engine) enter(p *pending, v verdict) Result {
 	}
 }
 
-// settleWrites settles updates and deletes by reading what is there.
-func (e *Engine) settleWrites(ctx context.Context, id agent.AppID, intents []state.Intent) []Result {
+// vanished takes the agent out of the record that the create was to make up for, not to replace: an
+// intent that replaces names the old one, and what the list shows did not vanish.
+func (e *Engine) vanished(p *pending, l *listing) []state.Result {
+	rec, known := e.book.record(p.address)
+	if !known || p.old != "" || l.has(rec.UID) {
+		return nil
+	}
+	return []state.Result{{Kind: state.Removed, Address: p.address, UID: rec.UID}}
+}
+
+// leaveToPlan closes an open delete. The record stays, so that the plan deletes the agent again, which
+// does no harm, or keeps it if the manifests want it once more; a list is no proof that it is gone.
+func (e *Engine) leaveToPlan(i state.Intent) Result {
+	res := Result{Address: i.Address, Action: plan.Delete, Status: StatusDone, UID: i.UID}
+	if err := e.book.commit(state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}); err != nil {
+		res.Status, res.Err = StatusUnknown, err
+	}
+	return res
+}
+
+// settleUpdates settles updates by reading what is there.
+func (e *Engine) settleUpdates(ctx context.Context, id agent.AppID, intents []state.Intent) []Result {
 	l, err := e.listForCreates(ctx, id)
 	if err != nil {
 		return unsettled(intents, err)
 	}
 	var results []Result
 	for _, i := range intents {
-		result, err := e.settleWrite(l, i)
+		result, err := e.settleUpdate(l, i)
 		if err == nil {
 			err = e.book.commit(result)
 		}
-		res := Result{Address: i.Address, Action: plan.Action(i.Action), Status: StatusDone, UID: i.UID}
+		res := Result{Address: i.Address, Action: plan.Update, Status: StatusDone, UID: i.UID}
 		if err != nil {
 			res.Status, res.Err = StatusUnknown, err
 		}
@@ -124,16 +145,14 @@ func (e *Engine) settleWrites(ctx context.Context, id agent.AppID, intents []sta
 	return results
 }
 
-// settleWrite decides one update or delete. A delete whose agent is still listed was not carried out,
-// and one whose agent is not listed is left to the plan, which deletes it again without harm: a list
-// alone is no proof that an agent is gone. Of an update, a field that the agent shows as it was sent
-// counts as applied; one that cannot be read back is forgotten, and of one that is neither what was
-// sent nor what was there before the live value counts, so that the next plan sends it again.
-func (e *Engine) settleWrite(l *listing, i state.Intent) (state.Result, error) {
+// settleUpdate decides one update. A field that the agent shows as it was sent counts as applied; one
+// that cannot be read back is forgotten, and of one that is neither what was sent nor what was there
+// before the live value counts, so that the next plan sends it again.
+func (e *Engine) settleUpdate(l *listing, i state.Intent) (state.Result, error) {
 	voided := state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}
 	rec, known := e.book.record(i.Address)
 	live, listed := l.byUID[i.UID]
-	if i.Action != intentUpdate || !known || rec.UID != i.UID || !listed {
+	if !known || rec.UID != i.UID || !listed {
 		return voided, nil
 	}
 	sent, err := i.Fields.Fields()

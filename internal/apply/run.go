@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -94,17 +93,10 @@ type appRun struct {
 	unknowns []*unknown
 }
 
-// unknown is a change whose last request had no usable answer.
-type unknown struct {
-	index int
-	pending
-	tries int
-}
-
 func (r *appRun) run(ctx context.Context) {
 	order := slices.Clone(r.mine)
 	slices.SortStableFunc(order, func(a, b int) int { return deleteLast(r.changes[a]) - deleteLast(r.changes[b]) })
-	r.each(ctx, len(order), func(i int) { r.change(ctx, order[i], 1) })
+	r.each(ctx, len(order), func(i int) { r.change(ctx, order[i], 1, nil) })
 	for len(r.unknowns) > 0 && ctx.Err() == nil && r.book.fault() == nil {
 		if !r.settle(ctx) {
 			break
@@ -137,8 +129,9 @@ func (r *appRun) each(_ context.Context, n int, do func(i int)) {
 	_ = g.Wait() // agents never cancel each other: what went wrong is in the results
 }
 
-// change carries out one change; try counts from 1.
-func (r *appRun) change(ctx context.Context, index, try int) {
+// change carries out one change; try counts from 1, and earlier are the intents of tries that are still
+// open.
+func (r *appRun) change(ctx context.Context, index, try int, earlier []uint64) {
 	ch := r.changes[index]
 	if why := r.stopped(ctx); why != nil {
 		if try == 1 {
@@ -156,14 +149,15 @@ func (r *appRun) change(ctx context.Context, index, try int) {
 	}
 	r.observe(Event{Kind: EventStarted, App: r.id, Result: Result{Address: ch.Address, Action: ch.Action, UID: ch.UID}})
 	res, open := r.carryOut(ctx, ch)
-	if open != nil {
-		r.mu.Lock()
-		r.unknowns = append(r.unknowns, &unknown{index: index, pending: *open, tries: try})
-		r.mu.Unlock()
-		r.results[index] = res
+	if open == nil {
+		r.close(ch.Address, earlier, res)
+		r.settled(index, res)
 		return
 	}
-	r.settled(index, res)
+	r.results[index] = res
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unknowns = append(r.unknowns, &unknown{index: index, pending: *open, tries: try, earlier: earlier})
 }
 
 // carryOut sends what the change needs. The pending is not nil where the outcome is unknown.
@@ -219,125 +213,4 @@ func (r *appRun) settled(index int, res Result) {
 	if r.changes[index].Action != plan.Kept {
 		r.observe(Event{Kind: EventFinished, App: r.id, Result: res})
 	}
-}
-
-// settle finds out what became of the unknown outcomes and repeats what was certainly not done. It
-// reports whether anything changed.
-func (r *appRun) settle(ctx context.Context) bool {
-	open := r.unknowns
-	r.unknowns = nil
-	var creates []*pending
-	byPending := map[*pending]*unknown{}
-	var again []*unknown
-	for _, u := range open {
-		if u.action == intentCreate {
-			creates = append(creates, &u.pending)
-			byPending[&u.pending] = u
-		} else {
-			again = append(again, u)
-		}
-	}
-	again = r.readBack(ctx, again)
-	progress := len(again) < len(open)-len(creates)
-	if len(creates) > 0 {
-		for p, v := range r.settleCreates(ctx, r.id, creates, r.listed[r.id]) {
-			u := byPending[p]
-			if v.absent && u.tries < maxCreates {
-				again = append(again, u)
-				continue
-			}
-			progress = r.decide(ctx, u, v) || progress
-		}
-	}
-	slices.SortFunc(again, func(a, b *unknown) int { return a.index - b.index })
-	r.each(ctx, len(again), func(i int) { r.repeat(ctx, again[i]) })
-	return progress || len(again) > 0
-}
-
-// decide makes an outcome final that settling found out, or leaves it unknown.
-func (r *appRun) decide(ctx context.Context, u *unknown, v verdict) bool {
-	ch := r.changes[u.index]
-	switch {
-	case v.found.UID != "":
-		res, open := r.made(ctx, ch, u.intent, v.found)
-		if open != nil {
-			r.unknowns = append(r.unknowns, &unknown{index: u.index, pending: *open, tries: u.tries})
-			r.results[u.index] = res
-			return true
-		}
-		r.settled(u.index, res)
-	case v.absent:
-		err := r.book.commit(state.Result{Kind: state.Voided, Intent: u.intent, Address: ch.Address})
-		r.settled(u.index, failed(ch, errors.Join(fmt.Errorf("sent %d times, and never made: %w", u.tries, u.cause), err)))
-	case len(v.several) > 0:
-		res := unknownResult(ch, severalError(v))
-		res.Hint = severalHint(ch.Address, v)
-		r.settled(u.index, res)
-	default:
-		r.results[u.index] = unknownResult(ch, fmt.Errorf("%w; and it could not be settled: %w", u.cause, v.err))
-		r.settled(u.index, r.results[u.index])
-		return false
-	}
-	return true
-}
-
-// readBack makes those updates final that a listing shows as carried out, and returns the rest: what
-// holds secrets cannot be read back, and a delete is repeated until the platform says that it is gone.
-func (r *appRun) readBack(ctx context.Context, open []*unknown) []*unknown {
-	if !slices.ContainsFunc(open, func(u *unknown) bool { return u.action == intentUpdate && !hasSecrets(u.sent) }) {
-		return open
-	}
-	l, err := r.list(ctx, r.id)
-	if err != nil {
-		return open
-	}
-	return slices.DeleteFunc(open, func(u *unknown) bool {
-		ch := r.changes[u.index]
-		live, ok := l.byUID[ch.UID]
-		if u.action != intentUpdate || !ok || hasSecrets(u.sent) || !holdsSent(l.schema, u.sent, live.Fields) {
-			return false
-		}
-		ch.Send = u.send
-		r.settled(u.index, r.updated(ch, u.intent, live))
-		return true
-	})
-}
-
-// repeat sends a change again that was certainly not done, or that does no harm twice.
-func (r *appRun) repeat(ctx context.Context, u *unknown) {
-	ch := r.changes[u.index]
-	if u.action != intentCreate && (u.tries >= maxRepeats || !sleep(ctx, repeatPause(u.tries))) {
-		r.settled(u.index, unknownResult(ch, u.cause))
-		return
-	}
-	// The next request has an intent of its own; an update or delete stays open until that is there.
-	if u.action == intentCreate {
-		if err := r.book.commit(state.Result{Kind: state.Voided, Intent: u.intent, Address: ch.Address}); err != nil {
-			r.settled(u.index, failed(ch, err))
-			return
-		}
-	}
-	if why := r.stopped(ctx); why != nil {
-		res := notStarted(ch, why)
-		if u.action != intentCreate {
-			res = unknownResult(ch, u.cause)
-		}
-		r.settled(u.index, res)
-		return
-	}
-	r.change(ctx, u.index, u.tries+1)
-	if u.action != intentCreate && r.results[u.index].Status == StatusDone {
-		_ = r.book.commit(state.Result{Kind: state.Voided, Intent: u.intent, Address: ch.Address}) // the book keeps its error
-	}
-}
-
-// repeatPause is how long to wait before an update or delete is sent again: 1 s, 2 s, 4 s.
-func repeatPause(tries int) time.Duration { return time.Second << (tries - 1) }
-
-// finishUnknowns reports what could not be settled.
-func (r *appRun) finishUnknowns() {
-	for _, u := range r.unknowns {
-		r.settled(u.index, unknownResult(r.changes[u.index], u.cause))
-	}
-	r.unknowns = nil
 }

@@ -3,6 +3,7 @@ package apply
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/platform"
+	"agentsync/internal/secret"
 	"agentsync/internal/state"
 )
 
@@ -18,27 +20,62 @@ type pending struct {
 	intent  uint64
 	address agent.Address
 	action  string
+	// old is the agent that a create replaces, empty for none.
+	old string
 	// send names the fields of an update.
 	send []string
 	// sent is what the request asked for, secrets sealed or literal: they are not compared.
 	sent agent.Fields
-	// at is when the request was sent last, by this machine's clock.
+	// doc is the same as an earlier run's intent holds it, secrets sealed.
+	doc agent.Doc
+	// nameless reports that the agent's identity is a secret that nobody knows any more.
+	nameless bool
+	// at is when the request was about to be sent, by this machine's clock.
 	at time.Time
+	// left is the latest moment at which it can have left this machine: the grace period begins here.
+	left time.Time
 	// cause is why the outcome is unknown.
 	cause error
 }
 
+// newPending is the request behind an intent, which was stored at at, that ended with cause.
+func newPending(intent uint64, i state.Intent, sent agent.Fields, cause error) *pending {
+	p := &pending{intent: intent, address: i.Address, action: i.Action, sent: sent, at: i.At, left: i.At, cause: cause}
+	if i.Action == intentCreate {
+		p.old = i.UID
+	}
+	var e *platform.Error
+	if errors.As(cause, &e) && e.SentAt.After(p.left) {
+		p.left = e.SentAt // it waited for the pace between the intent and the wire
+	}
+	return p
+}
+
 // verdict is what was found out about a pending create.
 type verdict struct {
-	// found is the agent that the create made; its UID is empty where none was found.
+	// found is the agent that the create made, in the listing in; its UID is empty where none was found.
 	found platform.Remote
+	in    *listing
 	// absent reports that the create was certainly not executed, as far as the grace period tells.
 	absent bool
-	// several are the uids between which nobody can decide.
+	// several are the uids between which nobody can decide; equal reports that each holds all that was
+	// sent.
 	several []string
+	equal   bool
 	// err says why nothing could be found out.
 	err error
 }
+
+const (
+	// minLooks is how many trusted listings must agree that an agent is not there, the last of them
+	// asked for after the grace period.
+	minLooks = 2
+	// maxLooks bounds the listings for one settling; those after the grace period come a second, then
+	// two, four, … apart.
+	maxLooks = 8
+	// minPause is what lies between two looks at least, unless the grace period is shorter.
+	minPause = time.Second
+)
 
 // settleCreates finds out what became of creates of one app. It lists, matches what no address owns
 // against what was sent, waits out the grace period for those without a match, and lists again, until
@@ -47,16 +84,18 @@ type verdict struct {
 func (e *Engine) settleCreates(ctx context.Context, id agent.AppID, all []*pending, before *listing) map[*pending]verdict {
 	verdicts := make(map[*pending]verdict, len(all))
 	open := slices.Clone(all)
-	seen := before
+	seen, looks := before, 0
 	for round := 0; len(open) > 0; round++ {
+		asked := time.Now()
 		l, err := e.list(ctx, id)
 		if err == nil {
-			err = e.trust(id, l, seen)
+			err = e.trust(ctx, id, l, seen)
 		}
 		if err == nil {
-			open = e.match(id, l, open, before, verdicts)
-			open = e.giveUpAbsent(open, round, verdicts)
+			looks++
 			seen = l
+			open = e.match(id, l, open, before, verdicts)
+			open = e.giveUpAbsent(open, looks, asked, verdicts)
 		}
 		if len(open) == 0 {
 			break
@@ -72,17 +111,11 @@ func (e *Engine) settleCreates(ctx context.Context, id agent.AppID, all []*pendi
 	return verdicts
 }
 
-// minLooks is how many listings must agree that an agent is not there.
-const minLooks = 2
-
-// maxLooks bounds the listings for one settling; those after the grace period come a second, then
-// two, four, … apart.
-const maxLooks = 8
-
-// giveUpAbsent decides the creates whose grace period is over and that enough listings did not show.
-func (e *Engine) giveUpAbsent(open []*pending, round int, verdicts map[*pending]verdict) []*pending {
+// giveUpAbsent decides the creates that enough listings did not show, the last of which was asked for
+// when the grace period was over.
+func (e *Engine) giveUpAbsent(open []*pending, looks int, asked time.Time, verdicts map[*pending]verdict) []*pending {
 	return slices.DeleteFunc(open, func(p *pending) bool {
-		over := round+1 >= minLooks && time.Since(p.at) >= e.opts.SettleTimeout
+		over := looks >= minLooks && asked.Sub(p.left) >= e.opts.SettleTimeout
 		if over {
 			verdicts[p] = verdict{absent: true}
 		}
@@ -93,8 +126,9 @@ func (e *Engine) giveUpAbsent(open []*pending, round int, verdicts map[*pending]
 // nextLook says how long to wait before the next listing: until the last grace period is over, then
 // longer and longer; last reports that there is no use in another.
 func (e *Engine) nextLook(open []*pending, round int) (wait time.Duration, last bool) {
+	wait = min(minPause, e.opts.SettleTimeout)
 	for _, p := range open {
-		wait = max(wait, e.opts.SettleTimeout-time.Since(p.at))
+		wait = max(wait, e.opts.SettleTimeout-time.Since(p.left))
 	}
 	if round+1 >= minLooks {
 		wait = max(wait, time.Second<<min(round-1, 4))
@@ -108,119 +142,6 @@ func (e *Engine) waitToSettle(ctx context.Context, id agent.AppID, n int, d time
 			"%d creates without an answer: looking again in %s", n, d.Round(100*time.Millisecond))})
 	}
 	return sleep(ctx, d)
-}
-
-// trust reports whether a listing can be used to say that an agent is not there: it must show every
-// agent that an earlier listing showed and that is still owned, and some agent that state knows.
-func (e *Engine) trust(id agent.AppID, l, seen *listing) error {
-	if err := e.suspicious(id, l); err != nil {
-		return err
-	}
-	missing := 0
-	for _, uid := range e.book.uids(id) {
-		if (seen.has(uid) || e.book.madeHere(uid)) && !l.has(uid) {
-			missing++
-		}
-	}
-	if missing > 0 {
-		return fmt.Errorf("%w: %d agents of %s that were there before are missing from it", ErrSuspiciousList, missing, id)
-	}
-	return nil
-}
-
-// match decides the creates that the listing shows an agent for, and those that it shows too many
-// for, and returns the rest.
-func (e *Engine) match(id agent.AppID, l *listing, open []*pending, before *listing, verdicts map[*pending]verdict) []*pending {
-	taken := map[string]bool{}
-	for _, v := range verdicts {
-		taken[v.found.UID] = true
-	}
-	byName := map[string][]*pending{}
-	var names []string
-	for _, p := range open {
-		name := identity(l.schema, p.sent)
-		if byName[name] == nil {
-			names = append(names, name)
-		}
-		byName[name] = append(byName[name], p)
-	}
-	for _, name := range names {
-		group := byName[name]
-		free := slices.DeleteFunc(slices.Clone(l.byName[name]), func(r platform.Remote) bool {
-			_, owned := e.book.owner(id, r.UID)
-			return owned || taken[r.UID] || before.has(r.UID)
-		})
-		matchGroup(l, group, free, verdicts)
-	}
-	return slices.DeleteFunc(open, func(p *pending) bool { _, decided := verdicts[p]; return decided })
-}
-
-// matchGroup decides the creates of one identity against the free agents of that identity. A create
-// that sent more is matched first: an agent that holds all of it was not made by one that sent less.
-func matchGroup(l *listing, group []*pending, free []platform.Remote, verdicts map[*pending]verdict) {
-	slices.SortStableFunc(group, func(a, b *pending) int { return cmp.Compare(len(b.sent), len(a.sent)) })
-	sameContent := map[string][]*pending{}
-	var order []string
-	for _, p := range group {
-		key := content(l.schema, p.sent)
-		if sameContent[key] == nil {
-			order = append(order, key)
-		}
-		sameContent[key] = append(sameContent[key], p)
-	}
-	for _, key := range order {
-		same := sameContent[key]
-		var fits []platform.Remote
-		for _, r := range free {
-			if !createdBefore(r, earliest(same)) && holdsSent(l.schema, same[0].sent, r.Fields) {
-				fits = append(fits, r)
-			}
-		}
-		if len(fits) > len(same) {
-			for _, p := range same {
-				verdicts[p] = verdict{several: uidsOf(fits)}
-			}
-		} else {
-			for i, r := range fits {
-				verdicts[same[i]] = verdict{found: r}
-			}
-		}
-		free = slices.DeleteFunc(free, func(r platform.Remote) bool {
-			return slices.ContainsFunc(fits, func(f platform.Remote) bool { return f.UID == r.UID })
-		})
-	}
-	suspects(group, free, verdicts)
-}
-
-// suspects stops the creates without a match where a new agent of the same identity is left over: the
-// platform may have changed what it was sent, and a second create would then be a duplicate.
-func suspects(group []*pending, free []platform.Remote, verdicts map[*pending]verdict) {
-	for _, p := range group {
-		if _, decided := verdicts[p]; decided {
-			continue
-		}
-		var young []platform.Remote
-		for _, r := range free {
-			if !createdBefore(r, p.at) {
-				young = append(young, r)
-			}
-		}
-		if len(young) > 0 {
-			verdicts[p] = verdict{several: uidsOf(young)}
-		}
-	}
-}
-
-func earliest(ps []*pending) time.Time {
-	return slices.MinFunc(ps, func(a, b *pending) int { return a.at.Compare(b.at) }).at
-}
-
-func uidsOf(rs []platform.Remote) []string {
-	uids := make([]string, len(rs))
-	for i, r := range rs {
-		uids[i] = r.UID
-	}
-	return uids
 }
 
 // severalError says between which agents nobody can decide.
@@ -238,19 +159,51 @@ func severalHint(a agent.Address, v verdict) string {
 	for _, uid := range v.several {
 		fmt.Fprintf(&b, "  agentsync import %s %s\n", a, uid)
 	}
+	if !v.equal {
+		b.WriteString("or, if it is none of them, create it all the same:\n  agentsync apply --allow-duplicate-names")
+	}
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// pendingOf turns an open create intent of an earlier run into a pending create.
-func pendingOf(i state.Intent) (*pending, error) {
+// pendingOf turns an open create intent of an earlier run into a pending create. Between the intent
+// and the wire a request waits for the pace, by maxThrottled at the most as far as anyone knows, and
+// nobody saw it leave: until that is over, the grace period begins now.
+func (e *Engine) pendingOf(i state.Intent) (*pending, error) {
 	sent, err := i.Fields.Fields()
 	if err != nil {
 		return nil, err
 	}
-	at := i.At
-	if now := time.Now(); at.After(now) { // the clock was set back since
-		at = now
+	now := time.Now()
+	if i.At.After(now) { // the clock was set back since
+		i.At = now
 	}
-	return &pending{intent: i.ID, address: i.Address, action: i.Action, sent: sent, at: at,
-		cause: fmt.Errorf("the run that sent it ended before the answer came")}, nil
+	p := newPending(i.ID, i, sent, errors.New("the run that sent it ended before the answer came"))
+	if p.left = i.At.Add(maxThrottled); p.left.After(now) {
+		p.left = now
+	}
+	p.doc, p.nameless = i.Fields, e.nameAgain(p)
+	return p, nil
+}
+
+// nameAgain puts the values of secrets into the identity of a pending create of an earlier run, whose
+// intent holds their hashes only, and reports whether some could not be found.
+func (e *Engine) nameAgain(p *pending) (nameless bool) {
+	app, ok := e.apps[p.address.ID()]
+	if !ok {
+		return false
+	}
+	want, err := e.wanted(p.address)
+	for _, f := range app.Schema.Fields {
+		sealed, isSealed := p.sent[f.Name].(secret.Sealed)
+		if !f.Identity || !isSealed {
+			continue
+		}
+		text, isText := want[f.Name].(secret.Text)
+		if err != nil || !isText || e.sealer().Seal("/"+agent.EscapePointer(f.Name), text).Value != sealed.Value {
+			nameless = true
+			continue
+		}
+		p.sent[f.Name] = text
+	}
+	return nameless
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,15 +28,24 @@ func (r *appRun) verify(ctx context.Context) {
 		r.warnings = append(r.warnings, fmt.Sprintf("%s: what was written could not be read back: %v", r.id, err))
 		return
 	}
+	var seen []state.Result
 	for _, i := range written {
-		if err := r.verifyOne(l, &r.results[i]); err != nil {
+		again, err := r.verifyOne(l, &r.results[i])
+		if err != nil {
 			r.warnings = append(r.warnings, fmt.Sprintf("%s: %v", r.results[i].Address, err))
-			if r.book.fault() != nil {
-				return
-			}
+		}
+		seen = append(seen, again...)
+	}
+	for batch := range slices.Chunk(seen, verifyBatch) {
+		if err := r.book.commit(batch...); err != nil {
+			r.warnings = append(r.warnings, fmt.Sprintf("%s: %v", r.id, err))
+			return
 		}
 	}
 }
+
+// verifyBatch is how many records share one line of the journal, and so one fsync.
+const verifyBatch = 256
 
 // written returns the indexes of the changes after which an agent should be live with new content.
 func (r *appRun) written() []int {
@@ -71,19 +81,20 @@ func (r *appRun) listAfterWrites(ctx context.Context, written []int) (*listing, 
 	}
 }
 
-func (r *appRun) verifyOne(l *listing, res *Result) error {
+// verifyOne compares one agent, and returns what is to be recorded of it.
+func (r *appRun) verifyOne(l *listing, res *Result) ([]state.Result, error) {
 	live, ok := l.byUID[res.UID]
 	if !ok {
 		res.Warning = "the platform's list does not show the agent yet"
-		return nil
+		return nil, nil
 	}
 	rec, known := r.book.record(res.Address)
 	if !known || rec.UID != res.UID {
-		return nil
+		return nil, nil
 	}
 	sent, err := rec.Applied.Fields()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	like := maps.Clone(sent)
 	for _, name := range r.want[res.Address].IgnoreChanges {
@@ -95,12 +106,12 @@ func (r *appRun) verifyOne(l *listing, res *Result) error {
 	return r.observeAgain(res.Address, rec, live, like)
 }
 
-// observeAgain records what is live where that is not what was observed before.
-func (r *appRun) observeAgain(a agent.Address, rec agent.Record, live platform.Remote, like agent.Fields) error {
+// observeAgain returns the record with what is live, where that is not what was observed before.
+func (r *appRun) observeAgain(a agent.Address, rec agent.Record, live platform.Remote, like agent.Fields) ([]state.Result, error) {
 	observed, err := r.observed(live, like)
 	if err != nil || bytes.Equal(observed, rec.Observed) {
-		return err
+		return nil, err
 	}
 	rec.Observed = observed
-	return r.book.commit(state.Result{Kind: state.Recorded, Address: a, Record: rec})
+	return []state.Result{{Kind: state.Recorded, Address: a, Record: rec}}, nil
 }

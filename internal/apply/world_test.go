@@ -27,8 +27,10 @@ type world struct {
 	client map[agent.AppID]platform.Client
 	want   []agent.Desired
 	prune  bool
-	opts   apply.Options
-	events []apply.Event
+	// refresh makes plans hold the clients' lists against the state.
+	refresh bool
+	opts    apply.Options
+	events  []apply.Event
 }
 
 var (
@@ -96,9 +98,11 @@ func (w *world) apply(ctx context.Context) (*apply.Report, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := w.engine(snap).Settle(ctx, snap.Open, run); err != nil {
+		settled, err := w.engine(snap).Settle(ctx, snap.Open, run)
+		if err != nil {
 			return nil, err
 		}
+		w.t.Logf("settled:\n%s", describe(settled))
 		if err := run.Close(); err != nil {
 			return nil, err
 		}
@@ -142,7 +146,7 @@ func (w *world) engine(snap *state.Snapshot) *apply.Engine {
 func (w *world) plan(snap *state.Snapshot) *plan.Plan {
 	w.t.Helper()
 	p, err := plan.Build(plan.Input{
-		Desired: w.want, Apps: map[agent.AppID]bool{comet: true, mind: true}, Prior: snap.State.Agents,
+		Live: w.live(), Desired: w.want, Apps: map[agent.AppID]bool{comet: true, mind: true}, Prior: snap.State.Agents,
 		Sealer:    secret.Sealer{Key: []byte(snap.State.Lineage), Lookup: w.opts.Lookup},
 		Platforms: w.schemas, Prune: w.prune,
 	})
@@ -150,6 +154,24 @@ func (w *world) plan(snap *state.Snapshot) *plan.Plan {
 		w.t.Fatal(err)
 	}
 	return p
+}
+
+// live is what the clients list, nil offline.
+func (w *world) live() map[agent.AppID][]plan.Live {
+	if !w.refresh {
+		return nil
+	}
+	live := map[agent.AppID][]plan.Live{}
+	for id, c := range w.client {
+		remotes, err := c.List(w.t.Context())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, r := range remotes {
+			live[id] = append(live[id], plan.Live{UID: r.UID, Fields: r.Fields})
+		}
+	}
+	return live
 }
 
 // mustApply runs until the end and expects every change to be done.

@@ -72,6 +72,7 @@ func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) err
 		return fail
 	}
 	resp, err := c.http.Do(req)
+	fail.SentAt = w.sentAt()
 	hide := redactor{append(secrets, w.carried(resp))}
 	if err != nil {
 		fail.Err = hide.error(withoutURL(err))

@@ -47,6 +47,9 @@ type Error struct {
 	// NeverSent reports that no byte of the request left this machine (refused connection, unknown
 	// host, failed TLS handshake).
 	NeverSent bool
+	// SentAt is when the request left, by this machine's clock: after all waiting for the pace and for a
+	// connection. Zero where that is not known.
+	SentAt time.Time
 	// Err is the cause where no answer came or it could not be read, or nil.
 	Err error
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptrace"
 	"strings"
 	"sync"
+	"time"
 
 	"agentsync/internal/httpx"
 )
@@ -20,6 +21,7 @@ type witness struct {
 	tried   bool // a transport that reports what it does has taken the request
 	gotConn bool
 	wrote   bool
+	since   time.Time // when one of these was noted last
 	key     string
 }
 
@@ -28,7 +30,7 @@ func (w *witness) watch(ctx context.Context) context.Context {
 	note := func(flag *bool) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		*flag = true
+		*flag, w.since = true, time.Now()
 	}
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:      func(string) { note(&w.tried) },
@@ -59,6 +61,13 @@ func (w *witness) neverSent(ctx context.Context, err error) bool {
 	}
 	calledOff := ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	return !w.gotConn || !calledOff
+}
+
+// sentAt returns the last sign of the request on its way out, zero where it waited for the pace to the end.
+func (w *witness) sentAt() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.since
 }
 
 // carried returns the API key that the request carried, or "".
