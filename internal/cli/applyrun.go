@@ -27,6 +27,9 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	if f.settleTimeout < 0 || f.lockTimeout < 0 {
 		return nil, usageError("--settle-timeout and --lock-timeout must not be less than 0")
 	}
+	if err := checkDeletes(f.maxDeletes, 0, 0); err != nil {
+		return nil, err
+	}
 	w, err := a.openWorkspace(ctx, f.planFlags, paths)
 	if err != nil {
 		return nil, err
@@ -264,7 +267,7 @@ func (a *app) showPlan(f *applyFlags, p *plan.Plan, w *workspace) error {
 	if f.format.value != formatText {
 		return nil
 	}
-	return writePlanTo(a.streams.Out, formatText, p, w, a.style(a.streams.Out))
+	return writePlanTo(a.streams.Out, formatText, "", p, w, a.style(a.streams.Out))
 }
 
 // canAsk refuses to begin what could not be approved later.

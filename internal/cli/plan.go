@@ -25,7 +25,7 @@ type planOutputs struct {
 	format   *choice
 	detailed bool
 	out      string
-	html     string
+	files    planFiles
 	check    string
 }
 
@@ -46,14 +46,14 @@ func (a *app) planCommand() *cobra.Command {
 	o.format = addFormat(cmd)
 	cmd.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 where there are changes")
 	cmd.Flags().StringVar(&o.out, "out", "", "save the plan to `FILE`, for apply --plan")
-	cmd.Flags().StringVar(&o.html, "html", "", "write the whole plan to `FILE` as one page for a browser")
+	o.files.add(cmd)
 	cmd.Flags().StringVar(&o.check, "check", "", "say whether the plan saved in `FILE` is still true, and make no other")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
 		if o.check == "" {
 			return a.plan(cmd.Context(), flags, o, paths)
 		}
-		if len(paths) > 0 || o.out != "" || o.html != "" {
-			return usageError("--check takes everything from the saved plan: no PATH, --out or --html beside it")
+		if len(paths) > 0 || o.out != "" || o.files.any() {
+			return usageError("--check takes everything from the saved plan and writes no file: no PATH, --out, --html, --json, --markdown or --comment beside it")
 		}
 		return a.checkPlan(cmd.Context(), flags, o.check, o.format.value)
 	}
@@ -79,12 +79,10 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 			return err
 		}
 	}
-	if o.html != "" {
-		if err := writePage(o.html, p); err != nil {
-			return err
-		}
+	if err := o.files.write(p, w); err != nil {
+		return err
 	}
-	if err := a.writePlan(o.format.value, p, w); err != nil {
+	if err := a.writeMarkedPlan(o.format.value, o.files.marker, p, w); err != nil {
 		return err
 	}
 	a.noteOpen(w)
@@ -123,16 +121,21 @@ func (w *workspace) planWith(ctx context.Context, apps map[agent.AppID]apply.App
 
 // writePlan writes the plan as the result of the command.
 func (a *app) writePlan(format string, p *plan.Plan, w *workspace) error {
-	a.answered = true
-	return writePlanTo(a.streams.Out, format, p, w, a.style(a.streams.Out))
+	return a.writeMarkedPlan(format, "", p, w)
 }
 
-func writePlanTo(out io.Writer, format string, p *plan.Plan, w *workspace, s report.Style) error {
+// writeMarkedPlan is writePlan with another marker than the plan's own, where it is Markdown.
+func (a *app) writeMarkedPlan(format, marker string, p *plan.Plan, w *workspace) error {
+	a.answered = true
+	return writePlanTo(a.streams.Out, format, marker, p, w, a.style(a.streams.Out))
+}
+
+func writePlanTo(out io.Writer, format, marker string, p *plan.Plan, w *workspace, s report.Style) error {
 	switch format {
 	case formatJSON:
 		return report.PlanJSON(out, p, w.warnings)
 	case formatMarkdown:
-		return report.PlanMarkdown(out, p, report.MarkdownOptions{})
+		return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: marker})
 	default:
 		return report.PlanText(out, p, s)
 	}

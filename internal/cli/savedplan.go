@@ -150,15 +150,3 @@ func (a *app) writeStale(format string, stale []plan.Stale) error {
 	_, err := a.streams.Out.Write([]byte(b.String()))
 	return err
 }
-
-// writePage writes the plan as one HTML page.
-func writePage(path string, p *plan.Plan) error {
-	var b bytes.Buffer
-	if err := report.PlanHTML(&b, p, report.HTMLOptions{}); err != nil {
-		return fmt.Errorf("write page: %w", err)
-	}
-	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("write page: %w", err)
-	}
-	return nil
-}
