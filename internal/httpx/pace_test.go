@@ -80,6 +80,23 @@ func TestPauseHoldsTheWholeApp(t *testing.T) {
 	}
 }
 
+// A platform that is busy when the first request comes has not said how much it allows later.
+func TestFirstRefusalIsNoMeasure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &answers{list: []http.Response{answer(429, "Retry-After", "30"), answer(200)}}
+		rt := httpx.NewPace().Wrap(a)
+		start := time.Now()
+		for range 1000 {
+			if _, err := rt.RoundTrip(request(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(start); took < 30*time.Second || took > 40*time.Second {
+			t.Errorf("1000 requests took %v, of which the pause was 30s", took)
+		}
+	})
+}
+
 func TestWaitEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &answers{list: []http.Response{answer(429, "Retry-After", "3600"), answer(200)}}

@@ -11,13 +11,15 @@ import (
 //
 // At first the rate is unlimited: whoever keeps n requests in flight sends n at once and no more.
 // The first throttled answer sets it to what was let through since the start, the pause asked for
-// included, which is the allowed rate whether the platform counts by windows or by tokens. From then
+// included, which is the allowed rate whether the platform counts by windows or by tokens; where that
+// was next to nothing, a trial rate takes its place that soon grows. From then
 // on it grows a little with each success, faster the longer nothing was throttled, and falls with
 // each storm of throttled answers, by half at the most.
 type tempo struct {
 	rate   float64 // requests a second; unbounded until a platform sets a bound
 	start  time.Time
-	passed int // requests let through since start
+	passed int  // requests let through since start
+	trial  bool // the rate was never measured
 
 	// struck and resume are the beginning and the end of a pause whose storm is still being counted:
 	// answers come in any order, and those that were granted may come last. Zero means none.
@@ -29,6 +31,13 @@ const (
 
 	minRate = 0.1 // requests a second: one in ten seconds
 	maxRate = 1e5
+
+	// evidence is how many requests must have been let through before they say something of the rate:
+	// a platform may be busy with someone else's requests when the first ones come. Until then the rate
+	// is a trial, in requests a second, that grows by trialGrowth with each success.
+	evidence    = 10
+	trialRate   = 5
+	trialGrowth = 1.1
 
 	// growth is by how much of itself the rate rises in a second of full use, at first.
 	growth = 0.01
@@ -47,6 +56,10 @@ func (t *tempo) bounded() bool { return t.rate < unbounded }
 func (t *tempo) pass(now time.Time) {
 	t.passed++
 	if t.struck.IsZero() && t.bounded() {
+		if t.trial {
+			t.rate = min(maxRate, t.rate*trialGrowth)
+			return
+		}
 		// One success is 1/rate of a second of full use, so the rate rises by the growth itself.
 		calm := now.Sub(t.start).Seconds() / growthDoubles.Seconds()
 		t.rate = min(maxRate, t.rate+growth*(1+calm))
@@ -64,6 +77,10 @@ func (t *tempo) throttle(now, resume time.Time) {
 // settle lowers the rate after a pause that is over, and starts measuring anew from its end.
 func (t *tempo) settle() {
 	if t.struck.IsZero() {
+		return
+	}
+	if !t.bounded() && t.passed < evidence {
+		*t = tempo{rate: max(trialRate, t.measured()*backOff), start: t.resume, trial: true}
 		return
 	}
 	lower := t.measured() * backOff
