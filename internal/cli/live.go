@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -23,12 +24,13 @@ func (w *workspace) live(ctx context.Context, apps map[agent.AppID]apply.App) (m
 	}
 	slices.SortFunc(ids, agent.AppID.Compare)
 	lists := make([][]plan.Live, len(ids))
-	g, ctx := errgroup.WithContext(ctx) // reads only: one failure makes the rest pointless
+	var g errgroup.Group // without a context: every app that cannot be listed is to be named
+	errs := make([]error, len(ids))
 	for i, id := range ids {
 		g.Go(func() error {
 			remotes, err := apps[id].Client.List(ctx)
 			if err != nil {
-				return fmt.Errorf("list the agents of %s: %w", id, err)
+				errs[i] = fmt.Errorf("list the agents of %s: %w", id, err)
 			}
 			for _, r := range remotes {
 				lists[i] = append(lists[i], plan.Live{UID: r.UID, Fields: r.Fields})
@@ -36,7 +38,8 @@ func (w *workspace) live(ctx context.Context, apps map[agent.AppID]apply.App) (m
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
+	_ = g.Wait() // each error is in errs, in the order of the apps
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	live := map[agent.AppID][]plan.Live{}

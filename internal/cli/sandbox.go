@@ -74,8 +74,8 @@ func (a *app) sandboxCommand() *cobra.Command {
 			return err
 		}
 		fmt.Fprintf(a.streams.Out, "The sandbox listens on %[1]s (the page at / shows its agents). In another shell:\n\n"+
-			"  export AGENTSYNC_COMETCHAT_ENDPOINT=%[1]s/cometchat/{app}/v3 COMETCHAT_API_KEY=any\n"+
-			"  export AGENTSYNC_MINDSET_ENDPOINT=%[1]s MINDSET_API_KEY=any\n\nInterrupt ends it.\n", local.url())
+			"  export AGENTSYNC_COMETCHAT_ENDPOINT=%[1]s/cometchat/{app}/v3 COMETCHAT_API_KEY=sandbox-key\n"+
+			"  export AGENTSYNC_MINDSET_ENDPOINT=%[1]s MINDSET_API_KEY=sandbox-key\n\nInterrupt ends it.\n", local.url())
 		<-cmd.Context().Done()
 		return local.close()
 	}
