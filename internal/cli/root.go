@@ -46,7 +46,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.BoolVarP(&a.common.verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
 	root.AddCommand(
 		a.validateCommand(), a.planCommand(), a.applyCommand(), a.stateCommand(),
-		a.schemaCommand(), a.sandboxCommand(), a.versionCommand(), a.exitCodesTopic(),
+		a.importCommand(), a.schemaCommand(), a.sandboxCommand(), a.versionCommand(), a.exitCodesTopic(),
 	)
 	strictArguments(root)
 	return root

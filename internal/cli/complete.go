@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/manifest"
+	"agentsync/internal/state"
+	"agentsync/schema"
+)
+
+// completeAddresses completes the first n arguments, or all where n is 0, with the addresses that the
+// state and the manifests name. What cannot be read completes nothing: a shell is no place for errors.
+func (a *app) completeAddresses(statePath *string, n int) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if n > 0 && len(args) >= n {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return a.addresses(cmd, *statePath, word), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeTargets completes the values of --target.
+func (a *app) completeTargets(cmd *cobra.Command, statePath *string) {
+	_ = cmd.RegisterFlagCompletionFunc("target", func(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return a.addresses(cmd, *statePath, word), cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
+// addresses returns the known addresses that begin with word, each with its uid where state has one.
+func (a *app) addresses(cmd *cobra.Command, statePath, word string) []cobra.Completion {
+	if !cmd.Flags().Changed("state") {
+		statePath = cmp.Or(a.env[envName("state")], statePath)
+	}
+	known := map[agent.Address]string{}
+	if all, err := platforms(); err == nil {
+		var s []*schema.Platform
+		for _, p := range schemas(all) {
+			s = append(s, p)
+		}
+		fleet, _, err := manifest.Load(cmd.Context(), []string{defaultPath}, manifest.Options{Env: a.lookup(), Platforms: s})
+		if err == nil {
+			for _, d := range fleet.Agents {
+				known[d.Address] = "in " + d.Source.File
+			}
+		}
+	}
+	if snap, err := state.NewFile(statePath).Load(); err == nil {
+		for addr, rec := range snap.State.Agents {
+			known[addr] = "uid " + rec.UID
+		}
+	}
+	var found []cobra.Completion
+	for addr, what := range known {
+		if strings.HasPrefix(addr.String(), word) {
+			found = append(found, cobra.CompletionWithDesc(addr.String(), what))
+		}
+	}
+	slices.Sort(found)
+	return found
+}

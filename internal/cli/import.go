@@ -1,0 +1,340 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/apply"
+	"agentsync/internal/manifest"
+	"agentsync/internal/plan"
+	"agentsync/internal/platform"
+	"agentsync/internal/report"
+	"agentsync/internal/secret"
+	"agentsync/internal/state"
+)
+
+const importLong = `Takes an agent that exists at its platform into the state, under ADDRESS, and prints the YAML to put
+into a manifest; secrets stand in it as ${secret:NAME}. Nothing is sent but reads.
+
+A manifest must have a section for the agent's app. Where the manifests name ADDRESS already, the next
+plan is printed instead: what apply would change on the agent.
+
+It is also the way on when a run could not decide which of several agents it had made.`
+
+// importFlags are the flags of import.
+type importFlags struct {
+	planFlags
+	lockTimeout time.Duration
+	write       string
+	format      *choice
+}
+
+func (a *app) importCommand() *cobra.Command {
+	f := &importFlags{}
+	cmd := &cobra.Command{
+		Use:   "import ADDRESS UID [PATH…]",
+		Short: "Take an existing agent into the state",
+		Long:  importLong,
+		Example: `  agentsync import mindset/acme/coach Ab3dEf6hIj9kLm2nOp5q
+  agentsync import cometchat/2754abc/concierge 0b5a7c1e-4f0e-4a58-9c6e-1d2f3a4b5c6d --write manifests/support.yaml`,
+		Args: cobra.MinimumNArgs(2),
+	}
+	f.addReading(cmd)
+	addLockTimeout(cmd, &f.lockTimeout)
+	cmd.Flags().StringVar(&f.write, "write", "", "put the agent into the manifest `FILE`, which is made if it is not there")
+	f.format = addFormatOf(cmd, formatText, formatJSON)
+	cmd.ValidArgsFunction = a.completeAddresses(&f.state, 1)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		addr, err := agent.ParseAddress(args[0])
+		if err != nil {
+			return &Failure{Code: ExitUsage, Err: err}
+		}
+		if !platform.UsableUID(args[1]) {
+			return usageError("%q cannot be a uid: it is letters, digits and - as the platform shows it", args[1])
+		}
+		return a.importAgent(cmd.Context(), f, addr, args[1], args[2:])
+	}
+	return cmd
+}
+
+// addReading adds the flags of commands that read from the platforms and write state.
+func (f *planFlags) addReading(cmd *cobra.Command) {
+	f.parallelism = 1
+	addState(cmd, &f.state)
+	cmd.Flags().BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
+}
+
+// addFormatOf adds --format with a choice of formats, the first of which is the default.
+func addFormatOf(cmd *cobra.Command, formats ...string) *choice {
+	c := &choice{value: formats[0], allowed: formats}
+	cmd.Flags().Var(c, "format", "output `FORMAT`: "+strings.Join(formats, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+// importer is one import under way.
+type importer struct {
+	*workspace
+	flags *importFlags
+	addr  agent.Address
+	uid   string
+	paths []string
+	live  agent.Fields
+	// wanted is what the manifests want, nil where they do not name the address.
+	wanted *agent.Desired
+	// drawn is the YAML for an agent that no manifest names, with its variables.
+	drawn *composed
+}
+
+func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Address, uid string, paths []string) error {
+	w, err := a.openWorkspace(ctx, f.planFlags, paths)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	im := &importer{workspace: w, flags: f, addr: addr, uid: uid, paths: paths, wanted: w.desired(addr)}
+	if err := w.requireSection(addr.ID()); err != nil {
+		return err
+	}
+	unlock, err := a.lock(ctx, w.file, "import", f.lockTimeout)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
+	if err := w.load(); err != nil {
+		return err
+	}
+	known, err := im.checkFree()
+	if err != nil {
+		return err
+	}
+	if err := im.fetch(ctx); err != nil {
+		return err
+	}
+	if im.wanted == nil {
+		if im.drawn, err = w.compose(ctx, addr.ID(), []found{{key: addr.Key, uid: uid, fields: im.live}}); err != nil {
+			return err
+		}
+	}
+	if f.write != "" && im.wanted == nil {
+		if err := im.splice(ctx); err != nil {
+			return err
+		}
+	}
+	if !known {
+		if err := im.record(); err != nil {
+			return err
+		}
+	}
+	return im.tell(ctx, known)
+}
+
+// desired returns what the manifests want of the agent at an address, or nil.
+func (w *workspace) desired(addr agent.Address) *agent.Desired {
+	i, ok := slices.BinarySearchFunc(w.fleet.Agents, addr, func(d agent.Desired, a agent.Address) int { return d.Address.Compare(a) })
+	if !ok {
+		return nil
+	}
+	return &w.fleet.Agents[i]
+}
+
+// requireSection fails where no manifest says how to reach the app.
+func (w *workspace) requireSection(id agent.AppID) error {
+	if _, ok := w.fleet.Apps[id]; ok {
+		return nil
+	}
+	p, ok := w.platforms[id.Platform]
+	if !ok {
+		return usageError("no platform is called %q: there are %s", id.Platform, strings.Join(platformNames(w.platforms), ", "))
+	}
+	s := p.Schema()
+	settings := fmt.Sprintf("%s: %q", s.AppField, id.App)
+	for _, set := range s.Settings {
+		if set.Default == "" {
+			settings += ", " + set.Name + ": …"
+		}
+	}
+	return &Failure{Code: ExitUsage, Err: fmt.Errorf("no manifest has a section for %s, so nothing says how to reach it", id),
+		Hint: fmt.Sprintf("put a section into one of the manifests:\n  %s: {%s}", s.Name, settings)}
+}
+
+// checkFree reports whether the pair is in state already, and fails where one half of it is taken.
+func (im *importer) checkFree() (known bool, err error) {
+	for _, other := range im.snap.State.Addresses() {
+		rec := im.snap.State.Agents[other]
+		if other == im.addr && rec.UID == im.uid {
+			return true, nil
+		}
+		if other.ID() == im.addr.ID() && (rec.UID == im.uid || slices.Contains(rec.Obsolete, im.uid)) {
+			f := &Failure{Code: ExitUsage, Err: fmt.Errorf("the agent %s is in state already, as %s", im.uid, other)}
+			if _, taken := im.snap.State.Agents[im.addr]; !taken {
+				f.Hint = fmt.Sprintf("give it the other address instead:\n  agentsync state mv %s %s", other, im.addr)
+			}
+			return false, f
+		}
+	}
+	rec, taken := im.snap.State.Agents[im.addr]
+	if taken && im.openCreates() == nil { // with one open, the new agent takes the old one's place
+		return false, &Failure{Code: ExitUsage, Err: fmt.Errorf("%s is another agent in state, with the uid %s", im.addr, report.Sanitize(rec.UID)),
+			Hint: "choose another key; or let that one go, which stays at the platform:\n  agentsync state rm " + im.addr.String()}
+	}
+	return false, nil
+}
+
+// openCreates returns the creates of the address whose outcome an earlier run did not learn.
+func (im *importer) openCreates() []state.Intent {
+	var open []state.Intent
+	for _, i := range im.snap.Open {
+		if i.Address == im.addr && i.Action == string(plan.Create) {
+			open = append(open, i)
+		}
+	}
+	return open
+}
+
+// fetch reads the agent from its platform.
+func (im *importer) fetch(ctx context.Context) error {
+	id := im.addr.ID()
+	apps, err := im.reach(id)
+	if err != nil {
+		return err
+	}
+	remote, err := readAgent(ctx, apps[id].Client, im.uid)
+	switch {
+	case errors.Is(err, platform.ErrNotFound):
+		return &Failure{Code: ExitFailed, Err: fmt.Errorf("%s has no agent with the uid %s", id, im.uid),
+			Hint: "look at what is live and not managed:\n  agentsync plan --refresh -v"}
+	case err != nil:
+		return fmt.Errorf("read the agent %s of %s: %w", im.uid, id, err)
+	}
+	im.live = remote.Fields
+	return nil
+}
+
+// reach connects some of the fleet's apps, and starts the sandbox where it is asked for.
+func (w *workspace) reach(ids ...agent.AppID) (map[agent.AppID]apply.App, error) {
+	if err := w.startSandbox(); err != nil {
+		return nil, err
+	}
+	some := manifest.Fleet{Apps: map[agent.AppID]agent.App{}}
+	for _, id := range ids {
+		some.Apps[id] = w.fleet.Apps[id]
+	}
+	return w.app.connect(&some, w.platforms, w.flags.connectFlags, w.sandbox)
+}
+
+// readAgent reads one agent, from the list where the platform answers no single one.
+func readAgent(ctx context.Context, c platform.Client, uid string) (platform.Remote, error) {
+	if r, ok := c.(platform.Reader); ok {
+		return r.Read(ctx, uid)
+	}
+	list, err := c.List(ctx)
+	if err != nil {
+		return platform.Remote{}, err
+	}
+	if i := slices.IndexFunc(list, func(r platform.Remote) bool { return r.UID == uid }); i >= 0 {
+		return list[i], nil
+	}
+	return platform.Remote{}, platform.ErrNotFound
+}
+
+// record enters the agent into state, and closes what an earlier run left open at its address.
+func (im *importer) record() error {
+	run, err := im.file.Begin(im.snap, reserveFor(1, textLen(map[string]any(im.live))))
+	if err != nil {
+		return stateError(err)
+	}
+	rec, err := im.takeOver([]byte(run.Lineage()))
+	if err == nil {
+		result := state.Result{Kind: state.Recorded, Address: im.addr, Record: rec}
+		results := []state.Result{result}
+		for i, open := range im.openCreates() {
+			if i == 0 {
+				results[0].Intent = open.ID
+				continue
+			}
+			results = append(results, state.Result{Kind: state.Voided, Intent: open.ID, Address: im.addr})
+		}
+		err = run.Commit(results...)
+	}
+	return errors.Join(err, im.app.closeRun(im.workspace, run))
+}
+
+func (im *importer) takeOver(lineage []byte) (agent.Record, error) {
+	if im.wanted == nil {
+		return plan.TakeOver(im.uid, im.live, im.drawn.wanted(im.addr), secret.Sealer{Key: lineage, Lookup: im.drawn.lookup})
+	}
+	rec, err := plan.TakeOver(im.uid, im.live, im.wanted.Fields, secret.Sealer{Key: lineage, Lookup: im.app.lookup()})
+	rec.Protect = im.wanted.Protect
+	return rec, err
+}
+
+// tell writes the result: the YAML to paste, or what the next plan does where a manifest has the agent.
+func (im *importer) tell(ctx context.Context, known bool) error {
+	said := fmt.Sprintf("imported %s (uid %s)", im.addr, im.uid)
+	if known {
+		said = fmt.Sprintf("%s has the uid %s in state already", im.addr, im.uid)
+	}
+	if !im.app.common.quiet {
+		fmt.Fprintln(im.app.streams.Err, said)
+	}
+	inManifest := im.wanted != nil || im.flags.write != ""
+	if im.drawn != nil {
+		im.drawn.warn(im.app)
+	}
+	if im.flags.format.value == formatJSON {
+		return im.tellJSON(!known, inManifest)
+	}
+	if !inManifest {
+		if !im.app.common.quiet {
+			fmt.Fprintf(im.app.streams.Err, "put this into a manifest, below agents: of %s\n", im.addr.ID())
+		}
+		_, err := im.app.streams.Out.Write(im.drawn.item())
+		return err
+	}
+	return im.showNext(ctx)
+}
+
+// showNext prints what the next plan will do with the agent.
+func (im *importer) showNext(ctx context.Context) error {
+	next := planFlags{state: im.flags.state, targets: []string{im.addr.String()}, connectFlags: im.flags.connectFlags}
+	w, err := im.app.openWorkspace(ctx, next, im.pathsWith(im.flags.write))
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	p, err := w.build(nil)
+	if err != nil {
+		return err
+	}
+	im.app.answered = true
+	return report.PlanText(im.app.streams.Out, p, im.app.style(im.app.streams.Out))
+}
+
+func (im *importer) tellJSON(imported, inManifest bool) error {
+	doc := struct {
+		FormatVersion string        `json:"formatVersion"`
+		Address       string        `json:"address"`
+		UID           string        `json:"uid"`
+		Imported      bool          `json:"imported"`
+		Manifest      string        `json:"manifest,omitempty"`
+		Secrets       []variableDoc `json:"secrets"`
+	}{report.FormatVersion, im.addr.String(), im.uid, imported, "", []variableDoc{}}
+	if im.drawn != nil {
+		doc.Secrets = im.drawn.variableDocs()
+		if !inManifest {
+			doc.Manifest = string(bytes.TrimRight(im.drawn.item(), "\n")) + "\n"
+		}
+	}
+	im.app.answered = true
+	return writeJSON(im.app.streams.Out, doc)
+}

@@ -1,0 +1,106 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/secret"
+)
+
+// Refreshed is one record that is behind what is live.
+type Refreshed struct {
+	Address agent.Address
+	UID     string
+	// Vanished reports that the platform's list does not show the agent any more.
+	Vanished bool
+	// Fields are what someone else changed: Before is what was last applied, After what is live. It is
+	// empty where only values differ that the platform makes up on its own.
+	Fields []FieldChange
+	// Record is the record as it would be, zero with Vanished.
+	Record agent.Record
+}
+
+// Refresh compares the records with what is live, the manifests left aside, and returns those that are
+// behind, ordered by address, and the apps whose list is not believed (see Plan.Doubted). Of a field
+// that someone else changed, the record then says that the live value was applied: the next plan shows
+// it against the manifest, and it is gone from there once the manifest says the same.
+func Refresh(in Input) (behind []Refreshed, doubted []agent.AppID, err error) {
+	live, _, doubted := index(&in)
+	addresses := slices.SortedFunc(maps.Keys(in.Prior), agent.Address.Compare)
+	for _, a := range addresses {
+		rec := in.Prior[a]
+		if _, listed := live[a.ID()]; !listed || !in.targets(a) {
+			continue
+		}
+		if live.vanished(a.ID(), rec.UID) {
+			behind = append(behind, Refreshed{Address: a, UID: rec.UID, Vanished: true})
+			continue
+		}
+		r, changed, err := refresh(&in, live, a, rec)
+		if err != nil {
+			return nil, nil, err
+		}
+		if changed {
+			behind = append(behind, r)
+		}
+	}
+	return behind, doubted, nil
+}
+
+func refresh(in *Input, live listings, a agent.Address, rec agent.Record) (Refreshed, bool, error) {
+	c := comparison{schema: in.Platforms[a.Platform], sealer: in.Sealer}
+	r := Refreshed{Address: a, UID: rec.UID, Record: rec}
+	applied, err := decode(a, "applied", rec.Applied)
+	if err != nil {
+		return r, false, err
+	}
+	if c.observed, err = decode(a, "observed", rec.Observed); err != nil {
+		return r, false, err
+	}
+	if c.base = applied; c.base == nil {
+		c.base = c.observed
+	}
+	c.wanted = c.base
+	c.live = live.shown(c.schema, a.ID(), rec.UID, c.observed, c.base, in.Sealer)
+	if rec.Observed != nil && agent.Equal(map[string]any(c.live), map[string]any(c.observed)) {
+		return r, false, nil
+	}
+	drift := c.run()
+	for _, f := range drift.fields {
+		r.Fields = append(r.Fields, FieldChange{Path: f.Path, Before: f.Before, After: f.Live, Secret: f.Secret})
+	}
+	if applied != nil && len(drift.send) > 0 {
+		for _, name := range drift.send {
+			if v := keepNames(c.live[name], applied[name]); v != nil {
+				applied[name] = v
+			} else {
+				delete(applied, name)
+			}
+		}
+		if r.Record.Applied, err = encode(a, applied); err != nil {
+			return r, false, err
+		}
+	}
+	r.Record.Observed, err = encode(a, c.live)
+	return r, true, err
+}
+
+// keepNames returns live with each secret that has the value of applied's as it stands there, so that
+// the variable that it comes from is not forgotten.
+func keepNames(live, applied any) any {
+	switch l := live.(type) {
+	case secret.Sealed:
+		if s, ok := applied.(secret.Sealed); ok && s.Equal(l) {
+			return s
+		}
+	case map[string]any:
+		old, _ := applied.(map[string]any)
+		kept := make(map[string]any, len(l))
+		for k, v := range l {
+			kept[k] = keepNames(v, old[k])
+		}
+		return kept
+	}
+	return live
+}
