@@ -1,0 +1,199 @@
+package format
+
+import (
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// flow is a node inside a flow collection, or one itself, in parts.
+type flow struct {
+	// text is what is written of a scalar or an alias; of a collection it is its properties.
+	text string
+	// open is '{' or '[' for a collection, ':' for a pair without braces in a list, 0 otherwise.
+	open  byte
+	items []flowItem
+}
+
+// flowItem is an element of a list, or a member of a mapping.
+type flowItem struct {
+	key, value *flow
+	name       string
+	nodes      []*yaml.Node
+}
+
+// flowLeaf reads a flow collection in a block whose entries begin at column. On one line it is taken
+// apart; on several it stays as it is written, but for its indentation.
+func (p *parser) flowLeaf(l *leaf, n *yaml.Node, column int) {
+	start := p.at
+	f := &flow{}
+	p.flowBody(f, n, false)
+	raw := p.src[start:p.at]
+	if !strings.Contains(raw, "\n") {
+		l.flow = f
+		return
+	}
+	l.setLines(raw, func(text string, was int) int {
+		least := 2
+		if strings.HasPrefix(text, "}") || strings.HasPrefix(text, "]") {
+			least = 0
+		}
+		return max(was-column, least)
+	})
+}
+
+// flowNode reads one node. bare allows a pair without braces.
+func (p *parser) flowNode(n *yaml.Node, bare bool) *flow {
+	f := &flow{}
+	if p.refused != nil {
+		return f
+	}
+	if !isNothing(n) || propertyCount(n) > 0 {
+		f.text = p.properties(n)
+		if f.text != "" && !isNothing(n) {
+			p.flowGap()
+		}
+	}
+	p.flowBody(f, n, bare)
+	return f
+}
+
+// flowBody reads what stands behind a node's properties.
+func (p *parser) flowBody(f *flow, n *yaml.Node, bare bool) {
+	switch {
+	case p.refused != nil:
+	case n.Kind == yaml.MappingNode && p.peek() == '{', n.Kind == yaml.SequenceNode && p.peek() == '[':
+		f.open = p.peek()
+		p.flowItems(f, n)
+	case n.Kind == yaml.MappingNode && bare && len(n.Content) == 2:
+		f.open = ':'
+		f.items = []flowItem{p.flowItem(n, 0)}
+	case n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode:
+		p.refuse(p.at, puzzled)
+	case !isNothing(n):
+		f.text = joinWords(f.text, quote(n, p.scalar(n)))
+	}
+}
+
+// flowItems reads what stands between brackets, and these.
+func (p *parser) flowItems(f *flow, n *yaml.Node) {
+	step, closing := 1, byte(']')
+	if f.open == '{' {
+		step, closing = 2, '}'
+	}
+	p.at++
+	p.flowGap()
+	for i := 0; i < len(n.Content) && p.refused == nil; i += step {
+		f.items = append(f.items, p.flowItem(n, i))
+		if p.flowGap(); p.peek() == ',' {
+			p.at++
+			p.flowGap()
+		} else if p.peek() != closing {
+			p.refuse(p.at, puzzled)
+		}
+	}
+	if p.peek() != closing {
+		p.refuse(p.at, puzzled)
+		return
+	}
+	p.at++
+}
+
+// flowItem reads the element or member that begins with the i-th node of n.
+func (p *parser) flowItem(n *yaml.Node, i int) flowItem {
+	if n.Kind == yaml.SequenceNode {
+		e := n.Content[i]
+		if isNothing(e) {
+			p.refuse(p.at, "fmt does not keep an element that is not written; write null")
+		}
+		return flowItem{value: p.flowNode(e, true), nodes: n.Content[i : i+1]}
+	}
+	key, value := n.Content[i], n.Content[i+1]
+	if p.refused == nil && p.peek() == '?' && !strings.HasPrefix(key.Value, "?") {
+		p.refuse(p.at, "fmt does not keep keys behind a question mark; write `key: value`")
+	}
+	item := flowItem{name: key.Value, nodes: n.Content[i : i+2]}
+	if key.Kind == yaml.MappingNode || key.Kind == yaml.SequenceNode {
+		p.refuse(p.at, "a key must be a string; write it in quotes if it is one")
+		return item
+	}
+	start := p.at
+	item.key = p.flowNode(key, false)
+	if propertyCount(key) == 0 && p.refused == nil {
+		item.key.text = plainKey(key, p.src[start:p.at])
+	}
+	p.flowGap()
+	switch {
+	case p.peek() == ':':
+		p.at++
+		p.flowGap()
+		item.value = p.flowNode(value, false)
+	case !isNothing(value):
+		p.refuse(p.at, puzzled)
+	}
+	return item
+}
+
+// flowGap goes over white space, line breaks and comments.
+func (p *parser) flowGap() {
+	for p.refused == nil && p.at < len(p.src) {
+		switch {
+		case isSpace(p.peek()):
+			p.at++
+		case p.peek() == '#' && p.at > 0 && isSpace(p.src[p.at-1]):
+			p.comment()
+		default:
+			return
+		}
+	}
+}
+
+// String returns the node on one line.
+func (f *flow) String() string {
+	var b strings.Builder
+	f.print(&b)
+	return b.String()
+}
+
+func (f *flow) print(b *strings.Builder) {
+	b.WriteString(f.text)
+	if f.open == 0 {
+		return
+	}
+	if f.text != "" {
+		b.WriteByte(' ')
+	}
+	if f.open != ':' {
+		b.WriteByte(f.open)
+	}
+	for i, item := range f.items {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		item.print(b)
+	}
+	switch f.open {
+	case '{':
+		b.WriteByte('}')
+	case '[':
+		b.WriteByte(']')
+	}
+}
+
+func (i flowItem) print(b *strings.Builder) {
+	if i.key != nil {
+		i.key.print(b)
+		if i.value == nil {
+			return
+		}
+		if i.nodes[0].Kind == yaml.AliasNode || i.nodes[0].Value == "" {
+			b.WriteByte(' ') // what ends here could be read on into the colon
+		}
+		b.WriteByte(':')
+		if i.value.text == "" && i.value.open == 0 {
+			return
+		}
+		b.WriteByte(' ')
+	}
+	i.value.print(b)
+}

@@ -1,0 +1,152 @@
+package format
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+
+	"gopkg.in/yaml.v3"
+
+	"agentsync/schema"
+)
+
+// member is a member of a mapping, as far as the order needs it.
+type member struct {
+	name  string
+	nodes []*yaml.Node
+}
+
+// canonical returns the order in which members are to stand: members that the schema names in its
+// order, with `<<` at the top but behind the key of an agent; then the others in the order in which
+// they stand. No alias comes before its anchor, and none comes to mean another.
+func canonical(members []member, o *schema.Order) []int {
+	ranks := make([]int, len(members))
+	order := make([]int, len(members))
+	for i, m := range members {
+		ranks[i], order[i] = rank(m.name, o), i
+	}
+	if slices.IsSorted(ranks) {
+		return order
+	}
+	return ready(ranks, anchorOrder(members))
+}
+
+// ready returns the members with those of the lowest rank first, each as soon as those that it waits
+// for are there; of equal rank, as they stand.
+func ready(ranks []int, waits [][]int) []int {
+	missing := make([]int, len(ranks))
+	frees := make([][]int, len(ranks))
+	q := &queue{ranks: ranks}
+	for i, before := range waits {
+		missing[i] = len(before)
+		for _, j := range before {
+			frees[j] = append(frees[j], i)
+		}
+		if missing[i] == 0 {
+			heap.Push(q, i)
+		}
+	}
+	order := make([]int, 0, len(ranks))
+	for q.Len() > 0 {
+		next := heap.Pop(q).(int)
+		order = append(order, next)
+		for _, i := range frees[next] {
+			if missing[i]--; missing[i] == 0 {
+				heap.Push(q, i)
+			}
+		}
+	}
+	return order
+}
+
+// queue is a heap of members, by rank and then by place.
+type queue struct {
+	ranks   []int
+	members []int
+}
+
+func (q *queue) Len() int      { return len(q.members) }
+func (q *queue) Swap(i, j int) { q.members[i], q.members[j] = q.members[j], q.members[i] }
+func (q *queue) Push(x any)    { q.members = append(q.members, x.(int)) }
+
+func (q *queue) Less(i, j int) bool {
+	a, b := q.members[i], q.members[j]
+	return cmp.Or(cmp.Compare(q.ranks[a], q.ranks[b]), cmp.Compare(a, b)) < 0
+}
+
+func (q *queue) Pop() any {
+	last := len(q.members) - 1
+	x := q.members[last]
+	q.members = q.members[:last]
+	return x
+}
+
+// rank says how far up a member belongs.
+func rank(name string, o *schema.Order) int {
+	names := len(o.Names())
+	i, ok := o.Rank(name)
+	_, hasVersion := o.Rank("version")
+	key, hasKey := o.Rank("key")
+	switch {
+	case names == 0:
+		return 0 // nothing is known of this mapping: it stays as it is
+	case ok:
+		return 2 * (i + 1)
+	case name == "<<" && hasKey:
+		return 2*(key+1) + 1
+	case name == "<<":
+		return 0
+	case hasVersion && len(name) > 2 && name[:2] == "x-":
+		return 3 // behind version
+	default:
+		return 2 * (names + 1)
+	}
+}
+
+// anchorOrder returns, for each member, the members that must come before it: an alias stays behind
+// the anchor that it means and before the next of that name.
+func anchorOrder(members []member) [][]int {
+	waits := make([][]int, len(members))
+	type use struct {
+		anchor int
+		since  []int
+	}
+	seen := map[string]*use{}
+	for i, m := range members {
+		eachAnchor(m.nodes, func(name string, isAlias bool) {
+			u := seen[name]
+			if u == nil {
+				u = &use{anchor: -1}
+				seen[name] = u
+			}
+			if u.anchor >= 0 && u.anchor != i {
+				waits[i] = append(waits[i], u.anchor)
+			}
+			if isAlias {
+				u.since = append(u.since, i)
+				return
+			}
+			for _, j := range u.since {
+				if j != i {
+					waits[i] = append(waits[i], j)
+				}
+			}
+			u.anchor, u.since = i, nil
+		})
+	}
+	return waits
+}
+
+// eachAnchor calls visit for each anchor and alias in nodes, in the order of the text.
+func eachAnchor(nodes []*yaml.Node, visit func(name string, isAlias bool)) {
+	for _, n := range nodes {
+		if n.Anchor != "" {
+			visit(n.Anchor, false)
+		}
+		if n.Kind == yaml.AliasNode {
+			visit(n.Value, true)
+			continue
+		}
+		eachAnchor(n.Content, visit)
+	}
+}

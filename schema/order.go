@@ -1,0 +1,136 @@
+package schema
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Order is the canonical order of what a value holds: the order in which its schema names it. A nil
+// Order says nothing, and neither does what is below it.
+type Order struct {
+	names   []string
+	members map[string]*Order
+	items   *Order
+}
+
+// LoadOrder returns the order of the schema called name. It fails only where the embedded schema is
+// not as this package needs it, which a test rules out.
+func LoadOrder(name string) (*Order, error) {
+	b, err := Bundle(name)
+	if err != nil {
+		return nil, err
+	}
+	var root struct {
+		Definitions map[string]json.RawMessage `json:"definitions"`
+	}
+	if err := decode(b, &root); err != nil {
+		return nil, fmt.Errorf("order of schema %s: %w", name, err)
+	}
+	r := orderReader{definitions: root.Definitions}
+	o := &Order{}
+	if err := r.read(o, b, 0); err != nil {
+		return nil, fmt.Errorf("order of schema %s: %w", name, err)
+	}
+	return o, nil
+}
+
+// Names are a mapping's members in canonical order.
+func (o *Order) Names() []string {
+	if o == nil {
+		return nil
+	}
+	return slices.Clone(o.names)
+}
+
+// Rank returns the place of the member called name, counted from 0, and whether it is named at all.
+func (o *Order) Rank(name string) (int, bool) {
+	if o == nil {
+		return 0, false
+	}
+	i := slices.Index(o.names, name)
+	return i, i >= 0
+}
+
+// Member returns the order of what stands in the member called name.
+func (o *Order) Member(name string) *Order {
+	if o == nil {
+		return nil
+	}
+	return o.members[name]
+}
+
+// Items returns the order of each element of a list.
+func (o *Order) Items() *Order {
+	if o == nil {
+		return nil
+	}
+	return o.items
+}
+
+// orderReader follows references inside one bundle.
+type orderReader struct {
+	definitions map[string]json.RawMessage
+}
+
+// maxOrderDepth ends the reading of a schema that refers to itself.
+const maxOrderDepth = 32
+
+// read adds what a piece of a schema names to o.
+func (r orderReader) read(o *Order, piece json.RawMessage, depth int) error {
+	if depth > maxOrderDepth {
+		return nil
+	}
+	var n struct {
+		Ref        string            `json:"$ref"`
+		AllOf      []json.RawMessage `json:"allOf"`
+		Properties json.RawMessage   `json:"properties"`
+		Items      json.RawMessage   `json:"items"`
+	}
+	if err := json.Unmarshal(piece, &n); err != nil {
+		return err
+	}
+	parts := n.AllOf
+	if n.Ref != "" {
+		definition, ok := r.definitions[strings.TrimPrefix(n.Ref, "#/definitions/")]
+		if !ok {
+			return fmt.Errorf("there is no %s", n.Ref)
+		}
+		parts = append(parts, definition)
+	}
+	for _, part := range parts {
+		if err := r.read(o, part, depth+1); err != nil {
+			return err
+		}
+	}
+	if n.Items != nil {
+		o.items = &Order{}
+		if err := r.read(o.items, n.Items, depth+1); err != nil {
+			return err
+		}
+	}
+	return r.members(o, n.Properties, depth)
+}
+
+func (r orderReader) members(o *Order, properties json.RawMessage, depth int) error {
+	var failed error
+	err := eachRaw(properties, func(name string, body json.RawMessage) {
+		below := o.members[name]
+		if below == nil {
+			below = &Order{}
+			if o.members == nil {
+				o.members = map[string]*Order{}
+			}
+			o.members[name] = below
+			o.names = append(o.names, name)
+		}
+		if err := r.read(below, body, depth+1); err != nil && failed == nil {
+			failed = err
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
