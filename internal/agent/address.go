@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 )
 
@@ -48,25 +47,44 @@ func (a Address) Compare(b Address) int {
 // KeyPattern is the form of a key: a lower-case letter or digit, then up to 62 of a-z 0-9 . _ -
 const KeyPattern = `^[a-z0-9][a-z0-9._-]{0,62}$`
 
-var (
-	keyForm = regexp.MustCompile(KeyPattern)
-	idForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+// The longest key and the longest id of an app, in bytes.
+const (
+	maxKey = 63
+	maxApp = 128
 )
 
-// ValidKey reports whether key has the form of a key.
-func ValidKey(key string) bool { return keyForm.MatchString(key) }
+// ValidKey reports whether key has the form of a key, KeyPattern. It is asked of every agent of every
+// file and of the state, where matching the pattern itself would be a tenth of the time.
+func ValidKey(key string) bool {
+	return len(key) <= maxKey && isName(key, func(c byte) bool { return c >= 'a' && c <= 'z' })
+}
 
 // ValidApp reports whether id can be an app's id: 1 to 128 of A-Z a-z 0-9 . _ - that start with a
 // letter or digit. It goes into a host name or a path, so nothing else is let through.
-func ValidApp(id string) bool { return idForm.MatchString(id) }
+func ValidApp(id string) bool {
+	return len(id) <= maxApp && isName(id, func(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' })
+}
+
+// isName reports whether s is letters, digits and . _ - that start with a letter or digit.
+func isName(s string, letter func(byte) bool) bool {
+	for i := range len(s) {
+		c := s[i]
+		mark := c == '.' || c == '_' || c == '-'
+		if !letter(c) && (c < '0' || c > '9') && (!mark || i == 0) {
+			return false
+		}
+	}
+	return s != ""
+}
 
 // ParseAddress reads platform/app/key. The error says what a right address looks like.
 func ParseAddress(s string) (Address, error) {
-	parts := strings.Split(s, "/")
-	if len(parts) != 3 || parts[0] == "" || !ValidApp(parts[1]) || !ValidKey(parts[2]) {
+	platform, rest, _ := strings.Cut(s, "/")
+	app, key, _ := strings.Cut(rest, "/") // neither an app nor a key can hold a third slash
+	if platform == "" || !ValidApp(app) || !ValidKey(key) {
 		return Address{}, fmt.Errorf("%q is not an address: write platform/app/key, for example cometchat/2754abc/concierge", s)
 	}
-	return Address{parts[0], parts[1], parts[2]}, nil
+	return Address{platform, app, key}, nil
 }
 
 // Glob selects addresses: each of its three parts is a pattern of path.Match, where * does not cross
