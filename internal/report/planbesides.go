@@ -68,7 +68,7 @@ func doubts(p *plan.Plan) []string {
 	var lines []string
 	for _, app := range p.Doubted {
 		lines = append(lines, "! "+Sanitize(app.String())+" lists none of the agents that state knows there; "+
-			"the list was not believed, and the app is planned as if it had not been read")
+			"the list was not believed, and the app is planned as if it had not been read (if the agents are really gone: agentsync state rm "+Sanitize(app.String())+")")
 	}
 	return lines
 }
