@@ -115,10 +115,12 @@ func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps
 	if err := checkDeletes(f.maxDeletes, deletes(p), len(w.snap.State.Agents)); err != nil {
 		return nil, err
 	}
-	progress := report.NewProgress(a.streams.Err, a.style(a.streams.Err), p.Summary.Changes())
-	defer progress.Close()
-	engine := apply.New(apps, w.fleet.Agents, w.snap.State.Agents, w.snap.Open, f.options(a, progress.Event))
+	show := &display{app: a}
+	defer show.end()
+	engine := apply.New(apps, w.fleet.Agents, w.snap.State.Agents, w.snap.Open, f.options(a, show.event))
+	show.begin(p.Summary.Changes())
 	ready, err := engine.Prepare(ctx, p)
+	show.end()
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +133,7 @@ func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps
 	if err := a.confirm(ctx, f, ready.Plan); err != nil {
 		return nil, err
 	}
+	show.begin(ready.Plan.Summary.Changes())
 	return a.carryOut(ctx, w, engine, ready)
 }
 
@@ -166,10 +169,11 @@ func (a *app) settleOpen(ctx context.Context, f *applyFlags, w *workspace, apps 
 	}
 	var rep *apply.Report
 	if len(open) > 0 {
-		progress := report.NewProgress(a.streams.Err, a.style(a.streams.Err), len(open))
-		engine := apply.New(apps, w.fleet.Agents, w.snap.State.Agents, open, f.options(a, progress.Event))
+		show := &display{app: a}
+		show.begin(len(open))
+		engine := apply.New(apps, w.fleet.Agents, w.snap.State.Agents, open, f.options(a, show.event))
 		rep, err = engine.Settle(ctx, open, run)
-		progress.Close()
+		show.end()
 		a.sayUnsettled(rep)
 	}
 	if err := errors.Join(err, a.closeRun(w, run)); err != nil {
@@ -284,7 +288,7 @@ func (a *app) confirm(ctx context.Context, f *applyFlags, p *plan.Plan) error {
 	if f.autoApprove {
 		return nil
 	}
-	fmt.Fprintf(a.streams.Err, "\nApply %s? Only 'yes' is taken as one: ", count(p.Summary.Changes(), "change"))
+	fmt.Fprintf(a.streams.Err, "\nApply %s? Type yes to go on: ", count(p.Summary.Changes(), "change"))
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(a.streams.In).ReadString('\n') // no answer is a no

@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Every flag of every command is set by its variable, and a flag on the command line beats it.
+func TestEveryFlagHasAVariable(t *testing.T) {
+	values := map[string]string{"bool": "true", "int": "7", "duration": "7s", "string": "7", "stringArray": "7"}
+	walked := 0
+	walk((&app{}).rootCommand(), func(named *cobra.Command) {
+		// A fresh tree for each command, since the commands share variables.
+		c, _, err := (&app{}).rootCommand().Find(strings.Fields(named.CommandPath())[1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.InheritedFlags() // merges the root's flags into those of c
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			if f.Name == "help" || f.Name == "version" {
+				return
+			}
+			value, ok := values[f.Value.Type()]
+			if o, isChoice := f.Value.(*choice); isChoice {
+				value, ok = o.allowed[len(o.allowed)-1], true
+			}
+			if !ok {
+				t.Errorf("%s --%s: no value for the type %s", c.CommandPath(), f.Name, f.Value.Type())
+				return
+			}
+			walked++
+			before := f.Value.String()
+			a := &app{env: map[string]string{envName(f.Name): value}, streams: Streams{Out: io.Discard, Err: io.Discard}}
+			if err := a.flagsFromEnv(c); err != nil {
+				t.Errorf("%s: %s=%s: %v", c.CommandPath(), envName(f.Name), value, err)
+			}
+			if got := f.Value.String(); got == before {
+				t.Errorf("%s: %s=%s leaves --%s at %q", c.CommandPath(), envName(f.Name), value, f.Name, got)
+			}
+			set := f.Value.String()
+			a.env[envName(f.Name)] = "nonsense"
+			if err := a.flagsFromEnv(c); err != nil || f.Value.String() != set {
+				t.Errorf("%s: a given --%s is overruled by %s", c.CommandPath(), f.Name, envName(f.Name))
+			}
+		})
+	})
+	if walked < 30 {
+		t.Errorf("only %d flags were found", walked)
+	}
+}
+
+func walk(c *cobra.Command, visit func(*cobra.Command)) {
+	if c.RunE != nil || c.Run != nil {
+		visit(c)
+	}
+	for _, sub := range c.Commands() {
+		walk(sub, visit)
+	}
+}
