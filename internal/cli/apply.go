@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,11 +82,12 @@ func (a *app) finishApply(ctx context.Context, f *applyFlags, rep *apply.Report,
 			report.Warning(a.streams.Err, a.style(a.streams.Err), werr.Error(), "")
 		}
 	}
-	if rep == nil || err != nil {
+	if rep == nil {
 		return err
 	}
-	if err := a.writeReport(f.format.value, rep); err != nil {
-		return err
+	// What was done is said also where the run ended with an error: a journal that broke, say.
+	if werr := a.writeReport(f.format.value, rep); err != nil || werr != nil {
+		return cmp.Or(err, werr)
 	}
 	if code := exitCodeOf(ctx, rep); code != ExitOK {
 		return &Failure{Code: code}
