@@ -36,14 +36,15 @@ type composed struct {
 	problems diag.List
 }
 
-// compose turns live agents of one app into manifests, and reads them back.
-func (w *workspace) compose(ctx context.Context, id agent.AppID, live []found) (*composed, error) {
+// compose turns live agents of one app into manifests, and reads them back. inUse are the variables that
+// have a value already.
+func (w *workspace) compose(ctx context.Context, id agent.AppID, live []found, inUse secret.Lookup) (*composed, error) {
 	c := &composed{app: w.fleet.Apps[id], platform: w.platforms[id.Platform].Schema()}
 	for _, f := range live {
 		c.agents = append(c.agents, compose.Agent{Key: f.key, Fields: compose.Tidy(c.platform, f.fields)})
 	}
 	slices.SortFunc(c.agents, func(a, b compose.Agent) int { return strings.Compare(a.Key, b.Key) })
-	c.agents, c.variables = compose.Secrets(id, c.agents, w.app.lookup())
+	c.agents, c.variables = compose.Secrets(id, c.agents, inUse)
 	c.lookup = compose.LookupIn(c.variables)
 	content := compose.File(c.platform, "", compose.Section{App: c.app, Agents: c.agents})
 	var err error
@@ -92,7 +93,7 @@ func sayVariables(a *app, id agent.AppID, variables []compose.Variable) {
 		return
 	}
 	var b strings.Builder
-	b.WriteString("set them before apply, to the values that the platform has; it is not shown here:")
+	b.WriteString("before apply, set each variable to the value that the platform has:")
 	for i, v := range variables {
 		if i == maxListed && !a.common.verbose {
 			fmt.Fprintf(&b, "\nand %s more, -v lists all", count(len(variables)-i, "variable"))
@@ -107,7 +108,7 @@ func sayVariables(a *app, id agent.AppID, variables []compose.Variable) {
 		}
 		fmt.Fprintf(&b, "\n  export %s=…   # %s", v.Name, where)
 	}
-	report.Warning(a.streams.Err, a.style(a.streams.Err), fmt.Sprintf("%s of %s stands as ${secret:NAME}", count(len(variables), "secret"), id), b.String())
+	report.Warning(a.streams.Err, a.style(a.streams.Err), fmt.Sprintf("%s of %s written as ${secret:NAME}", count(len(variables), "secret"), id), b.String())
 }
 
 // fieldName writes a JSON pointer with dots.

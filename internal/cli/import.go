@@ -121,7 +121,7 @@ func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Addres
 		return err
 	}
 	if im.wanted == nil {
-		if im.drawn, err = w.compose(ctx, addr.ID(), []found{{key: addr.Key, uid: uid, fields: im.live}}); err != nil {
+		if im.drawn, err = w.compose(ctx, addr.ID(), []found{{key: addr.Key, uid: uid, fields: im.live}}, a.lookup()); err != nil {
 			return err
 		}
 	}

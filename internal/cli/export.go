@@ -1,0 +1,336 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/compose"
+	"agentsync/internal/manifest"
+	"agentsync/internal/plan"
+	"agentsync/internal/report"
+	"agentsync/internal/state"
+	"agentsync/schema"
+)
+
+const exportLong = `Writes manifests for every agent that is live and not managed, and enters the agents into the state, so
+that the next plan is empty. It looks at the apps of the manifests, or at the one that --platform and
+--app name. Nothing is sent but reads.
+
+One file is written for each app, with 500 agents at the most. Keys are made from names. Secrets that the
+platform shows are never written: ${secret:NAME} stands for them, and the variables to set are listed.`
+
+// exportFlags are the flags of export.
+type exportFlags struct {
+	planFlags
+	platform, app          string
+	region, host, endpoint string
+	apiKeyEnv              string
+	out                    string
+	force, dryRun          bool
+	lockTimeout            time.Duration
+	format                 *choice
+}
+
+func (a *app) exportCommand() *cobra.Command {
+	f := &exportFlags{}
+	cmd := &cobra.Command{
+		Use:   "export [PATH…] --out DIR",
+		Short: "Write manifests for what is live and not managed",
+		Long:  exportLong,
+		Example: `  agentsync export --platform cometchat --app 2754abc --region us --out manifests
+  agentsync export --out manifests/taken-over
+  agentsync export --platform mindset --app acme --dry-run`,
+		Args: cobra.ArbitraryArgs,
+	}
+	f.addReading(cmd)
+	addLockTimeout(cmd, &f.lockTimeout)
+	flags := cmd.Flags()
+	flags.StringVar(&f.platform, "platform", "", "only apps of this `PLATFORM`: cometchat or mindset")
+	flags.StringVar(&f.app, "app", "", "only the app with this `ID`; no manifest needs to name it")
+	flags.StringVar(&f.region, "region", "", "the app's region, where no manifest says it")
+	flags.StringVar(&f.host, "host", "", "the app's host, where no manifest says it")
+	flags.StringVar(&f.endpoint, "endpoint", "", "the app's base URL, where it is not the platform's own")
+	flags.StringVar(&f.apiKeyEnv, "api-key-env", "", "the variable that holds the app's API key, where it is not the usual one")
+	flags.StringVar(&f.out, "out", "", "write the manifests into the folder `DIR`")
+	flags.BoolVar(&f.force, "force", false, "overwrite files that are there; the agents in them leave the manifests")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print the manifests, and write neither them nor the state")
+	f.format = addFormatOf(cmd, formatText, formatJSON)
+	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
+		if f.out == "" && !f.dryRun {
+			return &Failure{Code: ExitUsage, Err: fmt.Errorf("say where the manifests are to go"),
+				Hint: "name a folder; or look at them first:\n  agentsync export --out manifests\n  agentsync export --dry-run"}
+		}
+		return a.export(cmd.Context(), f, paths)
+	}
+	return cmd
+}
+
+// exporter is one export under way.
+type exporter struct {
+	*workspace
+	flags *exportFlags
+	apps  []agent.AppID
+	parts []*part
+}
+
+// part is what is exported of one app.
+type part struct {
+	*composed
+	uids map[string]string // by key
+	live map[string]agent.Fields
+	// files are what is written, in order.
+	files []exportFile
+}
+
+type exportFile struct {
+	path    string
+	agents  int
+	content []byte
+}
+
+func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error {
+	w, err := a.openExport(ctx, f, paths)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	ex := &exporter{workspace: w, flags: f}
+	if err := ex.choose(ctx); err != nil {
+		return err
+	}
+	if !f.dryRun {
+		unlock, err := a.lock(ctx, w.file, "export", f.lockTimeout)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
+		if err := w.load(); err != nil {
+			return err
+		}
+	}
+	w.nameLineage()
+	if err := ex.checkOpen(); err != nil {
+		return err
+	}
+	if err := ex.compose(ctx); err != nil {
+		return err
+	}
+	if !f.dryRun {
+		if err := ex.carryOut(ctx); err != nil {
+			return err
+		}
+	}
+	return ex.tell()
+}
+
+// openExport opens a workspace, with an empty fleet where there are no manifests yet.
+func (a *app) openExport(ctx context.Context, f *exportFlags, paths []string) (*workspace, error) {
+	if _, err := os.Stat(defaultPath); len(paths) > 0 || err == nil {
+		return a.openWorkspace(ctx, f.planFlags, paths)
+	}
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	all, err := platforms()
+	if err != nil {
+		return nil, err
+	}
+	w := &workspace{app: a, flags: f.planFlags, platforms: all, file: state.NewFile(f.state),
+		fleet: &manifest.Fleet{Apps: map[agent.AppID]agent.App{}}}
+	return w, w.load()
+}
+
+// choose decides which apps are looked at.
+func (ex *exporter) choose(ctx context.Context) error {
+	f := ex.flags
+	if f.platform != "" && ex.platforms[f.platform] == nil {
+		return usageError("no platform is called %q: there are %s", f.platform, strings.Join(platformNames(ex.platforms), ", "))
+	}
+	if f.app != "" {
+		if f.platform == "" {
+			return usageError("--app says which app; say with --platform on which platform it is")
+		}
+		id := agent.AppID{Platform: f.platform, App: f.app}
+		ex.apps = []agent.AppID{id}
+		if _, known := ex.fleet.Apps[id]; known {
+			return nil
+		}
+		return ex.describe(ctx, id)
+	}
+	for id := range ex.fleet.Apps {
+		if f.platform == "" || id.Platform == f.platform {
+			ex.apps = append(ex.apps, id)
+		}
+	}
+	if len(ex.apps) == 0 {
+		return &Failure{Code: ExitUsage, Err: fmt.Errorf("no manifest names an app to look at"),
+			Hint: "name one:\n  agentsync export --platform cometchat --app ID --region us --out manifests\n  agentsync export --platform mindset --app ID --out manifests"}
+	}
+	slices.SortFunc(ex.apps, agent.AppID.Compare)
+	return nil
+}
+
+// describe takes an app that no manifest names from the flags. They are checked as a section would be.
+func (ex *exporter) describe(ctx context.Context, id agent.AppID) error {
+	s := ex.platforms[id.Platform].Schema()
+	app := agent.App{ID: id, Settings: map[string]string{}, Endpoint: ex.flags.endpoint, APIKeyEnv: s.APIKeyEnv}
+	if ex.flags.apiKeyEnv != "" {
+		app.APIKeyEnv = ex.flags.apiKeyEnv
+	}
+	given := map[string]string{"region": ex.flags.region, "host": ex.flags.host}
+	for _, setting := range s.Settings {
+		if v := given[setting.Name]; v != "" {
+			app.Settings[setting.Name] = v
+		}
+	}
+	fleet, problems, err := ex.parse(ctx, manifest.Source{Path: "flags", Content: compose.File(s, "", compose.Section{App: app})})
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
+		return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s: %s", id, p.Summary),
+			Hint: "describe the app with --region, --host, --endpoint and --api-key-env, as its platform needs it"}
+	}
+	ex.fleet.Apps[id] = fleet.Apps[id]
+	return nil
+}
+
+// checkOpen refuses to guess whose an agent is that an earlier run may have made.
+func (ex *exporter) checkOpen() error {
+	for _, i := range ex.snap.Open {
+		if slices.Contains(ex.apps, i.Address.ID()) {
+			return &Failure{Code: ExitFailed, Err: fmt.Errorf("an earlier run left requests to %s without an answer, so what is managed there is not known", i.Address.ID()),
+				Hint: "settle them first:\n  agentsync apply"}
+		}
+	}
+	return nil
+}
+
+// compose lists the apps and makes the manifests.
+func (ex *exporter) compose(ctx context.Context) error {
+	apps, err := ex.reach(ex.apps...)
+	if err != nil {
+		return err
+	}
+	live, err := ex.workspace.live(ctx, apps)
+	if err != nil {
+		return err
+	}
+	for _, id := range ex.apps {
+		p, err := ex.composeApp(ctx, id, live[id])
+		if err != nil {
+			return err
+		}
+		if p != nil {
+			ex.parts = append(ex.parts, p)
+		}
+	}
+	return nil
+}
+
+// composeApp returns what is exported of one app, nil where there is nothing.
+func (ex *exporter) composeApp(ctx context.Context, id agent.AppID, live []plan.Live) (*part, error) {
+	s := ex.platforms[id.Platform].Schema()
+	p := &part{uids: map[string]string{}, live: map[string]agent.Fields{}}
+	unmanaged, namesakes := ex.unmanaged(id, live)
+	if namesakes > 0 {
+		report.Warning(ex.app.streams.Err, ex.app.style(ex.app.streams.Err),
+			fmt.Sprintf("%s of %s left out: agents of the same name stand in the manifests and not in the state", count(namesakes, "live agent"), id),
+			"apply takes over those that equal their manifests, and names the others:\n  agentsync apply")
+	}
+	if len(unmanaged) == 0 {
+		return nil, nil
+	}
+	keys := compose.NewKeys(ex.takenKeys(id))
+	var all []found
+	for _, l := range unmanaged {
+		f := found{key: keys.Name(s, l.Fields, l.UID), uid: l.UID, fields: l.Fields}
+		p.uids[f.key], p.live[f.key] = f.uid, f.fields
+		all = append(all, f)
+	}
+	var err error
+	p.composed, err = ex.workspace.compose(ctx, id, all, ex.inUse)
+	if err == nil {
+		p.files = ex.cut(p.composed)
+	}
+	return p, err
+}
+
+// inUse returns the value of a variable that is set, or that stands for a secret of an app before.
+func (ex *exporter) inUse(name string) (string, bool) {
+	for _, p := range ex.parts {
+		for _, v := range p.variables {
+			if v.Name == name {
+				value, _ := p.lookup(name)
+				return value, true
+			}
+		}
+	}
+	return ex.app.lookup()(name)
+}
+
+// unmanaged returns the live agents that state does not know, and counts those left out because the
+// manifests want an agent of the same name that state does not know either.
+func (ex *exporter) unmanaged(id agent.AppID, live []plan.Live) (free []plan.Live, namesakes int) {
+	s := ex.platforms[id.Platform].Schema()
+	owned := map[string]bool{}
+	for addr, rec := range ex.snap.State.Agents {
+		if addr.ID() == id {
+			owned[rec.UID] = true
+			for _, uid := range rec.Obsolete {
+				owned[uid] = true
+			}
+		}
+	}
+	waiting := map[string]bool{}
+	for _, d := range ex.fleet.Agents {
+		if _, known := ex.snap.State.Agents[d.Address]; d.Address.ID() == id && !known {
+			waiting[identity(s, d.Fields)] = true
+		}
+	}
+	for _, l := range live {
+		switch {
+		case owned[l.UID]:
+		case waiting[identity(s, l.Fields)]:
+			namesakes++
+		default:
+			free = append(free, l)
+		}
+	}
+	return free, namesakes
+}
+
+// identity joins what a person tells agents apart by.
+func identity(s *schema.Platform, f agent.Fields) string {
+	var b strings.Builder
+	for _, field := range s.Fields {
+		if field.Identity {
+			text, _ := f[field.Name].(string)
+			fmt.Fprintf(&b, "%q ", text)
+		}
+	}
+	return b.String()
+}
+
+func (ex *exporter) takenKeys(id agent.AppID) map[string]bool {
+	taken := map[string]bool{}
+	for addr := range ex.snap.State.Agents {
+		taken[addr.Key] = taken[addr.Key] || addr.ID() == id
+	}
+	for _, d := range ex.fleet.Agents {
+		taken[d.Address.Key] = taken[d.Address.Key] || d.Address.ID() == id
+		for _, key := range d.PreviousKeys {
+			taken[key] = taken[key] || d.Address.ID() == id
+		}
+	}
+	maps.DeleteFunc(taken, func(_ string, is bool) bool { return !is })
+	return taken
+}
