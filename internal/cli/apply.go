@@ -52,7 +52,8 @@ func (a *app) applyCommand() *cobra.Command {
 		Example: `  agentsync apply
   agentsync apply --auto-approve --report report.json
   agentsync apply --plan plan.bin --auto-approve
-  agentsync apply --prune --max-deletes 5`,
+  agentsync apply --prune --max-deletes 5
+  agentsync apply --refresh-only`,
 		Args: cobra.ArbitraryArgs,
 	}
 	f.add(cmd)
@@ -69,6 +70,9 @@ func (a *app) applyCommand() *cobra.Command {
 	flags.StringVar(&f.plan, "plan", "", "do what the plan saved in `FILE` says, as far as it is still true")
 	flags.BoolVar(&f.allowPartial, "allow-partial", false, "with --plan: leave out what is stale and do the rest")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
+		if f.refreshOnly {
+			return a.applyRefresh(cmd.Context(), f, paths)
+		}
 		rep, err := a.apply(cmd.Context(), f, paths)
 		return a.finishApply(cmd.Context(), f, rep, err)
 	}

@@ -285,10 +285,15 @@ func (a *app) canAsk(f *applyFlags) error {
 
 // confirm asks whether to go on.
 func (a *app) confirm(ctx context.Context, f *applyFlags, p *plan.Plan) error {
+	return a.ask(ctx, f, "Apply "+count(p.Summary.Changes(), "change"))
+}
+
+// ask asks a question that only a yes answers in favour.
+func (a *app) ask(ctx context.Context, f *applyFlags, question string) error {
 	if f.autoApprove {
 		return nil
 	}
-	fmt.Fprintf(a.streams.Err, "\nApply %s? Type yes to go on: ", count(p.Summary.Changes(), "change"))
+	fmt.Fprintf(a.streams.Err, "\n%s? Type yes to go on: ", question)
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(a.streams.In).ReadString('\n') // no answer is a no

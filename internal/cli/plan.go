@@ -49,6 +49,9 @@ func (a *app) planCommand() *cobra.Command {
 	o.files.add(cmd)
 	cmd.Flags().StringVar(&o.check, "check", "", "say whether the plan saved in `FILE` is still true, and make no other")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
+		if flags.refreshOnly {
+			return a.planRefresh(cmd.Context(), flags, o, paths)
+		}
 		if o.check == "" {
 			return a.plan(cmd.Context(), flags, o, paths)
 		}
