@@ -48,8 +48,30 @@ func (a *app) rootCommand() *cobra.Command {
 		a.validateCommand(), a.planCommand(), a.applyCommand(), a.stateCommand(),
 		a.importCommand(), a.schemaCommand(), a.sandboxCommand(), a.versionCommand(), a.exitCodesTopic(),
 	)
+	root.InitDefaultCompletionCmd()
+	strictHelp(root)
 	strictArguments(root)
 	return root
+}
+
+// strictHelp makes help and completion for what does not exist an error, where cobra shows a help text.
+func strictHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		return // there is no help command that could be made strict
+	}
+	help.Args = func(_ *cobra.Command, args []string) error {
+		if topic, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+			return &Failure{Code: ExitUsage, Err: unknownCommand(topic, args[len(args)-1]), Hint: "see what there is:\n  agentsync help"}
+		}
+		return nil
+	}
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.RunE = func(*cobra.Command, []string) error {
+			return usageError("say for which shell: bash, zsh, fish or powershell")
+		}
+	}
 }
 
 // strictArguments makes every refused argument a usage error with the way to the command's help.
