@@ -58,7 +58,7 @@ func (s *splicer) find(m *yaml.Node, name string) (key, value *yaml.Node) {
 
 // addSection puts a section at the file's end.
 func (s *splicer) addSection() []byte {
-	var w writer
+	w := newWriter(s.p)
 	w.section(s.p, Section{App: s.app, Agents: []Agent{s.agent}})
 	src := bytes.TrimRight(s.src, "\n")
 	return bytes.Join([][]byte{src, []byte("\n\n"), w.b.Bytes()}, nil)

@@ -23,7 +23,7 @@ type Section struct {
 // File returns a whole manifest with one section. schemaRef is what the modeline points editors to, a
 // path relative to the file or a URL; without one there is no modeline.
 func File(p *schema.Platform, schemaRef string, s Section) []byte {
-	var w writer
+	w := newWriter(p)
 	if schemaRef != "" {
 		w.line(0, "# yaml-language-server: $schema="+schemaRef)
 	}
@@ -36,7 +36,7 @@ func File(p *schema.Platform, schemaRef string, s Section) []byte {
 // Item returns one agent as an element of a section's agents, its dash at column indent, which counts
 // from 0. It ends with a newline.
 func Item(p *schema.Platform, a Agent, indent int) []byte {
-	var w writer
+	w := newWriter(p)
 	w.item(p, a, indent)
 	return w.b.Bytes()
 }
@@ -44,8 +44,17 @@ func Item(p *schema.Platform, a Agent, indent int) []byte {
 // writer builds YAML. Columns count from 0.
 type writer struct {
 	b bytes.Buffer
+	// order is in which order an agent's fields, and what is below them, are written.
+	order *schema.Order
 	// kept reports that a blank line would belong to the scalar before it.
 	kept bool
+}
+
+// newWriter returns a writer of p's agents. Without an order, which a test of the schemas rules out, names
+// are sorted.
+func newWriter(p *schema.Platform) *writer {
+	section, _ := schema.LoadOrder(p.Name)
+	return &writer{order: section.Member("agents").Items()}
 }
 
 func (w *writer) line(indent int, s string) {
@@ -85,7 +94,7 @@ func (w *writer) section(p *schema.Platform, s Section) {
 func (w *writer) settings(p *schema.Platform, app agent.App) {
 	put := func(name, value, def string) {
 		if value != def {
-			w.member(step, name, value)
+			w.scalar(step, name+": ", value)
 		}
 	}
 	put(p.AppField, app.ID.App, "")
@@ -97,20 +106,20 @@ func (w *writer) settings(p *schema.Platform, app agent.App) {
 	put("apiKeyEnv", app.APIKeyEnv, p.APIKeyEnv)
 	put("endpoint", app.Endpoint, "")
 	if app.Marker {
-		w.member(step, "marker", true)
+		w.scalar(step, "marker: ", true)
 	}
 }
 
 func (w *writer) item(p *schema.Platform, a Agent, indent int) {
 	w.dash(indent, func(w *writer) {
-		w.member(indent+step, "key", a.Key)
+		w.scalar(indent+step, "key: ", a.Key)
 		w.fields(p, a.Fields, indent+step)
 	})
 }
 
 // dash writes what write puts at column indent+step as one element of a list.
 func (w *writer) dash(indent int, write func(*writer)) {
-	var element writer
+	element := writer{order: w.order}
 	write(&element)
 	w.b.WriteString(strings.Repeat(" ", indent) + "- ")
 	w.b.Write(element.b.Bytes()[indent+step:])
@@ -121,13 +130,13 @@ func (w *writer) dash(indent int, write func(*writer)) {
 func (w *writer) fields(p *schema.Platform, fields agent.Fields, indent int) {
 	for _, f := range p.Fields {
 		if v, ok := fields[f.Name]; ok {
-			w.member(indent, f.Name, v)
+			w.member(indent, f.Name, v, w.order.Member(f.Name))
 		}
 	}
 }
 
 // member writes key and value of a mapping whose keys stand at column indent.
-func (w *writer) member(indent int, key string, v any) {
+func (w *writer) member(indent int, key string, v any, o *schema.Order) {
 	if !isWord(key) {
 		key = quoted(key)
 	}
@@ -135,7 +144,7 @@ func (w *writer) member(indent int, key string, v any) {
 	case map[string]any:
 		if len(v) > 0 {
 			w.line(indent, key+":")
-			w.members(indent+step, v)
+			w.members(indent+step, v, o)
 			return
 		}
 	case []any:
@@ -145,30 +154,44 @@ func (w *writer) member(indent int, key string, v any) {
 		}
 		if len(v) > 0 {
 			w.line(indent, key+":")
-			w.elements(indent+step, v)
+			w.elements(indent+step, v, o.Items())
 			return
 		}
 	}
 	w.scalar(indent, key+": ", v)
 }
 
-func (w *writer) members(indent int, m map[string]any) {
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		w.member(indent, k, m[k])
+// members writes a mapping: what the schema names first, in its order, the rest sorted.
+func (w *writer) members(indent int, m map[string]any, o *schema.Order) {
+	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		i, named := o.Rank(a)
+		j, alsoNamed := o.Rank(b)
+		switch {
+		case named && alsoNamed:
+			return i - j
+		case named:
+			return -1
+		case alsoNamed:
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	for _, k := range names {
+		w.member(indent, k, m[k], o.Member(k))
 	}
 }
 
-func (w *writer) elements(indent int, list []any) {
+func (w *writer) elements(indent int, list []any, o *schema.Order) {
 	for _, e := range list {
 		switch v := e.(type) {
 		case map[string]any:
 			if len(v) > 0 {
-				w.dash(indent, func(w *writer) { w.members(indent+step, v) })
+				w.dash(indent, func(w *writer) { w.members(indent+step, v, o) })
 				continue
 			}
 		case []any:
 			if len(v) > 0 {
-				w.dash(indent, func(w *writer) { w.elements(indent+step, v) })
+				w.dash(indent, func(w *writer) { w.elements(indent+step, v, o.Items()) })
 				continue
 			}
 		}
