@@ -1,12 +1,18 @@
-# make demo   the main job on the embedded sandbox
-# make test   everything that CI runs
+# make build    ./agentsync
+# make demo     the main job on the embedded sandbox
+# make test     everything that CI runs
+# make golden   renews golden files: look at the diff before you commit it
+# make fuzz     each fuzz target for FUZZTIME
+# make bench    the benchmarks
+# make torture  the long versions of the crash and fault tests
+# make tidy     whether go.mod and go.sum are tidy; needs the network
 SHELL   := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X agentsync/internal/cli.Version=$(VERSION)'
 # The race detector needs a C compiler; without one the tests run without it, and say so.
 RACE    := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo -race)
 
-.PHONY: all build demo test check unit golden golden-check fuzz bench torture clean
+.PHONY: all build demo test check unit golden golden-check fuzz bench torture tidy clean
 
 all: build
 
@@ -34,10 +40,10 @@ unit:
 
 # Golden files are what the code writes now: renewing them must change nothing.
 golden:
-	AGENTSYNC_GOLDEN=1 go test ./... -run 'Golden|Bad|Script' >/dev/null
+	AGENTSYNC_GOLDEN=1 go test ./... -run 'Golden|Documented|Bad|Script|Traits|JSON|SavedPlan|Page|Progress|Encode' >/dev/null
 
 golden-check: golden
-	@git diff --exit-code -- '*/testdata/*' testdata schema docs || { echo "golden files are behind: review the diff and commit it"; exit 1; }
+	@git diff --exit-code -- '*/testdata/*' testdata schema docs README.md || { echo "golden files are behind: review the diff and commit it"; exit 1; }
 
 # Each fuzz target for FUZZTIME.
 FUZZTIME ?= 30s
@@ -53,6 +59,11 @@ bench:
 
 torture:
 	AGENTSYNC_TORTURE=1 go test -count=1 -timeout 60m -run 'Torture' -v ./...
+
+# Not part of test: it looks at the tests of libraries, which building and testing do not need. That go.mod
+# requires what is imported, and nothing else, internal/archtest holds offline.
+tidy:
+	go mod tidy -diff
 
 clean:
 	rm -rf agentsync dist .agentsync

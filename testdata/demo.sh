@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# The main job on the embedded sandbox, in a folder of its own: validate, plan, apply, plan again, then
-# an edit and a second apply. Nothing outside that folder is touched.
+# The main job on the embedded sandbox: validate, plan, apply, plan again, then an edit and a second apply. It
+# works in a folder of its own, which it removes; nothing else is touched and nothing is sent to a platform.
+#
+#	testdata/demo.sh ./agentsync
 set -euo pipefail
-tool=$(realpath "$1")
-fleet=$(realpath "$(dirname "$0")/../manifests")
+absolute() { (CDPATH='' cd "$(dirname "$1")" && printf '%s/%s' "$PWD" "$(basename "$1")"); }
+tool=$(absolute "$1")
+fleet=$(absolute "$(dirname "$0")/../manifests")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cp -r "$fleet" "$dir/manifests"
 cd "$dir"
+unset "${!AGENTSYNC_@}"           # the caller's settings are not the demo's
 export LANGGRAPH_TOKEN=demo-token # the fleet's one secret; agentsync never prints or stores it
 
 run() {

@@ -1,0 +1,110 @@
+package archtest
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// root is the module's folder.
+const root = "../.."
+
+// module is the module's path; rooms are the packages below it.
+const module = "agentsync"
+
+// room is one package of the module, as go list gives it.
+type room struct {
+	ImportPath   string
+	Dir          string
+	Doc          string
+	GoFiles      []string
+	Imports      []string
+	Deps         []string // with what they import in turn
+	TestImports  []string // of tests in the package
+	XTestImports []string // of tests beside it
+}
+
+// name is the import path without the module and internal: "plan", "platform/mindset", "" for main.
+func (r room) name() string { return short(r.ImportPath) }
+
+func short(path string) string {
+	path = strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+	return strings.TrimPrefix(path, "internal/")
+}
+
+// rooms lists the module's packages.
+func rooms(t *testing.T) []room {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,GoFiles,Imports,Deps,TestImports,XTestImports", "./...")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []room
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var r room
+		if err := dec.Decode(&r); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list shows %d packages only", len(all))
+	}
+	return all
+}
+
+// files parses the files that a room ships.
+func (r room) files(t *testing.T) (fset *token.FileSet, files []*ast.File) {
+	t.Helper()
+	fset = token.NewFileSet()
+	for _, name := range r.GoFiles {
+		f, err := parser.ParseFile(fset, filepath.Join(r.Dir, name), nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	return fset, files
+}
+
+// testOnly are rooms for tests and for writing documents, which the tool does not ship.
+var testOnly = []string{"archtest", "docgen", "openapitest", "platform/platformtest", "state/statetest"}
+
+// shipped leaves the rooms for tests out.
+func shipped(all []room) []room {
+	return slices.DeleteFunc(slices.Clone(all), func(r room) bool { return slices.Contains(testOnly, r.name()) })
+}
+
+// matches reports whether an import path is what a pattern says: the path itself, or everything below
+// it and itself where the pattern ends in "/...". Patterns of the house are written from internal/ on
+// where they begin with a dot: "./plan".
+func matches(pattern, path string) bool {
+	if rest, ok := strings.CutPrefix(pattern, "./"); ok {
+		if path != module && !strings.HasPrefix(path, module+"/") {
+			return false
+		}
+		pattern, path = rest, short(path)
+		if pattern == "..." {
+			return true
+		}
+	}
+	if tree, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return path == tree || strings.HasPrefix(path, tree+"/")
+	}
+	return path == pattern
+}
+
+func anyMatches(patterns []string, path string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, path) })
+}
