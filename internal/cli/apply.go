@@ -57,6 +57,7 @@ func (a *app) applyCommand() *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 	}
 	f.add(cmd)
+	a.completeTargets(cmd, &f.state)
 	f.format = addFormat(cmd)
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.autoApprove, "auto-approve", "y", false, "do not ask")

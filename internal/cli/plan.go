@@ -43,6 +43,7 @@ func (a *app) planCommand() *cobra.Command {
 		Args: cobra.ArbitraryArgs,
 	}
 	flags.add(cmd)
+	a.completeTargets(cmd, &flags.state)
 	o.format = addFormat(cmd)
 	cmd.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 where there are changes")
 	cmd.Flags().StringVar(&o.out, "out", "", "save the plan to `FILE`, for apply --plan")

@@ -88,6 +88,7 @@ func (a *app) stateShowCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	addState(cmd, &path)
+	cmd.ValidArgsFunction = a.completeAddresses(&path, 1)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		addr, err := agent.ParseAddress(args[0])
 		if err != nil {
@@ -144,6 +145,7 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 		Args:    cobra.ExactArgs(2),
 	}
 	addState(cmd, &path)
+	cmd.ValidArgsFunction = a.completeAddresses(&path, 2)
 	addLockTimeout(cmd, &wait)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		from, err := agent.ParseAddress(args[0])
@@ -186,6 +188,7 @@ place that knows them. The next apply takes an agent back that equals its manife
 		Args:    cobra.MinimumNArgs(1),
 	}
 	addState(cmd, &path)
+	cmd.ValidArgsFunction = a.completeAddresses(&path, 0)
 	addLockTimeout(cmd, &wait)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		globs, err := parseGlobs(args)

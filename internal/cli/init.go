@@ -1,0 +1,196 @@
+package cli
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/platform"
+	"agentsync/internal/report"
+	"agentsync/schema"
+)
+
+// initFiles are what init writes.
+//
+//go:embed initfiles
+var initFiles embed.FS
+
+const initLong = `Writes what a repository needs to begin with: a first manifest with an example of each platform, the JSON
+Schema beside it, so that an editor explains and checks the manifest offline, and the lines of .gitignore.
+--workflow adds a CI workflow that plans in pull requests and applies on merge.
+
+Nothing that is there is overwritten; init can be run again.`
+
+// workflows are where each CI system looks for its workflow.
+var workflows = map[string]string{"github": ".github/workflows/agentsync.yml", "gitlab": ".gitlab-ci.yml"}
+
+func (a *app) initCommand() *cobra.Command {
+	var chosen []string
+	workflow := &choice{allowed: []string{"github", "gitlab"}}
+	cmd := &cobra.Command{
+		Use:   "init [DIR]",
+		Short: "Write a first manifest, its schema and .gitignore lines",
+		Long:  initLong,
+		Example: `  agentsync init
+  agentsync init --platform mindset --workflow github
+  agentsync init agents-of-acme`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	cmd.Flags().StringSliceVar(&chosen, "platform", nil, "only examples of this `PLATFORM`: cometchat or mindset; repeatable")
+	cmd.Flags().Var(workflow, "workflow", "write the workflow of this CI system: github or gitlab")
+	_ = cmd.RegisterFlagCompletionFunc("workflow", cobra.FixedCompletions(workflow.allowed, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("platform", cobra.FixedCompletions([]string{"cometchat", "mindset"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		in := initializer{app: a, dir: "."}
+		if len(args) > 0 {
+			in.dir = args[0]
+		}
+		return in.run(chosen, workflow.value)
+	}
+	return cmd
+}
+
+// initializer writes into one folder and says what it wrote.
+type initializer struct {
+	app *app
+	dir string
+}
+
+func (in initializer) run(chosen []string, workflow string) error {
+	manifest, err := firstManifest(chosen)
+	if err != nil {
+		return err
+	}
+	bundle, err := schema.Bundle("manifest")
+	if err != nil {
+		return err
+	}
+	if err := in.write("manifests/agents.yaml", manifest); err != nil {
+		return err
+	}
+	if err := in.write("schema/manifest.schema.json", bundle); err != nil {
+		return err
+	}
+	if err := in.ignore(); err != nil {
+		return err
+	}
+	if workflow != "" {
+		if err := in.workflow(workflow); err != nil {
+			return err
+		}
+	}
+	if !in.app.common.quiet {
+		fmt.Fprintln(in.app.streams.Err, "Put your apps' ids into the manifest, or look around without an account: agentsync plan --sandbox")
+	}
+	return nil
+}
+
+// firstManifest returns the example of each chosen platform, or of all, in one manifest.
+func firstManifest(chosen []string) ([]byte, error) {
+	all, err := platforms()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range chosen {
+		if all[name] == nil {
+			return nil, usageError("no platform is called %q: there are %s", name, strings.Join(platformNames(all), ", "))
+		}
+	}
+	content, err := initFiles.ReadFile("initfiles/head.yaml")
+	for _, name := range exampleOrder(all, chosen) {
+		part, perr := initFiles.ReadFile("initfiles/" + name + ".yaml")
+		content, err = append(content, part...), errors.Join(err, perr)
+	}
+	return content, err
+}
+
+func exampleOrder(all map[string]platform.Platform, chosen []string) []string {
+	return slices.DeleteFunc(platformNames(all), func(name string) bool {
+		return len(chosen) > 0 && !slices.Contains(chosen, name)
+	})
+}
+
+// write writes a file that is not there yet.
+func (in initializer) write(name string, content []byte) error {
+	path := filepath.Join(in.dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return initError(err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		in.say("kept", path)
+		return nil
+	}
+	if err != nil {
+		return initError(err)
+	}
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return initError(err)
+	}
+	in.say("wrote", path)
+	return nil
+}
+
+func initError(err error) error { return &Failure{Code: ExitFailed, Err: fmt.Errorf("init: %w", err)} }
+
+func (in initializer) say(what, path string) {
+	fmt.Fprintf(in.app.streams.Out, "%-6s %s\n", what, path)
+}
+
+// ignore adds the lines that .gitignore lacks.
+func (in initializer) ignore() error {
+	wanted, err := initFiles.ReadFile("initfiles/gitignore")
+	if err != nil {
+		return initError(err)
+	}
+	path := filepath.Join(in.dir, ".gitignore")
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return initError(err)
+	}
+	have := map[string]bool{}
+	for line := range strings.Lines(string(old)) {
+		have[strings.TrimPrefix(strings.TrimSpace(line), "/")] = true
+	}
+	var missing bytes.Buffer
+	for line := range strings.Lines(string(wanted)) {
+		if !have[strings.TrimSpace(line)] {
+			missing.WriteString(line)
+		}
+	}
+	if missing.Len() == 0 {
+		in.say("kept", path)
+		return nil
+	}
+	if len(old) > 0 && !bytes.HasSuffix(old, []byte("\n")) {
+		old = append(old, '\n')
+	}
+	if err := replaceFile(path, append(old, missing.Bytes()...)); err != nil {
+		return initError(err)
+	}
+	in.say("wrote", path)
+	return nil
+}
+
+// workflow writes the workflow of a CI system.
+func (in initializer) workflow(system string) error {
+	content, err := initFiles.ReadFile("initfiles/" + system + ".yml")
+	if err != nil {
+		return initError(err)
+	}
+	path := filepath.Join(in.dir, filepath.FromSlash(workflows[system]))
+	if _, err := os.Lstat(path); err == nil && system == "gitlab" {
+		report.Warning(in.app.streams.Err, in.app.style(in.app.streams.Err), path+" is there already and is left as it is",
+			"see what it needs in a folder of its own:\n  agentsync init --workflow gitlab DIR")
+	}
+	return in.write(workflows[system], content)
+}
