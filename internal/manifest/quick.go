@@ -136,16 +136,30 @@ func acceptsMap(s *jsonschema.Schema, v map[string]any) bool {
 			return false
 		}
 	}
-	additional, single := s.AdditionalProperties.(*jsonschema.Schema)
 	if len(s.PatternProperties) > 0 {
 		return false
 	}
+	if s.AdditionalProperties == nil && s.PropertyNames == nil && len(s.Properties) < len(v) {
+		return acceptsSome(s, v)
+	}
+	additional, single := s.AdditionalProperties.(*jsonschema.Schema)
 	for name, e := range v {
 		member, ok := s.Properties[name]
 		switch {
 		case ok && !accepts(member, e), s.PropertyNames != nil && !accepts(s.PropertyNames, name):
 			return false
 		case !ok && single && !accepts(additional, e), !ok && s.AdditionalProperties == false:
+			return false
+		}
+	}
+	return true
+}
+
+// acceptsSome checks the few members that a schema says something of: the conditions of a schema are
+// about one or two members of an agent that has many.
+func acceptsSome(s *jsonschema.Schema, v map[string]any) bool {
+	for name, member := range s.Properties {
+		if e, ok := v[name]; ok && !accepts(member, e) {
 			return false
 		}
 	}
@@ -171,20 +185,24 @@ func acceptsParts(s *jsonschema.Schema, v any) bool {
 	return acceptsNegated(s, v)
 }
 
-// acceptsNegated checks not and if, where a "no" of accepts is no proof: both ways must hold, or the
-// condition must be one whose "no" is certain.
+// acceptsNegated checks not and if, where a "no" of accepts is no proof: a condition counts as not met
+// only where that is certain, and where neither is known both ways must hold.
 func acceptsNegated(s *jsonschema.Schema, v any) bool {
 	if s.Not != nil {
 		return false
 	}
-	then, otherwise := s.Then == nil || accepts(s.Then, v), s.Else == nil || accepts(s.Else, v)
-	if then && otherwise {
+	then := func() bool { return s.Then == nil || accepts(s.Then, v) }
+	otherwise := func() bool { return s.Else == nil || accepts(s.Else, v) }
+	switch {
+	case s.If == nil:
 		return true
+	case rejects(s.If, v):
+		return otherwise()
+	case accepts(s.If, v):
+		return then()
+	default:
+		return then() && otherwise()
 	}
-	if accepts(s.If, v) {
-		return then
-	}
-	return otherwise && rejects(s.If, v)
 }
 
 // rejects reports whether v certainly is not as a condition wants it, for conditions on members that
