@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Copies what an apply that did not finish left beside the state file into the artefact: the state, the
+# journal, and the state that could not be written where it belongs. No uid may go with the machine.
+set -euo pipefail
+# shellcheck source=ci/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+[[ -n ${OUTPUT_DIR:-} ]] || exit 0 # nothing was run
+cd "${INPUT_WORKING_DIRECTORY:-.}"
+state=$(state_path)
+mkdir -p "$OUTPUT_DIR/state"
+for file in "$state" "$state.journal" "$(dirname "$state")"/errored.state*.json; do
+	[[ ! -s $file ]] || cp "$file" "$OUTPUT_DIR/state/"
+done
+if compgen -G "$OUTPUT_DIR/state/errored.state*.json" >/dev/null; then
+	say warning "the state could not be written where it belongs; it is in the artefact: download it, then run agentsync state merge errored.state.json"
+fi
