@@ -138,16 +138,25 @@ func (f *file) shown(fault fault, root *yaml.Node) string {
 func (f *file) section(part *sectionPart) section {
 	s := section{places: map[string]diag.Pos{}}
 	s.app = f.app(part, s.places)
-	s.agents = make([]loaded, 0, len(part.agents))
-	for _, n := range part.agents {
+	var ok bool
+	if s.agents, ok = f.spread(part, s.app.ID); !ok {
+		s.agents = f.inTurn(part, s.app.ID, part.agents)
+	}
+	return s
+}
+
+// inTurn reads agents one after the other.
+func (f *file) inTurn(part *sectionPart, id agent.AppID, nodes []*yaml.Node) []loaded {
+	agents := make([]loaded, 0, len(nodes))
+	for _, n := range nodes {
 		if f.stopped {
 			break
 		}
-		if a, ok := f.agent(part, s.app.ID, n); ok {
-			s.agents = append(s.agents, a)
+		if a, ok := f.agent(part, id, n); ok {
+			agents = append(agents, a)
 		}
 	}
-	return s
+	return agents
 }
 
 // app reads what the section says of its app, as far as it is right.
