@@ -10,8 +10,12 @@ import (
 // requirement is a line of go.mod.
 type requirement struct {
 	Path, Version string
-	Indirect      bool
+	Indirect      bool // nothing here imports it
+	Tool          bool // go tool runs it
 }
+
+// within reports whether a package belongs to a module.
+func within(module, path string) bool { return path == module || strings.HasPrefix(path, module+"/") }
 
 // requirements reads go.mod.
 func requirements(t *testing.T) []requirement {
@@ -22,9 +26,17 @@ func requirements(t *testing.T) []requirement {
 	if err != nil {
 		t.Fatalf("go mod edit: %v", err)
 	}
-	var mod struct{ Require []requirement }
+	var mod struct {
+		Require []requirement
+		Tool    []struct{ Path string }
+	}
 	if err := json.Unmarshal(out, &mod); err != nil {
 		t.Fatal(err)
+	}
+	for i, r := range mod.Require {
+		for _, tool := range mod.Tool {
+			mod.Require[i].Tool = mod.Require[i].Tool || within(r.Path, tool.Path)
+		}
 	}
 	return mod.Require
 }
@@ -43,14 +55,14 @@ func TestRequirements(t *testing.T) {
 	for _, req := range requirements(t) {
 		by := ""
 		for path, room := range imported {
-			if path == req.Path || strings.HasPrefix(path, req.Path+"/") {
+			if within(req.Path, path) {
 				by = room
 			}
 		}
 		switch {
 		case by != "" && req.Indirect:
 			t.Errorf("go.mod calls %s indirect, but %s imports it: run go mod tidy", req.Path, by)
-		case by == "" && !req.Indirect:
+		case by == "" && !req.Indirect && !req.Tool:
 			t.Errorf("go.mod requires %s, but nothing imports it: run go mod tidy", req.Path)
 		}
 	}
