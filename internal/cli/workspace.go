@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
@@ -83,10 +84,21 @@ func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string
 		return nil, err
 	}
 	w := &workspace{app: a, flags: flags, platforms: all, targets: targets, file: state.NewFile(flags.state)}
-	if w.fleet, w.warnings, err = a.loadFleet(ctx, all, paths); err != nil {
-		return nil, err
+	var reading errgroup.Group // the state is read while the manifests are
+	var snap *state.Snapshot
+	reading.Go(func() (err error) {
+		snap, err = w.file.Load()
+		return err
+	})
+	w.fleet, w.warnings, err = a.loadFleet(ctx, all, paths)
+	stateErr := reading.Wait()
+	switch {
+	case err != nil:
+		return nil, err // what is wrong with the manifests is told first
+	case stateErr != nil:
+		return nil, stateError(stateErr)
 	}
-	if err := w.load(); err != nil {
+	if err := w.take(snap); err != nil {
 		return nil, err
 	}
 	return w, w.checkTargets()
@@ -108,12 +120,17 @@ func (w *workspace) checkTargets() error {
 	return nil
 }
 
-// load reads the state, again where it was read before.
+// load reads the state again.
 func (w *workspace) load() error {
 	snap, err := w.file.Load()
 	if err != nil {
 		return stateError(err)
 	}
+	return w.take(snap)
+}
+
+// take makes snap the state that the workspace works on.
+func (w *workspace) take(snap *state.Snapshot) error {
 	w.snap = snap
 	if w.saved != nil {
 		w.bind(w.saved)
