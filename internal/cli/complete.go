@@ -9,6 +9,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/manifest"
+	"agentsync/internal/report"
 	"agentsync/internal/state"
 	"agentsync/schema"
 )
@@ -51,7 +52,7 @@ func (a *app) addresses(cmd *cobra.Command, statePath, word string) []cobra.Comp
 	}
 	if snap, err := state.NewFile(statePath).Load(); err == nil {
 		for addr, rec := range snap.State.Agents {
-			known[addr] = "uid " + rec.UID
+			known[addr] = "uid " + report.Sanitize(rec.UID)
 		}
 	}
 	var found []cobra.Completion
