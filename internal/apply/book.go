@@ -84,11 +84,21 @@ func (b *book) record(a agent.Address) (agent.Record, bool) {
 
 // uids returns the uids of the app's agents that have a record and that a listing must therefore show.
 func (b *book) uids(id agent.AppID) []string {
+	return b.choose(id, func(uid string) bool { return !b.leaving[handle{id, uid}] })
+}
+
+// doubtful returns the uids of the app's agents that a delete was sent for, and that may be there or not.
+func (b *book) doubtful(id agent.AppID) []string {
+	return b.choose(id, func(uid string) bool { return b.leaving[handle{id, uid}] })
+}
+
+// choose returns the uids of agents with a record that ok likes, sorted.
+func (b *book) choose(id agent.AppID, ok func(uid string) bool) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var uids []string
 	for uid, a := range b.owners[id] {
-		if b.records[a].UID == uid && !b.leaving[handle{id, uid}] {
+		if b.records[a].UID == uid && ok(uid) {
 			uids = append(uids, uid)
 		}
 	}

@@ -62,7 +62,7 @@ func (r *appRun) update(ctx context.Context, ch plan.Change) (Result, *pending) 
 	}
 	intent := state.Intent{Address: ch.Address, Action: intentUpdate, UID: ch.UID, Fields: doc}
 	var answer platform.Remote
-	id, at, err := r.send(ctx, intent, func(ctx context.Context) error {
+	id, at, err := r.send(ctx, ch, intent, func(ctx context.Context) error {
 		var err error
 		answer, err = r.app.Client.Update(ctx, ch.UID, payload)
 		return err

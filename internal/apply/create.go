@@ -38,7 +38,7 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 		intent.UID = ch.UID // of a replace: the agent that goes when the new one is there
 	}
 	var made platform.Remote
-	id, at, err := r.send(ctx, intent, func(ctx context.Context) error {
+	id, at, err := r.send(ctx, ch, intent, func(ctx context.Context) error {
 		var err error
 		made, err = r.app.Client.Create(ctx, want)
 		return r.checkMade(made, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"agentsync/internal/agent"
 	"agentsync/internal/plan"
 	"agentsync/internal/state"
 )
@@ -15,7 +14,7 @@ func (r *appRun) deleteObsolete(ctx context.Context, ch plan.Change) (Result, *p
 	rec, _ := r.book.record(ch.Address)
 	res := done(ch, rec.UID)
 	for _, uid := range rec.Obsolete {
-		if res.Err = r.deleteOld(ctx, ch.Address, uid); res.Err != nil {
+		if res.Err = r.deleteOld(ctx, ch, uid); res.Err != nil {
 			res.Status = StatusFailed
 			res.Err = fmt.Errorf("the old agent %s is not deleted yet: %w", uid, res.Err)
 			res.Hint = "the next apply deletes it:\n  agentsync apply --prune"
@@ -26,14 +25,15 @@ func (r *appRun) deleteObsolete(ctx context.Context, ch plan.Change) (Result, *p
 }
 
 // deleteOld deletes one agent that was replaced, and takes its uid out of the record.
-func (r *appRun) deleteOld(ctx context.Context, a agent.Address, uid string) error {
+func (r *appRun) deleteOld(ctx context.Context, ch plan.Change, uid string) error {
+	a := ch.Address
 	var results []state.Result // what the tries leave to be closed
 	for try := 1; ; try++ {
 		if why := r.stopped(ctx); why != nil {
 			return why
 		}
 		intent := state.Intent{Address: a, Action: intentDelete, UID: uid}
-		id, _, err := r.send(ctx, intent, func(ctx context.Context) error { return r.app.Client.Delete(ctx, uid) })
+		id, _, err := r.send(ctx, ch, intent, func(ctx context.Context) error { return r.app.Client.Delete(ctx, uid) })
 		if err == nil {
 			return r.book.commit(append(results, state.Result{Kind: state.Removed, Intent: id, Address: a, UID: uid})...)
 		}
@@ -53,7 +53,7 @@ func (r *appRun) delete(ctx context.Context, ch plan.Change) (Result, *pending) 
 		}
 	}
 	intent := state.Intent{Address: ch.Address, Action: intentDelete, UID: ch.UID}
-	id, at, err := r.send(ctx, intent, func(ctx context.Context) error { return r.app.Client.Delete(ctx, ch.UID) })
+	id, at, err := r.send(ctx, ch, intent, func(ctx context.Context) error { return r.app.Client.Delete(ctx, ch.UID) })
 	switch {
 	case err == nil:
 		res := done(ch, ch.UID)

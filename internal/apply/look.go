@@ -21,14 +21,11 @@ var ErrSuspiciousList = errors.New("the listing is not to be trusted")
 func (e *Engine) suspicious(ctx context.Context, id agent.AppID, l *listing) error {
 	known := e.book.uids(id)
 	missing := slices.DeleteFunc(slices.Clone(known), l.has)
-	switch {
-	case len(missing) == 0:
-		return nil
-	case len(missing) == len(known):
+	if len(known) > 0 && len(missing) == len(known) {
 		return fmt.Errorf("%w: it shows %d agents, and none of the %d that state knows in %s",
 			ErrSuspiciousList, len(l.all), len(known), id)
 	}
-	return e.readMissing(ctx, id, missing)
+	return e.readMissing(ctx, id, append(missing, slices.DeleteFunc(e.book.doubtful(id), l.has)...))
 }
 
 // maxReads bounds how many agents that a listing lacks are asked for one by one.
@@ -56,6 +53,32 @@ func (e *Engine) readMissing(ctx context.Context, id agent.AppID, missing []stri
 	return nil
 }
 
+// listForCreates lists the app before anything is created in it. A listing that lacks an agent that
+// state knows, at a platform that cannot be asked for one agent, must come out the same twice.
+func (e *Engine) listForCreates(ctx context.Context, id agent.AppID) (*listing, error) {
+	l, err := e.list(ctx, id)
+	for look := 1; err == nil; look++ {
+		if err = e.suspicious(ctx, id, l); err != nil {
+			break
+		}
+		if _, canRead := e.apps[id].Client.(platform.Reader); canRead || !slices.ContainsFunc(e.book.uids(id), func(uid string) bool { return !l.has(uid) }) {
+			break
+		}
+		before := l
+		if l, err = e.list(ctx, id); err != nil || sameAgents(before, l) {
+			break
+		}
+		if look == maxReads {
+			err = fmt.Errorf("%w: it shows other agents each time", ErrSuspiciousList)
+		}
+	}
+	return l, err
+}
+
+func sameAgents(a, b *listing) bool {
+	return len(a.byUID) == len(b.byUID) && !slices.ContainsFunc(a.all, func(r platform.Remote) bool { return !b.has(r.UID) })
+}
+
 // trust reports whether a listing can be used to say that an agent is not there: it must show every
 // agent that an earlier listing showed and that is still owned, and some agent that state knows.
 func (e *Engine) trust(ctx context.Context, id agent.AppID, l, seen *listing) error {
@@ -63,8 +86,11 @@ func (e *Engine) trust(ctx context.Context, id agent.AppID, l, seen *listing) er
 		return err
 	}
 	missing := 0
+	_, canRead := e.apps[id].Client.(platform.Reader)
 	for _, uid := range e.book.uids(id) {
-		if (seen.has(uid) || e.book.madeHere(id, uid)) && !l.has(uid) {
+		// With nothing to compare it to, a listing that lacks any agent may lack the one looked for.
+		shown := seen.has(uid) || seen == nil && !canRead
+		if (shown || e.book.madeHere(id, uid)) && !l.has(uid) {
 			missing++
 		}
 	}

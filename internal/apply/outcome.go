@@ -21,6 +21,9 @@ func done(ch plan.Change, uid string) Result {
 }
 
 func failed(ch plan.Change, err error) Result {
+	if kept, ok := errors.AsType[*notSentError](err); ok {
+		return notStarted(ch, kept.why)
+	}
 	return Result{Address: ch.Address, Action: ch.Action, Status: StatusFailed, UID: ch.UID, Err: err}
 }
 

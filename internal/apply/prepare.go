@@ -73,14 +73,6 @@ func makesAgent(ch plan.Change) bool {
 	return ch.Blocked == "" && (ch.Action == plan.Create || ch.Action == plan.Replace)
 }
 
-func (e *Engine) listForCreates(ctx context.Context, id agent.AppID) (*listing, error) {
-	l, err := e.list(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return l, e.suspicious(ctx, id, l)
-}
-
 // amend decides for each create of one app whether the agent exists already. Creates come in the
 // order of their addresses; where several want the same content, each gets its own agent.
 func (e *Engine) amend(creates []*plan.Change, l *listing) {

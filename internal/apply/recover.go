@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -14,7 +15,8 @@ import (
 )
 
 // Settle finds out what became of the requests that earlier runs left open, before a new plan is
-// made. It only lists: an agent that was made is entered, one that was not is made by the new plan.
+// made. It reads, and at the most repeats a delete: an agent that was made is entered, one that was
+// not is made by the new plan.
 // Results are ordered by address; a request that could not be settled stays open and is reported as
 // unknown. The error is not nil only where the ledger broke.
 func (e *Engine) Settle(ctx context.Context, open []state.Intent, ledger Ledger) (*Report, error) {
@@ -47,14 +49,10 @@ func (e *Engine) settleApp(ctx context.Context, id agent.AppID, intents []state.
 	}
 	var results []Result
 	var creates []*pending
-	var updates []state.Intent
+	var others []state.Intent
 	for _, i := range intents {
-		switch i.Action {
-		case intentUpdate:
-			updates = append(updates, i)
-			continue
-		case intentDelete:
-			results = append(results, e.leaveToPlan(i))
+		if i.Action != intentCreate {
+			others = append(others, i)
 			continue
 		}
 		p, err := e.pendingOf(i)
@@ -64,8 +62,8 @@ func (e *Engine) settleApp(ctx context.Context, id agent.AppID, intents []state.
 		}
 		creates = append(creates, p)
 	}
-	if len(updates) > 0 {
-		results = append(results, e.settleUpdates(ctx, id, updates)...)
+	if len(others) > 0 {
+		results = append(results, e.settleWrites(ctx, id, others)...)
 	}
 	for p, v := range e.settleCreates(ctx, id, creates, nil) {
 		results = append(results, e.enter(p, v))
@@ -100,7 +98,11 @@ func (e *Engine) enter(p *pending, v verdict) Result {
 		res.Hint = severalHint(p.address, v)
 		return res
 	default:
-		return unknownResult(ch, fmt.Errorf("%w; and it could not be settled: %w", p.cause, v.err))
+		res := unknownResult(ch, fmt.Errorf("%w; and it could not be settled: %w", p.cause, v.err))
+		if errors.Is(v.err, ErrSuspiciousList) {
+			res.Hint = "if agents that state knows are really gone, make them again, then apply once more:\n  agentsync apply --refresh"
+		}
+		return res
 	}
 }
 
@@ -114,35 +116,61 @@ func (e *Engine) vanished(p *pending, l *listing) []state.Result {
 	return []state.Result{{Kind: state.Removed, Address: p.address, UID: rec.UID}}
 }
 
-// leaveToPlan closes an open delete. The record stays, so that the plan deletes the agent again, which
-// does no harm, or keeps it if the manifests want it once more; a list is no proof that it is gone.
-func (e *Engine) leaveToPlan(i state.Intent) Result {
-	res := Result{Address: i.Address, Action: plan.Delete, Status: StatusDone, UID: i.UID}
-	if err := e.book.commit(state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}); err != nil {
-		res.Status, res.Err = StatusUnknown, err
-	}
-	return res
-}
-
-// settleUpdates settles updates by reading what is there.
-func (e *Engine) settleUpdates(ctx context.Context, id agent.AppID, intents []state.Intent) []Result {
+// settleWrites settles updates and deletes by reading what is there.
+func (e *Engine) settleWrites(ctx context.Context, id agent.AppID, intents []state.Intent) []Result {
 	l, err := e.listForCreates(ctx, id)
 	if err != nil {
 		return unsettled(intents, err)
 	}
 	var results []Result
 	for _, i := range intents {
-		result, err := e.settleUpdate(l, i)
+		result, err := e.settleWrite(ctx, l, i)
 		if err == nil {
 			err = e.book.commit(result)
 		}
-		res := Result{Address: i.Address, Action: plan.Update, Status: StatusDone, UID: i.UID}
+		res := Result{Address: i.Address, Action: plan.Action(i.Action), Status: StatusDone, UID: i.UID}
 		if err != nil {
 			res.Status, res.Err = StatusUnknown, err
 		}
 		results = append(results, res)
 	}
 	return results
+}
+
+func (e *Engine) settleWrite(ctx context.Context, l *listing, i state.Intent) (state.Result, error) {
+	if i.Action == intentDelete {
+		return e.settleDelete(ctx, l, i)
+	}
+	return e.settleUpdate(l, i)
+}
+
+// settleDelete decides one delete. An agent that is listed was not deleted, and the plan decides anew.
+// For one that is not, the list is no proof; the platform's answer to a read is, or, where there is no
+// read, the answer to a second delete, which does no harm.
+func (e *Engine) settleDelete(ctx context.Context, l *listing, i state.Intent) (state.Result, error) {
+	voided := state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}
+	if owner, owned := e.book.owner(i.Address.ID(), i.UID); l.has(i.UID) || !owned || owner != i.Address {
+		return voided, nil
+	}
+	if _, known := e.book.record(i.Address); !known {
+		return voided, nil
+	}
+	client := e.apps[i.Address.ID()].Client
+	err := errors.ErrUnsupported
+	if reader, ok := client.(platform.Reader); ok {
+		_, err = reader.Read(ctx, i.UID)
+	}
+	switch {
+	case err == nil:
+		return voided, nil
+	case errors.Is(err, errors.ErrUnsupported):
+		if err := client.Delete(context.WithoutCancel(ctx), i.UID); err != nil {
+			return voided, err
+		}
+	case !errors.Is(err, platform.ErrNotFound):
+		return voided, err
+	}
+	return state.Result{Kind: state.Removed, Intent: i.ID, Address: i.Address, UID: i.UID}, nil
 }
 
 // settleUpdate decides one update. A field that the agent shows as it was sent counts as applied; one

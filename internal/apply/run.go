@@ -33,7 +33,8 @@ func (e *Engine) Run(ctx context.Context, ready *Prepared, ledger Ledger) (*Repo
 	for i, ch := range changes {
 		id := ch.Address.ID()
 		if runs[id] == nil {
-			runs[id] = &appRun{Engine: e, id: id, app: e.apps[id], noCreates: ready.Failed[id], results: results, changes: changes}
+			runs[id] = &appRun{Engine: e, id: id, app: e.apps[id], noCreates: ready.Failed[id], results: results, changes: changes,
+				slots: make(chan struct{}, e.opts.Parallelism)}
 			ids = append(ids, id)
 		}
 		runs[id].mine = append(runs[id].mine, i)
@@ -88,6 +89,9 @@ type appRun struct {
 	results   []Result
 	warnings  []string
 
+	// slots holds a token for each request in flight.
+	slots chan struct{}
+
 	mu       sync.Mutex // guards what follows
 	stop     error      // why nothing more is started, or nil
 	unknowns []*unknown
@@ -116,10 +120,16 @@ func deleteLast(ch plan.Change) int {
 	return 0
 }
 
-// each calls do for 0 to n-1, at most Parallelism at a time, and waits for all.
+// ahead is how many changes are under way for each request that may be in flight: while one is answered,
+// others wait for the disk, so that the journal costs disk time and not the platform's.
+const ahead = 3
+
+// each calls do for 0 to n-1, some at a time, and waits for all. Requests are bounded by send.
 func (r *appRun) each(_ context.Context, n int, do func(i int)) {
 	var g errgroup.Group
-	g.SetLimit(r.opts.Parallelism)
+	if g.SetLimit(1); r.opts.Parallelism > 1 { // one at a time is also one after the other
+		g.SetLimit(r.opts.Parallelism * ahead)
+	}
 	for i := range n {
 		g.Go(func() error {
 			do(i)
@@ -147,7 +157,6 @@ func (r *appRun) change(ctx context.Context, index, try int, earlier []uint64) {
 		r.settled(index, unknownResult(ch, errors.New("an earlier run sent a create for it whose outcome is still unknown")))
 		return
 	}
-	r.observe(Event{Kind: EventStarted, App: r.id, Result: Result{Address: ch.Address, Action: ch.Action, UID: ch.UID}})
 	res, open := r.carryOut(ctx, ch)
 	if open == nil {
 		r.close(ch.Address, earlier, res)

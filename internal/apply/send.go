@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/state"
 )
@@ -20,22 +21,22 @@ const (
 
 // isUnknown reports whether err leaves open what became of a request.
 func isUnknown(err error) bool {
-	return platform.ClassOf(err) == platform.Unknown && !errors.Is(err, errLedger)
+	_, kept := errors.AsType[*notSentError](err)
+	return platform.ClassOf(err) == platform.Unknown && !kept && !errors.Is(err, errLedger)
 }
 
 // send stores the intent, calls do once, and says what is known: on nil and on an unknown outcome the
 // intent stays open for the caller to close; else it is closed. While the platform asks to wait, send
 // waits and begins anew with a fresh intent, since a request answered so was not processed. What is
 // in flight is not cut short by ctx; the waiting is.
-func (r *appRun) send(ctx context.Context, intent state.Intent, do func(context.Context) error) (id uint64, at time.Time, err error) {
+func (r *appRun) send(ctx context.Context, ch plan.Change, intent state.Intent, do func(context.Context) error) (id uint64, at time.Time, err error) {
 	start := time.Now()
 	for n := 0; ; n++ {
 		intent.At = time.Now().UTC()
 		if id, err = r.book.intend(intent); err != nil {
 			return 0, intent.At, err
 		}
-		err = do(context.WithoutCancel(ctx))
-		if err == nil || isUnknown(err) {
+		if err = r.inSlot(ctx, ch, do); err == nil || isUnknown(err) {
 			return id, intent.At, err
 		}
 		voided := r.book.commit(state.Result{Kind: state.Voided, Intent: id, Address: intent.Address})
@@ -54,6 +55,23 @@ func (r *appRun) send(ctx context.Context, intent state.Intent, do func(context.
 			return 0, intent.At, err
 		}
 	}
+}
+
+// notSentError is why a request was not sent although its intent was stored.
+type notSentError struct{ why error }
+
+func (e *notSentError) Error() string { return e.why.Error() }
+func (e *notSentError) Unwrap() error { return e.why }
+
+// inSlot calls do once a request may be in flight, or not at all where the run ends before.
+func (r *appRun) inSlot(ctx context.Context, ch plan.Change, do func(context.Context) error) error {
+	r.slots <- struct{}{} // soon: a request ends in time, whatever happens
+	defer func() { <-r.slots }()
+	if why := r.stopped(ctx); why != nil {
+		return &notSentError{why}
+	}
+	r.observe(Event{Kind: EventStarted, App: r.id, Result: Result{Address: ch.Address, Action: ch.Action, UID: ch.UID}})
+	return do(context.WithoutCancel(ctx))
 }
 
 // throttlePause is how long to wait before asking again: what the platform says, else 0.25 s

@@ -2,6 +2,7 @@ package apply_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -14,13 +15,25 @@ import (
 	"agentsync/internal/platform/platformtest"
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
+	"agentsync/internal/state/statetest"
 	"agentsync/schema"
 )
 
+// tester is what a world needs of a *testing.T.
+type tester interface {
+	Helper()
+	Context() context.Context
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // world is one app on each platform, a state file, and the manifests of the moment.
 type world struct {
-	t       *testing.T
-	state   string
+	t     tester
+	state string
+	// disk keeps the state, the real one where it is nil.
+	disk    *statetest.FS
 	schemas map[string]*schema.Platform
 	memory  map[agent.AppID]*platformtest.Memory
 	// client is what the engine talks to, the memory itself unless a test puts a decorator there.
@@ -39,12 +52,16 @@ var (
 )
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, state: filepath.Join(t.TempDir(), "state.json"), schemas: map[string]*schema.Platform{},
+	return newWorldAt(t, filepath.Join(t.TempDir(), "state.json"))
+}
+
+func newWorldAt(t tester, path string) *world {
+	w := &world{t: t, state: path, schemas: map[string]*schema.Platform{},
 		memory: map[agent.AppID]*platformtest.Memory{}, client: map[agent.AppID]platform.Client{}}
 	for _, id := range []agent.AppID{comet, mind} {
 		s, err := schema.Load(id.Platform)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v", err)
 		}
 		w.schemas[id.Platform] = s
 		var opts []platformtest.MemoryOption
@@ -91,22 +108,24 @@ func fleet(n int) []agent.Desired {
 // apply is one whole run as the command does it: load, settle, plan, prepare, run, fold.
 func (w *world) apply(ctx context.Context) (*apply.Report, error) {
 	w.t.Helper()
-	f := state.NewFile(w.state)
-	snap := w.load(f)
+	f := w.file()
+	snap, err := f.Load()
+	if err != nil {
+		return nil, err
+	}
 	if len(snap.Open) > 0 || snap.Pending {
 		run, err := f.Begin(snap, 0)
 		if err != nil {
 			return nil, err
 		}
 		settled, err := w.engine(snap).Settle(ctx, snap.Open, run)
-		if err != nil {
-			return nil, err
-		}
 		w.t.Logf("settled:\n%s", describe(settled))
-		if err := run.Close(); err != nil {
+		if err := errors.Join(err, run.Close()); err != nil {
 			return nil, err
 		}
-		snap = w.load(f)
+		if snap, err = f.Load(); err != nil {
+			return nil, err
+		}
 	}
 	engine := w.engine(snap)
 	ready, err := engine.Prepare(ctx, w.plan(snap))
@@ -124,11 +143,18 @@ func (w *world) apply(ctx context.Context) (*apply.Report, error) {
 	return rep, err
 }
 
+func (w *world) file() *state.File {
+	if w.disk != nil {
+		return state.NewFile(w.state, state.WithFS(w.disk))
+	}
+	return state.NewFile(w.state)
+}
+
 func (w *world) load(f *state.File) *state.Snapshot {
 	w.t.Helper()
 	snap, err := f.Load()
 	if err != nil {
-		w.t.Fatal(err)
+		w.t.Fatalf("%v", err)
 	}
 	return snap
 }
@@ -151,7 +177,7 @@ func (w *world) plan(snap *state.Snapshot) *plan.Plan {
 		Platforms: w.schemas, Prune: w.prune,
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		w.t.Fatalf("%v", err)
 	}
 	return p
 }
@@ -165,7 +191,7 @@ func (w *world) live() map[agent.AppID][]plan.Live {
 	for id, c := range w.client {
 		remotes, err := c.List(w.t.Context())
 		if err != nil {
-			w.t.Fatal(err)
+			w.t.Fatalf("%v", err)
 		}
 		for _, r := range remotes {
 			live[id] = append(live[id], plan.Live{UID: r.UID, Fields: r.Fields})
@@ -179,7 +205,7 @@ func (w *world) mustApply() *apply.Report {
 	w.t.Helper()
 	rep, err := w.apply(w.t.Context())
 	if err != nil {
-		w.t.Fatal(err)
+		w.t.Fatalf("%v", err)
 	}
 	if rep.Outcome != apply.OutcomeComplete {
 		w.t.Fatalf("outcome %s:\n%s", rep.Outcome, describe(rep))
@@ -199,7 +225,7 @@ func describe(rep *apply.Report) string {
 // state, nothing open, and an empty plan.
 func (w *world) check() {
 	w.t.Helper()
-	snap := w.load(state.NewFile(w.state))
+	snap := w.load(w.file())
 	if len(snap.Open) > 0 || snap.Pending {
 		w.t.Errorf("%d intents are open, pending %v", len(snap.Open), snap.Pending)
 	}
