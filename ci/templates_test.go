@@ -1,0 +1,175 @@
+package ci
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+// TestActionIsSafe: no expression stands in a script, every step names its shell, and what is put into
+// the environment is explained.
+func TestActionIsSafe(t *testing.T) {
+	a := readAction(t)
+	if len(a.Runs.Steps) == 0 {
+		t.Fatal("no steps")
+	}
+	for _, s := range a.Runs.Steps {
+		if strings.Contains(s.Run, "${{") {
+			t.Errorf("%s: an expression in a script is code", s.Name)
+		}
+		if (s.Run == "") == (s.Uses == "") || s.Run != "" && s.Shell != "bash" {
+			t.Errorf("%s: %+v", s.Name, s)
+		}
+		if s.Uses != "" && !regexp.MustCompile(`@v\d+$`).MatchString(s.Uses) {
+			t.Errorf("%s is not pinned", s.Uses)
+		}
+	}
+	for name, in := range a.Inputs {
+		used := false
+		for _, s := range a.Runs.Steps {
+			used = used || strings.Contains(s.If+strings.Join(values(s.Env, s.With), " "), "inputs."+name)
+		}
+		if in.Description == "" || !used {
+			t.Errorf("input %s: described %t, used %t", name, in.Description != "", used)
+		}
+	}
+}
+
+func values(maps ...map[string]string) []string {
+	var all []string
+	for _, m := range maps {
+		for _, v := range m {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// TestTemplatesFitTheAction: the example workflows use inputs and outputs that the action has.
+func TestTemplatesFitTheAction(t *testing.T) {
+	a := readAction(t)
+	for _, name := range []string{"pull-request.yml", "merge.yml", "drift.yml"} {
+		text := read(t, filepath.Join("../docs/ci", name))
+		var w struct {
+			Jobs map[string]struct{ Steps []step }
+		}
+		if err := yaml.Unmarshal([]byte(text), &w); err != nil {
+			t.Fatal(err)
+		}
+		uses := 0
+		for _, job := range w.Jobs {
+			for _, s := range job.Steps {
+				if strings.Contains(s.Run, "${{") {
+					t.Errorf("%s: an expression in a script", name)
+				}
+				if !strings.Contains(s.Uses, "/agentsync@") {
+					continue
+				}
+				uses++
+				for input := range s.With {
+					if _, ok := a.Inputs[input]; !ok {
+						t.Errorf("%s: the action has no input %s", name, input)
+					}
+				}
+				for _, m := range regexp.MustCompile(`steps\.`+regexp.QuoteMeta(s.ID)+`\.outputs\.([\w-]+)`).FindAllStringSubmatch(text, -1) {
+					if _, ok := a.Outputs[m[1]]; s.ID != "" && !ok {
+						t.Errorf("%s: the action has no output %s", name, m[1])
+					}
+				}
+			}
+		}
+		if uses == 0 {
+			t.Errorf("%s does not use the action", name)
+		}
+	}
+}
+
+// TestGitLabTemplate: each line of each job is a script that bash can read, and the scripts it names are there.
+func TestGitLabTemplate(t *testing.T) {
+	var jobs map[string]struct {
+		Script       []string `yaml:"script"`
+		BeforeScript []string `yaml:"before_script"`
+	}
+	text := read(t, "../docs/ci/gitlab.yml")
+	if err := yaml.Unmarshal([]byte(text), &jobs); err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for name, job := range jobs {
+		for _, line := range append(job.BeforeScript, job.Script...) {
+			lines++
+			if out, err := exec.Command("bash", "-n", "-c", line).CombinedOutput(); err != nil {
+				t.Errorf("%s: %s\n%s", name, line, out)
+			}
+		}
+	}
+	scripts := regexp.MustCompile(`/opt/agentsync/(ci/[\w-]+\.sh)`).FindAllStringSubmatch(text, -1)
+	if lines < 8 || len(scripts) < 3 {
+		t.Fatalf("%d lines, %d scripts", lines, len(scripts))
+	}
+	for _, s := range scripts {
+		if _, err := os.Stat(filepath.Join("..", s[1])); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestGitLabNote: the first run makes the note, the second updates it; a stranger's is left alone.
+func TestGitLabNote(t *testing.T) {
+	newRunner(t) // for the tools
+	type note struct {
+		ID     int64            `json:"id"`
+		Body   string           `json:"body"`
+		Author map[string]int64 `json:"author"`
+	}
+	notes := []note{{ID: 1, Body: "<!-- agentsync:plan -->\nmine", Author: map[string]int64{"id": 6}}}
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Private-Token") != "test-token" {
+			t.Errorf("token %q", req.Header.Get("Private-Token"))
+		}
+		var in struct{ Body string }
+		_ = json.NewDecoder(req.Body).Decode(&in) // a GET has none
+		switch req.Method + " " + req.URL.Path {
+		case "GET /user":
+			_, _ = w.Write([]byte(`{"id": 5}`))
+		case "GET /projects/3/merge_requests/7/notes":
+			_ = json.NewEncoder(w).Encode(notes)
+		case "POST /projects/3/merge_requests/7/notes":
+			notes = append(notes, note{ID: 2, Body: in.Body, Author: map[string]int64{"id": 5}})
+			w.WriteHeader(http.StatusCreated)
+		case "PUT /projects/3/merge_requests/7/notes/2":
+			notes[1].Body = in.Body
+		default:
+			t.Errorf("unknown call: %s %s", req.Method, req.URL)
+		}
+	}))
+	defer h.Close()
+	comment := filepath.Join(t.TempDir(), "comment.md")
+	post := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("bash", append([]string{"gitlab-note.sh"}, args...)...)
+		cmd.Env = append(os.Environ(), "GITLAB_TOKEN=test-token", "CI_API_V4_URL="+h.URL, "CI_PROJECT_ID=3",
+			"CI_MERGE_REQUEST_IID=7", "CI_COMMIT_SHORT_SHA=0123456", "CI_JOB_URL=https://ci.example.com/1", "RETRY_DELAY=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	write(t, comment, "<!-- agentsync:plan -->\n1 to create\n")
+	post(comment)
+	if len(notes) != 2 || !strings.HasPrefix(notes[1].Body, "<!-- agentsync:plan -->\n1 to create") {
+		t.Fatalf("notes: %v", notes)
+	}
+	post()
+	if len(notes) != 2 || notes[0].Body != "<!-- agentsync:plan -->\nmine" {
+		t.Errorf("notes: %v", notes)
+	}
+	wantAll(t, "note", notes[1].Body, "plan: failed", "For commit 0123456")
+}
