@@ -2,6 +2,8 @@ package apply
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -143,11 +145,18 @@ func (e *Engine) sealer() secret.Sealer {
 	return secret.Sealer{Key: []byte(e.book.ledger.Lineage()), Lookup: e.opts.Lookup}
 }
 
-// list reads the whole app and indexes it.
+// list reads the whole app and indexes it. A listing that cannot be told from one that was cut short
+// is returned with its doubt.
 func (e *Engine) list(ctx context.Context, id agent.AppID) (*listing, error) {
 	e.observe(Event{Kind: EventListing, App: id})
 	app := e.apps[id]
 	remotes, err := app.Client.List(ctx)
+	var doubtful *platform.DoubtfulList
+	if errors.As(err, &doubtful) {
+		l := newListing(app.Schema, doubtful.Agents)
+		l.doubt = fmt.Errorf("%w: %w", ErrSuspiciousList, err)
+		return l, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 var ErrSuspiciousList = errors.New("the listing is not to be trusted")
 
 // suspicious reports a listing that shows none of the agents that state knows in the app, or lacks one
-// that the platform answers when it is asked for it alone.
+// that the platform answers when it is asked for it alone, or that is doubtful and lacks any.
 func (e *Engine) suspicious(ctx context.Context, id agent.AppID, l *listing) error {
 	known := e.book.uids(id)
 	missing := slices.DeleteFunc(slices.Clone(known), l.has)

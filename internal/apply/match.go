@@ -19,6 +19,8 @@ type listing struct {
 	byUID  map[string]platform.Remote
 	// byName holds the agents by identity, each slice in the platform's order of creation.
 	byName map[string][]platform.Remote
+	// doubt is why more agents may be there than the listing shows, or nil. What it shows is there.
+	doubt error
 }
 
 func newListing(p *schema.Platform, remotes []platform.Remote) *listing {

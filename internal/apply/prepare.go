@@ -59,6 +59,9 @@ func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
 			return nil, fmt.Errorf("list the agents of %s: %w", id, errs[i])
 		case errs[i] != nil:
 			ready.Failed[id] = errs[i]
+			if lists[i] != nil && lists[i].doubt != nil { // what it shows is there, and may be adopted
+				e.amend(creates[id], lists[i])
+			}
 		default:
 			e.listed[id] = lists[i]
 			e.amend(creates[id], lists[i])

@@ -95,7 +95,9 @@ func (e *Engine) settleCreates(ctx context.Context, id agent.AppID, all []*pendi
 			looks++
 			seen = l
 			open = e.match(id, l, open, before, verdicts)
-			open = e.giveUpAbsent(open, looks, asked, verdicts)
+			if err = l.doubt; err == nil {
+				open = e.giveUpAbsent(open, looks, asked, verdicts)
+			}
 		}
 		if len(open) == 0 {
 			break
