@@ -201,11 +201,19 @@ const ReservedKey = sealedKey
 // a type that Fields does not list.
 func Encode(f Fields) (Doc, error) {
 	var b bytes.Buffer
+	b.Grow(usualDoc)
 	if err := encode(&b, map[string]any(f)); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
 }
+
+// usualDoc is the room that an agent with a short prompt needs, in bytes, and usualKeys how many
+// members the maps of most agents have at most.
+const (
+	usualDoc  = 512
+	usualKeys = 24
+)
 
 func encode(b *bytes.Buffer, v any) error {
 	switch v := v.(type) {
@@ -241,7 +249,8 @@ func encode(b *bytes.Buffer, v any) error {
 }
 
 func encodeMap(b *bytes.Buffer, m map[string]any) error {
-	keys := make([]string, 0, len(m))
+	var room [usualKeys]string
+	keys := room[:0]
 	for k := range m {
 		keys = append(keys, k)
 	}

@@ -30,13 +30,8 @@ func Build(in Input) (*Plan, error) {
 	if len(in.Targets) == 0 {
 		b.plan.Unmanaged = unmanaged
 	}
-	selected := b.selection()
-	for _, d := range desired {
-		if selected(d.Address) {
-			if err := b.want(d); err != nil {
-				return nil, err
-			}
-		}
+	if err := b.wantAll(b.selection()); err != nil {
+		return nil, err
 	}
 	b.leave()
 	slices.SortFunc(b.plan.Changes, func(x, y Change) int { return x.Address.Compare(y.Address) })
