@@ -21,6 +21,9 @@ var ErrSuspiciousList = errors.New("the listing is not to be trusted")
 func (e *Engine) suspicious(ctx context.Context, id agent.AppID, l *listing) error {
 	known := e.book.uids(id)
 	missing := slices.DeleteFunc(slices.Clone(known), l.has)
+	if l.doubt != nil && (len(missing) > 0 || len(known) == 0) {
+		return l.doubt // nothing that is known speaks for its being whole
+	}
 	if len(known) > 0 && len(missing) == len(known) {
 		return fmt.Errorf("%w: it shows %d agents, and none of the %d that state knows in %s",
 			ErrSuspiciousList, len(l.all), len(known), id)

@@ -11,6 +11,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
 	"agentsync/internal/plan"
+	"agentsync/internal/platform"
 )
 
 // live lists every app that the targets leave something of, one list per app, all at once. A listing
@@ -29,6 +30,10 @@ func (w *workspace) live(ctx context.Context, apps map[agent.AppID]apply.App) (m
 	for i, id := range ids {
 		g.Go(func() error {
 			remotes, err := apps[id].Client.List(ctx)
+			var doubtful *platform.DoubtfulList
+			if errors.As(err, &doubtful) && w.showsAllKnown(id, doubtful.Agents) {
+				remotes, err = doubtful.Agents, nil
+			}
 			if err != nil {
 				errs[i] = fmt.Errorf("list the agents of %s: %w", id, err)
 			}
@@ -47,6 +52,21 @@ func (w *workspace) live(ctx context.Context, apps map[agent.AppID]apply.App) (m
 		live[id] = lists[i]
 	}
 	return live, nil
+}
+
+// showsAllKnown reports whether a list shows every agent that state knows in the app: then nothing that
+// the plan is about can be hidden from it.
+func (w *workspace) showsAllKnown(id agent.AppID, list []platform.Remote) bool {
+	shown := make(map[string]bool, len(list))
+	for _, r := range list {
+		shown[r.UID] = true
+	}
+	for a, rec := range w.snap.State.Agents {
+		if a.ID() == id && !shown[rec.UID] {
+			return false
+		}
+	}
+	return true
 }
 
 // touches reports whether the targets may select an agent of the app.
