@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/docs/ci"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
 	"agentsync/schema"
@@ -25,16 +26,28 @@ var initFiles embed.FS
 
 const initLong = `Writes what a repository needs to begin with: a first manifest with an example of each platform, the JSON
 Schema beside it, so that an editor explains and checks the manifest offline, and the lines of .gitignore.
---workflow adds a CI workflow that plans in pull requests and applies on merge.
+--workflow adds the CI workflows that plan in pull requests, apply on merge and look for drift at night.
 
 Nothing that is there is overwritten; init can be run again.`
 
-// workflows are where each CI system looks for its workflow.
-var workflows = map[string]string{"github": ".github/workflows/agentsync.yml", "gitlab": ".gitlab-ci.yml"}
+// workflow is a template of docs/ci and where its CI system looks for it.
+type workflow struct{ template, path string }
+
+// workflowsOf returns the workflows of a CI system.
+func workflowsOf(system string) []workflow {
+	if system == "gitlab" {
+		return []workflow{{"gitlab.yml", ".gitlab-ci.yml"}}
+	}
+	var all []workflow
+	for _, name := range []string{"pull-request.yml", "merge.yml", "drift.yml"} {
+		all = append(all, workflow{name, ".github/workflows/agentsync-" + name})
+	}
+	return all
+}
 
 func (a *app) initCommand() *cobra.Command {
 	var chosen []string
-	workflow := &choice{allowed: []string{"github", "gitlab"}}
+	system := &choice{allowed: []string{"github", "gitlab"}}
 	cmd := &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "Write a first manifest, its schema and .gitignore lines",
@@ -45,15 +58,15 @@ func (a *app) initCommand() *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 	}
 	cmd.Flags().StringSliceVar(&chosen, "platform", nil, "only examples of this `PLATFORM`: cometchat or mindset; repeatable")
-	cmd.Flags().Var(workflow, "workflow", "write the workflow of this CI system: github or gitlab")
-	_ = cmd.RegisterFlagCompletionFunc("workflow", cobra.FixedCompletions(workflow.allowed, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().Var(system, "workflow", "write the workflows of this CI `SYSTEM`: github or gitlab")
+	_ = cmd.RegisterFlagCompletionFunc("workflow", cobra.FixedCompletions(system.allowed, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("platform", cobra.FixedCompletions([]string{"cometchat", "mindset"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		in := initializer{app: a, dir: "."}
 		if len(args) > 0 {
 			in.dir = args[0]
 		}
-		return in.run(chosen, workflow.value)
+		return in.run(chosen, system.value)
 	}
 	return cmd
 }
@@ -64,7 +77,7 @@ type initializer struct {
 	dir string
 }
 
-func (in initializer) run(chosen []string, workflow string) error {
+func (in initializer) run(chosen []string, system string) error {
 	manifest, err := firstManifest(chosen)
 	if err != nil {
 		return err
@@ -82,10 +95,8 @@ func (in initializer) run(chosen []string, workflow string) error {
 	if err := in.ignore(); err != nil {
 		return err
 	}
-	if workflow != "" {
-		if err := in.workflow(workflow); err != nil {
-			return err
-		}
+	if err := in.workflows(system); err != nil {
+		return err
 	}
 	if !in.app.common.quiet {
 		fmt.Fprintln(in.app.streams.Err, "Put your apps' ids into the manifest, or look around without an account: agentsync plan --sandbox")
@@ -181,16 +192,24 @@ func (in initializer) ignore() error {
 	return nil
 }
 
-// workflow writes the workflow of a CI system.
-func (in initializer) workflow(system string) error {
-	content, err := initFiles.ReadFile("initfiles/" + system + ".yml")
-	if err != nil {
-		return initError(err)
+// workflows writes the workflows of a CI system, none where no system is named.
+func (in initializer) workflows(system string) error {
+	if system == "" {
+		return nil
 	}
-	path := filepath.Join(in.dir, filepath.FromSlash(workflows[system]))
-	if _, err := os.Lstat(path); err == nil && system == "gitlab" {
-		report.Warning(in.app.streams.Err, in.app.style(in.app.streams.Err), path+" is there already and is left as it is",
-			"see what it needs in a folder of its own:\n  agentsync init --workflow gitlab DIR")
+	for _, w := range workflowsOf(system) {
+		content, err := ci.Files.ReadFile(w.template)
+		if err != nil {
+			return initError(err)
+		}
+		path := filepath.Join(in.dir, filepath.FromSlash(w.path))
+		if old, err := os.ReadFile(path); err == nil && !bytes.Equal(old, content) {
+			report.Warning(in.app.streams.Err, in.app.style(in.app.streams.Err), path+" is there already and is left as it is",
+				"see what agentsync needs in a new folder:\n  agentsync init --workflow "+system+" DIR")
+		}
+		if err := in.write(w.path, content); err != nil {
+			return err
+		}
 	}
-	return in.write(workflows[system], content)
+	return nil
 }

@@ -38,7 +38,7 @@ func (k *Keys) Name(p *schema.Platform, fields agent.Fields, uid string) string 
 		}
 	}
 	if base == "" {
-		base = "agent-" + Slug(uid)
+		base = strings.TrimSuffix("agent-"+Slug(uid), "-")
 	}
 	key := fit(base, "")
 	for n := 2; k.taken[key]; n++ {
