@@ -65,6 +65,8 @@ type Field struct {
 	Immutable bool
 	// Unordered lists mean the same in any order (x-unordered).
 	Unordered bool
+	// Marker is the field, an object or a list of strings, that can carry a mark (x-marker).
+	Marker bool
 	// Secret are the JSON pointers, from the agent's root, of the values below this field that are
 	// secret whatever they hold (writeOnly).
 	Secret []string
@@ -121,6 +123,15 @@ func (p *Platform) Field(name string) (Field, bool) {
 	return p.Fields[i], true
 }
 
+// Marker returns the field that can carry a mark; it is false where the platform has none.
+func (p *Platform) Marker() (Field, bool) {
+	i := slices.IndexFunc(p.Fields, func(f Field) bool { return f.Marker })
+	if i < 0 {
+		return Field{}, false
+	}
+	return p.Fields[i], true
+}
+
 // IsSecret reports whether the value at the JSON pointer path, from the agent's root, stands in a
 // field that is secret whatever it holds.
 func (p *Platform) IsSecret(path string) bool {
@@ -143,6 +154,7 @@ type node struct {
 	Identity             bool            `json:"x-identity"`
 	Immutable            bool            `json:"x-immutable"`
 	Unordered            bool            `json:"x-unordered"`
+	Marker               bool            `json:"x-marker"`
 	Ref                  string          `json:"$ref"`
 	AllOf                []node          `json:"allOf"`
 	Definitions          map[string]node `json:"definitions"`
@@ -214,7 +226,7 @@ func (n node) field(name string) (Field, error) {
 	}
 	f := Field{
 		Name: name, Description: n.Description, Default: def,
-		Identity: n.Identity, Immutable: n.Immutable, Unordered: n.Unordered,
+		Identity: n.Identity, Immutable: n.Immutable, Unordered: n.Unordered, Marker: n.Marker,
 	}
 	f.Type, _ = n.Type.(string)
 	f.Secret, err = n.secretPaths("/" + agent.EscapePointer(name))

@@ -127,8 +127,8 @@ func TestTraits(t *testing.T) {
 				fmt.Fprintf(&b, "setting %s default %q\n", s.Name, s.Default)
 			}
 			for _, f := range p.Fields {
-				fmt.Fprintf(&b, "%s %s default=%v required=%v identity=%v immutable=%v unordered=%v secret=%v\n",
-					f.Name, f.Type, f.Default, f.Required, f.Identity, f.Immutable, f.Unordered, f.Secret)
+				fmt.Fprintf(&b, "%s %s default=%v required=%v identity=%v immutable=%v unordered=%v marker=%v secret=%v\n",
+					f.Name, f.Type, f.Default, f.Required, f.Identity, f.Immutable, f.Unordered, f.Marker, f.Secret)
 			}
 			golden(t, "testdata/traits-"+name+".golden", b.String())
 		})

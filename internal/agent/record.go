@@ -29,6 +29,9 @@ type Desired struct {
 	IgnoreChanges []string
 	// PreviousKeys are keys that this agent had before, in the same app.
 	PreviousKeys []string
+	// Mark is the mark that the agent is to carry at its platform, Address.Mark, or empty where its
+	// section asks for none.
+	Mark string
 	// Source is where the agent's key stands.
 	Source diag.Pos
 }
@@ -45,6 +48,9 @@ type Record struct {
 	// Protect is lifecycle.protect as last applied, so that an agent stays protected after it left
 	// the manifests.
 	Protect bool
+	// Mark is the mark that the agent carries, as last sent or, of an agent that was taken over, as
+	// seen; empty for none. It stands in neither Applied nor Observed.
+	Mark string
 	// Obsolete are the uids of agents that UID took the place of and that are not known to be gone:
 	// the old half of a replace, until its delete is done. They belong to this address; nobody may
 	// adopt them.

@@ -60,7 +60,7 @@ func DecodeList(body []byte, names ...string) ([]map[string]any, error) {
 }
 
 // NewRemote returns the agent that m, an element of an answer, describes under the given uid and time.
-// The error says which agent, and which field of it, is not as the schema has it.
+// Every adapter makes its Remotes here, so that no mark is ever seen in their fields. The error says which agent, and which field of it, is not as the schema has it.
 func NewRemote(s *schema.Platform, uid, createdAt any, m map[string]any) (Remote, error) {
 	r := Remote{UID: UIDOf(uid), CreatedAt: ParseTime(createdAt)}
 	if r.UID == "" {
@@ -70,6 +70,7 @@ func NewRemote(s *schema.Platform, uid, createdAt any, m map[string]any) (Remote
 	if r.Fields, err = KnownFields(s, m); err != nil {
 		return Remote{}, fmt.Errorf("agent %s: %w", r.UID, err)
 	}
+	r.Fields, r.Mark = TakeMark(s, r.Fields)
 	return r, nil
 }
 

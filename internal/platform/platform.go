@@ -53,6 +53,8 @@ type Remote struct {
 	// Fields are the fields that the platform's schema knows, those that the answer holds, canonical;
 	// values that the schema marks as secret are secret.Text. Nulls are left out.
 	Fields agent.Fields
+	// Mark is the mark that the agent carries (agent.Address.Mark), empty for none. Fields are without.
+	Mark string
 	// CreatedAt is the platform's own clock, possibly truncated to the second; zero if not given.
 	CreatedAt time.Time
 }

@@ -26,6 +26,7 @@ func sample() *state.State {
 				Observed: agent.Doc(`{"agentName":"Coach"}`),
 				Obsolete: []string{"old-1", "old-2"},
 				Protect:  true,
+				Mark:     "3fa9c1d2e4b5",
 			},
 			addr("adopted"): {UID: "plain"},
 			cc: {

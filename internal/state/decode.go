@@ -111,6 +111,8 @@ func (d *decoder) record() (r agent.Record, err error) {
 				r.Obsolete = append(r.Obsolete, uid)
 				return err
 			})
+		case "mark":
+			r.Mark, err = d.text()
 		case "protect":
 			r.Protect, err = d.boolean()
 		default:

@@ -30,7 +30,7 @@ func sampleJournal(t testing.TB) []byte {
 	third := int64(len(b))
 	payload, err := resultsPayload([]Result{
 		{Intent: 2, Address: at("coach"), Kind: Recorded, Record: agent.Record{
-			UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Protect: true}},
+			UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Mark: "3fa9c1d2e4b5", Protect: true}},
 		{Intent: 3, Address: at("gone"), Kind: Removed, UID: "g"},
 		{Address: at("b"), Kind: Moved, From: at("a"), Record: agent.Record{UID: "m"}},
 		{Intent: 4, Kind: Voided},
@@ -69,7 +69,7 @@ func TestJournalGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	records := map[agent.Address]agent.Record{
-		at("coach"): {UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Protect: true},
+		at("coach"): {UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Mark: "3fa9c1d2e4b5", Protect: true},
 		at("b"):     {UID: "m"},
 	}
 	if diff := cmp.Diff(records, p.records); diff != "" {

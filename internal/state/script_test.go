@@ -150,7 +150,7 @@ var sameAgents = cmp.Options{cmpopts.EquateEmpty()}
 // same is cmp.Equal with sameAgents, which is too slow for a hundred thousand crashes.
 func same(a, b agents) bool {
 	return maps.EqualFunc(a, b, func(r, q agent.Record) bool {
-		return r.UID == q.UID && r.Protect == q.Protect && slices.Equal(r.Obsolete, q.Obsolete) &&
+		return r.UID == q.UID && r.Mark == q.Mark && r.Protect == q.Protect && slices.Equal(r.Obsolete, q.Obsolete) &&
 			string(r.Applied) == string(q.Applied) && string(r.Observed) == string(q.Observed)
 	})
 }

@@ -48,7 +48,11 @@ func (m *Memory) List(ctx context.Context) ([]platform.Remote, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, unsent("GET", "/agents", err)
 	}
-	return m.Agents(), nil
+	list := m.Agents()
+	for i := range list {
+		list[i] = m.answer(list[i])
+	}
+	return list, nil
 }
 
 // Read implements platform.Reader.
@@ -62,7 +66,7 @@ func (m *Memory) Read(ctx context.Context, uid string) (platform.Remote, error) 
 	if i < 0 {
 		return platform.Remote{}, refused("GET", "/agents/"+uid, 404, "there is no such agent")
 	}
-	return clone(m.agents[i]), nil
+	return m.answer(m.agents[i]), nil
 }
 
 // Create implements platform.Client. The agent gets the next of the uids "agent-0001", "agent-0002", …
@@ -79,7 +83,7 @@ func (m *Memory) Create(ctx context.Context, fields agent.Fields) (platform.Remo
 			return platform.Remote{}, refused("POST", "/agents", 400, f.Name+" is required")
 		}
 	}
-	return m.add(sent), nil
+	return m.answer(m.add(sent)), nil
 }
 
 // Update implements platform.Client.
@@ -109,7 +113,7 @@ func (m *Memory) Update(ctx context.Context, uid string, fields agent.Fields) (p
 	if m.silent {
 		return platform.Remote{UID: uid}, nil
 	}
-	return clone(m.agents[i]), nil
+	return m.answer(m.agents[i]), nil
 }
 
 // Delete implements platform.Client.
@@ -121,7 +125,8 @@ func (m *Memory) Delete(ctx context.Context, uid string) error {
 	return nil
 }
 
-// Agents returns what is really there, in order of creation, whatever decorators hide or add.
+// Agents returns what is really there, in order of creation, whatever decorators hide or add: marks stand
+// in the fields.
 func (m *Memory) Agents() []platform.Remote {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -215,6 +220,13 @@ func (m *Memory) add(fields agent.Fields) platform.Remote {
 // find returns the index of uid, or -1. The caller holds mu.
 func (m *Memory) find(uid string) int {
 	return slices.IndexFunc(m.agents, func(r platform.Remote) bool { return r.UID == uid })
+}
+
+// answer returns a copy of what is kept as the platform.Client contract has it: marks apart from fields.
+func (m *Memory) answer(r platform.Remote) platform.Remote {
+	r = clone(r)
+	r.Fields, r.Mark = platform.TakeMark(m.schema, r.Fields)
+	return r
 }
 
 func clone(r platform.Remote) platform.Remote {

@@ -42,6 +42,7 @@ func Run(t *testing.T, fixture func(t *testing.T) Fixture) {
 		"EachField":   testEachField,
 		"Delete":      testDelete,
 		"Read":        testRead,
+		"Mark":        testMark,
 		"Encodings":   testEncodings,
 		"Concurrency": testConcurrency,
 		"Key":         testKey,
