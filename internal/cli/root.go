@@ -45,8 +45,8 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.BoolVarP(&a.common.quiet, "quiet", "q", false, "no progress, only the result and problems")
 	flags.BoolVarP(&a.common.verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
 	root.AddCommand(
-		a.validateCommand(), a.planCommand(), a.applyCommand(), a.stateCommand(),
-		a.importCommand(), a.schemaCommand(), a.sandboxCommand(), a.versionCommand(), a.exitCodesTopic(),
+		a.initCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.stateCommand(),
+		a.importCommand(), a.exportCommand(), a.schemaCommand(), a.sandboxCommand(), a.versionCommand(), a.exitCodesTopic(),
 	)
 	root.InitDefaultCompletionCmd()
 	strictHelp(root)
