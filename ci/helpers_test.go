@@ -116,3 +116,21 @@ func wantOutputs(t *testing.T, res result, want map[string]string) {
 		}
 	}
 }
+
+func setFaults(t *testing.T, server *sandbox.Server, rules ...string) {
+	t.Helper()
+	faults, err := sandbox.ParseFaults(rules...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.SetFaults(faults)
+}
+
+// creates counts the creates that the sandbox has had.
+func creates(server *sandbox.Server) int {
+	n := 0
+	for _, ops := range server.Counts().Requests {
+		n += ops["create"]
+	}
+	return n
+}
