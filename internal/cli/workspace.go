@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -82,6 +84,11 @@ func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string
 	all, err := platforms()
 	if err != nil {
 		return nil, err
+	}
+	if flags.sandbox { // the state may be kept beside what the sandbox keeps
+		if err := os.MkdirAll(filepath.Dir(sandboxFile), 0o700); err != nil {
+			return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("make the sandbox's folder: %w", err)}
+		}
 	}
 	w := &workspace{app: a, flags: flags, platforms: all, targets: targets, file: state.NewFile(flags.state)}
 	var reading errgroup.Group // the state is read while the manifests are
