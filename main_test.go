@@ -41,6 +41,7 @@ func TestScript(t *testing.T) {
 			"hides":     hides,
 			"replace":   replace,
 			"outside":   outside,
+			"loose":     startLoose,
 			"holdlock":  holdLock,
 			"interrupt": interrupt,
 		},
@@ -219,6 +220,7 @@ var volatile = []struct {
 }{
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "HOST"},
 	{regexp.MustCompile(`"lineage": "[^"]+"`), `"lineage": "LINEAGE"`},
+	{regexp.MustCompile(`lineage x?[0-9a-f]{32}|and x[0-9a-f]{32}`), "LINEAGE"},
 	{regexp.MustCompile(`"(value|template)": "[0-9a-f]{32}"`), `"$1": "HASH"`},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( UTC|Z)?`), "TIME"},
 }

@@ -151,14 +151,18 @@ func environ(ts *testscript.TestScript) []string {
 //
 //	outside PATCH mindset/acme UID '{"agentName": "New"}'
 //	outside DELETE cometchat/2754abc UID
+//	outside POST mindset/acme '' '{"agentName": "New"}'
 func outside(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: outside METHOD PLATFORM/APP UID [BODY]")
 	}
 	platform, app, _ := strings.Cut(args[1], "/")
-	path, header := "/cometchat/"+app+"/v3/ai-agents/agents/"+args[2], "apikey"
+	path, one, header := "/cometchat/"+app+"/v3/ai-agents/agents", "/", "apikey"
 	if platform == sandbox.Mindset {
-		path, header = "/api/v1/appuid/"+app+"/agents/uid/"+args[2], "x-api-key"
+		path, one, header = "/api/v1/appuid/"+app+"/agents", "/uid/", "x-api-key"
+	}
+	if args[2] != "" {
+		path += one + args[2]
 	}
 	body := ""
 	if len(args) > 3 {
