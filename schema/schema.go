@@ -65,6 +65,8 @@ type Field struct {
 	Immutable bool
 	// Unordered lists mean the same in any order (x-unordered).
 	Unordered bool
+	// MaxItems is the most that a list may hold, 0 where nothing is said.
+	MaxItems int
 	// Marker is the field, an object or a list of strings, that can carry a mark (x-marker).
 	Marker bool
 	// Secret are the JSON pointers, from the agent's root, of the values below this field that are
@@ -155,6 +157,7 @@ type node struct {
 	Immutable            bool            `json:"x-immutable"`
 	Unordered            bool            `json:"x-unordered"`
 	Marker               bool            `json:"x-marker"`
+	MaxItems             int             `json:"maxItems"`
 	Ref                  string          `json:"$ref"`
 	AllOf                []node          `json:"allOf"`
 	Definitions          map[string]node `json:"definitions"`
@@ -226,7 +229,7 @@ func (n node) field(name string) (Field, error) {
 	}
 	f := Field{
 		Name: name, Description: n.Description, Default: def,
-		Identity: n.Identity, Immutable: n.Immutable, Unordered: n.Unordered, Marker: n.Marker,
+		Identity: n.Identity, Immutable: n.Immutable, Unordered: n.Unordered, Marker: n.Marker, MaxItems: n.MaxItems,
 	}
 	f.Type, _ = n.Type.(string)
 	f.Secret, err = n.secretPaths("/" + agent.EscapePointer(name))

@@ -41,6 +41,10 @@ func (f *file) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loaded
 	a.Address = agent.Address{Platform: id.Platform, App: id.App, Key: f.ownFields(node, own, &a)}
 	a.Source = f.keyPos(node)
 	f.checkIgnored(part, node, a.IgnoreChanges)
+	if part.marker() {
+		a.Mark = a.Address.Mark()
+	}
+	f.checkMark(part, node, own)
 	f.warnLiterals(part, node, own)
 	if f.hasTexts {
 		eachText(own, func(t *text) {
@@ -180,16 +184,12 @@ func (f *file) checkIgnored(part *sectionPart, node *yaml.Node, names []string) 
 		if _, ok := part.rules.Field(name); ok {
 			continue
 		}
-		at := "/lifecycle/ignoreChanges/" + strconv.Itoa(i)
-		p := f.locate(node, at)
-		if !p.found && part.defaultsNode != nil {
-			p = f.locate(part.defaultsNode, at)
-		}
+		at := f.inAgentOrDefaults(part, node, "/lifecycle/ignoreChanges/"+strconv.Itoa(i))
 		if schema.IsOwn(name) {
-			f.errorf(p.value, "lifecycle.ignoreChanges names %s, which is agentsync's own and never sent; name fields of %s", ticked(name), part.rules.Name)
+			f.errorf(at, "lifecycle.ignoreChanges names %s, which is agentsync's own and never sent; name fields of %s", ticked(name), part.rules.Name)
 			continue
 		}
-		f.errorf(p.value, "lifecycle.ignoreChanges names %s, which is no field of %s%s", ticked(name), part.rules.Name, didYouMean(name, part.rules.fieldNames()))
+		f.errorf(at, "lifecycle.ignoreChanges names %s, which is no field of %s%s", ticked(name), part.rules.Name, didYouMean(name, part.rules.fieldNames()))
 	}
 }
 
@@ -220,14 +220,11 @@ func (f *file) warnBelow(part *sectionPart, node *yaml.Node, path []string, v an
 }
 
 func (f *file) warnLiteral(part *sectionPart, node *yaml.Node, at string) {
-	p := f.locate(node, at)
-	if !p.found && part.defaultsNode != nil {
-		p = f.locate(part.defaultsNode, at)
-	}
-	if f.bad[p.value] || f.bad[deref(p.value)] {
+	value := f.inAgentOrDefaults(part, node, at)
+	if f.bad[value] || f.bad[deref(value)] {
 		return
 	}
-	f.problems.Warnf(f.pos(p.value), "%s stands here in the clear; write ${secret:NAME}, which is filled in only when it is sent", field(at))
+	f.problems.Warnf(f.pos(value), "%s stands here in the clear; write ${secret:NAME}, which is filled in only when it is sent", field(at))
 }
 
 // identity joins the values by which people tell agents apart.

@@ -187,6 +187,12 @@ func (f *file) app(part *sectionPart, places map[string]diag.Pos) agent.App {
 		f.problems.Errorf(places["endpoint"], "endpoint %s", why)
 	}
 	read("marker", "")
-	app.Marker, _ = part.shell["marker"].(bool)
+	app.Marker = part.marker()
 	return app
+}
+
+// marker reports whether the section asks for a mark in each agent.
+func (part *sectionPart) marker() bool {
+	on, _ := part.shell["marker"].(bool)
+	return on
 }
