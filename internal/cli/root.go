@@ -46,7 +46,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.BoolVarP(&a.common.verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.stateCommand(),
-		a.importCommand(), a.exportCommand(), a.schemaCommand(), a.sandboxCommand(), a.versionCommand(), a.exitCodesTopic(),
+		a.importCommand(), a.exportCommand(), a.fmtCommand(), a.schemaCommand(), a.sandboxCommand(), a.versionCommand(), a.exitCodesTopic(),
 	)
 	root.InitDefaultCompletionCmd()
 	strictHelp(root)

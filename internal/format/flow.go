@@ -22,24 +22,33 @@ type flowItem struct {
 	nodes      []*yaml.Node
 }
 
-// flowLeaf reads a flow collection in a block whose entries begin at column. On one line it is taken
-// apart; on several it stays as it is written, but for its indentation.
-func (p *parser) flowLeaf(l *leaf, n *yaml.Node, column int) {
-	start := p.at
+// flowLeaf reads a flow collection. On one line it is taken apart; on several it stays as it is written,
+// but for its indentation: each bracket that is open is a step, and the whole is a step deeper than
+// the key or dash before it, because strict readers want a closing bracket there too.
+func (p *parser) flowLeaf(l *leaf, n *yaml.Node, root bool) {
 	f := &flow{}
+	start := p.at
+	p.depth, p.depths = 0, nil
 	p.flowBody(f, n, false)
 	raw := p.src[start:p.at]
 	if !strings.Contains(raw, "\n") {
 		l.flow = f
 		return
 	}
-	l.setLines(raw, func(text string, was int) int {
-		least := 2
-		if strings.HasPrefix(text, "}") || strings.HasPrefix(text, "]") {
-			least = 0
+	depths := p.depths
+	l.setLines(raw, func(i int, text string) int {
+		depth := depths[i] - closers(text)
+		if root {
+			return indentStep * depth
 		}
-		return max(was-column, least)
+		return indentStep * (1 + depth)
 	})
+}
+
+// closers returns how many brackets a line closes before it holds anything else.
+func closers(text string) int {
+	rest := strings.TrimLeft(text, "]} ")
+	return len(text) - len(rest) - strings.Count(text[:len(text)-len(rest)], " ")
 }
 
 // flowNode reads one node. bare allows a pair without braces.
@@ -71,7 +80,9 @@ func (p *parser) flowBody(f *flow, n *yaml.Node, bare bool) {
 	case n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode:
 		p.refuse(p.at, puzzled)
 	case !isNothing(n):
-		f.text = joinWords(f.text, quote(n, p.scalar(n)))
+		raw := p.scalar(n)
+		p.countLines(raw)
+		f.text = joinWords(f.text, quote(n, raw))
 	}
 }
 
@@ -82,6 +93,8 @@ func (p *parser) flowItems(f *flow, n *yaml.Node) {
 		step, closing = 2, '}'
 	}
 	p.at++
+	p.depth++
+	defer func() { p.depth-- }()
 	p.flowGap()
 	for i := 0; i < len(n.Content) && p.refused == nil; i += step {
 		f.items = append(f.items, p.flowItem(n, i))
@@ -139,12 +152,20 @@ func (p *parser) flowGap() {
 	for p.refused == nil && p.at < len(p.src) {
 		switch {
 		case isSpace(p.peek()):
+			p.countLines(p.src[p.at : p.at+1])
 			p.at++
 		case p.peek() == '#' && p.at > 0 && isSpace(p.src[p.at-1]):
 			p.comment()
 		default:
 			return
 		}
+	}
+}
+
+// countLines notes how many brackets are open where the lines in text end.
+func (p *parser) countLines(text string) {
+	for range strings.Count(text, "\n") {
+		p.depths = append(p.depths, p.depth)
 	}
 }
 
@@ -189,11 +210,7 @@ func (i flowItem) print(b *strings.Builder) {
 		if i.nodes[0].Kind == yaml.AliasNode || i.nodes[0].Value == "" {
 			b.WriteByte(' ') // what ends here could be read on into the colon
 		}
-		b.WriteByte(':')
-		if i.value.text == "" && i.value.open == 0 {
-			return
-		}
-		b.WriteByte(' ')
+		b.WriteString(": ") // the blank stays without a value: a colon that touches a comma ends no key
 	}
 	i.value.print(b)
 }

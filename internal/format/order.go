@@ -23,7 +23,7 @@ func canonical(members []member, o *schema.Order) []int {
 	ranks := make([]int, len(members))
 	order := make([]int, len(members))
 	for i, m := range members {
-		ranks[i], order[i] = rank(m.name, o), i
+		ranks[i], order[i] = m.rank(o), i
 	}
 	if slices.IsSorted(ranks) {
 		return order
@@ -82,21 +82,22 @@ func (q *queue) Pop() any {
 }
 
 // rank says how far up a member belongs.
-func rank(name string, o *schema.Order) int {
+func (m member) rank(o *schema.Order) int {
 	names := len(o.Names())
-	i, ok := o.Rank(name)
+	i, ok := o.Rank(m.name)
 	_, hasVersion := o.Rank("version")
 	key, hasKey := o.Rank("key")
+	merges := m.name == "<<" && m.nodes[0].Tag == "!!merge"
 	switch {
 	case names == 0:
 		return 0 // nothing is known of this mapping: it stays as it is
 	case ok:
 		return 2 * (i + 1)
-	case name == "<<" && hasKey:
+	case merges && hasKey:
 		return 2*(key+1) + 1
-	case name == "<<":
+	case merges:
 		return 0
-	case hasVersion && len(name) > 2 && name[:2] == "x-":
+	case hasVersion && len(m.name) > 2 && m.name[:2] == "x-":
 		return 3 // behind version
 	default:
 		return 2 * (names + 1)

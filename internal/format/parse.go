@@ -26,7 +26,11 @@ type parser struct {
 	pending  []comment
 	blank    bool
 	comments []string
-	refused  *refusal
+	// depth is how many brackets of a flow collection are open; depths is what it was at the end of
+	// each of its lines.
+	depth   int
+	depths  []int
+	refused *refusal
 }
 
 // parse takes a document apart. root is its root node.
@@ -68,7 +72,7 @@ func (p *parser) rootValue(root *yaml.Node) *value {
 		return &value{}
 	case root.Style&yaml.FlowStyle != 0:
 		v := &value{between: p.takeAll(), gap: p.blank}
-		v.leaf = p.leaf(root, 0)
+		v.leaf = p.leaf(root, 0, true)
 		v.tail = p.takeAll()
 		return v
 	}
@@ -182,12 +186,13 @@ func (p *parser) value(n *yaml.Node, b *block) *value {
 		return v
 	}
 	v.between = between
-	v.leaf = p.leaf(n, b.column)
+	v.leaf = p.leaf(n, b.column, false)
 	return v
 }
 
-// leaf reads a scalar, an alias or a flow collection and what stands behind it on its line.
-func (p *parser) leaf(n *yaml.Node, column int) *leaf {
+// leaf reads a scalar, an alias or a flow collection and what stands behind it on its line. It stands
+// in a block whose entries begin at column, or is the root.
+func (p *parser) leaf(n *yaml.Node, column int, root bool) *leaf {
 	l := &leaf{}
 	switch {
 	case p.refused != nil:
@@ -197,11 +202,11 @@ func (p *parser) leaf(n *yaml.Node, column int) *leaf {
 		p.run()
 		return l
 	case n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode:
-		p.flowLeaf(l, n, column)
+		p.flowLeaf(l, n, root)
 	default:
 		raw := p.scalar(n)
 		if strings.Contains(raw, "\n") {
-			l.setLines(raw, func(string, int) int { return 2 })
+			l.setLines(raw, func(int, string) int { return indentStep })
 		} else {
 			l.first = quote(n, raw)
 		}
@@ -212,13 +217,13 @@ func (p *parser) leaf(n *yaml.Node, column int) *leaf {
 	return l
 }
 
-// setLines takes the lines of raw; indent says how far a line is indented that had its text at column.
-func (l *leaf) setLines(raw string, indent func(text string, column int) int) {
+// setLines takes the lines of raw; indent says how far the line behind the i-th is indented.
+func (l *leaf) setLines(raw string, indent func(i int, text string) int) {
 	lines := strings.Split(raw, "\n")
 	l.first = trimEnd(lines[0])
-	for _, line := range lines[1:] {
-		text := strings.TrimLeft(line, " \t")
-		l.rest = append(l.rest, restLine{indent: indent(text, len(line)-len(text)), text: trimEnd(text)})
+	for i, line := range lines[1:] {
+		text := trimEnd(strings.TrimLeft(line, " \t"))
+		l.rest = append(l.rest, restLine{indent: indent(i, text), text: text})
 	}
 }
 

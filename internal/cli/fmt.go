@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"agentsync/internal/diag"
+	"agentsync/internal/format"
+	"agentsync/internal/manifest"
+	"agentsync/internal/report"
+)
+
+// fmtFlags say what becomes of a manifest that is not in canonical form; without them it is written.
+type fmtFlags struct {
+	check, diff bool
+}
+
+// formatted is what came of one manifest.
+type formatted struct {
+	name     string
+	changed  bool
+	diff     string
+	problems diag.List
+	err      error
+}
+
+func (a *app) fmtCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "fmt [PATH…]",
+		Short: "Bring manifests into canonical form",
+		Long: `Brings manifests into canonical form: fields in the order of the schema, two spaces of indentation, one
+blank line between agents. Comments, anchors, aliases, merge keys and block scalars stay as they are
+written, and what the manifest means never changes. A file that cannot be formatted is reported with its
+place and left alone. The files that were changed are listed on stdout.
+
+PATH is a file, a folder (*.yaml and *.yml, recursively), or - for stdin to stdout; the default is
+manifests. With --check, files that are not in canonical form are listed and the exit code is 1.`,
+		Example: `  agentsync fmt
+  agentsync fmt --check
+  agentsync fmt --diff manifests/support.yaml
+  agentsync fmt - < manifests/support.yaml`,
+		Args: cobra.ArbitraryArgs,
+	}
+	var flags fmtFlags
+	cmd.Flags().BoolVar(&flags.check, "check", false, "write nothing; list the files that would change, and fail if there are any")
+	cmd.Flags().BoolVar(&flags.diff, "diff", false, "write nothing; print what would change as a unified diff")
+	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
+		return a.fmt(cmd.Context(), flags, paths)
+	}
+	return cmd
+}
+
+func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
+	all, err := platforms()
+	if err != nil {
+		return err
+	}
+	var o manifest.Options
+	for _, p := range schemas(all) {
+		o.Platforms = append(o.Platforms, p)
+	}
+	f, err := format.New(o)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(paths, "-") {
+		if len(paths) > 1 {
+			return usageError("- stands for stdin and goes with no other path")
+		}
+		return a.fmtStdin(f, flags)
+	}
+	if len(paths) == 0 {
+		paths = []string{defaultPath}
+	}
+	files, problems, err := manifest.Find(paths, o)
+	if err != nil {
+		return &Failure{Code: ExitUsage, Err: err, Hint: "name the files or folders that hold the manifests:\n  agentsync fmt PATH…"}
+	}
+	results := make([]formatted, len(files))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, file := range files {
+		group.Go(func() error {
+			if ctx.Err() == nil {
+				results[i] = fmtFile(f, file, o, flags)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // each file's error is in its result
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return a.fmtReport(results, problems, flags)
+}
+
+// fmtFile formats one file and, unless the flags say otherwise, writes it.
+func fmtFile(f *format.Formatter, file manifest.File, o manifest.Options, flags fmtFlags) formatted {
+	src, problems := manifest.Read(file, o)
+	if problems != nil {
+		return formatted{name: file.Name, problems: problems}
+	}
+	r, out := fmtSource(f, file.Name, src, flags)
+	if r.changed && !flags.check && !flags.diff {
+		r.err = rewrite(file.Path, out)
+	}
+	return r
+}
+
+// rewrite replaces a file that may be written. Putting another in its place asks nobody whether it may.
+func rewrite(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("write the manifest: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("write the manifest: %w", err)
+	}
+	return replaceFile(path, content)
+}
+
+// fmtSource formats the content of one file.
+func fmtSource(f *format.Formatter, name string, src []byte, flags fmtFlags) (formatted, []byte) {
+	r := formatted{name: name}
+	var out []byte
+	out, r.problems, r.err = f.Format(name, src)
+	if r.err != nil || r.problems != nil || bytes.Equal(src, out) {
+		return r, out
+	}
+	r.changed = true
+	if flags.diff {
+		r.diff = udiff.Unified("a/"+name, "b/"+name, string(src), string(out))
+	}
+	return r, out
+}
+
+// maxStdin bounds what is read from stdin, in bytes: as much as of a file.
+const maxStdin = 32 << 20
+
+// fmtStdin formats stdin and writes it to stdout.
+func (a *app) fmtStdin(f *format.Formatter, flags fmtFlags) error {
+	src, err := io.ReadAll(io.LimitReader(a.streams.In, maxStdin+1))
+	if err != nil {
+		return fmt.Errorf("read stdin: %w", err)
+	}
+	if len(src) > maxStdin {
+		return usageError("stdin holds more than 32 MiB")
+	}
+	r, out := fmtSource(f, "stdin", src, flags)
+	if r.err == nil && r.problems == nil && !flags.check && !flags.diff {
+		_, err := a.streams.Out.Write(out)
+		return err
+	}
+	return a.fmtReport([]formatted{r}, nil, flags)
+}
+
+// fmtReport writes what came of the files, and returns the failure that it amounts to.
+func (a *app) fmtReport(results []formatted, problems diag.List, flags fmtFlags) error {
+	var failed []error
+	changed := 0
+	for _, r := range results {
+		problems = append(problems, r.problems...)
+		switch {
+		case r.err != nil:
+			failed = append(failed, r.err)
+		case r.changed && flags.diff:
+			changed++
+			a.printDiff(r.diff)
+		case r.changed:
+			changed++
+			fmt.Fprintln(a.streams.Out, report.Sanitize(r.name))
+		}
+	}
+	if len(problems) > 0 {
+		problems.Sort()
+		_ = report.DiagText(a.streams.Err, problems, a.style(a.streams.Err)) // stderr is gone: nowhere to say so
+	}
+	switch {
+	case len(failed) > 0:
+		return errors.Join(failed...)
+	case problems.HasErrors():
+		return usageError("files with errors were left as they are")
+	case changed > 0 && flags.check:
+		return &Failure{
+			Code: ExitFailed, Err: fmt.Errorf("not in canonical form: %s", count(changed, "file")),
+			Hint: "bring manifests into canonical form:\n  agentsync fmt",
+		}
+	}
+	return nil
+}
+
+// printDiff writes a unified diff, in colour where that is wanted.
+func (a *app) printDiff(diff string) {
+	if !a.style(a.streams.Out).Color {
+		fmt.Fprint(a.streams.Out, diff)
+		return
+	}
+	for line := range strings.Lines(diff) {
+		text := strings.TrimSuffix(line, "\n")
+		color := map[byte]string{'+': "32", '-': "31", '@': "36"}[line[0]]
+		if color == "" {
+			fmt.Fprintln(a.streams.Out, text)
+			continue
+		}
+		fmt.Fprintf(a.streams.Out, "\x1b[%sm%s\x1b[0m\n", color, text)
+	}
+}
