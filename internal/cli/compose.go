@@ -58,7 +58,11 @@ func (w *workspace) parse(ctx context.Context, sources ...manifest.Source) (*man
 	for _, s := range schemas(w.platforms) {
 		all = append(all, s)
 	}
-	return manifest.Parse(ctx, sources, manifest.Options{Env: w.app.lookup(), Platforms: all})
+	parser, err := manifest.NewParser(manifest.Options{Env: w.app.lookup(), Platforms: all})
+	if err != nil {
+		return nil, nil, err
+	}
+	return parser.Parse(ctx, sources...)
 }
 
 // wanted returns the fields that the composed manifest wants of an agent.

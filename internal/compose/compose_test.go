@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,10 +31,11 @@ func load(t testing.TB, name string) *schema.Platform {
 // read parses a manifest as the tool does. Problems of the content are the caller's affair.
 func read(t testing.TB, content []byte) (*manifest.Fleet, []string) {
 	t.Helper()
-	fleet, problems, err := manifest.Parse(context.Background(), []manifest.Source{{Path: "m.yaml", Content: content}}, manifest.Options{
-		Env:       func(string) (string, bool) { return "", false },
-		Platforms: []*schema.Platform{load(t, "cometchat"), load(t, "mindset")},
-	})
+	p, err := parser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fleet, problems, err := p.Parse(context.Background(), manifest.Source{Path: "m.yaml", Content: content})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +45,22 @@ func read(t testing.TB, content []byte) (*manifest.Fleet, []string) {
 	}
 	return fleet, sentences
 }
+
+// parser is made once: the schemas are compiled for it.
+var parser = sync.OnceValues(func() (*manifest.Parser, error) {
+	cometchat, err := schema.Load("cometchat")
+	if err != nil {
+		return nil, err
+	}
+	mindset, err := schema.Load("mindset")
+	if err != nil {
+		return nil, err
+	}
+	return manifest.NewParser(manifest.Options{
+		Env:       func(string) (string, bool) { return "", false },
+		Platforms: []*schema.Platform{cometchat, mindset},
+	})
+})
 
 func cometchatApp() agent.App {
 	return agent.App{ID: agent.AppID{Platform: "cometchat", App: "2754abc"}, Settings: map[string]string{"region": "us"}, APIKeyEnv: "COMETCHAT_API_KEY"}

@@ -15,24 +15,31 @@ type Source struct {
 	Content []byte
 }
 
-// Parse reads manifests from memory as Load does from files, one after the other, in the given order.
-// The error is for Options that cannot be used and for a cancelled context.
-func Parse(ctx context.Context, sources []Source, o Options) (*Fleet, diag.List, error) {
+// Parser reads manifests from memory. It is safe for concurrent use.
+type Parser struct{ loader *loader }
+
+// NewParser returns a Parser. The error is for Options that cannot be used.
+func NewParser(o Options) (*Parser, error) {
 	if o.Env == nil {
-		return nil, nil, errors.New("parse manifests: Options.Env is nil")
+		return nil, errors.New("parse manifests: Options.Env is nil")
 	}
 	rules, err := newRules(o.Platforms)
 	if err != nil {
-		return nil, nil, fmt.Errorf("compile the schemas: %w", err)
+		return nil, fmt.Errorf("compile the schemas: %w", err)
 	}
-	l := &loader{env: o.Env, rules: rules, limits: o.Limits.withDefaults()}
+	return &Parser{&loader{env: o.Env, rules: rules, limits: o.Limits.withDefaults()}}, nil
+}
+
+// Parse returns what the sources want together and every problem in them, as Load does for files. The
+// error is that of a cancelled context.
+func (p *Parser) Parse(ctx context.Context, sources ...Source) (*Fleet, diag.List, error) {
 	results := make([]fileResult, len(sources))
 	for i, s := range sources {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
 		results[i].path = s.Path
-		results[i].sections = l.decode(s.Path, s.Content, &results[i].problems)
+		results[i].sections = p.loader.decode(s.Path, s.Content, &results[i].problems)
 	}
 	var problems diag.List
 	fleet := join(results, &problems)
@@ -42,4 +49,13 @@ func Parse(ctx context.Context, sources []Source, o Options) (*Fleet, diag.List,
 	}
 	problems.Sort()
 	return fleet, problems, nil
+}
+
+// Parse reads the sources once, with a Parser of their own.
+func Parse(ctx context.Context, sources []Source, o Options) (*Fleet, diag.List, error) {
+	p, err := NewParser(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.Parse(ctx, sources...)
 }
