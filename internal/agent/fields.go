@@ -275,10 +275,8 @@ func (d Doc) Fields() (Fields, error) {
 	if d == nil {
 		return nil, nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(d))
-	dec.UseNumber()
-	var m map[string]any
-	if err := dec.Decode(&m); err != nil {
+	m, err := d.members()
+	if err != nil {
 		return nil, fmt.Errorf("decode agent: %w", err)
 	}
 	v, err := Canonical(m)
@@ -286,6 +284,18 @@ func (d Doc) Fields() (Fields, error) {
 		return nil, fmt.Errorf("decode agent: %w", err)
 	}
 	return Fields(v.(map[string]any)), nil
+}
+
+// members decodes the document as JSON.
+func (d Doc) members() (m map[string]any, err error) {
+	if v, ok := ReadJSON(d); ok {
+		if m, ok = v.(map[string]any); ok {
+			return m, nil
+		}
+	}
+	dec := json.NewDecoder(bytes.NewReader(d))
+	dec.UseNumber()
+	return m, dec.Decode(&m)
 }
 
 // Canonical turns a value that encoding/json decoded with UseNumber into the values that Fields

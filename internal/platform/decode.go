@@ -17,6 +17,9 @@ import (
 // Decode reads one JSON document of an answer, numbers as json.Number. Anything but white space
 // behind it is an error: two documents are not the one that was asked for.
 func Decode(body []byte) (any, error) {
+	if v, ok := agent.ReadJSON(body); ok {
+		return v, nil
+	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
 	var v any

@@ -1,0 +1,238 @@
+package agent
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+)
+
+// ReadJSON reads b, one JSON document, as encoding/json does into an any with UseNumber: nil, bool,
+// json.Number, string, []any and map[string]any. It is some four times as quick, since it looks at
+// each byte once and does not copy strings: the value keeps b's text alive. It is false, and says no
+// more, for what is no JSON or very deeply nested: encoding/json then has the word. A fuzz test holds
+// the two against each other.
+func ReadJSON(b []byte) (v any, ok bool) {
+	if !utf8.Valid(b) {
+		return nil, false
+	}
+	r := jsonReader{text: string(b)}
+	v, ok = r.value(0)
+	r.space()
+	return v, ok && r.at == len(r.text)
+}
+
+// jsonDepth is how deep a document may be nested.
+const jsonDepth = 200
+
+// jsonReader reads text from the byte at on.
+type jsonReader struct {
+	text string
+	at   int
+}
+
+func (r *jsonReader) space() {
+	for r.at < len(r.text) {
+		switch r.text[r.at] {
+		case ' ', '\t', '\n', '\r':
+			r.at++
+		default:
+			return
+		}
+	}
+}
+
+// next skips white space and returns the byte behind it, 0 at the end.
+func (r *jsonReader) next() byte {
+	r.space()
+	if r.at == len(r.text) {
+		return 0
+	}
+	return r.text[r.at]
+}
+
+// take moves over c, if it is next.
+func (r *jsonReader) take(c byte) bool {
+	if r.next() != c {
+		return false
+	}
+	r.at++
+	return true
+}
+
+func (r *jsonReader) value(depth int) (v any, ok bool) {
+	switch c := r.next(); {
+	case depth > jsonDepth:
+		return nil, false
+	case c == '"':
+		return r.str()
+	case c == '{':
+		return r.object(depth)
+	case c == '[':
+		return r.array(depth)
+	case c == '-' || isDigit(c):
+		return r.number()
+	case c == 't':
+		return true, r.word("true")
+	case c == 'f':
+		return false, r.word("false")
+	default:
+		return nil, r.word("null")
+	}
+}
+
+func (r *jsonReader) word(w string) bool {
+	if !strings.HasPrefix(r.text[r.at:], w) {
+		return false
+	}
+	r.at += len(w)
+	return true
+}
+
+func (r *jsonReader) object(depth int) (v any, ok bool) {
+	r.at++
+	m := map[string]any{}
+	if r.take('}') {
+		return m, true
+	}
+	for {
+		if r.next() != '"' {
+			return nil, false
+		}
+		name, ok := r.str()
+		if !ok || !r.take(':') {
+			return nil, false
+		}
+		e, ok := r.value(depth + 1)
+		if !ok {
+			return nil, false
+		}
+		m[name] = e
+		if !r.take(',') {
+			return m, r.take('}')
+		}
+	}
+}
+
+func (r *jsonReader) array(depth int) (v any, ok bool) {
+	r.at++
+	list := []any{}
+	if r.take(']') {
+		return list, true
+	}
+	for {
+		e, ok := r.value(depth + 1)
+		if !ok {
+			return nil, false
+		}
+		list = append(list, e)
+		if !r.take(',') {
+			return list, r.take(']')
+		}
+	}
+}
+
+// str reads a string. Most hold no escape and are a piece of the text.
+func (r *jsonReader) str() (s string, ok bool) {
+	r.at++
+	start := r.at
+	for ; r.at < len(r.text); r.at++ {
+		switch c := r.text[r.at]; {
+		case c == '"':
+			r.at++
+			return r.text[start : r.at-1], true
+		case c == '\\':
+			return r.escaped(start)
+		case c < ' ':
+			return "", false
+		}
+	}
+	return "", false
+}
+
+// escaped reads a string that starts at start and whose first escape is here.
+func (r *jsonReader) escaped(start int) (s string, ok bool) {
+	var b strings.Builder
+	from := start // of what is not in b yet
+	for ; r.at < len(r.text); r.at++ {
+		switch c := r.text[r.at]; {
+		case c == '"':
+			b.WriteString(r.text[from:r.at])
+			r.at++
+			return b.String(), true
+		case c < ' ':
+			return "", false
+		case c == '\\':
+			b.WriteString(r.text[from:r.at])
+			if r.at++; r.at == len(r.text) {
+				return "", false
+			}
+			if r.text[r.at] == 'u' {
+				return r.unicode(start)
+			}
+			i := strings.IndexByte(escapes, r.text[r.at])
+			if i < 0 {
+				return "", false
+			}
+			b.WriteByte(escaped[i])
+			from = r.at + 1
+		}
+	}
+	return "", false
+}
+
+// What may stand behind a backslash, and what it stands for.
+const (
+	escapes = `"\/bfnrt`
+	escaped = "\"\\/\b\f\n\r\t"
+)
+
+// unicode leaves a string with a \u to encoding/json, which knows about surrogates.
+func (r *jsonReader) unicode(start int) (s string, ok bool) {
+	for r.at < len(r.text) && r.text[r.at] != '"' {
+		if r.text[r.at] == '\\' {
+			r.at++
+		}
+		r.at++
+	}
+	if r.at >= len(r.text) {
+		return "", false
+	}
+	r.at++
+	return s, json.Unmarshal([]byte(r.text[start-1:r.at]), &s) == nil
+}
+
+func (r *jsonReader) number() (v any, ok bool) {
+	start := r.at
+	if r.text[r.at] == '-' {
+		r.at++
+	}
+	whole := r.at
+	if !r.digits() || r.text[whole] == '0' && r.at > whole+1 {
+		return nil, false
+	}
+	if r.at < len(r.text) && r.text[r.at] == '.' {
+		if r.at++; !r.digits() {
+			return nil, false
+		}
+	}
+	if r.at < len(r.text) && r.text[r.at]|0x20 == 'e' {
+		if r.at++; r.at < len(r.text) && (r.text[r.at] == '+' || r.text[r.at] == '-') {
+			r.at++
+		}
+		if !r.digits() {
+			return nil, false
+		}
+	}
+	return json.Number(r.text[start:r.at]), true
+}
+
+// digits moves over digits, and reports whether there was one.
+func (r *jsonReader) digits() bool {
+	start := r.at
+	for r.at < len(r.text) && isDigit(r.text[r.at]) {
+		r.at++
+	}
+	return r.at > start
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

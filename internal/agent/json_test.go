@@ -1,0 +1,56 @@
+package agent_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+
+	"agentsync/internal/agent"
+)
+
+// standard is what ReadJSON must be like.
+func standard(b []byte) (v any, ok bool) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	if dec.Decode(&v) != nil {
+		return nil, false
+	}
+	_, err := dec.Token()
+	return v, errors.Is(err, io.EOF)
+}
+
+func FuzzReadJSON(f *testing.F) {
+	for _, s := range []string{
+		``, ` `, `null`, `true`, `false`, `nul`, `truex`, `0`, `-0`, `-`, `01`, `1.5e+10`, `1.`, `1e`, `.5`, `12 `, `"a"`, `"a`, `"\`,
+		`"a\n\t\"\\\/\b\f\r"`, `"\u00e9\ud83d\ude00"`, `"\ud83d"`, `"\u12"`, `"\x"`, "\"a\nb\"", "\"\xff\"", `"é\u0000"`, `"\n\u00e9"`,
+		`{}`, `[]`, `{"a": 1, "b": [true, null, {"c": "d"}], "a": 2}`, `{"a"}`, `{"a":}`, `{"a":1,}`, `[1,]`, `[1 2]`, `{"a":1}}`, `{a:1}`,
+		`[` + strings.Repeat(`[`, 300) + strings.Repeat(`]`, 300) + `]`, `{"\u0061": 1, "a": 2}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, ok := agent.ReadJSON(b)
+		want, right := standard(b)
+		if ok && !right {
+			t.Fatalf("%q was read as %v; it is no JSON", b, got)
+		}
+		if ok && !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q was read as %#v, want %#v", b, got, want)
+		}
+	})
+}
+
+func TestReadJSONNeedsNoHelpWithAgents(t *testing.T) {
+	for _, s := range []string{
+		`{"uid": "a", "name": "É", "live": true, "tags": ["x", "y\n"], "n": -1.5e3, "meta": {"a": {}, "b": [], "c": null}}`,
+		`"\u00e9"`, ` [ 1 , 2 ] `,
+	} {
+		if _, ok := agent.ReadJSON([]byte(s)); !ok {
+			t.Errorf("%s was left to encoding/json", s)
+		}
+	}
+}
