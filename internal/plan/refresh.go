@@ -63,7 +63,7 @@ func refresh(in *Input, live listings, a agent.Address, rec agent.Record) (Refre
 	}
 	c.wanted = c.base
 	c.live = live.shown(c.schema, a.ID(), rec.UID, c.observed, c.base, in.Sealer)
-	if rec.Observed != nil && agent.Equal(map[string]any(c.live), map[string]any(c.observed)) {
+	if rec.Observed != nil && sameFields(c.schema, c.live, c.observed) {
 		return r, false, nil
 	}
 	drift := c.run()

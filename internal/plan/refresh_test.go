@@ -1,0 +1,107 @@
+package plan
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/secret"
+)
+
+func TestRefresh(t *testing.T) {
+	one := fields{"agentName": "Coach", "tags": list{"a", "b"}}
+	with := func(name string, v any) fields {
+		f := one.Clone()
+		f[name] = v
+		return f
+	}
+	for _, tt := range []struct {
+		name string
+		rec  agent.Record
+		live fields
+		// want are the fields that someone else changed, applied and observed the record after; nil
+		// where the record is not behind.
+		want              []FieldChange
+		applied, observed fields
+	}{
+		{name: "as observed", rec: record(t, "u1", one), live: one},
+		{name: "another order", rec: record(t, "u1", one), live: with("tags", list{"b", "a"})},
+		{
+			name: "someone changed a field", rec: record(t, "u1", one), live: with("agentName", "Mine"),
+			want: []FieldChange{{Path: "/agentName", Before: "Coach", After: "Mine"}}, applied: with("agentName", "Mine"), observed: with("agentName", "Mine"),
+		},
+		{
+			name: "what the platform made up changed", rec: agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, with("formatting", "1"))},
+			live: with("formatting", "2"), applied: one, observed: with("formatting", "2"),
+		},
+		{
+			name: "never seen before", rec: agent.Record{UID: "u1", Applied: doc(t, one)}, live: with("live", true),
+			applied: one, observed: with("live", true),
+		},
+		{
+			name: "imported, and changed since", rec: agent.Record{UID: "u1", Observed: doc(t, one)}, live: with("agentName", "Mine"),
+			want: []FieldChange{{Path: "/agentName", Before: "Coach", After: "Mine"}}, observed: with("agentName", "Mine"),
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := addr(t, coach)
+			other := addr(t, "mindset/acme/other")
+			behind, doubted, err := Refresh(Input{
+				Prior:     map[agent.Address]agent.Record{a: tt.rec, other: record(t, "u2", one)},
+				Live:      map[agent.AppID][]Live{acme: {{UID: "u1", Fields: tt.live}, {UID: "u2", Fields: one}}},
+				Platforms: platforms(t), Sealer: testSealer,
+			})
+			if err != nil || doubted != nil {
+				t.Fatal(doubted, err)
+			}
+			var want []Refreshed
+			if tt.observed != nil {
+				want = []Refreshed{{Address: a, UID: "u1", Fields: tt.want, Record: agent.Record{UID: "u1", Applied: doc(t, tt.applied), Observed: doc(t, tt.observed)}}}
+			}
+			if diff := cmp.Diff(want, behind); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRefreshDoubts(t *testing.T) {
+	in := Input{
+		Prior:     map[agent.Address]agent.Record{addr(t, coach): record(t, "u1", fields{"agentName": "Coach"})},
+		Live:      map[agent.AppID][]Live{acme: {{UID: "u2"}}},
+		Platforms: platforms(t), Sealer: testSealer,
+	}
+	behind, doubted, err := Refresh(in)
+	if err != nil || behind != nil || !cmp.Equal(doubted, []agent.AppID{acme}) {
+		t.Errorf("a list without any known agent gives %v, doubted %v, %v", behind, doubted, err)
+	}
+}
+
+// What was taken over is planned as no change, whether the variables are known or not.
+func TestTakeOver(t *testing.T) {
+	live := fields{"name": "A", "integrationMeta": object{"baseUrl": "https://a.example.com", "headers": object{
+		"authorization": secret.Literal("Bearer s3cret"), "masked": secret.Literal("********")}}}
+	like := fields{"name": "A", "integrationMeta": object{"baseUrl": "https://a.example.com", "headers": object{
+		"authorization": secret.Template("Bearer ${secret:TOKEN}"), "masked": secret.Template("${secret:UNSET}")}}}
+	rec, err := TakeOver("u1", live, like, testSealer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "cometchat/2754abc/a"
+	for name, lookup := range map[string]secret.Lookup{"known": testSealer.Lookup, "unknown": nil} {
+		for _, listed := range []bool{false, true} {
+			in := Input{
+				Desired: []agent.Desired{want(t, address, like)}, Prior: map[agent.Address]agent.Record{addr(t, address): rec},
+				Platforms: platforms(t), Sealer: secret.Sealer{Key: testSealer.Key, Lookup: lookup},
+			}
+			if listed {
+				in.Live = map[agent.AppID][]Live{{Platform: "cometchat", App: "2754abc"}: {{UID: "u1", Fields: live}}}
+			}
+			p, err := Build(in)
+			if err != nil || p.Summary.Changes() != 0 {
+				t.Errorf("variables %s, listed %v: %+v, %v", name, listed, p.Changes, err)
+			}
+		}
+	}
+}
