@@ -1,10 +1,9 @@
 package platform
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/secret"
@@ -36,21 +35,35 @@ func encodeBody(fields agent.Fields) (body []byte, secrets []string, err error) 
 		}
 		return leaf
 	}
-	plain := map[string]any(fields.Clone())
-	if plain == nil {
-		plain = map[string]any{}
+	plain := fields
+	if hides(map[string]any(fields)) {
+		plain = fields.Clone()
+		agent.Walk("", map[string]any(plain), reveal)
 	}
-	agent.Walk("", plain, reveal)
+	if err == nil {
+		body, err = agent.Encode(plain) // with nothing sealed in it, plain JSON
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode agent: %w", err)
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(plain); err != nil {
-		return nil, nil, fmt.Errorf("encode agent: %w", err)
+	return body, secrets, nil
+}
+
+// hides reports whether v holds a secret in any form.
+func hides(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, e := range v {
+			if hides(e) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, hides)
+	case secret.Text, secret.Sealed:
+		return true
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), secrets, nil
+	return false
 }
 
 var errSealed = errors.New("a sealed secret cannot be sent")
