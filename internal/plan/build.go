@@ -107,6 +107,7 @@ func (b *builder) want(d *agent.Desired) error {
 		return err
 	}
 	ch.Fields, ch.Send = diff.fields, diff.send
+	c.mark(&ch, d, &rec)
 	b.decide(&ch, d.Protect, diff)
 	if ch.Action != "" {
 		ch.Basis = basisOf(&rec, d, doc)
@@ -162,13 +163,13 @@ func (b *builder) compare(c *comparison, d *agent.Desired, rec *agent.Record, do
 func (b *builder) decide(ch *Change, protect bool, diff difference) {
 	switch {
 	case diff.immutable:
-		ch.Action, ch.Send = Replace, nil
+		ch.Action, ch.Send, ch.Marker = Replace, nil, "" // the new agent is made with its mark
 		if protect {
 			ch.Blocked = BlockedByProtect
 		} else if !b.in.Prune {
 			ch.Blocked = BlockedByPrune
 		}
-	case len(diff.fields) > 0:
+	case len(diff.fields) > 0 || ch.Marker != "":
 		ch.Action = Update
 	case len(ch.Obsolete) > 0: // protect keeps the agent, which this does not touch
 		ch.Action = Replace
@@ -182,7 +183,7 @@ func (b *builder) decide(ch *Change, protect bool, diff difference) {
 
 // touch adds the record of an agent that nothing is sent for, where the record is behind.
 func (b *builder) touch(ch *Change, c *comparison, d *agent.Desired, rec agent.Record, diff difference) error {
-	sends := ch.Blocked == "" && len(ch.Fields) > 0
+	sends := ch.Blocked == "" && (len(ch.Fields) > 0 || ch.Marker != "")
 	settled := diff.settled && ch.Blocked == ""
 	if sends || rec.Protect == d.Protect && !settled {
 		return nil

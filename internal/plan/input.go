@@ -37,6 +37,8 @@ type Input struct {
 type Live struct {
 	UID    string
 	Fields agent.Fields
+	// Mark is the mark that the agent carries, for whoever takes it over: plans do not look at it.
+	Mark string
 }
 
 // sorted returns the desired agents by address. It fails on an address that is used twice and on a

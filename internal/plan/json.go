@@ -34,6 +34,7 @@ type ChangeDocument struct {
 	Vanished bool            `json:"vanished,omitempty"`
 	Obsolete []string        `json:"obsolete,omitempty"`
 	Source   *SourceDocument `json:"source,omitempty"`
+	Marker   MarkerChange    `json:"marker,omitempty"`
 	Send     []string        `json:"send,omitempty"`
 	Fields   []FieldDocument `json:"fields"`
 }
@@ -90,7 +91,7 @@ func (p *Plan) Document() Document {
 func (ch *Change) document() ChangeDocument {
 	doc := ChangeDocument{
 		Address: ch.Address.String(), Action: ch.Action, UID: ch.UID, Blocked: ch.Blocked, InTheWay: ch.InTheWay,
-		Vanished: ch.Vanished, Obsolete: ch.Obsolete, Send: ch.Send, Fields: make([]FieldDocument, len(ch.Fields)),
+		Vanished: ch.Vanished, Obsolete: ch.Obsolete, Marker: ch.Marker, Send: ch.Send, Fields: make([]FieldDocument, len(ch.Fields)),
 	}
 	if !ch.From.IsZero() {
 		doc.From = ch.From.String()
@@ -165,12 +166,17 @@ func parseApp(s string) (agent.AppID, error) {
 func (doc ChangeDocument) change() (Change, error) {
 	ch := Change{
 		Action: doc.Action, UID: doc.UID, Blocked: doc.Blocked, InTheWay: doc.InTheWay,
-		Vanished: doc.Vanished, Obsolete: doc.Obsolete, Send: doc.Send,
+		Vanished: doc.Vanished, Obsolete: doc.Obsolete, Marker: doc.Marker, Send: doc.Send,
 	}
 	switch ch.Action {
 	case Create, Update, Replace, Delete, Adopt, Move, Kept:
 	default:
 		return Change{}, fmt.Errorf("%q is no action", doc.Action)
+	}
+	switch ch.Marker {
+	case "", MarkerAdd, MarkerRemove, MarkerRenew:
+	default:
+		return Change{}, fmt.Errorf("%q is nothing that is done about a marker", doc.Marker)
 	}
 	var err error
 	if ch.Address, err = agent.ParseAddress(doc.Address); err != nil {

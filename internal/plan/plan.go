@@ -43,6 +43,19 @@ const (
 	BlockedByNamesake Block = "namesake"
 )
 
+// MarkerChange is what an update does about the mark that an agent carries at its platform, empty for
+// nothing. A create marks without saying so.
+type MarkerChange string
+
+const (
+	// MarkerAdd: the section asks for marks, and the agent has none.
+	MarkerAdd MarkerChange = "add"
+	// MarkerRemove: the section does not ask for marks any more.
+	MarkerRemove MarkerChange = "remove"
+	// MarkerRenew: the mark is of another address, for the agent was renamed.
+	MarkerRenew MarkerChange = "renew"
+)
+
 // FieldChange is one difference inside an agent. Values are canonical and hold no secret.
 type FieldChange struct {
 	// Path is the JSON pointer of the value inside the agent: /name, /integrationMeta/baseUrl.
@@ -80,6 +93,9 @@ type Change struct {
 	Vanished bool
 	// Fields are the differences, ordered by the schema's field order, then by path.
 	Fields []FieldChange
+	// Marker says what an update does about the agent's mark. Fields say nothing of it, Send names the
+	// field that carries it.
+	Marker MarkerChange
 	// Send names the top-level fields that an update sends, in the schema's order.
 	Send []string
 	// Obsolete are uids that an earlier replace of this agent left to be deleted. A replace without

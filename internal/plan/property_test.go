@@ -72,6 +72,7 @@ func genFields(p *schema.Platform) *rapid.Generator[fields] {
 func genDesired(all map[string]*schema.Platform) *rapid.Generator[[]agent.Desired] {
 	return rapid.Custom(func(t *rapid.T) []agent.Desired {
 		var wanted []agent.Desired
+		marks := map[string]bool{"cometchat": rapid.Bool().Draw(t, "marks"), "mindset": rapid.Bool().Draw(t, "marks")}
 		for _, p := range []string{"cometchat", "mindset"} {
 			for _, key := range keys {
 				if !rapid.Bool().Draw(t, "wanted") {
@@ -84,6 +85,9 @@ func genDesired(all map[string]*schema.Platform) *rapid.Generator[[]agent.Desire
 				}
 				d.PreviousKeys = rapid.SliceOfN(rapid.SampledFrom(keys), 0, 2).Draw(t, "previous")
 				d.IgnoreChanges = rapid.SliceOfN(rapid.SampledFrom([]string{"name", "tags", "isActive", "externalTenantId"}), 0, 1).Draw(t, "ignored")
+				if marks[p] {
+					d.Mark = d.Address.Mark()
+				}
 				wanted = append(wanted, d)
 			}
 		}
@@ -96,7 +100,7 @@ func genPrior(t *testing.T, all map[string]*schema.Platform) *rapid.Generator[ma
 	return rapid.Custom(func(rt *rapid.T) map[agent.Address]agent.Record {
 		prior := map[agent.Address]agent.Record{}
 		for i, d := range genDesired(all).Draw(rt, "before") {
-			prior[d.Address] = applied(t, d, agent.Record{}, fmt.Sprint("u", i))
+			prior[d.Address] = applied(t, d, agent.Record{}, fmt.Sprint("u", i), nil)
 		}
 		return prior
 	})
@@ -176,7 +180,7 @@ func TestThePlanDoesNotDependOnOrder(t *testing.T) {
 	})
 }
 
-func TestNoSecretIsWritten(t *testing.T) {
+func TestNoSecretAndNoMarkIsWritten(t *testing.T) {
 	all := platforms(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		p, err := Build(Input{
@@ -194,7 +198,7 @@ func TestNoSecretIsWritten(t *testing.T) {
 			rt.Fatal(err)
 		}
 		for _, out := range []string{plain.String(), saved.String()} {
-			for _, leak := range []string{"s3cret", "0ther", "$secret", "${secret"} {
+			for _, leak := range []string{agent.MarkName + ":", `/agentsync"`, "s3cret", "0ther", "$secret", "${secret"} {
 				if bytes.Contains([]byte(out), []byte(leak)) {
 					rt.Errorf("%q is in the plan:\n%s", leak, out)
 				}

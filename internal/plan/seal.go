@@ -83,6 +83,7 @@ func basisOf(rec *agent.Record, d *agent.Desired, wanted agent.Doc) Basis {
 		for _, uid := range rec.Obsolete {
 			parts = append(parts, []byte(uid))
 		}
+		parts = appendMark(parts, rec.Mark)
 		b.Record = digest(parts...)
 	}
 	if d != nil {
@@ -90,6 +91,7 @@ func basisOf(rec *agent.Record, d *agent.Desired, wanted agent.Doc) Basis {
 		for _, name := range d.IgnoreChanges {
 			parts = append(parts, []byte(name))
 		}
+		parts = appendMark(parts, d.Mark)
 		b.Desired = digest(parts...)
 	}
 	return b

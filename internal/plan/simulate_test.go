@@ -49,9 +49,9 @@ func carriedOut(t testing.TB, in Input, p *Plan) map[agent.Address]agent.Record 
 		case Delete:
 			delete(state, ch.Address)
 		case Create, Replace:
-			state[ch.Address] = applied(t, wanted[ch.Address], agent.Record{}, fmt.Sprint("new-", i))
+			state[ch.Address] = applied(t, wanted[ch.Address], agent.Record{}, fmt.Sprint("new-", i), nil)
 		case Update:
-			state[ch.Address] = applied(t, wanted[ch.Address], state[ch.Address], ch.UID)
+			state[ch.Address] = applied(t, wanted[ch.Address], state[ch.Address], ch.UID, ch.Send)
 		}
 	}
 	for _, touch := range p.Touches {
@@ -60,11 +60,12 @@ func carriedOut(t testing.TB, in Input, p *Plan) map[agent.Address]agent.Record 
 	return state
 }
 
-func applied(t testing.TB, d agent.Desired, prior agent.Record, uid string) agent.Record {
+func applied(t testing.TB, d agent.Desired, prior agent.Record, uid string, sent []string) agent.Record {
 	t.Helper()
 	doc, err := AppliedDoc(d, prior, testSealer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return agent.Record{UID: uid, Applied: doc, Observed: doc, Protect: d.Protect}
+	mark := MarkOf(platforms(t)[d.Address.Platform], d, prior, sent)
+	return agent.Record{UID: uid, Applied: doc, Observed: doc, Protect: d.Protect, Mark: mark}
 }

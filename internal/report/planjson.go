@@ -57,8 +57,10 @@ type changeDoc struct {
 	Vanished bool        `json:"vanished,omitempty"`
 	Obsolete []string    `json:"obsolete,omitempty"`
 	Source   *place      `json:"source,omitempty"`
-	Send     []string    `json:"send,omitempty"`
-	Fields   []fieldDoc  `json:"fields"`
+	// Marker is what is done about the agent's mark.
+	Marker plan.MarkerChange `json:"marker,omitempty"`
+	Send   []string          `json:"send,omitempty"`
+	Fields []fieldDoc        `json:"fields"`
 }
 
 type fieldDoc struct {
@@ -75,7 +77,7 @@ type fieldDoc struct {
 func newChangeDoc(c plan.Change) changeDoc {
 	doc := changeDoc{
 		Address: c.Address.String(), Action: c.Action, UID: c.UID,
-		Blocked: c.Blocked, Reason: obstacleOf(c).sentence(), InTheWay: c.InTheWay, Send: c.Send,
+		Blocked: c.Blocked, Reason: obstacleOf(c).sentence(), InTheWay: c.InTheWay, Marker: c.Marker, Send: c.Send,
 		Vanished: c.Vanished, Obsolete: c.Obsolete,
 		Fields: make([]fieldDoc, len(c.Fields)),
 	}

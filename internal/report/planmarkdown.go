@@ -193,6 +193,9 @@ func whatChanges(c plan.Change) string {
 		}
 		parts = append(parts, codeSpan(clip(name, 60)))
 	}
+	if words := markerWords(c.Marker); words != "" {
+		parts = append(parts, words)
+	}
 	return strings.Join(parts, ", ")
 }
 

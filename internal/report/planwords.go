@@ -166,7 +166,24 @@ func remarks(c plan.Change) []string {
 	if !c.From.IsZero() {
 		all = append(all, "was "+Sanitize(c.From.String()))
 	}
+	if words := markerWords(c.Marker); words != "" {
+		all = append(all, words)
+	}
 	return all
+}
+
+// markerWords say what is done about an agent's mark, or "".
+func markerWords(m plan.MarkerChange) string {
+	switch m {
+	case plan.MarkerAdd:
+		return "marker added"
+	case plan.MarkerRemove:
+		return "marker removed"
+	case plan.MarkerRenew:
+		return "marker renewed"
+	default:
+		return ""
+	}
 }
 
 // joined lists platform's handles, sanitised.

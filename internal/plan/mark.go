@@ -1,0 +1,58 @@
+package plan
+
+import (
+	"slices"
+
+	"agentsync/internal/agent"
+	"agentsync/schema"
+)
+
+// mark says what is to be done about the agent's mark, and puts the field that carries it among those
+// that are sent. Where the manifest leaves that field to somebody else, the mark stays as it was when
+// the agent was made: the field is sent whole, and would undo what the other does.
+func (c *comparison) mark(ch *Change, d *agent.Desired, rec *agent.Record) {
+	if d.Mark == rec.Mark {
+		return
+	}
+	f, ok := c.schema.Marker()
+	if !ok || slices.Contains(d.IgnoreChanges, f.Name) {
+		return
+	}
+	switch {
+	case rec.Mark == "":
+		ch.Marker = MarkerAdd
+	case d.Mark == "":
+		ch.Marker = MarkerRemove
+	default:
+		ch.Marker = MarkerRenew
+	}
+	var send []string
+	for _, field := range c.schema.Fields {
+		if field.Name == f.Name || slices.Contains(ch.Send, field.Name) {
+			send = append(send, field.Name)
+		}
+	}
+	ch.Send = send
+}
+
+// MarkOf returns the mark that an agent carries once d is carried out: the one that it is to carry, but
+// what prior says where the field that carries it is none of those that are sent. For an agent that was
+// just created, which sends all, prior is the zero Record and sent is nil.
+func MarkOf(p *schema.Platform, d agent.Desired, prior agent.Record, sent []string) string {
+	f, ok := p.Marker()
+	switch {
+	case !ok:
+		return ""
+	case prior.UID != "" && !slices.Contains(sent, f.Name):
+		return prior.Mark
+	}
+	return d.Mark
+}
+
+// appendMark adds a mark to what is digested; without one the digest is as if there were no marks.
+func appendMark(parts [][]byte, mark string) [][]byte {
+	if mark == "" {
+		return parts
+	}
+	return append(parts, []byte("mark:"+mark))
+}
