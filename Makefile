@@ -32,6 +32,7 @@ check:
 	GOOS=darwin go vet . ./internal/state ./internal/cli
 	GOOS=windows go vet . ./internal/state ./internal/cli
 	go mod verify >/dev/null
+	go run . fmt --check manifests
 	go tool actionlint docs/ci/pull-request.yml docs/ci/merge.yml docs/ci/drift.yml
 	$(GOBUILD) -o /dev/null .
 

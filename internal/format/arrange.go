@@ -31,7 +31,7 @@ func (b *block) arrange(o *schema.Order) {
 	members := make([]member, len(b.entries))
 	for i, e := range b.entries {
 		members[i] = member{name: e.name, nodes: e.nodes}
-		e.value.arrange(o.Member(e.name))
+		e.value.arrange(members[i].below(o))
 	}
 	b.entries = permute(b.entries, canonical(members, o))
 }
@@ -47,7 +47,7 @@ func (f *flow) arrange(o *schema.Order) {
 	for i, item := range f.items {
 		members[i] = member{name: item.name, nodes: item.nodes}
 		if item.value != nil {
-			item.value.arrange(o.Member(item.name))
+			item.value.arrange(members[i].below(o))
 		}
 	}
 	f.items = permute(f.items, canonical(members, o))

@@ -87,21 +87,32 @@ func (m member) rank(o *schema.Order) int {
 	i, ok := o.Rank(m.name)
 	_, hasVersion := o.Rank("version")
 	key, hasKey := o.Rank("key")
-	merges := m.name == "<<" && m.nodes[0].Tag == "!!merge"
 	switch {
 	case names == 0:
 		return 0 // nothing is known of this mapping: it stays as it is
 	case ok:
 		return 2 * (i + 1)
-	case merges && hasKey:
+	case m.merges() && hasKey:
 		return 2*(key+1) + 1
-	case merges:
+	case m.merges():
 		return 0
 	case hasVersion && len(m.name) > 2 && m.name[:2] == "x-":
 		return 3 // behind version
 	default:
 		return 2 * (names + 1)
 	}
+}
+
+// merges reports whether the member is a merge key.
+func (m member) merges() bool { return m.name == "<<" && m.nodes[0].Tag == "!!merge" }
+
+// below returns the order of what stands in the member of a mapping of order o: what is merged into a
+// mapping has its order.
+func (m member) below(o *schema.Order) *schema.Order {
+	if m.merges() {
+		return o
+	}
+	return o.Member(m.name)
 }
 
 // anchorOrder returns, for each member, the members that must come before it: an alias stays behind
