@@ -82,8 +82,7 @@ type exporter struct {
 // part is what is exported of one app.
 type part struct {
 	*composed
-	uids map[string]string // by key
-	live map[string]agent.Fields
+	live map[string]plan.Live // by key
 	// files are what is written, in order.
 	files []exportFile
 }
@@ -237,7 +236,7 @@ func (ex *exporter) compose(ctx context.Context) error {
 // composeApp returns what is exported of one app, nil where there is nothing.
 func (ex *exporter) composeApp(ctx context.Context, id agent.AppID, live []plan.Live) (*part, error) {
 	s := ex.platforms[id.Platform].Schema()
-	p := &part{uids: map[string]string{}, live: map[string]agent.Fields{}}
+	p := &part{live: map[string]plan.Live{}}
 	unmanaged, namesakes := ex.unmanaged(id, live)
 	if namesakes > 0 {
 		report.Warning(ex.app.streams.Err, ex.app.style(ex.app.streams.Err),
@@ -251,7 +250,7 @@ func (ex *exporter) composeApp(ctx context.Context, id agent.AppID, live []plan.
 	var all []found
 	for _, l := range unmanaged {
 		f := found{key: keys.Name(s, l.Fields, l.UID), uid: l.UID, fields: l.Fields}
-		p.uids[f.key], p.live[f.key] = f.uid, f.fields
+		p.live[f.key] = l
 		all = append(all, f)
 	}
 	var err error

@@ -118,15 +118,15 @@ func (ex *exporter) records(ctx context.Context) (map[agent.Address]agent.Record
 func (p *part) record(d agent.Desired, s secret.Sealer) (rec agent.Record, err error) {
 	live := p.live[d.Address.Key]
 	resolved, err := d.Fields.Resolve(p.lookup)
-	want := compose.Tidy(p.platform, live)
+	want := compose.Tidy(p.platform, live.Fields)
 	if err == nil && !agent.Equal(map[string]any(resolved), map[string]any(want)) { // with an error, a secret is hidden
 		return rec, errors.New("its manifest would not read back as what is live; nothing was written")
 	}
-	rec.UID = p.uids[d.Address.Key]
+	rec.UID, rec.Mark = live.UID, live.Mark
 	if rec.Applied, err = plan.AppliedDoc(d, agent.Record{}, s); err != nil {
 		return rec, err
 	}
-	rec.Observed, err = agent.Encode(plan.SealAnswer(live, d.Fields, s))
+	rec.Observed, err = agent.Encode(plan.SealAnswer(live.Fields, d.Fields, s))
 	return rec, err
 }
 

@@ -88,6 +88,7 @@ type importer struct {
 	uid   string
 	paths []string
 	live  agent.Fields
+	mark  string // that the agent carries
 	// wanted is what the manifests want, nil where they do not name the address.
 	wanted *agent.Desired
 	// drawn is the YAML for an agent that no manifest names, with its variables.
@@ -215,7 +216,7 @@ func (im *importer) fetch(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("read the agent %s of %s: %w", im.uid, id, err)
 	}
-	im.live = remote.Fields
+	im.live, im.mark = remote.Fields, remote.Mark
 	return nil
 }
 
@@ -268,11 +269,13 @@ func (im *importer) record() error {
 	return errors.Join(err, im.app.closeRun(im.workspace, run))
 }
 
-func (im *importer) takeOver(lineage []byte) (agent.Record, error) {
+func (im *importer) takeOver(lineage []byte) (rec agent.Record, err error) {
 	if im.wanted == nil {
-		return plan.TakeOver(im.uid, im.live, im.drawn.wanted(im.addr), secret.Sealer{Key: lineage, Lookup: im.drawn.lookup})
+		rec, err = plan.TakeOver(im.uid, im.live, im.drawn.wanted(im.addr), secret.Sealer{Key: lineage, Lookup: im.drawn.lookup})
+	} else {
+		rec, err = plan.TakeOver(im.uid, im.live, im.wanted.Fields, secret.Sealer{Key: lineage, Lookup: im.app.lookup()})
+		rec.Protect = im.wanted.Protect
 	}
-	rec, err := plan.TakeOver(im.uid, im.live, im.wanted.Fields, secret.Sealer{Key: lineage, Lookup: im.app.lookup()})
-	rec.Protect = im.wanted.Protect
+	rec.Mark = im.mark
 	return rec, err
 }
