@@ -41,6 +41,7 @@ func inState(t *testing.T, bare string) int {
 
 // TestApplyCommitsState: the state, and nothing else, is committed on main; a second run commits nothing.
 func TestApplyCommitsState(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	server := r.withSandbox()
 	bare := r.withRepository(fleet("coach", "guide"))
@@ -69,6 +70,7 @@ func TestApplyCommitsState(t *testing.T) {
 
 // TestApplyRacingPush: a push between the fetch and ours is taken up, and both are on main.
 func TestApplyRacingPush(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	r.withSandbox()
 	bare := r.withRepository(fleet("coach"))
@@ -103,6 +105,7 @@ git update-ref refs/heads/main "$(git commit-tree "$(GIT_INDEX_FILE=race.index g
 // TestApplyPartly: what was done is committed though the apply failed in part, the job fails with its
 // code, and the report says what is left.
 func TestApplyPartly(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	r.withSandbox("status-before=422 op=create nth=2")
 	bare := r.withRepository(fleet("coach", "guide", "nurse"))
@@ -123,6 +126,7 @@ func TestApplyPartly(t *testing.T) {
 
 // TestApplyTwice: two applies that ran at once, of different agents, end up in one state.
 func TestApplyTwice(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	r.withSandbox()
 	bare := r.withRepository(fleet("coach", "guide", "nurse"))
@@ -148,6 +152,7 @@ func TestApplyTwice(t *testing.T) {
 
 // TestApplyPushRefused: a state that cannot be pushed fails the job and is in the artefact.
 func TestApplyPushRefused(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	r.withSandbox()
 	bare := r.withRepository(fleet("coach"))
@@ -165,6 +170,7 @@ func TestApplyPushRefused(t *testing.T) {
 
 // TestApplyReviewedPlan: apply carries out what was reviewed, and refuses it once it is no longer true.
 func TestApplyReviewedPlan(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	server := r.withSandbox()
 	bare := r.withRepository(fleet("coach"))
@@ -190,6 +196,7 @@ func TestApplyReviewedPlan(t *testing.T) {
 
 // TestApplyRefusedKey: the step says that it is the key.
 func TestApplyRefusedKey(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	r.withSandbox("status-before=401")
 	r.withRepository(fleet("coach"))

@@ -14,6 +14,7 @@ import (
 // TestCancelledApply: the signal of a cancelled job reaches agentsync, which finishes what is in flight,
 // records it, and is waited for.
 func TestCancelledApply(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		r := newRunner(t)
 		server := r.withSandbox("latency=300ms op=create")
@@ -57,6 +58,7 @@ func TestCancelledApply(t *testing.T) {
 
 // TestKilledApply: what the journal knows of an apply that was killed is in the state that is pushed.
 func TestKilledApply(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	server := r.withSandbox()
 	bare := r.withRepository(fleet("coach"))

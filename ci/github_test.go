@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -103,6 +104,20 @@ func (g *fakeGitHub) list(w http.ResponseWriter, req *http.Request) {
 	size, _ := strconv.Atoi(req.URL.Query().Get("per_page"))
 	from := min((page-1)*size, len(g.comments))
 	_ = json.NewEncoder(w).Encode(append([]comment{}, g.comments[from:min(from+size, len(g.comments))]...))
+}
+
+// set changes how the fake answers.
+func (g *fakeGitHub) set(change func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	change()
+}
+
+// seen returns all comments and the methods of the writes so far.
+func (g *fakeGitHub) seen() ([]comment, []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.comments), slices.Clone(g.writes)
 }
 
 // ours returns the comments that the action wrote.

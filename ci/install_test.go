@@ -11,6 +11,7 @@ import (
 // TestInstall: agentsync is built from the action's own source, its version is the ref, and a ref cannot
 // add flags to the build; false wants it on PATH.
 func TestInstall(t *testing.T) {
+	t.Parallel()
 	newRunner(t) // for the tools
 	if testing.Short() {
 		t.Skip("builds the tool")

@@ -11,6 +11,7 @@ import (
 // TestPlanComments: the first run makes the comment, the second updates it in place, far down a long
 // conversation, and leaves alone what a stranger wrote under the same marker.
 func TestPlanComments(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	seed := []comment{commentBy("mallory", "<!-- agentsync:plan -->\nnothing to see here")}
 	for range 130 {
@@ -40,11 +41,12 @@ func TestPlanComments(t *testing.T) {
 		t.Fatal(res.log)
 	}
 	ours := g.ours()
-	if len(ours) != 1 || !slices.Equal(g.writes, []string{"POST", "PATCH"}) {
-		t.Fatalf("comments %v, writes %v", ours, g.writes)
+	all, writes := g.seen()
+	if len(ours) != 1 || !slices.Equal(writes, []string{"POST", "PATCH"}) {
+		t.Fatalf("comments %v, writes %v", ours, writes)
 	}
 	wantAll(t, "comment", ours[0].Body, "2 to create", "mindset/acme/guide", "For commit 0123456", "/acme/fleet/actions/runs/42")
-	if g.comments[0].Body != seed[0].Body {
+	if all[0].Body != seed[0].Body {
 		t.Error("a stranger's comment was written to")
 	}
 }
@@ -52,9 +54,10 @@ func TestPlanComments(t *testing.T) {
 // TestPlanOneComment: an answer that is lost after the effect does not make a second comment, and fleets
 // with markers of their own have a comment each.
 func TestPlanOneComment(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	g := r.withGitHub("acme/fleet")
-	g.lose = 1
+	g.set(func() { g.lose = 1 })
 	write(t, filepath.Join(r.dir, "manifests/a.yaml"), fleet("coach"))
 	for _, marker := range []string{"north", "south", "north"} {
 		if res := r.run(map[string]string{"command": "plan", "marker": marker}); res.failed {
@@ -69,9 +72,11 @@ func TestPlanOneComment(t *testing.T) {
 // TestPlanReadOnlyToken: in a fork's pull request the comment is left out with a notice; in the
 // repository's own it is an error that says what to do.
 func TestPlanReadOnlyToken(t *testing.T) {
+	t.Parallel()
 	for head, want := range map[string]string{"mallory/fleet": "::notice title=agentsync::the token of this run may not write", "acme/fleet": "pull-requests: write"} {
 		r := newRunner(t)
-		r.withGitHub(head).readOnly = true
+		g := r.withGitHub(head)
+		g.set(func() { g.readOnly = true })
 		write(t, filepath.Join(r.dir, "manifests/a.yaml"), fleet("coach"))
 		res := r.run(map[string]string{"command": "plan"})
 		wantAll(t, "log", res.log, want)
@@ -85,6 +90,7 @@ func TestPlanReadOnlyToken(t *testing.T) {
 // TestPlanFails: a plan that cannot be made replaces the comment of the last one, and fails the job
 // with its own code.
 func TestPlanFails(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	g := r.withGitHub("acme/fleet")
 	write(t, filepath.Join(r.dir, "manifests/a.yaml"), fleet("coach"))
@@ -107,6 +113,7 @@ func TestPlanFails(t *testing.T) {
 
 // TestValidateAnnotates: problems are annotations at the files' places in the repository.
 func TestValidateAnnotates(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	write(t, filepath.Join(r.dir, "teams/hr/manifests/a.yaml"), fleet("coach", "coach"))
 	res := r.run(map[string]string{"command": "validate", "working-directory": "teams/hr"})
@@ -125,6 +132,7 @@ func TestValidateAnnotates(t *testing.T) {
 // TestInputsAreData: nothing that stands in an input is run or becomes an argument of its own, and
 // values that do not fit are refused.
 func TestInputsAreData(t *testing.T) {
+	t.Parallel()
 	r := newRunner(t)
 	name := "$(touch pwned)`touch pwned`; touch pwned ' \" $HOME"
 	write(t, filepath.Join(r.dir, name, "a.yaml"), fleet("coach"))

@@ -8,7 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"gopkg.in/yaml.v3"
@@ -17,6 +19,7 @@ import (
 // TestActionIsSafe: no expression stands in a script, every step names its shell, and what is put into
 // the environment is explained.
 func TestActionIsSafe(t *testing.T) {
+	t.Parallel()
 	a := readAction(t)
 	if len(a.Runs.Steps) == 0 {
 		t.Fatal("no steps")
@@ -55,6 +58,7 @@ func values(maps ...map[string]string) []string {
 
 // TestTemplatesFitTheAction: the example workflows use inputs and outputs that the action has.
 func TestTemplatesFitTheAction(t *testing.T) {
+	t.Parallel()
 	a := readAction(t)
 	for _, name := range []string{"pull-request.yml", "merge.yml", "drift.yml"} {
 		text := read(t, filepath.Join("../docs/ci", name))
@@ -94,6 +98,7 @@ func TestTemplatesFitTheAction(t *testing.T) {
 
 // TestGitLabTemplate: each line of each job is a script that bash can read, and the scripts it names are there.
 func TestGitLabTemplate(t *testing.T) {
+	t.Parallel()
 	var jobs map[string]struct {
 		Script       []string `yaml:"script"`
 		BeforeScript []string `yaml:"before_script"`
@@ -124,14 +129,18 @@ func TestGitLabTemplate(t *testing.T) {
 
 // TestGitLabNote: the first run makes the note, the second updates it; a stranger's is left alone.
 func TestGitLabNote(t *testing.T) {
+	t.Parallel()
 	newRunner(t) // for the tools
 	type note struct {
 		ID     int64            `json:"id"`
 		Body   string           `json:"body"`
 		Author map[string]int64 `json:"author"`
 	}
+	var mu sync.Mutex // guards notes
 	notes := []note{{ID: 1, Body: "<!-- agentsync:plan -->\nmine", Author: map[string]int64{"id": 6}}}
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
 		if req.Header.Get("Private-Token") != "test-token" {
 			t.Errorf("token %q", req.Header.Get("Private-Token"))
 		}
@@ -153,7 +162,7 @@ func TestGitLabNote(t *testing.T) {
 	}))
 	defer h.Close()
 	comment := filepath.Join(t.TempDir(), "comment.md")
-	post := func(args ...string) {
+	post := func(args ...string) []note {
 		t.Helper()
 		cmd := exec.Command("bash", append([]string{"gitlab-note.sh"}, args...)...)
 		cmd.Env = append(os.Environ(), "GITLAB_TOKEN=test-token", "CI_API_V4_URL="+h.URL, "CI_PROJECT_ID=3",
@@ -161,15 +170,18 @@ func TestGitLabNote(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(notes)
 	}
 	write(t, comment, "<!-- agentsync:plan -->\n1 to create\n")
-	post(comment)
-	if len(notes) != 2 || !strings.HasPrefix(notes[1].Body, "<!-- agentsync:plan -->\n1 to create") {
-		t.Fatalf("notes: %v", notes)
+	got := post(comment)
+	if len(got) != 2 || !strings.HasPrefix(got[1].Body, "<!-- agentsync:plan -->\n1 to create") {
+		t.Fatalf("notes: %v", got)
 	}
-	post()
-	if len(notes) != 2 || notes[0].Body != "<!-- agentsync:plan -->\nmine" {
-		t.Errorf("notes: %v", notes)
+	got = post()
+	if len(got) != 2 || got[0].Body != "<!-- agentsync:plan -->\nmine" {
+		t.Fatalf("notes: %v", got)
 	}
-	wantAll(t, "note", notes[1].Body, "plan: failed", "For commit 0123456")
+	wantAll(t, "note", got[1].Body, "plan: failed", "For commit 0123456")
 }
