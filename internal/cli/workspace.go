@@ -69,6 +69,14 @@ type workspace struct {
 	snap      *state.Snapshot
 	sandbox   *localSandbox
 	saved     *plan.Saved // what apply --plan carries out, or nil
+	offline   offlinePlan
+}
+
+// offlinePlan is the last plan that was made offline, and of what.
+type offlinePlan struct {
+	plan    *plan.Plan
+	snap    *state.Snapshot
+	lineage string // which names a new state only after its snapshot was taken
 }
 
 // openWorkspace reads manifests and state and starts the sandbox where it is asked for. The caller
@@ -127,8 +135,17 @@ func (w *workspace) checkTargets() error {
 	return nil
 }
 
-// load reads the state again.
+// load brings the workspace's state up to date with its file.
 func (w *workspace) load() error {
+	if w.snap != nil {
+		fresh, err := w.file.Fresh(w.snap)
+		if err != nil {
+			return stateError(err)
+		}
+		if fresh {
+			return w.take(w.snap)
+		}
+	}
 	snap, err := w.file.Load()
 	if err != nil {
 		return stateError(err)
@@ -161,17 +178,26 @@ func (w *workspace) close() {
 	}
 }
 
-// build makes the plan. live is nil offline.
+// build makes the plan. live is nil offline: apply asks for that plan before it takes the lock and
+// again under it, and gets the same one as long as the state is the same.
 func (w *workspace) build(live map[agent.AppID][]plan.Live) (*plan.Plan, error) {
+	lineage := w.snap.State.Lineage
+	if live == nil && w.offline.plan != nil && w.offline.snap == w.snap && w.offline.lineage == lineage {
+		return w.offline.plan, nil
+	}
 	apps := make(map[agent.AppID]bool, len(w.fleet.Apps))
 	for id := range w.fleet.Apps {
 		apps[id] = true
 	}
-	return plan.Build(plan.Input{
+	p, err := plan.Build(plan.Input{
 		Desired: w.fleet.Agents, Apps: apps, Prior: w.snap.State.Agents, Live: live,
-		Sealer:    secret.Sealer{Key: []byte(w.snap.State.Lineage), Lookup: w.app.secrets()},
+		Sealer:    secret.Sealer{Key: []byte(lineage), Lookup: w.app.secrets()},
 		Platforms: schemas(w.platforms), Targets: w.targets, Prune: w.flags.prune,
 	})
+	if err == nil && live == nil {
+		w.offline = offlinePlan{p, w.snap, lineage}
+	}
+	return p, err
 }
 
 // requireSecrets fails where a secret is not set that a selected agent needs.

@@ -154,6 +154,16 @@ func (f *File) unchanged(snap *Snapshot) error {
 	return nil
 }
 
+// Fresh reports whether state and journal are still what snap was made of. It reads them, and decodes
+// neither.
+func (f *File) Fresh(snap *Snapshot) (bool, error) {
+	err := f.unchanged(snap)
+	if errors.Is(err, ErrStale) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // save writes s as the state after snap, serial and lineage seen to.
 func (f *File) save(s *State, version string) (*State, string, error) {
 	next := *s
