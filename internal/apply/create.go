@@ -29,7 +29,7 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 	if err != nil {
 		return failed(ch, err), nil
 	}
-	doc, err := agent.Encode(r.want[ch.Address].Fields.Seal(r.sealer()))
+	doc, err := plan.AppliedDoc(r.want[ch.Address], agent.Record{}, r.sealer())
 	if err != nil {
 		return failed(ch, err), nil
 	}

@@ -92,18 +92,31 @@ func (r *appRun) verifyOne(l *listing, res *Result) ([]state.Result, error) {
 	if !known || rec.UID != res.UID {
 		return nil, nil
 	}
-	sent, err := rec.Applied.Fields()
+	sent, like, err := r.sentOf(rec, res.Address)
 	if err != nil {
 		return nil, err
-	}
-	like := maps.Clone(sent)
-	for _, name := range r.want[res.Address].IgnoreChanges {
-		delete(sent, name)
 	}
 	if names := differences(l.schema, sent, live.Fields); len(names) > 0 {
 		res.Warning = "the platform keeps another value than was sent for " + strings.Join(names, ", ")
 	}
 	return r.observeAgain(res.Address, rec, live, like)
+}
+
+// sentOf returns what was sent of an agent, and what tells where its secrets stand. Both are what the
+// manifests want, which is at hand, unless a part of it is left to others: then the record says more.
+func (r *appRun) sentOf(rec agent.Record, a agent.Address) (sent, like agent.Fields, err error) {
+	want := r.want[a]
+	if len(want.IgnoreChanges) == 0 {
+		return want.Fields, want.Fields, nil
+	}
+	if like, err = rec.Applied.Fields(); err != nil {
+		return nil, nil, err
+	}
+	sent = maps.Clone(like)
+	for _, name := range want.IgnoreChanges {
+		delete(sent, name)
+	}
+	return sent, like, nil
 }
 
 // observeAgain returns the record with what is live, where that is not what was observed before.
