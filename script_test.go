@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -108,7 +109,8 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	server, op := serverOf(ts), args[1]
 	path, err := exec.LookPath(args[3])
 	ts.Check(err)
-	var stdout, stderr bytes.Buffer
+	var stdout bytes.Buffer
+	var stderr watched
 	cmd := exec.Command(path, args[4:]...)
 	cmd.Dir, cmd.Env = ts.MkAbs("."), environ(ts)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -127,14 +129,39 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for name := range strings.SplitSeq(args[2], ",") {
 		ts.Check(cmd.Process.Signal(map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}[name]))
-		<-received.C // two signals at once would be one
+		// Two signals at once would be one: the first must be taken before the second is sent.
+		for !strings.Contains(stderr.String(), "agentsync: interrupted") {
+			select {
+			case <-received.C:
+			case err := <-ended:
+				ts.Fatalf("it ended before it took the signal: %v\n%s", err, stderr.String())
+			}
+		}
 	}
 	_ = <-ended // the exit code tells
 	_, _ = ts.Stdout().Write(stdout.Bytes())
-	_, _ = ts.Stderr().Write(stderr.Bytes())
+	_, _ = ts.Stderr().Write([]byte(stderr.String()))
 	if got := strconv.Itoa(cmd.ProcessState.ExitCode()); got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
+}
+
+// watched is a buffer that can be read while a process writes to it.
+type watched struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(p)
+}
+
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.String()
 }
 
 // environ is the script's environment as far as the tool reads it.

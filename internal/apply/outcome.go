@@ -32,6 +32,17 @@ func unknownResult(ch plan.Change, err error) Result {
 		Hint: "the next apply finds out what became of it; nothing is created twice"}
 }
 
+// NotStarted is the report of a plan that was refused as a whole, because of why.
+func NotStarted(p *plan.Plan, why error) *Report {
+	rep := &Report{Outcome: OutcomeFailed}
+	for _, ch := range p.Changes {
+		if ch.Action != plan.Kept {
+			rep.Results = append(rep.Results, notStarted(ch, why))
+		}
+	}
+	return rep
+}
+
 func notStarted(ch plan.Change, err error) Result {
 	if ch.Action == plan.Kept {
 		return done(ch, ch.UID)
@@ -49,6 +60,9 @@ func standing(ch plan.Change) Result {
 	case plan.BlockedByProtect:
 		res.Err = fmt.Errorf("%w: lifecycle.protect forbids to %s it", ErrBlocked, ch.Action)
 		res.Hint = "take lifecycle.protect out of its manifest and apply that first"
+		if ch.Action == plan.Delete {
+			res.Hint = "put it back into the manifests without lifecycle.protect, apply that, then take it out"
+		}
 	case plan.BlockedByPrune:
 		res.Err = fmt.Errorf("%w: replacing it deletes the old agent, and deletes were not asked for", ErrBlocked)
 		res.Hint = "allow deletes:\n  agentsync apply --prune"

@@ -24,8 +24,8 @@ type Prepared struct {
 }
 
 // Prepare lists each app that has creates, once, and returns the plan as it will really be carried
-// out. It reads only. A refused API key is an error, because it is better to know before the writes
-// to another app than after them; any other failure stops the creates of its app alone.
+// out. It reads only. A list that fails stops the creates of its app alone; it is an error where every
+// app of the plan refuses its API key, since then nothing can be done at all.
 func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
 	ready := &Prepared{Plan: &plan.Plan{}, Failed: map[agent.AppID]error{}}
 	*ready.Plan = *p
@@ -53,10 +53,11 @@ func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
 		})
 	}
 	_ = g.Wait() // no goroutine returns an error: one app's failure is its own
+	if err := allRefused(apps, errs, p.Changes); err != nil {
+		return nil, err
+	}
 	for i, id := range apps {
 		switch {
-		case errors.Is(errs[i], platform.ErrKeyRefused):
-			return nil, fmt.Errorf("list the agents of %s: %w", id, errs[i])
 		case errs[i] != nil:
 			ready.Failed[id] = errs[i]
 			if lists[i] != nil && lists[i].doubt != nil { // what it shows is there, and may be adopted
@@ -69,6 +70,24 @@ func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
 	}
 	ready.Plan.Summary = summarise(p.Summary, ready.Plan.Changes)
 	return ready, nil
+}
+
+// allRefused is the first app's error where each app that has changes refused its API key.
+func allRefused(listed []agent.AppID, errs []error, changes []plan.Change) error {
+	for _, err := range errs {
+		if !errors.Is(err, platform.ErrKeyRefused) {
+			return nil
+		}
+	}
+	for _, ch := range changes {
+		if ch.Action != plan.Kept && !slices.Contains(listed, ch.Address.ID()) {
+			return nil
+		}
+	}
+	if len(listed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("list the agents of %s: %w", listed[0], errs[0])
 }
 
 // makesAgent reports whether carrying the change out sends a create.

@@ -87,8 +87,8 @@ func (a *app) finishApply(ctx context.Context, f *applyFlags, rep *apply.Report,
 			report.Warning(a.streams.Err, a.style(a.streams.Err), werr.Error(), "")
 		}
 	}
-	if rep == nil {
-		return err
+	if rep == nil || err != nil && rep.Count(apply.StatusNotStarted) == len(rep.Results) {
+		return err // nothing was begun: the error says it all
 	}
 	// What was done is said also where the run ended with an error: a journal that broke, say.
 	if werr := a.writeReport(f.format.value, rep); err != nil || werr != nil {

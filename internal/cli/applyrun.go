@@ -113,7 +113,7 @@ func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps
 		}
 	}
 	if err := checkDeletes(f.maxDeletes, deletes(p), len(w.snap.State.Agents)); err != nil {
-		return nil, err
+		return apply.NotStarted(p, err), err
 	}
 	show := &display{app: a}
 	defer show.end()
@@ -122,7 +122,7 @@ func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps
 	ready, err := engine.Prepare(ctx, p)
 	show.end()
 	if err != nil {
-		return nil, err
+		return apply.NotStarted(p, err), err
 	}
 	if err := a.showPlan(f, ready.Plan, w); err != nil {
 		return nil, err
@@ -134,6 +134,7 @@ func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps
 		return nil, err
 	}
 	show.begin(ready.Plan.Summary.Changes())
+	defer context.AfterFunc(ctx, show.interrupted)()
 	return a.carryOut(ctx, w, engine, ready)
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"sync"
 
 	"agentsync/internal/apply"
@@ -32,6 +33,14 @@ func (d *display) end() {
 		d.now.Close()
 		d.now = nil
 	}
+}
+
+// interrupted says that the first signal was taken, and what a second one does.
+func (d *display) interrupted() {
+	if width, _ := terminal(d.app.streams.Err); width > 0 {
+		d.end() // the line that follows would tear the live one
+	}
+	_, _ = fmt.Fprintln(d.app.streams.Err, "agentsync: interrupted: finishing what is in flight; a second interrupt ends at once, and the next apply settles what is open")
 }
 
 // event passes an engine's event on; outside a stretch it is dropped.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/diag"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
@@ -50,6 +51,8 @@ type Failure struct {
 	Code int
 	Err  error
 	Hint string
+	// Problems are those of the manifests that are the reason, shown on stderr already.
+	Problems diag.List
 }
 
 // Error returns the cause.
@@ -77,7 +80,7 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 		report.Error(a.streams.Err, a.style(a.streams.Err), f.Err.Error(), f.Hint)
 	}
 	if a.wantsJSON(cmd) && !a.answered {
-		_ = report.ErrorJSON(a.streams.Out, f.Error(), f.Hint, f.Code) // stdout is gone: the exit code tells
+		_ = report.ErrorJSON(a.streams.Out, f.Error(), f.Hint, f.Code, f.Problems) // stdout is gone: the exit code tells
 	}
 	return f.Code
 }

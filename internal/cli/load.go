@@ -58,7 +58,9 @@ func (a *app) reportProblems(problems diag.List) error {
 	}
 	_ = report.DiagText(a.streams.Err, problems, a.style(a.streams.Err)) // stderr is gone: nowhere to say so
 	if problems.HasErrors() {
-		return usageError("the manifests have errors; nothing was sent")
+		f := usageError("the manifests have errors; nothing was sent")
+		f.Problems = problems
+		return f
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func TestGolden(t *testing.T) {
 			report.Warning(w, report.Style{}, evil, "")
 			return nil
 		}},
-		{"error.json", func(w io.Writer) error { return report.ErrorJSON(w, "the state is locked", "wait", 7) }},
+		{"error.json", func(w io.Writer) error { return report.ErrorJSON(w, "the state is locked", "wait", 7, nil) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestWriterErrors(t *testing.T) {
 		"DiagGitHub":   func(w io.Writer) error { return report.DiagGitHub(w, problems()) },
 		"ReportText":   func(w io.Writer) error { return report.ReportText(w, ranReport(), report.Style{}) },
 		"ReportJSON":   func(w io.Writer) error { return report.ReportJSON(w, ranReport()) },
-		"ErrorJSON":    func(w io.Writer) error { return report.ErrorJSON(w, "x", "", 1) },
+		"ErrorJSON":    func(w io.Writer) error { return report.ErrorJSON(w, "x", "", 1, nil) },
 	} {
 		if err := write(brokenPipe{}); err != io.ErrClosedPipe {
 			t.Errorf("%s: error is %v, want that of the writer", name, err)

@@ -10,6 +10,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/diag"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
 )
@@ -53,7 +54,9 @@ func hostileOutputs(t *testing.T) map[string]string {
 		return report.ReportMarkdown(w, hostileReport(), report.MarkdownOptions{Title: evil})
 	})
 	add("error", func(w io.Writer) error { report.Error(w, report.Style{}, evil, evil); return nil })
-	add("error json", func(w io.Writer) error { return report.ErrorJSON(w, evil, evil, 1) })
+	add("error json", func(w io.Writer) error {
+		return report.ErrorJSON(w, evil, evil, 1, diag.List{{Pos: diag.Pos{File: evil, Line: 1}, Summary: evil}})
+	})
 	add("progress", func(w io.Writer) error {
 		p := report.NewProgress(w, report.Style{}, 1)
 		for _, kind := range []apply.EventKind{apply.EventThrottled, apply.EventSettling, apply.EventListing, apply.EventFinished} {

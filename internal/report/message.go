@@ -4,6 +4,8 @@ import (
 	"io"
 	"strings"
 	"unicode"
+
+	"agentsync/internal/diag"
 )
 
 // The rules of what a person is told on stderr:
@@ -58,14 +60,16 @@ func tagged(s Style, i ink, tag, text string) string {
 }
 
 // ErrorJSON writes the one document that a command with --format json leaves on stdout when it fails
-// before it has a result. All three published output schemas allow it. The error is that of w.
-func ErrorJSON(w io.Writer, message, hint string, exitCode int) error {
-	return writeJSON(w, errorDoc{FormatVersion, errorBody{message, hint, exitCode}})
+// before it has a result, with the problems of the manifests where they are the reason. All three
+// published output schemas allow it. The error is that of w.
+func ErrorJSON(w io.Writer, message, hint string, exitCode int, problems diag.List) error {
+	return writeJSON(w, errorDoc{FormatVersion, errorBody{message, hint, exitCode}, problemDocs(sorted(problems))})
 }
 
 type errorDoc struct {
-	FormatVersion string    `json:"formatVersion"`
-	Error         errorBody `json:"error"`
+	FormatVersion string       `json:"formatVersion"`
+	Error         errorBody    `json:"error"`
+	Diagnostics   []problemDoc `json:"diagnostics,omitempty"`
 }
 
 type errorBody struct {

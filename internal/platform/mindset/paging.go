@@ -110,10 +110,11 @@ func (w *walk) check(page []platform.Remote) error {
 // last createdAt, and others of that time can hide behind them. So it asks for what comes after that
 // time: for a server that includes startAfter itself this is the next page, and the list goes on; for
 // any other, agents there show that the page was cut. The later steps are for servers that include
-// startAfter itself, and for those that show times in whole seconds.
+// startAfter itself, and for those that show times in whole seconds; after the last of them none of the
+// agents that are known can be left, unless the server does not heed startAfter.
 func (w *walk) confirm(ctx context.Context, ask asker, n int) (goOn bool, err error) {
 	cut := w.steps > 1
-	for _, step := range []time.Duration{0, resolution, time.Second - resolution} {
+	for _, step := range []time.Duration{0, resolution, time.Second - resolution, time.Second} {
 		next, err := ask(ctx, timestamp(w.last.Add(step)))
 		if err != nil {
 			return false, err
@@ -121,10 +122,11 @@ func (w *walk) confirm(ctx context.Context, ask asker, n int) (goOn bool, err er
 		if len(next) == 0 {
 			break
 		}
-		if next[0].CreatedAt.Before(w.last.Truncate(resolution)) {
+		known := !slices.ContainsFunc(next, func(r platform.Remote) bool { return !w.seen[r.UID] })
+		if next[0].CreatedAt.Before(w.last.Truncate(resolution)) || known && step == time.Second {
 			return false, errors.New("the list repeats itself: the server does not heed startAfter")
 		}
-		if slices.ContainsFunc(next, func(r platform.Remote) bool { return !w.seen[r.UID] }) {
+		if !known {
 			if w.check(next) == nil { // it overlaps with what is known, so nothing lies between
 				_, err := w.take(next)
 				return true, err

@@ -45,8 +45,16 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
+// answering answers every request with body, but a list that is asked for after something is empty
+// once it is asked for after 2026-01-02T03:04:05.678Z, when the agents of these tests were made.
 func answering(t testing.TB, body string) platform.Client {
-	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
+	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if after := r.URL.Query().Get("startAfter"); after >= "2026-01-02T03:04:05.678Z" {
+			fmt.Fprint(w, "[]")
+			return
+		}
+		fmt.Fprint(w, body)
+	}))
 }
 
 func TestListForms(t *testing.T) {
