@@ -14,20 +14,25 @@ import (
 	"agentsync/internal/state"
 )
 
-// adopt takes an agent that equals the wanted one into the ledger. Secrets cannot be compared where
-// the platform masks them, so fields that hold any are sent once.
+// adopt takes an agent that equals the wanted one, or carries its mark, into the ledger. What differs
+// is sent, and once the fields that hold secrets, since these cannot be compared where the platform
+// masks them.
 func (r *appRun) adopt(ctx context.Context, ch plan.Change, live platform.Remote) (Result, *pending) {
 	rec, err := r.newRecord(ch.Address, live)
 	if err != nil {
 		return failed(ch, err), nil
 	}
-	var send []string
+	send := slices.Clone(ch.Send)
 	for name, v := range r.want[ch.Address].Fields {
 		if (agent.Fields{name: v}).HasSecrets() {
 			send = append(send, name)
 		}
 	}
+	if name := r.remark(ch.Address, live); name != "" {
+		send = append(send, name)
+	}
 	slices.Sort(send)
+	send = slices.Compact(send)
 	applied, err := rec.Applied.Fields()
 	if err != nil {
 		return failed(ch, err), nil
@@ -55,7 +60,10 @@ func (r *appRun) update(ctx context.Context, ch plan.Change) (Result, *pending) 
 	if err != nil {
 		return failed(ch, err), nil
 	}
-	payload := plan.Payload(r.app.Schema, want, ch.Send)
+	payload, marked, err := r.withMark(ch, plan.Payload(r.app.Schema, want, ch.Send))
+	if err != nil {
+		return failed(ch, err), nil
+	}
 	doc, err := agent.Encode(payload.Seal(r.sealer()))
 	if err != nil {
 		return failed(ch, err), nil
@@ -64,7 +72,7 @@ func (r *appRun) update(ctx context.Context, ch plan.Change) (Result, *pending) 
 	var answer platform.Remote
 	id, at, err := r.send(ctx, ch, intent, func(ctx context.Context) error {
 		var err error
-		answer, err = r.app.Client.Update(ctx, ch.UID, payload)
+		answer, err = r.app.Client.Update(ctx, ch.UID, marked)
 		return err
 	})
 	switch {
@@ -88,6 +96,7 @@ func (r *appRun) update(ctx context.Context, ch plan.Change) (Result, *pending) 
 func (r *appRun) updated(ch plan.Change, intent uint64, answer platform.Remote) Result {
 	rec, _ := r.book.record(ch.Address)
 	want := r.want[ch.Address]
+	rec.Mark = plan.MarkOf(r.app.Schema, want, rec, ch.Send)
 	var err error
 	if rec.Applied, err = plan.AppliedDoc(want, rec, r.sealer()); err != nil {
 		return failed(ch, err)

@@ -37,14 +37,16 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 	if !ch.Vanished {
 		intent.UID = ch.UID // of a replace: the agent that goes when the new one is there
 	}
+	mark := r.want[ch.Address].Mark
 	var made platform.Remote
 	id, at, err := r.send(ctx, ch, intent, func(ctx context.Context) error {
 		var err error
-		made, err = r.app.Client.Create(ctx, want)
+		made, err = r.app.Client.Create(ctx, platform.AddMark(r.app.Schema, want, mark))
 		return r.checkMade(made, err)
 	})
 	switch {
 	case err == nil:
+		made.Mark = mark // also where the answer leaves it out
 		return r.made(ctx, ch, id, made)
 	case isUnknown(err):
 		intent.At = at
@@ -119,7 +121,7 @@ func (r *appRun) newRecord(a agent.Address, live platform.Remote) (agent.Record,
 		return agent.Record{}, err
 	}
 	observed, err := r.observed(live, want.Fields)
-	return agent.Record{UID: live.UID, Applied: applied, Observed: observed, Protect: want.Protect}, err
+	return agent.Record{UID: live.UID, Applied: applied, Observed: observed, Protect: want.Protect, Mark: live.Mark}, err
 }
 
 // observed seals what a platform answered; like tells where secrets stand. Nil fields, which were not

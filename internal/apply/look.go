@@ -115,6 +115,8 @@ func (e *Engine) match(id agent.AppID, l *listing, open []*pending, before *list
 		return !owned && !taken[r.UID] && !before.has(r.UID)
 	}
 	m := &matching{listing: l, free: free, exact: before != nil, lenient: e.opts.AllowDuplicateNames, verdicts: verdicts}
+	open = m.marked(open)
+	m.free = func(r platform.Remote) bool { return r.Mark == "" && free(r) }
 	byName := map[string][]*pending{}
 	var names []string
 	for _, p := range open {
@@ -129,7 +131,7 @@ func (e *Engine) match(id agent.AppID, l *listing, open []*pending, before *list
 		byName[name] = append(byName[name], p)
 	}
 	for _, name := range names {
-		m.group(byName[name], keep(l.byName[name], free))
+		m.group(byName[name], keep(l.byName[name], m.free))
 	}
 	undecided := func(p *pending) bool { _, decided := verdicts[p]; return !decided }
 	if slices.ContainsFunc(open, undecided) && !m.lenient {

@@ -19,6 +19,8 @@ type listing struct {
 	byUID  map[string]platform.Remote
 	// byName holds the agents by identity, each slice in the platform's order of creation.
 	byName map[string][]platform.Remote
+	// byMark holds the agents that carry a mark, by that.
+	byMark map[string][]platform.Remote
 	// doubt is why more agents may be there than the listing shows, or nil. What it shows is there.
 	doubt error
 }
@@ -28,11 +30,15 @@ func newListing(p *schema.Platform, remotes []platform.Remote) *listing {
 		schema: p, all: remotes,
 		byUID:  make(map[string]platform.Remote, len(remotes)),
 		byName: make(map[string][]platform.Remote, len(remotes)),
+		byMark: map[string][]platform.Remote{},
 	}
 	for _, r := range remotes {
 		l.byUID[r.UID] = r
 		name := identity(p, r.Fields)
 		l.byName[name] = append(l.byName[name], r)
+		if r.Mark != "" {
+			l.byMark[r.Mark] = append(l.byMark[r.Mark], r)
+		}
 	}
 	return l
 }

@@ -98,6 +98,7 @@ func makesAgent(ch plan.Change) bool {
 // amend decides for each create of one app whether the agent exists already. Creates come in the
 // order of their addresses; where several want the same content, each gets its own agent.
 func (e *Engine) amend(creates []*plan.Change, l *listing) {
+	creates, taken := e.adoptMarked(creates, l)
 	byName := map[string][]*plan.Change{}
 	var names []string
 	for _, ch := range creates {
@@ -114,7 +115,7 @@ func (e *Engine) amend(creates []*plan.Change, l *listing) {
 	for _, name := range names {
 		free := slices.DeleteFunc(slices.Clone(l.byName[name]), func(r platform.Remote) bool {
 			_, owned := e.book.owner(byName[name][0].Address.ID(), r.UID)
-			return owned
+			return owned || taken[r.UID]
 		})
 		e.amendNamesakes(byName[name], free, l)
 	}
@@ -125,8 +126,10 @@ func (e *Engine) amendNamesakes(creates []*plan.Change, free []platform.Remote, 
 	equal := map[string][]platform.Remote{} // by content
 	if !e.opts.NoAdopt {
 		for _, r := range free {
-			key := content(l.schema, r.Fields)
-			equal[key] = append(equal[key], r)
+			if r.Mark == "" {
+				key := content(l.schema, r.Fields)
+				equal[key] = append(equal[key], r)
+			}
 		}
 	}
 	keys := make([]string, len(creates))

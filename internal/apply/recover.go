@@ -76,7 +76,7 @@ func (e *Engine) enter(p *pending, v verdict) Result {
 	ch := plan.Change{Address: p.address, Action: plan.Create}
 	switch {
 	case v.found.UID != "":
-		rec := agent.Record{UID: v.found.UID, Applied: p.doc, Protect: e.want[p.address].Protect}
+		rec := agent.Record{UID: v.found.UID, Applied: p.doc, Protect: e.want[p.address].Protect, Mark: v.found.Mark}
 		res := done(ch, v.found.UID)
 		var err error
 		if rec.Observed, err = e.observed(v.found, p.sent); err != nil {
@@ -194,6 +194,10 @@ func (e *Engine) settleUpdate(l *listing, i state.Intent) (state.Result, error) 
 	if applied == nil {
 		applied = agent.Fields{}
 	}
+	before, err := rec.Observed.Fields()
+	if err != nil {
+		return voided, err
+	}
 	shown := plan.SealAnswer(live.Fields, sent, e.sealer())
 	changed := false
 	for name, v := range sent {
@@ -201,6 +205,7 @@ func (e *Engine) settleUpdate(l *listing, i state.Intent) (state.Result, error) 
 		switch {
 		case hasSecrets(one):
 			delete(applied, name)
+		case applied[name] == nil && agent.Equal(v, before[name]): // sent as it was, for the mark
 		case holdsSent(l.schema, one, live.Fields):
 			applied[name] = v
 		case !holdsSent(l.schema, agent.Fields{name: applied[name]}, live.Fields):
@@ -224,6 +229,7 @@ func (e *Engine) recordAs(i state.Intent, rec agent.Record, applied agent.Fields
 	if rec.Observed, err = e.observed(live, applied); err != nil {
 		return state.Result{}, err
 	}
+	rec.Mark = live.Mark
 	return state.Result{Kind: state.Recorded, Intent: i.ID, Address: i.Address, Record: rec}, nil
 }
 

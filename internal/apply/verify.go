@@ -96,7 +96,11 @@ func (r *appRun) verifyOne(l *listing, res *Result) ([]state.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if names := differences(l.schema, sent, live.Fields); len(names) > 0 {
+	names := differences(l.schema, sent, live.Fields)
+	if live.Mark != rec.Mark {
+		names = append(names, "the marker")
+	}
+	if len(names) > 0 {
 		res.Warning = "the platform keeps another value than was sent for " + strings.Join(names, ", ")
 	}
 	return r.observeAgain(res.Address, rec, live, like)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 
 	"agentsync/internal/agent"
 	"agentsync/schema"
@@ -33,6 +34,14 @@ func (c *comparison) mark(ch *Change, d *agent.Desired, rec *agent.Record) {
 		}
 	}
 	ch.Send = send
+}
+
+// Touches reports whether anything differs in the agent's top-level field called name.
+func (ch *Change) Touches(name string) bool {
+	path := "/" + agent.EscapePointer(name)
+	return slices.ContainsFunc(ch.Fields, func(f FieldChange) bool {
+		return f.Path == path || strings.HasPrefix(f.Path, path+"/")
+	})
 }
 
 // MarkOf returns the mark that an agent carries once d is carried out: the one that it is to carry, but
