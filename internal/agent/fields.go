@@ -200,74 +200,80 @@ const ReservedKey = sealedKey
 // Encode returns the canonical form of f. It fails on a secret that is not sealed and on a value of
 // a type that Fields does not list.
 func Encode(f Fields) (Doc, error) {
-	var b bytes.Buffer
-	b.Grow(usualDoc)
-	if err := encode(&b, map[string]any(f)); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	doc, err := AppendDoc(make([]byte, 0, usualDoc), f)
+	return bytes.Clone(doc), err // documents are kept for long: no room to spare in them
 }
 
-// usualDoc is the room that an agent with a short prompt needs, in bytes, and usualKeys how many
-// members the maps of most agents have at most.
+// usualDoc is the room that most agents need, in bytes, and usualKeys how many members the maps of most
+// agents have at most. More is no harm.
 const (
-	usualDoc  = 512
+	usualDoc  = 1024
 	usualKeys = 24
 )
 
-func encode(b *bytes.Buffer, v any) error {
-	switch v := v.(type) {
-	case nil:
-		b.WriteString("null")
-	case bool:
-		b.WriteString(strconv.FormatBool(v))
-	case json.Number:
-		b.WriteString(v.String())
-	case string:
-		encodeString(b, v)
-	case secret.Sealed:
-		b.WriteString(`{"` + sealedKey + `":`)
-		encodeMap(b, map[string]any{"template": v.Template, "value": v.Value})
-		b.WriteByte('}')
-	case map[string]any:
-		return encodeMap(b, v)
-	case []any:
-		b.WriteByte('[')
-		for i, e := range v {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			if err := encode(b, e); err != nil {
-				return err
-			}
-		}
-		b.WriteByte(']')
-	default:
-		return fmt.Errorf("encode agent: a %T has no canonical form", v)
+// AppendDoc appends the canonical form of f to dst, as Encode does.
+func AppendDoc(dst []byte, f Fields) ([]byte, error) {
+	dst, err := appendMap(dst, f)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return dst, nil
 }
 
-func encodeMap(b *bytes.Buffer, m map[string]any) error {
+func appendValue(dst []byte, v any) ([]byte, error) {
+	switch v := v.(type) {
+	case nil:
+		return append(dst, "null"...), nil
+	case bool:
+		return strconv.AppendBool(dst, v), nil
+	case json.Number:
+		return append(dst, v...), nil
+	case string:
+		return appendString(dst, v), nil
+	case secret.Sealed:
+		dst = appendString(append(dst, `{"`+sealedKey+`":{"template":`...), v.Template)
+		dst = appendString(append(dst, `,"value":`...), v.Value)
+		return append(dst, "}}"...), nil
+	case map[string]any:
+		return appendMap(dst, v)
+	case []any:
+		return appendList(dst, v)
+	default:
+		return nil, fmt.Errorf("encode agent: a %T has no canonical form", v)
+	}
+}
+
+func appendList(dst []byte, list []any) (_ []byte, err error) {
+	dst = append(dst, '[')
+	for i, e := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = appendValue(dst, e); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, ']'), nil
+}
+
+func appendMap(dst []byte, m map[string]any) (_ []byte, err error) {
 	var room [usualKeys]string
 	keys := room[:0]
 	for k := range m {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	b.WriteByte('{')
+	dst = append(dst, '{')
 	for i, k := range keys {
 		if i > 0 {
-			b.WriteByte(',')
+			dst = append(dst, ',')
 		}
-		encodeString(b, k)
-		b.WriteByte(':')
-		if err := encode(b, m[k]); err != nil {
-			return err
+		dst = append(appendString(dst, k), ':')
+		if dst, err = appendValue(dst, m[k]); err != nil {
+			return nil, err
 		}
 	}
-	b.WriteByte('}')
-	return nil
+	return append(dst, '}'), nil
 }
 
 // Fields decodes the document. A nil Doc gives nil Fields. The error says at which byte it is damaged.

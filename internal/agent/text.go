@@ -1,15 +1,12 @@
 package agent
 
-import (
-	"bytes"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
-// encodeString writes s as a JSON string, byte for byte as encoding/json does without escaping <, >
+// appendString appends s as a JSON string, byte for byte as encoding/json does without escaping <, >
 // and &: the file is read by people. It is by far the most called part of Encode, and an Encoder for
 // each string would be most of its cost.
-func encodeString(b *bytes.Buffer, s string) {
-	b.WriteByte('"')
+func appendString(dst []byte, s string) []byte {
+	dst = append(dst, '"')
 	start := 0 // of what is not written yet
 	for i := 0; i < len(s); {
 		if c := s[i]; c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
@@ -21,13 +18,13 @@ func encodeString(b *bytes.Buffer, s string) {
 			i += size
 			continue
 		}
-		b.WriteString(s[start:i])
-		escapeRune(b, c)
+		dst = append(dst, s[start:i]...)
+		dst = appendEscaped(dst, c)
 		i += size
 		start = i
 	}
-	b.WriteString(s[start:])
-	b.WriteByte('"')
+	dst = append(dst, s[start:]...)
+	return append(dst, '"')
 }
 
 // special reports whether a character of size bytes cannot stand for itself. The line separators
@@ -40,18 +37,17 @@ func special(c rune, size int) bool {
 	return c == utf8.RuneError && size == 1
 }
 
-func escapeRune(b *bytes.Buffer, c rune) {
+func appendEscaped(dst []byte, c rune) []byte {
 	const short = "\"\"\\\\\nn\rr\tt\bb\ff" // pairs of a character and its letter
 	for i := 0; i < len(short); i += 2 {
 		if c == rune(short[i]) {
-			b.WriteByte('\\')
-			b.WriteByte(short[i+1])
-			return
+			return append(dst, '\\', short[i+1])
 		}
 	}
 	const hex = "0123456789abcdef"
-	b.WriteString(`\u`)
+	dst = append(dst, `\u`...)
 	for shift := 12; shift >= 0; shift -= 4 {
-		b.WriteByte(hex[c>>shift&0xf])
+		dst = append(dst, hex[c>>shift&0xf])
 	}
+	return dst
 }
