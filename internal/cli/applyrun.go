@@ -256,14 +256,20 @@ func reserve(p *plan.Plan) int64 {
 
 func reserveFor(changes, text int) int64 { return int64(1<<16 + changes*2048 + text*4) }
 
-func textLen(v any) int {
-	n := 0
-	agent.Walk("", agent.CloneValue(v), func(_ string, leaf any) any {
-		if s, ok := leaf.(string); ok {
-			n += len(s)
+// textLen is how many bytes the strings in v hold.
+func textLen(v any) (n int) {
+	switch v := v.(type) {
+	case string:
+		return len(v)
+	case map[string]any:
+		for _, e := range v {
+			n += textLen(e)
 		}
-		return leaf
-	})
+	case []any:
+		for _, e := range v {
+			n += textLen(e)
+		}
+	}
 	return n
 }
 

@@ -21,6 +21,11 @@ func (b *builder) wantAll(selected func(agent.Address) bool) error {
 	}
 	errs := make([]error, len(parts))
 	each(len(parts), func(i int) { errs[i] = parts[i].wantInTurn(selected) })
+	changes := 0
+	for _, part := range parts {
+		changes += len(part.plan.Changes)
+	}
+	b.plan.Changes = make([]Change, 0, changes)
 	for i, part := range parts {
 		if errs[i] != nil {
 			return errs[i]
