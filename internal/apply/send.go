@@ -71,7 +71,11 @@ func (r *appRun) inSlot(ctx context.Context, ch plan.Change, do func(context.Con
 		return &notSentError{why}
 	}
 	r.observe(Event{Kind: EventStarted, App: r.id, Result: Result{Address: ch.Address, Action: ch.Action, UID: ch.UID}})
-	return do(context.WithoutCancel(ctx))
+	err := do(platform.Detach(ctx))
+	if e, ok := errors.AsType[*platform.Error](err); ok && e.NeverSent && ctx.Err() != nil {
+		return &notSentError{errInterrupted}
+	}
+	return err
 }
 
 // throttlePause is how long to wait before asking again: what the platform says, else 0.25 s

@@ -80,7 +80,7 @@ type paced struct {
 
 // RoundTrip implements http.RoundTripper.
 func (r *paced) RoundTrip(req *http.Request) (*http.Response, error) {
-	storm, err := r.pace.acquire(req.Context())
+	storm, err := r.pace.acquire(waiting(req.Context()))
 	if err != nil {
 		closeBody(req)
 		return nil, unsent{err}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/httpx"
 	"agentsync/schema"
 )
 
@@ -46,6 +47,10 @@ type Client interface {
 	// Delete removes the agent. An agent that is already gone is deleted: that is no error.
 	Delete(ctx context.Context, uid string) error
 }
+
+// Detach returns a context for a Create, Update or Delete that must not be cut short once its request
+// has left: the end of ctx ends it only while it waits for the pace, and then it certainly never left.
+func Detach(ctx context.Context) context.Context { return httpx.Detach(ctx) }
 
 // Remote is an agent as the platform answers it.
 type Remote struct {
