@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"agentsync/internal/agent"
+	"agentsync/schema"
 )
 
 // Build compares what is wanted with what was applied and, where Live says, with what the platforms
@@ -87,7 +88,7 @@ func (b *builder) want(d *agent.Desired) error {
 	if err != nil {
 		return err
 	}
-	ch := Change{Address: d.Address, From: b.from[d.Address], Source: d.Source}
+	ch := Change{Address: d.Address, Name: nameIn(c.schema, c.wanted), From: b.from[d.Address], Source: d.Source}
 	at := d.Address
 	if !ch.From.IsZero() {
 		at = ch.From
@@ -226,7 +227,7 @@ func (b *builder) leave() {
 			continue
 		}
 		ch := Change{
-			Address: a, Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: basisOf(&rec, nil, nil),
+			Address: a, Name: b.formerName(a, rec), Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: basisOf(&rec, nil, nil),
 			Vanished: b.live.vanished(a.ID(), rec.UID),
 		}
 		if b.in.Prune {
@@ -251,4 +252,29 @@ func (c *comparison) checkNames(a agent.Address) error {
 		}
 	}
 	return nil
+}
+
+// nameIn returns the first identity field, if it is a string that may be shown.
+func nameIn(p *schema.Platform, f agent.Fields) string {
+	for _, field := range p.Fields {
+		if field.Identity {
+			name, _ := f[field.Name].(string)
+			return name
+		}
+	}
+	return ""
+}
+
+// formerName returns the name of an agent that left the manifests. A record that cannot be read has none.
+func (b *builder) formerName(a agent.Address, rec agent.Record) string {
+	p := b.in.Platforms[a.Platform]
+	doc := rec.Applied
+	if doc == nil {
+		doc = rec.Observed
+	}
+	fields, err := doc.Fields()
+	if err != nil || p == nil {
+		return ""
+	}
+	return nameIn(p, fields)
 }

@@ -28,6 +28,7 @@ type ChangeDocument struct {
 	Address  string          `json:"address"`
 	Action   Action          `json:"action"`
 	UID      string          `json:"uid"`
+	Name     string          `json:"name,omitempty"`
 	From     string          `json:"from,omitempty"`
 	Blocked  Block           `json:"blocked,omitempty"`
 	InTheWay []string        `json:"inTheWay,omitempty"`
@@ -90,7 +91,7 @@ func (p *Plan) Document() Document {
 
 func (ch *Change) document() ChangeDocument {
 	doc := ChangeDocument{
-		Address: ch.Address.String(), Action: ch.Action, UID: ch.UID, Blocked: ch.Blocked, InTheWay: ch.InTheWay,
+		Address: ch.Address.String(), Action: ch.Action, UID: ch.UID, Name: ch.Name, Blocked: ch.Blocked, InTheWay: ch.InTheWay,
 		Vanished: ch.Vanished, Obsolete: ch.Obsolete, Marker: ch.Marker, Send: ch.Send, Fields: make([]FieldDocument, len(ch.Fields)),
 	}
 	if !ch.From.IsZero() {
@@ -165,7 +166,7 @@ func parseApp(s string) (agent.AppID, error) {
 
 func (doc ChangeDocument) change() (Change, error) {
 	ch := Change{
-		Action: doc.Action, UID: doc.UID, Blocked: doc.Blocked, InTheWay: doc.InTheWay,
+		Action: doc.Action, UID: doc.UID, Name: doc.Name, Blocked: doc.Blocked, InTheWay: doc.InTheWay,
 		Vanished: doc.Vanished, Obsolete: doc.Obsolete, Marker: doc.Marker, Send: doc.Send,
 	}
 	switch ch.Action {

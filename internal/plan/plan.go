@@ -84,6 +84,9 @@ type Change struct {
 	// UID is the agent's handle, empty for a create; with Vanished it is the handle of the agent that
 	// is gone.
 	UID string
+	// Name is what people call the agent: its first identity field (schema.Field.Identity) as wanted,
+	// or as last applied where it left the manifests. Empty where that is a secret or not known.
+	Name string
 	// From is the address that the agent had before, zero unless previousKeys renames it. The record
 	// moves in state whatever becomes of the rest of the change, also where that is blocked; see
 	// Plan.Renames.

@@ -60,7 +60,7 @@ func everything() *plan.Plan {
 
 func createConcierge() plan.Change {
 	return plan.Change{
-		Address: cometchat("concierge"), Action: plan.Create,
+		Address: cometchat("concierge"), Name: "Concierge", Action: plan.Create,
 		Source: diag.Pos{File: "manifests/support.yaml", Line: 12, Column: 11},
 		Fields: []plan.FieldChange{
 			{Path: "/name", After: "Concierge"},
@@ -79,21 +79,21 @@ func createConcierge() plan.Change {
 
 func deleteOld() plan.Change {
 	return plan.Change{
-		Address: cometchat("old-bot"), Action: plan.Delete, UID: "0b7e1c1e-0000-4000-8000-000000000001",
+		Address: cometchat("old-bot"), Name: "Old bot", Action: plan.Delete, UID: "0b7e1c1e-0000-4000-8000-000000000001",
 		Fields: []plan.FieldChange{{Path: "/name", Before: "Old bot"}},
 	}
 }
 
 func adoptAnalyst() plan.Change {
 	return plan.Change{
-		Address: cometchat("analyst"), Action: plan.Adopt, UID: "0b7e1c1e-0000-4000-8000-000000000002",
+		Address: cometchat("analyst"), Name: "Analyst", Action: plan.Adopt, UID: "0b7e1c1e-0000-4000-8000-000000000002",
 		Source: diag.Pos{File: "manifests/support.yaml", Line: 30, Column: 11},
 	}
 }
 
 func blockedGuide() plan.Change {
 	return plan.Change{
-		Address: cometchat("guide"), Action: plan.Create, Blocked: plan.BlockedByNamesake,
+		Address: cometchat("guide"), Name: "Guide", Action: plan.Create, Blocked: plan.BlockedByNamesake,
 		InTheWay: []string{"0b7e1c1e-0000-4000-8000-000000000003"},
 		Source:   diag.Pos{File: "manifests/support.yaml", Line: 41, Column: 11},
 		Fields:   []plan.FieldChange{{Path: "/name", After: "Guide"}},
@@ -114,7 +114,7 @@ func keptBot() plan.Change {
 
 func updateCoach() plan.Change {
 	return plan.Change{
-		Address: mindset("coach"), Action: plan.Update, UID: "Coach00000000000000a",
+		Address: mindset("coach"), Name: "Onboarding coach", Action: plan.Update, UID: "Coach00000000000000a",
 		Source: diag.Pos{File: "manifests/hr.yaml", Line: 7, Column: 11},
 		Send:   []string{"agentName", "agentPurpose"},
 		Fields: []plan.FieldChange{
@@ -132,7 +132,7 @@ func updateCoach() plan.Change {
 
 func driftedBuddy() plan.Change {
 	return plan.Change{
-		Address: mindset("buddy"), Action: plan.Update, UID: "Buddy00000000000000a",
+		Address: mindset("buddy"), Name: "Buddy", Action: plan.Update, UID: "Buddy00000000000000a",
 		Fields: []plan.FieldChange{
 			{Path: "/live", Before: true, After: true, Live: false, Drift: true},
 			{Path: "/agentPurpose", Before: oldPurpose, After: newPurpose, Live: oldPurpose + "And smile.\n", Drift: true},
@@ -143,7 +143,7 @@ func driftedBuddy() plan.Change {
 
 func replaceTutor() plan.Change {
 	return plan.Change{
-		Address: mindset("tutor"), Action: plan.Replace, UID: "Tutor00000000000000a", Blocked: plan.BlockedByPrune,
+		Address: mindset("tutor"), Name: "Tutor", Action: plan.Replace, UID: "Tutor00000000000000a", Blocked: plan.BlockedByPrune,
 		Source: diag.Pos{File: "manifests/hr.yaml", Line: 70, Column: 11},
 		Fields: []plan.FieldChange{
 			{Path: "/externalTenantId", Before: "acme-eu", After: "acme-us", Immutable: true},
@@ -153,7 +153,7 @@ func replaceTutor() plan.Change {
 
 func vanished() plan.Change {
 	return plan.Change{
-		Address: mindset("walker"), Action: plan.Create, UID: "Walker0000000000000a", Vanished: true,
+		Address: mindset("walker"), Name: "Walker", Action: plan.Create, UID: "Walker0000000000000a", Vanished: true,
 		Source: diag.Pos{File: "manifests/hr.yaml", Line: 90, Column: 11},
 		Fields: []plan.FieldChange{{Path: "/agentName", After: "Walker"}},
 	}
@@ -184,7 +184,7 @@ func hostile() *plan.Plan {
 	name := strings.ReplaceAll(evil, "\n", " ")
 	p := &plan.Plan{Changes: []plan.Change{
 		{
-			Address: agent.Address{Platform: evil, App: evil, Key: evil}, Action: plan.Update, UID: evil,
+			Address: agent.Address{Platform: evil, App: evil, Key: evil}, Action: plan.Update, UID: evil, Name: evil,
 			From: agent.Address{Platform: evil, App: evil, Key: evil}, Blocked: plan.Block(evil),
 			Source: diag.Pos{File: evil, Line: 1, Column: 1}, Obsolete: []string{evil},
 			Fields: []plan.FieldChange{
@@ -196,9 +196,9 @@ func hostile() *plan.Plan {
 				{Path: "/drift", Before: "a", After: "b", Live: name, Drift: true},
 			},
 		},
-		{Address: cometchat("x"), Action: plan.Create, Blocked: plan.BlockedByNamesake, InTheWay: []string{evil},
+		{Address: cometchat("x"), Name: evil, Action: plan.Create, Blocked: plan.BlockedByNamesake, InTheWay: []string{evil},
 			Fields: []plan.FieldChange{{Path: "/name", After: evil}}},
-		{Address: cometchat("y"), Action: plan.Kept, UID: evil},
+		{Address: cometchat("y"), Name: name, Action: plan.Kept, UID: evil},
 	}}
 	for _, c := range p.Changes {
 		p.Summary.Count(c)
@@ -212,7 +212,7 @@ func hostile() *plan.Plan {
 func crowd(n int) *plan.Plan {
 	p := &plan.Plan{}
 	for i := range n {
-		c := plan.Change{Address: mindset(fmt.Sprintf("agent-%05d", i)), Source: diag.Pos{File: "manifests/hr.yaml", Line: i + 1, Column: 3}}
+		c := plan.Change{Address: mindset(fmt.Sprintf("agent-%05d", i)), Name: fmt.Sprintf("Agent %d", i), Source: diag.Pos{File: "manifests/hr.yaml", Line: i + 1, Column: 3}}
 		switch i % 10 {
 		case 0:
 			c.Action, c.UID = plan.Delete, fmt.Sprintf("uid-%d", i)

@@ -142,7 +142,7 @@ func newPageChange(c plan.Change) pageChange {
 	g := pageChange{
 		Action: c.Action, Symbol: l.symbol, Word: l.infinitive,
 		Address: Sanitize(c.Address.String()), Platform: Sanitize(c.Address.Platform),
-		Name: Sanitize(nameOf(c)), Place: strings.TrimSpace(placeOf(c)),
+		Name: Sanitize(c.Name), Place: strings.TrimSpace(placeOf(c)),
 		Blocked: o.reason, Command: o.command, Remarks: strings.Join(remarks(c), "; "),
 	}
 	if c.Action == plan.Kept {

@@ -50,6 +50,7 @@ type changeDoc struct {
 	Address  string      `json:"address"`
 	Action   plan.Action `json:"action"`
 	UID      string      `json:"uid"`
+	Name     string      `json:"name,omitempty"`
 	From     string      `json:"from,omitempty"`
 	Blocked  plan.Block  `json:"blocked,omitempty"`
 	Reason   string      `json:"reason,omitempty"`
@@ -76,7 +77,7 @@ type fieldDoc struct {
 
 func newChangeDoc(c plan.Change) changeDoc {
 	doc := changeDoc{
-		Address: c.Address.String(), Action: c.Action, UID: c.UID,
+		Address: c.Address.String(), Action: c.Action, UID: c.UID, Name: c.Name,
 		Blocked: c.Blocked, Reason: obstacleOf(c).sentence(), InTheWay: c.InTheWay, Marker: c.Marker, Send: c.Send,
 		Vanished: c.Vanished, Obsolete: c.Obsolete,
 		Fields: make([]fieldDoc, len(c.Fields)),

@@ -176,7 +176,7 @@ func whatChanges(c plan.Change) string {
 	case c.Action == plan.Kept:
 		return "left the manifests; `--prune` deletes it"
 	case c.Action == plan.Create || c.Action == plan.Delete:
-		if name := nameOf(c); name != "" {
+		if name := c.Name; name != "" {
 			return codeSpan(clip(name, 80))
 		}
 		return ""

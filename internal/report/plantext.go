@@ -55,7 +55,7 @@ func changeText(b *bufio.Writer, c plan.Change, s Style) {
 	b.WriteString(s.paint(bold, Sanitize(c.Address.String())))
 	b.WriteString("  ")
 	b.WriteString(s.paint(l.ink, l.infinitive))
-	if name := nameOf(c); name != "" {
+	if name := c.Name; name != "" {
 		b.WriteString("  " + quote(name))
 	}
 	if all := remarks(c); len(all) > 0 {

@@ -119,21 +119,6 @@ func summarise(changes []plan.Change) plan.Summary {
 	return s
 }
 
-// nameOf returns the agent's name where the plan shows it, wanted or former, or "".
-func nameOf(c plan.Change) string {
-	for _, f := range c.Fields {
-		if f.Path != "/name" && f.Path != "/agentName" {
-			continue
-		}
-		if name, ok := f.After.(string); ok {
-			return name
-		}
-		name, _ := f.Before.(string)
-		return name
-	}
-	return ""
-}
-
 // replaceReason names the fields that force a replace: "because externalTenantId cannot be changed".
 func replaceReason(c plan.Change) string {
 	if c.Action != plan.Replace {
