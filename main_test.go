@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -33,6 +34,7 @@ func TestScript(t *testing.T) {
 			"sandbox":  startSandbox,
 			"faults":   setFaults,
 			"live":     liveAgents,
+			"fields":   liveFields,
 			"requests": requests,
 			"exitcode": exitCode,
 			"mask":     mask,
@@ -163,6 +165,22 @@ func liveAgents(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	slices.Sort(lines)
 	fmt.Fprint(ts.Stdout(), strings.Join(lines, ""))
+}
+
+// liveFields writes fields of what is live to stdout as they really are there, one agent a line: uid and
+// the fields in the order of their names that it has, as JSON: fields tags metaData.
+func liveFields(ts *testscript.TestScript, neg bool, args []string) {
+	for _, a := range serverOf(ts).Agents("", "") {
+		shown := map[string]any{}
+		for _, name := range args {
+			if v, ok := a.Fields[name]; ok {
+				shown[name] = v
+			}
+		}
+		line, err := json.Marshal(shown)
+		ts.Check(err)
+		fmt.Fprintf(ts.Stdout(), "%s %s\n", a.UID, line)
+	}
 }
 
 // requests compares how many requests of an operation the sandbox has answered: requests create 3.
