@@ -3,7 +3,7 @@
 # make test     everything that CI runs
 # make golden   renews golden files: look at the diff before you commit it
 # make fuzz     each fuzz target for FUZZTIME
-# make bench    the benchmarks
+# make bench    the benchmarks: the table of docs/performance.md first
 # make torture  the long versions of the crash and fault tests
 # make tidy     whether go.mod and go.sum are tidy; needs the network
 SHELL   := /bin/bash
@@ -61,7 +61,8 @@ fuzz:
 	done
 
 bench:
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./internal/bench
+	go test -run '^$$' -bench . -benchmem $$(go list ./... | grep -v internal/bench)
 
 torture:
 	AGENTSYNC_TORTURE=1 go test -count=1 -timeout 60m -run 'Torture' -v ./...

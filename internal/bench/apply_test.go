@@ -22,7 +22,7 @@ func BenchmarkApplyLatency(b *testing.B) {
 		return serve(b, "--fault", "latency=50ms").apply(b, dir, filepath.Join(b.TempDir(), "state.json"), inFlight(inFlightPerApp))
 	})
 	least := (agents + inFlightPerApp - 1) / inFlightPerApp * latency
-	report("`apply` of 2,000 creates, 50 ms latency, 32 in flight, lists before and after included", "≤ 1.10 × ceil(n ÷ in flight) × latency",
+	found("`apply` of 2,000 creates, 50 ms latency, 32 in flight, lists before and after included", "≤ 1.10 × ceil(n ÷ in flight) × latency",
 		"%.2f × (%s)", ratio(u[0].wall, least), ms(u[0].wall))
 }
 
@@ -38,7 +38,7 @@ func BenchmarkApplyCost(b *testing.B) {
 		written = size(b, state) + <-journal
 		return u
 	})
-	report("`apply` of 10,000 creates, 5 ms latency, 64 in flight per app, server in another process", "≤ 150 µs of CPU per agent, ≤ 200 MiB, ≤ 3 KiB written per agent",
+	found("`apply` of 10,000 creates, 5 ms latency, 64 in flight per app, server in another process", "≤ 150 µs of CPU per agent, ≤ 200 MiB, ≤ 3 KiB written per agent",
 		"%.0f µs, %.0f MiB, %.2f KiB", u[0].cpu.Seconds()*1e6/agents, u[0].memory, float64(written)/agents/1024)
 }
 
@@ -85,7 +85,7 @@ func BenchmarkApplyLimited(b *testing.B) {
 		c := s.counts(b)
 		granted := c.all() - c.throttled
 		least := time.Duration(granted) * time.Second / perSecond
-		report(what, target, "%.2f × (%s for %d requests), %.1f%% answered 429",
+		found(what, target, "%.2f × (%s for %d requests), %.1f%% answered 429",
 			ratio(u.wall, least), ms(u.wall), granted, 100*float64(c.throttled)/float64(c.all()))
 	}
 	limited("`apply` of 400 creates, 20 requests a second allowed and announced", "≤ 1.15 × the time that the limit allows, ≤ 5% answered 429")
@@ -106,7 +106,7 @@ func BenchmarkRefresh(b *testing.B) {
 		},
 		func() usage { return s.read(b) })
 	c := s.counts(b).minus(before)
-	report("`plan --refresh` of 10,000 agents", "requests = pages; ≤ 1.5 × offline plan + the lists' own time",
+	found("`plan --refresh` of 10,000 agents", "requests = pages; ≤ 1.5 × offline plan + the lists' own time",
 		"%d requests (pages of 1,000 on Mindset, one on CometChat), %.2f × (%s; offline %s, the lists read and dropped %s)",
 		c.all()/(2*rounds), ratio(u[1].wall, u[0].wall*3/2+u[2].wall)*1.5, ms(u[1].wall), ms(u[0].wall), ms(u[2].wall))
 
@@ -117,7 +117,7 @@ func BenchmarkRefresh(b *testing.B) {
 	if snapshot(b, filepath.Dir(state)) != stateBefore {
 		changed = "files were written"
 	}
-	report("no-op `apply` of 10,000 agents", "0 bytes written, at most one list per app", "%s, %d requests", changed, c.all())
+	found("no-op `apply` of 10,000 agents", "0 bytes written, at most one list per app", "%s, %d requests", changed, c.all())
 }
 
 // read reads the same pages as a refresh and drops them.

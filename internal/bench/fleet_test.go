@@ -40,18 +40,18 @@ const (
 )
 
 // fleet writes n agents into files in a new folder, half of them on each platform.
-func fleet(b *testing.B, n, files int) string {
+func fleet(b testing.TB, n, files int) string {
 	b.Helper()
 	return write(b, n, files, mindset, cometchat)
 }
 
 // conciergeFleet is a fleet of one app, in one file.
-func conciergeFleet(b *testing.B, n int) string {
+func conciergeFleet(b testing.TB, n int) string {
 	b.Helper()
 	return write(b, n, 1, cometchat)
 }
 
-func write(b *testing.B, n, files int, sections ...string) string {
+func write(b testing.TB, n, files int, sections ...string) string {
 	b.Helper()
 	dir := b.TempDir()
 	next := 0

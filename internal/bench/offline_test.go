@@ -19,21 +19,21 @@ func BenchmarkPlan(b *testing.B) {
 
 	u := quickest(rounds, yardstick(dir), plan(dir, state),
 		func() usage { return agentsync(b, dir, nil, "validate", ".") })
-	report("`plan` of 10,000 unchanged agents, 20 files, against decoding them alone", "≤ 1.0 × the wall time, ≤ 150 MiB",
+	found("`plan` of 10,000 unchanged agents, 20 files, against decoding them alone", "≤ 1.0 × the wall time, ≤ 150 MiB",
 		"%.2f × (%s; decoding %s), %.2f × its CPU time, %.0f MiB", ratio(u[1].wall, u[0].wall), ms(u[1].wall), ms(u[0].wall), ratio(u[1].cpu, u[0].cpu), u[1].memory)
 	ten := u[1]
-	report("`validate` of 10,000 agents, against the same", "≤ 0.9 ×",
+	found("`validate` of 10,000 agents, against the same", "≤ 0.9 ×",
 		"%.2f × (%s), %.2f × its CPU time, %.0f MiB", ratio(u[2].wall, u[0].wall), ms(u[2].wall), ratio(u[2].cpu, u[0].cpu), u[2].memory)
 
 	one := fleet(b, 10_000, 1)
 	u = quickest(rounds, yardstick(one), plan(one, state))
-	report("`plan` of one file with 10,000 agents, against decoding it alone", "≤ 1.6 ×",
+	found("`plan` of one file with 10,000 agents, against decoding it alone", "≤ 1.6 ×",
 		"%.2f × (%s; decoding %s), %.2f × its CPU time", ratio(u[1].wall, u[0].wall), ms(u[1].wall), ms(u[0].wall), ratio(u[1].cpu, u[0].cpu))
 
 	big := fleet(b, 100_000, 200)
 	bigState := applied(b, big)
 	u = quickest(2, plan(big, bigState))
-	report("`plan` of 100,000 unchanged agents, 200 files, against 10,000", "≤ 11 × the time, ≤ 1 GiB",
+	found("`plan` of 100,000 unchanged agents, 200 files, against 10,000", "≤ 11 × the time, ≤ 1 GiB",
 		"%.1f × (%s), %.1f × the CPU time, %.0f MiB", ratio(u[0].wall, ten.wall), ms(u[0].wall), ratio(u[0].cpu, ten.cpu), u[0].memory)
 }
 
@@ -43,6 +43,6 @@ func BenchmarkStart(b *testing.B) {
 	u := quickest(20,
 		func() usage { return agentsync(b, dir, nil, "version") },
 		func() usage { return agentsync(b, dir, nil, "plan", "--state", filepath.Join(dir, "none.json"), ".") })
-	report("`agentsync version`", "≤ 15 ms of CPU", "%.1f ms", u[0].cpu.Seconds()*1000)
-	report("`plan` of one agent", "≤ 25 ms of CPU", "%.1f ms", u[1].cpu.Seconds()*1000)
+	found("`agentsync version`", "≤ 15 ms of CPU", "%.1f ms", u[0].cpu.Seconds()*1000)
+	found("`plan` of one agent", "≤ 25 ms of CPU", "%.1f ms", u[1].cpu.Seconds()*1000)
 }

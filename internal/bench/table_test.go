@@ -15,7 +15,7 @@ type row struct {
 // table is what the benchmarks of this run have found, in their order.
 var table []row
 
-func report(what, target, measured string, args ...any) {
+func found(what, target, measured string, args ...any) {
 	table = append(table, row{what, target, fmt.Sprintf(measured, args...)})
 }
 
