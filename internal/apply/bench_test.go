@@ -98,14 +98,13 @@ func BenchmarkJournalCost(b *testing.B) {
 		b.Fatal(err)
 	}
 	memory := func() platform.Client { return slow{platformtest.NewMemory(s), 20 * time.Millisecond} }
-	var with, without time.Duration
-	for b.Loop() {
-		with += benchRun(b, memory(), true, 32)
-		without += benchRun(b, memory(), false, 32)
+	with, without := time.Hour, time.Hour
+	for b.Loop() { // the best of each counts: the rest is what else the machine did
+		with = min(with, benchRun(b, memory(), true, 32))
+		without = min(without, benchRun(b, memory(), false, 32))
 	}
-	n := float64(b.N)
-	b.ReportMetric(with.Seconds()*1000/n, "ms/with")
-	b.ReportMetric(without.Seconds()*1000/n, "ms/without")
+	b.ReportMetric(with.Seconds()*1000, "ms/with")
+	b.ReportMetric(without.Seconds()*1000, "ms/without")
 	b.ReportMetric(100*(with.Seconds()/without.Seconds()-1), "%cost")
 }
 

@@ -116,7 +116,7 @@ func (f *File) Lock(ctx context.Context, holder Holder) (unlock func() error, er
 		}
 		select {
 		case <-ctx.Done():
-			return nil, &LockedError{Path: path, Holder: readHolder(path), Err: context.Cause(ctx)}
+			return nil, &LockedError{Path: path, Holder: whoHolds(path), Err: context.Cause(ctx)}
 		case <-time.After(lockPoll):
 		}
 	}
@@ -144,6 +144,18 @@ func hold(l *flock.Flock, path string, holder Holder) (func() error, error) {
 		}
 		return nil
 	}, nil
+}
+
+// whoHolds reads the holder, a few times where there is none: one that has just taken the lock is about
+// to write its name.
+func whoHolds(path string) (h Holder) {
+	for range 5 {
+		if h = readHolder(path); h != (Holder{}) {
+			return h
+		}
+		time.Sleep(lockPoll / 10)
+	}
+	return h
 }
 
 func readHolder(path string) (h Holder) {

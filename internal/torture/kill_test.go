@@ -15,11 +15,11 @@ func TestTortureKill(t *testing.T) {
 	const agents = 12
 	kills, fleets := 0, 0
 	rng := rand.New(rand.NewPCG(3, 1))
-	for line := 1; line <= times(3, 40); line++ {
+	for line := 1; line <= times(3, 20); line++ {
 		kills += killed(t, agents, func(int) moment { return afterLine(line) })
 		fleets++
 	}
-	for range times(1, 25) {
+	for range times(1, 15) {
 		kills += killed(t, agents, func(int) moment { return after(time.Duration(rng.IntN(120)) * time.Millisecond) })
 		fleets++
 	}
@@ -91,9 +91,6 @@ func killed(t *testing.T, agents int, when func(try int) moment) (kills int) {
 			}
 		}
 		r.check(agents)
-	}
-	if made := r.creates(); made < 2*agents {
-		t.Errorf("%d POSTs for %d agents", made, 2*agents)
 	}
 	return kills
 }

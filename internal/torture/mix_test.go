@@ -68,7 +68,7 @@ func script(rng *rand.Rand) []string {
 // TestTortureMix runs the whole tool in this process, over HTTP, against mixes of the sandbox's faults:
 // create, change, create more, each until it is through, then once without faults.
 func TestTortureMix(t *testing.T) {
-	n := times(3, 150)
+	n := times(3, 60)
 	sideBySide(n, func(i int) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(i), 11))
@@ -98,7 +98,7 @@ func TestTortureMix(t *testing.T) {
 
 func serve(t *testing.T) (*sandbox.Server, *httptest.Server) {
 	t.Helper()
-	server, err := sandbox.New(sandbox.WithPageSize(4))
+	server, err := sandbox.New(sandbox.WithPageSize(10))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func untilDone(t *testing.T, dir, url string, lines []string) (runs int) {
 // tool runs the whole tool in this process.
 func tool(t *testing.T, dir, url string, args ...string) (code int, output string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var out bytes.Buffer
 	code = cli.Run(ctx, environment(url), cli.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, args)
