@@ -79,8 +79,8 @@ type Engine struct {
 	book *book
 	// listed holds what Prepare saw of each app, nil entries where no list was needed.
 	listed map[agent.AppID]*listing
-	// unsettled are the addresses that an earlier run may have made an agent for: nobody may make
-	// another before that is known.
+	// unsettled are the addresses that an earlier run may have made an agent for, or that had one when the
+	// state was lost: nobody may make another before that is known.
 	unsettled map[agent.Address]bool
 	// adopting holds the live agents that Prepare found for addresses that were to be created.
 	adopting map[agent.Address]platform.Remote
@@ -109,7 +109,9 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, prior map[agent.Addr
 	}
 	unsettled := map[agent.Address]bool{}
 	for _, i := range open {
-		unsettled[i.Address] = unsettled[i.Address] || i.Action == intentCreate
+		// A change of an agent that state does not know any more: the state was lost, the agent was not.
+		_, known := prior[i.Address]
+		unsettled[i.Address] = unsettled[i.Address] || i.Action == intentCreate || !known
 	}
 	return &Engine{
 		unsettled: unsettled, apps: apps, want: want, opts: opts,

@@ -9,6 +9,7 @@ import (
 	"agentsync/internal/apply"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/platformtest"
+	"agentsync/internal/state/statetest"
 )
 
 // A platform that changes what it is sent makes content useless for settling; the mark is enough.
@@ -120,4 +121,26 @@ func TestAStrangersMarkSettlesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where the state is lost and the journal knows of an update that nobody can look into, the agent is
+// there: no second one is made for its address.
+func TestAnOpenUpdateOfALostStateMakesNoSecondAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorldAt(t, "/fleet/state.json")
+		w.disk = statetest.New()
+		w.want = []agent.Desired{coach("a")}
+		w.mustApply()
+		w.marking(true)
+		w.ending(false)
+		w.disk.Delete(w.state)
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Nth: 1, Class: platform.Unknown})
+		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusUnknown) != 1 {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.mustApply()
+		w.check()
+		w.checkMarks()
+		w.made(mind, 1)
+	})
 }

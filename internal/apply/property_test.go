@@ -30,6 +30,20 @@ type step struct {
 	Interrupt int // create at which the run is interrupted, 0 for none
 	Parallel  int
 	Lose      string // files that are gone after the step
+	Marker    bool   // agents are to carry marks
+}
+
+// desired are the agents that the step wants.
+func (s step) desired() []agent.Desired {
+	var want []agent.Desired
+	for _, w := range s.Want {
+		d := w.desired()
+		if s.Marker {
+			d.Mark = d.Address.Mark()
+		}
+		want = append(want, d)
+	}
+	return want
 }
 
 // spec is one wanted agent.
@@ -79,6 +93,7 @@ func genStep(t *rapid.T) step {
 		Faults:   rapid.SampledFrom([]float64{0, 0.1, 0.3, 0.6}).Draw(t, "faults"),
 		Lag:      rapid.SampledFrom([]time.Duration{0, time.Second, 8 * time.Second}).Draw(t, "lag"),
 		Parallel: rapid.SampledFrom([]int{1, 3, 10}).Draw(t, "parallel"),
+		Marker:   rapid.Bool().Draw(t, "marker"),
 	}
 	switch rapid.IntRange(0, 3).Draw(t, "end") {
 	case 1, 2:

@@ -154,7 +154,7 @@ func (r *appRun) change(ctx context.Context, index, try int, earlier []uint64) {
 		return
 	}
 	if r.unsettled[ch.Address] {
-		r.settled(index, unknownResult(ch, errors.New("an earlier run sent a create for it whose outcome is still unknown")))
+		r.settled(index, unknownResult(ch, errors.New("an earlier run sent a request for it whose outcome is still unknown")))
 		return
 	}
 	res, open := r.carryOut(ctx, ch)
