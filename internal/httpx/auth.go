@@ -3,6 +3,7 @@ package httpx
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -25,7 +26,8 @@ func (a *authenticate) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, unsent{fmt.Errorf("%s: %w", req.URL.Host, errForeignHost)}
 	}
-	req = req.Clone(req.Context())
+	req = req.WithContext(req.Context()) // a copy: the caller's request is not ours to change
+	req.Header = maps.Clone(req.Header)
 	req.Header.Set(a.header, a.key)
 	req.Header.Set("User-Agent", a.userAgent)
 	return a.next.RoundTrip(req)
