@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -124,15 +125,20 @@ func deleteLast(ch plan.Change) int {
 // others wait for the disk, so that the journal costs disk time and not the platform's.
 const ahead = 3
 
-// each calls do for 0 to n-1, some at a time, and waits for all. Requests are bounded by send.
+// each calls do for 0 to n-1, some at a time, and waits for all. Requests are bounded by send. It keeps
+// its goroutines: their stacks grow deep once, not once for each agent.
 func (r *appRun) each(_ context.Context, n int, do func(i int)) {
-	var g errgroup.Group
-	if g.SetLimit(1); r.opts.Parallelism > 1 { // one at a time is also one after the other
-		g.SetLimit(r.opts.Parallelism * ahead)
+	workers := 1 // one at a time is also one after the other
+	if r.opts.Parallelism > 1 {
+		workers = min(n, r.opts.Parallelism*ahead)
 	}
-	for i := range n {
+	var next atomic.Int64
+	var g errgroup.Group
+	for range workers {
 		g.Go(func() error {
-			do(i)
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
 			return nil
 		})
 	}
