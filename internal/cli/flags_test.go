@@ -11,7 +11,7 @@ import (
 
 // Every flag of every command is set by its variable, and a flag on the command line beats it.
 func TestEveryFlagHasAVariable(t *testing.T) {
-	values := map[string]string{"bool": "true", "int": "7", "duration": "7s", "string": "7", "stringArray": "7"}
+	values := map[string]string{"bool": "true", "int": "7", "duration": "7s", "string": "7", "stringSlice": "cometchat", "stringArray": "7"}
 	walked := 0
 	walk((&app{}).rootCommand(), func(named *cobra.Command) {
 		// A fresh tree for each command, since the commands share variables.
