@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -30,6 +31,7 @@ type connectFlags struct {
 func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, flags connectFlags, local *localSandbox) (map[agent.AppID]apply.App, error) {
 	apps := make(map[agent.AppID]apply.App, len(fleet.Apps))
 	var problems []string
+	hint := ""
 	ids := make([]agent.AppID, 0, len(fleet.Apps))
 	for id := range fleet.Apps {
 		ids = append(ids, id)
@@ -39,16 +41,21 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 		client, err := a.open(fleet.Apps[id], all[id.Platform], flags, local)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", id, err))
+			if errors.Is(err, errNoKey) {
+				hint = "API keys are read from the environment only; to try it without any:\n  agentsync apply --sandbox"
+			}
 			continue
 		}
 		apps[id] = apply.App{Client: client, Schema: all[id.Platform].Schema()}
 	}
 	if problems != nil {
-		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("%s", strings.Join(problems, "\n")),
-			Hint: "API keys are read from the environment only; to try it without any:\n  agentsync apply --sandbox"}
+		return nil, &Failure{Code: ExitUsage, Err: errors.New(strings.Join(problems, "\n")), Hint: hint}
 	}
 	return apps, nil
 }
+
+// errNoKey ends the sentence about a variable that is not set.
+var errNoKey = errors.New("which holds the API key, is not set")
 
 func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local *localSandbox) (platform.Client, error) {
 	base, err := a.baseURL(app, p, local)
@@ -60,7 +67,7 @@ func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local
 	case local != nil:
 		key = "sandbox"
 	case key == "":
-		return nil, fmt.Errorf("the environment variable %s, which holds the API key, is not set", app.APIKeyEnv)
+		return nil, fmt.Errorf("the environment variable %s, %w", app.APIKeyEnv, errNoKey)
 	}
 	o := httpx.Options{
 		Base: base, KeyHeader: p.APIKeyHeader(), Key: secret.Literal(key),
