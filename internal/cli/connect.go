@@ -38,7 +38,8 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 	}
 	slices.SortFunc(ids, agent.AppID.Compare)
 	for _, id := range ids {
-		client, err := a.open(fleet.Apps[id], all[id.Platform], flags, local)
+		pace := httpx.NewPace()
+		client, err := a.open(fleet.Apps[id], all[id.Platform], flags, local, pace)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", id, err))
 			if errors.Is(err, errNoKey) {
@@ -46,7 +47,7 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 			}
 			continue
 		}
-		apps[id] = apply.App{Client: client, Schema: all[id.Platform].Schema()}
+		apps[id] = apply.App{Client: client, Schema: all[id.Platform].Schema(), Rate: func() float64 { return pace.State().Rate }}
 	}
 	if problems != nil {
 		return nil, &Failure{Code: ExitUsage, Err: errors.New(strings.Join(problems, "\n")), Hint: hint}
@@ -57,7 +58,7 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 // errNoKey ends the sentence about a variable that is not set.
 var errNoKey = errors.New("which holds the API key, is not set")
 
-func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local *localSandbox) (platform.Client, error) {
+func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local *localSandbox, pace *httpx.Pace) (platform.Client, error) {
 	base, err := a.baseURL(app, p, local)
 	if err != nil {
 		return nil, err
@@ -72,7 +73,7 @@ func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local
 	o := httpx.Options{
 		Base: base, KeyHeader: p.APIKeyHeader(), Key: secret.Literal(key),
 		UserAgent: "agentsync/" + Version, Timeout: flags.timeout, Concurrency: flags.parallelism,
-		Pace: httpx.NewPace(), Proxy: http.ProxyFromEnvironment,
+		Pace: pace, Proxy: http.ProxyFromEnvironment,
 	}
 	if a.common.verbose {
 		o.Trace = func(line string) { fmt.Fprintln(a.streams.Err, report.Sanitize(line)) }

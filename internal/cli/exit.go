@@ -93,7 +93,7 @@ func (a *app) classify(ctx context.Context, cmd *cobra.Command, err error) *Fail
 	switch {
 	case errors.As(err, &f):
 		return f
-	case errors.As(err, &locked):
+	case errors.As(err, &locked) && ctx.Err() == nil:
 		return &Failure{Code: ExitLocked, Err: err, Hint: "wait for it with --lock-timeout, for example --lock-timeout 5m; a run that was killed holds nothing"}
 	case errors.As(err, &format):
 		return &Failure{Code: ExitUsage, Err: err, Hint: format.Hint}

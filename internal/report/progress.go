@@ -78,7 +78,7 @@ func noticeOf(e apply.Event) string {
 	case apply.EventThrottled:
 		return "waiting for " + Sanitize(e.App.String()) + suffix(e.Message)
 	case apply.EventSettling:
-		return "settling " + Sanitize(e.Result.Address.String()) + suffix(e.Message)
+		return "settling what became of requests to " + Sanitize(e.App.String()) + suffix(e.Message)
 	default:
 		return ""
 	}
