@@ -31,6 +31,16 @@ type Ledger interface {
 type App struct {
 	Client platform.Client
 	Schema *schema.Platform
+	// Rate returns how many requests a second the platform lets through, as far as is known, and 0
+	// where nothing has set a bound. It is told with events alone; nil stands for no bound.
+	Rate func() float64
+}
+
+func (a App) rate() float64 {
+	if a.Rate == nil {
+		return 0
+	}
+	return a.Rate()
 }
 
 // Options steer a run. The zero value of each field means what its comment says.

@@ -64,8 +64,13 @@ type Event struct {
 	Kind EventKind
 	// Result is the agent concerned; of an EventStarted it holds Address, Action and UID only.
 	Result Result
-	// App is the app concerned by EventThrottled and EventListing.
+	// App is the app concerned.
 	App agent.AppID
+	// Left is how many changes of the app are still to be finished after an EventFinished.
+	Left int
+	// Rate is how many requests a second the platform lets through, as far as is known at an
+	// EventFinished or EventThrottled; 0 where nothing has set a bound.
+	Rate float64
 	// Message says in a few words what is being waited for (EventThrottled, EventSettling).
 	Message string
 }

@@ -39,6 +39,9 @@ func (e *Engine) Run(ctx context.Context, ready *Prepared, ledger Ledger) (*Repo
 			ids = append(ids, id)
 		}
 		runs[id].mine = append(runs[id].mine, i)
+		if ch.Action != plan.Kept {
+			runs[id].left.Add(1)
+		}
 	}
 	var g errgroup.Group
 	for _, id := range ids {
@@ -92,6 +95,8 @@ type appRun struct {
 
 	// slots holds a token for each request in flight.
 	slots chan struct{}
+	// left counts the changes without a final result, kept agents left aside.
+	left atomic.Int64
 
 	mu       sync.Mutex // guards what follows
 	stop     error      // why nothing more is started, or nil
@@ -226,6 +231,6 @@ func (r *appRun) settled(index int, res Result) {
 		r.mu.Unlock()
 	}
 	if r.changes[index].Action != plan.Kept {
-		r.observe(Event{Kind: EventFinished, App: r.id, Result: res})
+		r.observe(Event{Kind: EventFinished, App: r.id, Result: res, Left: int(r.left.Add(-1)), Rate: r.app.rate()})
 	}
 }

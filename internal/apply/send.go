@@ -44,7 +44,7 @@ func (r *appRun) send(ctx context.Context, ch plan.Change, intent state.Intent, 
 			return 0, intent.At, cmp.Or(voided, err)
 		}
 		wait := throttlePause(err, n)
-		r.observe(Event{Kind: EventThrottled, App: r.id, Message: fmt.Sprintf("%s asks to wait %s", r.id, wait.Round(100*time.Millisecond))})
+		r.observe(Event{Kind: EventThrottled, App: r.id, Rate: r.app.rate(), Message: fmt.Sprintf("%s asks to wait %s", r.id, wait.Round(100*time.Millisecond))})
 		if time.Since(start)+wait > maxThrottled {
 			return 0, intent.At, fmt.Errorf("the platform kept asking to wait for %s: %w", maxThrottled, err)
 		}

@@ -26,7 +26,7 @@ func BenchmarkPlan(b *testing.B) {
 		"%.2f × (%s), %.2f × its CPU time, %.0f MiB", ratio(u[2].wall, u[0].wall), ms(u[2].wall), ratio(u[2].cpu, u[0].cpu), u[2].memory)
 
 	one := fleet(b, 10_000, 1)
-	u = quickest(rounds, yardstick(one), plan(one, state))
+	u = quickest(rounds, yardstick(one), plan(one, applied(b, one)))
 	found("`plan` of one file with 10,000 agents, against decoding it alone", "≤ 1.6 ×",
 		"%.2f × (%s; decoding %s), %.2f × its CPU time", ratio(u[1].wall, u[0].wall), ms(u[1].wall), ms(u[0].wall), ratio(u[1].cpu, u[0].cpu))
 

@@ -50,7 +50,8 @@ func NewPace() *Pace {
 
 // State is how fast an app's requests may go right now, for a person to see.
 type State struct {
-	// Rate is in requests a second, 0 where the platform has set no bound yet.
+	// Rate is in requests a second, during a pause the one after it, and 0 where the platform has set no
+	// bound yet.
 	Rate float64
 	// Pause is how much longer nothing is sent, 0 where nothing holds requests back.
 	Pause time.Duration
@@ -63,8 +64,8 @@ func (p *Pace) State() State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := State{Pause: max(0, time.Until(p.resume)), InFlight: p.inFlight}
-	if p.tempo.bounded() {
-		s.Rate = p.tempo.rate
+	if t := p.tempo.settled(); t.bounded() {
+		s.Rate = t.rate
 	}
 	return s
 }

@@ -76,18 +76,22 @@ func (t *tempo) throttle(now, resume time.Time) {
 
 // settle lowers the rate after a pause that is over, and starts measuring anew from its end.
 func (t *tempo) settle() {
+	*t = t.settled()
+}
+
+// settled returns the tempo as it will be when the pause is over, if there is one.
+func (t *tempo) settled() tempo {
 	if t.struck.IsZero() {
-		return
+		return *t
 	}
 	if !t.bounded() && t.passed < evidence {
-		*t = tempo{rate: max(trialRate, t.measured()*backOff), start: t.resume, trial: true}
-		return
+		return tempo{rate: max(trialRate, t.measured()*backOff), start: t.resume, trial: true}
 	}
 	lower := t.measured() * backOff
 	if t.bounded() {
 		lower = max(t.rate/2, min(lower, t.rate*backOff))
 	}
-	*t = tempo{rate: min(maxRate, max(minRate, lower)), start: t.resume}
+	return tempo{rate: min(maxRate, max(minRate, lower)), start: t.resume}
 }
 
 // measured returns the rate that was let through. While the rate was unlimited a burst was followed

@@ -7,7 +7,6 @@ import (
 	"io"
 	"unicode/utf8"
 
-	"agentsync/internal/secret"
 )
 
 // FormatVersion is the version of the JSON documents. Its first number rises when a reader that
@@ -54,29 +53,6 @@ func escapeUnsafe(doc []byte) []byte {
 }
 
 func needsEscape(r rune) bool { return r >= 0x7f && unsafe(r) }
-
-// public returns a copy of v in which each secret is the placeholder.
-func public(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		c := make(map[string]any, len(v))
-		for k, e := range v {
-			c[k] = public(e)
-		}
-		return c
-	case []any:
-		c := make([]any, len(v))
-		for i, e := range v {
-			c[i] = public(e)
-		}
-		return c
-	default:
-		if isSecret(v) {
-			return secret.Placeholder
-		}
-		return v
-	}
-}
 
 // place is a diag.Pos in JSON.
 type place struct {

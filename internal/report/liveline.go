@@ -30,6 +30,7 @@ type live struct {
 	waiting  string    // what the run waits for, "" if it goes on
 	waitedAt time.Time // when waiting was said
 	pace     pace
+	apps     loads
 	lines    []string // finished lines to print above the live line
 	drawn    string
 }
@@ -37,7 +38,7 @@ type live struct {
 func newLive(w io.Writer, s Style, total int) *live {
 	l := &live{
 		w: w, s: s, total: total, stop: make(chan struct{}), ended: make(chan struct{}),
-		inFlight: map[agent.Address]bool{}, pace: pace{start: time.Now()},
+		inFlight: map[agent.Address]bool{}, pace: pace{start: time.Now()}, apps: loads{},
 	}
 	go l.run()
 	return l
@@ -72,10 +73,15 @@ func (l *live) Event(e apply.Event) {
 	switch e.Kind {
 	case apply.EventStarted:
 		l.inFlight[e.Result.Address] = true
+		l.apps.of(e.App, time.Now())
 		l.waiting = ""
 	case apply.EventFinished:
+		l.apps.finished(e, time.Now())
 		l.finish(e.Result)
 	default:
+		if e.Rate > 0 {
+			l.apps.of(e.App, time.Now()).bound = e.Rate
+		}
 		l.waiting, l.waitedAt = noticeOf(e), time.Now()
 	}
 }
@@ -126,8 +132,8 @@ func (l *live) status(now time.Time) string {
 	}
 	if rate := l.pace.rate(now); rate > 0 {
 		parts = append(parts, rateText(rate))
-		if left := l.total - l.done; left > 0 {
-			parts = append(parts, "about "+durationText(time.Duration(float64(left)/rate*float64(time.Second)))+" left")
+		if left, ok := l.apps.timeLeft(now, l.total-l.done); ok {
+			parts = append(parts, "about "+durationText(left)+" left")
 		}
 	}
 	if l.waiting != "" {

@@ -140,3 +140,28 @@ func TestTimeLeft(t *testing.T) {
 		}
 	})
 }
+
+// TestTimeLeftOfTheSlowestApp holds the time left to what each app still has to do, at what its platform
+// lets through: a quick app and a burst before a limit promise nothing.
+func TestTimeLeftOfTheSlowestApp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w writes
+		p := report.NewProgress(&w, report.Style{Width: 120}, 1100)
+		time.Sleep(3 * time.Millisecond) // from here on no event is at the same instant as a redraw
+		quick, slow := agent.AppID{Platform: "cometchat", App: "a"}, agent.AppID{Platform: "mindset", App: "b"}
+		for i := range 400 {
+			time.Sleep(10 * time.Millisecond)
+			e := finished(mindset(fmt.Sprintf("a-%d", i)), apply.StatusDone)
+			e.App, e.Left = quick, 500-i
+			if i%4 == 0 { // a quarter are of an app that let a burst through and then said: two a second
+				e.App, e.Left, e.Rate = slow, 600-i/4, 2
+			}
+			p.Event(e)
+		}
+		time.Sleep(100 * time.Millisecond)
+		p.Close()
+		if last := w.all[len(w.all)-2]; !strings.Contains(last, "about 4 min 10 s left") {
+			t.Errorf("501 agents at two a second are left, and the line says %q", last)
+		}
+	})
+}

@@ -59,17 +59,21 @@ type refreshDoc struct {
 }
 
 type refreshedDoc struct {
-	Address  string     `json:"address"`
-	UID      string     `json:"uid"`
-	Vanished bool       `json:"vanished"`
-	Fields   []fieldDoc `json:"fields"`
+	Address  string               `json:"address"`
+	UID      string               `json:"uid"`
+	Vanished bool                 `json:"vanished"`
+	Fields   []plan.FieldDocument `json:"fields"`
 }
 
 // RefreshJSON writes the same as one JSON document. The error is that of w.
 func RefreshJSON(w io.Writer, behind []plan.Refreshed, doubted []agent.AppID) error {
 	doc := refreshDoc{FormatVersion: FormatVersion, Records: make([]refreshedDoc, len(behind))}
 	for i, r := range behind {
-		doc.Records[i] = refreshedDoc{r.Address.String(), r.UID, r.Vanished, newChangeDoc(recorded(r)).Fields}
+		fields := make([]plan.FieldDocument, len(r.Fields))
+		for j, f := range r.Fields {
+			fields[j] = f.Document()
+		}
+		doc.Records[i] = refreshedDoc{r.Address.String(), r.UID, r.Vanished, fields}
 	}
 	for _, id := range doubted {
 		doc.Doubted = append(doc.Doubted, id.String())
