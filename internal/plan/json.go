@@ -101,12 +101,13 @@ func (ch *Change) document() ChangeDocument {
 		doc.Source = &SourceDocument{ch.Source.File, ch.Source.Line, ch.Source.Column}
 	}
 	for i, f := range ch.Fields {
-		doc.Fields[i] = f.document()
+		doc.Fields[i] = f.Document()
 	}
 	return doc
 }
 
-func (f FieldChange) document() FieldDocument {
+// Document returns the field's JSON form, which shows no secret. It shares memory with f.
+func (f FieldChange) Document() FieldDocument {
 	shown := func(v any) any {
 		if v == nil || !f.Secret && !holdsSecret(v) {
 			return v
@@ -115,7 +116,7 @@ func (f FieldChange) document() FieldDocument {
 	}
 	doc := FieldDocument{
 		Path: f.Path, Before: shown(f.Before), After: shown(f.After),
-		Secret: f.Secret, Drift: f.Drift, Immutable: f.Immutable,
+		Secret: f.Secret || holdsSecret(f.Before) || holdsSecret(f.After), Drift: f.Drift, Immutable: f.Immutable,
 	}
 	if f.Drift {
 		live := shown(f.Live)

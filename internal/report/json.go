@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
-
 )
 
 // FormatVersion is the version of the JSON documents. Its first number rises when a reader that
