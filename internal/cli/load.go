@@ -41,7 +41,11 @@ func (a *app) readFleet(ctx context.Context, all map[string]platform.Platform, p
 	for _, s := range schemas(all) {
 		platforms = append(platforms, s)
 	}
-	fleet, problems, err := manifest.Load(ctx, paths, manifest.Options{Env: a.lookup(), Platforms: platforms})
+	limits, err := a.limits()
+	if err != nil {
+		return nil, nil, err
+	}
+	fleet, problems, err := manifest.Load(ctx, paths, manifest.Options{Env: a.lookup(), Platforms: platforms, Limits: limits})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, nil, err
