@@ -67,6 +67,9 @@ func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
 		return err
 	}
 	var o manifest.Options
+	if o.Limits, err = a.limits(); err != nil {
+		return err
+	}
 	for _, p := range schemas(all) {
 		o.Platforms = append(o.Platforms, p)
 	}
