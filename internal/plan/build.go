@@ -49,6 +49,8 @@ type builder struct {
 	live listings
 	// used counts the records that wanted agents stand for.
 	used int
+	// room is where each wanted agent's document is written in turn.
+	room []byte
 }
 
 // selection returns which wanted agents the targets select. A rename onto an address whose record is
@@ -84,10 +86,11 @@ func (b *builder) want(d *agent.Desired) error {
 		schema: b.in.Platforms[d.Address.Platform], sealer: b.in.Sealer,
 		wanted: seal(d, b.in.Sealer), ignore: d.IgnoreChanges,
 	}
-	doc, err := encode(d.Address, c.wanted)
+	doc, err := agent.AppendDoc(b.room[:0], c.wanted)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", d.Address, err)
 	}
+	b.room = doc // what is made of one agent's document is digests and copies
 	ch := Change{Address: d.Address, Name: nameIn(c.schema, c.wanted), From: b.from[d.Address], Source: d.Source}
 	at := d.Address
 	if !ch.From.IsZero() {
