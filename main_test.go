@@ -58,6 +58,7 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("AGENTSYNC_MINDSET_ENDPOINT", "http://127.0.0.1:1")
 	env.Setenv("AGENTSYNC_PARALLELISM", "1") // so that uids and lines have an order
 	env.Setenv("NO_COLOR", "1")
+	env.Setenv("GORACE", os.Getenv("GORACE"))
 	return nil
 }
 

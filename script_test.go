@@ -166,7 +166,7 @@ func (w *watched) String() string {
 
 // environ is the script's environment as far as the tool reads it.
 func environ(ts *testscript.TestScript) []string {
-	env := []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME")}
+	env := []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "GORACE=" + ts.Getenv("GORACE")}
 	for _, name := range []string{"COMETCHAT_API_KEY", "MINDSET_API_KEY", "NO_COLOR", "AGENTSYNC_PARALLELISM",
 		"AGENTSYNC_COMETCHAT_ENDPOINT", "AGENTSYNC_MINDSET_ENDPOINT"} {
 		env = append(env, name+"="+ts.Getenv(name))

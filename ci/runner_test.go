@@ -122,7 +122,7 @@ func (r *runner) run(inputs map[string]string) result {
 			"PATH=" + path, "HOME=" + files, "GITHUB_ACTIONS=true", "GITHUB_ACTION_PATH=" + abs(r.t, ".."),
 			"GITHUB_OUTPUT=" + out, "GITHUB_PATH=" + more, "GITHUB_STEP_SUMMARY=" + summary,
 			"GITHUB_EVENT_PATH=" + filepath.Join(files, "event.json"), "GITHUB_REPOSITORY=acme/fleet",
-			"GITHUB_RUN_ID=42", "RUNNER_TEMP=" + files, "RETRY_DELAY=0", "NO_COLOR=1",
+			"GITHUB_RUN_ID=42", "RUNNER_TEMP=" + files, "RETRY_DELAY=0", "NO_COLOR=1", "GORACE=" + os.Getenv("GORACE"),
 		}
 		for name, value := range r.env {
 			cmd.Env = append(cmd.Env, name+"="+value)
