@@ -24,7 +24,8 @@ arrives, whatever happens: a kill, a lost answer, a full disk. A run that ended 
 next one without a question.
 
 Asks before it changes anything; without a terminal it needs --auto-approve. Nothing is deleted without
---prune.`
+--prune. With it, name the whole fleet: an agent of an app that the files name, and that stands in none of
+them, has left the manifests.`
 
 // applyFlags are the flags of apply beyond those that it shares with plan.
 type applyFlags struct {

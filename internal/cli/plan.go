@@ -18,7 +18,8 @@ const planLong = `Shows what apply would do, from the manifests and the state al
 A change of a manifest is a difference from what was last applied. With --refresh, what is live is read
 first, and changes that someone else made there show as drift.
 
-Nothing is deleted without --prune: an agent that left the manifests is shown as kept.`
+Nothing is deleted without --prune: an agent that left the manifests is shown as kept. With it, name the
+whole fleet: an agent of an app that the files name, and that stands in none of them, has left.`
 
 // planOutputs are the flags that say what becomes of a plan.
 type planOutputs struct {
