@@ -133,6 +133,7 @@ func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps
 	if err := a.confirm(ctx, f, ready.Plan); err != nil {
 		return nil, err
 	}
+	w.offline = offlinePlan{} // shown by now, and as large as the fleet
 	show.begin(ready.Plan.Summary.Changes())
 	defer context.AfterFunc(ctx, show.interrupted)()
 	return a.carryOut(ctx, w, engine, ready)
