@@ -101,12 +101,20 @@ func holdLock(ts *testscript.TestScript, neg bool, args []string) {
 // signals one after the other, and compares the exit code. What it wrote is in stdout and stderr.
 //
 //	interrupt 130 create INT agentsync apply -y
+//	interrupt 130 create=2 INT agentsync apply -y      at the second create
 //	interrupt 130 create INT,INT agentsync apply -y
 func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 4 {
 		ts.Fatalf("usage: interrupt CODE OP SIGNAL[,SIGNAL] COMMAND ARGUMENTS")
 	}
-	server, op := serverOf(ts), args[1]
+	server := serverOf(ts)
+	op, nth, _ := strings.Cut(args[1], "=")
+	least := 1
+	if nth != "" {
+		var err error
+		least, err = strconv.Atoi(nth)
+		ts.Check(err)
+	}
 	path, err := exec.LookPath(args[3])
 	ts.Check(err)
 	var stdout bytes.Buffer
@@ -120,7 +128,7 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 
 	received := time.NewTicker(time.Millisecond)
 	defer received.Stop()
-	for counted(server, op) == 0 {
+	for counted(server, op) < least {
 		select {
 		case <-received.C:
 		case err := <-ended:
