@@ -160,31 +160,22 @@ func (b *book) commit(results ...state.Result) error {
 	return nil
 }
 
-// follow does to the records what state does with the result; see the kinds there.
+// follow does to the records what state does with the result.
 func (b *book) follow(r state.Result) {
-	rec, known := b.records[r.Address]
+	old := b.records[r.Address]
+	rec, left := state.After(old, r)
 	switch r.Kind {
 	case state.Recorded:
-		for _, uid := range append(slices.Clone(rec.Obsolete), rec.UID) {
-			if known && uid != r.Record.UID && !slices.Contains(r.Record.Obsolete, uid) {
-				r.Record.Obsolete = append(slices.Clone(r.Record.Obsolete), uid)
-			}
-		}
-		b.records[r.Address] = r.Record
-		b.own(r.Address, r.Record.UID)
-		b.made[handle{r.Address.ID(), r.Record.UID}] = true
+		b.own(r.Address, rec.UID)
+		b.made[handle{r.Address.ID(), rec.UID}] = true
 	case state.Removed:
-		uid := cmp.Or(r.UID, rec.UID)
-		delete(b.owners[r.Address.ID()], uid)
-		switch {
-		case rec.UID != uid:
-			rec.Obsolete = slices.DeleteFunc(slices.Clone(rec.Obsolete), func(u string) bool { return u == uid })
-			b.records[r.Address] = rec
-		case len(rec.Obsolete) > 0:
-			last := len(rec.Obsolete) - 1
-			b.records[r.Address] = agent.Record{UID: rec.Obsolete[last], Obsolete: rec.Obsolete[:last:last], Protect: rec.Protect}
-		default:
-			delete(b.records, r.Address)
-		}
+		delete(b.owners[r.Address.ID()], cmp.Or(r.UID, old.UID))
+	default:
+		return
+	}
+	if left {
+		b.records[r.Address] = rec
+	} else {
+		delete(b.records, r.Address)
 	}
 }

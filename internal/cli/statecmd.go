@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -159,7 +161,7 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 		if from.ID() != to.ID() {
 			return usageError("%s and %s are of different apps: an agent cannot move between apps", from, to)
 		}
-		return a.editState(cmd.Context(), path, "state mv", wait, func(s *state.State) error {
+		err = a.editState(cmd.Context(), path, "state mv", wait, func(s *state.State) error {
 			rec, ok := s.Agents[from]
 			if !ok {
 				return unknownAddress(from, path)
@@ -169,9 +171,12 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 			}
 			delete(s.Agents, from)
 			s.Agents[to] = rec
-			fmt.Fprintf(a.streams.Out, "%s is now %s\n", from, to)
 			return nil
 		})
+		if err == nil { // it is on disk
+			fmt.Fprintf(a.streams.Out, "%s is now %s\n", from, to)
+		}
+		return err
 	}
 	return cmd
 }
@@ -195,7 +200,8 @@ place that knows them. The next apply takes an agent back that equals its manife
 		if err != nil {
 			return err
 		}
-		return a.editState(cmd.Context(), path, "state rm", wait, func(s *state.State) error {
+		var forgot strings.Builder
+		err = a.editState(cmd.Context(), path, "state rm", wait, func(s *state.State) error {
 			var gone []agent.Address
 			for _, addr := range s.Addresses() {
 				if selects(globs, addr) {
@@ -208,12 +214,17 @@ place that knows them. The next apply takes an agent back that equals its manife
 			for _, addr := range gone {
 				rec := s.Agents[addr]
 				for _, uid := range append([]string{rec.UID}, rec.Obsolete...) {
-					fmt.Fprintf(a.streams.Out, "forgot %s (uid %s)\n", addr, report.Sanitize(uid))
+					fmt.Fprintf(&forgot, "forgot %s (uid %s)\n", addr, report.Sanitize(uid))
 				}
 				delete(s.Agents, addr)
 			}
 			return nil
 		})
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(a.streams.Out, forgot.String())
+		return err
 	}
 	return cmd
 }
@@ -240,14 +251,19 @@ it had to leave its uids in errored.state.json.`,
 		if err != nil {
 			return err
 		}
-		return a.editState(cmd.Context(), path, "state merge", wait, func(s *state.State) error {
-			before := len(s.Agents)
+		before, after := 0, 0
+		err = a.editState(cmd.Context(), path, "state merge", wait, func(s *state.State) error {
+			before = len(s.Agents)
 			if err := s.Merge(other); err != nil {
 				return &Failure{Code: ExitUsage, Err: err}
 			}
-			fmt.Fprintf(a.streams.Out, "%s now has %s, %d more than before; %s can go\n", path, count(len(s.Agents), "agent"), len(s.Agents)-before, args[0])
+			after = len(s.Agents)
 			return nil
 		})
+		if err == nil { // only now may the other file go
+			fmt.Fprintf(a.streams.Out, "%s now has %s, %d more than before; %s can go\n", path, count(after, "agent"), after-before, args[0])
+		}
+		return err
 	}
 	return cmd
 }

@@ -72,7 +72,7 @@ func (b *book) enterOne(r Result) (Result, error) {
 	case Voided:
 		return Result{Intent: r.Intent, Address: r.Address, Kind: Voided}, nil
 	case Recorded:
-		r.Record = withObsolete(r.Record, append(slices.Clip(old.Obsolete), old.UID)...)
+		r.Record, _ = After(old, r)
 		return Result{Intent: r.Intent, Address: r.Address, Kind: Recorded, Record: r.Record}, b.put(r.Address, r.Record)
 	case Removed:
 		if r.UID == "" {
@@ -82,7 +82,7 @@ func (b *book) enterOne(r Result) (Result, error) {
 		if !had {
 			return r, nil
 		}
-		rest, ok := without(old, func(uid string) bool { return uid == r.UID })
+		rest, ok := After(old, r)
 		if !ok {
 			b.drop(r.Address)
 			b.changed = true

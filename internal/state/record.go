@@ -2,10 +2,25 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 
 	"agentsync/internal/agent"
 )
+
+// After returns the record that r leaves at its address, where old stood before (the zero Record for
+// none), and whether one is left. It is for Recorded and Removed; the other kinds leave old.
+func After(old agent.Record, r Result) (agent.Record, bool) {
+	switch {
+	case r.Kind == Recorded:
+		return withObsolete(r.Record, append(slices.Clip(old.Obsolete), old.UID)...), true
+	case r.Kind == Removed && old.UID != "":
+		gone := cmp.Or(r.UID, old.UID)
+		return without(old, func(uid string) bool { return uid == gone })
+	default:
+		return old, old.UID != ""
+	}
+}
 
 // without returns what is left of r once the uids that gone reports have left it, and whether
 // anything is. An obsolete agent takes the place of the current one: it may still be live, and a

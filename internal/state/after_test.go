@@ -1,0 +1,36 @@
+package state_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/state"
+)
+
+func TestAfter(t *testing.T) {
+	none := agent.Record{}
+	for name, c := range map[string]struct {
+		old  agent.Record
+		r    state.Result
+		want agent.Record
+		left bool
+	}{
+		"recorded anew":                {none, state.Result{Kind: state.Recorded, Record: agent.Record{UID: "b"}}, agent.Record{UID: "b"}, true},
+		"recorded over another":        {agent.Record{UID: "a", Obsolete: []string{"z"}}, state.Result{Kind: state.Recorded, Record: agent.Record{UID: "b"}}, agent.Record{UID: "b", Obsolete: []string{"z", "a"}}, true},
+		"recorded again":               {agent.Record{UID: "b"}, state.Result{Kind: state.Recorded, Record: agent.Record{UID: "b", Protect: true}}, agent.Record{UID: "b", Protect: true}, true},
+		"removed":                      {agent.Record{UID: "a"}, state.Result{Kind: state.Removed}, none, false},
+		"removed by uid":               {agent.Record{UID: "a"}, state.Result{Kind: state.Removed, UID: "a"}, none, false},
+		"an obsolete one removed":      {agent.Record{UID: "b", Obsolete: []string{"a"}}, state.Result{Kind: state.Removed, UID: "a"}, agent.Record{UID: "b"}, true},
+		"removed before its old":       {agent.Record{UID: "b", Obsolete: []string{"a"}}, state.Result{Kind: state.Removed}, agent.Record{UID: "a"}, true},
+		"another's uid removed":        {agent.Record{UID: "b"}, state.Result{Kind: state.Removed, UID: "x"}, agent.Record{UID: "b"}, true},
+		"removed where there was none": {none, state.Result{Kind: state.Removed, UID: "x"}, none, false},
+		"voided":                       {agent.Record{UID: "b"}, state.Result{Kind: state.Voided}, agent.Record{UID: "b"}, true},
+	} {
+		got, left := state.After(c.old, c.r)
+		if d := cmp.Diff(c.want, got); d != "" || left != c.left {
+			t.Errorf("%s: left %v, want %v (-want +got):\n%s", name, left, c.left, d)
+		}
+	}
+}
