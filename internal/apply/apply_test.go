@@ -330,6 +330,37 @@ func TestUnknownUpdatesAndDeletes(t *testing.T) {
 	})
 }
 
+// A delete without an answer, and the agent renamed before anybody could find out what became of it.
+func TestAnOpenDeleteFollowsARename(t *testing.T) {
+	for _, id := range []agent.AppID{mind, comet} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			of := map[agent.AppID]func(string, ...any) agent.Desired{mind: coach, comet: concierge}[id]
+			w.want, w.prune = []agent.Desired{of("a"), of("b")}, true
+			w.mustApply()
+			w.want = []agent.Desired{of("b")}
+			w.client[id] = platformtest.WithFaults(w.memory[id],
+				platformtest.Fault{Op: platformtest.OpDelete, After: true, Class: platform.Unknown})
+			if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusUnknown) != 1 {
+				t.Fatalf("%v\n%s", err, describe(rep))
+			}
+			w.client[id] = w.memory[id]
+			f := state.NewFile(w.state)
+			from, to := of("a").Address, of("c").Address
+			if err := f.Edit(t.Context(), w.load(f), func(s *state.State) error {
+				s.Agents[to] = s.Agents[from]
+				delete(s.Agents, from)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			w.want = []agent.Desired{of("b"), of("c")}
+			w.mustApply()
+			w.check()
+		})
+	}
+}
+
 func TestRenames(t *testing.T) {
 	w := newWorld(t)
 	w.want = []agent.Desired{coach("a"), coach("b")}

@@ -47,7 +47,11 @@ func newBook(prior map[agent.Address]agent.Record, open []state.Intent) *book {
 		}
 	}
 	for _, i := range open {
-		b.own(i.Address, i.UID) // an agent that an open request is about is not free for adoption
+		// An agent that an open request is about is not free for adoption, but a record says better
+		// whose it is: the agent may have been renamed since.
+		if _, owned := b.owners[i.Address.ID()][i.UID]; !owned {
+			b.own(i.Address, i.UID)
+		}
 		if i.Action == intentDelete {
 			b.leaving[handle{i.Address.ID(), i.UID}] = true
 		}

@@ -137,7 +137,12 @@ func (e *Engine) settleWrites(ctx context.Context, id agent.AppID, intents []sta
 	return results
 }
 
+// settleWrite decides one update or delete, for the address that its agent has now: it may have been
+// renamed since the request was sent.
 func (e *Engine) settleWrite(ctx context.Context, l *listing, i state.Intent) (state.Result, error) {
+	if owner, owned := e.book.owner(i.Address.ID(), i.UID); owned {
+		i.Address = owner
+	}
 	if i.Action == intentDelete {
 		return e.settleDelete(ctx, l, i)
 	}
