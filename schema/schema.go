@@ -113,8 +113,12 @@ type Platform struct {
 	// Fields are the agents' fields in canonical order.
 	Fields []Field
 
-	index map[string]int
+	index  map[string]int
+	byName []Field
 }
+
+// ByName returns the agents' fields sorted by name, as they stand in a canonical document.
+func (p *Platform) ByName() []Field { return p.byName }
 
 // Field returns the field called name.
 func (p *Platform) Field(name string) (Field, bool) {
@@ -196,6 +200,7 @@ func Load(name string) (*Platform, error) {
 	if p.AppField == "" || len(p.Fields) == 0 {
 		return nil, fmt.Errorf("schema %s: no x-app-id or no fields", name)
 	}
+	p.byName = slices.SortedFunc(slices.Values(p.Fields), func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
 	return p, nil
 }
 

@@ -21,8 +21,8 @@ func ReadJSON(b []byte) (v any, ok bool) {
 	return v, ok && r.at == len(r.text)
 }
 
-// jsonDepth is how deep a document may be nested.
-const jsonDepth = 200
+// jsonDepth is how deep a document may be nested: as deep as encoding/json goes.
+const jsonDepth = 10_000
 
 // jsonReader reads text from the byte at on.
 type jsonReader struct {

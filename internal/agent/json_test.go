@@ -29,6 +29,7 @@ func FuzzReadJSON(f *testing.F) {
 		`"a\n\t\"\\\/\b\f\r"`, `"\u00e9\ud83d\ude00"`, `"\ud83d"`, `"\u12"`, `"\x"`, "\"a\nb\"", "\"\xff\"", `"é\u0000"`, `"\n\u00e9"`,
 		`{}`, `[]`, `{"a": 1, "b": [true, null, {"c": "d"}], "a": 2}`, `{"a"}`, `{"a":}`, `{"a":1,}`, `[1,]`, `[1 2]`, `{"a":1}}`, `{a:1}`,
 		`[` + strings.Repeat(`[`, 300) + strings.Repeat(`]`, 300) + `]`, `{"\u0061": 1, "a": 2}`,
+		`{"a": "\u00000\`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -40,6 +41,29 @@ func FuzzReadJSON(f *testing.F) {
 		}
 		if ok && !reflect.DeepEqual(got, want) {
 			t.Fatalf("%q was read as %#v, want %#v", b, got, want)
+		}
+		raw, okRaw := agent.ReadRaw(b)
+		if okRaw != ok || ok && !reflect.DeepEqual(raw.Value(), got) {
+			t.Fatalf("%q was read as the text %q, %v: %#v", b, raw, okRaw, raw.Value())
+		}
+		if o, isObject := raw.Object(); isObject {
+			if !reflect.DeepEqual(any(o.Map()), got) {
+				t.Fatalf("%q has the members %#v", b, o)
+			}
+			for name, v := range o.Map() {
+				if !reflect.DeepEqual(o.Value(name), v) {
+					t.Fatalf("%q holds %#v as %q", b, o.Value(name), name)
+				}
+			}
+		}
+		if list, isList := raw.List(); isList {
+			all := []any{}
+			for _, e := range list {
+				all = append(all, e.Value())
+			}
+			if !reflect.DeepEqual(any(all), got) {
+				t.Fatalf("%q has the elements %#v", b, list)
+			}
 		}
 	})
 }

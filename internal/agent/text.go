@@ -9,7 +9,7 @@ func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0 // of what is not written yet
 	for i := 0; i < len(s); {
-		if c := s[i]; c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+		if plain[s[i]] {
 			i++
 			continue
 		}
@@ -26,6 +26,14 @@ func appendString(dst []byte, s string) []byte {
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
 }
+
+// plain holds the bytes that are a character and stand for themselves.
+var plain = func() (plain [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		plain[c] = c != '"' && c != '\\'
+	}
+	return plain
+}()
 
 // special reports whether a character of size bytes cannot stand for itself. The line separators
 // U+2028 and U+2029 cannot, since encoding/json escapes them; neither can a byte that is no UTF-8.

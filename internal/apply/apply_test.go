@@ -39,7 +39,7 @@ func TestCreateUpdateDelete(t *testing.T) {
 		t.Errorf("actions %s, want %s", got, want)
 	}
 	w.check()
-	if got := w.memory[comet].Agents()[0].Fields["name"]; got != "Renamed" {
+	if got := w.memory[comet].Agents()[0].Content.Fields()["name"]; got != "Renamed" {
 		t.Errorf("name is %v", got)
 	}
 
@@ -47,7 +47,7 @@ func TestCreateUpdateDelete(t *testing.T) {
 	delete(w.want[1].Fields, "agentPurpose")
 	w.mustApply()
 	w.check()
-	if got := w.memory[mind].Agents()[0].Fields["agentPurpose"]; got != "" {
+	if got := w.memory[mind].Agents()[0].Content.Fields()["agentPurpose"]; got != "" {
 		t.Errorf("agentPurpose is %q, want it empty", got)
 	}
 }

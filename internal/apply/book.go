@@ -34,12 +34,13 @@ type handle struct {
 	uid string
 }
 
-func newBook(prior map[agent.Address]agent.Record, open []state.Intent) *book {
-	b := &book{records: maps.Clone(prior), owners: map[agent.AppID]map[string]agent.Address{},
-		made: map[handle]bool{}, leaving: map[handle]bool{}}
-	if b.records == nil {
-		b.records = map[agent.Address]agent.Record{}
+// newBook returns a book of the records and open intents, with room for so many records.
+func newBook(prior map[agent.Address]agent.Record, open []state.Intent, room int) *book {
+	b := &book{
+		records: make(map[agent.Address]agent.Record, max(room, len(prior))),
+		owners:  map[agent.AppID]map[string]agent.Address{}, made: map[handle]bool{}, leaving: map[handle]bool{},
 	}
+	maps.Copy(b.records, prior)
 	for a, r := range b.records {
 		b.own(a, r.UID)
 		for _, uid := range r.Obsolete {

@@ -18,7 +18,7 @@ import (
 // is sent, and once the fields that hold secrets, since these cannot be compared where the platform
 // masks them.
 func (r *appRun) adopt(ctx context.Context, ch plan.Change, live platform.Remote) (Result, *pending) {
-	rec, err := r.newRecord(ch.Address, live)
+	rec, err := r.newRecord(ch, live)
 	if err != nil {
 		return failed(ch, err), nil
 	}

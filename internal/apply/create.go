@@ -29,11 +29,10 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 	if err != nil {
 		return failed(ch, err), nil
 	}
-	doc, err := plan.AppliedDoc(r.want[ch.Address], agent.Record{}, r.sealer())
-	if err != nil {
+	if err := r.encode(&ch); err != nil {
 		return failed(ch, err), nil
 	}
-	intent := state.Intent{Address: ch.Address, Action: intentCreate, Fields: doc}
+	intent := state.Intent{Address: ch.Address, Action: intentCreate, Fields: ch.Wanted}
 	if !ch.Vanished {
 		intent.UID = ch.UID // of a replace: the agent that goes when the new one is there
 	}
@@ -83,7 +82,7 @@ func (r *appRun) checkMade(made platform.Remote, err error) error {
 // made stores the record of an agent that a create of this plan made; of a replace it then deletes
 // the old one, whose uid stays in the record until that is done.
 func (r *appRun) made(ctx context.Context, ch plan.Change, intent uint64, made platform.Remote) (Result, *pending) {
-	rec, err := r.newRecord(ch.Address, made)
+	rec, err := r.newRecord(ch, made)
 	if err != nil { // whatever is wrong with the documents, the uid must not be lost
 		rec = agent.Record{UID: made.UID, Protect: r.want[ch.Address].Protect}
 	}
@@ -114,21 +113,24 @@ func (r *appRun) gone(ch plan.Change) []state.Result {
 }
 
 // newRecord is the record of an agent whose every wanted field was sent.
-func (r *appRun) newRecord(a agent.Address, live platform.Remote) (agent.Record, error) {
-	want := r.want[a]
-	applied, err := plan.AppliedDoc(want, agent.Record{}, r.sealer())
-	if err != nil {
+func (r *appRun) newRecord(ch plan.Change, live platform.Remote) (agent.Record, error) {
+	if err := r.encode(&ch); err != nil {
 		return agent.Record{}, err
 	}
+	want := r.want[ch.Address]
 	observed, err := r.observed(live, want.Fields)
-	return agent.Record{UID: live.UID, Applied: applied, Observed: observed, Protect: want.Protect, Mark: live.Mark}, err
+	return agent.Record{UID: live.UID, Applied: ch.Wanted, Observed: observed, Protect: want.Protect, Mark: live.Mark}, err
 }
 
-// observed seals what a platform answered; like tells where secrets stand. Nil fields, which were not
-// shown, stay nil.
-func (e *Engine) observed(live platform.Remote, like agent.Fields) (agent.Doc, error) {
-	if live.Fields == nil {
-		return nil, nil
+// encode makes sure that the change has the document of what is wanted, secrets sealed.
+func (r *appRun) encode(ch *plan.Change) (err error) {
+	if ch.Wanted == nil {
+		ch.Wanted, err = plan.AppliedDoc(r.want[ch.Address], agent.Record{}, r.sealer())
 	}
-	return agent.Encode(plan.SealAnswer(live.Fields, like, e.sealer()))
+	return err
+}
+
+// observed seals what a platform answered; like tells where secrets stand.
+func (e *Engine) observed(live platform.Remote, like agent.Fields) (agent.Doc, error) {
+	return plan.ObservedDoc(live.Content, like, e.sealer())
 }

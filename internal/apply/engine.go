@@ -125,7 +125,7 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, prior map[agent.Addr
 	}
 	return &Engine{
 		unsettled: unsettled, apps: apps, want: want, opts: opts,
-		book:   newBook(prior, open),
+		book:   newBook(prior, open, len(desired)),
 		listed: map[agent.AppID]*listing{}, adopting: map[agent.Address]platform.Remote{},
 	}
 }

@@ -124,14 +124,14 @@ func (e *Engine) match(id agent.AppID, l *listing, open []*pending, before *list
 			m.nameless(p)
 			continue
 		}
-		name := identity(l.schema, p.sent)
+		name := identity(l.schema, agent.ContentOf(p.sent))
 		if byName[name] == nil {
 			names = append(names, name)
 		}
 		byName[name] = append(byName[name], p)
 	}
 	for _, name := range names {
-		m.group(byName[name], keep(l.byName[name], m.free))
+		m.group(byName[name], keep(l.byName()[name], m.free))
 	}
 	undecided := func(p *pending) bool { _, decided := verdicts[p]; return !decided }
 	if slices.ContainsFunc(open, undecided) && !m.lenient {
@@ -163,7 +163,7 @@ func (e *Engine) explained(id agent.AppID, pending map[string][]*pending) map[st
 			continue
 		}
 		if want, err := e.wanted(a); err == nil {
-			names[identity(e.apps[id].Schema, want)] = true
+			names[identity(e.apps[id].Schema, agent.ContentOf(want))] = true
 		}
 	}
 	return names
@@ -202,7 +202,7 @@ func (m *matching) group(group []*pending, free []platform.Remote) {
 		same := sameContent[key]
 		at := earliest(same)
 		fits := keep(free, func(r platform.Remote) bool {
-			return m.young(r, at) && holdsSent(m.schema, same[0].sent, r.Fields)
+			return m.young(r, at) && holdsSent(m.schema, same[0].sent, r.Content)
 		})
 		if len(fits) > len(same) {
 			for _, p := range same {
@@ -243,7 +243,7 @@ func (m *matching) strangers(open []*pending, explained map[string]bool) {
 		taken[v.found.UID] = true
 	}
 	strange := keep(m.all, func(r platform.Remote) bool {
-		return !taken[r.UID] && !explained[identity(m.schema, r.Fields)] && m.free(r)
+		return !taken[r.UID] && !explained[identity(m.schema, r.Content)] && m.free(r)
 	})
 	for _, p := range open {
 		m.suspects([]*pending{p}, keep(strange, func(r platform.Remote) bool { return m.inTime(r, p) }))
@@ -259,7 +259,7 @@ func (m *matching) inTime(r platform.Remote, p *pending) bool {
 // nameless decides a create whose identity is not known any more: what holds all the rest may be its.
 func (m *matching) nameless(p *pending) {
 	fits := keep(m.all, func(r platform.Remote) bool {
-		return m.free(r) && m.young(r, p.at) && holdsSent(m.schema, p.sent, r.Fields)
+		return m.free(r) && m.young(r, p.at) && holdsSent(m.schema, p.sent, r.Content)
 	})
 	if len(fits) > 0 {
 		m.verdicts[p] = verdict{several: uidsOf(fits)}

@@ -43,7 +43,7 @@ func (e *Engine) adoptMarked(creates []*plan.Change, l *listing) (rest []*plan.C
 			rest = append(rest, ch)
 			continue
 		}
-		differ := slices.DeleteFunc(differences(l.schema, want, own[0].Fields), func(name string) bool {
+		differ := slices.DeleteFunc(differences(l.schema, want, own[0].Content), func(name string) bool {
 			return slices.Contains(e.want[ch.Address].IgnoreChanges, name)
 		})
 		switch {

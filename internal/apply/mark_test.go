@@ -42,7 +42,7 @@ func (w *world) checkMarks() {
 			w.t.Errorf("%s is not there", a)
 			continue
 		}
-		if _, mark := platform.TakeMark(w.schemas[a.Platform], all[i].Fields); mark != wanted[a] || rec.Mark != wanted[a] {
+		if _, mark := platform.TakeMark(w.schemas[a.Platform], all[i].Content.Fields()); mark != wanted[a] || rec.Mark != wanted[a] {
 			w.t.Errorf("%s carries the mark %q, and by the state %q, want %q", a, mark, rec.Mark, wanted[a])
 		}
 		if docs := string(rec.Applied) + string(rec.Observed); strings.Contains(docs, agent.MarkName) {
@@ -94,7 +94,7 @@ func TestMarksLeaveAloneWhatNobodyNamed(t *testing.T) {
 			w.check()
 			w.checkMarks()
 			for id, want := range live {
-				got, _ := platform.TakeMark(w.schemas[id.Platform], w.memory[id].Agents()[0].Fields)
+				got, _ := platform.TakeMark(w.schemas[id.Platform], w.memory[id].Agents()[0].Content.Fields())
 				if diff := cmp.Diff(want, got[fields[id]]); diff != "" {
 					t.Errorf("%+v: %s (-want +got):\n%s", step, fields[id], diff)
 				}
@@ -131,8 +131,8 @@ func TestALostStateIsFoundAgainByItsMarks(t *testing.T) {
 	}
 	for id, m := range w.memory {
 		for _, r := range m.Agents() {
-			if s, _ := r.Fields[changed[id.Platform]].(string); !strings.HasPrefix(s, "https://cdn.example.com/") {
-				t.Errorf("%s was adopted and not brought up to date: %v", r.UID, r.Fields)
+			if s, _ := r.Content.Fields()[changed[id.Platform]].(string); !strings.HasPrefix(s, "https://cdn.example.com/") {
+				t.Errorf("%s was adopted and not brought up to date: %v", r.UID, r.Content.Fields())
 			}
 		}
 	}
@@ -144,8 +144,8 @@ func TestTwoAgentsWithOneMarkStop(t *testing.T) {
 	w.marking(true)
 	w.mustApply()
 	first := w.memory[mind].Agents()[0]
-	copied := w.memory[mind].Put(first.Fields) // as a button "duplicate" does
-	w.state += ".lost"                         // a new one
+	copied := w.memory[mind].Put(first.Content.Fields()) // as a button "duplicate" does
+	w.state += ".lost"                                   // a new one
 	rep, err := w.apply(t.Context())
 	if err != nil || len(rep.Results) != 1 || !errors.Is(rep.Results[0].Err, apply.ErrBlocked) {
 		t.Fatalf("%v %s", err, describe(rep))

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"agentsync/internal/agent"
@@ -17,8 +18,9 @@ type listing struct {
 	schema *schema.Platform
 	all    []platform.Remote
 	byUID  map[string]platform.Remote
-	// byName holds the agents by identity, each slice in the platform's order of creation.
-	byName map[string][]platform.Remote
+	// byName returns the agents by identity, each slice in the platform's order of creation. It makes the
+	// index when it is first asked for: a listing that verifies does without.
+	byName func() map[string][]platform.Remote
 	// byMark holds the agents that carry a mark, by that.
 	byMark map[string][]platform.Remote
 	// doubt is why more agents may be there than the listing shows, or nil. What it shows is there.
@@ -29,17 +31,22 @@ func newListing(p *schema.Platform, remotes []platform.Remote) *listing {
 	l := &listing{
 		schema: p, all: remotes,
 		byUID:  make(map[string]platform.Remote, len(remotes)),
-		byName: make(map[string][]platform.Remote, len(remotes)),
 		byMark: map[string][]platform.Remote{},
 	}
 	for _, r := range remotes {
 		l.byUID[r.UID] = r
-		name := identity(p, r.Fields)
-		l.byName[name] = append(l.byName[name], r)
 		if r.Mark != "" {
 			l.byMark[r.Mark] = append(l.byMark[r.Mark], r)
 		}
 	}
+	l.byName = sync.OnceValue(func() map[string][]platform.Remote {
+		byName := make(map[string][]platform.Remote, len(remotes))
+		for _, r := range remotes {
+			name := identity(p, r.Content)
+			byName[name] = append(byName[name], r)
+		}
+		return byName
+	})
 	return l
 }
 
@@ -54,12 +61,13 @@ func (l *listing) has(uid string) bool {
 
 // identity is what a person tells agents apart by: the schema's identity fields, white space folded,
 // since platforms trim what they are sent.
-func identity(p *schema.Platform, f agent.Fields) string {
+func identity(p *schema.Platform, c agent.Content) string {
 	var b strings.Builder
 	for _, field := range p.Fields {
 		if field.Identity {
-			s, ok := f[field.Name].(string)
-			if text, isSecret := f[field.Name].(secret.Text); !ok && isSecret {
+			v := c.Value(field.Name)
+			s, ok := v.(string)
+			if text, isSecret := v.(secret.Text); !ok && isSecret {
 				s, _ = text.Reveal() // unresolved: no live agent has that name
 			}
 			b.WriteString(strings.Join(strings.Fields(s), " "))
@@ -118,13 +126,34 @@ func visible(p *schema.Platform, path string, v any) any {
 
 // holdsSent reports whether a live agent holds all that was sent, secrets aside. Fields and members
 // that were not sent may hold anything: platforms add to what they are given.
-func holdsSent(p *schema.Platform, sent, live agent.Fields) bool {
+func holdsSent(p *schema.Platform, sent agent.Fields, live agent.Content) bool {
 	return len(differences(p, sent, live)) == 0
+}
+
+// holdsDoc reports whether a live agent certainly holds all of a document that was sent: each field byte
+// for byte. It may report false where holdsSent would not.
+func holdsDoc(sent agent.Doc, live agent.Content) bool {
+	doc, ok := live.Doc()
+	if !ok {
+		return false
+	}
+	there, _ := agent.Raw(doc).Object()
+	fields, _ := agent.Raw(sent).Object()
+	for _, f := range fields { // both are sorted
+		for len(there) > 0 && there[0].Name < f.Name {
+			there = there[1:]
+		}
+		if len(there) == 0 || there[0] != f {
+			return false
+		}
+	}
+	return len(fields) > 0
 }
 
 // differences returns the names of the sent fields that the live agent does not hold as they were
 // sent, in the schema's order.
-func differences(p *schema.Platform, sent, live agent.Fields) []string {
+func differences(p *schema.Platform, sent agent.Fields, shown agent.Content) []string {
+	live := shown.Fields()
 	var names []string
 	for _, f := range p.Fields {
 		v, ok := sent[f.Name]

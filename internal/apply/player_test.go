@@ -161,7 +161,7 @@ func (p *player) perAddress(s story) {
 	}
 	for id, m := range p.memory {
 		for _, r := range m.Agents() {
-			count[id.Platform+fmt.Sprint(r.Fields["name"], r.Fields["agentName"])]--
+			count[id.Platform+fmt.Sprint(r.Content.Fields()["name"], r.Content.Fields()["agentName"])]--
 		}
 	}
 	for name, n := range count {

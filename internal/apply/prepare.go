@@ -98,6 +98,9 @@ func makesAgent(ch plan.Change) bool {
 // amend decides for each create of one app whether the agent exists already. Creates come in the
 // order of their addresses; where several want the same content, each gets its own agent.
 func (e *Engine) amend(creates []*plan.Change, l *listing) {
+	if len(l.all) == 0 {
+		return
+	}
 	creates, taken := e.adoptMarked(creates, l)
 	byName := map[string][]*plan.Change{}
 	var names []string
@@ -106,14 +109,14 @@ func (e *Engine) amend(creates []*plan.Change, l *listing) {
 		if err != nil {
 			continue // the create fails for the same reason
 		}
-		name := identity(l.schema, want)
+		name := identity(l.schema, agent.ContentOf(want))
 		if byName[name] == nil {
 			names = append(names, name)
 		}
 		byName[name] = append(byName[name], ch)
 	}
 	for _, name := range names {
-		free := slices.DeleteFunc(slices.Clone(l.byName[name]), func(r platform.Remote) bool {
+		free := slices.DeleteFunc(slices.Clone(l.byName()[name]), func(r platform.Remote) bool {
 			_, owned := e.book.owner(byName[name][0].Address.ID(), r.UID)
 			return owned || taken[r.UID]
 		})
@@ -123,11 +126,14 @@ func (e *Engine) amend(creates []*plan.Change, l *listing) {
 
 // amendNamesakes decides for the creates of one identity against the free agents of that identity.
 func (e *Engine) amendNamesakes(creates []*plan.Change, free []platform.Remote, l *listing) {
+	if len(free) == 0 {
+		return
+	}
 	equal := map[string][]platform.Remote{} // by content
 	if !e.opts.NoAdopt {
 		for _, r := range free {
 			if r.Mark == "" {
-				key := content(l.schema, r.Fields)
+				key := content(l.schema, r.Content.Fields())
 				equal[key] = append(equal[key], r)
 			}
 		}

@@ -203,7 +203,7 @@ func (e *Engine) settleUpdate(l *listing, i state.Intent) (state.Result, error) 
 	if err != nil {
 		return voided, err
 	}
-	shown := plan.SealAnswer(live.Fields, sent, e.sealer())
+	shown := plan.SealAnswer(live.Content.Fields(), sent, e.sealer())
 	changed := false
 	for name, v := range sent {
 		one := agent.Fields{name: v}
@@ -211,9 +211,9 @@ func (e *Engine) settleUpdate(l *listing, i state.Intent) (state.Result, error) 
 		case hasSecrets(one):
 			delete(applied, name)
 		case applied[name] == nil && agent.Equal(v, before[name]): // sent as it was, for the mark
-		case holdsSent(l.schema, one, live.Fields):
+		case holdsSent(l.schema, one, live.Content):
 			applied[name] = v
-		case !holdsSent(l.schema, agent.Fields{name: applied[name]}, live.Fields):
+		case !holdsSent(l.schema, agent.Fields{name: applied[name]}, live.Content):
 			applied[name] = shown[name]
 		default:
 			continue

@@ -111,7 +111,7 @@ func (r *appRun) readBack(ctx context.Context, open []*unknown) []*unknown {
 	return slices.DeleteFunc(open, func(u *unknown) bool {
 		ch := r.changes[u.index]
 		live, ok := l.byUID[ch.UID]
-		if u.action != intentUpdate || !ok || hasSecrets(u.sent) || !holdsSent(l.schema, u.sent, live.Fields) ||
+		if u.action != intentUpdate || !ok || hasSecrets(u.sent) || !holdsSent(l.schema, u.sent, live.Content) ||
 			!r.markArrived(ch.Address, u.send, live) {
 			return false
 		}

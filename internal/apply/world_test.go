@@ -194,7 +194,7 @@ func (w *world) live() map[agent.AppID][]plan.Live {
 			w.t.Fatalf("%v", err)
 		}
 		for _, r := range remotes {
-			live[id] = append(live[id], plan.Live{UID: r.UID, Fields: r.Fields})
+			live[id] = append(live[id], plan.Live{UID: r.UID, Content: r.Content})
 		}
 	}
 	return live
@@ -237,7 +237,7 @@ func (w *world) check() {
 		live := m.Agents()
 		for _, r := range live {
 			if _, ok := known[id][r.UID]; !ok {
-				w.t.Errorf("%s: agent %s %v is live and not in state", id, r.UID, r.Fields)
+				w.t.Errorf("%s: agent %s %v is live and not in state", id, r.UID, r.Content.Fields())
 			}
 		}
 		if len(live) != len(known[id]) {

@@ -249,7 +249,7 @@ func (ex *exporter) composeApp(ctx context.Context, id agent.AppID, live []plan.
 	keys := compose.NewKeys(ex.takenKeys(id))
 	var all []found
 	for _, l := range unmanaged {
-		f := found{key: keys.Name(s, l.Fields, l.UID), uid: l.UID, fields: l.Fields}
+		f := found{key: keys.Name(s, l.Content.Fields(), l.UID), uid: l.UID, fields: l.Content.Fields()}
 		p.live[f.key] = l
 		all = append(all, f)
 	}

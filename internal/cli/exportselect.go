@@ -45,7 +45,7 @@ func (ex *exporter) unmanaged(id agent.AppID, live []plan.Live) (free []plan.Liv
 	for _, l := range live {
 		switch {
 		case owned[l.UID]:
-		case waiting[identity(s, l.Fields)]:
+		case waiting[identity(s, l.Content.Fields())]:
 			namesakes++
 		default:
 			free = append(free, l)

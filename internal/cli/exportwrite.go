@@ -118,7 +118,7 @@ func (ex *exporter) records(ctx context.Context) (map[agent.Address]agent.Record
 func (p *part) record(d agent.Desired, s secret.Sealer) (rec agent.Record, err error) {
 	live := p.live[d.Address.Key]
 	resolved, err := d.Fields.Resolve(p.lookup)
-	want := compose.Tidy(p.platform, live.Fields)
+	want := compose.Tidy(p.platform, live.Content.Fields())
 	if err == nil && !agent.Equal(map[string]any(resolved), map[string]any(want)) { // with an error, a secret is hidden
 		return rec, errors.New("its manifest would not read back as what is live; nothing was written")
 	}
@@ -126,7 +126,7 @@ func (p *part) record(d agent.Desired, s secret.Sealer) (rec agent.Record, err e
 	if rec.Applied, err = plan.AppliedDoc(d, agent.Record{}, s); err != nil {
 		return rec, err
 	}
-	rec.Observed, err = agent.Encode(plan.SealAnswer(live.Fields, d.Fields, s))
+	rec.Observed, err = agent.Encode(plan.SealAnswer(live.Content.Fields(), d.Fields, s))
 	return rec, err
 }
 

@@ -216,7 +216,7 @@ func (im *importer) fetch(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("read the agent %s of %s: %w", im.uid, id, err)
 	}
-	im.live, im.mark = remote.Fields, remote.Mark
+	im.live, im.mark = remote.Content.Fields(), remote.Mark
 	return nil
 }
 

@@ -38,7 +38,7 @@ func (w *workspace) live(ctx context.Context, apps map[agent.AppID]apply.App) (m
 				errs[i] = fmt.Errorf("list the agents of %s: %w", id, err)
 			}
 			for _, r := range remotes {
-				lists[i] = append(lists[i], plan.Live{UID: r.UID, Fields: r.Fields, Mark: r.Mark})
+				lists[i] = append(lists[i], plan.Live{UID: r.UID, Content: r.Content, Mark: r.Mark})
 			}
 			return nil
 		})

@@ -48,7 +48,7 @@ func BenchmarkBuild(b *testing.B) {
 	plain, secrets := fleet(b, n, false), fleet(b, n, true)
 	live := map[agent.AppID][]Live{}
 	for i, d := range plain {
-		live[d.Address.ID()] = append(live[d.Address.ID()], Live{UID: fmt.Sprint("uid-", i), Fields: d.Fields})
+		live[d.Address.ID()] = append(live[d.Address.ID()], Live{UID: fmt.Sprint("uid-", i), Content: agent.ContentOf(d.Fields)})
 	}
 	for _, bb := range []struct {
 		name string

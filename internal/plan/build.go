@@ -83,9 +83,9 @@ func (b *builder) add(ch Change) {
 // want plans one agent of the manifests.
 func (b *builder) want(d *agent.Desired) error {
 	c := comparison{
-		schema: b.in.Platforms[d.Address.Platform], sealer: b.in.Sealer,
-		wanted: seal(d, b.in.Sealer), ignore: d.IgnoreChanges,
+		schema: b.in.Platforms[d.Address.Platform], sealer: b.in.Sealer, ignore: d.IgnoreChanges,
 	}
+	c.wanted, c.plain = seal(d, b.in.Sealer)
 	doc, err := agent.AppendDoc(b.room[:0], c.wanted)
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.Address, err)
@@ -128,6 +128,9 @@ func (b *builder) create(ch Change, c comparison, d *agent.Desired, rec *agent.R
 		return err
 	}
 	c.fresh, c.ignore = true, nil
+	if c.plain {
+		ch.Wanted = bytes.Clone(doc)
+	}
 	ch.Action, ch.Fields, ch.Basis = Create, c.run().fields, basisOf(rec, d, doc)
 	b.add(ch)
 	return nil

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"maps"
 	"slices"
 
 	"agentsync/internal/agent"
@@ -15,6 +14,7 @@ type comparison struct {
 	sealer secret.Sealer
 	ignore []string
 	wanted agent.Fields
+	plain  bool // wanted holds no secret
 	// base is what wanted is compared with: what was applied; what was observed or is live where that
 	// is not known (an imported agent), and then inferred is set; nil where nothing is known.
 	base     agent.Fields
@@ -217,14 +217,16 @@ func (v values) splits() bool {
 
 // members returns the names that any side holds, sorted.
 func (v values) members() []string {
-	names := map[string]bool{}
+	var names []string
 	for _, side := range v.sides() {
 		m, _ := side.(map[string]any)
+		names = slices.Grow(names, len(m))
 		for k := range m {
-			names[k] = true
+			names = append(names, k)
 		}
 	}
-	return slices.Sorted(maps.Keys(names))
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (v values) member(k string) values {

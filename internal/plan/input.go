@@ -32,11 +32,11 @@ type Input struct {
 	Prune bool
 }
 
-// Live is an agent as its platform shows it now: the answer's fields as an adapter gives them, secret
-// fields as secret.Text (or sealed already), no nulls at the top.
+// Live is an agent as its platform shows it now.
 type Live struct {
-	UID    string
-	Fields agent.Fields
+	UID string
+	// Content is as an adapter gives it; secrets may be sealed already.
+	Content agent.Content
 	// Mark is the mark that the agent carries, for whoever takes it over: plans do not look at it.
 	Mark string
 }

@@ -13,7 +13,7 @@ import (
 
 // listings index what is live by app and uid. An app that was not listed, or whose list is doubted, is
 // missing.
-type listings map[agent.AppID]map[string]agent.Fields
+type listings map[agent.AppID]map[string]agent.Content
 
 // index reads the lists of the input. It returns as well the agents that no record owns and the apps
 // whose list shows none of the agents that state knows: such a list is more likely cut short, or of
@@ -36,14 +36,14 @@ func index(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.AppID)
 	l = make(listings, len(in.Live))
 	for id, list := range in.Live {
 		found := 0
-		byUID := make(map[string]agent.Fields, len(list))
+		byUID := make(map[string]agent.Content, len(list))
 		for _, live := range list {
-			byUID[live.UID] = live.Fields
+			byUID[live.UID] = live.Content
 			if owned[id][live.UID] {
 				found++
 				continue
 			}
-			unmanaged = append(unmanaged, Unmanaged{App: id, UID: live.UID, Name: nameOf(in.Platforms[id.Platform], live.Fields)})
+			unmanaged = append(unmanaged, Unmanaged{App: id, UID: live.UID, Name: nameOf(in.Platforms[id.Platform], live.Content)})
 		}
 		if found == 0 && len(owned[id]) > 0 {
 			doubted = append(doubted, id)
@@ -58,13 +58,16 @@ func index(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.AppID)
 	return l, unmanaged, doubted
 }
 
-func nameOf(p *schema.Platform, f agent.Fields) agent.Fields {
+func nameOf(p *schema.Platform, c agent.Content) agent.Fields {
 	name := agent.Fields{}
 	if p == nil {
 		return name
 	}
 	for _, field := range p.Fields {
-		if v, ok := f[field.Name].(string); ok && field.Identity {
+		if !field.Identity {
+			continue
+		}
+		if v, ok := c.Value(field.Name).(string); ok {
 			name[field.Name] = v
 		}
 	}
@@ -81,24 +84,25 @@ func (l listings) vanished(id agent.AppID, uid string) bool {
 // unchanged reports whether the agent is certainly as it was observed, or nothing says what it was or
 // is. It may report false for an agent that did not change. wanted is what was applied.
 func (l listings) unchanged(id agent.AppID, rec *agent.Record, wanted agent.Fields, s secret.Sealer) bool {
-	raw, listed := l[id][rec.UID]
+	content, listed := l[id][rec.UID]
 	if !listed || rec.Observed == nil {
 		return true
 	}
-	doc, err := agent.Encode(SealAnswer(raw, wanted, s))
+	doc, err := ObservedDoc(content, wanted, s)
 	return err == nil && bytes.Equal(doc, rec.Observed)
 }
 
 // shown returns the live agent's fields, sealed, with what the platform hides of its secrets put in
 // as it was observed; nil where the app was not listed. like is what was applied.
 func (l listings) shown(p *schema.Platform, id agent.AppID, uid string, observed, like agent.Fields, s secret.Sealer) agent.Fields {
-	raw, ok := l[id][uid]
+	content, ok := l[id][uid]
 	if !ok {
 		return nil
 	}
-	if raw == nil {
+	if content.IsZero() {
 		return agent.Fields{}
 	}
+	raw := content.Fields()
 	sealed := SealAnswer(raw, like, s)
 	for _, f := range p.Fields {
 		for _, pointer := range f.Secret {

@@ -70,7 +70,7 @@ func TestDrift(t *testing.T) {
 			in := Input{
 				Desired: []agent.Desired{want(t, coach, tt.wanted, tt.edits...)},
 				Prior:   records(t, map[string]agent.Record{coach: tt.rec}),
-				Live:    map[agent.AppID][]Live{acme: {{UID: "u1", Fields: tt.live}}},
+				Live:    map[agent.AppID][]Live{acme: {{UID: "u1", Content: agent.ContentOf(tt.live)}}},
 				Prune:   true,
 			}
 			p := build(t, in)
@@ -126,7 +126,7 @@ func TestHiddenSecrets(t *testing.T) {
 			p := build(t, Input{
 				Desired: []agent.Desired{want(t, bot, wanted)},
 				Prior:   records(t, map[string]agent.Record{bot: record(t, "u1", wanted)}),
-				Live:    map[agent.AppID][]Live{app: {{UID: "u1", Fields: with(tt.live)}}},
+				Live:    map[agent.AppID][]Live{app: {{UID: "u1", Content: agent.ContentOf(with(tt.live))}}},
 			})
 			var drift []string
 			for _, ch := range p.Changes {
@@ -149,7 +149,7 @@ func TestASecretInAnyText(t *testing.T) {
 	rec := agent.Record{UID: "u1", Applied: doc(t, wanted), Observed: doc(t, SealAnswer(answered, wanted, testSealer))}
 	in := Input{
 		Desired: []agent.Desired{want(t, coach, wanted)}, Prior: records(t, map[string]agent.Record{coach: rec}),
-		Live: map[agent.AppID][]Live{acme: {{UID: "u1", Fields: answered}}},
+		Live: map[agent.AppID][]Live{acme: {{UID: "u1", Content: agent.ContentOf(answered)}}},
 	}
 	diffOf(t, "unchanged", []brief(nil), briefs(build(t, in)))
 	answered["agentPurpose"] = "Say nothing."
@@ -169,7 +169,7 @@ func TestVanishedUnmanagedAndDoubted(t *testing.T) {
 			"mindset/acme/left": record(t, "u3", one), "mindset/empty/x": record(t, "u4", one),
 		}),
 		Live: map[agent.AppID][]Live{
-			acme:                                {{UID: "u8", Fields: fields{"agentName": "Wild", "live": true}}, {UID: "u1", Fields: one}, {UID: "u9"}, {UID: "u7"}},
+			acme:                                {{UID: "u8", Content: agent.ContentOf(fields{"agentName": "Wild", "live": true})}, {UID: "u1", Content: agent.ContentOf(one)}, {UID: "u9"}, {UID: "u7"}},
 			{Platform: "mindset", App: "empty"}: {},
 		},
 		Apps: map[agent.AppID]bool{acme: true},

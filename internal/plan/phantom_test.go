@@ -115,7 +115,7 @@ func (c phantom) input(t *testing.T, all map[string]*schema.Platform) Input {
 		Platforms: all, Prune: true,
 	}
 	if c.live != nil {
-		in.Live = map[agent.AppID][]Live{a.ID(): {{UID: "u1", Fields: c.live}}}
+		in.Live = map[agent.AppID][]Live{a.ID(): {{UID: "u1", Content: agent.ContentOf(c.live)}}}
 	}
 	return in
 }

@@ -99,6 +99,9 @@ type Change struct {
 	// Marker says what an update does about the agent's mark. Fields say nothing of it, Send names the
 	// field that carries it.
 	Marker MarkerChange
+	// Wanted is the document of what a create sends, where no secret is in it; nil for any other change,
+	// and in a plan that was read from a file.
+	Wanted agent.Doc
 	// Send names the top-level fields that an update sends, in the schema's order.
 	Send []string
 	// Obsolete are uids that an earlier replace of this agent left to be deleted. A replace without

@@ -28,7 +28,7 @@ func Payload(p *schema.Platform, desired agent.Fields, send []string) agent.Fiel
 // fields of lifecycle.ignoreChanges, which were not sent and keep what prior says of them. For an
 // agent that was just created, by a create or a replace, prior is the zero Record: a create sends all.
 func AppliedDoc(d agent.Desired, prior agent.Record, s secret.Sealer) (agent.Doc, error) {
-	wanted := seal(&d, s)
+	wanted, _ := seal(&d, s)
 	old := prior.Applied
 	if old == nil {
 		old = prior.Observed
@@ -60,6 +60,18 @@ func encode(a agent.Address, f agent.Fields) (agent.Doc, error) {
 		return nil, fmt.Errorf("%s: %w", a, err)
 	}
 	return doc, nil
+}
+
+// ObservedDoc returns what to record of what a platform shows, nil where it shows nothing. like is what
+// was sent or applied, resolved or sealed: it tells where secrets stand.
+func ObservedDoc(shown agent.Content, like agent.Fields, s secret.Sealer) (agent.Doc, error) {
+	if shown.IsZero() {
+		return nil, nil
+	}
+	if doc, ok := shown.Doc(); ok && !holdsSecret(map[string]any(like)) {
+		return doc, nil
+	}
+	return agent.Encode(SealAnswer(shown.Fields(), like, s))
 }
 
 // SealAnswer returns what a platform answered with its secrets sealed: each secret.Text, and each

@@ -49,7 +49,7 @@ func TestRefresh(t *testing.T) {
 			other := addr(t, "mindset/acme/other")
 			behind, doubted, err := Refresh(Input{
 				Prior:     map[agent.Address]agent.Record{a: tt.rec, other: record(t, "u2", one)},
-				Live:      map[agent.AppID][]Live{acme: {{UID: "u1", Fields: tt.live}, {UID: "u2", Fields: one}}},
+				Live:      map[agent.AppID][]Live{acme: {{UID: "u1", Content: agent.ContentOf(tt.live)}, {UID: "u2", Content: agent.ContentOf(one)}}},
 				Platforms: platforms(t), Sealer: testSealer,
 			})
 			if err != nil || doubted != nil {
@@ -96,7 +96,7 @@ func TestTakeOver(t *testing.T) {
 				Platforms: platforms(t), Sealer: secret.Sealer{Key: testSealer.Key, Lookup: lookup},
 			}
 			if listed {
-				in.Live = map[agent.AppID][]Live{{Platform: "cometchat", App: "2754abc"}: {{UID: "u1", Fields: live}}}
+				in.Live = map[agent.AppID][]Live{{Platform: "cometchat", App: "2754abc"}: {{UID: "u1", Content: agent.ContentOf(live)}}}
 			}
 			p, err := Build(in)
 			if err != nil || p.Summary.Changes() != 0 {

@@ -105,7 +105,8 @@ func (r *renamer) prefers(d *agent.Desired, in *Input) (agent.Address, error) {
 	if len(offers) == 0 {
 		return agent.Address{}, nil
 	}
-	p, sealed := in.Platforms[d.Address.Platform], seal(d, in.Sealer)
+	p := in.Platforms[d.Address.Platform]
+	sealed, _ := seal(d, in.Sealer)
 	holds := func(a agent.Address) (bool, error) {
 		applied, err := decode(a, "applied", r.prior[a].Applied)
 		return applied != nil && sameFields(p, applied, sealed), err

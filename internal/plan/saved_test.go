@@ -60,8 +60,8 @@ func everyAction(t *testing.T) Input {
 			"mindset/left/gone":           record(t, "m8", note),
 		}),
 		Live: map[agent.AppID][]Live{acme: {
-			{UID: "m1", Fields: fields{"agentName": "Note", "tags": list{"b", "c"}}}, {UID: "m2", Fields: note}, {UID: "m3", Fields: note},
-			{UID: "m4", Fields: tenant("t1")}, {UID: "m5", Fields: tenant("t1")}, {UID: "m7", Fields: note}, {UID: "wild", Fields: note},
+			{UID: "m1", Content: agent.ContentOf(fields{"agentName": "Note", "tags": list{"b", "c"}})}, {UID: "m2", Content: agent.ContentOf(note)}, {UID: "m3", Content: agent.ContentOf(note)},
+			{UID: "m4", Content: agent.ContentOf(tenant("t1"))}, {UID: "m5", Content: agent.ContentOf(tenant("t1"))}, {UID: "m7", Content: agent.ContentOf(note)}, {UID: "wild", Content: agent.ContentOf(note)},
 		}},
 		Prune: true,
 	}
@@ -180,10 +180,10 @@ func TestCheck(t *testing.T) {
 			rec := in.Prior[a]
 			rec.UID = "m5b"
 			in.Prior[a] = rec
-			in.Live[acme] = append(in.Live[acme], Live{UID: "m5b", Fields: in.Live[acme][4].Fields})
+			in.Live[acme] = append(in.Live[acme], Live{UID: "m5b", Content: in.Live[acme][4].Content})
 		}, map[string]string{"mindset/acme/tenant": reasonRecord}},
 		{"the platform changed again", func(in *Input) {
-			in.Live[acme][0].Fields = fields{"agentName": "Note", "tags": list{"d"}}
+			in.Live[acme][0].Content = agent.ContentOf(fields{"agentName": "Note", "tags": list{"d"}})
 		}, map[string]string{"mindset/acme/drifted": reasonChange}},
 		{"an agent was added", func(in *Input) {
 			in.Desired = append(in.Desired, want(t, "mindset/acme/added", fields{"agentName": "New"}))

@@ -11,13 +11,13 @@ import (
 	"agentsync/internal/secret"
 )
 
-// seal returns d's fields with secrets sealed. Where there are none it returns d's own fields: most
-// agents hold none, and a copy of each would be the larger part of a plan's cost.
-func seal(d *agent.Desired, s secret.Sealer) agent.Fields {
+// seal returns d's fields with secrets sealed, and whether there are none. Then it returns d's own fields:
+// most agents hold none, and a copy of each would be the larger part of a plan's cost.
+func seal(d *agent.Desired, s secret.Sealer) (sealed agent.Fields, plain bool) {
 	if !d.Fields.HasSecrets() {
-		return d.Fields
+		return d.Fields, true
 	}
-	return d.Fields.Seal(s)
+	return d.Fields.Seal(s), false
 }
 
 // decode reads a document of a record. The error says which one is damaged.

@@ -14,70 +14,119 @@ import (
 	"agentsync/schema"
 )
 
-// Decode reads one JSON document of an answer, numbers as json.Number. Anything but white space
-// behind it is an error: two documents are not the one that was asked for.
-func Decode(body []byte) (any, error) {
-	if v, ok := agent.ReadJSON(body); ok {
-		return v, nil
+// Decode reads one JSON document of an answer. Anything but white space behind it is an error: two
+// documents are not the one that was asked for.
+func Decode(body []byte) (agent.Raw, error) {
+	if raw, ok := agent.ReadRaw(body); ok {
+		return raw, nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, errors.New("the answer is empty")
+			return "", errors.New("the answer is empty")
 		}
-		return nil, fmt.Errorf("the answer is not JSON: %w", err)
+		return "", fmt.Errorf("the answer is not JSON: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the answer is more than one JSON document")
+		return "", errors.New("the answer is more than one JSON document")
 	}
-	return v, nil
+	// What encoding/json takes nevertheless, such as half a character, is written anew without it.
+	clean, err := json.Marshal(v)
+	if raw, ok := agent.ReadRaw(clean); ok {
+		return raw, nil
+	}
+	return "", fmt.Errorf("the answer is not JSON: %w", err)
 }
 
 // DecodeList reads a list of agents: a bare array, or an object that holds it under one of names. A
 // null list is an error: it is not known to mean "none".
-func DecodeList(body []byte, names ...string) ([]map[string]any, error) {
-	v, err := Decode(body)
+func DecodeList(body []byte, names ...string) ([]agent.Object, error) {
+	answer, err := Decode(body)
 	if err != nil {
 		return nil, err
 	}
-	list, ok := v.([]any)
-	if m, isMap := v.(map[string]any); isMap {
+	list, ok := answer.List()
+	if envelope, isObject := answer.Object(); isObject {
 		for _, name := range names {
 			if !ok {
-				list, ok = m[name].([]any)
+				list, ok = envelope.Get(name).List()
 			}
 		}
 	}
 	if !ok {
 		return nil, errors.New("the answer is no list of agents")
 	}
-	agents := make([]map[string]any, len(list))
+	agents := make([]agent.Object, len(list))
 	for i, e := range list {
-		if agents[i], ok = e.(map[string]any); !ok {
+		if agents[i], ok = e.Object(); !ok {
 			return nil, fmt.Errorf("the list's element %d is no agent", i+1)
 		}
 	}
 	return agents, nil
 }
 
-// NewRemote returns the agent that m, an element of an answer, describes under the given uid and time.
-// Every adapter makes its Remotes here, so that no mark is ever seen in their fields. The error says which agent, and which field of it, is not as the schema has it.
-func NewRemote(s *schema.Platform, uid, createdAt any, m map[string]any) (Remote, error) {
+// NewRemote returns the agent that o, a part of an answer, describes under the given uid and time.
+// Every adapter makes its Remotes here, so that no mark is ever seen in their content. The error says
+// which agent, and which field of it, is not as the schema has it.
+func NewRemote(s *schema.Platform, uid, createdAt any, o agent.Object) (Remote, error) {
 	r := Remote{UID: UIDOf(uid), CreatedAt: ParseTime(createdAt)}
 	if r.UID == "" {
 		return Remote{}, errors.New("the answer holds an agent without a usable uid")
 	}
-	var err error
-	if r.Fields, err = KnownFields(s, m); err != nil {
+	if doc, ok := plainDoc(s, o); ok {
+		r.Content = agent.ContentOfDoc(doc)
+		return r, nil
+	}
+	fields, err := KnownFields(s, o.Map())
+	if err != nil {
 		return Remote{}, fmt.Errorf("agent %s: %w", r.UID, err)
 	}
-	r.Fields, r.Mark = TakeMark(s, r.Fields)
+	fields, r.Mark = TakeMark(s, fields)
+	r.Content = agent.ContentOf(fields)
 	return r, nil
 }
 
-// KnownFields keeps of an answered agent what the schema knows, in the form that Remote.Fields has.
+// plainDoc returns the canonical form of what the schema knows of an answered agent, as KnownFields and
+// Encode make it, for an agent that holds no secret and no mark and whose values have the schema's
+// types, which most are. It is false for any other, and where in doubt.
+func plainDoc(s *schema.Platform, o agent.Object) (agent.Doc, bool) {
+	doc := make([]byte, 0, 1024)
+	for _, f := range s.ByName() {
+		v := o.Get(f.Name)
+		if v.IsNull() {
+			continue
+		}
+		if !v.Is(f.Type) || mayHoldSecret(f, v) || f.Marker && strings.Contains(string(v), agent.MarkName) {
+			return nil, false
+		}
+		doc = append(append(append(doc, `,"`...), f.Name...), `":`...)
+		var ok bool
+		if doc, ok = v.AppendCanonical(doc); !ok {
+			return nil, false
+		}
+	}
+	if len(doc) == 0 {
+		return agent.Doc("{}"), true
+	}
+	doc[0] = '{'
+	return bytes.Clone(append(doc, '}')), true // kept for long: no room to spare in it
+}
+
+// mayHoldSecret reports whether a secret of the field may be in v: the name of its last member stands
+// there, or something escaped that may be it.
+func mayHoldSecret(f schema.Field, v agent.Raw) bool {
+	for _, pointer := range f.Secret {
+		last := pointer[strings.LastIndexByte(pointer, '/')+1:]
+		if strings.Contains(string(v), last) || strings.Contains(string(v), `\`) {
+			return true
+		}
+	}
+	return false
+}
+
+// KnownFields keeps of an answered agent what the schema knows, in the form of agent.Content.
 // It takes over what m holds. Values of another type are converted where that cannot change what
 // they mean: PHP's [] for an empty object, 1 for true, a number for its text. The error names the
 // field and shows no value.

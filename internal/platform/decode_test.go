@@ -29,7 +29,8 @@ func known(t *testing.T, text string) (agent.Fields, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return platform.KnownFields(load(t, "cometchat"), v.(map[string]any))
+	o, _ := v.Object()
+	return platform.KnownFields(load(t, "cometchat"), o.Map())
 }
 
 func TestKnownFields(t *testing.T) {
@@ -137,11 +138,14 @@ func TestEncodeBody(t *testing.T) {
 }
 
 // FuzzDecode makes sure that no answer can do more than be refused, and that what is let through can
-// be stored and sent again.
+// be stored and sent again, and holds the short way from an answer to a document against the long one.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"uid": "u", "name": "a", "metaData": {"a": [1, null, {"$secret": {}}]}, "integrationMeta": {"headers": {"a": "b"}}}`,
-		`[{"uid": 1, "tools": {}, "isActive": "1"}]`, `{"metaData": 1e400}`, `{"name": 1e-400}`,
+		`[{"uid": 1, "tools": {}, "isActive": "1"}]`, `{"metaData": 1e400}`, `{"name": 1e-400}`, `{"name": "a", "name": "b", "icon": null}`,
+		`{"name": "\u0061<\u2028é", "metaData": {"b": {"y": 1.0, "x": -0}, "a": [], "n": null, "c": [{"z": null}]}, "isActive": true}`,
+		`{"metaData": {"a": 1, "a": 2}}`, `{"metaData": {"agentsync": "0123456789ab"}}`, `{"integrationMeta": {"h\u0065aders": {"a": "b"}}}`,
+		"{\"name\": \"half a \xc3\"}", `{"name": "a", "integrationMeta": {"baseUrl": "https://a.example", "agentId": "b"}, "tools": ["a", "b"]}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -151,13 +155,26 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		v, err := platform.Decode(body)
-		m, ok := v.(map[string]any)
+		o, ok := v.Object()
 		if err != nil || !ok {
 			return
 		}
-		fields, err := platform.KnownFields(s, m)
+		r, short := platform.NewRemote(s, "u", nil, o)
+		fields, err := platform.KnownFields(s, o.Map())
+		if (err == nil) != (short == nil) {
+			t.Fatalf("NewRemote says %v, KnownFields %v", short, err)
+		}
 		if err != nil {
 			return
+		}
+		fields, mark := platform.TakeMark(s, fields)
+		if doc, ok := r.Content.Doc(); ok {
+			if want, err := agent.Encode(fields); err != nil || string(doc) != string(want) || mark != "" {
+				t.Errorf("the document is %s, want %s, %v, mark %q", doc, want, err, mark)
+			}
+		}
+		if got := r.Content.Fields(); !agent.Equal(map[string]any(got), map[string]any(fields)) || r.Mark != mark {
+			t.Errorf("read as %v, %q, want %v, %q", got, r.Mark, fields, mark)
 		}
 		if _, err := platform.EncodeBody(fields); err != nil {
 			t.Errorf("cannot be sent again: %v", err)

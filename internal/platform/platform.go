@@ -42,7 +42,7 @@ type Client interface {
 	// literal. After an error of class Unknown the agent may or may not exist.
 	Create(ctx context.Context, fields agent.Fields) (Remote, error)
 	// Update changes the given top-level fields of the agent, each sent whole. The Remote is what
-	// the platform answered; its Fields are nil where the platform does not answer the agent.
+	// the platform answered; its Content is zero where the platform does not answer the agent.
 	Update(ctx context.Context, uid string, fields agent.Fields) (Remote, error)
 	// Delete removes the agent. An agent that is already gone is deleted: that is no error.
 	Delete(ctx context.Context, uid string) error
@@ -55,10 +55,9 @@ func Detach(ctx context.Context) context.Context { return httpx.Detach(ctx) }
 // Remote is an agent as the platform answers it.
 type Remote struct {
 	UID string
-	// Fields are the fields that the platform's schema knows, those that the answer holds, canonical;
-	// values that the schema marks as secret are secret.Text. Nulls are left out.
-	Fields agent.Fields
-	// Mark is the mark that the agent carries (agent.Address.Mark), empty for none. Fields are without.
+	// Content is what the platform shows of it, the mark left out.
+	Content agent.Content
+	// Mark is the mark that the agent carries (agent.Address.Mark), empty for none.
 	Mark string
 	// CreatedAt is the platform's own clock, possibly truncated to the second; zero if not given.
 	CreatedAt time.Time

@@ -3,7 +3,7 @@ package platform
 import (
 	"context"
 	"encoding/json"
-	"regexp"
+	"strings"
 )
 
 // Reader is what a Client has besides where its platform can answer one agent by its uid.
@@ -12,13 +12,24 @@ type Reader interface {
 	Read(ctx context.Context, uid string) (Remote, error)
 }
 
-// uidForm is every form of uid seen (UUID v4, twenty letters and digits) with room for others, and
-// nothing that would change the meaning of a path that a uid stands in.
-var uidForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._:@~-]{0,127}$`)
+// maxUID is the longest uid in bytes; those seen have 20 (Mindset) and 36 (CometChat, UUID v4).
+const maxUID = 128
 
 // UsableUID reports whether uid can stand in a request's path: 1 to 128 of A-Z a-z 0-9 . _ : @ ~ -
-// that start with a letter, a digit or an underscore.
-func UsableUID(uid string) bool { return uidForm.MatchString(uid) }
+// that start with a letter, a digit or an underscore. That is every form seen with room for others, and
+// nothing that would change the meaning of the path.
+func UsableUID(uid string) bool {
+	if uid == "" || len(uid) > maxUID || strings.IndexByte(".:@~-", uid[0]) >= 0 {
+		return false
+	}
+	for i := range len(uid) {
+		c := uid[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && strings.IndexByte("._:@~-", c) < 0 {
+			return false
+		}
+	}
+	return true
+}
 
 // UIDOf returns the uid that v, a value of an answer, stands for, or "" where it is not usable. A
 // server that counts its agents answers numbers; they are taken by their text.
@@ -30,5 +41,5 @@ func UIDOf(v any) string {
 	if !ok || !UsableUID(uid) {
 		return ""
 	}
-	return uid
+	return strings.Clone(uid) // kept for long, the answer's text is not
 }

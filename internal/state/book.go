@@ -30,12 +30,18 @@ func newBook(s *State, open []Intent) (*book, error) {
 // enter enters all results or, with an error, none. It returns them completed, so that they can be
 // replayed without knowing the state that they were made for.
 func (b *book) enter(results []Result) ([]Result, error) {
-	before, changed := map[agent.Address]agent.Record{}, b.changed
+	var before map[agent.Address]agent.Record
+	if len(results) > 1 || results[0].Kind == Moved { // any other alone, where it fails, did nothing
+		before = map[agent.Address]agent.Record{}
+	}
+	changed := b.changed
 	complete := make([]Result, len(results))
 	for i, r := range results {
-		for _, a := range [...]agent.Address{r.Address, r.From} {
-			if _, known := before[a]; !known {
-				before[a] = b.state.Agents[a]
+		if before != nil {
+			for _, a := range [...]agent.Address{r.Address, r.From} {
+				if _, known := before[a]; !known {
+					before[a] = b.state.Agents[a]
+				}
 			}
 		}
 		var err error
@@ -115,13 +121,15 @@ func (b *book) move(r Result, taken bool) (Result, error) {
 
 // put makes r the record at a. It fails, having done nothing, where a uid belongs elsewhere.
 func (b *book) put(a agent.Address, r agent.Record) error {
-	seen := make(map[handle]agent.Address, 1+len(r.Obsolete))
-	for h := range handles(a, r) {
-		if other, taken := b.owner[h]; taken && other != a {
-			seen[h] = other
-		}
-		if err := own(seen, h, a); err != nil {
-			return err
+	for i, h := range handles(a, r) {
+		other, taken := b.owner[h]
+		switch {
+		case h.uid == "":
+			return errNoUID(a)
+		case taken && other != a:
+			return errShared(h, a, other)
+		case i > 0 && (h.uid == r.UID || slices.Contains(r.Obsolete[:i-1], h.uid)):
+			return errShared(h, a, a)
 		}
 	}
 	old, had := b.state.Agents[a]
@@ -129,7 +137,9 @@ func (b *book) put(a agent.Address, r agent.Record) error {
 		return nil
 	}
 	b.drop(a)
-	maps.Copy(b.owner, seen)
+	for _, h := range handles(a, r) {
+		b.owner[h] = a
+	}
 	b.state.Agents[a] = r
 	b.changed = true
 	return nil
@@ -140,7 +150,7 @@ func (b *book) drop(a agent.Address) {
 	if !had {
 		return
 	}
-	for h := range handles(a, old) {
+	for _, h := range handles(a, old) {
 		delete(b.owner, h)
 	}
 	delete(b.state.Agents, a)

@@ -82,7 +82,7 @@ func (d *decoder) agents(s *State) error {
 		if err != nil {
 			return err
 		}
-		for h := range handles(a, r) {
+		for _, h := range handles(a, r) {
 			if err := own(owner, h, a); err != nil {
 				return d.fail(at, "%v", err)
 			}

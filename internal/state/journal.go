@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // journal is a journal that is open for writing. One goroutine writes: what callers hand in while
@@ -21,8 +22,10 @@ type journal struct {
 	closing bool
 	err     error // the first failure; nothing is written after it
 
-	offset int64 // where the next batch goes; the goroutine's own
+	// The goroutine's own:
+	offset int64 // where the next batch goes
 	buf    []byte
+	rest   time.Duration // how long to wait before the next batch, see gather
 }
 
 // batch is payloads that become durable together.
@@ -86,6 +89,7 @@ func (j *journal) close() {
 func (j *journal) run() {
 	defer close(j.done)
 	for range j.wake {
+		time.Sleep(j.rest)
 		j.mu.Lock()
 		b, closing, err := j.next, j.closing, j.err
 		j.next = newBatch()
@@ -114,11 +118,29 @@ func (j *journal) write(payloads [][]byte) error {
 	if _, err := j.file.WriteAt(j.buf, j.offset); err != nil {
 		return err
 	}
+	start := time.Now()
 	if err := j.file.Sync(); err != nil {
 		return err
 	}
 	j.offset += int64(len(j.buf))
+	j.rest = gather(len(payloads), time.Since(start))
 	return nil
+}
+
+const (
+	// restShare is how much longer than for an fsync the journal waits for company before the next one.
+	restShare = 16
+	maxRest   = 2 * time.Millisecond
+)
+
+// gather returns how long the next batch is left open for others to join, after one of so many
+// payloads whose fsync took so long. Where many requests are in flight, an fsync for every few lines
+// would cost more processor time than the lines; who writes alone waits for nobody.
+func gather(payloads int, fsync time.Duration) time.Duration {
+	if payloads == 1 {
+		return 0
+	}
+	return min(restShare*fsync, maxRest)
 }
 
 // fail keeps the first error. What the disk holds after a failed write or fsync nobody knows, and

@@ -55,7 +55,7 @@ type merger struct {
 func (m *merger) cleanState() error {
 	at := make(map[handle]agent.Address, len(m.journal.records))
 	for a, r := range m.journal.records {
-		for h := range handles(a, r) {
+		for _, h := range handles(a, r) {
 			if err := own(at, h, a); err != nil {
 				return m.journal.conflict(m.journal.lines[a], err.Error())
 			}
@@ -73,7 +73,7 @@ func (m *merger) cleanState() error {
 			continue
 		}
 		m.into.Agents[a] = rest
-		for h := range handles(a, rest) {
+		for _, h := range handles(a, rest) {
 			m.stateOf[h] = a
 		}
 	}

@@ -49,6 +49,9 @@ func trim(r agent.Record) agent.Record {
 
 // withObsolete returns r with more obsolete uids: each once, and never r's own.
 func withObsolete(r agent.Record, more ...string) agent.Record {
+	if len(r.Obsolete) == 0 && !slices.ContainsFunc(more, func(uid string) bool { return uid != "" && uid != r.UID }) {
+		return trim(r) // the usual case
+	}
 	list := make([]string, 0, len(r.Obsolete)+len(more))
 	for _, uid := range append(slices.Clip(more), r.Obsolete...) {
 		if uid != r.UID && uid != "" && !slices.Contains(list, uid) {

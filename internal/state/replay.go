@@ -141,7 +141,7 @@ func (p *replay) result(r Result, at place) error {
 		delete(p.records, r.From)
 	}
 	p.records[r.Address] = r.Record
-	for h := range handles(r.Address, r.Record) {
+	for _, h := range handles(r.Address, r.Record) {
 		delete(p.removed, h)
 	}
 	return nil

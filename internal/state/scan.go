@@ -144,7 +144,11 @@ func (s *scanner) rawString() (raw []byte, escaped bool, err error) {
 	}
 	start := s.pos
 	for i := start + 1; i < len(s.b); i++ {
-		switch c := s.b[i]; {
+		c := s.b[i]
+		if ordinary[c] {
+			continue
+		}
+		switch {
 		case c == '"':
 			s.pos = i + 1
 			return s.b[start:s.pos], escaped, nil
@@ -162,6 +166,14 @@ func (s *scanner) rawString() (raw []byte, escaped bool, err error) {
 	s.pos = len(s.b)
 	return nil, false, s.unexpected("the end of a string")
 }
+
+// ordinary are the bytes that mean nothing in a string but themselves.
+var ordinary = func() (ordinary [256]bool) {
+	for c := range ordinary {
+		ordinary[c] = c >= 0x20 && c != '"' && c != '\\'
+	}
+	return ordinary
+}()
 
 // escape reads what follows a backslash.
 func (s *scanner) escape() error {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
@@ -48,14 +49,15 @@ type handle struct {
 	uid string
 }
 
-// handles yields every uid that the record at a stands for: the agent's own and the obsolete ones.
-func handles(a agent.Address, r agent.Record) func(yield func(handle) bool) {
-	return func(yield func(handle) bool) {
-		if !yield(handle{a.ID(), r.UID}) {
+// handles yields every uid that the record at a stands for: the agent's own, and from 1 on the
+// obsolete ones.
+func handles(a agent.Address, r agent.Record) iter.Seq2[int, handle] {
+	return func(yield func(int, handle) bool) {
+		if !yield(0, handle{a.ID(), r.UID}) {
 			return
 		}
-		for _, uid := range r.Obsolete {
-			if !yield(handle{a.ID(), uid}) {
+		for i, uid := range r.Obsolete {
+			if !yield(i+1, handle{a.ID(), uid}) {
 				return
 			}
 		}
@@ -66,7 +68,7 @@ func handles(a agent.Address, r agent.Record) func(yield func(handle) bool) {
 func (s *State) owners() (map[handle]agent.Address, error) {
 	m := make(map[handle]agent.Address, len(s.Agents))
 	for a, r := range s.Agents {
-		for h := range handles(a, r) {
+		for _, h := range handles(a, r) {
 			if err := own(m, h, a); err != nil {
 				return nil, err
 			}
@@ -77,19 +79,28 @@ func (s *State) owners() (map[handle]agent.Address, error) {
 
 func own(m map[handle]agent.Address, h handle, a agent.Address) error {
 	if h.uid == "" {
-		return fmt.Errorf("%s: an agent without a uid cannot be kept in state", a)
+		return errNoUID(a)
 	}
-	other, taken := m[h]
-	switch {
-	case !taken:
-		m[h] = a
-		return nil
-	case other == a:
+	if other, taken := m[h]; taken {
+		return errShared(h, a, other)
+	}
+	m[h] = a
+	return nil
+}
+
+func errNoUID(a agent.Address) error {
+	return fmt.Errorf("%s: an agent without a uid cannot be kept in state", a)
+}
+
+// errShared is the error of a uid that stands at two addresses, or twice at one.
+func errShared(h handle, a, b agent.Address) error {
+	if a == b {
 		return fmt.Errorf("%s: the uid %s stands twice", a, h.uid)
-	case other.Compare(a) > 0:
-		other, a = a, other
 	}
-	return fmt.Errorf("%s and %s both have the uid %s: an agent has one address", other, a, h.uid)
+	if a.Compare(b) > 0 {
+		a, b = b, a
+	}
+	return fmt.Errorf("%s and %s both have the uid %s: an agent has one address", a, b, h.uid)
 }
 
 // newLineage returns 128 random bits in hexadecimal.

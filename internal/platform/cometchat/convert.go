@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/platform"
 	"agentsync/schema"
 )
@@ -24,10 +25,10 @@ func listed(s *schema.Platform, body []byte) ([]platform.Remote, error) {
 	list := make([]platform.Remote, 0, len(members))
 	seen := make(map[string]bool, len(members))
 	for _, m := range members {
-		if isDeleted(m[memberDeletedAt]) {
+		if isDeleted(m.Value(memberDeletedAt)) {
 			continue
 		}
-		r, err := platform.NewRemote(s, m[memberUID], m[memberCreatedAt], m)
+		r, err := platform.NewRemote(s, m.Value(memberUID), m.Value(memberCreatedAt), m)
 		if err != nil {
 			return nil, err
 		}
@@ -51,25 +52,25 @@ func isDeleted(v any) bool {
 
 // answered returns the agent of an answer, wherever it is wrapped.
 func answered(s *schema.Platform, body []byte) (platform.Remote, error) {
-	v, err := platform.Decode(body)
+	answer, err := platform.Decode(body)
 	if err != nil {
 		return platform.Remote{}, err
 	}
-	m := unwrap(v)
-	if platform.UIDOf(m[memberUID]) == "" {
+	m := unwrap(answer)
+	if platform.UIDOf(m.Value(memberUID)) == "" {
 		return platform.Remote{}, errNoAgent
 	}
-	return platform.NewRemote(s, m[memberUID], m[memberCreatedAt], m)
+	return platform.NewRemote(s, m.Value(memberUID), m.Value(memberCreatedAt), m)
 }
 
 // unwrap goes down {"data": {"agent": {...}}}, either of them, or none.
-func unwrap(v any) map[string]any {
-	m, _ := v.(map[string]any)
+func unwrap(answer agent.Raw) agent.Object {
+	m, _ := answer.Object()
 	for _, member := range []string{memberData, memberAgent} {
-		if _, flat := m[memberUID]; flat {
+		if m.Get(memberUID) != "" {
 			break
 		}
-		if inner, ok := m[member].(map[string]any); ok {
+		if inner, ok := m.Get(member).Object(); ok {
 			m = inner
 		}
 	}
@@ -82,16 +83,16 @@ func acknowledged(body []byte) (holdsAgent bool, err error) {
 	if len(body) == 0 {
 		return false, nil
 	}
-	v, err := platform.Decode(body)
+	answer, err := platform.Decode(body)
 	if err != nil {
 		return false, err
 	}
-	m, ok := v.(map[string]any)
-	if data, isMap := m[memberData].(map[string]any); isMap && m[memberSuccess] == nil {
+	m, ok := answer.Object()
+	if data, isObject := m.Get(memberData).Object(); isObject && m.Get(memberSuccess).IsNull() {
 		m = data
 	}
-	if !ok || m[memberSuccess] == false {
+	if !ok || m.Value(memberSuccess) == false {
 		return false, errNotDone
 	}
-	return platform.UIDOf(unwrap(v)[memberUID]) != "", nil
+	return platform.UIDOf(unwrap(answer).Value(memberUID)) != "", nil
 }

@@ -62,7 +62,7 @@ func TestCreateForms(t *testing.T) {
 		`{"data": {"agent": {"uid": "a", "name": "x"}}}`, `{"success": true, "agent": {"uid": "a", "name": "x"}}`,
 	} {
 		made, err := answering(t, body).Create(t.Context(), agent.Fields{"name": "x"})
-		if err != nil || made.UID != "a" || made.Fields["name"] != "x" {
+		if err != nil || made.UID != "a" || made.Content.Fields()["name"] != "x" {
 			t.Errorf("%s: %v, %v", body, made, err)
 		}
 	}
@@ -79,7 +79,7 @@ func TestUpdateForms(t *testing.T) {
 		`{"data": {"success": true}}`: false,
 	} {
 		r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"name": "x"})
-		if err != nil || r.UID != "a" || (r.Fields != nil) != fields {
+		if err != nil || r.UID != "a" || (r.Content.Fields() != nil) != fields {
 			t.Errorf("%s: %v, %v", body, r, err)
 		}
 	}

@@ -18,7 +18,7 @@ func listed(s *schema.Platform, body []byte) ([]platform.Remote, error) {
 	}
 	page := make([]platform.Remote, len(members))
 	for i, m := range members {
-		if page[i], err = platform.NewRemote(s, m[memberUID], m[memberCreatedAt], m); err != nil {
+		if page[i], err = platform.NewRemote(s, m.Value(memberUID), m.Value(memberCreatedAt), m); err != nil {
 			return nil, err
 		}
 	}
@@ -27,18 +27,18 @@ func listed(s *schema.Platform, body []byte) ([]platform.Remote, error) {
 
 // answered returns the agent of an answer: flat, or wrapped as other platforms do.
 func answered(s *schema.Platform, body []byte) (platform.Remote, error) {
-	v, err := platform.Decode(body)
+	answer, err := platform.Decode(body)
 	if err != nil {
 		return platform.Remote{}, err
 	}
-	m, _ := v.(map[string]any)
+	m, _ := answer.Object()
 	for _, member := range []string{memberData, memberAgent} {
-		if inner, ok := m[member].(map[string]any); ok && m[memberUID] == nil {
+		if inner, ok := m.Get(member).Object(); ok && m.Get(memberUID).IsNull() {
 			m = inner
 		}
 	}
-	if platform.UIDOf(m[memberUID]) == "" {
+	if platform.UIDOf(m.Value(memberUID)) == "" {
 		return platform.Remote{}, errNoAgent
 	}
-	return platform.NewRemote(s, m[memberUID], m[memberCreatedAt], m)
+	return platform.NewRemote(s, m.Value(memberUID), m.Value(memberCreatedAt), m)
 }

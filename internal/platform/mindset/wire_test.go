@@ -90,7 +90,7 @@ func TestAnswerForms(t *testing.T) {
 		}
 	}
 	r, err := answering(t, ``).Update(t.Context(), "a", agent.Fields{"agentName": "x"})
-	if err != nil || r.UID != "a" || r.Fields != nil {
+	if err != nil || r.UID != "a" || r.Content.Fields() != nil {
 		t.Errorf("update answered nothing: %v, %v", r, err)
 	}
 	for _, body := range []string{`{"uid": "b"}`, `{}`, `<html>`} {

@@ -35,7 +35,7 @@ func TestMemoryIsAsStrictAsAPlatform(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := agent.Fields{"agentName": "Coach", "externalTenantId": "t1", "live": false, "access": "restrictedAccess"}
-	if diff := cmp.Diff(want, made.Fields); diff != "" {
+	if diff := cmp.Diff(want, made.Content.Fields()); diff != "" {
 		t.Errorf("fields after create (-want +got):\n%s", diff)
 	}
 	for name, call := range map[string]func() error{
@@ -134,10 +134,10 @@ func TestRewriteChangesAnswersAlone(t *testing.T) {
 	m := platformtest.NewMemory(mindset(t))
 	w := platformtest.WithRewrite(m, func(f agent.Fields) agent.Fields { f["agentName"] = "masked"; return f })
 	r, err := w.Create(t.Context(), named("real"))
-	if err != nil || r.Fields["agentName"] != "masked" {
-		t.Errorf("answered %v, %v", r.Fields, err)
+	if err != nil || r.Content.Fields()["agentName"] != "masked" {
+		t.Errorf("answered %v, %v", r.Content.Fields(), err)
 	}
-	if got := m.Agents()[0].Fields["agentName"]; got != "real" {
+	if got := m.Agents()[0].Content.Fields()["agentName"]; got != "real" {
 		t.Errorf("stored %v", got)
 	}
 }

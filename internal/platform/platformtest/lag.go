@@ -84,8 +84,8 @@ func (w *rewriting) Update(ctx context.Context, uid string, fields agent.Fields)
 }
 
 func (w *rewriting) change(r platform.Remote) platform.Remote {
-	if r.Fields != nil {
-		r.Fields = w.rewrite(r.Fields.Clone())
+	if !r.Content.IsZero() {
+		r.Content = agent.ContentOf(w.rewrite(r.Content.Fields().Clone()))
 	}
 	return r
 }

@@ -19,7 +19,7 @@ type Memory struct {
 	silent bool
 
 	mu     sync.Mutex
-	agents []platform.Remote // in order of creation; their Fields are never handed out uncopied
+	agents []kept // in order of creation; their fields are never handed out uncopied
 	made   int
 }
 
@@ -48,9 +48,11 @@ func (m *Memory) List(ctx context.Context) ([]platform.Remote, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, unsent("GET", "/agents", err)
 	}
-	list := m.Agents()
-	for i := range list {
-		list[i] = m.answer(list[i])
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make([]platform.Remote, len(m.agents))
+	for i, k := range m.agents {
+		list[i] = m.answer(k)
 	}
 	return list, nil
 }
@@ -108,7 +110,7 @@ func (m *Memory) Update(ctx context.Context, uid string, fields agent.Fields) (p
 		return platform.Remote{}, refused("PATCH", path, 404, "there is no such agent")
 	}
 	for name, v := range sent {
-		m.agents[i].Fields[name] = v
+		m.agents[i].fields[name] = v
 	}
 	if m.silent {
 		return platform.Remote{UID: uid}, nil
@@ -132,13 +134,13 @@ func (m *Memory) Agents() []platform.Remote {
 	defer m.mu.Unlock()
 	list := make([]platform.Remote, len(m.agents))
 	for i, r := range m.agents {
-		list[i] = clone(r)
+		list[i] = r.remote()
 	}
 	return list
 }
 
 // Put makes an agent as someone else would, without any check.
-func (m *Memory) Put(fields agent.Fields) platform.Remote { return m.add(fields.Clone()) }
+func (m *Memory) Put(fields agent.Fields) platform.Remote { return m.add(fields.Clone()).remote() }
 
 // Set changes one field of an agent as someone else would; nil takes the field away. It reports
 // whether there is such an agent.
@@ -150,9 +152,9 @@ func (m *Memory) Set(uid, field string, value any) bool {
 		return false
 	}
 	if value == nil {
-		delete(m.agents[i].Fields, field)
+		delete(m.agents[i].fields, field)
 	} else {
-		m.agents[i].Fields[field] = agent.CloneValue(value)
+		m.agents[i].fields[field] = agent.CloneValue(value)
 	}
 	return true
 }
@@ -192,14 +194,16 @@ func (m *Memory) accept(method, path string, fields agent.Fields) (agent.Fields,
 	if err != nil {
 		return nil, unsent(method, path, err)
 	}
-	known, err := platform.KnownFields(m.schema, v.(map[string]any))
+	o, _ := v.Object()
+	known, err := platform.KnownFields(m.schema, o.Map())
 	if err != nil {
 		return nil, refused(method, path, 400, err.Error())
 	}
 	return known, nil
 }
 
-func (m *Memory) add(fields agent.Fields) platform.Remote {
+// add keeps fields as a new agent and returns a copy.
+func (m *Memory) add(fields agent.Fields) kept {
 	for _, f := range m.schema.Fields {
 		if _, ok := fields[f.Name]; !ok && f.Default != nil {
 			fields[f.Name] = agent.CloneValue(f.Default)
@@ -208,30 +212,41 @@ func (m *Memory) add(fields agent.Fields) platform.Remote {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.made++
-	r := platform.Remote{
-		UID:       fmt.Sprintf("agent-%04d", m.made),
-		Fields:    fields,
-		CreatedAt: time.Now().UTC().Truncate(time.Millisecond),
-	}
-	m.agents = append(m.agents, r)
-	return clone(r)
+	k := kept{uid: fmt.Sprintf("agent-%04d", m.made), fields: fields, createdAt: time.Now().UTC().Truncate(time.Millisecond)}
+	m.agents = append(m.agents, k)
+	return kept{uid: k.uid, fields: fields.Clone(), createdAt: k.createdAt}
 }
 
 // find returns the index of uid, or -1. The caller holds mu.
 func (m *Memory) find(uid string) int {
-	return slices.IndexFunc(m.agents, func(r platform.Remote) bool { return r.UID == uid })
+	return slices.IndexFunc(m.agents, func(k kept) bool { return k.uid == uid })
 }
 
-// answer returns a copy of what is kept as the platform.Client contract has it: marks apart from fields.
-func (m *Memory) answer(r platform.Remote) platform.Remote {
-	r = clone(r)
-	r.Fields, r.Mark = platform.TakeMark(m.schema, r.Fields)
-	return r
+// answer returns what is kept as an adapter reads it from the wire: marks apart from the content.
+func (m *Memory) answer(k kept) platform.Remote {
+	body, err := platform.EncodeBody(k.fields)
+	if err == nil {
+		raw, _ := agent.ReadRaw(body)
+		o, _ := raw.Object()
+		var r platform.Remote
+		if r, err = platform.NewRemote(m.schema, k.uid, nil, o); err == nil {
+			r.CreatedAt = k.createdAt
+			return r
+		}
+	}
+	panic(fmt.Sprintf("memory holds what has no JSON: %v", err))
 }
 
-func clone(r platform.Remote) platform.Remote {
-	r.Fields = r.Fields.Clone()
-	return r
+// kept is an agent as the platform keeps it.
+type kept struct {
+	uid       string
+	fields    agent.Fields
+	createdAt time.Time
+}
+
+// remote returns a copy, the mark in its field.
+func (k kept) remote() platform.Remote {
+	return platform.Remote{UID: k.uid, Content: agent.ContentOf(k.fields.Clone()), CreatedAt: k.createdAt}
 }
 
 func refused(method, path string, status int, message string) error {

@@ -81,7 +81,7 @@ func testRoundTrip(t *testing.T, f Fixture) {
 	if len(live) != 1 || live[0].UID != made.UID {
 		t.Fatalf("create answered %q, there are %v", made.UID, live)
 	}
-	equal(t, "created", f.Full, made.Fields)
+	equal(t, "created", f.Full, made.Content.Fields())
 	if !made.CreatedAt.Equal(live[0].CreatedAt) {
 		t.Errorf("created at %v, want %v", made.CreatedAt, live[0].CreatedAt)
 	}
@@ -89,7 +89,7 @@ func testRoundTrip(t *testing.T, f Fixture) {
 	if len(listed) != 1 || listed[0].UID != made.UID {
 		t.Fatalf("list: %v", listed)
 	}
-	equal(t, "listed", f.Full, listed[0].Fields)
+	equal(t, "listed", f.Full, listed[0].Content.Fields())
 
 	minimal := agent.Fields{}
 	for _, field := range f.Platform.Schema().Fields {
@@ -120,10 +120,10 @@ func testEachField(t *testing.T, f Fixture) {
 		if answered.UID != made.UID {
 			t.Errorf("%s %s: answered agent %q", what, name, answered.UID)
 		}
-		if answered.Fields != nil {
-			equal(t, what+" "+name+" answered", want, answered.Fields)
+		if !answered.Content.IsZero() {
+			equal(t, what+" "+name+" answered", want, answered.Content.Fields())
 		}
-		equal(t, what+" "+name+" listed", want, r.list()[0].Fields)
+		equal(t, what+" "+name+" listed", want, r.list()[0].Content.Fields())
 	}
 	for _, field := range f.Platform.Schema().Fields {
 		if field.Immutable {
@@ -170,7 +170,7 @@ func testRead(t *testing.T, f Fixture) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "read", f.Full, got.Fields)
+	equal(t, "read", f.Full, got.Content.Fields())
 	if err := r.client.Delete(t.Context(), made.UID); err != nil {
 		t.Fatal(err)
 	}

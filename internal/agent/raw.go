@@ -1,0 +1,319 @@
+package agent
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Raw is the text of one JSON value that is known to be right, white space around it left out; "" is
+// none. What is in it is read when it is asked for: of most answers little is. It keeps the text alive
+// that it was cut from.
+type Raw string
+
+// ReadRaw returns b, one JSON document. It is false for what ReadJSON is false for.
+func ReadRaw(b []byte) (Raw, bool) {
+	if !utf8.Valid(b) {
+		return "", false
+	}
+	r := jsonReader{text: string(b)}
+	raw, ok := r.raw(0)
+	r.space()
+	return raw, ok && r.at == len(r.text)
+}
+
+// IsNull reports whether there is no value, or a null.
+func (r Raw) IsNull() bool { return r == "" || r == "null" }
+
+// Is reports whether the value is of the JSON type: "string", "boolean", "number", "array", "object" or
+// "null".
+func (r Raw) Is(jsonType string) bool {
+	if r == "" {
+		return false
+	}
+	switch r[0] {
+	case '"':
+		return jsonType == "string"
+	case '{':
+		return jsonType == "object"
+	case '[':
+		return jsonType == "array"
+	case 't', 'f':
+		return jsonType == "boolean"
+	case 'n':
+		return jsonType == "null"
+	default:
+		return jsonType == "number"
+	}
+}
+
+// Value reads the value as ReadJSON does. None is nil.
+func (r Raw) Value() any {
+	reader := jsonReader{text: string(r)}
+	v, _ := reader.value(0) // known to be right
+	return v
+}
+
+// Object returns the value's members; it is false for what is no object.
+func (r Raw) Object() (Object, bool) {
+	if !r.Is("object") {
+		return nil, false
+	}
+	var room [usualKeys]Member
+	o := Object(room[:0])
+	reader := jsonReader{text: string(r)}
+	ok := reader.members(0, func(name string, value Raw) { o = append(o, Member{name, value}) })
+	return slices.Clone(o), ok
+}
+
+// List returns the value's elements; it is false for what is no array.
+func (r Raw) List() (list []Raw, ok bool) {
+	if !r.Is("array") {
+		return nil, false
+	}
+	reader := jsonReader{text: string(r)}
+	ok = reader.elements(0, func(e Raw) { list = append(list, e) })
+	return list, ok
+}
+
+// Object is a JSON object, its members in the order of the text.
+type Object []Member
+
+// Member is a member of an Object.
+type Member struct {
+	Name  string
+	Value Raw
+}
+
+// Get returns the value of the member, "" where there is none. Of several the last counts.
+func (o Object) Get(name string) Raw {
+	for _, m := range slices.Backward(o) {
+		if m.Name == name {
+			return m.Value
+		}
+	}
+	return ""
+}
+
+// Value reads the value of the member; nil where there is none.
+func (o Object) Value(name string) any { return o.Get(name).Value() }
+
+// Map reads the whole object.
+func (o Object) Map() map[string]any {
+	m := make(map[string]any, len(o))
+	for _, e := range o {
+		m[e.Name] = e.Value.Value()
+	}
+	return m
+}
+
+// raw moves over a value and returns its text.
+func (r *jsonReader) raw(depth int) (raw Raw, ok bool) {
+	c := r.next()
+	start := r.at
+	switch {
+	case depth > jsonDepth:
+		return "", false
+	case c == '"':
+		ok = r.skipString()
+	case c == '{':
+		ok = r.members(depth, func(string, Raw) {})
+	case c == '[':
+		ok = r.elements(depth, func(Raw) {})
+	default:
+		_, ok = r.value(depth)
+	}
+	if !ok {
+		return "", false
+	}
+	return Raw(r.text[start:r.at]), true
+}
+
+// members moves over an object and calls take with each member.
+func (r *jsonReader) members(depth int, take func(name string, value Raw)) bool {
+	r.at++
+	if r.take('}') {
+		return true
+	}
+	for {
+		if r.next() != '"' {
+			return false
+		}
+		name, ok := r.str()
+		if !ok || !r.take(':') {
+			return false
+		}
+		value, ok := r.raw(depth + 1)
+		if !ok {
+			return false
+		}
+		take(name, value)
+		if !r.take(',') {
+			return r.take('}')
+		}
+	}
+}
+
+// elements moves over an array and calls take with each element.
+func (r *jsonReader) elements(depth int, take func(Raw)) bool {
+	r.at++
+	if r.take(']') {
+		return true
+	}
+	for {
+		e, ok := r.raw(depth + 1)
+		if !ok {
+			return false
+		}
+		take(e)
+		if !r.take(',') {
+			return r.take(']')
+		}
+	}
+}
+
+// skipString moves over a string. One without an escape and without other than plain characters is
+// not looked at further.
+func (r *jsonReader) skipString() bool {
+	for i := r.at + 1; i < len(r.text); i++ {
+		if c := r.text[i]; !plain[c] {
+			if c == '"' {
+				r.at = i + 1
+				return true
+			}
+			break
+		}
+	}
+	_, ok := r.str()
+	return ok
+}
+
+// AppendCanonical appends the canonical form of the value, as Encode writes it, null members of
+// objects left out. It is false, and dst is then of no use, for what needs a closer look: a member that
+// stands twice, the reserved key, a number that is out of range, or no value.
+func (r Raw) AppendCanonical(dst []byte) ([]byte, bool) {
+	reader := jsonReader{text: string(r)}
+	return reader.canonical(dst, 0)
+}
+
+func (r *jsonReader) canonical(dst []byte, depth int) ([]byte, bool) {
+	switch c := r.next(); {
+	case depth > jsonDepth:
+		return dst, false
+	case c == '"':
+		return r.canonicalString(dst)
+	case c == '{':
+		return r.canonicalObject(dst, depth)
+	case c == '[':
+		return r.canonicalList(dst, depth)
+	}
+	v, ok := r.value(depth)
+	if n, isNumber := v.(json.Number); isNumber {
+		var err error
+		v, err = Number(n.String())
+		ok = ok && err == nil
+	}
+	if !ok {
+		return dst, false
+	}
+	dst, err := appendValue(dst, v)
+	return dst, err == nil
+}
+
+func (r *jsonReader) canonicalString(dst []byte) ([]byte, bool) {
+	start := r.at
+	for i := start + 1; i < len(r.text); i++ {
+		if c := r.text[i]; !plain[c] {
+			if c == '"' {
+				r.at = i + 1
+				return append(dst, r.text[start:r.at]...), true
+			}
+			break
+		}
+	}
+	s, ok := r.str()
+	return appendString(dst, s), ok
+}
+
+func (r *jsonReader) canonicalList(dst []byte, depth int) ([]byte, bool) {
+	dst = append(dst, '[')
+	r.at++
+	if r.take(']') {
+		return append(dst, ']'), true
+	}
+	for {
+		var ok bool
+		if dst, ok = r.canonical(dst, depth+1); !ok {
+			return dst, false
+		}
+		if !r.take(',') {
+			return append(dst, ']'), r.take(']')
+		}
+		dst = append(dst, ',')
+	}
+}
+
+// piece is where a member stands in what is written.
+type piece struct {
+	name     string
+	from, to int
+}
+
+// canonicalObject writes the members as they come, and puts them in order where they are not.
+func (r *jsonReader) canonicalObject(dst []byte, depth int) ([]byte, bool) {
+	start := len(dst)
+	r.at++
+	if r.take('}') {
+		return append(dst, "{}"...), true
+	}
+	var room [usualKeys]piece
+	pieces := room[:0]
+	for more := true; more; more = r.take(',') {
+		r.space()
+		name, ok := r.str()
+		if !ok || !r.take(':') || name == ReservedKey {
+			return dst, false
+		}
+		if r.next() == 'n' {
+			if !r.word("null") {
+				return dst, false
+			}
+			continue
+		}
+		from := len(dst)
+		dst = append(appendString(append(dst, ','), name), ':')
+		if dst, ok = r.canonical(dst, depth+1); !ok {
+			return dst, false
+		}
+		pieces = append(pieces, piece{name, from, len(dst)})
+	}
+	if !r.take('}') {
+		return dst, false
+	}
+	return arrange(dst, start, pieces)
+}
+
+// arrange makes an object of the members that stand in dst from start on, a comma before each. It is
+// false where a name stands twice.
+func arrange(dst []byte, start int, pieces []piece) ([]byte, bool) {
+	if len(pieces) == 0 {
+		return append(dst, "{}"...), true
+	}
+	byName := func(a, b piece) int { return strings.Compare(a.name, b.name) }
+	if !slices.IsSortedFunc(pieces, byName) {
+		slices.SortFunc(pieces, byName)
+		sorted := make([]byte, 0, len(dst)-start)
+		for _, p := range pieces {
+			sorted = append(sorted, dst[p.from:p.to]...)
+		}
+		copy(dst[start:], sorted)
+	}
+	for i := range pieces[1:] {
+		if pieces[i].name == pieces[i+1].name {
+			return dst, false
+		}
+	}
+	dst[start] = '{'
+	return append(dst, '}'), true
+}
