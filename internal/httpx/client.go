@@ -16,7 +16,7 @@ import (
 // DefaultTimeout is the time limit of one request, the reading of its body included.
 const DefaultTimeout = 30 * time.Second
 
-// DefaultConcurrency is how many connections to one app are kept open between requests.
+// DefaultConcurrency is how many connections to one app there are at the most.
 const DefaultConcurrency = 10
 
 // Time limits of the parts of a request that a platform's slowness does not excuse.
@@ -38,7 +38,8 @@ type Options struct {
 	// Timeout limits each request; zero stands for DefaultTimeout. Waiting for the pace is not
 	// counted: the request has not left then.
 	Timeout time.Duration
-	// Concurrency is how many requests are in flight at once; zero stands for DefaultConcurrency.
+	// Concurrency is how many requests are in flight at once; zero stands for DefaultConcurrency. Over
+	// HTTP/1 it is how many connections there are at the most, and a request beyond them waits.
 	Concurrency int
 	// Pace steers the app's requests; nil sends each at once.
 	Pace *Pace
@@ -111,6 +112,7 @@ func newTransport(o Options) *http.Transport {
 		ForceAttemptHTTP2:   true,
 		MaxIdleConns:        n,
 		MaxIdleConnsPerHost: n,
+		MaxConnsPerHost:     n, // a request waits for one that is about to be free rather than open another
 		IdleConnTimeout:     idleTimeout,
 		// A connection that died without a word is found by pings, not by every request's time limit.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: pingEvery, PingTimeout: pingEvery},

@@ -42,7 +42,7 @@ func NewCaller(hc *http.Client, base *url.URL, keyHeader string) *Caller {
 	if root.Path == "" {
 		root.Path = "/" // JoinPath makes a relative path where there is no slash to join at
 	}
-	return &Caller{http: &c, base: &root, keyHeader: keyHeader}
+	return &Caller{http: &c, base: root.JoinPath(), keyHeader: keyHeader}
 }
 
 // Request is one request of an adapter.
@@ -64,38 +64,42 @@ type Request struct {
 func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) error) error {
 	u := c.locate(r)
 	u.RawQuery = r.Query.Encode()
-	fail := &Error{Method: r.Method, Path: tidy(u.Path), Class: Refused, NeverSent: true}
 	w := &witness{keyHeader: c.keyHeader}
 	req, secrets, err := c.build(w.watch(ctx), r, u)
 	if err != nil {
-		fail.Err = err
-		return fail
+		return r.failed(u, Error{Class: Refused, NeverSent: true, Err: err})
 	}
 	resp, err := c.http.Do(req)
-	fail.SentAt = w.sentAt()
-	hide := redactor{append(secrets, w.carried(resp))}
+	hide := func() redactor { return redactor{append(secrets, w.carried(resp))} }
 	if err != nil {
-		fail.Err = hide.error(withoutURL(err))
-		if !w.neverSent(ctx, err) {
-			fail.Class, fail.NeverSent = Unknown, false
+		fail := Error{Class: Unknown, SentAt: w.sentAt(), Err: hide().error(withoutURL(err))}
+		if w.neverSent(ctx, err) {
+			fail.Class, fail.NeverSent = Refused, true
 		}
-		return fail
+		return r.failed(u, fail)
 	}
 	defer func() { _ = resp.Body.Close() }() // what was read is judged, not how it ended
-	fail.NeverSent, fail.Status, fail.Class = false, resp.StatusCode, classify(resp.StatusCode, resp.Header)
-	if fail.Class != Done {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // half an explanation is one
-		fail.Code, fail.Message = explain(resp, body, hide)
-		if fail.Class == Throttled {
-			fail.RetryAfter = httpx.RetryAfter(resp.Header, time.Now())
+	fail := Error{Class: classify(resp.StatusCode, resp.Header), Status: resp.StatusCode, SentAt: w.sentAt()}
+	switch fail.Class {
+	case Done:
+		if err = take(resp, orDefault(r.Limit, MaxAgentBody), decode); err == nil {
+			return nil
 		}
-		return fail
+		fail.Class, fail.Err = Unknown, hide().error(err)
+	case Throttled:
+		fail.RetryAfter = httpx.RetryAfter(resp.Header, time.Now())
+		fallthrough
+	default:
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // half an explanation is one
+		fail.Code, fail.Message = explain(resp, body, hide())
 	}
-	if err := take(resp.Body, orDefault(r.Limit, MaxAgentBody), decode); err != nil {
-		fail.Class, fail.Err = Unknown, hide.error(err)
-		return fail
-	}
-	return nil
+	return r.failed(u, fail)
+}
+
+// failed returns e as the error of the request to u.
+func (r Request) failed(u *url.URL, e Error) error {
+	e.Method, e.Path = r.Method, tidy(u.Path)
+	return &e
 }
 
 // Doubt returns err as the outcome of requests that were answered and cannot be believed together, such
@@ -105,7 +109,7 @@ func (c *Caller) Doubt(r Request, err error) error {
 	if _, ok := errors.AsType[*Error](err); ok {
 		return err
 	}
-	return &Error{Class: Unknown, Method: r.Method, Path: tidy(c.locate(r).Path), Err: err}
+	return r.failed(c.locate(r), Error{Class: Unknown, Err: err})
 }
 
 // build makes a request that can be sent once and not again: without GetBody no layer of net/http has
@@ -129,10 +133,11 @@ func (c *Caller) build(ctx context.Context, r Request, u *url.URL) (*http.Reques
 	} else if r.Method != http.MethodGet {
 		body = once{strings.NewReader("")}
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, u.String(), body)
+	req, err := http.NewRequestWithContext(ctx, r.Method, "/", body)
 	if err != nil {
 		return nil, nil, withoutURL(err)
 	}
+	req.URL, req.Host = u, u.Host
 	req.ContentLength, req.GetBody = length, nil
 	req.Header.Set("Accept", "application/json")
 	if r.Fields != nil {
@@ -149,11 +154,19 @@ type once struct{ io.Reader }
 
 // locate returns the request's URL without its query.
 func (c *Caller) locate(r Request) *url.URL {
-	segments := make([]string, len(r.Path))
-	for i, segment := range r.Path {
+	var room [8]string
+	segments := append(room[:0], r.Path...)
+	plain := c.base.RawPath == ""
+	for i, segment := range segments {
 		segments[i] = url.PathEscape(segment)
+		plain = plain && segments[i] == segment
 	}
-	return c.base.JoinPath(segments...)
+	if !plain {
+		return c.base.JoinPath(segments...)
+	}
+	u := *c.base
+	u.Path = strings.TrimSuffix(u.Path, "/") + "/" + strings.Join(segments, "/")
+	return &u
 }
 
 // withoutURL takes off the layer of net/http that repeats the URL, query and all.
@@ -168,10 +181,13 @@ func (r redactor) error(err error) error {
 	return hidden{text: cut(r.redact(tidy(r.redact(err.Error()))), maxMessage), cause: err}
 }
 
-// take reads all of body and hands it to decode. The error says whether it was cut or too long.
-func take(body io.Reader, limit int64, decode func([]byte) error) error {
+// take reads all of the answer and hands it to decode. The error says whether it was cut or too long.
+func take(resp *http.Response, limit int64, decode func([]byte) error) error {
 	var b bytes.Buffer // a list is large, and io.ReadAll would make five times as much garbage of it
-	_, err := b.ReadFrom(io.LimitReader(body, limit+1))
+	if n := resp.ContentLength; n > 0 && n <= limit {
+		b.Grow(int(n) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case err != nil:
 		return fmt.Errorf("the answer was cut short: %w", err)
