@@ -72,10 +72,23 @@ type Field struct {
 	// Secret are the JSON pointers, from the agent's root, of the values below this field that are
 	// secret whatever they hold (writeOnly).
 	Secret []string
+	// Pointer is the field's JSON pointer from the agent's root.
+	Pointer string
+}
+
+// IsSecret reports whether the value at the JSON pointer path, from the agent's root and at or below this
+// field, is secret whatever it holds.
+func (f *Field) IsSecret(path string) bool {
+	for _, s := range f.Secret {
+		if path == s || strings.HasPrefix(path, s) && path[len(s)] == '/' {
+			return true
+		}
+	}
+	return false
 }
 
 // Empty returns the empty value of the field's type: "", false, [] or {}.
-func (f Field) Empty() any {
+func (f *Field) Empty() any {
 	switch f.Type {
 	case "boolean":
 		return false
@@ -89,7 +102,7 @@ func (f Field) Empty() any {
 }
 
 // Cleared returns what is sent when the field is taken out of a manifest: its default, or empty.
-func (f Field) Cleared() any {
+func (f *Field) Cleared() any {
 	if f.Default != nil {
 		return f.Default
 	}
@@ -121,12 +134,12 @@ type Platform struct {
 func (p *Platform) ByName() []Field { return p.byName }
 
 // Field returns the field called name.
-func (p *Platform) Field(name string) (Field, bool) {
+func (p *Platform) Field(name string) (*Field, bool) {
 	i, ok := p.index[name]
 	if !ok {
-		return Field{}, false
+		return &Field{}, false
 	}
-	return p.Fields[i], true
+	return &p.Fields[i], true
 }
 
 // Marker returns the field that can carry a mark; it is false where the platform has none.
@@ -143,9 +156,7 @@ func (p *Platform) Marker() (Field, bool) {
 func (p *Platform) IsSecret(path string) bool {
 	top, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	f, ok := p.Field(top)
-	return ok && slices.ContainsFunc(f.Secret, func(s string) bool {
-		return path == s || strings.HasPrefix(path, s+"/")
-	})
+	return ok && f.IsSecret(path)
 }
 
 // node is as much of a schema as the traits need.
@@ -237,7 +248,8 @@ func (n node) field(name string) (Field, error) {
 		Identity: n.Identity, Immutable: n.Immutable, Unordered: n.Unordered, Marker: n.Marker, MaxItems: n.MaxItems,
 	}
 	f.Type, _ = n.Type.(string)
-	f.Secret, err = n.secretPaths("/" + agent.EscapePointer(name))
+	f.Pointer = "/" + agent.EscapePointer(name)
+	f.Secret, err = n.secretPaths(f.Pointer)
 	return f, err
 }
 

@@ -135,17 +135,22 @@ func (r *jsonReader) array(depth int) (v any, ok bool) {
 func (r *jsonReader) str() (s string, ok bool) {
 	r.at++
 	start := r.at
-	for ; r.at < len(r.text); r.at++ {
-		switch c := r.text[r.at]; {
+	for i := start; i < len(r.text); i++ {
+		c := r.text[i]
+		if plain[c] {
+			continue
+		}
+		switch r.at = i; {
 		case c == '"':
 			r.at++
-			return r.text[start : r.at-1], true
+			return r.text[start:i], true
 		case c == '\\':
 			return r.escaped(start)
 		case c < ' ':
 			return "", false
 		}
 	}
+	r.at = len(r.text)
 	return "", false
 }
 

@@ -23,7 +23,7 @@ func (r *appRun) adopt(ctx context.Context, ch plan.Change, live platform.Remote
 		return failed(ch, err), nil
 	}
 	send := slices.Clone(ch.Send)
-	for name, v := range r.want[ch.Address].Fields {
+	for name, v := range r.wants(ch.Address).Fields {
 		if (agent.Fields{name: v}).HasSecrets() {
 			send = append(send, name)
 		}
@@ -95,10 +95,10 @@ func (r *appRun) update(ctx context.Context, ch plan.Change) (Result, *pending) 
 // updated stores what an update sent.
 func (r *appRun) updated(ch plan.Change, intent uint64, answer platform.Remote) Result {
 	rec, _ := r.book.record(ch.Address)
-	want := r.want[ch.Address]
-	rec.Mark = plan.MarkOf(r.app.Schema, want, rec, ch.Send)
+	want := r.wants(ch.Address)
+	rec.Mark = plan.MarkOf(r.app.Schema, *want, rec, ch.Send)
 	var err error
-	if rec.Applied, err = plan.AppliedDoc(want, rec, r.sealer()); err != nil {
+	if rec.Applied, err = plan.AppliedDoc(*want, rec, r.sealer()); err != nil {
 		return failed(ch, err)
 	}
 	if rec.Observed, err = r.observed(answer, want.Fields); err != nil {

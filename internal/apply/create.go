@@ -36,7 +36,7 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 	if !ch.Vanished {
 		intent.UID = ch.UID // of a replace: the agent that goes when the new one is there
 	}
-	mark := r.want[ch.Address].Mark
+	mark := r.wants(ch.Address).Mark
 	var made platform.Remote
 	id, at, err := r.send(ctx, ch, intent, func(ctx context.Context) error {
 		var err error
@@ -84,7 +84,7 @@ func (r *appRun) checkMade(made platform.Remote, err error) error {
 func (r *appRun) made(ctx context.Context, ch plan.Change, intent uint64, made platform.Remote) (Result, *pending) {
 	rec, err := r.newRecord(ch, made)
 	if err != nil { // whatever is wrong with the documents, the uid must not be lost
-		rec = agent.Record{UID: made.UID, Protect: r.want[ch.Address].Protect}
+		rec = agent.Record{UID: made.UID, Protect: r.wants(ch.Address).Protect}
 	}
 	// Of a replace the ledger keeps the old uid as obsolete, in the same line as the new one.
 	results := append(r.gone(ch), state.Result{Kind: state.Recorded, Intent: intent, Address: ch.Address, Record: rec})
@@ -117,7 +117,7 @@ func (r *appRun) newRecord(ch plan.Change, live platform.Remote) (agent.Record, 
 	if err := r.encode(&ch); err != nil {
 		return agent.Record{}, err
 	}
-	want := r.want[ch.Address]
+	want := r.wants(ch.Address)
 	observed, err := r.observed(live, want.Fields)
 	return agent.Record{UID: live.UID, Applied: ch.Wanted, Observed: observed, Protect: want.Protect, Mark: live.Mark}, err
 }
@@ -125,7 +125,7 @@ func (r *appRun) newRecord(ch plan.Change, live platform.Remote) (agent.Record, 
 // encode makes sure that the change has the document of what is wanted, secrets sealed.
 func (r *appRun) encode(ch *plan.Change) (err error) {
 	if ch.Wanted == nil {
-		ch.Wanted, err = plan.AppliedDoc(r.want[ch.Address], agent.Record{}, r.sealer())
+		ch.Wanted, err = plan.AppliedDoc(*r.wants(ch.Address), agent.Record{}, r.sealer())
 	}
 	return err
 }

@@ -84,7 +84,7 @@ const (
 // one plan belong to one Engine. It is not safe for concurrent use; it works concurrently itself.
 type Engine struct {
 	apps map[agent.AppID]App
-	want map[agent.Address]agent.Desired
+	want map[agent.Address]*agent.Desired
 	opts Options
 	book *book
 	// listed holds what Prepare saw of each app, nil entries where no list was needed.
@@ -99,7 +99,7 @@ type Engine struct {
 }
 
 // New returns an engine. prior is what state keeps of each agent, open are the intents without a
-// result; the engine keeps its own copy of both.
+// result; the engine keeps its own copy of both. desired must not change while it is in use.
 func New(apps map[agent.AppID]App, desired []agent.Desired, prior map[agent.Address]agent.Record, open []state.Intent, opts Options) *Engine {
 	if opts.Parallelism < 1 {
 		opts.Parallelism = defaultParallelism
@@ -113,9 +113,9 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, prior map[agent.Addr
 	if opts.SettleTimeout <= 0 {
 		opts.SettleTimeout = max(defaultGrace, opts.RequestTimeout)
 	}
-	want := make(map[agent.Address]agent.Desired, len(desired))
-	for _, d := range desired {
-		want[d.Address] = d
+	want := make(map[agent.Address]*agent.Desired, len(desired))
+	for i := range desired {
+		want[desired[i].Address] = &desired[i]
 	}
 	unsettled := map[agent.Address]bool{}
 	for _, i := range open {
@@ -143,9 +143,17 @@ func (e *Engine) observe(ev Event) {
 	e.opts.Observe(ev)
 }
 
+// wants returns what the manifests want of the agent; nothing of one that they do not name.
+func (e *Engine) wants(a agent.Address) *agent.Desired {
+	if d := e.want[a]; d != nil {
+		return d
+	}
+	return &agent.Desired{}
+}
+
 // wanted returns what the manifests want of the agent, secrets filled in.
 func (e *Engine) wanted(a agent.Address) (agent.Fields, error) {
-	f := e.want[a].Fields
+	f := e.wants(a).Fields
 	if !f.HasSecrets() {
 		return f, nil
 	}

@@ -44,7 +44,7 @@ func (e *Engine) adoptMarked(creates []*plan.Change, l *listing) (rest []*plan.C
 			continue
 		}
 		differ := slices.DeleteFunc(differences(l.schema, want, own[0].Content), func(name string) bool {
-			return slices.Contains(e.want[ch.Address].IgnoreChanges, name)
+			return slices.Contains(e.wants(ch.Address).IgnoreChanges, name)
 		})
 		switch {
 		case len(own) == 1 && !e.opts.NoAdopt && canBecome(l, ch, differ):
@@ -79,7 +79,7 @@ func (r *appRun) withMark(ch plan.Change, payload agent.Fields) (kept, marked ag
 	if !ok || !slices.Contains(ch.Send, f.Name) {
 		return payload, payload, nil
 	}
-	want := r.want[ch.Address]
+	want := r.wants(ch.Address)
 	if want.Fields[f.Name] == nil && !ch.Touches(f.Name) {
 		rec, _ := r.book.record(ch.Address)
 		observed, err := rec.Observed.Fields()
@@ -97,13 +97,13 @@ func (r *appRun) withMark(ch plan.Change, payload agent.Fields) (kept, marked ag
 // it; one that did not send the field that carries it says nothing.
 func (r *appRun) markArrived(a agent.Address, send []string, live platform.Remote) bool {
 	f, ok := r.app.Schema.Marker()
-	return !ok || !slices.Contains(send, f.Name) || live.Mark == r.want[a].Mark
+	return !ok || !slices.Contains(send, f.Name) || live.Mark == r.wants(a).Mark
 }
 
 // remark names the field that is to be sent so that an adopted agent carries the right mark, or "".
 func (r *appRun) remark(a agent.Address, live platform.Remote) string {
 	f, ok := r.app.Schema.Marker()
-	want := r.want[a]
+	want := r.wants(a)
 	if !ok || live.Mark == want.Mark || slices.Contains(want.IgnoreChanges, f.Name) {
 		return ""
 	}

@@ -155,7 +155,8 @@ func holdsDoc(sent agent.Doc, live agent.Content) bool {
 func differences(p *schema.Platform, sent agent.Fields, shown agent.Content) []string {
 	live := shown.Fields()
 	var names []string
-	for _, f := range p.Fields {
+	for i := range p.Fields {
+		f := &p.Fields[i]
 		v, ok := sent[f.Name]
 		if ok && !sameField(f, v, live[f.Name]) {
 			names = append(names, f.Name)
@@ -165,11 +166,11 @@ func differences(p *schema.Platform, sent agent.Fields, shown agent.Content) []s
 }
 
 // sameField compares one top-level field, taking missing, null, the default and empty as the same.
-func sameField(f schema.Field, sent, live any) bool {
+func sameField(f *schema.Field, sent, live any) bool {
 	return sameValue(orCleared(f, sent), orCleared(f, live), f.Unordered)
 }
 
-func orCleared(f schema.Field, v any) any {
+func orCleared(f *schema.Field, v any) any {
 	if v == nil {
 		return f.Cleared()
 	}

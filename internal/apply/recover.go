@@ -76,7 +76,7 @@ func (e *Engine) enter(p *pending, v verdict) Result {
 	ch := plan.Change{Address: p.address, Action: plan.Create}
 	switch {
 	case v.found.UID != "":
-		rec := agent.Record{UID: v.found.UID, Applied: p.doc, Protect: e.want[p.address].Protect, Mark: v.found.Mark}
+		rec := agent.Record{UID: v.found.UID, Applied: p.doc, Protect: e.wants(p.address).Protect, Mark: v.found.Mark}
 		res := done(ch, v.found.UID)
 		var err error
 		if rec.Observed, err = e.observed(v.found, p.sent); err != nil {

@@ -75,7 +75,7 @@ func (e *Engine) renameAndTouch(p *plan.Plan) error {
 		for _, uid := range append(slices.Clone(rec.Obsolete), rec.UID) {
 			leave = append(leave, state.Result{Kind: state.Removed, Address: mv.From, UID: uid})
 		}
-		rec.Protect = e.want[mv.To].Protect
+		rec.Protect = e.wants(mv.To).Protect
 		arrive = append(arrive, state.Result{Kind: state.Recorded, Address: mv.To, Record: rec})
 	}
 	for _, t := range p.Touches {

@@ -112,7 +112,7 @@ func (r *appRun) verifyOne(l *listing, res *Result) ([]state.Result, error) {
 // sentOf returns what was sent of an agent, and what tells where its secrets stand. Both are what the
 // manifests want, which is at hand, unless a part of it is left to others: then the record says more.
 func (r *appRun) sentOf(rec agent.Record, a agent.Address) (sent, like agent.Fields, err error) {
-	want := r.want[a]
+	want := r.wants(a)
 	if len(want.IgnoreChanges) == 0 {
 		return want.Fields, want.Fields, nil
 	}

@@ -11,7 +11,7 @@ import (
 
 // normal returns the value of a top-level field as it is compared: nil where it is missing, null, the
 // platform's default or, in a field without a default, empty. Everything else is v itself.
-func normal(f schema.Field, v any) any {
+func normal(f *schema.Field, v any) any {
 	switch {
 	case v == nil:
 		return nil
@@ -39,14 +39,18 @@ func isEmpty(v any) bool {
 
 // sameFields reports whether two agents hold the same, both secrets sealed.
 func sameFields(p *schema.Platform, a, b agent.Fields) bool {
-	return !slices.ContainsFunc(p.Fields, func(f schema.Field) bool {
-		return !same(f, normal(f, a[f.Name]), normal(f, b[f.Name]))
-	})
+	for i := range p.Fields {
+		f := &p.Fields[i]
+		if !same(f, normal(f, a[f.Name]), normal(f, b[f.Name])) {
+			return false
+		}
+	}
+	return true
 }
 
 // same reports whether two values of a top-level field are the same: exactly, but for the order of an
 // unordered list and the spelling of numbers.
-func same(f schema.Field, a, b any) bool {
+func same(f *schema.Field, a, b any) bool {
 	if f.Unordered {
 		if a, ok := a.([]any); ok {
 			if b, ok := b.([]any); ok {

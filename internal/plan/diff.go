@@ -36,10 +36,17 @@ type difference struct {
 	settled bool
 }
 
+// usualMembers is how many more values than fields most agents have.
+const usualMembers = 4
+
 // run compares field by field, in the schema's order.
 func (c *comparison) run() difference {
 	var d difference
-	for _, f := range c.schema.Fields {
+	if c.fresh {
+		d.fields = make([]FieldChange, 0, len(c.wanted)+usualMembers)
+	}
+	for i := range c.schema.Fields {
+		f := &c.schema.Fields[i]
 		if slices.Contains(c.ignore, f.Name) || c.leftAlone(f) {
 			continue
 		}
@@ -59,7 +66,7 @@ func (c *comparison) run() difference {
 		case len(d.fields) == before: // only what the platform made up on its own
 		case f.Immutable:
 			d.immutable = true
-		default:
+		case !c.fresh: // a create sends all
 			d.send = append(d.send, f.Name)
 		}
 	}
@@ -70,11 +77,11 @@ func (c *comparison) run() difference {
 // leftAlone reports whether nothing can be said of a field because it is not known what was applied:
 // one that the manifest does not name may hold anything, and one that the platform cannot change may
 // hold the right value already.
-func (c *comparison) leftAlone(f schema.Field) bool {
+func (c *comparison) leftAlone(f *schema.Field) bool {
 	return c.inferred && c.wanted[f.Name] == nil || c.base == nil && f.Immutable && !c.fresh
 }
 
-func (c *comparison) valuesOf(f schema.Field) values {
+func (c *comparison) valuesOf(f *schema.Field) values {
 	v := values{base: c.base[f.Name], wanted: c.wanted[f.Name]}
 	if c.base == nil {
 		v.unknown = v.wanted != nil
@@ -96,13 +103,13 @@ type values struct {
 	unknown bool
 }
 
-func (v values) changed(f schema.Field) bool {
+func (v values) changed(f *schema.Field) bool {
 	return v.unknown || !same(f, normal(f, v.base), normal(f, v.wanted))
 }
 
 // drifted reports whether someone else changed the field. A value that the platform made up on its own
 // (never wanted, and there when the agent was last seen) may change without anybody's doing.
-func (v values) drifted(f schema.Field) bool {
+func (v values) drifted(f *schema.Field) bool {
 	if !v.watched {
 		return false
 	}
@@ -114,8 +121,8 @@ func (v values) drifted(f schema.Field) bool {
 }
 
 // list adds the differences inside one top-level field to fields, ordered by path.
-func (c *comparison) list(fields []FieldChange, f schema.Field, v values, changed, drift bool) []FieldChange {
-	path := "/" + agent.EscapePointer(f.Name)
+func (c *comparison) list(fields []FieldChange, f *schema.Field, v values, changed, drift bool) []FieldChange {
+	path := f.Pointer
 	orAbsent := func(v any) any {
 		if v == nil {
 			return absent
@@ -141,7 +148,7 @@ func arrangedLike(v any, like []any) any {
 }
 
 // listMembers adds the differences between maps, members in sorted order, compared exactly.
-func (c *comparison) listMembers(fields []FieldChange, f schema.Field, path string, v values) []FieldChange {
+func (c *comparison) listMembers(fields []FieldChange, f *schema.Field, path string, v values) []FieldChange {
 	for _, k := range v.members() {
 		m := v.member(k)
 		p := path + "/" + agent.EscapePointer(k)
@@ -160,12 +167,12 @@ func (c *comparison) listMembers(fields []FieldChange, f schema.Field, path stri
 }
 
 // leaf describes one difference, without any secret.
-func (c *comparison) leaf(f schema.Field, path string, v values, changed, drift bool) FieldChange {
+func (c *comparison) leaf(f *schema.Field, path string, v values, changed, drift bool) FieldChange {
 	fc := FieldChange{Path: path, Before: present(v.base), After: present(v.wanted), Drift: drift, Immutable: f.Immutable && !c.fresh}
 	if drift {
 		fc.Live = present(v.live)
 	}
-	fc.Secret = c.schema.IsSecret(path) || holdsSecret(fc.Before) || holdsSecret(fc.After) || holdsSecret(fc.Live)
+	fc.Secret = f.IsSecret(path) || holdsSecret(fc.Before) || holdsSecret(fc.After) || holdsSecret(fc.Live)
 	if fc.Secret {
 		fc.Before, fc.After, fc.Live = c.hide(path, fc.Before), c.hide(path, fc.After), c.hide(path, fc.Live)
 	}

@@ -137,7 +137,7 @@ func (r *Run) Commit(results ...Result) error {
 	if len(results) == 0 {
 		return nil
 	}
-	results, err := checkResults(results)
+	results, err := checkResults(results, r.sent(results))
 	if err != nil {
 		return err
 	}
@@ -165,13 +165,26 @@ func (r *Run) submit(results []Result) (*batch, error) {
 	return r.journal.submit(payload)
 }
 
+// sent returns the documents of the intents that the results close, which were checked when they came.
+func (r *Run) sent(results []Result) []agent.Doc {
+	docs := make([]agent.Doc, len(results))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, res := range results {
+		docs[i] = r.book.open[res.Intent].Fields
+	}
+	return docs
+}
+
 // checkResults returns the results with their documents in canonical form: what is not JSON must not
-// come into the journal, which could then not be read.
-func checkResults(results []Result) (checked []Result, err error) {
+// come into the journal, which could then not be read. What is applied is often what was sent.
+func checkResults(results []Result, sent []agent.Doc) (checked []Result, err error) {
 	checked = make([]Result, len(results))
 	for i, r := range results {
-		if r.Record.Applied, err = checkDoc(r.Record.Applied); err != nil {
-			return nil, fmt.Errorf("%s: applied: %w", r.Address, err)
+		if len(sent[i]) == 0 || !bytes.Equal(r.Record.Applied, sent[i]) {
+			if r.Record.Applied, err = checkDoc(r.Record.Applied); err != nil {
+				return nil, fmt.Errorf("%s: applied: %w", r.Address, err)
+			}
 		}
 		if r.Record.Observed, err = checkDoc(r.Record.Observed); err != nil {
 			return nil, fmt.Errorf("%s: observed: %w", r.Address, err)
