@@ -80,7 +80,7 @@ func standing(ch plan.Change) Result {
 
 // newReport sums results up; those of kept agents are no results.
 func newReport(ctx context.Context, all []Result, warnings []string) *Report {
-	rep := &Report{Outcome: OutcomeComplete, Warnings: warnings}
+	rep := &Report{Outcome: OutcomeComplete, Warnings: warnings, Results: make([]Result, 0, len(all))}
 	doneCount := 0
 	for _, res := range all {
 		if res.Action == plan.Kept {

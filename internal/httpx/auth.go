@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// authenticate adds the API key and the User-Agent to requests that go to origin, and stops all others.
+// authenticate adds the API key and the User-Agent to requests that go to origin, and stops all others. It
+// changes the request, which is the time limit's copy of the caller's, and not the caller's header.
 type authenticate struct {
 	next        http.RoundTripper
 	origin      string
@@ -26,7 +27,6 @@ func (a *authenticate) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, unsent{fmt.Errorf("%s: %w", req.URL.Host, errForeignHost)}
 	}
-	req = req.WithContext(req.Context()) // a copy: the caller's request is not ours to change
 	req.Header = maps.Clone(req.Header)
 	req.Header.Set(a.header, a.key)
 	req.Header.Set("User-Agent", a.userAgent)

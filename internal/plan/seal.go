@@ -62,6 +62,9 @@ func sameDoc(wanted, applied agent.Doc) bool {
 
 // withoutValues returns doc as if the value of no secret had been known.
 func withoutValues(doc agent.Doc) []byte {
+	if !bytes.Contains(doc, openValue) {
+		return doc
+	}
 	var out []byte
 	for {
 		before, after, ok := bytes.Cut(doc, openValue)

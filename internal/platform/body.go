@@ -17,6 +17,9 @@ func EncodeBody(fields agent.Fields) ([]byte, error) {
 	return body, err
 }
 
+// usualBody is the room that the body of most agents needs, in bytes. More is no harm.
+const usualBody = 1024
+
 // encodeBody also returns the secrets that the body holds, so that they can be kept out of errors.
 func encodeBody(fields agent.Fields) (body []byte, secrets []string, err error) {
 	reveal := func(path string, leaf any) any {
@@ -41,7 +44,7 @@ func encodeBody(fields agent.Fields) (body []byte, secrets []string, err error) 
 		agent.Walk("", map[string]any(plain), reveal)
 	}
 	if err == nil {
-		body, err = agent.Encode(plain) // with nothing sealed in it, plain JSON
+		body, err = agent.AppendDoc(make([]byte, 0, usualBody), plain) // with nothing sealed in it, plain JSON
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode agent: %w", err)

@@ -28,21 +28,24 @@ const (
 // Caller sends the requests of one adapter and says of each what became of it. It is safe for
 // concurrent use, and a copy of it is as good.
 type Caller struct {
-	http      *http.Client
+	transport http.RoundTripper
 	base      *url.URL
 	keyHeader string
 }
 
-// NewCaller returns a Caller for requests below base through hc. keyHeader is where hc puts the API
-// key; the Caller keeps the key out of errors. Whatever hc says, no redirect is followed.
+// NewCaller returns a Caller for requests below base through hc's transport, and nothing else of hc: no
+// redirect is followed and no cookie kept, whatever it says. keyHeader is where the transport puts the
+// API key; the Caller keeps the key out of errors.
 func NewCaller(hc *http.Client, base *url.URL, keyHeader string) *Caller {
-	c := *hc
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	transport := hc.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
 	root := *base
 	if root.Path == "" {
 		root.Path = "/" // JoinPath makes a relative path where there is no slash to join at
 	}
-	return &Caller{http: &c, base: root.JoinPath(), keyHeader: keyHeader}
+	return &Caller{transport: transport, base: root.JoinPath(), keyHeader: keyHeader}
 }
 
 // Request is one request of an adapter.
@@ -69,7 +72,7 @@ func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) err
 	if err != nil {
 		return r.failed(u, Error{Class: Refused, NeverSent: true, Err: err})
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.transport.RoundTrip(req)
 	hide := func() redactor { return redactor{append(secrets, w.carried(resp))} }
 	if err != nil {
 		fail := Error{Class: Unknown, SentAt: w.sentAt(), Err: hide().error(withoutURL(err))}

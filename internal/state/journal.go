@@ -30,12 +30,20 @@ type journal struct {
 
 // batch is payloads that become durable together.
 type batch struct {
-	payloads [][]byte
+	payloads []byte        // one behind the other
+	ends     []int         // where each ends
 	done     chan struct{} // closed when err is set
 	err      error
 }
 
-func newBatch() *batch { return &batch{done: make(chan struct{})} }
+// newBatch returns an empty batch in the room of one that was written, if any.
+func newBatch(written *batch) *batch {
+	b := &batch{done: make(chan struct{})}
+	if written != nil {
+		b.payloads, b.ends = written.payloads[:0], written.ends[:0]
+	}
+	return b
+}
 
 func openJournal(fsys FS, name string, offset int64) (*journal, error) {
 	h, err := fsys.OpenFile(name, os.O_WRONLY, 0)
@@ -43,23 +51,28 @@ func openJournal(fsys FS, name string, offset int64) (*journal, error) {
 		return nil, err
 	}
 	j := &journal{
-		file: h, offset: offset, next: newBatch(),
+		file: h, offset: offset, next: newBatch(nil),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go j.run()
 	return j, nil
 }
 
-// submit hands in a payload and returns what will say when it is durable. A payload that was
-// submitted before another never stands after it.
-func (j *journal) submit(payload []byte) (*batch, error) {
+// submit hands in a payload, which write appends to what it is given, and returns what will say when it
+// is durable. A payload that was submitted before another never stands after it. Where write fails
+// nothing was submitted.
+func (j *journal) submit(write func(dst []byte) ([]byte, error)) (*batch, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.err != nil {
 		return nil, j.err
 	}
 	b := j.next
-	b.payloads = append(b.payloads, payload)
+	payloads, err := write(b.payloads)
+	if err != nil {
+		return nil, err
+	}
+	b.payloads, b.ends = payloads, append(b.ends, len(payloads))
 	j.signal()
 	return b, nil
 }
@@ -88,15 +101,18 @@ func (j *journal) close() {
 
 func (j *journal) run() {
 	defer close(j.done)
+	var written *batch
 	for range j.wake {
 		time.Sleep(j.rest)
 		j.mu.Lock()
 		b, closing, err := j.next, j.closing, j.err
-		j.next = newBatch()
+		j.next = newBatch(written)
 		j.mu.Unlock()
-		if len(b.payloads) > 0 {
+		written = nil
+		if len(b.ends) > 0 {
 			if err == nil {
-				err = j.write(b.payloads)
+				err = j.write(b)
+				written = b
 			}
 			if err != nil {
 				err = j.fail(err)
@@ -110,20 +126,22 @@ func (j *journal) run() {
 	}
 }
 
-func (j *journal) write(payloads [][]byte) error {
+func (j *journal) write(b *batch) error {
 	j.buf = j.buf[:0]
-	for _, p := range payloads {
-		j.buf = appendLine(j.buf, p, j.offset)
+	start := 0
+	for _, end := range b.ends {
+		j.buf = appendLine(j.buf, b.payloads[start:end], j.offset)
+		start = end
 	}
 	if _, err := j.file.WriteAt(j.buf, j.offset); err != nil {
 		return err
 	}
-	start := time.Now()
+	synced := time.Now()
 	if err := j.file.Sync(); err != nil {
 		return err
 	}
 	j.offset += int64(len(j.buf))
-	j.rest = gather(len(payloads), time.Since(start))
+	j.rest = gather(len(b.ends), time.Since(synced))
 	return nil
 }
 
@@ -158,7 +176,7 @@ func (j *journal) fail(err error) error {
 func journalContent(s *State, open []Intent) []byte {
 	b := appendLine(nil, header{version: journalVersion, lineage: s.Lineage, serial: s.Serial}.payload(), 0)
 	for _, i := range open {
-		b = appendLine(b, i.payload(), 0)
+		b = appendLine(b, i.append(nil), 0)
 	}
 	return b
 }

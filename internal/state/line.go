@@ -76,8 +76,9 @@ func (h header) payload() []byte {
 	return w.buf
 }
 
-func (i Intent) payload() []byte {
-	w := writer{buf: make([]byte, 0, 256+len(i.Fields))}
+// append appends the intent's payload to dst.
+func (i Intent) append(dst []byte) []byte {
+	w := writer{buf: dst}
 	w.open('{')
 	w.key("intent")
 	w.uint(i.ID)
@@ -96,12 +97,9 @@ func (i Intent) payload() []byte {
 	return w.buf
 }
 
-func resultsPayload(results []Result) ([]byte, error) {
-	size := 64
-	for _, r := range results {
-		size += 256 + len(r.Record.Applied) + len(r.Record.Observed)
-	}
-	w := writer{buf: make([]byte, 0, size)}
+// appendResults appends the payload of results that belong together to dst.
+func appendResults(dst []byte, results []Result) ([]byte, error) {
+	w := writer{buf: dst}
 	w.open('{')
 	w.key("results")
 	w.open('[')

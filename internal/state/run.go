@@ -112,7 +112,7 @@ func (r *Run) Intend(i Intent) (uint64, error) {
 	}
 	r.lastID++
 	i.ID = r.lastID
-	b, err := r.journal.submit(i.payload())
+	b, err := r.journal.submit(func(dst []byte) ([]byte, error) { return i.append(dst), nil })
 	if err == nil {
 		r.book.open[i.ID] = i
 	}
@@ -158,11 +158,13 @@ func (r *Run) submit(results []Result) (*batch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record result: %w", err)
 	}
-	payload, err := resultsPayload(complete)
-	if err != nil {
-		return nil, fmt.Errorf("record result: %w", err)
-	}
-	return r.journal.submit(payload)
+	return r.journal.submit(func(dst []byte) ([]byte, error) {
+		dst, err := appendResults(dst, complete)
+		if err != nil {
+			return nil, fmt.Errorf("record result: %w", err)
+		}
+		return dst, nil
+	})
 }
 
 // sent returns the documents of the intents that the results close, which were checked when they came.
