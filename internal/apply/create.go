@@ -25,11 +25,13 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 			return failed(ch, err), nil
 		}
 	}
-	want, err := r.wanted(ch.Address)
-	if err != nil {
-		return failed(ch, err), nil
+	want, err := r.wants(ch.Address).Fields, error(nil)
+	if ch.Wanted == nil { // it may hold secrets
+		if want, err = r.wanted(ch.Address); err == nil {
+			err = r.encode(&ch)
+		}
 	}
-	if err := r.encode(&ch); err != nil {
+	if err != nil {
 		return failed(ch, err), nil
 	}
 	intent := state.Intent{Address: ch.Address, Action: intentCreate, Fields: ch.Wanted}

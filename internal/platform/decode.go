@@ -92,9 +92,15 @@ func NewRemote(s *schema.Platform, uid, createdAt any, o agent.Object) (Remote, 
 // Encode make it, for an agent that holds no secret and no mark and whose values have the schema's
 // types, which most are. It is false for any other, and where in doubt.
 func plainDoc(s *schema.Platform, o agent.Object) (agent.Doc, bool) {
-	doc := make([]byte, 0, 1024)
-	for _, f := range s.ByName() {
-		v := o.Get(f.Name)
+	fields := s.ByName()
+	values, room := make([]agent.Raw, len(fields)), 2
+	for i := range fields {
+		values[i] = o.Get(fields[i].Name)
+		room += len(fields[i].Name) + len(values[i]) + 4
+	}
+	doc := make([]byte, 0, room) // kept for long: room for what is there, and no more
+	for i, v := range values {
+		f := &fields[i]
 		if v.IsNull() {
 			continue
 		}
@@ -111,12 +117,12 @@ func plainDoc(s *schema.Platform, o agent.Object) (agent.Doc, bool) {
 		return agent.Doc("{}"), true
 	}
 	doc[0] = '{'
-	return bytes.Clone(append(doc, '}')), true // kept for long: no room to spare in it
+	return append(doc, '}'), true
 }
 
 // mayHoldSecret reports whether a secret of the field may be in v: the name of its last member stands
 // there, or something escaped that may be it.
-func mayHoldSecret(f schema.Field, v agent.Raw) bool {
+func mayHoldSecret(f *schema.Field, v agent.Raw) bool {
 	for _, pointer := range f.Secret {
 		last := pointer[strings.LastIndexByte(pointer, '/')+1:]
 		if strings.Contains(string(v), last) || strings.Contains(string(v), `\`) {
