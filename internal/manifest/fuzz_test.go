@@ -41,16 +41,15 @@ func FuzzLoad(f *testing.F) {
 	for _, s := range seeds(f) {
 		f.Add(s)
 	}
-	rules, err := newRules(platforms(f))
-	if err != nil {
-		f.Fatal(err)
-	}
-	limits := Limits{Values: 20_000, Problems: 50}.withDefaults()
+	o := Options{Platforms: platforms(f), Env: variables("APP", "2754abc"), Limits: Limits{Values: 20_000, Problems: 50}}
+	l := newLoader(o)
 	f.Fuzz(func(t *testing.T, src []byte) {
-		l := &loader{env: variables("APP", "2754abc"), rules: rules, limits: limits}
 		var problems diag.List
 		result := fileResult{path: "f.yaml"}
-		result.sections = l.decode("f.yaml", src, &problems)
+		var err error
+		if result.sections, err = l.decode("f.yaml", src, &problems); err != nil {
+			t.Fatal(err)
+		}
 		lineCount := strings.Count(string(src), "\n") + 1
 		for _, p := range problems {
 			if p.Pos.File != "f.yaml" || p.Summary == "" || p.Pos.Line > lineCount+strings.Count(string(src), "\r")+strings.Count(string(src), "\u2028") {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"slices"
 
@@ -35,16 +34,13 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 	if o.Env == nil {
 		return nil, nil, errors.New("load manifests: Options.Env is nil")
 	}
-	limits := o.Limits.withDefaults()
-	found, problems, err := find(paths, limits)
+	found, problems, err := find(paths, o.Limits.withDefaults())
 	if err != nil {
 		return nil, nil, err
 	}
-	rules, err := newRules(o.Platforms)
-	if err != nil {
-		return nil, nil, fmt.Errorf("compile the schemas: %w", err)
-	}
-	results, err := readAll(ctx, found, &loader{env: o.Env, rules: rules, limits: limits})
+	l := newLoader(o)
+	go l.rules() // while the first files are read
+	results, err := readAll(ctx, found, l)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -68,8 +64,9 @@ func readAll(ctx context.Context, files []found, l *loader) ([]fileResult, error
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			results[i] = l.load(f)
-			return nil
+			var err error
+			results[i], err = l.load(f)
+			return err
 		})
 	}
 	return results, group.Wait()

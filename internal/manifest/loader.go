@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"gopkg.in/yaml.v3"
@@ -12,10 +13,26 @@ import (
 
 // loader is what all files of one Load share. Its methods are safe for concurrent use.
 type loader struct {
-	env    secret.Lookup
-	rules  *rules
-	limits Limits
-	total  atomic.Int64 // bytes read so far
+	env       secret.Lookup
+	platforms []string               // their names
+	rules     func() (*rules, error) // compiles the schemas when it is first called
+	limits    Limits
+	total     atomic.Int64 // bytes read so far
+}
+
+func newLoader(o Options) *loader {
+	l := &loader{env: o.Env, limits: o.Limits.withDefaults()}
+	for _, p := range o.Platforms {
+		l.platforms = append(l.platforms, p.Name)
+	}
+	l.rules = sync.OnceValues(func() (*rules, error) {
+		r, err := newRules(o.Platforms)
+		if err != nil {
+			err = fmt.Errorf("compile the schemas: %w", err)
+		}
+		return r, err
+	})
+	return l
 }
 
 // fileResult is what one file gives.
@@ -26,32 +43,35 @@ type fileResult struct {
 }
 
 // load reads one file.
-func (l *loader) load(f found) fileResult {
-	result := fileResult{path: f.display}
+func (l *loader) load(f found) (result fileResult, err error) {
+	result.path = f.display
 	src, ok := l.readFile(f, &result.problems)
 	if ok {
-		result.sections = l.decode(f.display, src, &result.problems)
+		if result.sections, err = l.decode(f.display, src, &result.problems); err != nil {
+			return result, err
+		}
 	}
 	result.problems.Sort()
 	if extra := len(result.problems) - l.limits.Problems; extra > 0 {
 		result.problems = result.problems[:l.limits.Problems]
 		result.problems.Errorf(diag.Pos{File: f.display}, "there are more problems in this file than the %s that are shown", count(l.limits.Problems))
 	}
-	return result
+	return result, nil
 }
 
-// decode turns the bytes of one file into its sections.
-func (l *loader) decode(path string, src []byte, problems *diag.List) []section {
+// decode turns the bytes of one file into its sections. The error is that of the schemas.
+func (l *loader) decode(path string, src []byte, problems *diag.List) ([]section, error) {
 	root := l.parse(path, src, problems)
-	if root == nil {
-		return nil
+	rules, err := l.rules()
+	if root == nil || err != nil {
+		return nil, err
 	}
 	file := &file{
 		decoder:    decoder{path: path, src: src, env: l.env, limits: l.limits, problems: problems},
-		rules:      l.rules,
+		rules:      rules,
 		inDefaults: map[string]*shared{},
 	}
-	return file.read(root)
+	return file.read(root), nil
 }
 
 // file reads one file's root and sections.

@@ -3,7 +3,6 @@ package manifest
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"agentsync/internal/diag"
 )
@@ -23,11 +22,11 @@ func NewParser(o Options) (*Parser, error) {
 	if o.Env == nil {
 		return nil, errors.New("parse manifests: Options.Env is nil")
 	}
-	rules, err := newRules(o.Platforms)
-	if err != nil {
-		return nil, fmt.Errorf("compile the schemas: %w", err)
+	l := newLoader(o)
+	if _, err := l.rules(); err != nil {
+		return nil, err
 	}
-	return &Parser{&loader{env: o.Env, rules: rules, limits: o.Limits.withDefaults()}}, nil
+	return &Parser{l}, nil
 }
 
 // Parse returns what the sources want together and every problem in them, as Load does for files. The
@@ -39,7 +38,10 @@ func (p *Parser) Parse(ctx context.Context, sources ...Source) (*Fleet, diag.Lis
 			return nil, nil, err
 		}
 		results[i].path = s.Path
-		results[i].sections = p.loader.decode(s.Path, s.Content, &results[i].problems)
+		var err error
+		if results[i].sections, err = p.loader.decode(s.Path, s.Content, &results[i].problems); err != nil {
+			return nil, nil, err
+		}
 	}
 	var problems diag.List
 	fleet := join(results, &problems)

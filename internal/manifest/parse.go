@@ -22,7 +22,7 @@ func (l *loader) parse(path string, src []byte, problems *diag.List) *yaml.Node 
 	doc, err := nextDocument(dec)
 	if errors.Is(err, io.EOF) || err == nil && isNothing(doc) {
 		problems.Errorf(diag.Pos{File: path, Line: 1, Column: 1},
-			"the file holds no manifest; a manifest begins with `version: 1` and has a section per platform: %s", list(l.rules.platformNames()))
+			"the file holds no manifest; a manifest begins with `version: 1` and has a section per platform: %s", list(l.platforms))
 		return nil
 	}
 	if err != nil {

@@ -112,5 +112,3 @@ func (r *platformRules) fieldNames() []string {
 	}
 	return names
 }
-
-func (r *rules) platformNames() []string { return r.order }

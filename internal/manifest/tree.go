@@ -1,8 +1,6 @@
 package manifest
 
 import (
-	"slices"
-
 	"gopkg.in/yaml.v3"
 
 	"agentsync/internal/diag"
@@ -29,7 +27,7 @@ func Find(paths []string, o Options) ([]File, diag.List, error) {
 // or larger than Limits.FileBytes.
 func Read(f File, o Options) ([]byte, diag.List) {
 	var problems diag.List
-	l := &loader{limits: o.Limits.withDefaults()}
+	l := newLoader(o)
 	src, _ := l.readFile(found{path: f.Path, display: f.Name}, &problems)
 	return src, problems
 }
@@ -38,11 +36,5 @@ func Read(f File, o Options) ([]byte, diag.List) {
 // UTF-8, no YAML, empty, more than one document, or beyond Limits. Nothing is decoded or validated.
 func Tree(name string, src []byte, o Options) (*yaml.Node, diag.List) {
 	var problems diag.List
-	r := &rules{}
-	for _, p := range o.Platforms {
-		r.order = append(r.order, p.Name)
-	}
-	slices.Sort(r.order)
-	l := &loader{rules: r, limits: o.Limits.withDefaults()}
-	return l.parse(name, src, &problems), problems
+	return newLoader(o).parse(name, src, &problems), problems
 }
