@@ -179,6 +179,7 @@ func (p *Pace) note(h http.Header, now time.Time) {
 	if left > 0 {
 		return
 	}
+	p.tempo.exhaust(now)
 	if wait := reset(h, serverNow(h, now)); wait > 0 {
 		p.pause(now, now.Add(wait))
 	} else if p.tempo.bounded() {

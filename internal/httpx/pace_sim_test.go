@@ -122,7 +122,7 @@ func TestPaceFindsTheLimit(t *testing.T) {
 							took := drive(t, pace.Wrap(l), n, inFlight)
 							slower := took.Seconds() / (math.Ceil(float64(n)/limit) - 1)
 							denied := float64(l.denied) / float64(l.denied+l.granted)
-							maxSlower, maxDenied := 1.2, 0.05
+							maxSlower, maxDenied := 1.15, 0.05
 							if !announce {
 								maxSlower, maxDenied = 1.3, 0.1
 							}

@@ -18,8 +18,9 @@ import (
 type tempo struct {
 	rate   float64 // requests a second; unbounded until a platform sets a bound
 	start  time.Time
-	passed int  // requests let through since start
-	trial  bool // the rate was never measured
+	passed int       // requests let through since start
+	trial  bool      // the rate was never measured
+	full   time.Time // when the platform last said that nothing is left
 
 	// struck and resume are the beginning and the end of a pause whose storm is still being counted:
 	// answers come in any order, and those that were granted may come last. Zero means none.
@@ -43,6 +44,8 @@ const (
 	growth = 0.01
 	// growthDoubles is the calm after which growth has doubled, tripled, and so on.
 	growthDoubles = 10 * time.Second
+	// fullHold is how long the rate does not grow after the platform said that nothing is left.
+	fullHold = 2 * time.Second
 	// backOff keeps a rate that was just learnt from being overtaken by its own measuring error.
 	backOff = 0.97
 )
@@ -60,11 +63,18 @@ func (t *tempo) pass(now time.Time) {
 			t.rate = min(maxRate, t.rate*trialGrowth)
 			return
 		}
+		if now.Sub(t.full) < fullHold {
+			return
+		}
 		// One success is 1/rate of a second of full use, so the rate rises by the growth itself.
 		calm := now.Sub(t.start).Seconds() / growthDoubles.Seconds()
 		t.rate = min(maxRate, t.rate+growth*(1+calm))
 	}
 }
+
+// exhaust notes that the platform says nothing is left although it refused nothing: the rate is about the
+// limit, and does not grow for a while. A platform that counts aloud need not refuse to be understood.
+func (t *tempo) exhaust(now time.Time) { t.full = now }
 
 // throttle notes a pause. The rate falls when the pause is over, see settle.
 func (t *tempo) throttle(now, resume time.Time) {
