@@ -38,7 +38,10 @@ func appendLine(dst, payload []byte, batch int64) []byte {
 	dst = append(dst, ' ')
 	dst = append(dst, payload...)
 	sum := crc32.Checksum(dst[start+9:], castagnoli)
-	copy(dst[start:], fmt.Sprintf("%08x", sum))
+	const digits = "0123456789abcdef"
+	for i := range 8 {
+		dst[start+i] = digits[sum>>(28-4*i)&0xf]
+	}
 	return append(dst, '\n')
 }
 

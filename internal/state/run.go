@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"unicode/utf8"
 
 	"agentsync/internal/agent"
 )
@@ -197,13 +198,16 @@ func checkResults(results []Result, sent []agent.Doc) (checked []Result, err err
 }
 
 func checkDoc(d agent.Doc) (agent.Doc, error) {
-	if d == nil {
-		return nil, nil
+	if d == nil || canonical(d) {
+		return d, nil
 	}
 	s := scanner{b: d}
 	out, err := s.doc(make([]byte, 0, len(d)))
 	if s.peek(); err == nil && s.pos < len(d) {
 		err = s.unexpected("the end")
+	}
+	if err == nil && !utf8.Valid(out) {
+		err = s.fail(invalidUTF8(out), "the text is not UTF-8")
 	}
 	if bytes.Equal(out, d) {
 		return d, err // the usual case: one copy less to keep

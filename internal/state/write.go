@@ -113,6 +113,10 @@ func (w *writer) docMember(name string, d agent.Doc) error {
 		w.raw(d) // compact and checked when it came in
 		return nil
 	}
+	if canonical(d) {
+		w.indent(d)
+		return nil
+	}
 	s := scanner{b: d}
 	if s.peek() != '{' {
 		return s.unexpected("an object")
