@@ -189,6 +189,8 @@ func (r *jsonReader) escaped(start int) (s string, ok bool) {
 const (
 	escapes = `"\/bfnrt`
 	escaped = "\"\\/\b\f\n\r\t"
+	// canonicalEscapes are those that Encode writes.
+	canonicalEscapes = `"\bfnrt`
 )
 
 // unicode leaves a string with a \u to encoding/json, which knows about surrogates.

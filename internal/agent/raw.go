@@ -173,20 +173,32 @@ func (r *jsonReader) elements(depth int, take func(Raw)) bool {
 	}
 }
 
-// skipString moves over a string. One without an escape and without other than plain characters is
-// not looked at further.
+// skipString moves over a string. One of plain characters and escapes with a letter is not looked at
+// further.
 func (r *jsonReader) skipString() bool {
-	for i := r.at + 1; i < len(r.text); i++ {
-		if c := r.text[i]; !plain[c] {
-			if c == '"' {
-				r.at = i + 1
-				return true
-			}
-			break
-		}
+	if end := plainEnd(r.text, r.at, escapes); end > 0 {
+		r.at = end
+		return true
 	}
 	_, ok := r.str()
 	return ok
+}
+
+// plainEnd returns the index behind the string that starts at i, where it holds nothing but plain
+// characters and escapes with one of the letters, and 0 for any other.
+func plainEnd(text string, i int, letters string) int {
+	for i++; i < len(text); i++ {
+		switch c := text[i]; {
+		case plain[c]:
+		case c == '"':
+			return i + 1
+		case c == '\\' && i+1 < len(text) && strings.IndexByte(letters, text[i+1]) >= 0:
+			i++
+		default:
+			return 0
+		}
+	}
+	return 0
 }
 
 // AppendCanonical appends the canonical form of the value, as Encode writes it, null members of
@@ -222,15 +234,10 @@ func (r *jsonReader) canonical(dst []byte, depth int) ([]byte, bool) {
 }
 
 func (r *jsonReader) canonicalString(dst []byte) ([]byte, bool) {
-	start := r.at
-	for i := start + 1; i < len(r.text); i++ {
-		if c := r.text[i]; !plain[c] {
-			if c == '"' {
-				r.at = i + 1
-				return append(dst, r.text[start:r.at]...), true
-			}
-			break
-		}
+	// A slash stands for itself in the canonical form; the other letters are as Encode writes them.
+	if end := plainEnd(r.text, r.at, canonicalEscapes); end > 0 {
+		dst, r.at = append(dst, r.text[r.at:end]...), end
+		return dst, true
 	}
 	s, ok := r.str()
 	return appendString(dst, s), ok

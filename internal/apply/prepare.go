@@ -23,18 +23,16 @@ type Prepared struct {
 	Failed map[agent.AppID]error
 }
 
-// Prepare lists each app that has creates, once, and returns the plan as it will really be carried
-// out. It reads only. A list that fails stops the creates of its app alone; it is an error where every
+// Prepare lists each app that has creates, once, and turns the plan, which it takes over, into what will
+// really be carried out. It sends nothing but reads. A list that fails stops the creates of its app alone; it is an error where every
 // app of the plan refuses its API key, since then nothing can be done at all.
 func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
-	ready := &Prepared{Plan: &plan.Plan{}, Failed: map[agent.AppID]error{}}
-	*ready.Plan = *p
-	ready.Plan.Changes = slices.Clone(p.Changes)
+	ready := &Prepared{Plan: p, Failed: map[agent.AppID]error{}}
 	creates := map[agent.AppID][]*plan.Change{}
 	var apps []agent.AppID
-	for i := range ready.Plan.Changes {
-		ch := &ready.Plan.Changes[i]
-		if !makesAgent(*ch) {
+	for i := range p.Changes {
+		ch := &p.Changes[i]
+		if !makesAgent(ch) {
 			continue
 		}
 		id := ch.Address.ID()
@@ -68,7 +66,7 @@ func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
 			e.amend(creates[id], lists[i])
 		}
 	}
-	ready.Plan.Summary = summarise(p.Summary, ready.Plan.Changes)
+	p.Summary = summarise(p.Summary, p.Changes)
 	return ready, nil
 }
 
@@ -91,7 +89,7 @@ func allRefused(listed []agent.AppID, errs []error, changes []plan.Change) error
 }
 
 // makesAgent reports whether carrying the change out sends a create.
-func makesAgent(ch plan.Change) bool {
+func makesAgent(ch *plan.Change) bool {
 	return ch.Blocked == "" && (ch.Action == plan.Create || ch.Action == plan.Replace)
 }
 
