@@ -1,0 +1,91 @@
+package bench
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// hostile are manifests that would cost the machine rather than a sentence, if they were let.
+var hostile = []struct {
+	name  string
+	write func(w *bufio.Writer)
+	want  string // what stands in the answer
+}{
+	{"100 MB of agents", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\n"+cometchat)
+		for i := range 290_000 {
+			fmt.Fprintf(w, concierge, i)
+		}
+	}, "larger than 32 MiB"},
+	{"a million keys", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\nx-keys:\n")
+		for i := range 1_100_000 {
+			fmt.Fprintf(w, "  k%d: 1\n", i)
+		}
+	}, "more than 1,000,000 values"},
+	{"a million keys on one line", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\nx-keys: {")
+		for i := range 1_100_000 {
+			fmt.Fprintf(w, "k%d: 1, ", i)
+		}
+		fmt.Fprint(w, "}\n")
+	}, "more than 1,000,000 values"},
+	{"seven million comments", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\n"+strings.Repeat("# c\n", 7_000_000))
+	}, "more than 1,000,000 values"},
+	{"deep lists", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\nx-deep: "+strings.Repeat("[", 500_000)+strings.Repeat("]", 500_000)+"\n")
+	}, "nested far too deep"},
+	{"deep maps", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\nx-deep: "+strings.Repeat("{a: ", 500_000)+"1"+strings.Repeat("}", 500_000)+"\n")
+	}, "nested far too deep"},
+	{"deep dashes", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\nx-deep:\n  "+strings.Repeat("- ", 500_000)+"a\n")
+	}, "nested far too deep"},
+	{"a name of 30 MB", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - {key: a, agentName: \""+strings.Repeat("a", 30<<20)+"\"}\n")
+	}, "agentName is 31,457,280 characters long"},
+	{"aliases of aliases", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\nx-bomb:\n  - &a0 [x, x, x, x, x, x, x, x, x, x]\n")
+		for i := range 12 {
+			fmt.Fprintf(w, "  - &a%d [%s]\n", i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
+		}
+		fmt.Fprint(w, "mindset:\n  appUid: acme\n  agents:\n    - {key: a, agentName: a, tags: *a12}\n")
+	}, "more than 1,000,000 values"},
+}
+
+// hostileMemory is the most memory, in MiB, that a refusal may cost: a file of 32 MiB is read as a whole, and
+// a text of it stands in memory several times.
+const hostileMemory = 320
+
+// TestHostileManifestsCostASentence feeds the real binary. That it ends in time the tests' own limit
+// sees to; memory is counted.
+func TestHostileManifestsCostASentence(t *testing.T) {
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range hostile {
+		t.Run(h.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := writeFile(filepath.Join(dir, "hostile.yaml"), h.write); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(path, "validate", ".")
+			cmd.Dir = dir
+			out, _ := cmd.CombinedOutput() // the exit code says it
+			if code := cmd.ProcessState.ExitCode(); code != 4 || !strings.Contains(string(out), h.want) || len(out) > 4096 {
+				t.Errorf("exit %d, %d bytes: %.500s\nwant %q", code, len(out), out, h.want)
+			}
+			if used := peak(cmd.ProcessState); used > hostileMemory {
+				t.Errorf("%.0f MiB of memory", used)
+			}
+			_ = os.RemoveAll(dir) // the next one needs the room
+		})
+	}
+}
