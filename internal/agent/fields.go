@@ -197,6 +197,10 @@ const sealedKey = "$secret"
 // ReservedKey is the map key that manifests may not use, because a Doc marks sealed secrets with it.
 const ReservedKey = sealedKey
 
+// HasSecrets reports whether the document holds a sealed secret. It may report one where a text only
+// looks like it.
+func (d Doc) HasSecrets() bool { return bytes.Contains(d, []byte(`{"`+sealedKey+`":`)) }
+
 // Encode returns the canonical form of f. It fails on a secret that is not sealed and on a value of
 // a type that Fields does not list.
 func Encode(f Fields) (Doc, error) {

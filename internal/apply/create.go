@@ -120,7 +120,11 @@ func (r *appRun) newRecord(ch plan.Change, live platform.Remote) (agent.Record, 
 		return agent.Record{}, err
 	}
 	want := r.wants(ch.Address)
-	observed, err := r.observed(live, want.Fields)
+	like := want.Fields
+	if !ch.Wanted.HasSecrets() {
+		like = nil
+	}
+	observed, err := r.observed(live, like)
 	return agent.Record{UID: live.UID, Applied: ch.Wanted, Observed: observed, Protect: want.Protect, Mark: live.Mark}, err
 }
 

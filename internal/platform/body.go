@@ -3,7 +3,6 @@ package platform
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/secret"
@@ -22,6 +21,10 @@ const usualBody = 1024
 
 // encodeBody also returns the secrets that the body holds, so that they can be kept out of errors.
 func encodeBody(fields agent.Fields) (body []byte, secrets []string, err error) {
+	// Most agents hold no secret, which cannot be encoded as long as it is one.
+	if body, err := agent.AppendDoc(make([]byte, 0, usualBody), fields); err == nil && !agent.Doc(body).HasSecrets() {
+		return body, nil, nil
+	}
 	reveal := func(path string, leaf any) any {
 		switch leaf := leaf.(type) {
 		case secret.Text:
@@ -38,35 +41,15 @@ func encodeBody(fields agent.Fields) (body []byte, secrets []string, err error) 
 		}
 		return leaf
 	}
-	plain := fields
-	if hides(map[string]any(fields)) {
-		plain = fields.Clone()
-		agent.Walk("", map[string]any(plain), reveal)
-	}
+	plain := fields.Clone()
+	agent.Walk("", map[string]any(plain), reveal)
 	if err == nil {
-		body, err = agent.AppendDoc(make([]byte, 0, usualBody), plain) // with nothing sealed in it, plain JSON
+		body, err = agent.AppendDoc(nil, plain) // with nothing sealed in it, plain JSON
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode agent: %w", err)
 	}
 	return body, secrets, nil
-}
-
-// hides reports whether v holds a secret in any form.
-func hides(v any) bool {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, e := range v {
-			if hides(e) {
-				return true
-			}
-		}
-	case []any:
-		return slices.ContainsFunc(v, hides)
-	case secret.Text, secret.Sealed:
-		return true
-	}
-	return false
 }
 
 var errSealed = errors.New("a sealed secret cannot be sent")
