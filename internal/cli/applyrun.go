@@ -1,14 +1,9 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/user"
-	"strings"
-	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
@@ -272,83 +267,4 @@ func textLen(v any) (n int) {
 		}
 	}
 	return n
-}
-
-// showPlan writes the plan before the question, in text form only: the other formats report the run.
-func (a *app) showPlan(f *applyFlags, p *plan.Plan, w *workspace) error {
-	if f.format.value != formatText {
-		return nil
-	}
-	return writePlanTo(a.streams.Out, formatText, "", p, w, a.style(a.streams.Out))
-}
-
-// canAsk refuses to begin what could not be approved later.
-func (a *app) canAsk(f *applyFlags) error {
-	if _, tty := terminal(a.streams.In); tty || f.autoApprove {
-		return nil
-	}
-	return &Failure{Code: ExitUsage, Err: errors.New("there are changes, and no terminal to ask on"),
-		Hint: "look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve"}
-}
-
-// confirm asks whether to go on.
-func (a *app) confirm(ctx context.Context, f *applyFlags, p *plan.Plan) error {
-	return a.ask(ctx, f, "Apply "+count(p.Summary.Changes(), "change"))
-}
-
-// ask asks a question that only a yes answers in favour.
-func (a *app) ask(ctx context.Context, f *applyFlags, question string) error {
-	if f.autoApprove {
-		return nil
-	}
-	fmt.Fprintf(a.streams.Err, "\n%s? Type yes to go on: ", question)
-	answer := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(a.streams.In).ReadString('\n') // no answer is a no
-		answer <- strings.TrimSpace(line)
-	}()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case s := <-answer:
-		if s != "yes" {
-			return &Failure{Code: ExitFailed, Err: errors.New("not approved; nothing was changed")}
-		}
-		return nil
-	}
-}
-
-// lock takes the state's lock, saying who waits for whom.
-func (a *app) lock(ctx context.Context, file *state.File, command string, wait time.Duration) (func() error, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	unlock, err := file.Lock(ctx, a.holder(command))
-	var locked *state.LockedError
-	if err != nil && !errors.As(err, &locked) {
-		return nil, stateError(err)
-	}
-	return unlock, err
-}
-
-// holder says who takes the lock, the CI job included.
-func (a *app) holder(command string) state.Holder {
-	h := state.Holder{PID: os.Getpid(), Command: command, Started: time.Now(), RunURL: a.runURL()}
-	h.Host, _ = os.Hostname()
-	if u, err := user.Current(); err == nil {
-		h.User = u.Username
-	}
-	return h
-}
-
-// runURL is the page of the CI job that runs this, by the variables of the usual systems.
-func (a *app) runURL() string {
-	if server, repo, id := a.env["GITHUB_SERVER_URL"], a.env["GITHUB_REPOSITORY"], a.env["GITHUB_RUN_ID"]; server != "" && repo != "" && id != "" {
-		return server + "/" + repo + "/actions/runs/" + id
-	}
-	for _, name := range []string{"CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL"} {
-		if url := a.env[name]; url != "" {
-			return url
-		}
-	}
-	return ""
 }

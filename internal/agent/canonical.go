@@ -1,0 +1,131 @@
+package agent
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// AppendCanonical appends the canonical form of the value, as Encode writes it, null members of
+// objects left out. It is false, and dst is then of no use, for what needs a closer look: a member that
+// stands twice, the reserved key, a number that is out of range, or no value.
+func (r Raw) AppendCanonical(dst []byte) ([]byte, bool) {
+	reader := jsonReader{text: string(r)}
+	return reader.canonical(dst, 0)
+}
+
+func (r *jsonReader) canonical(dst []byte, depth int) ([]byte, bool) {
+	switch c := r.next(); {
+	case depth > jsonDepth:
+		return dst, false
+	case c == '"':
+		return r.canonicalString(dst)
+	case c == '{':
+		return r.canonicalObject(dst, depth)
+	case c == '[':
+		return r.canonicalList(dst, depth)
+	}
+	v, ok := r.value(depth)
+	if n, isNumber := v.(json.Number); isNumber {
+		var err error
+		v, err = Number(n.String())
+		ok = ok && err == nil
+	}
+	if !ok {
+		return dst, false
+	}
+	dst, err := appendValue(dst, v)
+	return dst, err == nil
+}
+
+func (r *jsonReader) canonicalString(dst []byte) ([]byte, bool) {
+	// A slash stands for itself in the canonical form; the other letters are as Encode writes them.
+	if end := plainEnd(r.text, r.at, canonicalEscapes); end > 0 {
+		dst, r.at = append(dst, r.text[r.at:end]...), end
+		return dst, true
+	}
+	s, ok := r.str()
+	return appendString(dst, s), ok
+}
+
+func (r *jsonReader) canonicalList(dst []byte, depth int) ([]byte, bool) {
+	dst = append(dst, '[')
+	r.at++
+	if r.take(']') {
+		return append(dst, ']'), true
+	}
+	for {
+		var ok bool
+		if dst, ok = r.canonical(dst, depth+1); !ok {
+			return dst, false
+		}
+		if !r.take(',') {
+			return append(dst, ']'), r.take(']')
+		}
+		dst = append(dst, ',')
+	}
+}
+
+// piece is where a member stands in what is written.
+type piece struct {
+	name     string
+	from, to int
+}
+
+// canonicalObject writes the members as they come, and puts them in order where they are not.
+func (r *jsonReader) canonicalObject(dst []byte, depth int) ([]byte, bool) {
+	start := len(dst)
+	r.at++
+	if r.take('}') {
+		return append(dst, "{}"...), true
+	}
+	var room [usualKeys]piece
+	pieces := room[:0]
+	for more := true; more; more = r.take(',') {
+		r.space()
+		name, ok := r.str()
+		if !ok || !r.take(':') || name == ReservedKey {
+			return dst, false
+		}
+		if r.next() == 'n' {
+			if !r.word("null") {
+				return dst, false
+			}
+			continue
+		}
+		from := len(dst)
+		dst = append(appendString(append(dst, ','), name), ':')
+		if dst, ok = r.canonical(dst, depth+1); !ok {
+			return dst, false
+		}
+		pieces = append(pieces, piece{name, from, len(dst)})
+	}
+	if !r.take('}') {
+		return dst, false
+	}
+	return arrange(dst, start, pieces)
+}
+
+// arrange makes an object of the members that stand in dst from start on, a comma before each. It is
+// false where a name stands twice.
+func arrange(dst []byte, start int, pieces []piece) ([]byte, bool) {
+	if len(pieces) == 0 {
+		return append(dst, "{}"...), true
+	}
+	byName := func(a, b piece) int { return strings.Compare(a.name, b.name) }
+	if !slices.IsSortedFunc(pieces, byName) {
+		slices.SortFunc(pieces, byName)
+		sorted := make([]byte, 0, len(dst)-start)
+		for _, p := range pieces {
+			sorted = append(sorted, dst[p.from:p.to]...)
+		}
+		copy(dst[start:], sorted)
+	}
+	for i := range pieces[1:] {
+		if pieces[i].name == pieces[i+1].name {
+			return dst, false
+		}
+	}
+	dst[start] = '{'
+	return append(dst, '}'), true
+}

@@ -1,0 +1,176 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"agentsync/internal/secret"
+)
+
+// Doc is the canonical form of Fields as bytes: JSON without spaces, keys sorted, secrets sealed. Two
+// Docs with equal bytes hold equal fields; the reverse holds but for secrets sealed without a value.
+// A nil Doc stands for "not known".
+type Doc []byte
+
+// sealedKey marks a sealed secret in a Doc: {"$secret": {"value": "…", "template": "…"}}. Manifests
+// may not use it as a field name.
+const sealedKey = "$secret"
+
+// ReservedKey is the map key that manifests may not use, because a Doc marks sealed secrets with it.
+const ReservedKey = sealedKey
+
+// HasSecrets reports whether the document holds a sealed secret. It may report one where a text only
+// looks like it.
+func (d Doc) HasSecrets() bool { return bytes.Contains(d, []byte(`{"`+sealedKey+`":`)) }
+
+// Encode returns the canonical form of f. It fails on a secret that is not sealed and on a value of
+// a type that Fields does not list.
+func Encode(f Fields) (Doc, error) {
+	doc, err := AppendDoc(make([]byte, 0, usualDoc), f)
+	return bytes.Clone(doc), err // documents are kept for long: no room to spare in them
+}
+
+// usualDoc is the room that most agents need, in bytes, and usualKeys how many members the maps of most
+// agents have at most. More is no harm.
+const (
+	usualDoc  = 1024
+	usualKeys = 24
+)
+
+// AppendDoc appends the canonical form of f to dst, as Encode does.
+func AppendDoc(dst []byte, f Fields) ([]byte, error) {
+	dst, err := appendMap(dst, f)
+	if err != nil {
+		return nil, err
+	}
+	return dst, nil
+}
+
+func appendValue(dst []byte, v any) ([]byte, error) {
+	switch v := v.(type) {
+	case nil:
+		return append(dst, "null"...), nil
+	case bool:
+		return strconv.AppendBool(dst, v), nil
+	case json.Number:
+		return append(dst, v...), nil
+	case string:
+		return appendString(dst, v), nil
+	case secret.Sealed:
+		dst = appendString(append(dst, `{"`+sealedKey+`":{"template":`...), v.Template)
+		dst = appendString(append(dst, `,"value":`...), v.Value)
+		return append(dst, "}}"...), nil
+	case map[string]any:
+		return appendMap(dst, v)
+	case []any:
+		return appendList(dst, v)
+	default:
+		return nil, fmt.Errorf("encode agent: a %T has no canonical form", v)
+	}
+}
+
+func appendList(dst []byte, list []any) (_ []byte, err error) {
+	dst = append(dst, '[')
+	for i, e := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = appendValue(dst, e); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, ']'), nil
+}
+
+func appendMap(dst []byte, m map[string]any) (_ []byte, err error) {
+	var room [usualKeys]string
+	keys := room[:0]
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	dst = append(dst, '{')
+	for i, k := range keys {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendString(dst, k), ':')
+		if dst, err = appendValue(dst, m[k]); err != nil {
+			return nil, err
+		}
+	}
+	return append(dst, '}'), nil
+}
+
+// Fields decodes the document. A nil Doc gives nil Fields. The error says at which byte it is damaged.
+func (d Doc) Fields() (Fields, error) {
+	if d == nil {
+		return nil, nil
+	}
+	m, err := d.members()
+	if err != nil {
+		return nil, fmt.Errorf("decode agent: %w", err)
+	}
+	v, err := Canonical(m)
+	if err != nil {
+		return nil, fmt.Errorf("decode agent: %w", err)
+	}
+	return Fields(v.(map[string]any)), nil
+}
+
+// members decodes the document as JSON.
+func (d Doc) members() (m map[string]any, err error) {
+	if v, ok := ReadJSON(d); ok {
+		if m, ok = v.(map[string]any); ok {
+			return m, nil
+		}
+	}
+	dec := json.NewDecoder(bytes.NewReader(d))
+	dec.UseNumber()
+	return m, dec.Decode(&m)
+}
+
+// Canonical turns a value that encoding/json decoded with UseNumber into the values that Fields
+// lists: numbers in canonical form, sealed secrets recognised. v is changed in place.
+func Canonical(v any) (any, error) {
+	switch v := v.(type) {
+	case json.Number:
+		return Number(v.String())
+	case map[string]any:
+		if s, ok := sealed(v); ok {
+			return s, nil
+		}
+		for k, e := range v {
+			c, err := Canonical(e)
+			if err != nil {
+				return nil, err
+			}
+			v[k] = c
+		}
+		return v, nil
+	case []any:
+		for i, e := range v {
+			c, err := Canonical(e)
+			if err != nil {
+				return nil, err
+			}
+			v[i] = c
+		}
+		return v, nil
+	default:
+		return v, nil
+	}
+}
+
+func sealed(m map[string]any) (secret.Sealed, bool) {
+	inner, ok := m[sealedKey].(map[string]any)
+	if !ok || len(m) != 1 {
+		return secret.Sealed{}, false
+	}
+	value, _ := inner["value"].(string)
+	template, _ := inner["template"].(string)
+	return secret.Sealed{Value: value, Template: template}, true
+}
