@@ -18,7 +18,7 @@ import (
 func BenchmarkApplyLatency(b *testing.B) {
 	const agents, inFlightPerApp, latency = 2_000, 32, 50 * time.Millisecond
 	dir := conciergeFleet(b, agents)
-	u := quickest(2, func() usage {
+	u := quickest(3, func() usage {
 		return serve(b, "--fault", "latency=50ms").apply(b, dir, filepath.Join(b.TempDir(), "state.json"), inFlight(inFlightPerApp))
 	})
 	least := (agents + inFlightPerApp - 1) / inFlightPerApp * latency

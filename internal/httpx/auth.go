@@ -12,10 +12,10 @@ import (
 // authenticate adds the API key and the User-Agent to requests that go to origin, and stops all others. It
 // changes the request, which is the time limit's copy of the caller's, and not the caller's header.
 type authenticate struct {
-	next        http.RoundTripper
-	origin      string
-	header, key string
-	userAgent   string
+	next           http.RoundTripper
+	origin         string
+	header         string   // in the canonical form of net/http
+	key, userAgent []string // as values of a header, which nobody changes
 }
 
 // errForeignHost is why a request was stopped.
@@ -28,8 +28,8 @@ func (a *authenticate) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, unsent{fmt.Errorf("%s: %w", req.URL.Host, errForeignHost)}
 	}
 	req.Header = maps.Clone(req.Header)
-	req.Header.Set(a.header, a.key)
-	req.Header.Set("User-Agent", a.userAgent)
+	req.Header[a.header] = a.key
+	req.Header["User-Agent"] = a.userAgent
 	return a.next.RoundTrip(req)
 }
 

@@ -68,7 +68,8 @@ func NewClient(o Options) (*http.Client, error) {
 	}
 	transport := newTransport(o)
 	var rt http.RoundTripper = &authenticate{
-		next: transport, origin: origin(o.Base), header: o.KeyHeader, key: key, userAgent: orDefault(o.UserAgent, "agentsync"),
+		next: transport, origin: origin(o.Base), header: http.CanonicalHeaderKey(o.KeyHeader),
+		key: []string{key}, userAgent: []string{orDefault(o.UserAgent, "agentsync")},
 	}
 	if o.Trace != nil {
 		rt = &trace{next: rt, print: o.Trace, key: key}

@@ -142,15 +142,18 @@ func (c *Caller) build(ctx context.Context, r Request, u *url.URL) (*http.Reques
 	}
 	req.URL, req.Host = u, u.Host
 	req.ContentLength, req.GetBody = length, nil
-	req.Header.Set("Accept", "application/json")
+	req.Header["Accept"] = mediaJSON
 	if r.Fields != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header["Content-Type"] = mediaJSON
 	}
 	for name, values := range r.Header {
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	return req, secrets, nil
 }
+
+// mediaJSON is a header's value that is never changed.
+var mediaJSON = []string{"application/json"}
 
 // once hides from net/http that a body could be read twice.
 type once struct{ io.Reader }

@@ -118,6 +118,9 @@ func (c *client) Delete(ctx context.Context, uid string) error {
 	return err
 }
 
+// pinned is sent with every request. Nobody changes it.
+var pinned = http.Header{http.CanonicalHeaderKey(versionHeader): {version}}
+
 func request(method string, path []string) platform.Request {
-	return platform.Request{Method: method, Path: path, Header: http.Header{versionHeader: {version}}}
+	return platform.Request{Method: method, Path: path, Header: pinned}
 }
