@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"agentsync/internal/agent"
@@ -31,6 +32,7 @@ type Caller struct {
 	transport http.RoundTripper
 	base      *url.URL
 	keyHeader string
+	bodies    *sync.Pool // of *bytes.Buffer, for answers about one agent
 }
 
 // NewCaller returns a Caller for requests below base through hc's transport, and nothing else of hc: no
@@ -45,7 +47,8 @@ func NewCaller(hc *http.Client, base *url.URL, keyHeader string) *Caller {
 	if root.Path == "" {
 		root.Path = "/" // JoinPath makes a relative path where there is no slash to join at
 	}
-	return &Caller{transport: transport, base: root.JoinPath(), keyHeader: keyHeader}
+	bodies := &sync.Pool{New: func() any { return new(bytes.Buffer) }}
+	return &Caller{transport: transport, base: root.JoinPath(), keyHeader: keyHeader, bodies: bodies}
 }
 
 // Request is one request of an adapter.
@@ -63,7 +66,8 @@ type Request struct {
 }
 
 // Do sends the request, at most once, and hands the body of an answer that says "done" to decode,
-// which may be nil. An error of decode makes the request's outcome unknown. Every error is an *Error.
+// which may be nil and must not keep it. An error of decode makes the request's outcome unknown. Every
+// error is an *Error.
 func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) error) error {
 	u := c.locate(r)
 	u.RawQuery = r.Query.Encode()
@@ -85,7 +89,7 @@ func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) err
 	fail := Error{Class: classify(resp.StatusCode, resp.Header), Status: resp.StatusCode, SentAt: w.sentAt()}
 	switch fail.Class {
 	case Done:
-		if err = take(resp, orDefault(r.Limit, MaxAgentBody), decode); err == nil {
+		if err = c.take(resp, orDefault(r.Limit, MaxAgentBody), decode); err == nil {
 			return nil
 		}
 		fail.Class, fail.Err = Unknown, hide().error(err)
@@ -188,8 +192,13 @@ func (r redactor) error(err error) error {
 }
 
 // take reads all of the answer and hands it to decode. The error says whether it was cut or too long.
-func take(resp *http.Response, limit int64, decode func([]byte) error) error {
-	var b bytes.Buffer // a list is large, and io.ReadAll would make five times as much garbage of it
+func (c *Caller) take(resp *http.Response, limit int64, decode func([]byte) error) error {
+	b := new(bytes.Buffer) // a list is large, and io.ReadAll would make five times as much garbage of it
+	if limit <= MaxAgentBody {
+		b = c.bodies.Get().(*bytes.Buffer)
+		defer c.bodies.Put(b)
+		b.Reset()
+	}
 	if n := resp.ContentLength; n > 0 && n <= limit {
 		b.Grow(int(n) + bytes.MinRead)
 	}
