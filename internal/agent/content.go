@@ -1,9 +1,9 @@
 package agent
 
-// Content is what a platform shows of one agent: the fields that its schema knows, those that the
-// answer holds, nulls left out. It holds them as Fields, secret ones as secret.Text, or, where none is
-// secret, as the Doc that they make: what is only compared need not become maps. The zero Content
-// shows nothing, which is something else than an agent without fields.
+// Content is what one agent holds, as a platform shows it or is to make it: fields that the schema
+// knows, nulls left out. It has them as Fields, secret ones as secret.Text, or, where none is secret,
+// as the Doc that they make: what is only compared or passed on need not become maps. The zero Content is
+// nothing, which is something else than an agent without fields.
 type Content struct {
 	fields Fields
 	doc    Doc
@@ -15,10 +15,10 @@ func ContentOf(fields Fields) Content { return Content{fields: fields} }
 // ContentOfDoc returns doc, which holds no secret, as a Content, which keeps it.
 func ContentOfDoc(doc Doc) Content { return Content{doc: doc} }
 
-// IsZero reports whether nothing was shown.
+// IsZero reports whether there is nothing.
 func (c Content) IsZero() bool { return c.fields == nil && c.doc == nil }
 
-// Fields returns the fields, nil where nothing was shown. The caller must not change them.
+// Fields returns the fields, nil where there is nothing. The caller must not change them.
 func (c Content) Fields() Fields {
 	if c.doc == nil {
 		return c.fields
@@ -30,7 +30,7 @@ func (c Content) Fields() Fields {
 // Doc returns the canonical form, where it is at hand.
 func (c Content) Doc() (doc Doc, ok bool) { return c.doc, c.doc != nil }
 
-// Value returns one field, nil where it is not shown. The caller must not change it.
+// Value returns one field, nil where it is not there. The caller must not change it.
 func (c Content) Value(name string) any {
 	if c.doc == nil {
 		return c.fields[name]

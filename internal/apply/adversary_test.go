@@ -31,11 +31,11 @@ type altered struct {
 	list   func([]platform.Remote) []platform.Remote
 }
 
-func (a altered) Create(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+func (a altered) Create(ctx context.Context, f agent.Content) (platform.Remote, error) {
 	if a.create == nil {
 		return a.Client.Create(ctx, f)
 	}
-	return a.create(ctx, f)
+	return a.create(ctx, f.Fields())
 }
 
 func (a altered) List(ctx context.Context) ([]platform.Remote, error) {
@@ -53,7 +53,7 @@ func (w *world) interrupted(id agent.AppID) {
 	defer cancel()
 	inner := w.client[id]
 	w.client[id] = altered{Client: inner, create: func(c context.Context, f agent.Fields) (platform.Remote, error) {
-		_, err := inner.Create(c, f)
+		_, err := inner.Create(c, agent.ContentOf(f))
 		cancel()
 		return platform.Remote{}, errors.Join(err, &platform.Error{Class: platform.Unknown, Method: "POST"})
 	}}
@@ -169,12 +169,12 @@ func TestGraceBeginsWhenTheRequestLeft(t *testing.T) {
 		first := true
 		w.client[mind] = altered{Client: w.memory[mind], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
 			if !first {
-				return w.memory[mind].Create(ctx, f)
+				return w.memory[mind].Create(ctx, agent.ContentOf(f))
 			}
 			first = false
 			time.Sleep(time.Minute)
 			sent := time.Now()
-			time.AfterFunc(20*time.Second, func() { _, _ = w.memory[mind].Create(context.Background(), f) })
+			time.AfterFunc(20*time.Second, func() { _, _ = w.memory[mind].Create(context.Background(), agent.ContentOf(f)) })
 			return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST", SentAt: sent}
 		}}
 		w.mustApply()
@@ -193,7 +193,7 @@ func TestGraceOfAnEarlierRunBeginsNow(t *testing.T) {
 		defer cancel()
 		w.client[mind] = altered{Client: w.memory[mind], create: func(_ context.Context, f agent.Fields) (platform.Remote, error) {
 			time.Sleep(time.Minute)
-			time.AfterFunc(20*time.Second, func() { _, _ = w.memory[mind].Create(context.Background(), f) })
+			time.AfterFunc(20*time.Second, func() { _, _ = w.memory[mind].Create(context.Background(), agent.ContentOf(f)) })
 			cancel()
 			return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}
 		}}
@@ -300,7 +300,7 @@ func TestAnswerWithAnotherAgentsUID(t *testing.T) {
 		w.want = []agent.Desired{coach("a"), coach("b"), coach("c")}
 		n := 0
 		w.client[mind] = altered{Client: w.memory[mind], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
-			made, err := w.memory[mind].Create(ctx, f)
+			made, err := w.memory[mind].Create(ctx, agent.ContentOf(f))
 			if n++; n == 2 {
 				made.UID = "agent-0001"
 			}

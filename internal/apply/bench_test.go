@@ -38,7 +38,7 @@ type slow struct {
 	latency time.Duration
 }
 
-func (s slow) Create(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+func (s slow) Create(ctx context.Context, f agent.Content) (platform.Remote, error) {
 	time.Sleep(s.latency)
 	return s.Client.Create(ctx, f)
 }

@@ -62,7 +62,7 @@ func failed(what, method string) error {
 	return e
 }
 
-func (c *chaos) Create(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+func (c *chaos) Create(ctx context.Context, f agent.Content) (platform.Remote, error) {
 	c.pause()
 	c.mu.Lock()
 	c.creates++

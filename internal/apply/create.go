@@ -25,12 +25,8 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 			return failed(ch, err), nil
 		}
 	}
-	want, err := r.wants(ch.Address).Fields, error(nil)
-	if ch.Wanted == nil { // it may hold secrets
-		if want, err = r.wanted(ch.Address); err == nil {
-			err = r.encode(&ch)
-		}
-	}
+	mark := r.wants(ch.Address).Mark
+	want, send, err := r.sending(&ch, mark)
 	if err != nil {
 		return failed(ch, err), nil
 	}
@@ -38,11 +34,10 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 	if !ch.Vanished {
 		intent.UID = ch.UID // of a replace: the agent that goes when the new one is there
 	}
-	mark := r.wants(ch.Address).Mark
 	var made platform.Remote
 	id, at, err := r.send(ctx, ch, intent, func(ctx context.Context) error {
 		var err error
-		made, err = r.app.Client.Create(ctx, platform.AddMark(r.app.Schema, want, mark))
+		made, err = r.app.Client.Create(ctx, send)
 		return r.checkMade(made, err)
 	})
 	switch {
@@ -55,6 +50,25 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 	default:
 		return failed(ch, err), nil
 	}
+}
+
+// sending returns what a create wants, secrets filled in, and what it sends: that with the mark. It makes
+// sure that the change has its document, which is sent as it is where nothing has to be put in.
+func (r *appRun) sending(ch *plan.Change, mark string) (want agent.Fields, send agent.Content, err error) {
+	if ch.Wanted != nil {
+		want = r.wants(ch.Address).Fields
+		if mark == "" {
+			return want, agent.ContentOfDoc(ch.Wanted), nil
+		}
+	} else {
+		if want, err = r.wanted(ch.Address); err != nil {
+			return nil, send, err
+		}
+		if err = r.encode(ch); err != nil {
+			return nil, send, err
+		}
+	}
+	return want, agent.ContentOf(platform.AddMark(r.app.Schema, want, mark)), nil
 }
 
 // confirmGone makes sure that an agent that a list did not show is gone, before another one is made in

@@ -212,7 +212,7 @@ func TestAMarkThatIsNotKept(t *testing.T) {
 	w.marking(true)
 	w.client[mind] = altered{Client: w.memory[mind], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
 		rest, _ := platform.TakeMark(w.schemas["mindset"], f.Clone())
-		return w.memory[mind].Create(ctx, rest)
+		return w.memory[mind].Create(ctx, agent.ContentOf(rest))
 	}}
 	rep := w.mustApply()
 	if !strings.Contains(rep.Results[0].Warning, "marker") {

@@ -23,7 +23,7 @@ func TestLostAnswersAreSettledByMark(t *testing.T) {
 			shout := altered{Client: w.memory[id], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
 				f = f.Clone()
 				f[name] = "ALTERED"
-				return w.memory[id].Create(ctx, f)
+				return w.memory[id].Create(ctx, agent.ContentOf(f))
 			}}
 			w.client[id] = platformtest.WithFaults(shout, platformtest.Fault{Op: platformtest.OpCreate, After: true, Class: platform.Unknown})
 		}
@@ -108,7 +108,7 @@ func TestAStrangersMarkSettlesNothing(t *testing.T) {
 			tries := 0
 			w.client[mind] = altered{Client: w.memory[mind], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
 				if tries++; tries > 1 {
-					return w.memory[mind].Create(ctx, f)
+					return w.memory[mind].Create(ctx, agent.ContentOf(f))
 				}
 				w.memory[mind].Put(theirs)
 				return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}

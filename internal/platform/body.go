@@ -12,7 +12,7 @@ import (
 // secret becomes plain text. The error names the field that holds a secret without a value (a
 // template that was not resolved, or a sealed one) and never shows one.
 func EncodeBody(fields agent.Fields) ([]byte, error) {
-	body, _, err := encodeBody(fields)
+	body, _, err := encodeBody(agent.ContentOf(fields))
 	return body, err
 }
 
@@ -20,7 +20,11 @@ func EncodeBody(fields agent.Fields) ([]byte, error) {
 const usualBody = 1024
 
 // encodeBody also returns the secrets that the body holds, so that they can be kept out of errors.
-func encodeBody(fields agent.Fields) (body []byte, secrets []string, err error) {
+func encodeBody(content agent.Content) (body []byte, secrets []string, err error) {
+	if doc, ok := content.Doc(); ok {
+		return doc, nil, nil
+	}
+	fields := content.Fields()
 	// Most agents hold no secret, which cannot be encoded as long as it is one.
 	if body, err := agent.AppendDoc(make([]byte, 0, usualBody), fields); err == nil && !agent.Doc(body).HasSecrets() {
 		return body, nil, nil

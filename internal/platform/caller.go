@@ -59,8 +59,8 @@ type Request struct {
 	Query url.Values
 	// Header is sent besides those that every request has.
 	Header http.Header
-	// Fields are the body, nil for none. Secrets in them are literal.
-	Fields agent.Fields
+	// Body is what is sent, zero for nothing. Secrets in it are literal.
+	Body agent.Content
 	// Limit bounds the answer's body in bytes; zero stands for MaxAgentBody.
 	Limit int64
 }
@@ -130,8 +130,8 @@ func (c *Caller) build(ctx context.Context, r Request, u *url.URL) (*http.Reques
 	var body io.Reader
 	var secrets []string
 	var length int64
-	if r.Fields != nil {
-		encoded, revealed, err := encodeBody(r.Fields)
+	if !r.Body.IsZero() {
+		encoded, revealed, err := encodeBody(r.Body)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -147,7 +147,7 @@ func (c *Caller) build(ctx context.Context, r Request, u *url.URL) (*http.Reques
 	req.URL, req.Host = u, u.Host
 	req.ContentLength, req.GetBody = length, nil
 	req.Header["Accept"] = mediaJSON
-	if r.Fields != nil {
+	if !r.Body.IsZero() {
 		req.Header["Content-Type"] = mediaJSON
 	}
 	for name, values := range r.Header {

@@ -48,8 +48,8 @@ var body = agent.Fields{"name": "a", "token": secret.Literal("Bearer s3cr3t-valu
 
 // changes are the requests that must not be sent twice.
 var changes = []platform.Request{
-	{Method: http.MethodPost, Path: []string{"agents"}, Fields: body},
-	{Method: http.MethodPatch, Path: []string{"agents", "u1"}, Fields: body},
+	{Method: http.MethodPost, Path: []string{"agents"}, Body: agent.ContentOf(body)},
+	{Method: http.MethodPatch, Path: []string{"agents", "u1"}, Body: agent.ContentOf(body)},
 	{Method: http.MethodDelete, Path: []string{"agents", "u1"}},
 }
 

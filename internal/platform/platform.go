@@ -38,9 +38,9 @@ type Client interface {
 	// listing that was cut short, or that repeats itself, is an error. One that may be cut short and
 	// cannot be told from a whole one is an error that wraps a *DoubtfulList.
 	List(ctx context.Context) ([]Remote, error)
-	// Create makes one agent by exactly one POST that no layer repeats. Secrets in fields are
+	// Create makes one agent by exactly one POST that no layer repeats. Secrets in what is wanted are
 	// literal. After an error of class Unknown the agent may or may not exist.
-	Create(ctx context.Context, fields agent.Fields) (Remote, error)
+	Create(ctx context.Context, wanted agent.Content) (Remote, error)
 	// Update changes the given top-level fields of the agent, each sent whole. The Remote is what
 	// the platform answered; its Content is zero where the platform does not answer the agent.
 	Update(ctx context.Context, uid string, fields agent.Fields) (Remote, error)

@@ -55,7 +55,7 @@ func TestRetryReadsRepeatsNoWrite(t *testing.T) {
 	}
 	f := platformtest.WithFaults(platformtest.NewMemory(load(t, "mindset")), faults...)
 	c := platform.RetryReads(f, platform.DefaultRetryPolicy())
-	_, createErr := c.Create(t.Context(), agent.Fields{"agentName": "a"})
+	_, createErr := c.Create(t.Context(), agent.ContentOf(agent.Fields{"agentName": "a"}))
 	_, updateErr := c.Update(t.Context(), "u", agent.Fields{"agentName": "a"})
 	deleteErr := c.Delete(t.Context(), "u")
 	for i, err := range []error{createErr, updateErr, deleteErr} {

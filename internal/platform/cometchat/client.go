@@ -74,9 +74,9 @@ func (c *client) List(ctx context.Context) (list []platform.Remote, err error) {
 }
 
 // Create implements platform.Client.
-func (c *client) Create(ctx context.Context, fields agent.Fields) (made platform.Remote, err error) {
+func (c *client) Create(ctx context.Context, wanted agent.Content) (made platform.Remote, err error) {
 	r := request(http.MethodPost, agents())
-	r.Fields = fields
+	r.Body = wanted
 	err = c.caller.Do(ctx, r, func(body []byte) (err error) {
 		made, err = answered(c.schema, body)
 		return err
@@ -87,7 +87,7 @@ func (c *client) Create(ctx context.Context, fields agent.Fields) (made platform
 // Update implements platform.Client. The platform answers {"success": true} and not the agent.
 func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
 	r := request(http.MethodPatch, agents(uid))
-	r.Fields = fields
+	r.Body = agent.ContentOf(fields)
 	changed := platform.Remote{UID: uid}
 	err := c.caller.Do(ctx, r, func(body []byte) error {
 		holdsAgent, err := acknowledged(body)

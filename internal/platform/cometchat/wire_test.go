@@ -61,13 +61,13 @@ func TestCreateForms(t *testing.T) {
 		`{"agent": {"uid": "a", "name": "x"}}`, `{"uid": "a", "name": "x"}`, `{"data": {"uid": "a", "name": "x"}}`,
 		`{"data": {"agent": {"uid": "a", "name": "x"}}}`, `{"success": true, "agent": {"uid": "a", "name": "x"}}`,
 	} {
-		made, err := answering(t, body).Create(t.Context(), agent.Fields{"name": "x"})
+		made, err := answering(t, body).Create(t.Context(), agent.ContentOf(agent.Fields{"name": "x"}))
 		if err != nil || made.UID != "a" || made.Content.Fields()["name"] != "x" {
 			t.Errorf("%s: %v, %v", body, made, err)
 		}
 	}
 	for _, body := range []string{``, `{}`, `null`, `[]`, `{"success": true}`, `{"agent": {"name": "x"}}`, `{"agent": {"uid": ""}}`, `{"agent": {"uid": "../x"}}`, `<html>`} {
-		if made, err := answering(t, body).Create(t.Context(), agent.Fields{"name": "x"}); platform.ClassOf(err) != platform.Unknown {
+		if made, err := answering(t, body).Create(t.Context(), agent.ContentOf(agent.Fields{"name": "x"})); platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("%s: %v, %v", body, made, err)
 		}
 	}

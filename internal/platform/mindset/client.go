@@ -89,8 +89,8 @@ func (c *client) Read(ctx context.Context, uid string) (platform.Remote, error) 
 }
 
 // Create implements platform.Client.
-func (c *client) Create(ctx context.Context, fields agent.Fields) (made platform.Remote, err error) {
-	r := platform.Request{Method: http.MethodPost, Path: agents(c.app), Fields: fields}
+func (c *client) Create(ctx context.Context, wanted agent.Content) (made platform.Remote, err error) {
+	r := platform.Request{Method: http.MethodPost, Path: agents(c.app), Body: wanted}
 	err = c.caller.Do(ctx, r, func(body []byte) (err error) {
 		made, err = answered(c.schema, body)
 		return err
@@ -100,7 +100,7 @@ func (c *client) Create(ctx context.Context, fields agent.Fields) (made platform
 
 // Update implements platform.Client. The platform answers the agent.
 func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
-	return c.about(ctx, uid, platform.Request{Method: http.MethodPatch, Path: agents(c.app, uid), Fields: fields})
+	return c.about(ctx, uid, platform.Request{Method: http.MethodPatch, Path: agents(c.app, uid), Body: agent.ContentOf(fields)})
 }
 
 // about sends a request whose answer is the agent called uid. An update that answers nothing is done.

@@ -79,13 +79,13 @@ func TestListForms(t *testing.T) {
 
 func TestAnswerForms(t *testing.T) {
 	for _, body := range []string{`{"uid": "a"}`, `{"agent": {"uid": "a"}}`, `{"data": {"uid": "a"}}`} {
-		made, err := answering(t, body).Create(t.Context(), agent.Fields{"agentName": "x"})
+		made, err := answering(t, body).Create(t.Context(), agent.ContentOf(agent.Fields{"agentName": "x"}))
 		if err != nil || made.UID != "a" {
 			t.Errorf("create answered %s: %v, %v", body, made, err)
 		}
 	}
 	for _, body := range []string{``, `{}`, `null`, `[]`, `{"uid": ""}`, `{"uid": "a b"}`, `<html>`} {
-		if made, err := answering(t, body).Create(t.Context(), agent.Fields{"agentName": "x"}); platform.ClassOf(err) != platform.Unknown {
+		if made, err := answering(t, body).Create(t.Context(), agent.ContentOf(agent.Fields{"agentName": "x"})); platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("create answered %s: %v, %v", body, made, err)
 		}
 	}
@@ -131,7 +131,7 @@ func BenchmarkList10000(b *testing.B) {
 			"agentName": fmt.Sprint("Agent ", i), "agentPurpose": strings.Repeat("Help. ", 30), "tags": []any{"hr"},
 			"externalTenantId": fmt.Sprint("tenant-", i),
 		}
-		if _, err := client.Create(b.Context(), fields); err != nil {
+		if _, err := client.Create(b.Context(), agent.ContentOf(fields)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -118,9 +118,9 @@ func (f *Faulty) Read(ctx context.Context, uid string) (r platform.Remote, err e
 }
 
 // Create implements platform.Client.
-func (f *Faulty) Create(ctx context.Context, fields agent.Fields) (r platform.Remote, err error) {
-	_, err = f.do(ctx, Call{Op: OpCreate, Fields: fields.Clone()}, "POST", func() (err error) {
-		r, err = f.inner.Create(ctx, fields)
+func (f *Faulty) Create(ctx context.Context, wanted agent.Content) (r platform.Remote, err error) {
+	_, err = f.do(ctx, Call{Op: OpCreate, Fields: wanted.Fields().Clone()}, "POST", func() (err error) {
+		r, err = f.inner.Create(ctx, wanted)
 		return err
 	})
 	return onSuccess(r, err)

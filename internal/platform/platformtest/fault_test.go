@@ -30,7 +30,7 @@ func named(name string) agent.Fields { return agent.Fields{"agentName": name} }
 func TestMemoryIsAsStrictAsAPlatform(t *testing.T) {
 	m := platformtest.NewMemory(mindset(t))
 	ctx := context.Background()
-	made, err := m.Create(ctx, agent.Fields{"agentName": "Coach", "externalTenantId": "t1"})
+	made, err := m.Create(ctx, agent.ContentOf(agent.Fields{"agentName": "Coach", "externalTenantId": "t1"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,15 +39,18 @@ func TestMemoryIsAsStrictAsAPlatform(t *testing.T) {
 		t.Errorf("fields after create (-want +got):\n%s", diff)
 	}
 	for name, call := range map[string]func() error{
-		"required": func() error { _, err := m.Create(ctx, agent.Fields{"tags": []any{"a"}}); return err },
-		"unknown":  func() error { _, err := m.Create(ctx, agent.Fields{"agentName": "a", "nope": "b"}); return err },
+		"required": func() error { _, err := m.Create(ctx, agent.ContentOf(agent.Fields{"tags": []any{"a"}})); return err },
+		"unknown": func() error {
+			_, err := m.Create(ctx, agent.ContentOf(agent.Fields{"agentName": "a", "nope": "b"}))
+			return err
+		},
 		"immutable": func() error {
 			_, err := m.Update(ctx, made.UID, agent.Fields{"externalTenantId": "t2"})
 			return err
 		},
 		"gone": func() error { _, err := m.Update(ctx, "agent-9999", named("x")); return err },
 		"unresolved": func() error {
-			_, err := m.Create(ctx, agent.Fields{"agentName": secret.Template("${secret:A}")})
+			_, err := m.Create(ctx, agent.ContentOf(agent.Fields{"agentName": secret.Template("${secret:A}")}))
 			return err
 		},
 	} {
@@ -78,7 +81,7 @@ func TestFaultsStrikeTheCallThatTheyName(t *testing.T) {
 	)
 	ctx := context.Background()
 	for i, want := range []platform.Class{platform.Done, platform.Unknown, platform.Throttled, platform.Done} {
-		if _, err := f.Create(ctx, named("a")); platform.ClassOf(err) != want {
+		if _, err := f.Create(ctx, agent.ContentOf(named("a"))); platform.ClassOf(err) != want {
 			t.Errorf("create %d: %v", i+1, err)
 		}
 	}
@@ -98,7 +101,7 @@ func TestHeldCallEndsWithItsContext(t *testing.T) {
 		f := platformtest.WithFaults(m, platformtest.Fault{Op: platformtest.OpCreate, After: true, Hold: make(chan struct{})})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := f.Create(ctx, named("a"))
+		_, err := f.Create(ctx, agent.ContentOf(named("a")))
 		if platform.ClassOf(err) != platform.Unknown || !errors.Is(err, context.DeadlineExceeded) || m.Made() != 1 {
 			t.Errorf("%v, made %d", err, m.Made())
 		}
@@ -133,7 +136,7 @@ func TestLagHidesWhatIsNew(t *testing.T) {
 func TestRewriteChangesAnswersAlone(t *testing.T) {
 	m := platformtest.NewMemory(mindset(t))
 	w := platformtest.WithRewrite(m, func(f agent.Fields) agent.Fields { f["agentName"] = "masked"; return f })
-	r, err := w.Create(t.Context(), named("real"))
+	r, err := w.Create(t.Context(), agent.ContentOf(named("real")))
 	if err != nil || r.Content.Fields()["agentName"] != "masked" {
 		t.Errorf("answered %v, %v", r.Content.Fields(), err)
 	}

@@ -72,8 +72,8 @@ func (w *rewriting) List(ctx context.Context) ([]platform.Remote, error) {
 }
 
 // Create implements platform.Client.
-func (w *rewriting) Create(ctx context.Context, fields agent.Fields) (platform.Remote, error) {
-	r, err := w.Client.Create(ctx, fields)
+func (w *rewriting) Create(ctx context.Context, wanted agent.Content) (platform.Remote, error) {
+	r, err := w.Client.Create(ctx, wanted)
 	return w.change(r), err
 }
 

@@ -72,11 +72,11 @@ func (m *Memory) Read(ctx context.Context, uid string) (platform.Remote, error) 
 }
 
 // Create implements platform.Client. The agent gets the next of the uids "agent-0001", "agent-0002", …
-func (m *Memory) Create(ctx context.Context, fields agent.Fields) (platform.Remote, error) {
+func (m *Memory) Create(ctx context.Context, wanted agent.Content) (platform.Remote, error) {
 	if err := ctx.Err(); err != nil {
 		return platform.Remote{}, unsent("POST", "/agents", err)
 	}
-	sent, err := m.accept("POST", "/agents", fields)
+	sent, err := m.accept("POST", "/agents", wanted.Fields())
 	if err != nil {
 		return platform.Remote{}, err
 	}

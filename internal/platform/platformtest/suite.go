@@ -73,7 +73,7 @@ func testFixture(t *testing.T, f Fixture) {
 
 func testRoundTrip(t *testing.T, f Fixture) {
 	r := newRig(t, f)
-	made, err := r.client.Create(t.Context(), f.Full)
+	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func testRoundTrip(t *testing.T, f Fixture) {
 			minimal[field.Name] = f.Full[field.Name]
 		}
 	}
-	if _, err := r.client.Create(t.Context(), minimal); err != nil {
+	if _, err := r.client.Create(t.Context(), agent.ContentOf(minimal)); err != nil {
 		t.Errorf("an agent with nothing but what is required: %v", err)
 	}
 }
@@ -105,7 +105,7 @@ func testRoundTrip(t *testing.T, f Fixture) {
 // testEachField changes one field after the other, and takes each away again.
 func testEachField(t *testing.T, f Fixture) {
 	r := newRig(t, f)
-	made, err := r.client.Create(t.Context(), f.Full)
+	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func testEachField(t *testing.T, f Fixture) {
 
 func testDelete(t *testing.T, f Fixture) {
 	r := newRig(t, f, sandbox.WithDeleted()) // deleted agents stay in a list that shows them
-	made, err := r.client.Create(t.Context(), f.Full)
+	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func testRead(t *testing.T, f Fixture) {
 	if !ok {
 		t.Skip("the platform answers no single agent")
 	}
-	made, err := r.client.Create(t.Context(), f.Full)
+	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func testRead(t *testing.T, f Fixture) {
 func testEncodings(t *testing.T, f Fixture) {
 	r := newRig(t, f, sandbox.WithTimes(sandbox.Millis), sandbox.WithWrappedList(), sandbox.WithCreatedStatus(201),
 		sandbox.WithPrecision(time.Second))
-	made, err := r.client.Create(t.Context(), f.Full)
+	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func testConcurrency(t *testing.T, f Fixture) {
 		wg.Go(func() {
 			fields := f.Full.Clone()
 			fields[identity(f)] = fmt.Sprintf("agent %d", i)
-			if _, err := r.client.Create(t.Context(), fields); err != nil {
+			if _, err := r.client.Create(t.Context(), agent.ContentOf(fields)); err != nil {
 				t.Errorf("create %d: %v", i, err)
 			}
 		})
@@ -228,7 +228,7 @@ func testKey(t *testing.T, f Fixture) {
 		r := newRig(t, f)
 		client := r.clientWith(key, 0)
 		_, listErr := client.List(t.Context())
-		_, createErr := client.Create(t.Context(), f.Full)
+		_, createErr := client.Create(t.Context(), agent.ContentOf(f.Full))
 		for _, err := range []error{listErr, createErr} {
 			var e *platform.Error
 			if !errors.Is(err, platform.ErrKeyRefused) || !errors.As(err, &e) || e.Status != status || e.Class != platform.Refused {
@@ -244,13 +244,13 @@ func testUnsent(t *testing.T, f Fixture) {
 	r := newRig(t, f)
 	unresolved := f.Full.Clone()
 	unresolved[identity(f)] = secret.Template("${secret:NAME}")
-	_, err := r.client.Create(t.Context(), unresolved)
+	_, err := r.client.Create(t.Context(), agent.ContentOf(unresolved))
 	wantUnsent(t, "an unresolved secret", err)
 	_, err = r.client.Update(t.Context(), "..", someChange(f))
 	wantUnsent(t, "a uid that is a path", err)
 
 	r.server.Close()
-	_, err = r.clientWith(rigKey, 0).Create(t.Context(), f.Full)
+	_, err = r.clientWith(rigKey, 0).Create(t.Context(), agent.ContentOf(f.Full))
 	wantUnsent(t, "nobody listens", err)
 	if n := r.count("create") + r.count("update"); n != 0 {
 		t.Errorf("%d requests arrived", n)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/platform"
 	"agentsync/internal/sandbox"
 )
@@ -63,7 +64,7 @@ func testCreateFaults(t *testing.T, f Fixture) {
 	for _, tr := range append(trials(), answerTrials()...) {
 		t.Run(tr.fault, func(t *testing.T) {
 			r := shared.script(t, tr.fault+" method=POST")
-			_, err := r.clientWith(rigKey, tr.timeout).Create(t.Context(), f.Full)
+			_, err := r.clientWith(rigKey, tr.timeout).Create(t.Context(), agent.ContentOf(f.Full))
 			r.judge(tr, "POST", "create", err)
 			if made := len(r.agents()) == 1; made != tr.done {
 				t.Errorf("an agent was made: %v, want %v", made, tr.done)
@@ -77,7 +78,7 @@ func testChangeFaults(t *testing.T, f Fixture) {
 	for _, tr := range trials() {
 		t.Run("update/"+tr.fault, func(t *testing.T) {
 			r := shared.script(t, tr.fault+" op=update")
-			made, err := r.client.Create(t.Context(), f.Full)
+			made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,7 +90,7 @@ func testChangeFaults(t *testing.T, f Fixture) {
 		})
 		t.Run("delete/"+tr.fault, func(t *testing.T) {
 			r := shared.script(t, tr.fault+" op=delete")
-			made, err := r.client.Create(t.Context(), f.Full)
+			made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +134,7 @@ func testListFaults(t *testing.T, f Fixture) {
 		t.Run(fault, func(t *testing.T) {
 			r := shared.script(t, fault+" op=list")
 			for range 2 {
-				if _, err := r.client.Create(t.Context(), f.Full); err != nil {
+				if _, err := r.client.Create(t.Context(), agent.ContentOf(f.Full)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -149,7 +150,7 @@ func testListFaults(t *testing.T, f Fixture) {
 	}
 	t.Run("lag", func(t *testing.T) {
 		r := shared.script(t, "lag-lists=1 op=create")
-		if _, err := r.client.Create(t.Context(), f.Full); err != nil {
+		if _, err := r.client.Create(t.Context(), agent.ContentOf(f.Full)); err != nil {
 			t.Fatal(err)
 		}
 		if got := r.list(); len(got) != 0 {

@@ -17,7 +17,7 @@ func testMark(t *testing.T, f Fixture) {
 	}
 	r := newRig(t, f)
 	mark := agent.Address{Platform: s.Name, App: f.App.ID.App, Key: "a"}.Mark()
-	made, err := r.client.Create(t.Context(), platform.AddMark(s, f.Full, mark))
+	made, err := r.client.Create(t.Context(), agent.ContentOf(platform.AddMark(s, f.Full, mark)))
 	if err != nil {
 		t.Fatal(err)
 	}
