@@ -179,11 +179,11 @@ func (p *Pace) note(h http.Header, now time.Time) {
 	if left > 0 {
 		return
 	}
-	p.tempo.exhaust(now)
+	interval := p.tempo.exhaust(now)
 	if wait := reset(h, serverNow(h, now)); wait > 0 {
 		p.pause(now, now.Add(wait))
-	} else if p.tempo.bounded() {
-		p.resume = now.Add(time.Duration(float64(time.Second) / p.tempo.rate))
+	} else if interval > 0 {
+		p.resume = now.Add(interval)
 	}
 }
 

@@ -46,6 +46,9 @@ const (
 	growthDoubles = 10 * time.Second
 	// fullHold is how long the rate does not grow after the platform said that nothing is left.
 	fullHold = 2 * time.Second
+	// fullAgain is how soon the next time that nothing is left says nothing new: a platform that counts by
+	// tokens says so at each request.
+	fullAgain = time.Second / 2
 	// backOff keeps a rate that was just learnt from being overtaken by its own measuring error.
 	backOff = 0.97
 )
@@ -73,8 +76,21 @@ func (t *tempo) pass(now time.Time) {
 }
 
 // exhaust notes that the platform says nothing is left although it refused nothing: the rate is about the
-// limit, and does not grow for a while. A platform that counts aloud need not refuse to be understood.
-func (t *tempo) exhaust(now time.Time) { t.full = now }
+// limit, and does not grow for a while. A platform that counts aloud need not refuse to be understood. It
+// returns how long to wait before the next request, 0 where the rate has no bound: one interval, and once
+// in a while more, since a window that was filled a little early is not over yet.
+func (t *tempo) exhaust(now time.Time) time.Duration {
+	first := now.Sub(t.full) > fullAgain
+	t.full = now
+	if !t.bounded() {
+		return 0
+	}
+	wait := time.Duration(float64(time.Second) / t.rate)
+	if first {
+		wait += wait / 2
+	}
+	return wait
+}
 
 // throttle notes a pause. The rate falls when the pause is over, see settle.
 func (t *tempo) throttle(now, resume time.Time) {
