@@ -20,10 +20,10 @@ func BenchmarkApplyLatency(b *testing.B) {
 	dir := conciergeFleet(b, agents)
 	u := quickest(3, func() usage {
 		return serve(b, "--fault", "latency=50ms").apply(b, dir, filepath.Join(b.TempDir(), "state.json"), inFlight(inFlightPerApp))
-	})
+	}, func() usage { return serve(b, "--fault", "latency=50ms").post(b, agents, inFlightPerApp) })
 	least := (agents + inFlightPerApp - 1) / inFlightPerApp * latency
 	found("`apply` of 2,000 creates, 50 ms latency, 32 in flight, lists before and after included", "≤ 1.10 × ceil(n ÷ in flight) × latency",
-		"%.2f × (%s)", ratio(u[0].wall, least), ms(u[0].wall))
+		"%.2f × (%s; a bare client %.2f ×)", ratio(u[0].wall, least), ms(u[0].wall), ratio(u[1].wall, least))
 }
 
 // BenchmarkApplyCost is an apply whose cost is agentsync's own.
@@ -37,9 +37,10 @@ func BenchmarkApplyCost(b *testing.B) {
 		u := serve(b, "--fault", "latency=5ms").apply(b, dir, state, inFlight(64))
 		written = size(b, state) + <-journal
 		return u
-	})
+	}, func() usage { return serve(b, "--fault", "latency=5ms").post(b, agents, 128) })
 	found("`apply` of 10,000 creates, 5 ms latency, 64 in flight per app, server in another process", "≤ 150 µs of CPU per agent, ≤ 200 MiB, ≤ 3 KiB written per agent",
-		"%.0f µs, %.0f MiB, %.2f KiB", u[0].cpu.Seconds()*1e6/agents, u[0].memory, float64(written)/agents/1024)
+		"%.0f µs (a bare client %.0f), %.0f MiB, %.2f KiB",
+		u[0].cpu.Seconds()*1e6/agents, u[1].cpu.Seconds()*1e6/agents, u[0].memory, float64(written)/agents/1024)
 }
 
 // keepJournal keeps a second name of the journal, which is gone after an apply, and sends how long it

@@ -19,10 +19,11 @@ const decodeVariable = "AGENTSYNC_BENCH_DECODE"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(decodeVariable); dir != "" {
-		if err := decodeOnly(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+		exitOn(decodeOnly(dir))
+		return
+	}
+	if what := os.Getenv(postVariable); what != "" {
+		exitOn(postOnly(what))
 		return
 	}
 	dir, err := os.MkdirTemp("", "bench")
@@ -35,6 +36,13 @@ func TestMain(m *testing.M) {
 	printTable()
 	_ = os.RemoveAll(dir) // it is in the folder for temporary files
 	os.Exit(code)
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 func decodeOnly(dir string) error {
