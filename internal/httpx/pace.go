@@ -23,7 +23,11 @@ type Pace struct {
 	resume   time.Time     // nothing is sent before
 	storm    int           // counts pauses; answers to requests sent before the last one are stale
 	inFlight int           // sent and not yet answered
-	left     int           // what the last answer says is left, or unknown
+	sent     int           // requests so far
+	left     int           // what is left, as the answers say, or unknown
+	leftAt   int           // sent, when left was noted
+	peak     int           // the most that were in flight
+	idle     time.Time     // since when none is
 	changed  chan struct{} // closed and renewed when a request is answered
 	silent   int           // pauses in a row that no success parted
 }
@@ -81,31 +85,33 @@ type paced struct {
 
 // RoundTrip implements http.RoundTripper.
 func (r *paced) RoundTrip(req *http.Request) (*http.Response, error) {
-	storm, err := r.pace.acquire(waiting(req.Context()))
+	leave, err := r.pace.acquire(waiting(req.Context()))
 	if err != nil {
 		closeBody(req)
 		return nil, unsent{err}
 	}
 	resp, err := r.next.RoundTrip(req)
-	r.pace.release(storm, resp)
+	r.pace.release(leave, resp)
 	return resp, err
 }
 
-// acquire waits for leave to send, and returns the number of the storm that the request belongs to.
-// Those who wait stand in line behind one who watches, so that a change of pace concerns one waiter
-// and the end of a pause lets them go one by one.
-func (p *Pace) acquire(ctx context.Context) (storm int, err error) {
+// leave is the leave to send a request: the number of the storm that it belongs to, and its own.
+type leave struct{ storm, number int }
+
+// acquire waits for leave to send. Those who wait stand in line behind one who watches, so that a
+// change of pace concerns one waiter and the end of a pause lets them go one by one.
+func (p *Pace) acquire(ctx context.Context) (leave, error) {
 	select {
 	case p.line <- struct{}{}:
 		defer func() { <-p.line }()
 	case <-ctx.Done():
-		return 0, context.Cause(ctx)
+		return leave{}, context.Cause(ctx)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
 		if err := context.Cause(ctx); err != nil {
-			return 0, err
+			return leave{}, err
 		}
 		if pause := time.Until(p.resume); pause > 0 {
 			p.sleep(ctx, pause, nil)
@@ -123,8 +129,13 @@ func (p *Pace) acquire(ctx context.Context) (storm int, err error) {
 			p.sleep(ctx, delay, nil)
 			continue
 		}
+		if p.inFlight == 0 && !p.idle.IsZero() {
+			p.tempo.rest(p.idle, time.Now())
+		}
 		p.inFlight++
-		return p.storm, nil
+		p.sent++
+		p.peak = max(p.peak, p.inFlight)
+		return leave{p.storm, p.sent}, nil
 	}
 }
 
@@ -146,36 +157,41 @@ func (p *Pace) sleep(ctx context.Context, d time.Duration, until <-chan struct{}
 }
 
 // release takes note of an answer; resp is nil where none came, which says nothing about the pace.
-func (p *Pace) release(storm int, resp *http.Response) {
+func (p *Pace) release(l leave, resp *http.Response) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inFlight--
 	close(p.changed)
 	p.changed = make(chan struct{})
+	now := time.Now()
+	p.idle = now // of use where none is in flight any more
 	if resp == nil {
 		return
 	}
-	now := time.Now()
 	if Throttled(resp.StatusCode, resp.Header) {
-		p.throttled(storm, resp.Header, now)
+		p.throttled(l.storm, resp.Header, now)
 		return
 	}
 	p.tempo.pass(now)
-	if storm == p.storm { // what an older answer says of the quota is no longer true
+	if l.storm == p.storm { // what an older answer says of the quota is no longer true
 		p.silent = 0
-		p.note(resp.Header, now)
+		p.note(l, resp.Header, now)
 	}
 }
 
 // note takes in what a granted answer says is left. Where nothing is and the window's end is known,
 // waiting for it costs less than being refused; where it is not known, one request at a time asks.
-func (p *Pace) note(h http.Header, now time.Time) {
+func (p *Pace) note(l leave, h http.Header, now time.Time) {
 	left, ok := remaining(h)
 	if !ok {
 		p.left = unknown
 		return
 	}
-	p.left = left
+	// Answers overtake each other: from one that was on its way when left was noted only less is news, or so
+	// much more that the quota was renewed.
+	if left < p.left || l.number > p.leftAt || left-p.left > p.peak {
+		p.left, p.leftAt = left, p.sent
+	}
 	if left > 0 {
 		return
 	}

@@ -137,3 +137,24 @@ func TestPaceFindsTheLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestAPauseBeforeTheFirstWritesSaysNothingOfTheRate lets a person think between the list and the creates.
+func TestAPauseBeforeTheFirstWritesSaysNothingOfTheRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &limited{perSecond: 20, latency: 20 * time.Millisecond, announce: true}
+		pace := NewPace()
+		rt := pace.Wrap(l)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://platform.test/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := rt.RoundTrip(req); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		const n = 400
+		if took := drive(t, rt, n, 10); took > n/20*1150*time.Millisecond {
+			t.Errorf("%d requests took %v at 20 a second", n, took)
+		}
+	})
+}

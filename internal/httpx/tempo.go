@@ -75,6 +75,14 @@ func (t *tempo) pass(now time.Time) {
 	}
 }
 
+// rest notes a time in which nothing was sent: somebody read the plan before he said yes. What was let
+// through before it says nothing of the rate, which is measured anew.
+func (t *tempo) rest(from, to time.Time) {
+	if !t.bounded() && to.Sub(from) >= time.Second {
+		t.start, t.passed = to, 0
+	}
+}
+
 // exhaust notes that the platform says nothing is left although it refused nothing: the rate is about the
 // limit, and does not grow for a while. A platform that counts aloud need not refuse to be understood. It
 // returns how long to wait before the next request, 0 where the rate has no bound: one interval, and once
