@@ -49,21 +49,16 @@ func (r *jsonReader) canonicalString(dst []byte) ([]byte, bool) {
 }
 
 func (r *jsonReader) canonicalList(dst []byte, depth int) ([]byte, bool) {
-	dst = append(dst, '[')
-	r.at++
-	if r.take(']') {
-		return append(dst, ']'), true
+	start := len(dst)
+	ok := r.elements(func() (ok bool) {
+		dst, ok = r.canonical(append(dst, ','), depth+1)
+		return ok
+	})
+	if len(dst) == start {
+		return append(dst, "[]"...), ok
 	}
-	for {
-		var ok bool
-		if dst, ok = r.canonical(dst, depth+1); !ok {
-			return dst, false
-		}
-		if !r.take(',') {
-			return append(dst, ']'), r.take(']')
-		}
-		dst = append(dst, ',')
-	}
+	dst[start] = '['
+	return append(dst, ']'), ok
 }
 
 // piece is where a member stands in what is written.
@@ -75,32 +70,21 @@ type piece struct {
 // canonicalObject writes the members as they come, and puts them in order where they are not.
 func (r *jsonReader) canonicalObject(dst []byte, depth int) ([]byte, bool) {
 	start := len(dst)
-	r.at++
-	if r.take('}') {
-		return append(dst, "{}"...), true
-	}
 	var room [usualKeys]piece
 	pieces := room[:0]
-	for more := true; more; more = r.take(',') {
-		r.space()
-		name, ok := r.str()
-		if !ok || !r.take(':') || name == ReservedKey {
-			return dst, false
-		}
-		if r.next() == 'n' {
-			if !r.word("null") {
-				return dst, false
-			}
-			continue
+	ok := r.members(func(name string) (ok bool) {
+		switch {
+		case name == ReservedKey:
+			return false
+		case r.next() == 'n':
+			return r.word("null")
 		}
 		from := len(dst)
-		dst = append(appendString(append(dst, ','), name), ':')
-		if dst, ok = r.canonical(dst, depth+1); !ok {
-			return dst, false
-		}
+		dst, ok = r.canonical(append(appendString(append(dst, ','), name), ':'), depth+1)
 		pieces = append(pieces, piece{name, from, len(dst)})
-	}
-	if !r.take('}') {
+		return ok
+	})
+	if !ok {
 		return dst, false
 	}
 	return arrange(dst, start, pieces)

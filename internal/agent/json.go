@@ -89,44 +89,56 @@ func (r *jsonReader) word(w string) bool {
 }
 
 func (r *jsonReader) object(depth int) (v any, ok bool) {
-	r.at++
 	m := map[string]any{}
+	ok = r.members(func(name string) (ok bool) {
+		m[name], ok = r.value(depth + 1)
+		return ok
+	})
+	return m, ok
+}
+
+func (r *jsonReader) array(depth int) (v any, ok bool) {
+	list := []any{}
+	ok = r.elements(func() bool {
+		e, ok := r.value(depth + 1)
+		list = append(list, e)
+		return ok
+	})
+	return list, ok
+}
+
+// members moves over an object and calls read before each value, which moves over it.
+func (r *jsonReader) members(read func(name string) bool) bool {
+	r.at++
 	if r.take('}') {
-		return m, true
+		return true
 	}
 	for {
 		if r.next() != '"' {
-			return nil, false
+			return false
 		}
 		name, ok := r.str()
-		if !ok || !r.take(':') {
-			return nil, false
+		if !ok || !r.take(':') || !read(name) {
+			return false
 		}
-		e, ok := r.value(depth + 1)
-		if !ok {
-			return nil, false
-		}
-		m[name] = e
 		if !r.take(',') {
-			return m, r.take('}')
+			return r.take('}')
 		}
 	}
 }
 
-func (r *jsonReader) array(depth int) (v any, ok bool) {
+// elements moves over an array and calls read before each value, which moves over it.
+func (r *jsonReader) elements(read func() bool) bool {
 	r.at++
-	list := []any{}
 	if r.take(']') {
-		return list, true
+		return true
 	}
 	for {
-		e, ok := r.value(depth + 1)
-		if !ok {
-			return nil, false
+		if !read() {
+			return false
 		}
-		list = append(list, e)
 		if !r.take(',') {
-			return list, r.take(']')
+			return r.take(']')
 		}
 	}
 }

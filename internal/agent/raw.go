@@ -62,7 +62,11 @@ func (r Raw) Object() (Object, bool) {
 	var room [usualKeys]Member
 	o := Object(room[:0])
 	reader := jsonReader{text: string(r)}
-	ok := reader.members(0, func(name string, value Raw) { o = append(o, Member{name, value}) })
+	ok := reader.members(func(name string) bool {
+		value, ok := reader.raw(0)
+		o = append(o, Member{name, value})
+		return ok
+	})
 	return slices.Clone(o), ok
 }
 
@@ -72,7 +76,11 @@ func (r Raw) List() (list []Raw, ok bool) {
 		return nil, false
 	}
 	reader := jsonReader{text: string(r)}
-	ok = reader.elements(0, func(e Raw) { list = append(list, e) })
+	ok = reader.elements(func() bool {
+		e, ok := reader.raw(0)
+		list = append(list, e)
+		return ok
+	})
 	return list, ok
 }
 
@@ -117,9 +125,15 @@ func (r *jsonReader) raw(depth int) (raw Raw, ok bool) {
 	case c == '"':
 		ok = r.skipString()
 	case c == '{':
-		ok = r.members(depth, func(string, Raw) {})
+		ok = r.members(func(string) bool {
+			_, ok := r.raw(depth + 1)
+			return ok
+		})
 	case c == '[':
-		ok = r.elements(depth, func(Raw) {})
+		ok = r.elements(func() bool {
+			_, ok := r.raw(depth + 1)
+			return ok
+		})
 	default:
 		_, ok = r.value(depth)
 	}
@@ -127,49 +141,6 @@ func (r *jsonReader) raw(depth int) (raw Raw, ok bool) {
 		return "", false
 	}
 	return Raw(r.text[start:r.at]), true
-}
-
-// members moves over an object and calls take with each member.
-func (r *jsonReader) members(depth int, take func(name string, value Raw)) bool {
-	r.at++
-	if r.take('}') {
-		return true
-	}
-	for {
-		if r.next() != '"' {
-			return false
-		}
-		name, ok := r.str()
-		if !ok || !r.take(':') {
-			return false
-		}
-		value, ok := r.raw(depth + 1)
-		if !ok {
-			return false
-		}
-		take(name, value)
-		if !r.take(',') {
-			return r.take('}')
-		}
-	}
-}
-
-// elements moves over an array and calls take with each element.
-func (r *jsonReader) elements(depth int, take func(Raw)) bool {
-	r.at++
-	if r.take(']') {
-		return true
-	}
-	for {
-		e, ok := r.raw(depth + 1)
-		if !ok {
-			return false
-		}
-		take(e)
-		if !r.take(',') {
-			return r.take(']')
-		}
-	}
 }
 
 // skipString moves over a string. One of plain characters and escapes with a letter is not looked at

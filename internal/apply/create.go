@@ -55,20 +55,13 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 // sending returns what a create wants, secrets filled in, and what it sends: that with the mark. It makes
 // sure that the change has its document, which is sent as it is where nothing has to be put in.
 func (r *appRun) sending(ch *plan.Change, mark string) (want agent.Fields, send agent.Content, err error) {
-	if ch.Wanted != nil {
-		want = r.wants(ch.Address).Fields
-		if mark == "" {
-			return want, agent.ContentOfDoc(ch.Wanted), nil
-		}
-	} else {
-		if want, err = r.wanted(ch.Address); err != nil {
-			return nil, send, err
-		}
-		if err = r.encode(ch); err != nil {
-			return nil, send, err
-		}
+	if ch.Wanted != nil && mark == "" { // it holds no secret
+		return r.wants(ch.Address).Fields, agent.ContentOfDoc(ch.Wanted), nil
 	}
-	return want, agent.ContentOf(platform.AddMark(r.app.Schema, want, mark)), nil
+	if want, err = r.wanted(ch.Address); err == nil {
+		err = r.encode(ch)
+	}
+	return want, agent.ContentOf(platform.AddMark(r.app.Schema, want, mark)), err
 }
 
 // confirmGone makes sure that an agent that a list did not show is gone, before another one is made in
@@ -134,11 +127,7 @@ func (r *appRun) newRecord(ch plan.Change, live platform.Remote) (agent.Record, 
 		return agent.Record{}, err
 	}
 	want := r.wants(ch.Address)
-	like := want.Fields
-	if !ch.Wanted.HasSecrets() {
-		like = nil
-	}
-	observed, err := r.observed(live, like)
+	observed, err := r.observed(live, likeIn(ch.Wanted, want))
 	return agent.Record{UID: live.UID, Applied: ch.Wanted, Observed: observed, Protect: want.Protect, Mark: live.Mark}, err
 }
 
@@ -148,6 +137,15 @@ func (r *appRun) encode(ch *plan.Change) (err error) {
 		ch.Wanted, err = plan.AppliedDoc(*r.wants(ch.Address), agent.Record{}, r.sealer())
 	}
 	return err
+}
+
+// likeIn returns what tells where the secrets of doc stand, which is of what is wanted; nil where it holds
+// none.
+func likeIn(doc agent.Doc, want *agent.Desired) agent.Fields {
+	if !doc.HasSecrets() {
+		return nil
+	}
+	return want.Fields
 }
 
 // observed seals what a platform answered; like tells where secrets stand.

@@ -24,8 +24,8 @@ type Prepared struct {
 }
 
 // Prepare lists each app that has creates, once, and turns the plan, which it takes over, into what will
-// really be carried out. It sends nothing but reads. A list that fails stops the creates of its app alone; it is an error where every
-// app of the plan refuses its API key, since then nothing can be done at all.
+// really be carried out. It sends nothing but reads. A list that fails stops the creates of its app alone;
+// it is an error where every app of the plan refuses its API key, since then nothing can be done at all.
 func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
 	ready := &Prepared{Plan: p, Failed: map[agent.AppID]error{}}
 	creates := map[agent.AppID][]*plan.Change{}

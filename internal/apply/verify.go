@@ -114,10 +114,7 @@ func (r *appRun) verifyOne(l *listing, res *Result) ([]state.Result, error) {
 func (r *appRun) sentOf(rec agent.Record, a agent.Address) (sent, like agent.Fields, err error) {
 	want := r.wants(a)
 	if len(want.IgnoreChanges) == 0 {
-		if !rec.Applied.HasSecrets() {
-			return want.Fields, nil, nil
-		}
-		return want.Fields, want.Fields, nil
+		return want.Fields, likeIn(rec.Applied, want), nil
 	}
 	if like, err = rec.Applied.Fields(); err != nil {
 		return nil, nil, err

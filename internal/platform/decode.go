@@ -104,7 +104,7 @@ func plainDoc(s *schema.Platform, o agent.Object) (agent.Doc, bool) {
 		if v.IsNull() {
 			continue
 		}
-		if !v.Is(f.Type) || mayHoldSecret(f, v) || f.Marker && strings.Contains(string(v), agent.MarkName) {
+		if !v.Is(f.Type) || mayHoldSecret(f, v) || mayHoldMark(f, v) {
 			return nil, false
 		}
 		doc = append(append(append(doc, `,"`...), f.Name...), `":`...)
@@ -118,6 +118,11 @@ func plainDoc(s *schema.Platform, o agent.Object) (agent.Doc, bool) {
 	}
 	doc[0] = '{'
 	return append(doc, '}'), true
+}
+
+// mayHoldMark reports whether a mark may be in v, its name written out or with an escape.
+func mayHoldMark(f *schema.Field, v agent.Raw) bool {
+	return f.Marker && (strings.Contains(string(v), agent.MarkName) || strings.Contains(string(v), `\u`))
 }
 
 // mayHoldSecret reports whether a secret of the field may be in v: the name of its last member stands

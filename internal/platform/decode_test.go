@@ -144,7 +144,7 @@ func FuzzDecode(f *testing.F) {
 		`{"uid": "u", "name": "a", "metaData": {"a": [1, null, {"$secret": {}}]}, "integrationMeta": {"headers": {"a": "b"}}}`,
 		`[{"uid": 1, "tools": {}, "isActive": "1"}]`, `{"metaData": 1e400}`, `{"name": 1e-400}`, `{"name": "a", "name": "b", "icon": null}`,
 		`{"name": "\u0061<\u2028é", "metaData": {"b": {"y": 1.0, "x": -0}, "a": [], "n": null, "c": [{"z": null}]}, "isActive": true}`,
-		`{"metaData": {"a": 1, "a": 2}}`, `{"metaData": {"agentsync": "0123456789ab"}}`, `{"integrationMeta": {"h\u0065aders": {"a": "b"}}}`,
+		`{"metaData": {"a": 1, "a": 2}}`, `{"metaData": {"agentsync": "0123456789ab"}}`, `{"metaData": {"\u0061gentsync": "0123456789ab"}}`, `{"integrationMeta": {"h\u0065aders": {"a": "b"}}}`,
 		"{\"name\": \"half a \xc3\"}", `{"name": "a", "integrationMeta": {"baseUrl": "https://a.example", "agentId": "b"}, "tools": ["a", "b"]}`,
 	} {
 		f.Add([]byte(seed))

@@ -11,30 +11,40 @@ import (
 	"time"
 )
 
-// slowSync is a disk whose fsync waits until it is let go.
-type slowSync struct {
+// syncFS is the real disk but for what an fsync of the journal does.
+type syncFS struct {
 	osFS
-	sync chan chan struct{}
+	sync func() error
 }
 
-type slowHandle struct {
+type syncHandle struct {
 	Handle
-	sync chan chan struct{}
+	sync func() error
 }
 
-func (s slowSync) OpenFile(name string, flag int, perm os.FileMode) (Handle, error) {
+func (s syncFS) OpenFile(name string, flag int, perm os.FileMode) (Handle, error) {
 	h, err := s.osFS.OpenFile(name, flag, perm)
 	if flag&os.O_CREATE != 0 {
 		return h, err
 	}
-	return slowHandle{h, s.sync}, err
+	return syncHandle{h, s.sync}, err
 }
 
-func (h slowHandle) Sync() error {
-	done := make(chan struct{})
-	h.sync <- done
-	<-done
-	return nil
+func (h syncHandle) Sync() error { return h.sync() }
+
+// beginOn begins a run of a new state whose journal is synced by sync.
+func beginOn(t *testing.T, dir string, sync func() error) *Run {
+	t.Helper()
+	f := NewFile(filepath.Join(dir, "state.json"), WithFS(syncFS{sync: sync}))
+	snap, err := f.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := f.Begin(snap, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
 }
 
 // TestGroupCommit checks that what comes in while the disk is busy goes out with one fsync, and
@@ -42,16 +52,13 @@ func (h slowHandle) Sync() error {
 func TestGroupCommit(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		disk := slowSync{sync: make(chan chan struct{})}
-		f := NewFile(filepath.Join(dir, "state.json"), WithFS(disk))
-		snap, err := f.Load()
-		if err != nil {
-			t.Fatal(err)
-		}
-		run, err := f.Begin(snap, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		syncs := make(chan chan struct{}) // each fsync waits until it is let go
+		run := beginOn(t, dir, func() error {
+			done := make(chan struct{})
+			syncs <- done
+			<-done
+			return nil
+		})
 		returned := make(chan uint64, 32)
 		intend := func(i int) {
 			id, err := run.Intend(Intent{Address: at(fmt.Sprint("k", i)), Action: "create"})
@@ -61,7 +68,7 @@ func TestGroupCommit(t *testing.T) {
 			returned <- id
 		}
 		go intend(0)
-		first := <-disk.sync
+		first := <-syncs
 		for i := range 31 {
 			go intend(i + 1)
 		}
@@ -70,7 +77,7 @@ func TestGroupCommit(t *testing.T) {
 			t.Fatalf("%d calls returned before an fsync", len(returned))
 		}
 		close(first)
-		second := <-disk.sync
+		second := <-syncs
 		synctest.Wait()
 		if len(returned) != 1 {
 			t.Fatalf("%d calls returned after the first fsync, want 1", len(returned))
@@ -86,32 +93,8 @@ func TestGroupCommit(t *testing.T) {
 	})
 }
 
-// timedSync is a disk whose fsync of the journal takes fsyncTime, on the bubble's clock.
-type timedSync struct {
-	osFS
-	syncs *atomic.Int64
-}
-
+// fsyncTime is how long an fsync takes, on the bubble's clock.
 const fsyncTime = 100 * time.Microsecond
-
-type timedHandle struct {
-	Handle
-	syncs *atomic.Int64
-}
-
-func (s timedSync) OpenFile(name string, flag int, perm os.FileMode) (Handle, error) {
-	h, err := s.osFS.OpenFile(name, flag, perm)
-	if flag&os.O_CREATE != 0 {
-		return h, err
-	}
-	return timedHandle{h, s.syncs}, err
-}
-
-func (h timedHandle) Sync() error {
-	time.Sleep(fsyncTime)
-	h.syncs.Add(1)
-	return nil
-}
 
 // TestTheJournalWaitsForCompany checks that lines which come one after the other share an fsync where
 // many come, and that one which comes alone is not held up.
@@ -126,16 +109,12 @@ func TestTheJournalWaitsForCompany(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
-			disk := timedSync{syncs: new(atomic.Int64)}
-			f := NewFile(filepath.Join(dir, "state.json"), WithFS(disk))
-			snap, err := f.Load()
-			if err != nil {
-				t.Fatal(err)
-			}
-			run, err := f.Begin(snap, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
+			var syncs atomic.Int64
+			run := beginOn(t, dir, func() error {
+				time.Sleep(fsyncTime)
+				syncs.Add(1)
+				return nil
+			})
 			start := time.Now()
 			var writers sync.WaitGroup
 			for w := range tt.writers {
@@ -149,7 +128,7 @@ func TestTheJournalWaitsForCompany(t *testing.T) {
 				})
 			}
 			writers.Wait()
-			if n, took := disk.syncs.Load(), time.Since(start); n > tt.maxSyncs || took > tt.maxTime {
+			if n, took := syncs.Load(), time.Since(start); n > tt.maxSyncs || took > tt.maxTime {
 				t.Errorf("%d writers: %d fsyncs in %v, want %d in %v at the most", tt.writers, n, took, tt.maxSyncs, tt.maxTime)
 			}
 			if err := run.Close(); err != nil {

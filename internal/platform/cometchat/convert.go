@@ -10,9 +10,6 @@ import (
 	"agentsync/schema"
 )
 
-// errNoAgent is why the outcome of a create is unknown although its status says that it was done.
-var errNoAgent = errors.New("the answer holds no agent with a usable uid")
-
 // errNotDone is an answer that says the opposite of its status.
 var errNotDone = errors.New("the answer says that it was not done")
 
@@ -57,9 +54,6 @@ func answered(s *schema.Platform, body []byte) (platform.Remote, error) {
 		return platform.Remote{}, err
 	}
 	m := unwrap(answer)
-	if platform.UIDOf(m.Value(memberUID)) == "" {
-		return platform.Remote{}, errNoAgent
-	}
 	return platform.NewRemote(s, m.Value(memberUID), m.Value(memberCreatedAt), m)
 }
 

@@ -1,14 +1,9 @@
 package mindset
 
 import (
-	"errors"
-
 	"agentsync/internal/platform"
 	"agentsync/schema"
 )
-
-// errNoAgent is why the outcome of a request is unknown although its status says that it was done.
-var errNoAgent = errors.New("the answer holds no agent with a usable uid")
 
 // listed returns the agents of one page.
 func listed(s *schema.Platform, body []byte) ([]platform.Remote, error) {
@@ -36,9 +31,6 @@ func answered(s *schema.Platform, body []byte) (platform.Remote, error) {
 		if inner, ok := m.Get(member).Object(); ok && m.Get(memberUID).IsNull() {
 			m = inner
 		}
-	}
-	if platform.UIDOf(m.Value(memberUID)) == "" {
-		return platform.Remote{}, errNoAgent
 	}
 	return platform.NewRemote(s, m.Value(memberUID), m.Value(memberCreatedAt), m)
 }
