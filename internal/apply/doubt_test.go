@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
+	"agentsync/internal/state"
 )
 
 // doubting answers each list as one that may have been cut short, and hides some agents from it.
@@ -70,4 +72,35 @@ func TestDoubtfulListStillShowsWhatToAdopt(t *testing.T) {
 		}
 	}
 	w.check()
+}
+
+// TestAnUnsettledAddressTakesNoOthersAgent loses a state while an update has no answer yet. The agent of
+// that update is known by its intent, so its address must not adopt the equal agent of another, who
+// would make a second one.
+func TestAnUnsettledAddressTakesNoOthersAgent(t *testing.T) {
+	w := newWorld(t)
+	w.want = []agent.Desired{coach("b", "agentName", "Same"), coach("d", "agentName", "Same")}
+	w.mustApply()
+	rec := w.load(w.file()).State.Agents
+	b, d := w.want[0].Address, w.want[1].Address
+	for name, open := range map[string]state.Intent{
+		"update": {ID: 1, Address: b, Action: "update", UID: rec[b].UID, At: time.Now()},
+		"create": {ID: 1, Address: b, Action: "create", At: time.Now()},
+	} {
+		if name == "create" { // of which nothing is to be seen
+			w.memory[mind].Remove(rec[b].UID)
+		}
+		w.state += ".lost"
+		snap := w.load(w.file())
+		snap.Open = []state.Intent{open}
+		ready, err := w.engine(snap).Prepare(t.Context(), w.plan(snap))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ch := range ready.Plan.Changes {
+			if ch.Address == d && (ch.Action != plan.Adopt || ch.UID != rec[d].UID) || ch.Address == b && ch.Action == plan.Adopt {
+				t.Errorf("open %s: %s %s %s", name, ch.Address, ch.Action, ch.UID)
+			}
+		}
+	}
 }

@@ -92,6 +92,8 @@ type Engine struct {
 	// unsettled are the addresses that an earlier run may have made an agent for, or that had one when the
 	// state was lost: nobody may make another before that is known.
 	unsettled map[agent.Address]bool
+	// holding are those of them that are known to have an agent, which is theirs by an open update or delete.
+	holding map[agent.Address]bool
 	// adopting holds the live agents that Prepare found for addresses that were to be created.
 	adopting map[agent.Address]platform.Remote
 
@@ -117,14 +119,15 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, prior map[agent.Addr
 	for i := range desired {
 		want[desired[i].Address] = &desired[i]
 	}
-	unsettled := map[agent.Address]bool{}
+	unsettled, holding := map[agent.Address]bool{}, map[agent.Address]bool{}
 	for _, i := range open {
 		// A change of an agent that state does not know any more: the state was lost, the agent was not.
 		_, known := prior[i.Address]
 		unsettled[i.Address] = unsettled[i.Address] || i.Action == intentCreate || !known
+		holding[i.Address] = holding[i.Address] || i.Action != intentCreate && !known
 	}
 	return &Engine{
-		unsettled: unsettled, apps: apps, want: want, opts: opts,
+		unsettled: unsettled, holding: holding, apps: apps, want: want, opts: opts,
 		book:   newBook(prior, open, len(desired)),
 		listed: map[agent.AppID]*listing{}, adopting: map[agent.Address]platform.Remote{},
 	}

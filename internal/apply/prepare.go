@@ -94,12 +94,16 @@ func makesAgent(ch *plan.Change) bool {
 }
 
 // amend decides for each create of one app whether the agent exists already. Creates come in the
-// order of their addresses; where several want the same content, each gets its own agent.
+// order of their addresses; where several want the same content, each gets its own agent. Addresses that
+// cannot be carried out yet come last, or not at all where they have an agent: they must not take one that
+// another needs, who would then make a second.
 func (e *Engine) amend(creates []*plan.Change, l *listing) {
 	if len(l.all) == 0 {
 		return
 	}
+	creates = keep(creates, func(ch *plan.Change) bool { return !e.holding[ch.Address] })
 	creates, taken := e.adoptMarked(creates, l)
+	slices.SortStableFunc(creates, func(a, b *plan.Change) int { return e.waits(a) - e.waits(b) })
 	byName := map[string][]*plan.Change{}
 	var names []string
 	for _, ch := range creates {
@@ -120,6 +124,14 @@ func (e *Engine) amend(creates []*plan.Change, l *listing) {
 		})
 		e.amendNamesakes(byName[name], free, l)
 	}
+}
+
+// waits is 1 for a change of an address that cannot be carried out yet, else 0.
+func (e *Engine) waits(ch *plan.Change) int {
+	if e.unsettled[ch.Address] {
+		return 1
+	}
+	return 0
 }
 
 // amendNamesakes decides for the creates of one identity against the free agents of that identity.
