@@ -10,6 +10,9 @@ import (
 // objects left out. It is false, and dst is then of no use, for what needs a closer look: a member that
 // stands twice, the reserved key, a number that is out of range, or no value.
 func (r Raw) AppendCanonical(dst []byte) ([]byte, bool) {
+	if r.inOrder() {
+		return append(dst, r...), true
+	}
 	reader := jsonReader{text: string(r)}
 	return reader.canonical(dst, 0)
 }

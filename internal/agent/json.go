@@ -30,15 +30,14 @@ type jsonReader struct {
 	at   int
 }
 
-func (r *jsonReader) space() {
-	for r.at < len(r.text) {
-		switch r.text[r.at] {
-		case ' ', '\t', '\n', '\r':
-			r.at++
-		default:
-			return
-		}
+func (r *jsonReader) space() { r.at = spaceEnd(r.text, r.at) }
+
+// spaceEnd returns the index behind the white space at i.
+func spaceEnd(text string, i int) int {
+	for i < len(text) && text[i] <= ' ' && (text[i] == ' ' || text[i] == '\n' || text[i] == '\t' || text[i] == '\r') {
+		i++
 	}
+	return i
 }
 
 // next skips white space and returns the byte behind it, 0 at the end.
@@ -69,14 +68,32 @@ func (r *jsonReader) value(depth int) (v any, ok bool) {
 		return r.object(depth)
 	case c == '[':
 		return r.array(depth)
+	case c == 't':
+		return true, r.scalar()
+	case c == 'f':
+		return false, r.scalar()
+	case c == 'n':
+		return nil, r.scalar()
+	default:
+		start := r.at
+		if !r.scalar() {
+			return nil, false
+		}
+		return json.Number(r.text[start:r.at]), true
+	}
+}
+
+// scalar moves over a number, true, false or null.
+func (r *jsonReader) scalar() bool {
+	switch c := r.next(); {
 	case c == '-' || isDigit(c):
 		return r.number()
 	case c == 't':
-		return true, r.word("true")
+		return r.word("true")
 	case c == 'f':
-		return false, r.word("false")
+		return r.word("false")
 	default:
-		return nil, r.word("null")
+		return r.word("null")
 	}
 }
 
@@ -147,16 +164,13 @@ func (r *jsonReader) elements(read func() bool) bool {
 func (r *jsonReader) str() (s string, ok bool) {
 	r.at++
 	start := r.at
-	for i := start; i < len(r.text); i++ {
-		c := r.text[i]
-		if plain[c] {
-			continue
-		}
-		switch r.at = i; {
+	for i := SkipPlain(r.text, start); i < len(r.text); i = SkipPlain(r.text, i+1) {
+		switch c := r.text[i]; {
 		case c == '"':
-			r.at++
+			r.at = i + 1
 			return r.text[start:i], true
 		case c == '\\':
+			r.at = i
 			return r.escaped(start)
 		case c < ' ':
 			return "", false
@@ -201,8 +215,6 @@ func (r *jsonReader) escaped(start int) (s string, ok bool) {
 const (
 	escapes = `"\/bfnrt`
 	escaped = "\"\\/\b\f\n\r\t"
-	// canonicalEscapes are those that Encode writes.
-	canonicalEscapes = `"\bfnrt`
 )
 
 // unicode leaves a string with a \u to encoding/json, which knows about surrogates.
@@ -220,18 +232,17 @@ func (r *jsonReader) unicode(start int) (s string, ok bool) {
 	return s, json.Unmarshal([]byte(r.text[start-1:r.at]), &s) == nil
 }
 
-func (r *jsonReader) number() (v any, ok bool) {
-	start := r.at
+func (r *jsonReader) number() bool {
 	if r.text[r.at] == '-' {
 		r.at++
 	}
 	whole := r.at
 	if !r.digits() || r.text[whole] == '0' && r.at > whole+1 {
-		return nil, false
+		return false
 	}
 	if r.at < len(r.text) && r.text[r.at] == '.' {
 		if r.at++; !r.digits() {
-			return nil, false
+			return false
 		}
 	}
 	if r.at < len(r.text) && r.text[r.at]|0x20 == 'e' {
@@ -239,10 +250,10 @@ func (r *jsonReader) number() (v any, ok bool) {
 			r.at++
 		}
 		if !r.digits() {
-			return nil, false
+			return false
 		}
 	}
-	return json.Number(r.text[start:r.at]), true
+	return true
 }
 
 // digits moves over digits, and reports whether there was one.

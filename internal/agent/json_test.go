@@ -29,7 +29,7 @@ func FuzzReadJSON(f *testing.F) {
 		`"a\n\t\"\\\/\b\f\r"`, `"\u00e9\ud83d\ude00"`, `"\ud83d"`, `"\u12"`, `"\x"`, "\"a\nb\"", "\"\xff\"", `"é\u0000"`, `"\n\u00e9"`,
 		`{}`, `[]`, `{"a": 1, "b": [true, null, {"c": "d"}], "a": 2}`, `{"a"}`, `{"a":}`, `{"a":1,}`, `[1,]`, `[1 2]`, `{"a":1}}`, `{a:1}`,
 		`[` + strings.Repeat(`[`, 300) + strings.Repeat(`]`, 300) + `]`, `{"\u0061": 1, "a": 2}`,
-		`{"a": "\u00000\`,
+		`{"a": "\u00000\`, `{"a":1,"b":[null,-2,{}],"c":{"d":"é"}}`, "{\"a\":\"\u2028\"}", `{"b":1,"a":null}`, `[1000000000000000000000,-0]`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -56,6 +56,9 @@ func FuzzReadJSON(f *testing.F) {
 				}
 			}
 		}
+		if doc, isCanonical := raw.AppendCanonical(nil); isCanonical {
+			checkCanonical(t, raw, doc)
+		}
 		if list, isList := raw.List(); isList {
 			all := []any{}
 			for _, e := range list {
@@ -66,6 +69,41 @@ func FuzzReadJSON(f *testing.F) {
 			}
 		}
 	})
+}
+
+// checkCanonical holds what AppendCanonical makes of raw against Encode.
+func checkCanonical(t *testing.T, raw agent.Raw, got []byte) {
+	t.Helper()
+	v, err := agent.Canonical(withoutNulls(raw.Value()))
+	if err != nil {
+		t.Fatalf("%q became %q, and is %v", raw, got, err)
+	}
+	want, err := agent.Encode(agent.Fields{"": v})
+	if err != nil || string(want) != `{"":`+string(got)+`}` {
+		t.Fatalf("%q became %q; Encode makes %s of it, %v", raw, got, want, err)
+	}
+	if agent.Doc(raw).Canonical() && !strings.Contains(string(raw), "null") && string(raw) != string(got) {
+		t.Fatalf("%q is canonical, and became %q", raw, got)
+	}
+}
+
+// withoutNulls takes the null members out of objects.
+func withoutNulls(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			if e == nil {
+				delete(v, k)
+				continue
+			}
+			v[k] = withoutNulls(e)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = withoutNulls(e)
+		}
+	}
+	return v
 }
 
 func TestReadJSONNeedsNoHelpWithAgents(t *testing.T) {

@@ -116,54 +116,102 @@ func (o Object) Map() map[string]any {
 }
 
 // raw moves over a value and returns its text.
-func (r *jsonReader) raw(depth int) (raw Raw, ok bool) {
-	c := r.next()
-	start := r.at
-	switch {
-	case depth > jsonDepth:
-		return "", false
-	case c == '"':
-		ok = r.skipString()
-	case c == '{':
-		ok = r.members(func(string) bool {
-			_, ok := r.raw(depth + 1)
-			return ok
-		})
-	case c == '[':
-		ok = r.elements(func() bool {
-			_, ok := r.raw(depth + 1)
-			return ok
-		})
-	default:
-		_, ok = r.value(depth)
-	}
-	if !ok {
+func (r *jsonReader) raw(depth int) (Raw, bool) {
+	r.space()
+	end := valueEnd(r.text, r.at, depth)
+	if end < 0 {
 		return "", false
 	}
-	return Raw(r.text[start:r.at]), true
+	raw := Raw(r.text[r.at:end])
+	r.at = end
+	return raw, true
 }
 
-// skipString moves over a string. One of plain characters and escapes with a letter is not looked at
-// further.
-func (r *jsonReader) skipString() bool {
-	if end := plainEnd(r.text, r.at, escapes); end > 0 {
-		r.at = end
-		return true
+// valueEnd returns the index behind the value that starts at i, or -1 where there is none that is right.
+func valueEnd(text string, i, depth int) int {
+	if i >= len(text) || depth > jsonDepth {
+		return -1
 	}
-	_, ok := r.str()
-	return ok
+	switch text[i] {
+	case '"':
+		return stringEnd(text, i)
+	case '{':
+		return membersEnd(text, i, depth)
+	case '[':
+		return elementsEnd(text, i, depth)
+	}
+	r := jsonReader{text: text, at: i}
+	if !r.scalar() {
+		return -1
+	}
+	return r.at
+}
+
+func membersEnd(text string, i, depth int) int {
+	if i = spaceEnd(text, i+1); i < len(text) && text[i] == '}' {
+		return i + 1
+	}
+	for i < len(text) && text[i] == '"' {
+		if i = stringEnd(text, i); i < 0 {
+			return -1
+		}
+		if i = spaceEnd(text, i); i == len(text) || text[i] != ':' {
+			return -1
+		}
+		if i = valueEnd(text, spaceEnd(text, i+1), depth+1); i < 0 {
+			return -1
+		}
+		if i = spaceEnd(text, i); i < len(text) && text[i] == '}' {
+			return i + 1
+		}
+		if i == len(text) || text[i] != ',' {
+			return -1
+		}
+		i = spaceEnd(text, i+1)
+	}
+	return -1
+}
+
+func elementsEnd(text string, i, depth int) int {
+	if i = spaceEnd(text, i+1); i < len(text) && text[i] == ']' {
+		return i + 1
+	}
+	for {
+		if i = valueEnd(text, i, depth+1); i < 0 {
+			return -1
+		}
+		if i = spaceEnd(text, i); i < len(text) && text[i] == ']' {
+			return i + 1
+		}
+		if i == len(text) || text[i] != ',' {
+			return -1
+		}
+		i = spaceEnd(text, i+1)
+	}
+}
+
+// stringEnd returns the index behind the string that starts at i, or -1. One of plain characters and
+// escapes with a letter is not looked at further.
+func stringEnd(text string, i int) int {
+	if end := plainEnd(text, i, escapes); end > 0 {
+		return end
+	}
+	r := jsonReader{text: text, at: i}
+	if _, ok := r.str(); !ok {
+		return -1
+	}
+	return r.at
 }
 
 // plainEnd returns the index behind the string that starts at i, where it holds nothing but plain
 // characters and escapes with one of the letters, and 0 for any other.
 func plainEnd(text string, i int, letters string) int {
-	for i++; i < len(text); i++ {
+	for i = SkipPlain(text, i+1); i < len(text); i = SkipPlain(text, i) {
 		switch c := text[i]; {
-		case plain[c]:
 		case c == '"':
 			return i + 1
 		case c == '\\' && i+1 < len(text) && strings.IndexByte(letters, text[i+1]) >= 0:
-			i++
+			i += 2
 		default:
 			return 0
 		}

@@ -198,7 +198,7 @@ func checkResults(results []Result, sent []agent.Doc) (checked []Result, err err
 }
 
 func checkDoc(d agent.Doc) (agent.Doc, error) {
-	if d == nil || canonical(d) {
+	if d == nil || d.Canonical() {
 		return d, nil
 	}
 	s := scanner{b: d}

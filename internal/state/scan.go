@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+
+	"agentsync/internal/agent"
 )
 
 // maxDepth bounds how deep a value may nest, so that no file can exhaust the stack.
@@ -143,12 +145,8 @@ func (s *scanner) rawString() (raw []byte, escaped bool, err error) {
 		return nil, false, s.unexpected("a string")
 	}
 	start := s.pos
-	for i := start + 1; i < len(s.b); i++ {
-		c := s.b[i]
-		if ordinary[c] {
-			continue
-		}
-		switch {
+	for i := agent.SkipPlain(s.b, start+1); i < len(s.b); i = agent.SkipPlain(s.b, i+1) {
+		switch c := s.b[i]; {
 		case c == '"':
 			s.pos = i + 1
 			return s.b[start:s.pos], escaped, nil
@@ -166,14 +164,6 @@ func (s *scanner) rawString() (raw []byte, escaped bool, err error) {
 	s.pos = len(s.b)
 	return nil, false, s.unexpected("the end of a string")
 }
-
-// ordinary are the bytes that mean nothing in a string but themselves.
-var ordinary = func() (ordinary [256]bool) {
-	for c := range ordinary {
-		ordinary[c] = c >= 0x20 && c != '"' && c != '\\'
-	}
-	return ordinary
-}()
 
 // escape reads what follows a backslash.
 func (s *scanner) escape() error {

@@ -113,7 +113,7 @@ func (w *writer) docMember(name string, d agent.Doc) error {
 		w.raw(d) // compact and checked when it came in
 		return nil
 	}
-	if canonical(d) {
+	if d.Canonical() {
 		w.indent(d)
 		return nil
 	}

@@ -3,6 +3,8 @@ package state
 import (
 	"strings"
 	"testing"
+
+	"agentsync/internal/agent"
 )
 
 // FuzzCanonical holds the quick look at a document against the scanner.
@@ -17,7 +19,7 @@ func FuzzCanonical(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if !canonical(b) {
+		if !agent.Doc(b).Canonical() {
 			return
 		}
 		s := scanner{b: b}
@@ -37,7 +39,7 @@ func TestMostDocumentsAreSeenToBeCanonical(t *testing.T) {
 		`{}`, `{"agentName":"Coach \"é\"\n","live":true,"tags":["a",{"b":null}],"x":-12}`,
 		`{"h":{"$secret":{"template":"","value":"ab"}}}`,
 	} {
-		if !canonical([]byte(s)) {
+		if !agent.Doc(s).Canonical() {
 			t.Errorf("%s was not seen to be canonical", s)
 		}
 	}
