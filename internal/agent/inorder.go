@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 )
@@ -15,6 +16,41 @@ func (d Doc) Canonical() bool {
 // inOrder reports whether the value certainly is as AppendCanonical would write it.
 func (r Raw) inOrder() bool {
 	return inOrderEnd(r, 0, 0) == len(r) && !strings.Contains(string(r), "null") && !strings.Contains(string(r), ReservedKey)
+}
+
+// Holds reports whether d certainly has each field of other with the same value, byte for byte. Both are
+// canonical. It may say no where values are written in ways that are not compared.
+func (d Doc) Holds(other Doc) bool {
+	at := 1 // where the next field of d starts; both are sorted
+	for i := 1; i < len(other) && other[i] == '"'; {
+		end := fieldEnd(other, i)
+		if end < 0 {
+			return false
+		}
+		for found := false; !found; {
+			next := fieldEnd(d, at)
+			if next < 0 {
+				return false
+			}
+			found = bytes.Equal(d[at:next], other[i:end])
+			at = next + 1
+		}
+		i = end + 1
+	}
+	return len(other) > len("{}")
+}
+
+// fieldEnd returns the index behind the name and value of the field that starts at i, or -1 where there is
+// none.
+func fieldEnd(d Doc, i int) int {
+	if byteAt(d, i) != '"' {
+		return -1
+	}
+	name := StringEnd(d, i)
+	if byteAt(d, name) != ':' {
+		return -1
+	}
+	return inOrderEnd(d, name+1, 0)
 }
 
 const (

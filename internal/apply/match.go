@@ -137,17 +137,7 @@ func holdsDoc(sent agent.Doc, live agent.Content) bool {
 	if !ok {
 		return false
 	}
-	there, _ := agent.Raw(doc).Object()
-	fields, _ := agent.Raw(sent).Object()
-	for _, f := range fields { // both are sorted
-		for len(there) > 0 && there[0].Name < f.Name {
-			there = there[1:]
-		}
-		if len(there) == 0 || there[0] != f {
-			return false
-		}
-	}
-	return len(fields) > 0
+	return doc.Holds(sent)
 }
 
 // differences returns the names of the sent fields that the live agent does not hold as they were

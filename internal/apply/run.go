@@ -22,11 +22,6 @@ import (
 func (e *Engine) Run(ctx context.Context, ready *Prepared, ledger Ledger) (*Report, error) {
 	e.book.ledger = ledger
 	changes := ready.Plan.Changes
-	for i := range changes {
-		if changes[i].Action == plan.Create {
-			changes[i].Fields = nil // shown by now, and as large as the fleet
-		}
-	}
 	results := make([]Result, len(changes))
 	if err := e.renameAndTouch(ready.Plan); err != nil {
 		for i, ch := range changes {

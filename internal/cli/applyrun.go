@@ -33,7 +33,7 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	if err := w.requireSecrets(); err != nil {
 		return nil, err
 	}
-	w.saved = f.saved
+	w.saved, w.unbound = f.saved, f.saved == nil
 	if idle, err := w.idle(); err != nil || idle != nil && !f.refresh && f.saved == nil {
 		if err != nil {
 			return nil, err
@@ -243,6 +243,7 @@ func stateError(err error) error {
 func reserve(p *plan.Plan) int64 {
 	text := 0
 	for _, ch := range p.Changes {
+		text += len(ch.Wanted)
 		for _, fc := range ch.Fields {
 			text += textLen(fc.After)
 		}

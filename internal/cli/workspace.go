@@ -69,6 +69,7 @@ type workspace struct {
 	snap      *state.Snapshot
 	sandbox   *localSandbox
 	saved     *plan.Saved // what apply --plan carries out, or nil
+	unbound   bool        // no saved plan is made, or held against one
 	offline   offlinePlan
 }
 
@@ -192,7 +193,7 @@ func (w *workspace) build(live map[agent.AppID][]plan.Live) (*plan.Plan, error) 
 	p, err := plan.Build(plan.Input{
 		Desired: w.fleet.Agents, Apps: apps, Prior: w.snap.State.Agents, Live: live,
 		Sealer:    secret.Sealer{Key: []byte(lineage), Lookup: w.app.secrets()},
-		Platforms: schemas(w.platforms), Targets: w.targets, Prune: w.flags.prune,
+		Platforms: schemas(w.platforms), Targets: w.targets, Prune: w.flags.prune, Unbound: w.unbound,
 	})
 	if err == nil && live == nil {
 		w.offline = offlinePlan{p, w.snap, lineage}

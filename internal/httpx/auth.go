@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,10 +28,22 @@ func (a *authenticate) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, unsent{fmt.Errorf("%s: %w", req.URL.Host, errForeignHost)}
 	}
+	if to, ok := req.Context().Value(keyNote{}).(*string); ok {
+		*to = a.key[0]
+	}
 	req.Header = maps.Clone(req.Header)
 	req.Header[a.header] = a.key
 	req.Header["User-Agent"] = a.userAgent
 	return a.next.RoundTrip(req)
+}
+
+// keyNote is the key of the context that says where a request's API key is noted.
+type keyNote struct{}
+
+// NoteKey returns a context for one request whose API key is written to to before it leaves, so that it
+// can be kept out of what is said of the answer. To is written before RoundTrip returns, and not after.
+func NoteKey(ctx context.Context, to *string) context.Context {
+	return context.WithValue(ctx, keyNote{}, to)
 }
 
 // origin returns scheme://host:port in one spelling.

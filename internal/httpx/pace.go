@@ -28,7 +28,7 @@ type Pace struct {
 	leftAt   int           // sent, when left was noted
 	peak     int           // the most that were in flight
 	idle     time.Time     // since when none is
-	changed  chan struct{} // closed and renewed when a request is answered
+	changed  chan struct{} // closed when a request is answered; nil where nobody waits for that
 	silent   int           // pauses in a row that no success parted
 }
 
@@ -48,7 +48,6 @@ func NewPace() *Pace {
 		tempo:   newTempo(time.Now()),
 		limiter: rate.NewLimiter(rate.Inf, 1),
 		left:    unknown,
-		changed: make(chan struct{}),
 	}
 }
 
@@ -120,6 +119,9 @@ func (p *Pace) acquire(ctx context.Context) (leave, error) {
 		p.tempo.settle()
 		p.limiter.SetLimit(rate.Limit(p.tempo.rate))
 		if p.inFlight > 0 && p.inFlight >= p.left {
+			if p.changed == nil {
+				p.changed = make(chan struct{})
+			}
 			p.sleep(ctx, 0, p.changed)
 			continue
 		}
@@ -161,8 +163,10 @@ func (p *Pace) release(l leave, resp *http.Response) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inFlight--
-	close(p.changed)
-	p.changed = make(chan struct{})
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
 	now := time.Now()
 	p.idle = now // of use where none is in flight any more
 	if resp == nil {

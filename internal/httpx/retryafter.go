@@ -62,7 +62,11 @@ func remaining(h http.Header) (int, bool) {
 // number reads the first of the headers that is there as a number that is not negative.
 func number(h http.Header, names ...string) (float64, bool) {
 	for _, name := range names {
-		v, err := strconv.ParseFloat(strings.TrimSpace(h.Get(name)), 64)
+		text := strings.TrimSpace(h.Get(name))
+		if text == "" {
+			continue
+		}
+		v, err := strconv.ParseFloat(text, 64)
 		if err == nil && v >= 0 && !math.IsInf(v, 0) {
 			return v, true
 		}

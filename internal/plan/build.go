@@ -114,7 +114,7 @@ func (b *builder) want(d *agent.Desired) error {
 	c.mark(&ch, d, &rec)
 	b.decide(&ch, d.Protect, diff)
 	if ch.Action != "" {
-		ch.Basis = basisOf(&rec, d, doc)
+		ch.Basis = b.in.basis(&rec, d, doc)
 		b.add(ch)
 	} else {
 		b.plan.Summary.Unchanged++
@@ -127,11 +127,14 @@ func (b *builder) create(ch Change, c comparison, d *agent.Desired, rec *agent.R
 	if err := c.checkNames(d.Address); err != nil {
 		return err
 	}
-	c.fresh, c.ignore = true, nil
+	ch.Action = Create
 	if c.plain {
-		ch.Wanted = bytes.Clone(doc)
+		ch.Wanted, ch.schema = bytes.Clone(doc), c.schema
+	} else {
+		c.fresh, c.ignore = true, nil
+		ch.Fields = c.run().fields
 	}
-	ch.Action, ch.Fields, ch.Basis = Create, c.run().fields, basisOf(rec, d, doc)
+	ch.Basis = b.in.basis(rec, d, doc)
 	b.add(ch)
 	return nil
 }
@@ -233,7 +236,7 @@ func (b *builder) leave() {
 			continue
 		}
 		ch := Change{
-			Address: a, Name: b.formerName(a, rec), Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: basisOf(&rec, nil, nil),
+			Address: a, Name: b.formerName(a, rec), Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: b.in.basis(&rec, nil, nil),
 			Vanished: b.live.vanished(a.ID(), rec.UID),
 		}
 		if b.in.Prune {

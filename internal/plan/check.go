@@ -62,6 +62,8 @@ func outdated(was, is *Change, sameState bool) string {
 		return reasonLineage
 	case is == nil:
 		return reasonNothing
+	case is.Basis == Basis{}:
+		return reasonChange // nothing says that it is the same
 	case was.Basis.Record != is.Basis.Record:
 		return reasonRecord
 	case was.Basis.Desired != is.Basis.Desired:

@@ -119,7 +119,7 @@ func briefs(p *Plan) []brief {
 	for _, ch := range p.Changes {
 		b := brief{
 			Action: ch.Action, Address: ch.Address.String(), UID: ch.UID,
-			Fields: ch.Fields, Send: ch.Send, Blocked: ch.Blocked, Vanished: ch.Vanished,
+			Fields: ch.Differences(), Send: ch.Send, Blocked: ch.Blocked, Vanished: ch.Vanished,
 		}
 		if !ch.From.IsZero() {
 			b.From = ch.From.String()

@@ -30,6 +30,9 @@ type Input struct {
 	Targets []agent.Glob
 	// Prune asks for deletes, those that a replace needs included.
 	Prune bool
+	// Unbound leaves each Change's Basis out: the plan can then neither be saved nor be held against a
+	// saved one.
+	Unbound bool
 }
 
 // Live is an agent as its platform shows it now.

@@ -90,9 +90,10 @@ func (p *Plan) Document() Document {
 }
 
 func (ch *Change) document() ChangeDocument {
+	fields := ch.Differences()
 	doc := ChangeDocument{
 		Address: ch.Address.String(), Action: ch.Action, UID: ch.UID, Name: ch.Name, Blocked: ch.Blocked, InTheWay: ch.InTheWay,
-		Vanished: ch.Vanished, Obsolete: ch.Obsolete, Marker: ch.Marker, Send: ch.Send, Fields: make([]FieldDocument, len(ch.Fields)),
+		Vanished: ch.Vanished, Obsolete: ch.Obsolete, Marker: ch.Marker, Send: ch.Send, Fields: make([]FieldDocument, len(fields)),
 	}
 	if !ch.From.IsZero() {
 		doc.From = ch.From.String()
@@ -100,7 +101,7 @@ func (ch *Change) document() ChangeDocument {
 	if !ch.Source.IsZero() {
 		doc.Source = &SourceDocument{ch.Source.File, ch.Source.Line, ch.Source.Column}
 	}
-	for i, f := range ch.Fields {
+	for i, f := range fields {
 		doc.Fields[i] = f.Document()
 	}
 	return doc

@@ -130,7 +130,7 @@ func TestHiddenSecrets(t *testing.T) {
 			})
 			var drift []string
 			for _, ch := range p.Changes {
-				for _, f := range ch.Fields {
+				for _, f := range ch.Differences() {
 					if !f.Secret || !f.Drift {
 						t.Errorf("want a secret drift, got %+v", f)
 					}
@@ -154,7 +154,7 @@ func TestASecretInAnyText(t *testing.T) {
 	diffOf(t, "unchanged", []brief(nil), briefs(build(t, in)))
 	answered["agentPurpose"] = "Say nothing."
 	p := build(t, in)
-	f := p.Changes[0].Fields[0]
+	f := p.Changes[0].Differences()[0]
 	if _, sealed := f.Live.(secret.Sealed); !f.Drift || !f.Secret || !sealed {
 		t.Errorf("want a sealed drift, got %+v", f)
 	}

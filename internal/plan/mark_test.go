@@ -59,8 +59,8 @@ func TestMarker(t *testing.T) {
 			if len(p.Changes) > 0 {
 				ch = p.Changes[0]
 			}
-			if ch.Action != tt.action || ch.Marker != tt.marker || len(ch.Fields) != tt.fields {
-				t.Errorf("%s, marker %q, %d fields; want %s, %q, %d", ch.Action, ch.Marker, len(ch.Fields), tt.action, tt.marker, tt.fields)
+			if ch.Action != tt.action || ch.Marker != tt.marker || len(ch.Differences()) != tt.fields {
+				t.Errorf("%s, marker %q, %d fields; want %s, %q, %d", ch.Action, ch.Marker, len(ch.Differences()), tt.action, tt.marker, tt.fields)
 			}
 			diffOf(t, "send", tt.send, ch.Send)
 			in.Prior = carriedOut(t, in, p)

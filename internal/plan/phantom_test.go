@@ -211,7 +211,7 @@ func TestEveryFieldShowsAChange(t *testing.T) {
 					Desired: []agent.Desired{want(t, a, tt.is)}, Prior: records(t, map[string]agent.Record{a: record(t, "u1", tt.was)}), Prune: true,
 				}
 				got := build(t, in)
-				if len(got.Changes) != 1 || len(got.Changes[0].Fields) == 0 {
+				if len(got.Changes) != 1 || len(got.Changes[0].Differences()) == 0 {
 					t.Fatalf("%s %s %s: %+v", name, f.Name, tt.what, briefs(got))
 				}
 				ch := got.Changes[0]
@@ -257,7 +257,7 @@ func TestAnUnorderedListIsArrangedForReview(t *testing.T) {
 		Desired: []agent.Desired{want(t, coach, fields{"agentName": "A", "tags": list{"a", "b", "new"}})},
 		Prior:   records(t, map[string]agent.Record{coach: record(t, "u1", fields{"agentName": "A", "tags": list{"old", "b", "a"}})}),
 	})
-	diffOf(t, "fields", []FieldChange{{Path: "/tags", Before: list{"a", "b", "old"}, After: list{"a", "b", "new"}}}, p.Changes[0].Fields)
+	diffOf(t, "fields", []FieldChange{{Path: "/tags", Before: list{"a", "b", "old"}, After: list{"a", "b", "new"}}}, p.Changes[0].Differences())
 }
 
 func TestSecretsAreNeverInAPlan(t *testing.T) {
@@ -273,7 +273,7 @@ func TestSecretsAreNeverInAPlan(t *testing.T) {
 	ch := p.Changes[0]
 	diffOf(t, "sent", []string{"integrationMeta", "metaData"}, ch.Send)
 	for i, path := range []string{"/integrationMeta/headers/authorization", "/metaData/greetingMessage"} {
-		f := ch.Fields[i]
+		f := ch.Differences()[i]
 		_, before := f.Before.(secret.Sealed)
 		_, after := f.After.(secret.Sealed)
 		if f.Path != path || !f.Secret || !before || !after {

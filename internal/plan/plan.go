@@ -6,6 +6,7 @@ package plan
 import (
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
+	"agentsync/schema"
 )
 
 // Action is what apply would do with one agent.
@@ -94,7 +95,8 @@ type Change struct {
 	// Vanished reports that state knows the agent and the platform's list does not show it any more.
 	// A list can lag, so whoever carries a create of a vanished agent out looks a second time.
 	Vanished bool
-	// Fields are the differences, ordered by the schema's field order, then by path.
+	// Fields are the differences, ordered by the schema's field order, then by path. They are nil of a
+	// change that has a Wanted document: Differences makes them of it.
 	Fields []FieldChange
 	// Marker says what an update does about the agent's mark. Fields say nothing of it, Send names the
 	// field that carries it.
@@ -114,8 +116,21 @@ type Change struct {
 	// Source is where the agent's key stands in the manifests, zero for one that left them.
 	Source diag.Pos
 	// Basis says what the change was computed from, so that a saved plan can tell later whether it
-	// still holds.
+	// still holds. It is empty in a plan that is Unbound.
 	Basis Basis
+
+	schema *schema.Platform // of a change with a Wanted document
+}
+
+// Differences returns Fields, also those of a create that has its document instead: one for each value.
+// Those are made anew each time, for most plans are larger than what is ever shown of them.
+func (ch *Change) Differences() []FieldChange {
+	if ch.Wanted == nil || ch.schema == nil {
+		return ch.Fields
+	}
+	wanted, _ := ch.Wanted.Fields() // it was made of fields: it can be read
+	c := comparison{schema: ch.schema, wanted: wanted, plain: true, fresh: true}
+	return c.run().fields
 }
 
 // Basis are digests (64 hexadecimal digits, or empty where there was nothing) of what one change was

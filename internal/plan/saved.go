@@ -62,11 +62,13 @@ func (e *envelope) sum() string {
 }
 
 // Save writes p so that ReadSaved can read it. Same plan and binding, same bytes. The error is that
-// of w.
+// of w, or says that p is unbound.
 func Save(w io.Writer, p *Plan, b Binding) error {
 	body := savedBody{Binding: b, Plan: p.Document(), Bases: make([]Basis, len(p.Changes))}
 	for i, ch := range p.Changes {
-		body.Bases[i] = ch.Basis
+		if body.Bases[i] = ch.Basis; ch.Basis == (Basis{}) {
+			return fmt.Errorf("save plan: %s has no basis", ch.Address)
+		}
 	}
 	raw, err := json.Marshal(body)
 	if err != nil {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -220,6 +221,24 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%d changes hold, want %d", len(holds.Changes), want)
 			}
 		})
+	}
+}
+
+// A plan without bases says nothing of what it was made from, so nobody may take two of them for one.
+func TestAnUnboundPlanIsNeitherSavedNorHeldAgainstASavedOne(t *testing.T) {
+	in := everyAction(t)
+	reviewed := saved(t, build(t, in))
+	in.Unbound = true
+	unbound := build(t, in)
+	if err := Save(io.Discard, unbound, Binding{}); err == nil {
+		t.Error("it was saved")
+	}
+	s, err := ReadSaved(strings.NewReader(reviewed), "v1.2.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if holds, _ := s.Check(unbound, "lineage"); holds.Summary.Changes() != 0 {
+		t.Errorf("%d changes of it hold", holds.Summary.Changes())
 	}
 }
 

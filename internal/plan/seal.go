@@ -77,10 +77,13 @@ func withoutValues(doc agent.Doc) []byte {
 	}
 }
 
-// basisOf digests what a change was computed from. Either side may be missing: a nil rec is an agent
+// basis digests what a change was computed from. Either side may be missing: a nil rec is an agent
 // that state does not know, a nil d one that the manifests do not name.
-func basisOf(rec *agent.Record, d *agent.Desired, wanted agent.Doc) Basis {
+func (in *Input) basis(rec *agent.Record, d *agent.Desired, wanted agent.Doc) Basis {
 	var b Basis
+	if in.Unbound {
+		return b
+	}
 	if rec != nil {
 		parts := [][]byte{[]byte(rec.UID), rec.Applied, rec.Observed, strconv.AppendBool(nil, rec.Protect)}
 		for _, uid := range rec.Obsolete {

@@ -31,14 +31,13 @@ const (
 type Caller struct {
 	transport http.RoundTripper
 	base      *url.URL
-	keyHeader string
 	bodies    *sync.Pool // of *bytes.Buffer, for answers about one agent
 }
 
 // NewCaller returns a Caller for requests below base through hc's transport, and nothing else of hc: no
-// redirect is followed and no cookie kept, whatever it says. keyHeader is where the transport puts the
-// API key; the Caller keeps the key out of errors.
-func NewCaller(hc *http.Client, base *url.URL, keyHeader string) *Caller {
+// redirect is followed and no cookie kept, whatever it says. It keeps the API key that httpx.NoteKey tells
+// of out of errors.
+func NewCaller(hc *http.Client, base *url.URL) *Caller {
 	transport := hc.Transport
 	if transport == nil {
 		transport = http.DefaultTransport
@@ -48,7 +47,7 @@ func NewCaller(hc *http.Client, base *url.URL, keyHeader string) *Caller {
 		root.Path = "/" // JoinPath makes a relative path where there is no slash to join at
 	}
 	bodies := &sync.Pool{New: func() any { return new(bytes.Buffer) }}
-	return &Caller{transport: transport, base: root.JoinPath(), keyHeader: keyHeader, bodies: bodies}
+	return &Caller{transport: transport, base: root.JoinPath(), bodies: bodies}
 }
 
 // Request is one request of an adapter.
@@ -71,13 +70,13 @@ type Request struct {
 func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) error) error {
 	u := c.locate(r)
 	u.RawQuery = r.Query.Encode()
-	w := &witness{keyHeader: c.keyHeader}
+	w := &witness{}
 	req, secrets, err := c.build(w.watch(ctx), r, u)
 	if err != nil {
 		return r.failed(u, Error{Class: Refused, NeverSent: true, Err: err})
 	}
 	resp, err := c.transport.RoundTrip(req)
-	hide := func() redactor { return redactor{append(secrets, w.carried(resp))} }
+	hide := func() redactor { return redactor{append(secrets, w.key)} }
 	if err != nil {
 		fail := Error{Class: Unknown, SentAt: w.sentAt(), Err: hide().error(withoutURL(err))}
 		if w.neverSent(ctx, err) {
@@ -140,7 +139,7 @@ func (c *Caller) build(ctx context.Context, r Request, u *url.URL) (*http.Reques
 	} else if r.Method != http.MethodGet {
 		body = once{strings.NewReader("")}
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, "/", body)
+	req, err := http.NewRequestWithContext(ctx, r.Method, "", body)
 	if err != nil {
 		return nil, nil, withoutURL(err)
 	}

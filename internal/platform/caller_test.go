@@ -75,6 +75,24 @@ func TestCausesAreRedacted(t *testing.T) {
 	}
 }
 
+// An answer that is none shows in an error of net/http's own, before there is a response to speak of.
+func TestTheKeyIsHiddenWhereTheAnswerIsNone(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		fmt.Fprintf(conn, "HTTP/1.1 %s\r\n\r\n", r.Header.Get("apikey"))
+		_ = conn.Close()
+	}))
+	defer s.Close()
+	err := caller(t, s.URL, nil).Do(t.Context(), changes[0], nil)
+	if err == nil || !strings.Contains(err.Error(), `malformed HTTP status code "(secret)"`) || platform.ClassOf(err) != platform.Unknown {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAnswersAreBounded(t *testing.T) {
 	r := changes[0]
 	r.Limit = 10

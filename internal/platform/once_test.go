@@ -41,7 +41,7 @@ func caller(t *testing.T, base string, conf *tls.Config) *platform.Caller {
 		t.Fatal(err)
 	}
 	t.Cleanup(hc.CloseIdleConnections)
-	return platform.NewCaller(hc, u, "apikey")
+	return platform.NewCaller(hc, u)
 }
 
 var body = agent.Fields{"name": "a", "token": secret.Literal("Bearer s3cr3t-value-42")}
@@ -159,7 +159,7 @@ func TestNeverSentNeedsProof(t *testing.T) {
 		t.Errorf("failed handshake: %v", err)
 	}
 	u, _ := url.Parse("http://127.0.0.1:1")
-	silent := platform.NewCaller(&http.Client{Transport: failing{}}, u, "apikey")
+	silent := platform.NewCaller(&http.Client{Transport: failing{}}, u)
 	if err := silent.Do(t.Context(), changes[0], nil); !errors.As(err, &e) || e.NeverSent || e.Class != platform.Unknown {
 		t.Errorf("a transport without a trace: %v", err)
 	}

@@ -3,9 +3,7 @@ package platform
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/http/httptrace"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,14 +13,13 @@ import (
 // witness watches one request on its way out: how far it came, and which API key it carried, which
 // only the layers below know and no error may show. Its hooks are called by several goroutines.
 type witness struct {
-	keyHeader string
+	key string // see httpx.NoteKey
 
-	mu      sync.Mutex
-	tried   bool // a transport that reports what it does has taken the request
+	mu      sync.Mutex // guards what follows
+	tried   bool       // a transport that reports what it does has taken the request
 	gotConn bool
 	wrote   bool
 	since   time.Time // when one of these was noted last
-	key     string
 }
 
 // watch returns ctx with the witness's hooks.
@@ -32,17 +29,10 @@ func (w *witness) watch(ctx context.Context) context.Context {
 		defer w.mu.Unlock()
 		*flag, w.since = true, time.Now()
 	}
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	return httptrace.WithClientTrace(httpx.NoteKey(ctx, &w.key), &httptrace.ClientTrace{
 		GetConn:      func(string) { note(&w.tried) },
 		GotConn:      func(httptrace.GotConnInfo) { note(&w.gotConn) },
 		WroteHeaders: func() { note(&w.wrote) },
-		WroteHeaderField: func(name string, values []string) {
-			if strings.EqualFold(name, w.keyHeader) && len(values) > 0 {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				w.key = values[0]
-			}
-		},
 	})
 }
 
@@ -68,14 +58,4 @@ func (w *witness) sentAt() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.since
-}
-
-// carried returns the API key that the request carried, or "".
-func (w *witness) carried(resp *http.Response) string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.key == "" && resp != nil && resp.Request != nil {
-		return resp.Request.Header.Get(w.keyHeader)
-	}
-	return w.key
 }

@@ -10,14 +10,16 @@ import (
 const maxDetails = 12_000
 
 // hasDetails reports whether a change has more to say than its line in the table.
-func hasDetails(c plan.Change) bool { return len(c.Fields)+len(c.Obsolete) > 0 || c.Blocked != "" }
+func hasDetails(c plan.Change) bool {
+	return len(c.Fields)+len(c.Wanted)+len(c.Obsolete) > 0 || c.Blocked != ""
+}
 
 // detailsOf folds one agent's diff.
 func detailsOf(c plan.Change, budget int) string {
 	l := lookOf(c.Action)
 	var b strings.Builder
 	b.WriteString("<details><summary><code>" + l.symbol + " " + escapeHTML(clip(c.Address.String(), 200)) + "</code> " + l.infinitive)
-	if n := len(c.Fields); n > 0 {
+	if n := len(c.Differences()); n > 0 {
 		b.WriteString(", " + count(n, "field"))
 	}
 	b.WriteString("</summary>\n\n")

@@ -204,7 +204,7 @@ func whatChanges(c plan.Change) string {
 func topFields(c plan.Change) []string {
 	var names []string
 	seen := map[string]bool{}
-	for _, f := range c.Fields {
+	for _, f := range c.Differences() {
 		top, _, _ := strings.Cut(strings.TrimPrefix(f.Path, "/"), "/")
 		if !seen[top] {
 			seen[top] = true

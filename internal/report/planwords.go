@@ -125,7 +125,7 @@ func replaceReason(c plan.Change) string {
 		return ""
 	}
 	var fields []string
-	for _, f := range c.Fields {
+	for _, f := range c.Differences() {
 		if f.Immutable {
 			fields = append(fields, shownPath(f.Path))
 		}

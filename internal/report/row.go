@@ -43,7 +43,7 @@ const (
 // rowsOf explains the fields of a change.
 func rowsOf(c plan.Change) []row {
 	var rows []row
-	for _, f := range c.Fields {
+	for _, f := range c.Differences() {
 		first := len(rows)
 		rows = appendRows(rows, f.Path, replaced(f), f.After, f.Secret)
 		for i := first; i < len(rows); i++ {

@@ -54,7 +54,7 @@ func (cometchat) BaseURL(app agent.App) (string, error) {
 
 // Client implements platform.Platform.
 func (c cometchat) Client(_ agent.App, base *url.URL, hc *http.Client) platform.Client {
-	return &client{platform.NewCaller(hc, base, keyHeader), c.schema}
+	return &client{platform.NewCaller(hc, base), c.schema}
 }
 
 type client struct {

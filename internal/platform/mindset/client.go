@@ -50,7 +50,7 @@ func (mindset) BaseURL(app agent.App) (string, error) {
 
 // Client implements platform.Platform. It is a platform.Reader as well.
 func (m mindset) Client(app agent.App, base *url.URL, hc *http.Client) platform.Client {
-	return &client{platform.NewCaller(hc, base, keyHeader), m.schema, app.ID}
+	return &client{platform.NewCaller(hc, base), m.schema, app.ID}
 }
 
 type client struct {
