@@ -18,7 +18,7 @@ import (
 func BenchmarkApplyLatency(b *testing.B) {
 	const agents, inFlightPerApp, latency = 2_000, 32, 50 * time.Millisecond
 	dir := conciergeFleet(b, agents)
-	u := quickest(3, func() usage {
+	u := quickest(rounds, func() usage {
 		return serve(b, "--fault", "latency=50ms").apply(b, dir, filepath.Join(b.TempDir(), "state.json"), inFlight(inFlightPerApp))
 	}, func() usage { return serve(b, "--fault", "latency=50ms").post(b, agents, inFlightPerApp) })
 	least := (agents + inFlightPerApp - 1) / inFlightPerApp * latency
@@ -31,7 +31,7 @@ func BenchmarkApplyCost(b *testing.B) {
 	const agents = 10_000
 	dir := fleet(b, agents, 20)
 	var written int64
-	u := quickest(3, func() usage {
+	u := quickest(rounds, func() usage {
 		state := filepath.Join(b.TempDir(), "state.json")
 		journal := keepJournal(state)
 		u := serve(b, "--fault", "latency=5ms").apply(b, dir, state, inFlight(64))
