@@ -39,10 +39,30 @@ type retrying struct {
 	policy RetryPolicy
 }
 
-// List implements Client.
+// List implements Client. Of a list that comes in pages a page is tried again alone: the longer a list,
+// the less likely it is to be read without a fault. The list as a whole is tried again where its pages
+// do not fit together, because agents came or went meanwhile.
 func (r retrying) List(ctx context.Context) ([]Remote, error) {
-	return retry(ctx, r.policy, r.Client.List)
+	list := r.Client.List
+	if p, ok := r.Client.(Pager); ok {
+		list = func(ctx context.Context) ([]Remote, error) { return p.ListPages(ctx, r.page) }
+	}
+	return retry(ctx, r.policy, list)
 }
+
+// page implements the try of Pager.
+func (r retrying) page(ctx context.Context, read func(context.Context) error) error {
+	_, err := retry(ctx, r.policy, func(ctx context.Context) (struct{}, error) { return struct{}{}, read(ctx) })
+	if err != nil {
+		return tried{err}
+	}
+	return nil
+}
+
+// tried is an error after as many tries as the policy allows.
+type tried struct{ error }
+
+func (t tried) Unwrap() error { return t.error }
 
 type retryingReader struct {
 	retrying
@@ -77,6 +97,9 @@ func retry[T any](ctx context.Context, p RetryPolicy, read func(context.Context)
 func worthwhile(ctx context.Context, err error) bool {
 	var e *Error
 	var doubtful *DoubtfulList
+	if _, enough := errors.AsType[tried](err); enough {
+		return false
+	}
 	if ctx.Err() != nil || !errors.As(err, &e) || errors.As(err, &doubtful) {
 		return false
 	}

@@ -48,7 +48,7 @@ func (mindset) BaseURL(app agent.App) (string, error) {
 	return "https://" + host, nil
 }
 
-// Client implements platform.Platform. It is a platform.Reader as well.
+// Client implements platform.Platform. It is a platform.Reader and a platform.Pager as well.
 func (m mindset) Client(app agent.App, base *url.URL, hc *http.Client) platform.Client {
 	return &client{platform.NewCaller(hc, base), m.schema, app.ID}
 }
@@ -59,11 +59,25 @@ type client struct {
 	app    agent.AppID
 }
 
-var _ platform.Reader = (*client)(nil)
+var (
+	_ platform.Reader = (*client)(nil)
+	_ platform.Pager  = (*client)(nil)
+)
 
 // List implements platform.Client.
 func (c *client) List(ctx context.Context) ([]platform.Remote, error) {
-	list, err := listAll(ctx, c.page)
+	return c.ListPages(ctx, func(ctx context.Context, read func(context.Context) error) error { return read(ctx) })
+}
+
+// ListPages implements platform.Pager.
+func (c *client) ListPages(ctx context.Context, try func(context.Context, func(context.Context) error) error) ([]platform.Remote, error) {
+	list, err := listAll(ctx, func(ctx context.Context, after string) (page []platform.Remote, err error) {
+		err = try(ctx, func(ctx context.Context) (err error) {
+			page, err = c.page(ctx, after)
+			return err
+		})
+		return page, err
+	})
 	if err != nil {
 		return nil, c.caller.Doubt(platform.Request{Method: http.MethodGet, Path: agents(c.app)}, err)
 	}

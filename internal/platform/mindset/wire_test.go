@@ -6,7 +6,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/platform"
@@ -140,5 +142,46 @@ func BenchmarkList10000(b *testing.B) {
 		if list, err := client.List(b.Context()); err != nil || len(list) != 10_000 {
 			b.Fatal(len(list), err)
 		}
+	}
+}
+
+// Of a long list each page goes wrong once: the page is read again, not the list.
+func TestAPageIsTriedAgainAlone(t *testing.T) {
+	const agents, size = 200, 50
+	box, err := sandbox.New(sandbox.WithPageSize(size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = box.Close() }()
+	var mu sync.Mutex
+	asked := map[string]int{}
+	c := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			mu.Lock()
+			asked[r.URL.RawQuery]++
+			first := asked[r.URL.RawQuery] == 1
+			mu.Unlock()
+			if first {
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+		}
+		box.ServeHTTP(w, r)
+	}))
+	for i := range agents {
+		if _, err := c.Create(t.Context(), agent.ContentOf(agent.Fields{"agentName": fmt.Sprint("a", i)})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	patient := platform.RetryReads(c, platform.RetryPolicy{Tries: 2, First: time.Microsecond, Max: time.Microsecond})
+	list, err := patient.List(t.Context())
+	if err != nil || len(list) != agents {
+		t.Fatalf("%d agents: %v", len(list), err)
+	}
+	if len(asked) < agents/size {
+		t.Errorf("%d pages", len(asked))
+	}
+	if n := asked[""]; n != 2 {
+		t.Errorf("the list was begun %d times", n-1)
 	}
 }
