@@ -27,15 +27,14 @@ func newBook(s *State, open []Intent) (*book, error) {
 	return b, err
 }
 
-// enter enters all results or, with an error, none. It returns them completed, so that they can be
+// enter enters all results or, with an error, none. It completes them in place, so that they can be
 // replayed without knowing the state that they were made for.
-func (b *book) enter(results []Result) ([]Result, error) {
+func (b *book) enter(results []Result) error {
 	var before map[agent.Address]agent.Record
 	if len(results) > 1 || results[0].Kind == Moved { // any other alone, where it fails, did nothing
 		before = map[agent.Address]agent.Record{}
 	}
 	changed := b.changed
-	complete := make([]Result, len(results))
 	for i, r := range results {
 		if before != nil {
 			for _, a := range [...]agent.Address{r.Address, r.From} {
@@ -45,16 +44,16 @@ func (b *book) enter(results []Result) ([]Result, error) {
 			}
 		}
 		var err error
-		if complete[i], err = b.enterOne(r); err != nil {
+		if results[i], err = b.enterOne(r); err != nil {
 			b.restore(before)
 			b.changed = changed
-			return nil, err
+			return err
 		}
 	}
 	for _, r := range results {
 		delete(b.open, r.Intent)
 	}
-	return complete, nil
+	return nil
 }
 
 // restore puts records back; one without a uid stands for none.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"unicode/utf8"
 
@@ -138,8 +139,8 @@ func (r *Run) Commit(results ...Result) error {
 	if len(results) == 0 {
 		return nil
 	}
-	results, err := checkResults(results, r.sent(results))
-	if err != nil {
+	results = slices.Clone(results)
+	if err := r.check(results); err != nil {
 		return err
 	}
 	b, err := r.submit(results)
@@ -149,18 +150,18 @@ func (r *Run) Commit(results ...Result) error {
 	return b.wait()
 }
 
+// submit enters the results, which it completes in place, and hands them to the journal.
 func (r *Run) submit(results []Result) (*batch, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return nil, ErrClosed
 	}
-	complete, err := r.book.enter(results)
-	if err != nil {
+	if err := r.book.enter(results); err != nil {
 		return nil, fmt.Errorf("record result: %w", err)
 	}
 	return r.journal.submit(func(dst []byte) ([]byte, error) {
-		dst, err := appendResults(dst, complete)
+		dst, err := appendResults(dst, results)
 		if err != nil {
 			return nil, fmt.Errorf("record result: %w", err)
 		}
@@ -168,33 +169,28 @@ func (r *Run) submit(results []Result) (*batch, error) {
 	})
 }
 
-// sent returns the documents of the intents that the results close, which were checked when they came.
-func (r *Run) sent(results []Result) []agent.Doc {
-	docs := make([]agent.Doc, len(results))
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i, res := range results {
-		docs[i] = r.book.open[res.Intent].Fields
-	}
-	return docs
-}
-
-// checkResults returns the results with their documents in canonical form: what is not JSON must not
-// come into the journal, which could then not be read. What is applied is often what was sent.
-func checkResults(results []Result, sent []agent.Doc) (checked []Result, err error) {
-	checked = make([]Result, len(results))
-	for i, r := range results {
-		if len(sent[i]) == 0 || !bytes.Equal(r.Record.Applied, sent[i]) {
-			if r.Record.Applied, err = checkDoc(r.Record.Applied); err != nil {
-				return nil, fmt.Errorf("%s: applied: %w", r.Address, err)
+// check brings the documents of the results into canonical form: what is not JSON must not come into the
+// journal, which could then not be read. What is applied is often what was sent, and was checked then.
+func (r *Run) check(results []Result) (err error) {
+	for i := range results {
+		rec := &results[i].Record
+		if sent := r.sent(results[i].Intent); len(sent) == 0 || !bytes.Equal(rec.Applied, sent) {
+			if rec.Applied, err = checkDoc(rec.Applied); err != nil {
+				return fmt.Errorf("%s: applied: %w", results[i].Address, err)
 			}
 		}
-		if r.Record.Observed, err = checkDoc(r.Record.Observed); err != nil {
-			return nil, fmt.Errorf("%s: observed: %w", r.Address, err)
+		if rec.Observed, err = checkDoc(rec.Observed); err != nil {
+			return fmt.Errorf("%s: observed: %w", results[i].Address, err)
 		}
-		checked[i] = r
 	}
-	return checked, nil
+	return nil
+}
+
+// sent returns the document of an open intent.
+func (r *Run) sent(intent uint64) agent.Doc {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.book.open[intent].Fields
 }
 
 func checkDoc(d agent.Doc) (agent.Doc, error) {
