@@ -14,7 +14,7 @@ import (
 // headroom is how much more heap than usual, in bytes, there may be before it is collected. A run is
 // short and keeps most of what it makes: collecting a heap of a few MiB again and again would be a
 // quarter of the time of a plan. Unlike a higher GOGC it does not grow with the fleet.
-const headroom = 56 << 20
+const headroom = 72 << 20
 
 func main() {
 	reserve := make([]byte, headroom) // never touched: address space, no memory
