@@ -158,3 +158,42 @@ func TestAPauseBeforeTheFirstWritesSaysNothingOfTheRate(t *testing.T) {
 		}
 	})
 }
+
+// stalling is a caller whose machine stands still now and then.
+type stalling struct {
+	next         http.RoundTripper
+	start        time.Time
+	every, still time.Duration
+}
+
+func (s *stalling) RoundTrip(r *http.Request) (*http.Response, error) {
+	if at := time.Since(s.start); at > s.every && at%s.every < s.still {
+		time.Sleep(s.still - at%s.every)
+	}
+	return s.next.RoundTrip(r)
+}
+
+// What a machine that stands still does not send says nothing of what the platform allows: the rate is
+// not lowered by more than for a caller that is always there, and the time that is left is used.
+func TestAMachineThatStandsStillSaysNothingOfTheRate(t *testing.T) {
+	const limit, n = 20, 1200
+	for _, window := range []bool{true, false} {
+		for _, announce := range []bool{true, false} {
+			t.Run(fmt.Sprintf("window=%v/announce=%v", window, announce), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l := &limited{perSecond: limit, latency: 20 * time.Millisecond, announce: announce}
+					if !window {
+						l.burst, l.tokens = limit, limit
+					}
+					pace := NewPace()
+					took := drive(t, &stalling{pace.Wrap(l), time.Now(), 20 * time.Second, 5 * time.Second}, n, 10)
+					least := n / limit * time.Second * 20 / 15
+					t.Logf("%.2f times the limit's time, rate %.1f", took.Seconds()/least.Seconds(), pace.State().Rate)
+					if took > least*106/100 {
+						t.Errorf("%v where the limit allows %v", took, least)
+					}
+				})
+			})
+		}
+	}
+}

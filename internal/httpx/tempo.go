@@ -49,6 +49,10 @@ const (
 	// fullAgain is how soon the next time that nothing is left says nothing new: a platform that counts by
 	// tokens says so at each request.
 	fullAgain = time.Second / 2
+	// telling is how long what was let through under a rate tells of the platform. Over a longer time less
+	// than stoodStill of the rate tells of a caller that had nothing to send, or of a machine that stood still.
+	telling    = 3 * time.Second
+	stoodStill = 0.9
 	// backOff keeps a rate that was just learnt from being overtaken by its own measuring error.
 	backOff = 0.97
 )
@@ -123,7 +127,11 @@ func (t *tempo) settled() tempo {
 	}
 	lower := t.measured() * backOff
 	if t.bounded() {
-		lower = max(t.rate/2, min(lower, t.rate*backOff))
+		least := t.rate / 2
+		if t.struck.Sub(t.start) >= telling {
+			least = t.rate * stoodStill
+		}
+		lower = max(least, min(lower, t.rate*backOff))
 	}
 	return tempo{rate: min(maxRate, max(minRate, lower)), start: t.resume}
 }
