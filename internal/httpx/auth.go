@@ -14,7 +14,8 @@ import (
 // changes the request, which is the time limit's copy of the caller's, and not the caller's header.
 type authenticate struct {
 	next           http.RoundTripper
-	origin         string
+	base           url.URL
+	origin         string   // of base
 	header         string   // in the canonical form of net/http
 	key, userAgent []string // as values of a header, which nobody changes
 }
@@ -24,7 +25,7 @@ var errForeignHost = errors.New("the request would go to another host than the o
 
 // RoundTrip implements http.RoundTripper.
 func (a *authenticate) RoundTrip(req *http.Request) (*http.Response, error) {
-	if origin(req.URL) != a.origin || req.Host != "" && !strings.EqualFold(req.Host, req.URL.Host) {
+	if !a.atHome(req.URL) || req.Host != "" && !strings.EqualFold(req.Host, req.URL.Host) {
 		closeBody(req)
 		return nil, unsent{fmt.Errorf("%s: %w", req.URL.Host, errForeignHost)}
 	}
@@ -35,6 +36,11 @@ func (a *authenticate) RoundTrip(req *http.Request) (*http.Response, error) {
 	req.Header[a.header] = a.key
 	req.Header["User-Agent"] = a.userAgent
 	return a.next.RoundTrip(req)
+}
+
+// atHome reports whether the API key belongs where u leads.
+func (a *authenticate) atHome(u *url.URL) bool {
+	return u.Scheme == a.base.Scheme && u.Host == a.base.Host || origin(u) == a.origin
 }
 
 // keyNote is the key of the context that says where a request's API key is noted.

@@ -68,7 +68,7 @@ func NewClient(o Options) (*http.Client, error) {
 	}
 	transport := newTransport(o)
 	var rt http.RoundTripper = &authenticate{
-		next: transport, origin: origin(o.Base), header: http.CanonicalHeaderKey(o.KeyHeader),
+		next: transport, base: *o.Base, origin: origin(o.Base), header: http.CanonicalHeaderKey(o.KeyHeader),
 		key: []string{key}, userAgent: []string{orDefault(o.UserAgent, "agentsync")},
 	}
 	if o.Trace != nil {

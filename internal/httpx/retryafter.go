@@ -43,7 +43,7 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 
 // reset returns how long until the limit's window starts again, or 0 where the answer does not say.
 func reset(h http.Header, now time.Time) time.Duration {
-	v, ok := number(h, "X-Rate-Limit-Reset", "X-RateLimit-Reset")
+	v, ok := number(h, "X-Rate-Limit-Reset", "X-Ratelimit-Reset")
 	if !ok {
 		return 0
 	}
@@ -55,11 +55,12 @@ func reset(h http.Header, now time.Time) time.Duration {
 
 // remaining returns how many requests the answer says are left, and whether it says.
 func remaining(h http.Header) (int, bool) {
-	v, ok := number(h, "X-Rate-Limit-Remaining", "X-RateLimit-Remaining")
+	v, ok := number(h, "X-Rate-Limit-Remaining", "X-Ratelimit-Remaining")
 	return int(min(v, math.MaxInt32)), ok
 }
 
-// number reads the first of the headers that is there as a number that is not negative.
+// number reads the first of the headers that is there as a number that is not negative. Names are in the
+// canonical form of net/http.
 func number(h http.Header, names ...string) (float64, bool) {
 	for _, name := range names {
 		text := strings.TrimSpace(h.Get(name))
