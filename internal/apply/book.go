@@ -24,7 +24,7 @@ type book struct {
 	records map[agent.Address]agent.Record
 	owners  map[agent.AppID]map[string]agent.Address
 	made    map[handle]bool // uids recorded since the book was opened
-	leaving map[handle]bool // uids whose delete was sent, be its outcome known or not
+	leaving map[handle]bool // uids that a request leaves behind, see leave, be its outcome known or not
 	broken  error
 }
 
@@ -53,11 +53,24 @@ func newBook(prior map[agent.Address]agent.Record, open []state.Intent, room int
 		if _, owned := b.owners[i.Address.ID()][i.UID]; !owned {
 			b.own(i.Address, i.UID)
 		}
-		if i.Action == intentDelete {
-			b.leaving[handle{i.Address.ID(), i.UID}] = true
-		}
+		b.leave(i)
 	}
 	return b
+}
+
+// leave notes the agent that a request leaves behind: the one that it deletes, or the one that vanished and
+// that it makes anew. A listing may show it or not.
+func (b *book) leave(i state.Intent) {
+	uid := ""
+	switch {
+	case i.Action == intentDelete:
+		uid = i.UID
+	case i.Action == intentCreate && i.UID == "": // one that replaces an agent names it, and does not leave it behind
+		uid = b.records[i.Address].UID
+	}
+	if uid != "" {
+		b.leaving[handle{i.Address.ID(), uid}] = true
+	}
 }
 
 func (b *book) own(a agent.Address, uid string) {
@@ -92,7 +105,7 @@ func (b *book) uids(id agent.AppID) []string {
 	return b.choose(id, func(uid string) bool { return !b.leaving[handle{id, uid}] })
 }
 
-// doubtful returns the uids of the app's agents that a delete was sent for, and that may be there or not.
+// doubtful returns the uids of the app's agents that a request leaves behind, and that may be there or not.
 func (b *book) doubtful(id agent.AppID) []string {
 	return b.choose(id, func(uid string) bool { return b.leaving[handle{id, uid}] })
 }
@@ -143,11 +156,9 @@ func (b *book) intend(i state.Intent) (uint64, error) {
 	if err != nil {
 		return 0, b.fail(err)
 	}
-	if i.Action == intentDelete {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.leaving[handle{i.Address.ID(), i.UID}] = true
-	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.leave(i)
 	return id, nil
 }
 

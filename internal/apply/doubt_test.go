@@ -3,13 +3,16 @@ package apply_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
+	"agentsync/internal/platform/platformtest"
 	"agentsync/internal/state"
 )
 
@@ -102,5 +105,56 @@ func TestAnUnsettledAddressTakesNoOthersAgent(t *testing.T) {
 				t.Errorf("open %s: %s %s %s", name, ch.Address, ch.Action, ch.UID)
 			}
 		}
+	}
+}
+
+// A list that ends before an agent that state knows, however often it comes out the same, may end before
+// the one that is looked for as well: at a platform that cannot be asked for one agent it settles nothing.
+func TestAListThatIsCutAlikeEachTimeSettlesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{concierge("a"), concierge("b")}
+		w.mustApply()
+		cut := func(all []platform.Remote) []platform.Remote { return all[:1] }
+		w.client[comet] = altered{list: cut, Client: platformtest.WithFaults(w.memory[comet], lost(platformtest.OpCreate, 1))}
+		w.want = append(w.want, concierge("c"))
+		rep, err := w.apply(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rep.Results {
+			if r.Status != apply.StatusUnknown || !errors.Is(r.Err, apply.ErrSuspiciousList) || !strings.Contains(r.Hint, "--refresh") {
+				t.Errorf("results:\n%s%s", describe(rep), r.Hint)
+			}
+		}
+		w.made(comet, 3)
+
+		w.client[comet] = altered{Client: w.memory[comet]}
+		w.mustApply() // the whole list shows it
+		w.check()
+		w.made(comet, 3)
+	})
+}
+
+// What vanished, and is made anew, must not stand in the way of settling that: no list shows it any more.
+func TestAVanishedAgentDoesNotHoldUpTheCreateThatMakesItAnew(t *testing.T) {
+	for _, crashed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.want = []agent.Desired{concierge("a"), concierge("b")}
+			w.mustApply()
+			w.memory[comet].Remove("agent-0002")
+			w.refresh = true
+			w.client[comet] = altered{Client: w.memory[comet]} // which cannot be asked for one agent
+			if crashed {
+				w.interrupted(comet)
+			} else {
+				w.client[comet] = altered{Client: platformtest.WithFaults(w.memory[comet], lost(platformtest.OpCreate, 1))}
+			}
+			w.mustApply()
+			w.refresh = false
+			w.check()
+			w.made(comet, 3)
+		})
 	}
 }

@@ -68,7 +68,11 @@ func (e *Engine) listForCreates(ctx context.Context, id agent.AppID) (*listing, 
 			break
 		}
 		before := l
-		if l, err = e.list(ctx, id); err != nil || sameAgents(before, l) {
+		if l, err = e.list(ctx, id); err != nil {
+			break
+		}
+		if sameAgents(before, l) {
+			l.lacking = true
 			break
 		}
 		if look == maxReads {
@@ -82,8 +86,10 @@ func sameAgents(a, b *listing) bool {
 	return len(a.byUID) == len(b.byUID) && !slices.ContainsFunc(a.all, func(r platform.Remote) bool { return !b.has(r.UID) })
 }
 
-// trust reports whether a listing can be used to say that an agent is not there: it must show every
-// agent that an earlier listing showed and that is still owned, and some agent that state knows.
+// trust reports whether a listing can be used to say that an agent is not there: it must show some agent
+// that state knows, and every one that is owned and that an earlier listing showed; at a platform that
+// cannot be asked for one agent every one that is owned. There a listing that lacks one may lack the one
+// looked for as well, however often it comes out the same.
 func (e *Engine) trust(ctx context.Context, id agent.AppID, l, seen *listing) error {
 	if err := e.suspicious(ctx, id, l); err != nil {
 		return err
@@ -91,14 +97,12 @@ func (e *Engine) trust(ctx context.Context, id agent.AppID, l, seen *listing) er
 	missing := 0
 	_, canRead := e.apps[id].Client.(platform.Reader)
 	for _, uid := range e.book.uids(id) {
-		// With nothing to compare it to, a listing that lacks any agent may lack the one looked for.
-		shown := seen.has(uid) || seen == nil && !canRead
-		if (shown || e.book.madeHere(id, uid)) && !l.has(uid) {
+		if (!canRead || seen.has(uid) || e.book.madeHere(id, uid)) && !l.has(uid) {
 			missing++
 		}
 	}
 	if missing > 0 {
-		return fmt.Errorf("%w: %d agents of %s that were there before are missing from it", ErrSuspiciousList, missing, id)
+		return fmt.Errorf("%w: %d agents that state knows in %s are missing from it", ErrSuspiciousList, missing, id)
 	}
 	return nil
 }

@@ -98,11 +98,7 @@ func (e *Engine) enter(p *pending, v verdict) Result {
 		res.Hint = severalHint(p.address, v)
 		return res
 	default:
-		res := unknownResult(ch, fmt.Errorf("%w; and it could not be settled: %w", p.cause, v.err))
-		if errors.Is(v.err, ErrSuspiciousList) {
-			res.Hint = "if agents that state knows are really gone, make them again, then apply once more:\n  agentsync apply --refresh"
-		}
-		return res
+		return unsettledResult(ch, p.cause, v.err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/plan"
 	"agentsync/internal/state"
 )
 
@@ -53,7 +54,11 @@ func (r *appRun) settle(ctx context.Context) bool {
 	r.repeatAll(ctx, again) // before the creates, whose listings are judged by what is known of the rest
 	progress, again = progress || len(again) > 0, nil
 	if len(creates) > 0 {
-		for p, v := range r.settleCreates(ctx, r.id, creates, r.listed[r.id]) {
+		before := r.listed[r.id]
+		if before != nil && before.lacking {
+			before = nil
+		}
+		for p, v := range r.settleCreates(ctx, r.id, creates, before) {
 			u := byPending[p]
 			if v.absent && u.tries < maxCreates {
 				again = append(again, u)
@@ -91,11 +96,19 @@ func (r *appRun) decide(ctx context.Context, u *unknown, v verdict) bool {
 		res.Hint = severalHint(ch.Address, v)
 		r.settled(u.index, res)
 	default:
-		r.results[u.index] = unknownResult(ch, fmt.Errorf("%w; and it could not be settled: %w", u.cause, v.err))
-		r.settled(u.index, r.results[u.index])
+		r.settled(u.index, unsettledResult(ch, u.cause, v.err))
 		return false
 	}
 	return true
+}
+
+// unsettledResult is of a create that ended with cause, and of which why kept anybody from finding out.
+func unsettledResult(ch plan.Change, cause, why error) Result {
+	res := unknownResult(ch, fmt.Errorf("%w; and it could not be settled: %w", cause, why))
+	if errors.Is(why, ErrSuspiciousList) {
+		res.Hint = "if agents that state knows are really gone, make them again, then apply once more:\n  agentsync apply --refresh"
+	}
+	return res
 }
 
 // readBack makes those updates final that a listing shows as carried out, and returns the rest: what
