@@ -3,6 +3,7 @@ package apply_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -156,5 +157,67 @@ func TestAVanishedAgentDoesNotHoldUpTheCreateThatMakesItAnew(t *testing.T) {
 			w.check()
 			w.made(comet, 3)
 		})
+	}
+}
+
+// An update without an answer is not settled by a list that lacks its agent: the manifest may say again what
+// state has of it, and nobody would see that the platform has something else.
+func TestAListThatLacksItsAgentDoesNotSettleAnUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{concierge("a"), concierge("b")}
+		w.mustApply()
+		w.want[1].Fields["name"] = "Renamed"
+		broken := platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown} // so that it cannot be read back
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], broken,
+			lost(platformtest.OpUpdate, 1), lost(platformtest.OpUpdate, 2), lost(platformtest.OpUpdate, 3), lost(platformtest.OpUpdate, 4))
+		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusUnknown) != 1 {
+			t.Fatalf("%v\n%s", err, describe(rep))
+		}
+		w.want = []agent.Desired{concierge("a"), concierge("b")}
+		cut := func(all []platform.Remote) []platform.Remote { return all[:1] }
+		w.client[comet] = altered{Client: w.memory[comet], list: cut}
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if open := w.load(w.file()).Open; len(open) == 0 {
+			t.Error("the update was settled")
+		}
+		w.client[comet] = altered{Client: w.memory[comet]}
+		w.mustApply()
+		w.check()
+		if name := w.memory[comet].Agents()[1].Content.Value("name"); name != w.want[1].Fields["name"] {
+			t.Errorf("the platform has the name %v, want %v", name, w.want[1].Fields["name"])
+		}
+	})
+}
+
+func TestIncludeTellsOfWhatIsOpen(t *testing.T) {
+	a := agent.Address{Platform: "cometchat", App: "app1", Key: "a"}
+	b, c := a, a
+	b.Key, c.Key = "b", "c"
+	open := func(a agent.Address) apply.Result {
+		return apply.Result{Address: a, Action: plan.Update, Status: apply.StatusUnknown, Err: errors.New("open")}
+	}
+	done := func(a agent.Address) apply.Result {
+		return apply.Result{Address: a, Action: plan.Update, Status: apply.StatusDone}
+	}
+	for _, tt := range []struct {
+		results, settled []apply.Result
+		outcome          apply.Outcome
+		n                int
+	}{
+		{nil, nil, apply.OutcomeComplete, 0},
+		{nil, []apply.Result{done(a)}, apply.OutcomeComplete, 0},
+		{nil, []apply.Result{open(a), open(a)}, apply.OutcomeFailed, 1},
+		{[]apply.Result{done(c)}, []apply.Result{open(b), done(a)}, apply.OutcomePartial, 2},
+		{[]apply.Result{done(b)}, []apply.Result{open(b)}, apply.OutcomeComplete, 1}, // the plan had it done since
+	} {
+		rep := &apply.Report{Outcome: apply.OutcomeComplete, Results: tt.results}
+		rep.Include(&apply.Report{Results: tt.settled})
+		sorted := slices.IsSortedFunc(rep.Results, func(x, y apply.Result) int { return x.Address.Compare(y.Address) })
+		if rep.Outcome != tt.outcome || len(rep.Results) != tt.n || !sorted {
+			t.Errorf("%+v with %+v: %+v", tt.results, tt.settled, rep)
+		}
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 )
@@ -101,6 +103,32 @@ func newReport(ctx context.Context, all []Result, warnings []string) *Report {
 		rep.Outcome = OutcomePartial
 	}
 	return rep
+}
+
+// Include adds what Settle could not find out of agents that r says nothing of: an apply is not complete
+// while a request is open, also where the plan asks nothing of its agent. A nil settled adds nothing.
+func (r *Report) Include(settled *Report) {
+	if settled == nil {
+		return
+	}
+	told := make(map[agent.Address]bool, len(r.Results))
+	for _, res := range r.Results {
+		told[res.Address] = true
+	}
+	for _, res := range settled.Results {
+		if res.Status != StatusUnknown || told[res.Address] {
+			continue
+		}
+		told[res.Address] = true
+		r.Results = append(r.Results, res)
+		if r.Outcome == OutcomeComplete {
+			r.Outcome = OutcomePartial
+		}
+	}
+	if r.Outcome == OutcomePartial && r.Count(StatusDone) == 0 {
+		r.Outcome = OutcomeFailed
+	}
+	slices.SortStableFunc(r.Results, func(a, b Result) int { return a.Address.Compare(b.Address) })
 }
 
 // Count returns how many results have the status.

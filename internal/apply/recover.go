@@ -126,7 +126,7 @@ func (e *Engine) settleWrites(ctx context.Context, id agent.AppID, intents []sta
 		}
 		res := Result{Address: i.Address, Action: plan.Action(i.Action), Status: StatusDone, UID: i.UID}
 		if err != nil {
-			res.Status, res.Err = StatusUnknown, err
+			res.Status, res.Err, res.Hint = StatusUnknown, err, goneHint(err)
 		}
 		results = append(results, res)
 	}
@@ -142,32 +142,26 @@ func (e *Engine) settleWrite(ctx context.Context, l *listing, i state.Intent) (s
 	if i.Action == intentDelete {
 		return e.settleDelete(ctx, l, i)
 	}
-	return e.settleUpdate(l, i)
+	return e.settleUpdate(ctx, l, i)
 }
 
-// settleDelete decides one delete. An agent that is listed was not deleted, and the plan decides anew.
-// For one that is not, the list is no proof; the platform's answer to a read is, or, where there is no
-// read, the answer to a second delete, which does no harm.
+// settleDelete decides one delete. An agent that is there was not deleted, and the plan decides anew. Where
+// nobody can be asked about one that is not listed, the answer to a second delete tells, which does no harm.
 func (e *Engine) settleDelete(ctx context.Context, l *listing, i state.Intent) (state.Result, error) {
 	voided := state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}
-	if owner, owned := e.book.owner(i.Address.ID(), i.UID); l.has(i.UID) || !owned || owner != i.Address {
+	owner, owned := e.book.owner(i.Address.ID(), i.UID)
+	if _, known := e.book.record(i.Address); !known || !owned || owner != i.Address {
 		return voided, nil
 	}
-	if _, known := e.book.record(i.Address); !known {
-		return voided, nil
-	}
-	client := e.apps[i.Address.ID()].Client
-	err := errors.ErrUnsupported
-	if reader, ok := client.(platform.Reader); ok {
-		_, err = reader.Read(ctx, i.UID)
+	_, err := e.find(ctx, l, i.Address.ID(), i.UID)
+	if errors.Is(err, ErrSuspiciousList) {
+		if err = e.apps[i.Address.ID()].Client.Delete(context.WithoutCancel(ctx), i.UID); err == nil {
+			err = platform.ErrNotFound
+		}
 	}
 	switch {
 	case err == nil:
 		return voided, nil
-	case errors.Is(err, errors.ErrUnsupported):
-		if err := client.Delete(context.WithoutCancel(ctx), i.UID); err != nil {
-			return voided, err
-		}
 	case !errors.Is(err, platform.ErrNotFound):
 		return voided, err
 	}
@@ -177,12 +171,18 @@ func (e *Engine) settleDelete(ctx context.Context, l *listing, i state.Intent) (
 // settleUpdate decides one update. A field that the agent shows as it was sent counts as applied; one
 // that cannot be read back is forgotten, and of one that is neither what was sent nor what was there
 // before the live value counts, so that the next plan sends it again.
-func (e *Engine) settleUpdate(l *listing, i state.Intent) (state.Result, error) {
+func (e *Engine) settleUpdate(ctx context.Context, l *listing, i state.Intent) (state.Result, error) {
 	voided := state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}
 	rec, known := e.book.record(i.Address)
-	live, listed := l.byUID[i.UID]
-	if !known || rec.UID != i.UID || !listed {
+	if !known || rec.UID != i.UID {
 		return voided, nil
+	}
+	live, err := e.find(ctx, l, i.Address.ID(), i.UID)
+	if err != nil {
+		if errors.Is(err, platform.ErrNotFound) {
+			err = nil // nothing is left to be updated
+		}
+		return voided, err
 	}
 	sent, err := i.Fields.Fields()
 	if err != nil {
@@ -220,6 +220,25 @@ func (e *Engine) settleUpdate(l *listing, i state.Intent) (state.Result, error) 
 		return voided, nil
 	}
 	return e.recordAs(i, rec, applied, live)
+}
+
+// find returns a live agent. A listing that lacks it is no proof that it is gone: the error matches
+// ErrNotFound where the platform says so when it is asked for the agent alone.
+func (e *Engine) find(ctx context.Context, l *listing, id agent.AppID, uid string) (platform.Remote, error) {
+	if live, listed := l.byUID[uid]; listed {
+		return live, nil
+	}
+	err := errors.ErrUnsupported
+	if reader, ok := e.apps[id].Client.(platform.Reader); ok {
+		var live platform.Remote
+		if live, err = reader.Read(ctx, uid); err == nil {
+			return live, nil
+		}
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = fmt.Errorf("%w: it lacks agent %s of %s", ErrSuspiciousList, uid, id)
+	}
+	return platform.Remote{}, err
 }
 
 func (e *Engine) recordAs(i state.Intent, rec agent.Record, applied agent.Fields, live platform.Remote) (state.Result, error) {

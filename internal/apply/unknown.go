@@ -105,10 +105,18 @@ func (r *appRun) decide(ctx context.Context, u *unknown, v verdict) bool {
 // unsettledResult is of a create that ended with cause, and of which why kept anybody from finding out.
 func unsettledResult(ch plan.Change, cause, why error) Result {
 	res := unknownResult(ch, fmt.Errorf("%w; and it could not be settled: %w", cause, why))
-	if errors.Is(why, ErrSuspiciousList) {
-		res.Hint = "if agents that state knows are really gone, make them again, then apply once more:\n  agentsync apply --refresh"
+	if hint := goneHint(why); hint != "" {
+		res.Hint = hint
 	}
 	return res
+}
+
+// goneHint is what to do about a listing that lacks agents, empty for any other error.
+func goneHint(err error) string {
+	if !errors.Is(err, ErrSuspiciousList) {
+		return ""
+	}
+	return "if agents that state knows are really gone, make them again, then apply once more:\n  agentsync apply --refresh"
 }
 
 // readBack makes those updates final that a listing shows as carried out, and returns the rest: what

@@ -98,6 +98,15 @@ func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps
 	if err != nil {
 		return settled, err
 	}
+	rep, err := a.applyPlan(ctx, f, w, apps)
+	if rep != nil {
+		rep.Include(settled)
+	}
+	return rep, err
+}
+
+// applyPlan makes the plan, shows it, asks, and carries it out.
+func (a *app) applyPlan(ctx context.Context, f *applyFlags, w *workspace, apps map[agent.AppID]apply.App) (*apply.Report, error) {
 	p, err := w.planWith(ctx, apps)
 	if err != nil {
 		return nil, err
