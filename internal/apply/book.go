@@ -58,6 +58,13 @@ func newBook(prior map[agent.Address]agent.Record, open []state.Intent, room int
 	return b
 }
 
+// vanish notes an agent that a list did not show, and that is to be made anew.
+func (b *book) vanish(id agent.AppID, uid string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.leaving[handle{id, uid}] = true
+}
+
 // leave notes the agent that a request leaves behind: the one that it deletes, or the one that vanished and
 // that it makes anew. A listing may show it or not.
 func (b *book) leave(i state.Intent) {

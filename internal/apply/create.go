@@ -15,7 +15,10 @@ import (
 func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) {
 	if r.noCreates != nil {
 		res := failed(ch, fmt.Errorf("nothing is created before the app was listed: %w", r.noCreates))
-		if errors.Is(r.noCreates, ErrSuspiciousList) {
+		switch {
+		case errors.Is(r.noCreates, errLacking):
+			res.Hint = goneHint(r.noCreates)
+		case errors.Is(r.noCreates, ErrSuspiciousList):
 			res.Hint = fmt.Sprintf("if those agents are really gone, take them out of state, then apply again:\n  agentsync state rm '%s/*'", r.id)
 		}
 		return res, nil

@@ -110,31 +110,48 @@ func TestAnUnsettledAddressTakesNoOthersAgent(t *testing.T) {
 }
 
 // A list that ends before an agent that state knows, however often it comes out the same, may end before
-// the one that is looked for as well: at a platform that cannot be asked for one agent it settles nothing.
-func TestAListThatIsCutAlikeEachTimeSettlesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.want = []agent.Desired{concierge("a"), concierge("b")}
-		w.mustApply()
-		cut := func(all []platform.Remote) []platform.Remote { return all[:1] }
-		w.client[comet] = altered{list: cut, Client: platformtest.WithFaults(w.memory[comet], lost(platformtest.OpCreate, 1))}
-		w.want = append(w.want, concierge("c"))
-		rep, err := w.apply(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range rep.Results {
-			if r.Status != apply.StatusUnknown || !errors.Is(r.Err, apply.ErrSuspiciousList) || !strings.Contains(r.Hint, "--refresh") {
-				t.Errorf("results:\n%s%s", describe(rep), r.Hint)
-			}
-		}
-		w.made(comet, 3)
+// one that is to be created as well: at a platform that cannot be asked for one agent it stops creates, and
+// settles none.
+func TestAListThatIsCutAlikeEachTimeCreatesAndSettlesNothing(t *testing.T) {
+	cut := func(all []platform.Remote) []platform.Remote { return all[:1] }
+	for name, atOnce := range map[string]bool{"before the creates": true, "after them": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.opts.Parallelism = 1
+				w.want = []agent.Desired{concierge("a"), concierge("b")}
+				w.mustApply()
+				w.want = append(w.want, concierge("c"))
+				lists := 0
+				w.client[comet] = altered{Client: platformtest.WithFaults(w.memory[comet], lost(platformtest.OpCreate, 1)),
+					list: func(all []platform.Remote) []platform.Remote {
+						if lists++; lists == 1 && !atOnce {
+							return all
+						}
+						return cut(all)
+					}}
+				status, made := apply.StatusFailed, 2
+				if !atOnce {
+					status, made = apply.StatusUnknown, 3
+				}
+				rep, err := w.apply(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range rep.Results {
+					if r.Status != status || !errors.Is(r.Err, apply.ErrSuspiciousList) || !strings.Contains(r.Hint, "--refresh") {
+						t.Errorf("results:\n%s%s", describe(rep), r.Hint)
+					}
+				}
+				w.made(comet, made)
 
-		w.client[comet] = altered{Client: w.memory[comet]}
-		w.mustApply() // the whole list shows it
-		w.check()
-		w.made(comet, 3)
-	})
+				w.client[comet] = altered{Client: w.memory[comet]}
+				w.mustApply() // the whole list shows it
+				w.check()
+				w.made(comet, 3)
+			})
+		})
+	}
 }
 
 // What vanished, and is made anew, must not stand in the way of settling that: no list shows it any more.
@@ -142,6 +159,7 @@ func TestAVanishedAgentDoesNotHoldUpTheCreateThatMakesItAnew(t *testing.T) {
 	for _, crashed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
+			w.opts.Parallelism = 1
 			w.want = []agent.Desired{concierge("a"), concierge("b")}
 			w.mustApply()
 			w.memory[comet].Remove("agent-0002")
@@ -165,6 +183,7 @@ func TestAVanishedAgentDoesNotHoldUpTheCreateThatMakesItAnew(t *testing.T) {
 func TestAListThatLacksItsAgentDoesNotSettleAnUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		w.opts.Parallelism = 1
 		w.want = []agent.Desired{concierge("a"), concierge("b")}
 		w.mustApply()
 		w.want[1].Fields["name"] = "Renamed"

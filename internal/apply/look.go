@@ -56,35 +56,45 @@ func (e *Engine) readMissing(ctx context.Context, id agent.AppID, missing []stri
 	return nil
 }
 
-// listForCreates lists the app before anything is created in it. A listing that lacks an agent that
-// state knows, at a platform that cannot be asked for one agent, must come out the same twice.
+// listForCreates lists the app before anything is created in it. At a platform that cannot be asked for one
+// agent the listing must show every agent that state knows, for it shows none that it was cut before: it is
+// asked for a few times, since lists may lag. A listing that comes with an error shows what is there and
+// is no proof of anything else.
 func (e *Engine) listForCreates(ctx context.Context, id agent.AppID) (*listing, error) {
-	l, err := e.list(ctx, id)
-	for look := 1; err == nil; look++ {
-		if err = e.suspicious(ctx, id, l); err != nil {
-			break
+	for look := 1; ; look++ {
+		l, err := e.list(ctx, id)
+		if err != nil {
+			return nil, err
 		}
-		if _, canRead := e.apps[id].Client.(platform.Reader); canRead || !slices.ContainsFunc(e.book.uids(id), func(uid string) bool { return !l.has(uid) }) {
-			break
+		if err = e.suspicious(ctx, id, l); err == nil {
+			err = e.complete(id, l)
+		} else {
+			return l, err
 		}
-		before := l
-		if l, err = e.list(ctx, id); err != nil {
-			break
-		}
-		if sameAgents(before, l) {
-			l.lacking = true
-			break
-		}
-		if look == maxReads {
-			err = fmt.Errorf("%w: it shows other agents each time", ErrSuspiciousList)
+		if err == nil || look == maxLists {
+			return l, err
 		}
 	}
-	return l, err
 }
 
-func sameAgents(a, b *listing) bool {
-	return len(a.byUID) == len(b.byUID) && !slices.ContainsFunc(a.all, func(r platform.Remote) bool { return !b.has(r.UID) })
+// maxLists bounds how often a listing is asked for that lacks agents.
+const maxLists = 3
+
+// complete fails where a listing lacks an agent that state knows and nobody can be asked whether it is gone.
+func (e *Engine) complete(id agent.AppID, l *listing) error {
+	if _, canRead := e.apps[id].Client.(platform.Reader); canRead {
+		return nil
+	}
+	missing := slices.DeleteFunc(e.book.uids(id), l.has)
+	if len(missing) == 0 {
+		return nil
+	}
+	first, _ := e.book.owner(id, missing[0])
+	return fmt.Errorf("%w: %d of %s, such as %s (uid %s)", errLacking, len(missing), id, first, missing[0])
 }
+
+// errLacking is of a listing that shows some of the agents that state knows.
+var errLacking = fmt.Errorf("%w: it lacks agents that state knows", ErrSuspiciousList)
 
 // trust reports whether a listing can be used to say that an agent is not there: it must show some agent
 // that state knows, and every one that is owned and that an earlier listing showed; at a platform that

@@ -25,9 +25,6 @@ type listing struct {
 	byMark map[string][]platform.Remote
 	// doubt is why more agents may be there than the listing shows, or nil. What it shows is there.
 	doubt error
-	// lacking reports that an agent that state knows is not in it, and that nobody could be asked why: what
-	// appears later may have been there already.
-	lacking bool
 }
 
 func newListing(p *schema.Platform, remotes []platform.Remote) *listing {

@@ -36,6 +36,9 @@ func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
 			continue
 		}
 		id := ch.Address.ID()
+		if ch.Vanished {
+			e.book.vanish(id, ch.UID)
+		}
 		if creates[id] == nil {
 			apps = append(apps, id)
 		}
@@ -58,7 +61,7 @@ func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
 		switch {
 		case errs[i] != nil:
 			ready.Failed[id] = errs[i]
-			if lists[i] != nil && lists[i].doubt != nil { // what it shows is there, and may be adopted
+			if lists[i] != nil && (lists[i].doubt != nil || errors.Is(errs[i], errLacking)) { // what it shows is there, and may be adopted
 				e.amend(creates[id], lists[i])
 			}
 		default:

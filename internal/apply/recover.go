@@ -115,7 +115,7 @@ func (e *Engine) vanished(p *pending, l *listing) []state.Result {
 // settleWrites settles updates and deletes by reading what is there.
 func (e *Engine) settleWrites(ctx context.Context, id agent.AppID, intents []state.Intent) []Result {
 	l, err := e.listForCreates(ctx, id)
-	if err != nil {
+	if l == nil {
 		return unsettled(intents, err)
 	}
 	var results []Result
@@ -236,7 +236,7 @@ func (e *Engine) find(ctx context.Context, l *listing, id agent.AppID, uid strin
 		}
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = fmt.Errorf("%w: it lacks agent %s of %s", ErrSuspiciousList, uid, id)
+		err = fmt.Errorf("%w: agent %s of %s", errLacking, uid, id)
 	}
 	return platform.Remote{}, err
 }

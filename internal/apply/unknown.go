@@ -54,11 +54,7 @@ func (r *appRun) settle(ctx context.Context) bool {
 	r.repeatAll(ctx, again) // before the creates, whose listings are judged by what is known of the rest
 	progress, again = progress || len(again) > 0, nil
 	if len(creates) > 0 {
-		before := r.listed[r.id]
-		if before != nil && before.lacking {
-			before = nil
-		}
-		for p, v := range r.settleCreates(ctx, r.id, creates, before) {
+		for p, v := range r.settleCreates(ctx, r.id, creates, r.listed[r.id]) {
 			u := byPending[p]
 			if v.absent && u.tries < maxCreates {
 				again = append(again, u)
@@ -116,7 +112,7 @@ func goneHint(err error) string {
 	if !errors.Is(err, ErrSuspiciousList) {
 		return ""
 	}
-	return "if agents that state knows are really gone, make them again, then apply once more:\n  agentsync apply --refresh"
+	return "if they are really gone, make them again, then apply once more:\n  agentsync apply --refresh"
 }
 
 // readBack makes those updates final that a listing shows as carried out, and returns the rest: what
