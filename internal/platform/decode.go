@@ -47,6 +47,11 @@ func DecodeList(body []byte, names ...string) ([]agent.Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	return ListIn(answer, names...)
+}
+
+// ListIn is DecodeList of an answer that was read.
+func ListIn(answer agent.Raw, names ...string) ([]agent.Object, error) {
 	list, ok := answer.List()
 	if envelope, isObject := answer.Object(); isObject {
 		for _, name := range names {

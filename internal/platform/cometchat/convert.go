@@ -15,8 +15,15 @@ var errNotDone = errors.New("the answer says that it was not done")
 
 // listed returns the agents of a list, those that are soft-deleted left out.
 func listed(s *schema.Platform, body []byte) ([]platform.Remote, error) {
-	members, err := platform.DecodeList(body, memberData, memberAgents)
+	answer, err := platform.Decode(body)
 	if err != nil {
+		return nil, err
+	}
+	members, err := platform.ListIn(answer, memberData, memberAgents)
+	if err != nil {
+		return nil, err
+	}
+	if err := whole(answer, len(members)); err != nil {
 		return nil, err
 	}
 	list := make([]platform.Remote, 0, len(members))
@@ -36,6 +43,28 @@ func listed(s *schema.Platform, body []byte) ([]platform.Remote, error) {
 		list = append(list, r)
 	}
 	return list, nil
+}
+
+// whole fails where an answer says of itself that there is more than it shows, as other lists of this API do
+// beside their data: {"meta": {"pagination": {"total", "count", "per_page", "current_page", "total_pages"}}}. The
+// reference gives no pages to the list of agents, so there is no way to ask for the next one.
+func whole(answer agent.Raw, shown int) error {
+	envelope, _ := answer.Object()
+	meta, _ := envelope.Get(memberMeta).Object()
+	pages, _ := meta.Get(memberPagination).Object()
+	number := func(name string) int64 {
+		n, _ := pages.Value(name).(json.Number)
+		i, _ := n.Int64() // what is no number says nothing
+		return i
+	}
+	current, last, total := max(number("current_page"), 1), number("total_pages"), number("total")
+	switch {
+	case last > current:
+		return fmt.Errorf("the list is cut short: the answer is page %d of %d", current, last)
+	case last == 0 && total > int64(shown):
+		return fmt.Errorf("the list is cut short: it shows %d agents of %d", shown, total)
+	}
+	return nil
 }
 
 // isDeleted reports whether deletedAt holds a time; empty values stand for null.

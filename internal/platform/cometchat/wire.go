@@ -20,10 +20,12 @@ const (
 // Envelopes: {"agent": {...}} answers a create, other calls of this API wrap in {"data": ...}, and an
 // update or a delete answers {"success": true} alone.
 const (
-	memberAgent   = "agent"
-	memberAgents  = "agents"
-	memberData    = "data"
-	memberSuccess = "success"
+	memberAgent      = "agent"
+	memberAgents     = "agents"
+	memberData       = "data"
+	memberMeta       = "meta"
+	memberPagination = "pagination"
+	memberSuccess    = "success"
 )
 
 // agents is the path below the base URL, which ends in /v3.

@@ -35,6 +35,8 @@ func TestListForms(t *testing.T) {
 		`[{"uid": "a", "deletedAt": null}, {"uid": "b", "deletedAt": "2026-01-02T03:04:05Z"}, {"uid": "c", "deletedAt": 1767323045678}, {"uid": "d", "deletedAt": ""}]`: "a d",
 		`[{"uid": 7, "createdAt": 1767323045678, "_id": {}}]`: "7",
 		`[{"uid": "b", "deletedAt": 1}, {"uid": "b"}]`:        "b",
+		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 0, "count": 1, "per_page": 100, "current_page": 1, "total_pages": 1}}}`: "a",
+		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 1}, "cursor": {"updatedAt": 1}}}`:                                       "a",
 	} {
 		list, err := answering(t, body).List(t.Context())
 		var got []string
@@ -47,6 +49,8 @@ func TestListForms(t *testing.T) {
 	}
 	for body, says := range map[string]string{
 		``: "empty", `{}`: "no list", `[{"name": "a"}]`: "without a usable uid", `[{"uid": "a/b"}]`: "without a usable uid",
+		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 250, "per_page": 100, "current_page": 1, "total_pages": 3}}}`: "page 1 of 3",
+		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 2}}}`:                                                         "shows 1 agents of 2",
 		`[{"uid": "a"}, {"uid": "a"}]`: "agent a twice", `[{"uid": "a", "tools": "x"}]`: "agent a: field tools",
 	} {
 		_, err := answering(t, body).List(t.Context())
