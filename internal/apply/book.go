@@ -58,7 +58,7 @@ func newBook(prior map[agent.Address]agent.Record, open []state.Intent, room int
 	return b
 }
 
-// vanish notes an agent that a list did not show, and that is to be made anew.
+// vanish notes an agent that a list did not show, as the plan says.
 func (b *book) vanish(id agent.AppID, uid string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -211,6 +211,36 @@ func TestAListThatLacksItsAgentDoesNotSettleAnUpdate(t *testing.T) {
 	})
 }
 
+// Who deleted an agent by hand is told what to do, and can do it: whether the agent is still wanted or not.
+func TestAnAgentDeletedByHandStopsCreatesUntilARefresh(t *testing.T) {
+	for _, wanted := range []bool{true, false} {
+		w := newWorld(t)
+		w.opts.Parallelism = 1
+		w.want = []agent.Desired{concierge("a"), concierge("b")}
+		w.mustApply()
+		w.memory[comet].Remove("agent-0002")
+		w.client[comet] = altered{Client: w.memory[comet]}
+		w.want = append(w.want, concierge("c"))
+		if !wanted {
+			w.want = slices.Delete(w.want, 1, 2)
+		}
+		rep, err := w.apply(t.Context())
+		if err != nil || !slices.ContainsFunc(rep.Results, func(r apply.Result) bool { return strings.Contains(r.Hint, "--refresh") }) {
+			t.Fatalf("%v\n%s", err, describe(rep))
+		}
+		w.made(comet, 2)
+		w.refresh = true
+		w.mustApply()
+		if wanted {
+			w.refresh = false
+			w.check()
+			w.made(comet, 4)
+		} else {
+			w.made(comet, 3)
+		}
+	}
+}
+
 func TestIncludeTellsOfWhatIsOpen(t *testing.T) {
 	a := agent.Address{Platform: "cometchat", App: "app1", Key: "a"}
 	b, c := a, a

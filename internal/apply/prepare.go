@@ -32,12 +32,12 @@ func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
 	var apps []agent.AppID
 	for i := range p.Changes {
 		ch := &p.Changes[i]
+		id := ch.Address.ID()
+		if ch.Vanished { // a list said so before, and the plan
+			e.book.vanish(id, ch.UID)
+		}
 		if !makesAgent(ch) {
 			continue
-		}
-		id := ch.Address.ID()
-		if ch.Vanished {
-			e.book.vanish(id, ch.UID)
 		}
 		if creates[id] == nil {
 			apps = append(apps, id)

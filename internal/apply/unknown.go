@@ -112,7 +112,8 @@ func goneHint(err error) string {
 	if !errors.Is(err, ErrSuspiciousList) {
 		return ""
 	}
-	return "if they are really gone, make them again, then apply once more:\n  agentsync apply --refresh"
+	return "if they are really gone, make them again, or take them out of state, and apply once more:\n" +
+		"  agentsync apply --refresh\n  agentsync state rm ADDRESS"
 }
 
 // readBack makes those updates final that a listing shows as carried out, and returns the rest: what
