@@ -32,7 +32,7 @@ func (e *Engine) suspicious(ctx context.Context, id agent.AppID, l *listing) err
 }
 
 // maxReads bounds how many agents that a listing lacks are asked for one by one.
-const maxReads = 3
+const maxReads = 20
 
 // readMissing asks for agents that a listing lacks, where the platform can be asked: someone may have
 // deleted them, or the listing was cut short.
@@ -57,9 +57,9 @@ func (e *Engine) readMissing(ctx context.Context, id agent.AppID, missing []stri
 }
 
 // listForCreates lists the app before anything is created in it. At a platform that cannot be asked for one
-// agent the listing must show every agent that state knows, for it shows none that it was cut before: it is
-// asked for a few times, since lists may lag. A listing that comes with an error shows what is there and
-// is no proof of anything else.
+// agent the listing must show every agent that state knows: one that was cut hides what is to be adopted as
+// well. It is asked for a few times, since lists may lag. A listing that comes with an error shows what is
+// there and is no proof of anything else.
 func (e *Engine) listForCreates(ctx context.Context, id agent.AppID) (*listing, error) {
 	for look := 1; ; look++ {
 		l, err := e.list(ctx, id)
