@@ -134,7 +134,7 @@ func valueEnd(text string, i, depth int) int {
 	}
 	switch text[i] {
 	case '"':
-		return stringEnd(text, i)
+		return quotedEnd(text, i)
 	case '{':
 		return membersEnd(text, i, depth)
 	case '[':
@@ -152,7 +152,7 @@ func membersEnd(text string, i, depth int) int {
 		return i + 1
 	}
 	for i < len(text) && text[i] == '"' {
-		if i = stringEnd(text, i); i < 0 {
+		if i = quotedEnd(text, i); i < 0 {
 			return -1
 		}
 		if i = spaceEnd(text, i); i == len(text) || text[i] != ':' {
@@ -190,9 +190,9 @@ func elementsEnd(text string, i, depth int) int {
 	}
 }
 
-// stringEnd returns the index behind the string that starts at i, or -1. One of plain characters and
+// quotedEnd returns the index behind the string that starts at i, or -1. One of plain characters and
 // escapes with a letter is not looked at further.
-func stringEnd(text string, i int) int {
+func quotedEnd(text string, i int) int {
 	if end := plainEnd(text, i, escapes); end > 0 {
 		return end
 	}
