@@ -28,8 +28,8 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 			return failed(ch, err), nil
 		}
 	}
-	mark := r.wants(ch.Address).Mark
-	want, send, err := r.sending(&ch, mark)
+	wanted := r.wants(ch.Address)
+	want, send, err := r.sending(&ch, wanted)
 	if err != nil {
 		return failed(ch, err), nil
 	}
@@ -45,7 +45,7 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 	})
 	switch {
 	case err == nil:
-		made.Mark = mark // also where the answer leaves it out
+		made.Mark = wanted.Mark // also where the answer leaves it out
 		return r.made(ctx, ch, id, made)
 	case isUnknown(err):
 		intent.At = at
@@ -57,14 +57,14 @@ func (r *appRun) create(ctx context.Context, ch plan.Change) (Result, *pending) 
 
 // sending returns what a create wants, secrets filled in, and what it sends: that with the mark. It makes
 // sure that the change has its document, which is sent as it is where nothing has to be put in.
-func (r *appRun) sending(ch *plan.Change, mark string) (want agent.Fields, send agent.Content, err error) {
-	if ch.Wanted != nil && mark == "" { // it holds no secret
-		return r.wants(ch.Address).Fields, agent.ContentOfDoc(ch.Wanted), nil
+func (r *appRun) sending(ch *plan.Change, wanted *agent.Desired) (want agent.Fields, send agent.Content, err error) {
+	if ch.Wanted != nil && wanted.Mark == "" { // it holds no secret
+		return wanted.Fields, agent.ContentOfDoc(ch.Wanted), nil
 	}
 	if want, err = r.wanted(ch.Address); err == nil {
 		err = r.encode(ch)
 	}
-	return want, agent.ContentOf(platform.AddMark(r.app.Schema, want, mark)), err
+	return want, agent.ContentOf(platform.AddMark(r.app.Schema, want, wanted.Mark)), err
 }
 
 // confirmGone makes sure that an agent that a list did not show is gone, before another one is made in
@@ -117,8 +117,11 @@ func (r *appRun) made(ctx context.Context, ch plan.Change, intent uint64, made p
 
 // gone takes the old agent of a vanished one out of the ledger.
 func (r *appRun) gone(ch plan.Change) []state.Result {
+	if !ch.Vanished {
+		return nil
+	}
 	rec, known := r.book.record(ch.Address)
-	if !ch.Vanished || !known {
+	if !known {
 		return nil
 	}
 	return []state.Result{{Kind: state.Removed, Address: ch.Address, UID: rec.UID}}

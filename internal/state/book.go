@@ -135,7 +135,9 @@ func (b *book) put(a agent.Address, r agent.Record) error {
 	if had && equalRecord(old, r) {
 		return nil
 	}
-	b.drop(a)
+	if had {
+		b.drop(a)
+	}
 	for _, h := range handles(a, r) {
 		b.owner[h] = a
 	}
