@@ -48,9 +48,10 @@ func (c *chaos) pause() {
 	time.Sleep(d)
 }
 
-// failed is the error of a fault.
+// failed is the error of a fault that happens now. Like a real one it says when the request left: it may have
+// waited for its turn since its intent, and what takes effect late does so from then on.
 func failed(what, method string) error {
-	e := &platform.Error{Class: platform.Unknown, Method: method, Path: "/agents"}
+	e := &platform.Error{Class: platform.Unknown, Method: method, Path: "/agents", SentAt: time.Now()}
 	switch what {
 	case "refused":
 		e.Class, e.Status = platform.Refused, http.StatusBadRequest
