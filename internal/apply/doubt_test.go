@@ -214,30 +214,32 @@ func TestAListThatLacksItsAgentDoesNotSettleAnUpdate(t *testing.T) {
 // Who deleted an agent by hand is told what to do, and can do it: whether the agent is still wanted or not.
 func TestAnAgentDeletedByHandStopsCreatesUntilARefresh(t *testing.T) {
 	for _, wanted := range []bool{true, false} {
-		w := newWorld(t)
-		w.opts.Parallelism = 1
-		w.want = []agent.Desired{concierge("a"), concierge("b")}
-		w.mustApply()
-		w.memory[comet].Remove("agent-0002")
-		w.client[comet] = altered{Client: w.memory[comet]}
-		w.want = append(w.want, concierge("c"))
-		if !wanted {
-			w.want = slices.Delete(w.want, 1, 2)
-		}
-		rep, err := w.apply(t.Context())
-		if err != nil || !slices.ContainsFunc(rep.Results, func(r apply.Result) bool { return strings.Contains(r.Hint, "--refresh") }) {
-			t.Fatalf("%v\n%s", err, describe(rep))
-		}
-		w.made(comet, 2)
-		w.refresh = true
-		w.mustApply()
-		if wanted {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.opts.Parallelism = 1
+			w.want = []agent.Desired{concierge("a"), concierge("b")}
+			w.mustApply()
+			w.memory[comet].Remove("agent-0002")
+			w.client[comet] = altered{Client: w.memory[comet]}
+			w.want = append(w.want, concierge("c"))
+			if !wanted {
+				w.want = slices.Delete(w.want, 1, 2)
+			}
+			rep, err := w.apply(t.Context())
+			if err != nil || !slices.ContainsFunc(rep.Results, func(r apply.Result) bool { return strings.Contains(r.Hint, "--refresh") }) {
+				t.Fatalf("%v\n%s", err, describe(rep))
+			}
+			w.made(comet, 2)
+			w.refresh = true
+			w.mustApply()
+			if !wanted {
+				w.made(comet, 3)
+				return
+			}
 			w.refresh = false
 			w.check()
 			w.made(comet, 4)
-		} else {
-			w.made(comet, 3)
-		}
+		})
 	}
 }
 
@@ -269,4 +271,25 @@ func TestIncludeTellsOfWhatIsOpen(t *testing.T) {
 			t.Errorf("%+v with %+v: %+v", tt.results, tt.settled, rep)
 		}
 	}
+}
+
+// A list that lags shows what is missing a little later.
+func TestAListThatLagsDoesNotStopCreates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.opts.Parallelism = 1
+		w.want = []agent.Desired{concierge("a"), concierge("b")}
+		w.mustApply()
+		start := time.Now()
+		w.client[comet] = altered{Client: w.memory[comet], list: func(all []platform.Remote) []platform.Remote {
+			if time.Since(start) < time.Second {
+				return all[:1]
+			}
+			return all
+		}}
+		w.want = append(w.want, concierge("c"))
+		w.mustApply()
+		w.check()
+		w.made(comet, 3)
+	})
 }

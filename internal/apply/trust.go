@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/platform"
@@ -69,14 +70,18 @@ func (e *Engine) listForCreates(ctx context.Context, id agent.AppID) (*listing, 
 		} else {
 			return l, err
 		}
-		if err == nil || look == maxLists {
+		if err == nil || look == maxLists || !sleep(ctx, time.Duration(look)*listPause) {
 			return l, err
 		}
 	}
 }
 
-// maxLists bounds how often a listing is asked for that lacks agents.
-const maxLists = 3
+const (
+	// maxLists bounds how often a listing is asked for that lacks agents.
+	maxLists = 3
+	// listPause is what lies between the first two; it grows with each.
+	listPause = 500 * time.Millisecond
+)
 
 // complete fails where a listing lacks an agent that state knows and nobody can be asked whether it is gone.
 func (e *Engine) complete(id agent.AppID, l *listing) error {

@@ -75,7 +75,7 @@ func (r *appRun) listAfterWrites(ctx context.Context, written []int) (*listing, 
 		for _, i := range written {
 			complete = complete && l.has(r.results[i].UID)
 		}
-		if complete || !sleep(ctx, time.Duration(look)*500*time.Millisecond) {
+		if complete || !sleep(ctx, time.Duration(look)*listPause) {
 			return l, nil
 		}
 	}
