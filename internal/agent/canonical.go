@@ -79,7 +79,8 @@ func (r *jsonReader) canonicalObject(dst []byte, depth int) ([]byte, bool) {
 		switch {
 		case name == ReservedKey:
 			return false
-		case r.next() == 'n':
+		case r.next() == 'n': // left out, but for its name, which may stand twice
+			pieces = append(pieces, piece{name, len(dst), len(dst)})
 			return r.word("null")
 		}
 		from := len(dst)
@@ -96,9 +97,6 @@ func (r *jsonReader) canonicalObject(dst []byte, depth int) ([]byte, bool) {
 // arrange makes an object of the members that stand in dst from start on, a comma before each. It is
 // false where a name stands twice.
 func arrange(dst []byte, start int, pieces []piece) ([]byte, bool) {
-	if len(pieces) == 0 {
-		return append(dst, "{}"...), true
-	}
 	byName := func(a, b piece) int { return strings.Compare(a.name, b.name) }
 	if !slices.IsSortedFunc(pieces, byName) {
 		slices.SortFunc(pieces, byName)
@@ -108,10 +106,13 @@ func arrange(dst []byte, start int, pieces []piece) ([]byte, bool) {
 		}
 		copy(dst[start:], sorted)
 	}
-	for i := range pieces[1:] {
-		if pieces[i].name == pieces[i+1].name {
+	for i := 1; i < len(pieces); i++ {
+		if pieces[i-1].name == pieces[i].name {
 			return dst, false
 		}
+	}
+	if len(dst) == start {
+		return append(dst, "{}"...), true
 	}
 	dst[start] = '{'
 	return append(dst, '}'), true
