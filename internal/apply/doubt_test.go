@@ -211,6 +211,34 @@ func TestAListThatLacksItsAgentDoesNotSettleAnUpdate(t *testing.T) {
 	})
 }
 
+// A list that shows nothing of what state knows may be of another app, and so may be the answer that an agent
+// is not there: no delete is settled by it.
+func TestAnotherAppsAnswersSettleNoDelete(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Parallelism = 1
+	w.want = []agent.Desired{concierge("a"), concierge("b"), concierge("c")}
+	w.mustApply()
+	snap := w.load(w.file())
+	c := w.want[2].Address
+	snap.Open = []state.Intent{{ID: 1, Address: c, Action: "delete", UID: snap.State.Agents[c].UID, At: time.Now()}}
+	elsewhere := platformtest.NewMemory(w.schemas[comet.Platform])
+	w.client[comet] = altered{Client: elsewhere}
+	run, err := w.file().Begin(snap, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := w.engine(snap).Settle(t.Context(), snap.Open, run)
+	if err != nil || rep.Count(apply.StatusUnknown) != 1 {
+		t.Errorf("%v\n%s", err, describe(rep))
+	}
+	if _, known := run.State().Agents[c]; !known {
+		t.Error("the agent's uid is lost")
+	}
+	if err := run.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Who deleted an agent by hand is told what to do, and can do it: whether the agent is still wanted or not.
 func TestAnAgentDeletedByHandStopsCreatesUntilARefresh(t *testing.T) {
 	for _, wanted := range []bool{true, false} {

@@ -115,7 +115,7 @@ func (e *Engine) vanished(p *pending, l *listing) []state.Result {
 // settleWrites settles updates and deletes by reading what is there.
 func (e *Engine) settleWrites(ctx context.Context, id agent.AppID, intents []state.Intent) []Result {
 	l, err := e.listForCreates(ctx, id)
-	if l == nil {
+	if err != nil && !errors.Is(err, errLacking) { // of another app, perhaps: its answers say nothing of these agents
 		return unsettled(intents, err)
 	}
 	var results []Result
@@ -154,7 +154,7 @@ func (e *Engine) settleDelete(ctx context.Context, l *listing, i state.Intent) (
 		return voided, nil
 	}
 	_, err := e.find(ctx, l, i.Address.ID(), i.UID)
-	if errors.Is(err, ErrSuspiciousList) {
+	if errors.Is(err, errLacking) {
 		if err = e.apps[i.Address.ID()].Client.Delete(context.WithoutCancel(ctx), i.UID); err == nil {
 			err = platform.ErrNotFound
 		}
