@@ -65,12 +65,10 @@ func (e *Engine) listForCreates(ctx context.Context, id agent.AppID) (*listing, 
 		if err != nil {
 			return nil, err
 		}
-		if err = e.suspicious(ctx, id, l); err == nil {
-			err = e.complete(id, l)
-		} else {
+		if err := e.suspicious(ctx, id, l); err != nil {
 			return l, err
 		}
-		if err == nil || look == maxLists || !sleep(ctx, time.Duration(look)*listPause) {
+		if err = e.complete(id, l); err == nil || look == maxLists || !sleep(ctx, time.Duration(look)*listPause) {
 			return l, err
 		}
 	}
