@@ -6,14 +6,19 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
-	"os"
+	"slices"
 	"strings"
 
-	"golang.org/x/term"
+	"github.com/spf13/cobra"
 
-	"agentsync/internal/report"
+	"agentsync/internal/platform"
+	"agentsync/internal/platform/cometchat"
+	"agentsync/internal/platform/mindset"
 	"agentsync/internal/secret"
+	"agentsync/schema"
 )
 
 // Version is the version of the tool, set when it is built (-ldflags -X); "dev" otherwise.
@@ -55,6 +60,125 @@ func Run(ctx context.Context, environ []string, streams Streams, args []string) 
 	return a.finish(ctx, cmd, err)
 }
 
+const rootLong = `agentsync keeps a team's chat agents as YAML in git and syncs them to CometChat and Mindset AI.
+
+It never makes a duplicate and never loses a uid, although neither platform can create an agent
+idempotently. 'plan' shows in a pull request exactly what a merge would do; 'apply' does it on merge.`
+
+const rootExample = `  agentsync validate
+  agentsync plan
+  agentsync apply
+  agentsync plan --sandbox        # try it without an account`
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "agentsync",
+		Short:         "Keep chat agents as YAML in git and sync them to their platforms",
+		Long:          rootLong,
+		Example:       rootExample,
+		Version:       Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return a.flagsFromEnv(cmd)
+		},
+	}
+	root.SetOut(a.streams.Out)
+	root.SetErr(a.streams.Err)
+	root.SetIn(a.streams.In)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &Failure{Code: ExitUsage, Err: flagError(err), Hint: "see which flags there are:\n  " + cmd.CommandPath() + " --help"}
+	})
+	root.SetVersionTemplate("agentsync {{.Version}}\n")
+	flags := root.PersistentFlags()
+	flags.BoolVar(&a.common.noColor, "no-color", false, "never colour the output")
+	flags.BoolVarP(&a.common.quiet, "quiet", "q", false, "no progress, only the result and problems")
+	flags.BoolVarP(&a.common.verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
+	root.AddCommand(
+		a.initCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.stateCommand(),
+		a.importCommand(), a.exportCommand(), a.fmtCommand(), a.schemaCommand(), a.sandboxCommand(), a.versionCommand(), a.exitCodesTopic(),
+	)
+	root.InitDefaultCompletionCmd()
+	strictHelp(root)
+	strictArguments(root)
+	return root
+}
+
+// strictHelp makes help and completion for what does not exist an error, where cobra shows a help text.
+func strictHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	help, _, err := root.Find([]string{"help"})
+	if err != nil {
+		return // there is no help command that could be made strict
+	}
+	help.Args = func(_ *cobra.Command, args []string) error {
+		if topic, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+			return &Failure{Code: ExitUsage, Err: unknownCommand(topic, args[len(args)-1]), Hint: "see what there is:\n  agentsync help"}
+		}
+		return nil
+	}
+	if completion, _, err := root.Find([]string{"completion"}); err == nil {
+		completion.RunE = func(*cobra.Command, []string) error {
+			return usageError("say for which shell: bash, zsh, fish or powershell")
+		}
+	}
+}
+
+// strictArguments makes every refused argument a usage error with the way to the command's help.
+func strictArguments(cmd *cobra.Command) {
+	check := cmd.Args
+	cmd.Args = func(c *cobra.Command, args []string) error {
+		if check == nil {
+			check = cobra.NoArgs
+		}
+		err := check(c, args)
+		var f *Failure
+		if err == nil || errors.As(err, &f) {
+			return err
+		}
+		if c.HasSubCommands() && len(args) > 0 {
+			err = unknownCommand(c, args[0])
+		} else {
+			err = fmt.Errorf("the arguments do not fit '%s'", strings.TrimSuffix(c.UseLine(), " [flags]"))
+		}
+		return &Failure{Code: ExitUsage, Err: err, Hint: "see how it is used:\n  " + c.CommandPath() + " --help"}
+	}
+	for _, sub := range cmd.Commands() {
+		strictArguments(sub)
+	}
+}
+
+// unknownCommand names the command that was probably meant, if there is one.
+func unknownCommand(cmd *cobra.Command, typed string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	meant := ""
+	if near := cmd.SuggestionsFor(typed); len(near) > 0 {
+		meant = fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
+	}
+	return fmt.Errorf("there is no command '%s %s'%s", cmd.CommandPath(), typed, meant)
+}
+
+// exitCodesTopic is 'agentsync help exit-codes': a topic of the help, no command.
+func (a *app) exitCodesTopic() *cobra.Command {
+	var b strings.Builder
+	b.WriteString("Each outcome has an exit code of its own, in every output format:\n\n")
+	for _, e := range exitCodes {
+		fmt.Fprintf(&b, "  %3d  %s\n", e.code, e.meaning)
+	}
+	return &cobra.Command{Use: "exit-codes", Short: "What each exit code means", Long: strings.TrimRight(b.String(), "\n")}
+}
+
+// Command returns all commands with their flags, help texts and examples, for man pages and for tests
+// of the texts. It is there to be read: Run is what runs a command.
+func Command() *cobra.Command {
+	a := &app{env: map[string]string{}, streams: Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}}
+	root := a.rootCommand()
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
 // lookup is the environment as the rooms read it.
 func (a *app) lookup() secret.Lookup {
 	return func(name string) (string, bool) {
@@ -72,38 +196,37 @@ func (a *app) secrets() secret.Lookup {
 	}
 }
 
-// style decides how text for w looks.
-func (a *app) style(w io.Writer) report.Style {
-	width, tty := terminal(w)
-	return report.Style{
-		Color:   a.color(tty),
-		Width:   width,
-		Verbose: a.common.verbose,
-		Quiet:   a.common.quiet,
+// platforms returns every platform that agentsync drives. A new one is one line here.
+func platforms() (map[string]platform.Platform, error) {
+	all := map[string]platform.Platform{}
+	for _, open := range []func() (platform.Platform, error){
+		cometchat.New,
+		mindset.New,
+	} {
+		p, err := open()
+		if err != nil {
+			return nil, fmt.Errorf("open a platform: %w", err)
+		}
+		all[p.Name()] = p
 	}
+	return all, nil
 }
 
-// color follows no-color.org and the CLICOLOR convention; a flag beats both.
-func (a *app) color(tty bool) bool {
-	switch force := a.env["CLICOLOR_FORCE"]; {
-	case a.common.noColor, a.env["NO_COLOR"] != "":
-		return false
-	case force != "" && force != "0":
-		return true
-	default:
-		return tty && a.env["TERM"] != "dumb" && a.env["CLICOLOR"] != "0"
+// schemas returns the platforms' traits by name.
+func schemas(all map[string]platform.Platform) map[string]*schema.Platform {
+	m := make(map[string]*schema.Platform, len(all))
+	for name, p := range all {
+		m[name] = p.Schema()
 	}
+	return m
 }
 
-// terminal returns w's width in columns, and whether it is a terminal at all.
-func terminal(w any) (width int, ok bool) {
-	f, isFile := w.(*os.File)
-	if !isFile || !term.IsTerminal(int(f.Fd())) {
-		return 0, false
+// platformNames returns the platforms' names, sorted.
+func platformNames(all map[string]platform.Platform) []string {
+	var names []string
+	for name := range all {
+		names = append(names, name)
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || width <= 0 {
-		width = 80
-	}
-	return width, true
+	slices.Sort(names)
+	return names
 }

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -12,7 +14,6 @@ import (
 	"agentsync/internal/compose"
 	"agentsync/internal/diag"
 	"agentsync/internal/manifest"
-	"agentsync/internal/platform"
 	"agentsync/internal/report"
 	"agentsync/internal/secret"
 	"agentsync/schema"
@@ -50,19 +51,6 @@ func (w *workspace) compose(ctx context.Context, id agent.AppID, live []found, i
 	var err error
 	c.fleet, c.problems, err = w.parse(ctx, manifest.Source{Path: id.String(), Content: content})
 	return c, err
-}
-
-// parse reads manifests from memory as loadFleet reads them from files.
-func (w *workspace) parse(ctx context.Context, sources ...manifest.Source) (*manifest.Fleet, diag.List, error) {
-	var all []*schema.Platform
-	for _, s := range schemas(w.platforms) {
-		all = append(all, s)
-	}
-	parser, err := manifest.NewParser(manifest.Options{Env: w.app.lookup(), Platforms: all})
-	if err != nil {
-		return nil, nil, err
-	}
-	return parser.Parse(ctx, sources...)
 }
 
 // wanted returns the fields that the composed manifest wants of an agent.
@@ -115,11 +103,6 @@ func sayVariables(a *app, id agent.AppID, variables []compose.Variable) {
 	report.Warning(a.streams.Err, a.style(a.streams.Err), fmt.Sprintf("%s of %s written as ${secret:NAME}", count(len(variables), "secret"), id), b.String())
 }
 
-// fieldName writes a JSON pointer with dots.
-func fieldName(pointer string) string {
-	return strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", ".")
-}
-
 // variableDoc is a variable in JSON.
 type variableDoc struct {
 	Name    string `json:"name"`
@@ -137,19 +120,38 @@ func (c *composed) variableDocs() []variableDoc {
 	return docs
 }
 
-func writeJSON(w io.Writer, doc any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(doc)
+// replaceFile writes a file so that a reader sees the old content or the new. A symbolic link is followed.
+func replaceFile(path string, content []byte) (err error) {
+	mode := fs.FileMode(0o644)
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+		if info, err := os.Stat(path); err == nil {
+			mode = info.Mode().Perm()
+		}
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".agentsync-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+			err = fmt.Errorf("write %s: %w", path, err)
+		}
+	}()
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
-// platformNames returns the platforms' names, sorted.
-func platformNames(all map[string]platform.Platform) []string {
-	var names []string
-	for name := range all {
-		names = append(names, name)
+// schemaURL returns what the modeline of a manifest points to: the schema that init put beside the
+// manifests, seen from the file.
+func schemaURL(path string) string {
+	const file = "schema/manifest.schema.json"
+	if rel, err := filepath.Rel(filepath.Dir(path), file); err == nil && !filepath.IsAbs(path) {
+		return filepath.ToSlash(rel)
 	}
-	slices.Sort(names)
-	return names
+	return ""
 }

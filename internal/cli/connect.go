@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -16,15 +18,9 @@ import (
 	"agentsync/internal/manifest"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
+	"agentsync/internal/sandbox"
 	"agentsync/internal/secret"
 )
-
-// connectFlags steer how requests are sent.
-type connectFlags struct {
-	sandbox     bool
-	parallelism int
-	timeout     time.Duration
-}
 
 // connect opens a client for each of the fleet's apps that the targets leave something of. Nothing is
 // sent. Every app that cannot be reached for want of a key or an address is named at once.
@@ -128,3 +124,109 @@ func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
+
+// reach connects some of the fleet's apps, and starts the sandbox where it is asked for.
+func (w *workspace) reach(ids ...agent.AppID) (map[agent.AppID]apply.App, error) {
+	if err := w.startSandbox(); err != nil {
+		return nil, err
+	}
+	some := manifest.Fleet{Apps: map[agent.AppID]agent.App{}}
+	for _, id := range ids {
+		some.Apps[id] = w.fleet.Apps[id]
+	}
+	return w.app.connect(&some, w.platforms, w.flags.connectFlags, w.sandbox)
+}
+
+// sandboxFile is where --sandbox keeps what it made, so that a second run sees it.
+const sandboxFile = ".agentsync/sandbox.jsonl"
+
+// defaultTimeout is the time limit of one request unless --timeout says otherwise.
+const defaultTimeout = httpx.DefaultTimeout
+
+// localSandbox is the embedded sandbox, listening on loopback for as long as the command runs.
+type localSandbox struct {
+	server   *sandbox.Server
+	http     *http.Server
+	listener net.Listener
+}
+
+func (a *app) startSandbox(file string, options ...sandbox.Option) (*localSandbox, error) {
+	return a.listenSandbox("127.0.0.1:0", append([]sandbox.Option{sandbox.WithFile(file)}, options...)...)
+}
+
+// startSandbox starts the embedded sandbox if the flags ask for it and it does not run yet.
+func (w *workspace) startSandbox() error {
+	if !w.flags.sandbox || w.sandbox != nil {
+		return nil
+	}
+	local, err := w.app.startSandbox(sandboxFile)
+	w.sandbox = local
+	return err
+}
+
+// listenSandbox serves a sandbox at addr.
+func (a *app) listenSandbox(addr string, options ...sandbox.Option) (*localSandbox, error) {
+	server, err := sandbox.New(options...)
+	if err != nil {
+		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("open the sandbox: %w", err)}
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start the sandbox: %w", err), server.Close())
+	}
+	l := &localSandbox{server: server, listener: listener, http: &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second}}
+	go func() { _ = l.http.Serve(listener) }() // ends with http.ErrServerClosed when closed
+	return l, nil
+}
+
+// url returns the sandbox's address.
+func (l *localSandbox) url() string { return "http://" + l.listener.Addr().String() }
+
+// baseURL returns the base URL of an app's API in the sandbox.
+func (l *localSandbox) baseURL(id agent.AppID) (*url.URL, error) {
+	switch id.Platform {
+	case "cometchat":
+		return url.Parse(l.url() + "/cometchat/" + id.App + "/v3")
+	case "mindset":
+		return url.Parse(l.url())
+	default:
+		return nil, fmt.Errorf("the sandbox does not know the platform %s", id.Platform)
+	}
+}
+
+// close stops listening, waits shortly for requests that are under way, and saves.
+func (l *localSandbox) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	err := l.http.Shutdown(ctx)
+	if err != nil {
+		err = l.http.Close()
+	}
+	return errors.Join(err, l.server.Close())
+}
+
+// sandboxLineage begins the lineage of a state that was made with --sandbox, so that its uids are
+// never taken for real ones, nor real ones for the sandbox's.
+const sandboxLineage = "sandbox-"
+
+// checkSandboxState keeps the sandbox's state and real ones apart.
+func (w *workspace) checkSandboxState() error {
+	s := w.snap.State
+	isSandbox := strings.HasPrefix(s.Lineage, sandboxLineage)
+	switch {
+	case s.Lineage == "" && w.flags.sandbox:
+		s.Lineage = sandboxLineage + strings.ToLower(rand.Text())
+	case s.Lineage != "" && w.flags.sandbox && !isSandbox:
+		return &Failure{Code: ExitUsage,
+			Err:  fmt.Errorf("%s holds agents of the real platforms, so --sandbox leaves it alone", w.flags.state),
+			Hint: "keep the sandbox's state in a file of its own:\n  agentsync apply --sandbox --state " + sandboxStateFile}
+	case isSandbox && !w.flags.sandbox:
+		return &Failure{Code: ExitUsage,
+			Err:  fmt.Errorf("%s was made with --sandbox: its uids mean nothing to the real platforms", w.flags.state),
+			Hint: "go on with --sandbox, or begin anew:\n  rm " + w.flags.state}
+	}
+	return nil
+}
+
+// sandboxStateFile is what the hint above proposes.
+const sandboxStateFile = ".agentsync/state.json"

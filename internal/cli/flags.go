@@ -3,11 +3,18 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/manifest"
+	"agentsync/internal/plan"
 )
 
 // envPrefix begins the environment variables that set flags: AGENTSYNC_STATE is --state.
@@ -98,3 +105,120 @@ func addFormat(cmd *cobra.Command, extra ...string) *choice {
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(c.allowed, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
+
+// addFormatOf adds --format with a choice of formats, the first of which is the default.
+func addFormatOf(cmd *cobra.Command, formats ...string) *choice {
+	c := &choice{value: formats[0], allowed: formats}
+	cmd.Flags().Var(c, "format", "output `FORMAT`: "+strings.Join(formats, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+// planFlags are the flags that decide what a plan holds; plan and apply share them.
+type planFlags struct {
+	state   string
+	targets []string
+	prune   bool
+	refresh bool
+	// refreshOnly asks for what is live to be recorded, and for nothing else.
+	refreshOnly bool
+	connectFlags
+}
+
+// connectFlags steer how requests are sent.
+type connectFlags struct {
+	sandbox     bool
+	parallelism int
+	timeout     time.Duration
+}
+
+func (f *planFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	addState(cmd, &f.state)
+	flags.StringArrayVar(&f.targets, "target", nil, "only agents whose address matches `GLOB` (platform/app/key, * for any text); repeatable")
+	flags.BoolVar(&f.prune, "prune", false, "delete agents that left the manifests, and replace where a field cannot be updated")
+	flags.BoolVar(&f.refresh, "refresh", false, "read what is live first, so that changes made elsewhere (drift) show")
+	flags.BoolVar(&f.refreshOnly, "refresh-only", false, "bring what is live into the state and change nothing at the platforms")
+	flags.BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
+	flags.IntVar(&f.parallelism, "parallelism", 10, "requests in flight per app, 1 to 1000")
+	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
+}
+
+// addReading adds the flags of commands that read from the platforms and write state.
+func (f *planFlags) addReading(cmd *cobra.Command) {
+	f.parallelism = 1
+	addState(cmd, &f.state)
+	cmd.Flags().BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
+}
+
+func (f *planFlags) check() error {
+	if f.parallelism < 1 || f.parallelism > 1000 {
+		return usageError("--parallelism is %d; it must be from 1 to 1000", f.parallelism)
+	}
+	if f.timeout <= 0 {
+		return usageError("--timeout is %s; it must be more than 0", f.timeout)
+	}
+	return nil
+}
+
+// adopt makes the flags those that the saved plan was made with.
+func (f *planFlags) adopt(s *plan.Saved) {
+	f.targets, f.prune, f.refresh = s.Targets, s.Prune, s.Refresh
+}
+
+func addState(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "state", "state.json", "the state `FILE`")
+	_ = cmd.MarkFlagFilename("state", "json")
+}
+
+func addLockTimeout(cmd *cobra.Command, wait *time.Duration) {
+	cmd.Flags().DurationVar(wait, "lock-timeout", 0, "how long to wait for another run's lock")
+}
+
+// parseGlobs reads patterns of addresses. what names them where one cannot be read.
+func parseGlobs(what string, patterns []string) ([]agent.Glob, error) {
+	globs := make([]agent.Glob, len(patterns))
+	for i, p := range patterns {
+		g, err := agent.ParseGlob(p)
+		if err != nil {
+			return nil, usageError("%s: %w", what, err)
+		}
+		globs[i] = g
+	}
+	return globs, nil
+}
+
+// selects reports whether a is selected; no globs select everything.
+func selects(globs []agent.Glob, a agent.Address) bool {
+	return len(globs) == 0 || slices.ContainsFunc(globs, func(g agent.Glob) bool { return g.Match(a) })
+}
+
+// limits returns the bounds of manifests: the defaults, and what the environment sets in their place.
+// They are variables and no flags, since who needs them needs them for every command of a fleet.
+func (a *app) limits() (manifest.Limits, error) {
+	var l manifest.Limits
+	var values, files, depth int64
+	for _, v := range []struct {
+		name string
+		to   *int64
+	}{
+		{"max-file-bytes", &l.FileBytes}, {"max-total-bytes", &l.TotalBytes},
+		{"max-files", &files}, {"max-values", &values}, {"max-depth", &depth},
+	} {
+		text := a.env[envName(v.name)]
+		if text == "" {
+			continue
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 1 {
+			return l, usageError("%s is %q; it must be a whole number from 1 on", envName(v.name), text)
+		}
+		*v.to = n
+	}
+	l.Files, l.Values, l.Depth = int(min(files, math.MaxInt32)), int(min(values, math.MaxInt32)), int(min(depth, maxDepth))
+	return l, nil
+}
+
+// maxDepth is the deepest nesting that can be allowed: each level takes a piece of the stack.
+const maxDepth = 10_000

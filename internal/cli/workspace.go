@@ -2,60 +2,30 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/apply"
 	"agentsync/internal/diag"
 	"agentsync/internal/manifest"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
+	"agentsync/schema"
 )
 
-// planFlags are the flags that decide what a plan holds; plan and apply share them.
-type planFlags struct {
-	state   string
-	targets []string
-	prune   bool
-	refresh bool
-	// refreshOnly asks for what is live to be recorded, and for nothing else.
-	refreshOnly bool
-	connectFlags
-}
-
-func (f *planFlags) add(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	addState(cmd, &f.state)
-	flags.StringArrayVar(&f.targets, "target", nil, "only agents whose address matches `GLOB` (platform/app/key, * for any text); repeatable")
-	flags.BoolVar(&f.prune, "prune", false, "delete agents that left the manifests, and replace where a field cannot be updated")
-	flags.BoolVar(&f.refresh, "refresh", false, "read what is live first, so that changes made elsewhere (drift) show")
-	flags.BoolVar(&f.refreshOnly, "refresh-only", false, "bring what is live into the state and change nothing at the platforms")
-	flags.BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
-	flags.IntVar(&f.parallelism, "parallelism", 10, "requests in flight per app, 1 to 1000")
-	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
-}
-
-func (f *planFlags) check() error {
-	if f.parallelism < 1 || f.parallelism > 1000 {
-		return usageError("--parallelism is %d; it must be from 1 to 1000", f.parallelism)
-	}
-	if f.timeout <= 0 {
-		return usageError("--timeout is %s; it must be more than 0", f.timeout)
-	}
-	return nil
-}
-
-func addState(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVar(path, "state", "state.json", "the state `FILE`")
-	_ = cmd.MarkFlagFilename("state", "json")
-}
+// defaultPath is where manifests are looked for when no PATH is given.
+const defaultPath = "manifests"
 
 // workspace is what plan and apply work on: the manifests, the state, and a way to the platforms.
 type workspace struct {
@@ -86,7 +56,7 @@ func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string
 	if err := flags.check(); err != nil {
 		return nil, err
 	}
-	targets, err := parseTargets(flags.targets)
+	targets, err := parseGlobs("--target", flags.targets)
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +88,59 @@ func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string
 		return nil, err
 	}
 	return w, w.checkTargets()
+}
+
+// loadFleet reads the manifests at paths. Problems are reported on stderr; with errors among them the
+// command ends.
+func (a *app) loadFleet(ctx context.Context, all map[string]platform.Platform, paths []string) (*manifest.Fleet, diag.List, error) {
+	fleet, problems, err := a.readFleet(ctx, all, paths)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.reportProblems(problems); err != nil {
+		return nil, problems, err
+	}
+	return fleet, problems, nil
+}
+
+// readFleet reads the manifests at paths and returns every problem in them.
+func (a *app) readFleet(ctx context.Context, all map[string]platform.Platform, paths []string) (*manifest.Fleet, diag.List, error) {
+	hint := ""
+	if len(paths) == 0 {
+		paths = []string{defaultPath}
+		if _, err := os.Stat(defaultPath); err != nil {
+			hint = "keep the manifests in a folder " + defaultPath + ", or name the files or folders that hold them"
+		}
+	}
+	var platforms []*schema.Platform
+	for _, s := range schemas(all) {
+		platforms = append(platforms, s)
+	}
+	limits, err := a.limits()
+	if err != nil {
+		return nil, nil, err
+	}
+	fleet, problems, err := manifest.Load(ctx, paths, manifest.Options{Env: a.lookup(), Platforms: platforms, Limits: limits})
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, nil, err
+		}
+		return nil, nil, &Failure{Code: ExitUsage, Err: err, Hint: hint}
+	}
+	return fleet, problems, nil
+}
+
+// parse reads manifests from memory as loadFleet reads them from files.
+func (w *workspace) parse(ctx context.Context, sources ...manifest.Source) (*manifest.Fleet, diag.List, error) {
+	var all []*schema.Platform
+	for _, s := range schemas(w.platforms) {
+		all = append(all, s)
+	}
+	parser, err := manifest.NewParser(manifest.Options{Env: w.app.lookup(), Platforms: all})
+	if err != nil {
+		return nil, nil, err
+	}
+	return parser.Parse(ctx, sources...)
 }
 
 // checkTargets refuses a target that selects nothing: it is a slip of the pen, and an empty plan would
@@ -163,20 +186,90 @@ func (w *workspace) take(snap *state.Snapshot) error {
 	return w.checkSandboxState()
 }
 
-// startSandbox starts the embedded sandbox if the flags ask for it and it does not run yet.
-func (w *workspace) startSandbox() error {
-	if !w.flags.sandbox || w.sandbox != nil {
-		return nil
-	}
-	local, err := w.app.startSandbox(sandboxFile)
-	w.sandbox = local
-	return err
-}
-
 func (w *workspace) close() {
 	if w.sandbox != nil {
 		_ = w.sandbox.close() // everything answered is on its file already
 	}
+}
+
+// lock takes the state's lock, saying who waits for whom.
+func (a *app) lock(ctx context.Context, file *state.File, command string, wait time.Duration) (func() error, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	unlock, err := file.Lock(ctx, a.holder(command))
+	var locked *state.LockedError
+	if err != nil && !errors.As(err, &locked) {
+		return nil, stateError(err)
+	}
+	return unlock, err
+}
+
+// holder says who takes the lock, the CI job included.
+func (a *app) holder(command string) state.Holder {
+	h := state.Holder{PID: os.Getpid(), Command: command, Started: time.Now(), RunURL: a.runURL()}
+	h.Host, _ = os.Hostname()
+	if u, err := user.Current(); err == nil {
+		h.User = u.Username
+	}
+	return h
+}
+
+// runURL is the page of the CI job that runs this, by the variables of the usual systems.
+func (a *app) runURL() string {
+	if server, repo, id := a.env["GITHUB_SERVER_URL"], a.env["GITHUB_REPOSITORY"], a.env["GITHUB_RUN_ID"]; server != "" && repo != "" && id != "" {
+		return server + "/" + repo + "/actions/runs/" + id
+	}
+	for _, name := range []string{"CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL"} {
+		if url := a.env[name]; url != "" {
+			return url
+		}
+	}
+	return ""
+}
+
+// desired returns what the manifests want of the agent at an address, or nil.
+func (w *workspace) desired(addr agent.Address) *agent.Desired {
+	i, ok := slices.BinarySearchFunc(w.fleet.Agents, addr, func(d agent.Desired, a agent.Address) int { return d.Address.Compare(a) })
+	if !ok {
+		return nil
+	}
+	return &w.fleet.Agents[i]
+}
+
+// requireSecrets fails where a secret is not set that a selected agent needs.
+func (w *workspace) requireSecrets() error {
+	return w.app.reportProblems(w.selected(w.fleet.MissingSecrets(w.app.secrets())))
+}
+
+// selected leaves out the problems of agents that --target does not select.
+func (w *workspace) selected(problems diag.List) diag.List {
+	if len(w.targets) == 0 {
+		return problems
+	}
+	return slices.DeleteFunc(problems, func(p diag.Problem) bool {
+		a, err := agent.ParseAddress(p.Address)
+		return err == nil && !slices.ContainsFunc(w.targets, func(g agent.Glob) bool { return g.Match(a) })
+	})
+}
+
+// requireSection fails where no manifest says how to reach the app.
+func (w *workspace) requireSection(id agent.AppID) error {
+	if _, ok := w.fleet.Apps[id]; ok {
+		return nil
+	}
+	p, ok := w.platforms[id.Platform]
+	if !ok {
+		return usageError("no platform is called %q: there are %s", id.Platform, strings.Join(platformNames(w.platforms), ", "))
+	}
+	s := p.Schema()
+	settings := fmt.Sprintf("%s: %q", s.AppField, id.App)
+	for _, set := range s.Settings {
+		if set.Default == "" {
+			settings += ", " + set.Name + ": …"
+		}
+	}
+	return &Failure{Code: ExitUsage, Err: fmt.Errorf("no manifest has a section for %s, so nothing says how to reach it", id),
+		Hint: fmt.Sprintf("put a section into one of the manifests:\n  %s: {%s}", s.Name, settings)}
 }
 
 // build makes the plan. live is nil offline: apply asks for that plan before it takes the lock and
@@ -201,18 +294,100 @@ func (w *workspace) build(live map[agent.AppID][]plan.Live) (*plan.Plan, error) 
 	return p, err
 }
 
-// requireSecrets fails where a secret is not set that a selected agent needs.
-func (w *workspace) requireSecrets() error {
-	return w.app.reportProblems(w.selected(w.fleet.MissingSecrets(w.app.secrets())))
+// plan makes the plan, after reading what is live where --refresh asks for it.
+func (w *workspace) plan(ctx context.Context) (*plan.Plan, error) {
+	if !w.flags.refresh {
+		return w.build(nil)
+	}
+	if err := w.startSandbox(); err != nil {
+		return nil, err
+	}
+	apps, err := w.app.connect(w.fleet, w.platforms, w.flags.connectFlags, w.sandbox)
+	if err != nil {
+		return nil, err
+	}
+	return w.planWith(ctx, apps)
 }
 
-// selected leaves out the problems of agents that --target does not select.
-func (w *workspace) selected(problems diag.List) diag.List {
-	if len(w.targets) == 0 {
-		return problems
+// planWith makes the plan with apps that are connected already.
+func (w *workspace) planWith(ctx context.Context, apps map[agent.AppID]apply.App) (*plan.Plan, error) {
+	if !w.flags.refresh {
+		return w.build(nil)
 	}
-	return slices.DeleteFunc(problems, func(p diag.Problem) bool {
-		a, err := agent.ParseAddress(p.Address)
-		return err == nil && !slices.ContainsFunc(w.targets, func(g agent.Glob) bool { return g.Match(a) })
-	})
+	live, err := w.live(ctx, apps)
+	if err != nil {
+		return nil, err
+	}
+	return w.build(live)
+}
+
+// live lists every app that the targets leave something of, one list per app, all at once. A listing
+// that failed is an error: it is never taken as "all gone".
+func (w *workspace) live(ctx context.Context, apps map[agent.AppID]apply.App) (map[agent.AppID][]plan.Live, error) {
+	var ids []agent.AppID
+	for id := range apps {
+		if w.touches(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, agent.AppID.Compare)
+	lists := make([][]plan.Live, len(ids))
+	var g errgroup.Group // without a context: every app that cannot be listed is to be named
+	errs := make([]error, len(ids))
+	for i, id := range ids {
+		g.Go(func() error {
+			remotes, err := apps[id].Client.List(ctx)
+			var doubtful *platform.DoubtfulList
+			if errors.As(err, &doubtful) && w.showsAllKnown(id, doubtful.Agents) {
+				remotes, err = doubtful.Agents, nil
+			}
+			if err != nil {
+				errs[i] = fmt.Errorf("list the agents of %s: %w", id, err)
+			}
+			for _, r := range remotes {
+				lists[i] = append(lists[i], plan.Live{UID: r.UID, Content: r.Content, Mark: r.Mark})
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // each error is in errs, in the order of the apps
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	live := map[agent.AppID][]plan.Live{}
+	for i, id := range ids {
+		live[id] = lists[i]
+	}
+	return live, nil
+}
+
+// showsAllKnown reports whether a list shows every agent that state knows in the app: then nothing that
+// the plan is about can be hidden from it.
+func (w *workspace) showsAllKnown(id agent.AppID, list []platform.Remote) bool {
+	shown := make(map[string]bool, len(list))
+	for _, r := range list {
+		shown[r.UID] = true
+	}
+	for a, rec := range w.snap.State.Agents {
+		if a.ID() == id && !shown[rec.UID] {
+			return false
+		}
+	}
+	return true
+}
+
+// touches reports whether the targets may select an agent of the app.
+func (w *workspace) touches(id agent.AppID) bool {
+	if len(w.targets) == 0 {
+		return true
+	}
+	selected := func(a agent.Address) bool {
+		return a.ID() == id && slices.ContainsFunc(w.targets, func(g agent.Glob) bool { return g.Match(a) })
+	}
+	for a := range w.snap.State.Agents {
+		if selected(a) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(w.fleet.Agents, func(d agent.Desired) bool { return selected(d.Address) })
 }

@@ -1,13 +1,12 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -45,7 +44,7 @@ func (a *app) stateListCommand() *cobra.Command {
 	}
 	addState(cmd, &path)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		globs, err := parseGlobs(args)
+		globs, err := parseGlobs("ADDRESS-GLOB", args)
 		if err != nil {
 			return err
 		}
@@ -62,23 +61,6 @@ func (a *app) stateListCommand() *cobra.Command {
 		return t.Flush()
 	}
 	return cmd
-}
-
-func parseGlobs(patterns []string) ([]agent.Glob, error) {
-	globs := make([]agent.Glob, len(patterns))
-	for i, p := range patterns {
-		g, err := agent.ParseGlob(p)
-		if err != nil {
-			return nil, &Failure{Code: ExitUsage, Err: err}
-		}
-		globs[i] = g
-	}
-	return globs, nil
-}
-
-// selects reports whether a is selected; no globs select everything.
-func selects(globs []agent.Glob, a agent.Address) bool {
-	return len(globs) == 0 || slices.ContainsFunc(globs, func(g agent.Glob) bool { return g.Match(a) })
 }
 
 func (a *app) stateShowCommand() *cobra.Command {
@@ -110,10 +92,6 @@ func (a *app) stateShowCommand() *cobra.Command {
 	return cmd
 }
 
-func unknownAddress(addr agent.Address, path string) error {
-	return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s has no agent %s", path, addr), Hint: "see which there are:\n  agentsync state list"}
-}
-
 // showRecord writes a record as JSON; secrets are sealed in it, so it shows none.
 func (a *app) showRecord(addr agent.Address, rec agent.Record) error {
 	doc := struct {
@@ -124,15 +102,10 @@ func (a *app) showRecord(addr agent.Address, rec agent.Record) error {
 		Applied  json.RawMessage `json:"applied,omitempty"`
 		Observed json.RawMessage `json:"observed,omitempty"`
 	}{addr.String(), rec.UID, rec.Protect, rec.Obsolete, json.RawMessage(rec.Applied), json.RawMessage(rec.Observed)}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(doc); err != nil {
+	if err := writeJSON(a.streams.Out, doc); err != nil {
 		return fmt.Errorf("show %s: %w", addr, err)
 	}
-	_, err := a.streams.Out.Write(b.Bytes())
-	return err
+	return nil
 }
 
 func (a *app) stateMvCommand() *cobra.Command {
@@ -196,7 +169,7 @@ place that knows them. The next apply takes an agent back that equals its manife
 	cmd.ValidArgsFunction = a.completeAddresses(&path, 0)
 	addLockTimeout(cmd, &wait)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		globs, err := parseGlobs(args)
+		globs, err := parseGlobs("ADDRESS-GLOB", args)
 		if err != nil {
 			return err
 		}
@@ -268,10 +241,6 @@ it had to leave its uids in errored.state.json.`,
 	return cmd
 }
 
-func addLockTimeout(cmd *cobra.Command, wait *time.Duration) {
-	cmd.Flags().DurationVar(wait, "lock-timeout", 0, "how long to wait for another run's lock")
-}
-
 // editState changes the state under the lock.
 func (a *app) editState(ctx context.Context, path, command string, wait time.Duration, change func(*state.State) error) error {
 	file := state.NewFile(path)
@@ -286,7 +255,7 @@ func (a *app) editState(ctx context.Context, path, command string, wait time.Dur
 	}
 	err = file.Edit(ctx, snap, change)
 	var f *Failure
-	if err == nil || asFailure(err, &f) {
+	if err == nil || errors.As(err, &f) {
 		return err
 	}
 	return stateError(err)

@@ -61,11 +61,3 @@ func (a *app) writeProblems(format string, problems diag.List) error {
 		return report.DiagText(a.streams.Err, problems, a.style(a.streams.Err))
 	}
 }
-
-// count writes "1 agent", "2 agents".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

@@ -1,17 +1,22 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
-	"agentsync/internal/apply"
+	"agentsync/internal/compose"
+	"agentsync/internal/diag"
 	"agentsync/internal/manifest"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
@@ -62,22 +67,6 @@ func (a *app) importCommand() *cobra.Command {
 		return a.importAgent(cmd.Context(), f, addr, args[1], args[2:])
 	}
 	return cmd
-}
-
-// addReading adds the flags of commands that read from the platforms and write state.
-func (f *planFlags) addReading(cmd *cobra.Command) {
-	f.parallelism = 1
-	addState(cmd, &f.state)
-	cmd.Flags().BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
-}
-
-// addFormatOf adds --format with a choice of formats, the first of which is the default.
-func addFormatOf(cmd *cobra.Command, formats ...string) *choice {
-	c := &choice{value: formats[0], allowed: formats}
-	cmd.Flags().Var(c, "format", "output `FORMAT`: "+strings.Join(formats, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
-	return c
 }
 
 // importer is one import under way.
@@ -138,35 +127,6 @@ func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Addres
 	return im.tell(ctx, known)
 }
 
-// desired returns what the manifests want of the agent at an address, or nil.
-func (w *workspace) desired(addr agent.Address) *agent.Desired {
-	i, ok := slices.BinarySearchFunc(w.fleet.Agents, addr, func(d agent.Desired, a agent.Address) int { return d.Address.Compare(a) })
-	if !ok {
-		return nil
-	}
-	return &w.fleet.Agents[i]
-}
-
-// requireSection fails where no manifest says how to reach the app.
-func (w *workspace) requireSection(id agent.AppID) error {
-	if _, ok := w.fleet.Apps[id]; ok {
-		return nil
-	}
-	p, ok := w.platforms[id.Platform]
-	if !ok {
-		return usageError("no platform is called %q: there are %s", id.Platform, strings.Join(platformNames(w.platforms), ", "))
-	}
-	s := p.Schema()
-	settings := fmt.Sprintf("%s: %q", s.AppField, id.App)
-	for _, set := range s.Settings {
-		if set.Default == "" {
-			settings += ", " + set.Name + ": …"
-		}
-	}
-	return &Failure{Code: ExitUsage, Err: fmt.Errorf("no manifest has a section for %s, so nothing says how to reach it", id),
-		Hint: fmt.Sprintf("put a section into one of the manifests:\n  %s: {%s}", s.Name, settings)}
-}
-
 // checkFree reports whether the pair is in state already, and fails where one half of it is taken.
 func (im *importer) checkFree() (known bool, err error) {
 	for _, other := range im.snap.State.Addresses() {
@@ -220,18 +180,6 @@ func (im *importer) fetch(ctx context.Context) error {
 	return nil
 }
 
-// reach connects some of the fleet's apps, and starts the sandbox where it is asked for.
-func (w *workspace) reach(ids ...agent.AppID) (map[agent.AppID]apply.App, error) {
-	if err := w.startSandbox(); err != nil {
-		return nil, err
-	}
-	some := manifest.Fleet{Apps: map[agent.AppID]agent.App{}}
-	for _, id := range ids {
-		some.Apps[id] = w.fleet.Apps[id]
-	}
-	return w.app.connect(&some, w.platforms, w.flags.connectFlags, w.sandbox)
-}
-
 // readAgent reads one agent, from the list where the platform answers no single one.
 func readAgent(ctx context.Context, c platform.Client, uid string) (platform.Remote, error) {
 	if r, ok := c.(platform.Reader); ok {
@@ -245,6 +193,80 @@ func readAgent(ctx context.Context, c platform.Client, uid string) (platform.Rem
 		return list[i], nil
 	}
 	return platform.Remote{}, platform.ErrNotFound
+}
+
+// splice puts the composed agent into the manifest that --write names. What it makes is read back
+// before it is written: nothing but the new agent may differ.
+func (im *importer) splice(ctx context.Context) error {
+	path := im.flags.write
+	before, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return im.writeNew(path)
+	}
+	if err != nil {
+		return usageError("read the manifest of --write: %w", err)
+	}
+	old, problems, err := im.parse(ctx, manifest.Source{Path: path, Content: before})
+	if err != nil {
+		return err
+	}
+	if problems.HasErrors() {
+		return im.app.reportProblems(problems)
+	}
+	for id := range old.Apps {
+		if id.Platform == im.addr.Platform && id != im.addr.ID() {
+			return &Failure{Code: ExitUsage, Err: fmt.Errorf("the %s section of %s is that of %s, and a file has one section for each platform", id.Platform, path, id),
+				Hint: "name another file, which is made if it is not there"}
+		}
+	}
+	after, err := compose.Splice(before, im.drawn.platform, im.drawn.app, im.drawn.agents[0])
+	if err == nil {
+		err = im.checkSplice(ctx, old, manifest.Source{Path: path, Content: after})
+	}
+	if err != nil {
+		return &Failure{Code: ExitFailed, Err: fmt.Errorf("%s: %w", path, err), Hint: "leave --write out, and put what is printed into the file by hand"}
+	}
+	return replaceFile(path, after)
+}
+
+// checkSplice holds the manifest as it would be against what it was.
+func (im *importer) checkSplice(ctx context.Context, old *manifest.Fleet, src manifest.Source) error {
+	fleet, problems, err := im.parse(ctx, src)
+	if err != nil {
+		return err
+	}
+	fresh := 0
+	var kept []agent.Desired
+	for _, d := range fleet.Agents {
+		if d.Address == im.addr {
+			fresh++
+			continue
+		}
+		d.Source = diag.Pos{}
+		kept = append(kept, d)
+	}
+	var was []agent.Desired
+	for _, d := range old.Agents {
+		d.Source = diag.Pos{}
+		was = append(was, d)
+	}
+	if fresh != 1 || !reflect.DeepEqual(kept, was) {
+		return compose.ErrSplice
+	}
+	for _, p := range problems {
+		if p.Severity == diag.Error && p.Address != im.addr.String() {
+			return compose.ErrSplice
+		}
+	}
+	return nil
+}
+
+func (im *importer) writeNew(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return usageError("write the manifest: %w", err)
+	}
+	content := compose.File(im.drawn.platform, schemaURL(path), compose.Section{App: im.drawn.app, Agents: im.drawn.agents})
+	return replaceFile(path, content)
 }
 
 // record enters the agent into state, and closes what an earlier run left open at its address.
@@ -278,4 +300,77 @@ func (im *importer) takeOver(lineage []byte) (rec agent.Record, err error) {
 	}
 	rec.Mark = im.mark
 	return rec, err
+}
+
+// tell writes the result: the YAML to paste, or what the next plan does where a manifest has the agent.
+func (im *importer) tell(ctx context.Context, known bool) error {
+	said := fmt.Sprintf("imported %s (uid %s)", im.addr, im.uid)
+	if known {
+		said = fmt.Sprintf("%s has the uid %s in state already", im.addr, im.uid)
+	}
+	if !im.app.common.quiet {
+		fmt.Fprintln(im.app.streams.Err, said)
+	}
+	inManifest := im.wanted != nil || im.flags.write != ""
+	if im.drawn != nil {
+		im.drawn.warn(im.app)
+	}
+	if im.flags.format.value == formatJSON {
+		return im.tellJSON(!known, inManifest)
+	}
+	if !inManifest {
+		if !im.app.common.quiet {
+			fmt.Fprintf(im.app.streams.Err, "put this into a manifest, below agents: of %s\n", im.addr.ID())
+		}
+		_, err := im.app.streams.Out.Write(im.drawn.item())
+		return err
+	}
+	return im.showNext(ctx)
+}
+
+// showNext prints what the next plan will do with the agent.
+func (im *importer) showNext(ctx context.Context) error {
+	next := planFlags{state: im.flags.state, targets: []string{im.addr.String()}, connectFlags: im.flags.connectFlags}
+	w, err := im.app.openWorkspace(ctx, next, im.pathsWith(im.flags.write))
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	p, err := w.build(nil)
+	if err != nil {
+		return err
+	}
+	im.app.answered = true
+	return report.PlanText(im.app.streams.Out, p, im.app.style(im.app.streams.Out))
+}
+
+// pathsWith returns the manifests' paths and, where they do not lead to it, the file that was written.
+func (im *importer) pathsWith(file string) []string {
+	paths := im.paths
+	if len(paths) == 0 {
+		paths = []string{defaultPath}
+	}
+	if file == "" {
+		return paths
+	}
+	return append(paths[:len(paths):len(paths)], file) // one that is named twice is read once
+}
+
+func (im *importer) tellJSON(imported, inManifest bool) error {
+	doc := struct {
+		FormatVersion string        `json:"formatVersion"`
+		Address       string        `json:"address"`
+		UID           string        `json:"uid"`
+		Imported      bool          `json:"imported"`
+		Manifest      string        `json:"manifest,omitempty"`
+		Secrets       []variableDoc `json:"secrets"`
+	}{report.FormatVersion, im.addr.String(), im.uid, imported, "", []variableDoc{}}
+	if im.drawn != nil {
+		doc.Secrets = im.drawn.variableDocs()
+		if !inManifest {
+			doc.Manifest = string(bytes.TrimRight(im.drawn.item(), "\n")) + "\n"
+		}
+	}
+	im.app.answered = true
+	return writeJSON(im.app.streams.Out, doc)
 }

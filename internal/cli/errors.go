@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/diag"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
@@ -70,6 +71,25 @@ func usageError(format string, args ...any) *Failure {
 	return &Failure{Code: ExitUsage, Err: fmt.Errorf(format, args...)}
 }
 
+// stateError gives an error of the state room its exit code.
+func stateError(err error) error {
+	switch {
+	case errors.Is(err, state.ErrNoSpace):
+		return &Failure{Code: ExitUsage, Err: err, Hint: "make room on the disk; nothing was sent"}
+	case errors.Is(err, state.ErrStale):
+		return &Failure{Code: ExitUsage, Err: err, Hint: "run the command again"}
+	}
+	var format *state.FormatError
+	if errors.As(err, &format) {
+		return err
+	}
+	return &Failure{Code: ExitUsage, Err: err}
+}
+
+func unknownAddress(addr agent.Address, path string) error {
+	return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s has no agent %s", path, addr), Hint: "see which there are:\n  agentsync state list"}
+}
+
 // finish reports the error that a command ended with and returns the exit code.
 func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	if err == nil {
@@ -121,6 +141,3 @@ func (a *app) wantsJSON(cmd *cobra.Command) bool {
 	}
 	return a.env[envName("format")] == formatJSON
 }
-
-// asFailure is errors.As for a Failure.
-func asFailure(err error, f **Failure) bool { return errors.As(err, f) }

@@ -1,0 +1,531 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/apply"
+	"agentsync/internal/plan"
+	"agentsync/internal/report"
+	"agentsync/internal/state"
+)
+
+const applyLong = `Carries out what plan shows, concurrently, and writes the uids into the state file.
+
+For each agent at most one is ever made, and its uid is on disk from the moment the platform's answer
+arrives, whatever happens: a kill, a lost answer, a full disk. A run that ended early is taken up by the
+next one without a question.
+
+Asks before it changes anything; without a terminal it needs --auto-approve. Nothing is deleted without
+--prune. With it, name the whole fleet: an agent of an app that the files name, and that stands in none of
+them, has left the manifests.`
+
+// applyFlags are the flags of apply beyond those that it shares with plan.
+type applyFlags struct {
+	planFlags
+	autoApprove    bool
+	maxDeletes     string
+	onError        choice
+	report         string
+	lockTimeout    time.Duration
+	settleTimeout  time.Duration
+	noAdopt        bool
+	duplicateNames bool
+	plan           string
+	allowPartial   bool
+	saved          *plan.Saved // what --plan names
+	format         *choice
+}
+
+func (a *app) applyCommand() *cobra.Command {
+	f := &applyFlags{onError: choice{value: "continue", allowed: []string{"continue", "stop"}}}
+	cmd := &cobra.Command{
+		Use:   "apply [PATH… | --plan FILE]",
+		Short: "Carry out what plan shows",
+		Long:  applyLong,
+		Example: `  agentsync apply
+  agentsync apply --auto-approve --report report.json
+  agentsync apply --plan plan.bin --auto-approve
+  agentsync apply --prune --max-deletes 5
+  agentsync apply --refresh-only`,
+		Args: cobra.ArbitraryArgs,
+	}
+	f.add(cmd)
+	a.completeTargets(cmd, &f.state)
+	f.format = addFormat(cmd)
+	flags := cmd.Flags()
+	flags.BoolVarP(&f.autoApprove, "auto-approve", "y", false, "do not ask")
+	flags.StringVar(&f.maxDeletes, "max-deletes", "", "refuse to delete or replace more than `N` agents, or N% of those in state")
+	flags.Var(&f.onError, "on-error", "after an agent failed, continue with the others or stop")
+	flags.StringVar(&f.report, "report", "", "write a report to `FILE` as JSON, whatever happens")
+	flags.DurationVar(&f.lockTimeout, "lock-timeout", 0, "how long to wait for another run's lock")
+	flags.DurationVar(&f.settleTimeout, "settle-timeout", 0, "how long after a create without an answer it may still be executed (default 30s, or --timeout if longer)")
+	flags.BoolVar(&f.noAdopt, "no-adopt", false, "never take an existing agent over that equals a wanted one")
+	flags.BoolVar(&f.duplicateNames, "allow-duplicate-names", false, "create an agent although an unmanaged one has the same name")
+	flags.StringVar(&f.plan, "plan", "", "do what the plan saved in `FILE` says, as far as it is still true")
+	flags.BoolVar(&f.allowPartial, "allow-partial", false, "with --plan: leave out what is stale and do the rest")
+	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
+		if f.refreshOnly {
+			return a.applyRefresh(cmd.Context(), f, paths)
+		}
+		rep, err := a.apply(cmd.Context(), f, paths)
+		return a.finishApply(cmd.Context(), f, rep, err)
+	}
+	return cmd
+}
+
+// takeSaved reads the saved plan that --plan names, and returns the paths that it was made from.
+func (f *applyFlags) takeSaved(paths []string) ([]string, error) {
+	if f.plan == "" {
+		return paths, nil
+	}
+	if len(paths) > 0 || len(f.targets) > 0 || f.prune || f.refresh {
+		return nil, usageError("--plan takes everything from the saved plan: no PATH, --target, --prune or --refresh beside it")
+	}
+	saved, err := readPlan(f.plan)
+	if err != nil {
+		return nil, err
+	}
+	f.saved = saved
+	f.adopt(saved)
+	return saved.Paths, nil
+}
+
+// apply runs the whole of 'agentsync apply'. The report is nil where the run ended before anything
+// could be reported of an agent.
+func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.Report, error) {
+	paths, err := f.takeSaved(paths)
+	if err != nil {
+		return nil, err
+	}
+	if f.settleTimeout < 0 || f.lockTimeout < 0 {
+		return nil, usageError("--settle-timeout and --lock-timeout must not be less than 0")
+	}
+	if err := checkDeletes(f.maxDeletes, 0, 0); err != nil {
+		return nil, err
+	}
+	w, err := a.openWorkspace(ctx, f.planFlags, paths)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	if err := w.requireSecrets(); err != nil {
+		return nil, err
+	}
+	w.saved, w.unbound = f.saved, f.saved == nil
+	if idle, err := w.idle(); err != nil || idle != nil && !f.refresh && f.saved == nil {
+		if err != nil {
+			return nil, err
+		}
+		return &apply.Report{Outcome: apply.OutcomeComplete}, a.showPlan(f, idle, w)
+	}
+	if err := a.canAsk(f); err != nil {
+		return nil, err
+	}
+	unlock, err := a.lock(ctx, w.file, "apply", f.lockTimeout)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
+	if err := w.startSandbox(); err != nil {
+		return nil, err
+	}
+	apps, err := a.connect(w.fleet, w.platforms, f.connectFlags, w.sandbox)
+	if err != nil {
+		return nil, err
+	}
+	return a.applyLocked(ctx, f, w, apps)
+}
+
+// idle returns the plan if there is nothing at all to do, offline and without a lock, so that a no-op
+// writes and sends nothing; nil otherwise.
+func (w *workspace) idle() (*plan.Plan, error) {
+	p, err := w.build(nil)
+	if err != nil {
+		return nil, err
+	}
+	busy := p.Summary.Changes() > 0 || len(p.Touches) > 0 || len(w.snap.Open) > 0 || w.snap.Pending
+	if busy {
+		return nil, nil
+	}
+	return p, nil
+}
+
+// canAsk refuses to begin what could not be approved later.
+func (a *app) canAsk(f *applyFlags) error {
+	if _, tty := terminal(a.streams.In); tty || f.autoApprove {
+		return nil
+	}
+	return &Failure{Code: ExitUsage, Err: errors.New("there are changes, and no terminal to ask on"),
+		Hint: "look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve"}
+}
+
+// applyLocked is the part of apply that holds the lock.
+func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps map[agent.AppID]apply.App) (*apply.Report, error) {
+	if err := w.load(); err != nil {
+		return nil, err
+	}
+	settled, err := a.settleOpen(ctx, f, w, apps)
+	if err != nil {
+		return settled, err
+	}
+	rep, err := a.applyPlan(ctx, f, w, apps)
+	if rep != nil {
+		rep.Include(settled)
+	}
+	return rep, err
+}
+
+// settleOpen finds out what became of the requests that an earlier run left open, and brings what its
+// journal holds into the state file.
+func (a *app) settleOpen(ctx context.Context, f *applyFlags, w *workspace, apps map[agent.AppID]apply.App) (*apply.Report, error) {
+	open := w.snap.Open
+	if len(open) == 0 && !w.snap.Pending {
+		return nil, nil
+	}
+	run, err := w.file.Begin(w.snap, reserveFor(len(open)*2, 0))
+	if err != nil {
+		return nil, stateError(err)
+	}
+	var rep *apply.Report
+	if len(open) > 0 {
+		show := &display{app: a}
+		show.begin(len(open))
+		engine := apply.New(apps, w.fleet.Agents, w.snap.State.Agents, open, f.options(a, show.event))
+		rep, err = engine.Settle(ctx, open, run)
+		show.end()
+		a.sayUnsettled(rep)
+	}
+	if err := errors.Join(err, a.closeRun(w, run)); err != nil {
+		return rep, err
+	}
+	if err := ctx.Err(); err != nil {
+		return rep, err
+	}
+	return rep, w.load()
+}
+
+func (a *app) sayUnsettled(rep *apply.Report) {
+	for _, r := range rep.Results {
+		if r.Status == apply.StatusUnknown {
+			report.Warning(a.streams.Err, a.style(a.streams.Err), fmt.Sprintf("%s: %v", r.Address, r.Err), r.Hint)
+		}
+	}
+}
+
+// applyPlan makes the plan, shows it, asks, and carries it out.
+func (a *app) applyPlan(ctx context.Context, f *applyFlags, w *workspace, apps map[agent.AppID]apply.App) (*apply.Report, error) {
+	p, err := w.planWith(ctx, apps)
+	if err != nil {
+		return nil, err
+	}
+	if f.saved != nil {
+		if p, err = w.hold(f.saved, p, f.allowPartial); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkDeletes(f.maxDeletes, deletes(p), len(w.snap.State.Agents)); err != nil {
+		return apply.NotStarted(p, err), err
+	}
+	show := &display{app: a}
+	defer show.end()
+	engine := apply.New(apps, w.fleet.Agents, w.snap.State.Agents, w.snap.Open, f.options(a, show.event))
+	show.begin(p.Summary.Changes())
+	ready, err := engine.Prepare(ctx, p)
+	show.end()
+	if err != nil {
+		return apply.NotStarted(p, err), err
+	}
+	if err := a.showPlan(f, ready.Plan, w); err != nil {
+		return nil, err
+	}
+	if ready.Plan.Summary.Changes() == 0 && len(p.Touches) == 0 {
+		return &apply.Report{Outcome: apply.OutcomeComplete}, nil
+	}
+	if err := a.confirm(ctx, f, ready.Plan); err != nil {
+		return nil, err
+	}
+	w.offline = offlinePlan{} // shown by now, and as large as the fleet
+	show.begin(ready.Plan.Summary.Changes())
+	defer context.AfterFunc(ctx, show.interrupted)()
+	return a.carryOut(ctx, w, engine, ready)
+}
+
+func (f *applyFlags) options(a *app, observe func(apply.Event)) apply.Options {
+	return apply.Options{
+		Parallelism: f.parallelism, RequestTimeout: f.timeout, SettleTimeout: f.settleTimeout,
+		StopOnError: f.onError.value == "stop", NoAdopt: f.noAdopt, AllowDuplicateNames: f.duplicateNames,
+		Lookup: a.secrets(), Observe: observe,
+	}
+}
+
+// deletes counts the agents that the plan would really delete.
+func deletes(p *plan.Plan) int {
+	n := 0
+	for _, ch := range p.Changes {
+		if ch.Blocked == "" && (ch.Action == plan.Delete || ch.Action == plan.Replace) {
+			n++
+		}
+	}
+	return n
+}
+
+// checkDeletes holds the number of agents that would be deleted or replaced against --max-deletes.
+func checkDeletes(limit string, deletes, known int) error {
+	if limit == "" {
+		return nil
+	}
+	digits, percent := strings.CutSuffix(limit, "%")
+	n, err := strconv.Atoi(digits)
+	if err != nil || n < 0 || percent && n > 100 {
+		return usageError("--max-deletes is %q; it must be a number or a percentage, for example 5 or 10%%", limit)
+	}
+	if percent {
+		n = known * n / 100
+	}
+	if deletes > n {
+		return &Failure{Code: ExitRefused,
+			Err:  fmt.Errorf("%s would be deleted or replaced, more than --max-deletes %s allows (%d); nothing was sent", count(deletes, "agent"), limit, n),
+			Hint: "look at the plan, and raise the limit if that is meant:\n  agentsync plan --prune"}
+	}
+	return nil
+}
+
+// showPlan writes the plan before the question, in text form only: the other formats report the run.
+func (a *app) showPlan(f *applyFlags, p *plan.Plan, w *workspace) error {
+	if f.format.value != formatText {
+		return nil
+	}
+	return writePlanTo(a.streams.Out, formatText, "", p, w, a.style(a.streams.Out))
+}
+
+// confirm asks whether to go on.
+func (a *app) confirm(ctx context.Context, f *applyFlags, p *plan.Plan) error {
+	return a.ask(ctx, f, "Apply "+count(p.Summary.Changes(), "change"))
+}
+
+// carryOut opens the journal, runs the engine, and folds what it did into the state file.
+func (a *app) carryOut(ctx context.Context, w *workspace, engine *apply.Engine, ready *apply.Prepared) (*apply.Report, error) {
+	run, err := w.file.Begin(w.snap, reserve(ready.Plan))
+	if err != nil {
+		return nil, stateError(err)
+	}
+	rep, err := engine.Run(ctx, ready, run)
+	return rep, errors.Join(err, a.closeRun(w, run))
+}
+
+// closeRun writes the state file. Where that fails, the state goes to a file of its own, so that no uid
+// is lost with the machine.
+func (a *app) closeRun(w *workspace, run *state.Run) error {
+	err := run.Close()
+	if err == nil {
+		return nil
+	}
+	saved, rescueErr := state.Rescue(w.flags.state, run.State())
+	if rescueErr != nil {
+		a.lastResort(run.State())
+		return &Failure{Code: ExitFailed, Err: errors.Join(err, rescueErr), Hint: "the uids are listed above; take each back with: agentsync import ADDRESS UID"}
+	}
+	return &Failure{Code: ExitFailed, Err: err,
+		Hint: fmt.Sprintf("every uid is in %s; when the cause is mended, take them back:\n  agentsync state merge %s", saved, saved)}
+}
+
+// lastResort prints what could be stored nowhere.
+func (a *app) lastResort(s *state.State) {
+	for _, addr := range s.Addresses() {
+		fmt.Fprintf(a.streams.Err, "%s %s\n", addr, report.Sanitize(s.Agents[addr].UID))
+	}
+}
+
+// reserve is a generous guess at the journal's size for a plan: each string may stand in the intent,
+// in what was applied and in what was observed.
+func reserve(p *plan.Plan) int64 {
+	text := 0
+	for _, ch := range p.Changes {
+		text += len(ch.Wanted)
+		for _, fc := range ch.Fields {
+			text += textLen(fc.After)
+		}
+	}
+	return reserveFor(len(p.Changes)+len(p.Touches), text)
+}
+
+func reserveFor(changes, text int) int64 { return int64(1<<16 + changes*2048 + text*4) }
+
+// textLen is how many bytes the strings in v hold.
+func textLen(v any) (n int) {
+	switch v := v.(type) {
+	case string:
+		return len(v)
+	case map[string]any:
+		for _, e := range v {
+			n += textLen(e)
+		}
+	case []any:
+		for _, e := range v {
+			n += textLen(e)
+		}
+	}
+	return n
+}
+
+// finishApply writes the report, whatever happened, and finds the exit code.
+func (a *app) finishApply(ctx context.Context, f *applyFlags, rep *apply.Report, err error) error {
+	if f.report != "" {
+		if werr := writeReportFile(f.report, rep, err); werr != nil {
+			report.Warning(a.streams.Err, a.style(a.streams.Err), werr.Error(), "")
+		}
+	}
+	if rep == nil || err != nil && rep.Count(apply.StatusNotStarted) == len(rep.Results) {
+		return err // nothing was begun: the error says it all
+	}
+	// What was done is said also where the run ended with an error: a journal that broke, say.
+	if werr := a.writeReport(f.format.value, rep); err != nil || werr != nil {
+		return cmp.Or(err, werr)
+	}
+	if code := exitCodeOf(ctx, rep); code != ExitOK {
+		return &Failure{Code: code}
+	}
+	return nil
+}
+
+// writeReport writes what the run did as the result of the command.
+func (a *app) writeReport(format string, rep *apply.Report) error {
+	a.answered = true
+	switch format {
+	case formatJSON:
+		return report.ReportJSON(a.streams.Out, rep)
+	case formatMarkdown:
+		return report.ReportMarkdown(a.streams.Out, rep, report.MarkdownOptions{})
+	default:
+		return report.ReportText(a.streams.Out, rep, a.style(a.streams.Out))
+	}
+}
+
+// writeReportFile writes the report of a run, or of one that ended before it began.
+func writeReportFile(path string, rep *apply.Report, cause error) (err error) {
+	if rep == nil {
+		rep = &apply.Report{Outcome: apply.OutcomeFailed}
+	}
+	if cause != nil {
+		rep.Warnings = append(rep.Warnings, cause.Error())
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return report.ReportJSON(f, rep)
+}
+
+// exitCodeOf maps a report to the exit code of the worst that is in it. A refused key says most about
+// what to do next; a refusal by a safety limit counts only where nothing failed.
+func exitCodeOf(ctx context.Context, rep *apply.Report) int {
+	var done, failed, refused int
+	keyRefused := false
+	for _, r := range rep.Results {
+		switch {
+		case r.Status == apply.StatusDone:
+			done++
+		case errors.Is(r.Err, apply.ErrBlocked):
+			refused++
+		default:
+			failed++
+			keyRefused = keyRefused || errors.Is(r.Err, apply.ErrKeyRefused)
+		}
+	}
+	unknown := rep.Count(apply.StatusUnknown)
+	switch {
+	case rep.Outcome == apply.OutcomeInterrupted || ctx.Err() != nil && failed > 0:
+		return ExitInterrupted
+	case keyRefused:
+		return ExitKeyRefused
+	case failed > 0 && (done > 0 || unknown > 0):
+		return ExitPartial
+	case failed > 0:
+		return ExitFailed
+	case refused > 0:
+		return ExitRefused
+	default:
+		return ExitOK
+	}
+}
+
+// applyRefresh is 'apply --refresh-only': it records what is live and sends nothing but reads. An agent
+// that is gone leaves the state.
+func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) error {
+	if f.plan != "" || f.prune || f.report != "" {
+		return usageError("--refresh-only carries nothing out: no --plan, --prune or --report beside it")
+	}
+	w, err := a.openWorkspace(ctx, f.planFlags, paths)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	if err := a.canAsk(f); err != nil {
+		return err
+	}
+	unlock, err := a.lock(ctx, w.file, "apply --refresh-only", f.lockTimeout)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
+	if err := w.startSandbox(); err != nil {
+		return err
+	}
+	apps, err := a.connect(w.fleet, w.platforms, f.connectFlags, w.sandbox)
+	if err != nil {
+		return err
+	}
+	if err := w.load(); err != nil {
+		return err
+	}
+	if _, err := a.settleOpen(ctx, f, w, apps); err != nil {
+		return err
+	}
+	r, err := w.refreshed(ctx, apps)
+	if err != nil {
+		return err
+	}
+	if err := a.writeRefreshed(f.format.value, r); err != nil || len(r.behind) == 0 {
+		return err
+	}
+	if err := a.ask(ctx, f, "Record "+count(len(r.behind), "change")+" in the state"); err != nil {
+		return err
+	}
+	return a.recordRefreshed(w, r)
+}
+
+// recordRefreshed brings what is live into the state.
+func (a *app) recordRefreshed(w *workspace, r refreshed) error {
+	results := make([]state.Result, len(r.behind))
+	text := 0
+	for i, b := range r.behind {
+		results[i] = state.Result{Kind: state.Recorded, Address: b.Address, Record: b.Record}
+		if b.Vanished {
+			results[i] = state.Result{Kind: state.Removed, Address: b.Address, UID: b.UID}
+		}
+		text += len(b.Record.Applied) + len(b.Record.Observed)
+	}
+	run, err := w.file.Begin(w.snap, reserveFor(len(results), text))
+	if err != nil {
+		return stateError(err)
+	}
+	err = run.Commit(results...)
+	if err := errors.Join(err, a.closeRun(w, run)); err != nil {
+		return err
+	}
+	if !a.common.quiet {
+		fmt.Fprintf(a.streams.Err, "%s recorded\n", count(len(results), "change"))
+	}
+	return nil
+}

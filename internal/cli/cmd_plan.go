@@ -1,0 +1,377 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/apply"
+	"agentsync/internal/plan"
+	"agentsync/internal/report"
+	"agentsync/internal/secret"
+)
+
+const planLong = `Shows what apply would do, from the manifests and the state alone: no network, no keys, no secrets needed.
+
+A change of a manifest is a difference from what was last applied. With --refresh, what is live is read
+first, and changes that someone else made there show as drift.
+
+Nothing is deleted without --prune: an agent that left the manifests is shown as kept. With it, name the
+whole fleet: an agent of an app that the files name, and that stands in none of them, has left.`
+
+// planOutputs are the flags that say what becomes of a plan.
+type planOutputs struct {
+	format   *choice
+	detailed bool
+	out      string
+	files    planFiles
+	check    string
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var flags planFlags
+	var o planOutputs
+	cmd := &cobra.Command{
+		Use:   "plan [PATH…]",
+		Short: "Show what apply would do",
+		Long:  planLong,
+		Example: `  agentsync plan
+  agentsync plan --format markdown > comment.md
+  agentsync plan --out plan.bin && agentsync apply --plan plan.bin
+  agentsync plan --target 'mindset/acme/*' --detailed-exitcode`,
+		Args: cobra.ArbitraryArgs,
+	}
+	flags.add(cmd)
+	a.completeTargets(cmd, &flags.state)
+	o.format = addFormat(cmd)
+	cmd.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 where there are changes")
+	cmd.Flags().StringVar(&o.out, "out", "", "save the plan to `FILE`, for apply --plan")
+	o.files.add(cmd)
+	cmd.Flags().StringVar(&o.check, "check", "", "say whether the plan saved in `FILE` is still true, and make no other")
+	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
+		if flags.refreshOnly {
+			return a.planRefresh(cmd.Context(), flags, o, paths)
+		}
+		if o.check == "" {
+			return a.plan(cmd.Context(), flags, o, paths)
+		}
+		if len(paths) > 0 || o.out != "" || o.files.any() {
+			return usageError("--check takes everything from the saved plan and writes no file: no PATH, --out, --html, --json, --markdown or --comment beside it")
+		}
+		return a.checkPlan(cmd.Context(), flags, o.check, o.format.value)
+	}
+	return cmd
+}
+
+// plan runs the whole of 'agentsync plan'.
+func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []string) error {
+	w, err := a.openWorkspace(ctx, flags, paths)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	if o.out != "" {
+		w.nameLineage()
+	}
+	p, err := w.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if o.out != "" {
+		if err := w.savePlan(o.out, p, paths); err != nil {
+			return err
+		}
+	}
+	if err := o.files.write(p, w); err != nil {
+		return err
+	}
+	if err := a.writeMarkedPlan(o.format.value, o.files.marker, p, w); err != nil {
+		return err
+	}
+	a.noteOpen(w)
+	if o.detailed && p.Summary.Changes() > 0 {
+		return &Failure{Code: ExitChanges}
+	}
+	return nil
+}
+
+// writeMarkedPlan is writePlan with another marker than the plan's own, where it is Markdown.
+func (a *app) writeMarkedPlan(format, marker string, p *plan.Plan, w *workspace) error {
+	a.answered = true
+	return writePlanTo(a.streams.Out, format, marker, p, w, a.style(a.streams.Out))
+}
+
+func writePlanTo(out io.Writer, format, marker string, p *plan.Plan, w *workspace, s report.Style) error {
+	switch format {
+	case formatJSON:
+		return report.PlanJSON(out, p, w.warnings)
+	case formatMarkdown:
+		return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: marker})
+	default:
+		return report.PlanText(out, p, s)
+	}
+}
+
+// noteOpen says that an earlier run left requests open, which apply settles before anything else.
+func (a *app) noteOpen(w *workspace) {
+	if n := len(w.snap.Open); n > 0 {
+		report.Warning(a.streams.Err, a.style(a.streams.Err),
+			fmt.Sprintf("an earlier run left %s without an answer; the plan may change when apply has settled them", count(n, "request")),
+			"settle them:\n  agentsync apply")
+	}
+}
+
+// summaryChars bounds the plan as whole Markdown: a step summary of GitHub holds 1 MiB, and a UTF-16
+// unit takes three bytes at the most.
+const summaryChars = 340_000
+
+// planFiles are the files that a plan is written to beside the result on stdout, so that a pipeline
+// has one plan in all the forms that it needs, and no two plans that may differ.
+type planFiles struct {
+	html, json, markdown, comment, marker string
+}
+
+func (f *planFiles) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.html, "html", "", "write the whole plan to `FILE` as one page for a browser")
+	flags.StringVar(&f.json, "json", "", "write the plan to `FILE` as JSON")
+	flags.StringVar(&f.markdown, "markdown", "", "write the plan to `FILE` as Markdown of up to 1 MiB, for a step summary")
+	flags.StringVar(&f.comment, "comment", "", "write the plan to `FILE` as Markdown of up to 60,000 characters, for a comment")
+	flags.StringVar(&f.marker, "marker", "", "the `NAME` in the hidden first line of Markdown, by which a comment is found again (default plan)")
+}
+
+// any reports whether any file is asked for.
+func (f *planFiles) any() bool {
+	return f.html != "" || f.json != "" || f.markdown != "" || f.comment != ""
+}
+
+// write writes the files that are asked for. The error names the file.
+func (f *planFiles) write(p *plan.Plan, w *workspace) error {
+	for _, file := range []struct {
+		path   string
+		render func(io.Writer) error
+	}{
+		{f.html, func(out io.Writer) error { return report.PlanHTML(out, p, report.HTMLOptions{}) }},
+		{f.json, func(out io.Writer) error { return report.PlanJSON(out, p, w.warnings) }},
+		{f.markdown, func(out io.Writer) error {
+			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker, MaxChars: summaryChars})
+		}},
+		{f.comment, func(out io.Writer) error {
+			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker})
+		}},
+	} {
+		if file.path == "" {
+			continue
+		}
+		var b bytes.Buffer
+		err := file.render(&b)
+		if err == nil {
+			err = os.WriteFile(file.path, b.Bytes(), 0o644)
+		}
+		if err != nil {
+			return fmt.Errorf("write plan: %w", err)
+		}
+	}
+	return nil
+}
+
+// savePlan writes the plan to path, so that 'apply --plan' does what was reviewed.
+func (w *workspace) savePlan(path string, p *plan.Plan, paths []string) error {
+	if len(paths) == 0 {
+		paths = []string{defaultPath}
+	}
+	var b bytes.Buffer
+	err := plan.Save(&b, p, plan.Binding{
+		Version: Version, Lineage: w.snap.State.Lineage, Serial: w.snap.State.Serial,
+		Paths: paths, Targets: w.flags.targets, Prune: w.flags.prune, Refresh: w.flags.refresh,
+	})
+	if err == nil {
+		// Not for all eyes: digests of what the manifests want, secrets' names included, are in it.
+		err = os.WriteFile(path, b.Bytes(), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("save plan: %w", err)
+	}
+	return nil
+}
+
+// nameLineage gives a state that does not exist yet the lineage under which its first plan is saved.
+func (w *workspace) nameLineage() {
+	if w.snap.State.Lineage == "" {
+		w.snap.State.Lineage = strings.ToLower(rand.Text())
+	}
+}
+
+// readPlan reads a saved plan.
+func readPlan(path string) (*plan.Saved, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("read saved plan: %w", err)}
+	}
+	defer f.Close()
+	saved, err := plan.ReadSaved(f, Version)
+	if err != nil {
+		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("%s: %w", path, err)}
+	}
+	return saved, nil
+}
+
+// bind gives a state that does not exist yet the lineage of the saved plan.
+func (w *workspace) bind(s *plan.Saved) {
+	if !w.snap.Exists && len(w.snap.State.Agents) == 0 {
+		w.snap.State.Lineage = s.Lineage
+	}
+}
+
+// hold returns what of the reviewed plan still holds, as of now. What is stale is named; it is an error
+// unless partial allows the rest.
+func (w *workspace) hold(s *plan.Saved, current *plan.Plan, partial bool) (*plan.Plan, error) {
+	holds, stale := s.Check(current, w.snap.State.Lineage)
+	reviewed := 0
+	for _, st := range stale {
+		what := "is stale: "
+		if st.New {
+			what = "is not in the reviewed plan, and left out: "
+		} else {
+			reviewed++
+		}
+		report.Warning(w.app.streams.Err, w.app.style(w.app.streams.Err), st.Address.String()+" "+what+st.Reason, "")
+	}
+	if reviewed == 0 || partial {
+		return holds, nil
+	}
+	hint := "make and review a new plan:\n  agentsync plan --out FILE"
+	if len(holds.Changes) > 0 {
+		hint += "\nor apply what still holds of this one:\n  agentsync apply --plan FILE --allow-partial"
+	}
+	return nil, &Failure{Code: ExitStale, Err: fmt.Errorf("the saved plan is no longer true for %s; nothing was sent", count(reviewed, "agent")), Hint: hint}
+}
+
+// checkPlan is 'plan --check FILE'.
+func (a *app) checkPlan(ctx context.Context, flags planFlags, path, format string) error {
+	saved, err := readPlan(path)
+	if err != nil {
+		return err
+	}
+	flags.adopt(saved)
+	w, err := a.openWorkspace(ctx, flags, saved.Paths)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	w.bind(saved)
+	p, err := w.plan(ctx)
+	if err != nil {
+		return err
+	}
+	_, stale := saved.Check(p, w.snap.State.Lineage)
+	if err := a.writeStale(format, stale); err != nil {
+		return err
+	}
+	if len(stale) > 0 {
+		return &Failure{Code: ExitStale}
+	}
+	return nil
+}
+
+// writeStale writes the result of 'plan --check'.
+func (a *app) writeStale(format string, stale []plan.Stale) error {
+	a.answered = true
+	if format == formatJSON {
+		type staleDoc struct {
+			Address string `json:"address"`
+			Reason  string `json:"reason"`
+			New     bool   `json:"new"`
+		}
+		docs := make([]staleDoc, len(stale))
+		for i, s := range stale {
+			docs[i] = staleDoc{s.Address.String(), s.Reason, s.New}
+		}
+		return writeJSON(a.streams.Out, struct {
+			FormatVersion string     `json:"formatVersion"`
+			Holds         bool       `json:"holds"`
+			Stale         []staleDoc `json:"stale"`
+		}{report.FormatVersion, len(stale) == 0, docs})
+	}
+	var b strings.Builder
+	for _, s := range stale {
+		fmt.Fprintf(&b, "%s: %s\n", s.Address, s.Reason)
+	}
+	if len(stale) == 0 {
+		b.WriteString("The saved plan is still true.\n")
+	} else {
+		fmt.Fprintf(&b, "The saved plan is no longer true for %s.\n", count(len(stale), "agent"))
+	}
+	_, err := a.streams.Out.Write([]byte(b.String()))
+	return err
+}
+
+// refreshed is what 'refresh only' would bring into the state.
+type refreshed struct {
+	behind  []plan.Refreshed
+	doubted []agent.AppID
+}
+
+// planRefresh is 'plan --refresh-only': what recording what is live would change in the state.
+func (a *app) planRefresh(ctx context.Context, flags planFlags, o planOutputs, paths []string) error {
+	if o.out != "" || o.files.any() || flags.prune {
+		return usageError("--refresh-only makes no plan: no --out, --html, --json, --markdown, --comment or --prune beside it")
+	}
+	w, err := a.openWorkspace(ctx, flags, paths)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	if err := w.startSandbox(); err != nil {
+		return err
+	}
+	apps, err := a.connect(w.fleet, w.platforms, flags.connectFlags, w.sandbox)
+	if err != nil {
+		return err
+	}
+	r, err := w.refreshed(ctx, apps)
+	if err != nil {
+		return err
+	}
+	if err := a.writeRefreshed(o.format.value, r); err != nil {
+		return err
+	}
+	a.noteOpen(w)
+	if o.detailed && len(r.behind) > 0 {
+		return &Failure{Code: ExitChanges}
+	}
+	return nil
+}
+
+// refreshed lists the apps and compares the records with what is live.
+func (w *workspace) refreshed(ctx context.Context, apps map[agent.AppID]apply.App) (r refreshed, err error) {
+	live, err := w.live(ctx, apps)
+	if err != nil {
+		return r, err
+	}
+	r.behind, r.doubted, err = plan.Refresh(plan.Input{
+		Prior: w.snap.State.Agents, Live: live, Platforms: schemas(w.platforms), Targets: w.targets,
+		Sealer: secret.Sealer{Key: []byte(w.snap.State.Lineage), Lookup: w.app.lookup()},
+	})
+	return r, err
+}
+
+func (a *app) writeRefreshed(format string, r refreshed) error {
+	a.answered = true
+	switch format {
+	case formatJSON:
+		return report.RefreshJSON(a.streams.Out, r.behind, r.doubted)
+	case formatMarkdown:
+		a.answered = false
+		return usageError("--refresh-only writes text or json")
+	default:
+		return report.RefreshText(a.streams.Out, r.behind, r.doubted, a.style(a.streams.Out))
+	}
+}

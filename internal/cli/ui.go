@@ -1,0 +1,164 @@
+package cli
+
+// How agentsync talks to people:
+//
+//   - The result goes to stdout; progress, questions and problems go to stderr.
+//   - An error is one sentence, "agentsync: error: what, where"; then "agentsync: hint: what to do". A command to
+//     type is on a line of its own, indented.
+//   - Each failure is told once.
+//   - Colour is for terminals, and never the only carrier of a meaning.
+//   - What a platform or a manifest says is data: report.Sanitize stands between it and every stream.
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/term"
+
+	"agentsync/internal/apply"
+	"agentsync/internal/diag"
+	"agentsync/internal/report"
+)
+
+// style decides how text for w looks.
+func (a *app) style(w io.Writer) report.Style {
+	width, tty := terminal(w)
+	return report.Style{
+		Color:   a.color(tty),
+		Width:   width,
+		Verbose: a.common.verbose,
+		Quiet:   a.common.quiet,
+	}
+}
+
+// color follows no-color.org and the CLICOLOR convention; a flag beats both.
+func (a *app) color(tty bool) bool {
+	switch force := a.env["CLICOLOR_FORCE"]; {
+	case a.common.noColor, a.env["NO_COLOR"] != "":
+		return false
+	case force != "" && force != "0":
+		return true
+	default:
+		return tty && a.env["TERM"] != "dumb" && a.env["CLICOLOR"] != "0"
+	}
+}
+
+// terminal returns w's width in columns, and whether it is a terminal at all.
+func terminal(w any) (width int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width <= 0 {
+		width = 80
+	}
+	return width, true
+}
+
+// display shows a run while it goes on, in stretches: a live line and whatever else is written to a
+// terminal must not be on it at the same time.
+type display struct {
+	app *app
+
+	mu  sync.Mutex // guards now
+	now report.Progress
+}
+
+// begin starts a stretch in which total agents will be finished.
+func (d *display) begin(total int) {
+	d.end()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.now = report.NewProgress(d.app.streams.Err, d.app.style(d.app.streams.Err), total)
+}
+
+// end ends a stretch; without one it does nothing.
+func (d *display) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.now != nil {
+		d.now.Close()
+		d.now = nil
+	}
+}
+
+// interrupted says that the first signal was taken, and what a second one does.
+func (d *display) interrupted() {
+	if width, _ := terminal(d.app.streams.Err); width > 0 {
+		d.end() // the line that follows would tear the live one
+	}
+	_, _ = fmt.Fprintln(d.app.streams.Err, "agentsync: interrupted: finishing what is in flight; a second interrupt ends at once, and the next apply settles what is open")
+}
+
+// event passes an engine's event on; outside a stretch it is dropped.
+func (d *display) event(e apply.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.now != nil {
+		d.now.Event(e)
+	}
+}
+
+// ask asks a question that only a yes answers in favour.
+func (a *app) ask(ctx context.Context, f *applyFlags, question string) error {
+	if f.autoApprove {
+		return nil
+	}
+	fmt.Fprintf(a.streams.Err, "\n%s? Type yes to go on: ", question)
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.streams.In).ReadString('\n') // no answer is a no
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case s := <-answer:
+		if s != "yes" {
+			return &Failure{Code: ExitFailed, Err: errors.New("not approved; nothing was changed")}
+		}
+		return nil
+	}
+}
+
+// reportProblems shows problems on stderr; errors among them end the command, everything said.
+func (a *app) reportProblems(problems diag.List) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	_ = report.DiagText(a.streams.Err, problems, a.style(a.streams.Err)) // stderr is gone: nowhere to say so
+	if problems.HasErrors() {
+		f := usageError("the manifests have errors; nothing was sent")
+		f.Problems = problems
+		return f
+	}
+	return nil
+}
+
+// count writes "1 agent", "2 agents".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// fieldName writes a JSON pointer with dots.
+func fieldName(pointer string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", ".")
+}
+
+func writeJSON(w io.Writer, doc any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(doc)
+}
