@@ -12,7 +12,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X agentsync/interna
 # The race detector needs a C compiler; without one the tests run without it, and say so.
 RACE    := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo -race)
 
-.PHONY: all build demo docs test check unit golden golden-check fuzz bench torture tidy clean
+.PHONY: all build demo test check unit golden golden-check fuzz bench torture tidy clean
 
 all: build
 
@@ -49,10 +49,6 @@ golden:
 
 golden-check: golden
 	@git diff --exit-code -- '*/testdata/*' testdata schema docs README.md || { echo "golden files are behind: review the diff and commit it"; exit 1; }
-
-# The man pages in docs/man, made from the commands' own texts.
-docs:
-	AGENTSYNC_GOLDEN=1 go test -count=1 -run Golden ./internal/docgen
 
 # Each fuzz target for FUZZTIME.
 FUZZTIME ?= 30s

@@ -170,8 +170,8 @@ func (a *app) exitCodesTopic() *cobra.Command {
 	return &cobra.Command{Use: "exit-codes", Short: "What each exit code means", Long: strings.TrimRight(b.String(), "\n")}
 }
 
-// Command returns all commands with their flags, help texts and examples, for man pages and for tests
-// of the texts. It is there to be read: Run is what runs a command.
+// Command returns all commands with their flags, help texts and examples, for docs/commands.md and for
+// tests of the texts. It is there to be read: Run is what runs a command.
 func Command() *cobra.Command {
 	a := &app{env: map[string]string{}, streams: Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}}
 	root := a.rootCommand()

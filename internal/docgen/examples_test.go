@@ -68,7 +68,7 @@ func TestExamples(t *testing.T) {
 		t.Skip("the examples are for a shell, and there is no bash")
 	}
 	ran := 0
-	for _, cmd := range Commands(cli.Command()) {
+	for _, cmd := range shownCommands(cli.Command()) {
 		for line := range strings.Lines(cmd.Example) {
 			example := strings.TrimSpace(line)
 			if example == "" {
