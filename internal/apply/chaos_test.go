@@ -143,9 +143,3 @@ func (c *chaos) cut(all []platform.Remote) []platform.Remote {
 	}
 	return all
 }
-
-// readable is chaos at a platform that answers one agent by its uid.
-type readable struct {
-	*chaos
-	platform.Reader
-}

@@ -2,9 +2,11 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"agentsync/internal/plan"
+	"agentsync/internal/platform"
 	"agentsync/internal/state"
 )
 
@@ -24,6 +26,15 @@ func (r *appRun) deleteObsolete(ctx context.Context, ch plan.Change) (Result, *p
 	return res, nil
 }
 
+// deleteOnce deletes one agent by one request. One that is already gone is deleted.
+func (r *appRun) deleteOnce(ctx context.Context, uid string) error {
+	err := r.app.Client.Delete(ctx, uid)
+	if errors.Is(err, platform.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 // deleteOld deletes one agent that was replaced, and takes its uid out of the record.
 func (r *appRun) deleteOld(ctx context.Context, ch plan.Change, uid string) error {
 	a := ch.Address
@@ -33,7 +44,7 @@ func (r *appRun) deleteOld(ctx context.Context, ch plan.Change, uid string) erro
 			return why
 		}
 		intent := state.Intent{Address: a, Action: intentDelete, UID: uid}
-		id, _, err := r.send(ctx, ch, intent, func(ctx context.Context) error { return r.app.Client.Delete(ctx, uid) })
+		id, _, err := r.send(ctx, ch, intent, func(ctx context.Context) error { return r.deleteOnce(ctx, uid) })
 		if err == nil {
 			return r.book.commit(append(results, state.Result{Kind: state.Removed, Intent: id, Address: a, UID: uid})...)
 		}
@@ -53,7 +64,7 @@ func (r *appRun) delete(ctx context.Context, ch plan.Change) (Result, *pending) 
 		}
 	}
 	intent := state.Intent{Address: ch.Address, Action: intentDelete, UID: ch.UID}
-	id, at, err := r.send(ctx, ch, intent, func(ctx context.Context) error { return r.app.Client.Delete(ctx, ch.UID) })
+	id, at, err := r.send(ctx, ch, intent, func(ctx context.Context) error { return r.deleteOnce(ctx, ch.UID) })
 	switch {
 	case err == nil:
 		res := done(ch, ch.UID)

@@ -92,9 +92,6 @@ func (p *player) step(i int, seed uint64, st step) {
 			}
 		}
 		p.client[id] = c
-		if id == mind {
-			p.client[id] = readable{c, p.memory[id]}
-		}
 	}
 	if st.CrashAt > 0 {
 		p.disk.CrashAt(st.CrashAt)

@@ -228,17 +228,10 @@ func (e *Engine) find(ctx context.Context, l *listing, id agent.AppID, uid strin
 	if live, listed := l.byUID[uid]; listed {
 		return live, nil
 	}
-	err := errors.ErrUnsupported
-	if reader, ok := e.apps[id].Client.(platform.Reader); ok {
-		var live platform.Remote
-		if live, err = reader.Read(ctx, uid); err == nil {
-			return live, nil
-		}
+	if !e.apps[id].Client.Properties().ReadsOne {
+		return platform.Remote{}, fmt.Errorf("%w: agent %s of %s", errLacking, uid, id)
 	}
-	if errors.Is(err, errors.ErrUnsupported) {
-		err = fmt.Errorf("%w: agent %s of %s", errLacking, uid, id)
-	}
-	return platform.Remote{}, err
+	return e.apps[id].Client.Read(ctx, uid)
 }
 
 func (e *Engine) recordAs(i state.Intent, rec agent.Record, applied agent.Fields, live platform.Remote) (state.Result, error) {

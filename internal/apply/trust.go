@@ -36,16 +36,14 @@ const maxReads = 20
 // readMissing asks for agents that a listing lacks, where the platform can be asked: someone may have
 // deleted them, or the listing was cut short.
 func (e *Engine) readMissing(ctx context.Context, id agent.AppID, missing []string) error {
-	reader, ok := e.apps[id].Client.(platform.Reader)
-	if !ok {
+	reader := e.apps[id].Client
+	if !reader.Properties().ReadsOne {
 		return nil
 	}
 	for _, uid := range missing[:min(maxReads, len(missing))] {
 		_, err := reader.Read(ctx, uid)
 		switch {
 		case errors.Is(err, platform.ErrNotFound):
-		case errors.Is(err, errors.ErrUnsupported):
-			return nil
 		case err != nil:
 			return fmt.Errorf("%w: it lacks agent %s, and that could not be read: %w", ErrSuspiciousList, uid, err)
 		default:
@@ -83,7 +81,7 @@ const (
 
 // complete fails where a listing lacks an agent that state knows and nobody can be asked whether it is gone.
 func (e *Engine) complete(id agent.AppID, l *listing) error {
-	if _, canRead := e.apps[id].Client.(platform.Reader); canRead {
+	if e.apps[id].Client.Properties().ReadsOne {
 		return nil
 	}
 	missing := slices.DeleteFunc(e.book.uids(id), l.has)
@@ -106,7 +104,7 @@ func (e *Engine) trust(ctx context.Context, id agent.AppID, l, seen *listing) er
 		return err
 	}
 	missing := 0
-	_, canRead := e.apps[id].Client.(platform.Reader)
+	canRead := e.apps[id].Client.Properties().ReadsOne
 	for _, uid := range e.book.uids(id) {
 		if (!canRead || seen.has(uid) || e.book.madeHere(id, uid)) && !l.has(uid) {
 			missing++

@@ -66,7 +66,7 @@ func newWorldAt(t tester, path string) *world {
 		w.schemas[id.Platform] = s
 		var opts []platformtest.MemoryOption
 		if id == comet {
-			opts = append(opts, platformtest.SilentUpdates())
+			opts = append(opts, platformtest.SilentUpdates(), platformtest.NoRead())
 		}
 		w.memory[id] = platformtest.NewMemory(s, opts...)
 		w.client[id] = w.memory[id]

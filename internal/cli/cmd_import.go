@@ -182,8 +182,8 @@ func (im *importer) fetch(ctx context.Context) error {
 
 // readAgent reads one agent, from the list where the platform answers no single one.
 func readAgent(ctx context.Context, c platform.Client, uid string) (platform.Remote, error) {
-	if r, ok := c.(platform.Reader); ok {
-		return r.Read(ctx, uid)
+	if c.Properties().ReadsOne {
+		return c.Read(ctx, uid)
 	}
 	list, err := c.List(ctx)
 	if err != nil {

@@ -77,6 +77,12 @@ func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) err
 	}
 	resp, err := c.transport.RoundTrip(req)
 	hide := func() redactor { return redactor{append(secrets, w.key)} }
+	if why := w.stoppedBy(); why != nil {
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		return r.failed(u, Error{Class: Refused, NeverSent: true, Err: why})
+	}
 	if err != nil {
 		fail := Error{Class: Unknown, SentAt: w.sentAt(), Err: hide().error(withoutURL(err))}
 		if w.neverSent(ctx, err) {
@@ -97,7 +103,7 @@ func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) err
 		fallthrough
 	default:
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // half an explanation is one
-		fail.Code, fail.Message = explain(resp, body, hide())
+		fail.Code, fail.Message, fail.OwnWords = explain(resp, body, hide())
 	}
 	return r.failed(u, fail)
 }

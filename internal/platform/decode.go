@@ -73,8 +73,9 @@ func ListIn(answer agent.Raw, names ...string) ([]agent.Object, error) {
 }
 
 // NewRemote returns the agent that o, a part of an answer, describes under the given uid and time.
-// Every adapter makes its Remotes here, so that no mark is ever seen in their content. The error says
-// which agent, and which field of it, is not as the schema has it.
+// Every adapter makes its Remotes here, so that no mark is ever seen in their content. The uid comes first: the
+// error says that there is none that can be used; where another field is not as the schema has it, Unreadable
+// says which, and the agent is returned all the same.
 func NewRemote(s *schema.Platform, uid, createdAt any, o agent.Object) (Remote, error) {
 	r := Remote{UID: UIDOf(uid), CreatedAt: ParseTime(createdAt)}
 	if r.UID == "" {
@@ -86,7 +87,8 @@ func NewRemote(s *schema.Platform, uid, createdAt any, o agent.Object) (Remote, 
 	}
 	fields, err := KnownFields(s, o.Map())
 	if err != nil {
-		return Remote{}, fmt.Errorf("agent %s: %w", r.UID, err)
+		r.Unreadable = fmt.Errorf("agent %s: %w", r.UID, err)
+		return r, nil
 	}
 	fields, r.Mark = TakeMark(s, fields)
 	r.Content = agent.ContentOf(fields)

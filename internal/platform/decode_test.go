@@ -160,6 +160,10 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		r, short := platform.NewRemote(s, "u", nil, o)
+		if short != nil {
+			t.Fatalf("the uid is lost: %v", short)
+		}
+		short = r.Unreadable
 		fields, err := platform.KnownFields(s, o.Map())
 		if (err == nil) != (short == nil) {
 			t.Fatalf("NewRemote says %v, KnownFields %v", short, err)

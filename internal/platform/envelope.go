@@ -19,18 +19,20 @@ const (
 
 // explain returns the code and the sentence that an answer gives for its status, or a plain sentence
 // about what it gives instead. Both envelopes of the platforms' references are read:
-// {"error": {"code", "message"}} and {"statusCode", "message", "error"}.
-func explain(resp *http.Response, body []byte, r redactor) (code, message string) {
+// {"error": {"code", "message"}} and {"statusCode", "message", "error"}. It reports whether they are the
+// platform's own words.
+func explain(resp *http.Response, body []byte, r redactor) (code, message string, own bool) {
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		return "", "the answer redirects elsewhere, which is not followed"
+		return "", "the answer redirects elsewhere, which is not followed", false
 	}
 	code, message = envelope(body)
-	if code == "" && message == "" {
+	own = code != "" || message != ""
+	if !own {
 		message = describe(resp.Header, body)
 	}
 	// Redacted both before and after: tidying can bring a secret's spelling back, and cutting comes last.
 	code, message = r.redact(tidy(r.redact(code))), r.redact(tidy(r.redact(message)))
-	return cut(code, maxCode), cut(message, maxMessage)
+	return cut(code, maxCode), cut(message, maxMessage), own
 }
 
 // envelope reads a JSON error, returning nothing where the body is none.

@@ -42,6 +42,11 @@ type Error struct {
 	Code string
 	// Message is the platform's own sentence, or one made of what it answered, or empty.
 	Message string
+	// NoSuchAgent reports that the platform itself says, in its own words, that it has no such agent.
+	NoSuchAgent bool
+	// OwnWords reports that Code or Message stand in an error envelope of the answer. Where it is false
+	// Message describes what the answer was instead: an HTML page, an empty body, a list.
+	OwnWords bool
 	// RetryAfter is how long the platform asks to wait, or 0 where it does not say.
 	RetryAfter time.Duration
 	// NeverSent reports that no byte of the request left this machine (refused connection, unknown
@@ -82,6 +87,8 @@ func (e *Error) Is(target error) bool {
 		return e.Status == 401 || e.Status == 403
 	case ErrNotFound:
 		return e.Status == 404
+	case ErrNoSuchAgent:
+		return e.NoSuchAgent
 	}
 	return false
 }
@@ -89,8 +96,11 @@ func (e *Error) Is(target error) bool {
 var (
 	// ErrKeyRefused matches an *Error whose status says that the API key is wrong or lacks access.
 	ErrKeyRefused = errors.New("the platform refused the API key")
-	// ErrNotFound matches an *Error whose status says that there is no such agent.
-	ErrNotFound = errors.New("there is no such agent")
+	// ErrNotFound matches an *Error of status 404, whoever answered it: a mistyped endpoint does so for
+	// everything.
+	ErrNotFound = errors.New("not found")
+	// ErrNoSuchAgent matches an *Error in which the platform says in its own words that it has no such agent.
+	ErrNoSuchAgent = errors.New("the platform knows no such agent")
 )
 
 // ClassOf returns the class of the outcome that err stands for: Done for nil, Unknown for an error

@@ -3,14 +3,18 @@ package platform
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
 	"strings"
 )
 
-// Reader is what a Client has besides where its platform can answer one agent by its uid.
-type Reader interface {
-	// Read returns the agent. The error matches ErrNotFound where there is none.
-	Read(ctx context.Context, uid string) (Remote, error)
+// NoRead is the error of Read at a platform that answers no single agent. Nothing was sent.
+func NoRead(uid string) error {
+	return &Error{Class: Refused, Method: http.MethodGet, Path: uid, NeverSent: true, Err: errNoRead}
 }
+
+var errNoRead = fmt.Errorf("the platform answers no single agent: %w", errors.ErrUnsupported)
 
 // Pager is what a Client is besides where its platform lists agents page by page.
 type Pager interface {

@@ -24,15 +24,8 @@ func DefaultRetryPolicy() RetryPolicy {
 }
 
 // RetryReads returns client with its reads tried again where their outcome is unknown, throttled, or
-// where they never left. It never repeats a Create, an Update or a Delete. The result is a Reader if
-// client is one.
-func RetryReads(client Client, policy RetryPolicy) Client {
-	r := retrying{client, policy}
-	if reader, ok := client.(Reader); ok {
-		return retryingReader{r, reader}
-	}
-	return r
-}
+// where they never left. It never repeats a Create, an Update or a Delete.
+func RetryReads(client Client, policy RetryPolicy) Client { return retrying{client, policy} }
 
 type retrying struct {
 	Client
@@ -64,14 +57,9 @@ type tried struct{ error }
 
 func (t tried) Unwrap() error { return t.error }
 
-type retryingReader struct {
-	retrying
-	reader Reader
-}
-
-// Read implements Reader.
-func (r retryingReader) Read(ctx context.Context, uid string) (Remote, error) {
-	return retry(ctx, r.policy, func(ctx context.Context) (Remote, error) { return r.reader.Read(ctx, uid) })
+// Read implements Client.
+func (r retrying) Read(ctx context.Context, uid string) (Remote, error) {
+	return retry(ctx, r.policy, func(ctx context.Context) (Remote, error) { return r.Client.Read(ctx, uid) })
 }
 
 func retry[T any](ctx context.Context, p RetryPolicy, read func(context.Context) (T, error)) (T, error) {

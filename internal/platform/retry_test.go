@@ -72,7 +72,7 @@ func TestRetryReadsEndsWithItsContext(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := platform.RetryReads(f, platform.DefaultRetryPolicy()).(platform.Reader).Read(ctx, "u")
+		_, err := platform.RetryReads(f, platform.DefaultRetryPolicy()).Read(ctx, "u")
 		var e *platform.Error
 		if !errors.As(err, &e) || e.Class != platform.Throttled || f.Calls(platformtest.OpRead) != 1 {
 			t.Errorf("%v after %d calls", err, f.Calls(platformtest.OpRead))

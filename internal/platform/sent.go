@@ -16,6 +16,8 @@ type witness struct {
 	key string // see httpx.NoteKey
 
 	mu      sync.Mutex // guards what follows
+	left    bool       // Leaving was called
+	stopped error      // what it returned
 	tried   bool       // a transport that reports what it does has taken the request
 	gotConn bool
 	wrote   bool
@@ -30,10 +32,36 @@ func (w *witness) watch(ctx context.Context) context.Context {
 		*flag, w.since = true, time.Now()
 	}
 	return httptrace.WithClientTrace(httpx.NoteKey(ctx, &w.key), &httptrace.ClientTrace{
-		GetConn:      func(string) { note(&w.tried) },
-		GotConn:      func(httptrace.GotConnInfo) { note(&w.gotConn) },
+		GetConn: func(string) { note(&w.tried) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			// The connection is this request's alone and nothing of the request is in it yet: once it is closed
+			// nothing can get there.
+			if err := w.leave(ctx); err != nil {
+				_ = info.Conn.Close()
+				return
+			}
+			note(&w.gotConn)
+		},
 		WroteHeaders: func() { note(&w.wrote) },
 	})
+}
+
+// leave calls Leaving once, and returns what it returned. A second connection for the same request, which only
+// a GET can get, calls nothing.
+func (w *witness) leave(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.left {
+		w.left, w.stopped = true, Leaving(ctx)
+	}
+	return w.stopped
+}
+
+// stoppedBy returns why Leaving kept the request from leaving, nil where it did not.
+func (w *witness) stoppedBy() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stopped
 }
 
 // neverSent reports whether err certainly came before the platform could read the request. It needs

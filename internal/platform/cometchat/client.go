@@ -62,6 +62,15 @@ type client struct {
 	schema *schema.Platform
 }
 
+// Properties implements platform.Client. The reference has no read of one agent, and an update that answers
+// {"success": true}.
+func (c *client) Properties() platform.Properties { return platform.Properties{} }
+
+// Read implements platform.Client: there is nothing to ask.
+func (c *client) Read(_ context.Context, uid string) (platform.Remote, error) {
+	return platform.Remote{}, platform.NoRead(uid)
+}
+
 // List implements platform.Client. The platform documents no paging: one answer is the whole list.
 func (c *client) List(ctx context.Context) (list []platform.Remote, err error) {
 	r := request(http.MethodGet, agents())
@@ -89,7 +98,7 @@ func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (p
 	r := request(http.MethodPatch, agents(uid))
 	r.Body = agent.ContentOf(fields)
 	changed := platform.Remote{UID: uid}
-	err := c.caller.Do(ctx, r, func(body []byte) error {
+	err := c.about(ctx, r, func(body []byte) error {
 		holdsAgent, err := acknowledged(body)
 		if err != nil || !holdsAgent {
 			return err
@@ -108,12 +117,18 @@ func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (p
 
 // Delete implements platform.Client.
 func (c *client) Delete(ctx context.Context, uid string) error {
-	err := c.caller.Do(ctx, request(http.MethodDelete, agents(uid)), func(body []byte) error {
+	return c.about(ctx, request(http.MethodDelete, agents(uid)), func(body []byte) error {
 		_, err := acknowledged(body)
 		return err
 	})
-	if errors.Is(err, platform.ErrNotFound) {
-		return nil
+}
+
+// about sends a request about one agent. That there is none is known by the platform's code alone: its status
+// is not documented, and a 404 is what a mistyped address answers too.
+func (c *client) about(ctx context.Context, r platform.Request, decode func([]byte) error) error {
+	err := c.caller.Do(ctx, r, decode)
+	if e, ok := errors.AsType[*platform.Error](err); ok {
+		e.NoSuchAgent = e.OwnWords && e.Code == codeNoSuchAgent
 	}
 	return err
 }

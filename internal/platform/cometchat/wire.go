@@ -28,6 +28,9 @@ const (
 	memberSuccess    = "success"
 )
 
+// codeNoSuchAgent is the platform's code for an agent that it does not have.
+const codeNoSuchAgent = "ERR_AGENT_NOT_FOUND"
+
 // agents is the path below the base URL, which ends in /v3.
 func agents(uid ...string) []string {
 	return append([]string{"ai-agents", "agents"}, uid...)

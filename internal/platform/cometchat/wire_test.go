@@ -51,11 +51,28 @@ func TestListForms(t *testing.T) {
 		``: "empty", `{}`: "no list", `[{"name": "a"}]`: "without a usable uid", `[{"uid": "a/b"}]`: "without a usable uid",
 		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 250, "per_page": 100, "current_page": 1, "total_pages": 3}}}`: "page 1 of 3",
 		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 2}}}`:                                                         "shows 1 agents of 2",
-		`[{"uid": "a"}, {"uid": "a"}]`: "agent a twice", `[{"uid": "a", "tools": "x"}]`: "agent a: field tools",
+		`[{"uid": "a"}, {"uid": "a"}]`: "agent a twice",
 	} {
 		_, err := answering(t, body).List(t.Context())
 		if platform.ClassOf(err) != platform.Unknown || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want %q", body, err, says)
+		}
+	}
+}
+
+// An agent whose rest is odd is there all the same, in a list beside others and in the answer to a create.
+func TestOddAgentsKeepTheirUID(t *testing.T) {
+	for _, odd := range []string{
+		`{"uid": "a", "tools": "x"}`, `{"uid": "a", "name": ["x"]}`, `{"uid": "a", "metaData": 1}`, `{"uid": "a", "metaData": {"n": 1e400}}`,
+	} {
+		list, err := answering(t, `[`+odd+`, {"uid": "b", "name": "y"}]`).List(t.Context())
+		if err != nil || len(list) != 2 || list[0].UID != "a" || list[0].Unreadable == nil || !list[0].Content.IsZero() ||
+			list[1].Unreadable != nil || list[1].Content.Fields()["name"] != "y" {
+			t.Errorf("listed %s: %+v, %v", odd, list, err)
+		}
+		made, err := answering(t, `{"agent": `+odd+`}`).Create(t.Context(), agent.ContentOf(agent.Fields{"name": "x"}))
+		if err != nil || made.UID != "a" || made.Unreadable == nil || !made.Content.IsZero() {
+			t.Errorf("created %s: %+v, %v", odd, made, err)
 		}
 	}
 }

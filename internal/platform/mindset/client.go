@@ -48,7 +48,7 @@ func (mindset) BaseURL(app agent.App) (string, error) {
 	return "https://" + host, nil
 }
 
-// Client implements platform.Platform. It is a platform.Reader and a platform.Pager as well.
+// Client implements platform.Platform. It is a platform.Pager as well.
 func (m mindset) Client(app agent.App, base *url.URL, hc *http.Client) platform.Client {
 	return &client{platform.NewCaller(hc, base), m.schema, app.ID}
 }
@@ -59,10 +59,12 @@ type client struct {
 	app    agent.AppID
 }
 
-var (
-	_ platform.Reader = (*client)(nil)
-	_ platform.Pager  = (*client)(nil)
-)
+var _ platform.Pager = (*client)(nil)
+
+// Properties implements platform.Client.
+func (c *client) Properties() platform.Properties {
+	return platform.Properties{ReadsOne: true, AnswersUpdate: true}
+}
 
 // List implements platform.Client.
 func (c *client) List(ctx context.Context) ([]platform.Remote, error) {
@@ -97,9 +99,14 @@ func (c *client) page(ctx context.Context, after string) (page []platform.Remote
 	return page, err
 }
 
-// Read implements platform.Reader.
+// Read implements platform.Client. The platform's errors are not documented: a 404 with a JSON error of any
+// form is taken for its own word; an HTML page or nothing may come from anybody.
 func (c *client) Read(ctx context.Context, uid string) (platform.Remote, error) {
-	return c.about(ctx, uid, platform.Request{Method: http.MethodGet, Path: agents(c.app, uid)})
+	got, err := c.about(ctx, uid, platform.Request{Method: http.MethodGet, Path: agents(c.app, uid)})
+	if e, ok := errors.AsType[*platform.Error](err); ok {
+		e.NoSuchAgent = e.OwnWords && e.Status == http.StatusNotFound
+	}
+	return got, err
 }
 
 // Create implements platform.Client.
@@ -138,9 +145,5 @@ func (c *client) about(ctx context.Context, uid string, r platform.Request) (pla
 
 // Delete implements platform.Client.
 func (c *client) Delete(ctx context.Context, uid string) error {
-	err := c.caller.Do(ctx, platform.Request{Method: http.MethodDelete, Path: agents(c.app, uid)}, nil)
-	if errors.Is(err, platform.ErrNotFound) {
-		return nil
-	}
-	return err
+	return c.caller.Do(ctx, platform.Request{Method: http.MethodDelete, Path: agents(c.app, uid)}, nil)
 }

@@ -2,7 +2,6 @@ package platformtest
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 // Op is one of the calls of the contract.
 type Op string
 
-// The calls of platform.Client and platform.Reader.
+// The calls of platform.Client.
 const (
 	OpList   Op = "list"
 	OpRead   Op = "read"
@@ -64,15 +63,14 @@ type Faulty struct {
 }
 
 // WithFaults returns client with the faults. Where several strike the same call the first decides.
-// Read fails unless client is a platform.Reader.
 func WithFaults(client platform.Client, faults ...Fault) *Faulty {
 	return &Faulty{inner: client, faults: faults, count: map[Op]int{}}
 }
 
-var (
-	_ platform.Client = (*Faulty)(nil)
-	_ platform.Reader = (*Faulty)(nil)
-)
+var _ platform.Client = (*Faulty)(nil)
+
+// Properties implements platform.Client.
+func (f *Faulty) Properties() platform.Properties { return f.inner.Properties() }
 
 // Calls returns how many calls of op were made.
 func (f *Faulty) Calls(op Op) int {
@@ -104,14 +102,10 @@ func (f *Faulty) List(ctx context.Context) ([]platform.Remote, error) {
 	return list, nil
 }
 
-// Read implements platform.Reader.
+// Read implements platform.Client.
 func (f *Faulty) Read(ctx context.Context, uid string) (r platform.Remote, err error) {
 	_, err = f.do(ctx, Call{Op: OpRead, UID: uid}, "GET", func() (err error) {
-		reader, ok := f.inner.(platform.Reader)
-		if !ok {
-			return errors.ErrUnsupported
-		}
-		r, err = reader.Read(ctx, uid)
+		r, err = f.inner.Read(ctx, uid)
 		return err
 	})
 	return onSuccess(r, err)
@@ -145,8 +139,8 @@ func (f *Faulty) Delete(ctx context.Context, uid string) error {
 func (f *Faulty) do(ctx context.Context, call Call, method string, effect func() error) (Fault, error) {
 	fault := f.strike(call)
 	if fault.After {
-		if err := effect(); err != nil {
-			return fault, err
+		if err := effect(); err != nil && fault.Class == platform.Done {
+			return fault, err // else it is lost with the answer
 		}
 	}
 	path := "/agents/" + call.UID

@@ -61,10 +61,10 @@ func TestMemoryIsAsStrictAsAPlatform(t *testing.T) {
 	if err := m.Delete(ctx, made.UID); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Delete(ctx, made.UID); err != nil {
+	if err := m.Delete(ctx, made.UID); !errors.Is(err, platform.ErrNoSuchAgent) {
 		t.Errorf("deleting an agent that is gone: %v", err)
 	}
-	if _, err := m.Read(ctx, made.UID); !errors.Is(err, platform.ErrNotFound) {
+	if _, err := m.Read(ctx, made.UID); !errors.Is(err, platform.ErrNoSuchAgent) {
 		t.Errorf("reading an agent that is gone: %v", err)
 	}
 	if m.Made() != 1 || len(m.Agents()) != 0 {

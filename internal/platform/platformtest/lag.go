@@ -71,6 +71,12 @@ func (w *rewriting) List(ctx context.Context) ([]platform.Remote, error) {
 	return list, err
 }
 
+// Read implements platform.Client.
+func (w *rewriting) Read(ctx context.Context, uid string) (platform.Remote, error) {
+	r, err := w.Client.Read(ctx, uid)
+	return w.change(r), err
+}
+
 // Create implements platform.Client.
 func (w *rewriting) Create(ctx context.Context, wanted agent.Content) (platform.Remote, error) {
 	r, err := w.Client.Create(ctx, wanted)

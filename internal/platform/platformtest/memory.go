@@ -17,6 +17,7 @@ import (
 type Memory struct {
 	schema *schema.Platform
 	silent bool
+	noRead bool
 
 	mu     sync.Mutex
 	agents []kept // in order of creation; their fields are never handed out uncopied
@@ -29,6 +30,9 @@ type MemoryOption func(*Memory)
 // SilentUpdates makes Update answer no agent, as CometChat does.
 func SilentUpdates() MemoryOption { return func(m *Memory) { m.silent = true } }
 
+// NoRead makes Read answer nothing, as CometChat does: the list is the only read.
+func NoRead() MemoryOption { return func(m *Memory) { m.noRead = true } }
+
 // NewMemory returns an empty app whose agents have the fields of s.
 func NewMemory(s *schema.Platform, opts ...MemoryOption) *Memory {
 	m := &Memory{schema: s}
@@ -38,10 +42,12 @@ func NewMemory(s *schema.Platform, opts ...MemoryOption) *Memory {
 	return m
 }
 
-var (
-	_ platform.Client = (*Memory)(nil)
-	_ platform.Reader = (*Memory)(nil)
-)
+var _ platform.Client = (*Memory)(nil)
+
+// Properties implements platform.Client.
+func (m *Memory) Properties() platform.Properties {
+	return platform.Properties{ReadsOne: !m.noRead, AnswersUpdate: !m.silent}
+}
 
 // List implements platform.Client.
 func (m *Memory) List(ctx context.Context) ([]platform.Remote, error) {
@@ -57,8 +63,11 @@ func (m *Memory) List(ctx context.Context) ([]platform.Remote, error) {
 	return list, nil
 }
 
-// Read implements platform.Reader.
+// Read implements platform.Client.
 func (m *Memory) Read(ctx context.Context, uid string) (platform.Remote, error) {
+	if m.noRead {
+		return platform.Remote{}, platform.NoRead(uid)
+	}
 	if err := ctx.Err(); err != nil {
 		return platform.Remote{}, unsent("GET", "/agents/"+uid, err)
 	}
@@ -66,7 +75,7 @@ func (m *Memory) Read(ctx context.Context, uid string) (platform.Remote, error) 
 	defer m.mu.Unlock()
 	i := m.find(uid)
 	if i < 0 {
-		return platform.Remote{}, refused("GET", "/agents/"+uid, 404, "there is no such agent")
+		return platform.Remote{}, noSuchAgent("GET", uid)
 	}
 	return m.answer(m.agents[i]), nil
 }
@@ -79,6 +88,9 @@ func (m *Memory) Create(ctx context.Context, wanted agent.Content) (platform.Rem
 	sent, err := m.accept("POST", "/agents", wanted.Fields())
 	if err != nil {
 		return platform.Remote{}, err
+	}
+	if err := platform.Leaving(ctx); err != nil {
+		return platform.Remote{}, unsent("POST", "/agents", err)
 	}
 	for _, f := range m.schema.Fields {
 		if _, ok := sent[f.Name]; f.Required && !ok {
@@ -98,6 +110,9 @@ func (m *Memory) Update(ctx context.Context, uid string, fields agent.Fields) (p
 	if err != nil {
 		return platform.Remote{}, err
 	}
+	if err := platform.Leaving(ctx); err != nil {
+		return platform.Remote{}, unsent("PATCH", path, err)
+	}
 	for name := range sent {
 		if f, _ := m.schema.Field(name); f.Immutable {
 			return platform.Remote{}, refused("PATCH", path, 400, name+" cannot be changed")
@@ -107,7 +122,7 @@ func (m *Memory) Update(ctx context.Context, uid string, fields agent.Fields) (p
 	defer m.mu.Unlock()
 	i := m.find(uid)
 	if i < 0 {
-		return platform.Remote{}, refused("PATCH", path, 404, "there is no such agent")
+		return platform.Remote{}, noSuchAgent("PATCH", uid)
 	}
 	for name, v := range sent {
 		m.agents[i].fields[name] = v
@@ -123,7 +138,12 @@ func (m *Memory) Delete(ctx context.Context, uid string) error {
 	if err := ctx.Err(); err != nil {
 		return unsent("DELETE", "/agents/"+uid, err)
 	}
-	m.Remove(uid)
+	if err := platform.Leaving(ctx); err != nil {
+		return unsent("DELETE", "/agents/"+uid, err)
+	}
+	if !m.Remove(uid) {
+		return noSuchAgent("DELETE", uid)
+	}
 	return nil
 }
 
@@ -247,6 +267,12 @@ type kept struct {
 // remote returns a copy, the mark in its field.
 func (k kept) remote() platform.Remote {
 	return platform.Remote{UID: k.uid, Content: agent.ContentOf(k.fields.Clone()), CreatedAt: k.createdAt}
+}
+
+// noSuchAgent is a 404 in the platform's own words.
+func noSuchAgent(method, uid string) error {
+	return &platform.Error{Class: platform.Refused, Method: method, Path: "/agents/" + uid, Status: 404,
+		Message: "there is no such agent", OwnWords: true, NoSuchAgent: true}
 }
 
 func refused(method, path string, status int, message string) error {

@@ -44,8 +44,8 @@ func testMark(t *testing.T, f Fixture) {
 		}
 		is("update", answered, want, mark)
 		is("list", r.list()[0], want, mark)
-		if reader, ok := r.client.(platform.Reader); ok {
-			got, err := reader.Read(t.Context(), made.UID)
+		if r.client.Properties().ReadsOne {
+			got, err := r.client.Read(t.Context(), made.UID)
 			if err != nil {
 				t.Fatal(err)
 			}
