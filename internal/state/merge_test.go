@@ -202,8 +202,8 @@ func TestCommitRefuses(t *testing.T) {
 		if err := run.Commit(results...); err == nil || errors.Is(err, state.ErrBroken) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got := uids(run.State()); got != "a=a1 b=b1" || len(run.Open()) != 1 {
-			t.Errorf("%s: the state is now %s, open %v", name, got, run.Open())
+		if got := uids(run.State()); got != "a=a1 b=b1" || len(run.Fleet().Open()) != 1 {
+			t.Errorf("%s: the state is now %s, open %v", name, got, run.Fleet().Open())
 		}
 	}
 	if err := run.Close(); err != nil {

@@ -17,8 +17,8 @@ type Run struct {
 	version string // of the state's content on disk
 	journal *journal
 
-	mu     sync.Mutex // guards what follows, and that journal and book have one order
-	book   *book
+	mu     sync.Mutex // guards what follows, and that journal and fleet have one order
+	fleet  *Fleet
 	lastID uint64
 	closed bool
 }
@@ -43,7 +43,7 @@ func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
 			return nil, fmt.Errorf("begin: %w", err)
 		}
 	}
-	b, err := newBook(s, snap.Open)
+	fleet, err := NewFleet(s, snap.Open)
 	if err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
@@ -51,7 +51,7 @@ func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Run{file: f, version: version, journal: j, book: b, lastID: snap.lastID}, nil
+	return &Run{file: f, version: version, journal: j, fleet: fleet, lastID: snap.lastID}, nil
 }
 
 func (f *File) newJournal(s *State, open []Intent, reserve int64) (*journal, error) {
@@ -78,22 +78,15 @@ func (f *File) newJournal(s *State, open []Intent, reserve int64) (*journal, err
 }
 
 // Lineage returns the state's lineage, the key under which secrets are sealed.
-func (r *Run) Lineage() string { return r.book.state.Lineage } // never changes during a run
+func (r *Run) Lineage() string { return r.fleet.state.Lineage } // never changes during a run
+
+// Fleet returns what the run knows, with every result that Commit was given, also where it could not be
+// stored. It stays readable after Close.
+func (r *Run) Fleet() *Fleet { return r.fleet }
 
 // State returns a copy of the state as of now, with every result that Commit was given, also where
 // it could not be stored. Its serial is that of the file on disk.
-func (r *Run) State() *State {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.book.state.Clone()
-}
-
-// Open returns the intents that nothing closed yet, oldest first.
-func (r *Run) Open() []Intent {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.book.intents()
-}
+func (r *Run) State() *State { return r.fleet.State() }
 
 // Intend stores what is about to be sent and returns the intent's id. When it returns, the intent
 // survives a crash; with an error, the request must not be sent. Callers at the same time share one
@@ -116,16 +109,14 @@ func (r *Run) Intend(i Intent) (uint64, error) {
 	i.ID = r.lastID
 	b, err := r.journal.submit(func(dst []byte) ([]byte, error) { return i.append(dst), nil })
 	if err == nil {
-		r.book.open[i.ID] = i
+		r.fleet.opened(i)
 	}
 	r.mu.Unlock()
 	if err != nil {
 		return 0, err
 	}
 	if err := b.wait(); err != nil {
-		r.mu.Lock()
-		delete(r.book.open, i.ID) // it will not be sent
-		r.mu.Unlock()
+		r.fleet.forgotten(i.ID) // it will not be sent
 		return 0, err
 	}
 	return i.ID, nil
@@ -157,7 +148,7 @@ func (r *Run) submit(results []Result) (*batch, error) {
 	if r.closed {
 		return nil, ErrClosed
 	}
-	if err := r.book.enter(results); err != nil {
+	if err := r.fleet.Enter(results); err != nil {
 		return nil, fmt.Errorf("record result: %w", err)
 	}
 	return r.journal.submit(func(dst []byte) ([]byte, error) {
@@ -174,7 +165,7 @@ func (r *Run) submit(results []Result) (*batch, error) {
 func (r *Run) check(results []Result) (err error) {
 	for i := range results {
 		rec := &results[i].Record
-		if sent := r.sent(results[i].Intent); len(sent) == 0 || !bytes.Equal(rec.Applied, sent) {
+		if sent := r.fleet.sent(results[i].Intent); len(sent) == 0 || !bytes.Equal(rec.Applied, sent) {
 			if rec.Applied, err = checkDoc(rec.Applied); err != nil {
 				return fmt.Errorf("%s: applied: %w", results[i].Address, err)
 			}
@@ -184,13 +175,6 @@ func (r *Run) check(results []Result) (err error) {
 		}
 	}
 	return nil
-}
-
-// sent returns the document of an open intent.
-func (r *Run) sent(intent uint64) agent.Doc {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.book.open[intent].Fields
 }
 
 func checkDoc(d agent.Doc) (agent.Doc, error) {
@@ -227,18 +211,17 @@ func (r *Run) Close() error {
 	r.mu.Unlock()
 	r.journal.close()
 
-	s := r.book.state
-	if r.book.changed {
+	s, changed := r.fleet.result()
+	if changed {
 		saved, _, err := r.file.save(s, r.version)
 		if err != nil {
 			return fmt.Errorf("close state: %w", err)
 		}
-		r.mu.Lock()
-		*s = *saved
-		r.mu.Unlock()
+		r.fleet.saved(saved.Serial)
+		s = saved
 	}
 	// The state is on disk. A journal that stays because of an error says nothing new, and the next
 	// run empties it.
-	_ = r.file.resetJournal(s, r.book.intents())
+	_ = r.file.resetJournal(s, r.fleet.Open())
 	return nil
 }
