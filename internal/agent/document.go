@@ -22,8 +22,8 @@ const sealedKey = "$secret"
 // ReservedKey is the map key that manifests may not use, because a Doc marks sealed secrets with it.
 const ReservedKey = sealedKey
 
-// HasSecrets reports whether the document holds a sealed secret. It may report one where a text only
-// looks like it.
+// HasSecrets reports whether the document may hold a sealed secret: whether any object in it has the reserved key. No
+// text can look like that, for each quote inside a text has a backslash before it.
 func (d Doc) HasSecrets() bool { return bytes.Contains(d, []byte(`{"`+sealedKey+`":`)) }
 
 // Encode returns the canonical form of f. It fails on a secret that is not sealed and on a value of
@@ -165,12 +165,17 @@ func Canonical(v any) (any, error) {
 	}
 }
 
+// sealed returns the secret that m stands for. Whatever has other members, or values of another form, is an object that
+// somebody else made up, and stays one: nothing in it may be lost.
 func sealed(m map[string]any) (secret.Sealed, bool) {
 	inner, ok := m[sealedKey].(map[string]any)
-	if !ok || len(m) != 1 {
+	if !ok || len(m) != 1 || len(inner) != 2 {
 		return secret.Sealed{}, false
 	}
-	value, _ := inner["value"].(string)
-	template, _ := inner["template"].(string)
+	value, isText := inner["value"].(string)
+	template, isText2 := inner["template"].(string)
+	if !isText || !isText2 || !isHex(value) || !isHex(template) {
+		return secret.Sealed{}, false
+	}
 	return secret.Sealed{Value: value, Template: template}, true
 }

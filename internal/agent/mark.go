@@ -3,6 +3,7 @@ package agent
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 )
 
 // MarkName is the name of the mark that an agent carries at its platform where its section asks for
@@ -22,10 +23,8 @@ func (a Address) Mark() string {
 
 // IsMark reports whether s has the form of a mark: twelve lower-case hexadecimal digits.
 func IsMark(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return len(s) == markLength
+	return len(s) == markLength && isHex(s)
 }
+
+// isHex reports whether s is nothing but lower-case hexadecimal digits; an empty one is.
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }

@@ -114,7 +114,7 @@ func (b *builder) want(d *agent.Desired) error {
 	c.mark(&ch, d, &rec)
 	b.decide(&ch, d.Protect, diff)
 	if ch.Action != "" {
-		ch.Basis = b.in.basis(&rec, d, doc)
+		ch.Basis = b.in.basis(&rec, d, &c, doc)
 		b.add(ch)
 	} else {
 		b.plan.Summary.Unchanged++
@@ -134,7 +134,7 @@ func (b *builder) create(ch Change, c comparison, d *agent.Desired, rec *agent.R
 		c.fresh, c.ignore = true, nil
 		ch.Fields = c.run().fields
 	}
-	ch.Basis = b.in.basis(rec, d, doc)
+	ch.Basis = b.in.basis(rec, d, &c, doc)
 	b.add(ch)
 	return nil
 }
@@ -142,7 +142,7 @@ func (b *builder) create(ch Change, c comparison, d *agent.Desired, rec *agent.R
 // compare finds what differs between a wanted agent and its record.
 func (b *builder) compare(c *comparison, d *agent.Desired, rec *agent.Record, doc agent.Doc) (difference, error) {
 	id := d.Address.ID()
-	if sameDoc(doc, rec.Applied) && b.live.unchanged(id, rec, c.wanted, b.in.Sealer) {
+	if c.sameAsApplied(doc, rec.Applied) && b.live.unchanged(id, rec, c.wanted, b.in.Sealer) {
 		return difference{}, nil
 	}
 	if err := c.checkNames(d.Address); err != nil {
@@ -201,7 +201,10 @@ func (b *builder) touch(ch *Change, c *comparison, d *agent.Desired, rec agent.R
 	rec.Protect = d.Protect
 	if settled {
 		applied, err := AppliedDoc(*d, rec, b.in.Sealer)
-		if err != nil || bytes.Contains(applied, unknownValue) {
+		if err != nil {
+			return err
+		}
+		if fields, err := decode(d.Address, "applied", applied); err != nil || hasUnknown(map[string]any(fields)) {
 			return err // what is not known is not recorded
 		}
 		rec.Applied = applied
@@ -236,7 +239,7 @@ func (b *builder) leave() {
 			continue
 		}
 		ch := Change{
-			Address: a, Name: b.formerName(a, rec), Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: b.in.basis(&rec, nil, nil),
+			Address: a, Name: b.formerName(a, rec), Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: b.in.basis(&rec, nil, nil, nil),
 			Vanished: b.live.vanished(a.ID(), rec.UID),
 		}
 		if b.in.Prune {

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"agentsync/internal/agent"
@@ -29,57 +31,79 @@ func decode(a agent.Address, which string, doc agent.Doc) (agent.Fields, error) 
 	return f, nil
 }
 
-// unknownValue ends a secret in a Doc that was sealed without its value, openValue starts the value.
-// Neither can stand inside a string, where every quote has a backslash before it.
-var (
-	unknownValue = []byte(`","value":""}}`)
-	openValue    = []byte(`","value":"`)
-	closeSecret  = []byte(`}}`)
-)
-
-// sameDoc reports whether two documents are the same, where a secret of wanted whose value is unknown
-// matches any value. It never reports true for fields that differ otherwise.
-func sameDoc(wanted, applied agent.Doc) bool {
-	for {
-		before, after, unknown := bytes.Cut(wanted, unknownValue)
-		if !unknown {
-			return bytes.Equal(wanted, applied)
-		}
-		rest, ok := bytes.CutPrefix(applied, before)
-		if !ok {
-			return false
-		}
-		if rest, ok = bytes.CutPrefix(rest, openValue); !ok {
-			return false
-		}
-		end := bytes.IndexByte(rest, '"')
-		if end < 0 || !bytes.HasPrefix(rest[end+1:], closeSecret) {
-			return false
-		}
-		wanted, applied = after, rest[end+1+len(closeSecret):]
+// sameAsApplied reports whether an agent's document and the one that was last applied are the same, where a secret whose
+// value is not known now matches any value under the same variable. A document without secrets is its bytes. One with
+// secrets is compared value by value: whatever bytes mark a secret, a text of the manifest could hold them as well.
+func (c *comparison) sameAsApplied(wanted, applied agent.Doc) bool {
+	if bytes.Equal(wanted, applied) {
+		return true
 	}
+	if c.plain || applied == nil {
+		return false
+	}
+	fields, err := applied.Fields()
+	return err == nil && sameSealed(map[string]any(c.wanted), map[string]any(fields))
 }
 
-// withoutValues returns doc as if the value of no secret had been known.
-func withoutValues(doc agent.Doc) []byte {
-	if !bytes.Contains(doc, openValue) {
-		return doc
+// sameSealed is agent.Equal, but for secrets: a variable that got another name is a difference, also where its value is
+// the same, and a value that is not known now is none.
+func sameSealed(wanted, applied any) bool {
+	switch w := wanted.(type) {
+	case map[string]any:
+		a, ok := applied.(map[string]any)
+		return ok && maps.EqualFunc(w, a, sameSealed)
+	case []any:
+		a, ok := applied.([]any)
+		return ok && slices.EqualFunc(w, a, sameSealed)
+	case secret.Sealed:
+		a, ok := applied.(secret.Sealed)
+		return ok && w.Template == a.Template && (w.Value == "" || w.Value == a.Value)
 	}
-	var out []byte
-	for {
-		before, after, ok := bytes.Cut(doc, openValue)
-		if !ok {
-			return append(out, doc...)
+	return agent.Equal(wanted, applied)
+}
+
+// hasUnknown reports whether v holds a secret that was sealed without its value.
+func hasUnknown(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, e := range v {
+			if hasUnknown(e) {
+				return true
+			}
 		}
-		_, after, _ = bytes.Cut(after, []byte{'"'})
-		out = append(append(append(out, before...), openValue...), '"')
-		doc = after
+	case []any:
+		return slices.ContainsFunc(v, hasUnknown)
+	case secret.Sealed:
+		return v.Value == ""
 	}
+	return false
+}
+
+// withoutValues returns v as if the value of no secret had been known.
+func withoutValues(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = withoutValues(e)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = withoutValues(e)
+		}
+		return out
+	case secret.Sealed:
+		v.Value = ""
+		return v
+	}
+	return v
 }
 
 // basis digests what a change was computed from. Either side may be missing: a nil rec is an agent
-// that state does not know, a nil d one that the manifests do not name.
-func (in *Input) basis(rec *agent.Record, d *agent.Desired, wanted agent.Doc) Basis {
+// that state does not know, a nil d one that the manifests do not name. c and doc are d's fields and their canonical form.
+func (in *Input) basis(rec *agent.Record, d *agent.Desired, c *comparison, doc agent.Doc) Basis {
 	var b Basis
 	if in.Unbound {
 		return b
@@ -93,7 +117,10 @@ func (in *Input) basis(rec *agent.Record, d *agent.Desired, wanted agent.Doc) Ba
 		b.Record = digest(parts...)
 	}
 	if d != nil {
-		parts := [][]byte{withoutValues(wanted), strconv.AppendBool(nil, d.Protect)}
+		if !c.plain { // a plan is reviewed where the values of secrets are not known
+			doc, _ = encode(d.Address, withoutValues(map[string]any(c.wanted)).(map[string]any)) // it was encoded before
+		}
+		parts := [][]byte{doc, strconv.AppendBool(nil, d.Protect)}
 		for _, name := range d.IgnoreChanges {
 			parts = append(parts, []byte(name))
 		}
