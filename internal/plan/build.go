@@ -27,7 +27,7 @@ func Build(in Input) (*Plan, error) {
 	}
 	b := builder{in: &in, plan: &Plan{}, desired: desired, from: from}
 	live, unmanaged, doubted := index(&in)
-	b.live, b.plan.Doubted = live, doubted
+	b.live, b.plan.Doubted, b.marks = live, doubted, liveMarks(&in)
 	if len(in.Targets) == 0 {
 		b.plan.Unmanaged = unmanaged
 	}
@@ -47,6 +47,8 @@ type builder struct {
 	// from holds, by address, where the agent's record stands, for those that are renamed.
 	from map[agent.Address]agent.Address
 	live listings
+	// marks are the marks that the listed agents carry, by app and uid; an agent without one is missing.
+	marks map[agent.AppID]map[string]string
 	// used counts the records that wanted agents stand for.
 	used int
 	// room is where each wanted agent's document is written in turn.
@@ -111,7 +113,7 @@ func (b *builder) want(d *agent.Desired) error {
 		return err
 	}
 	ch.Fields, ch.Send = diff.fields, diff.send
-	c.mark(&ch, d, &rec)
+	c.mark(&ch, d, b.carriedMark(d, &rec))
 	b.decide(&ch, d.Protect, diff)
 	if ch.Action != "" {
 		ch.Basis = b.in.basis(&rec, d, &c, doc)

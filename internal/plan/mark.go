@@ -11,8 +11,11 @@ import (
 // mark says what is to be done about the agent's mark, and puts the field that carries it among those
 // that are sent. Where the manifest leaves that field to somebody else, the mark stays as it was when
 // the agent was made: the field is sent whole, and would undo what the other does.
-func (c *comparison) mark(ch *Change, d *agent.Desired, rec *agent.Record) {
-	if d.Mark == rec.Mark {
+//
+// carried is the mark that the agent carries now, as far as is known: what state says or, where the agent was listed, what
+// the list shows. Somebody who edits the field at the platform takes the mark away, or puts a foreign one in its place.
+func (c *comparison) mark(ch *Change, d *agent.Desired, carried string) {
+	if d.Mark == carried {
 		return
 	}
 	f, ok := c.schema.Marker()
@@ -20,7 +23,7 @@ func (c *comparison) mark(ch *Change, d *agent.Desired, rec *agent.Record) {
 		return
 	}
 	switch {
-	case rec.Mark == "":
+	case carried == "":
 		ch.Marker = MarkerAdd
 	case d.Mark == "":
 		ch.Marker = MarkerRemove
@@ -34,6 +37,37 @@ func (c *comparison) mark(ch *Change, d *agent.Desired, rec *agent.Record) {
 		}
 	}
 	ch.Send = send
+}
+
+// liveMarks indexes the marks that the listed agents carry.
+func liveMarks(in *Input) map[agent.AppID]map[string]string {
+	var marks map[agent.AppID]map[string]string
+	for id, list := range in.Live {
+		for _, live := range list {
+			if live.Mark == "" {
+				continue
+			}
+			if marks[id] == nil {
+				if marks == nil {
+					marks = map[agent.AppID]map[string]string{}
+				}
+				marks[id] = map[string]string{}
+			}
+			marks[id][live.UID] = live.Mark
+		}
+	}
+	return marks
+}
+
+// carriedMark returns the mark that the agent of rec carries: what the record says, but where it says that all is as it
+// should be and the list shows another one, somebody has changed it. A list that shows nothing of the agent but its uid says
+// nothing of its mark.
+func (b *builder) carriedMark(d *agent.Desired, rec *agent.Record) string {
+	id := d.Address.ID()
+	if content, listed := b.live[id][rec.UID]; listed && !content.IsZero() && d.Mark != "" && d.Mark == rec.Mark {
+		return b.marks[id][rec.UID]
+	}
+	return rec.Mark
 }
 
 // Touches reports whether anything differs in the agent's top-level field called name.

@@ -100,3 +100,45 @@ func TestMarkerMakesASavedPlanStale(t *testing.T) {
 		t.Errorf("the record has a mark now: %+v", stale)
 	}
 }
+
+// Somebody who edits the field that carries the mark takes the mark away: a plan that looks at what is live puts it back.
+func TestAMarkThatIsLostIsPutBack(t *testing.T) {
+	const coach = "mindset/acme/coach"
+	one := fields{"agentName": "Coach", "tags": list{"hr"}}
+	own, foreign := addr(t, coach).Mark(), addr(t, "mindset/acme/other").Mark()
+	for _, tt := range []struct {
+		name       string
+		edits      []func(*agent.Desired)
+		recorded   string
+		live       Live
+		wantMarker MarkerChange
+	}{
+		{"there", []func(*agent.Desired){marking}, own, Live{Content: agent.ContentOf(one), Mark: own}, ""},
+		{"gone", []func(*agent.Desired){marking}, own, Live{Content: agent.ContentOf(one)}, MarkerAdd},
+		{"foreign", []func(*agent.Desired){marking}, own, Live{Content: agent.ContentOf(one), Mark: foreign}, MarkerRenew},
+		{"not shown", []func(*agent.Desired){marking}, own, Live{}, ""},
+		{"nobody asks", nil, "", Live{Content: agent.ContentOf(one), Mark: foreign}, ""},
+		{"left to others", []func(*agent.Desired){marking, ignoring("tags")}, own, Live{Content: agent.ContentOf(one)}, ""},
+		{"to be added, and there", []func(*agent.Desired){marking}, "", Live{Content: agent.ContentOf(one), Mark: own}, MarkerAdd},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := addr(t, coach)
+			tt.live.UID = "u1"
+			rec := withMark(record(t, "u1", one), tt.recorded)
+			if tt.live.Content.IsZero() {
+				rec.Observed = nil
+			}
+			p := build(t, Input{
+				Desired: []agent.Desired{want(t, coach, one, tt.edits...)},
+				Prior:   map[agent.Address]agent.Record{a: rec}, Live: map[agent.AppID][]Live{a.ID(): {tt.live}},
+			})
+			var got MarkerChange
+			for _, ch := range p.Changes {
+				got = ch.Marker
+			}
+			if got != tt.wantMarker {
+				t.Errorf("marker %q, want %q: %+v", got, tt.wantMarker, briefs(p))
+			}
+		})
+	}
+}

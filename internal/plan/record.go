@@ -74,6 +74,31 @@ func ObservedDoc(shown agent.Content, like agent.Fields, s secret.Sealer) (agent
 	return agent.Encode(SealAnswer(shown.Fields(), like, s))
 }
 
+// ObservedAfter returns what to record as observed once an update sent the named top-level fields: what the platform made of
+// those, and of every other field what before says, which is what was observed before the update. A field that was not sent
+// and shows another value now was changed by somebody else, and a record that took the value over would hide that for good.
+// Where before is nil, nothing is known of the other fields, and all that is shown is recorded.
+func ObservedAfter(
+	before agent.Doc, shown agent.Content, like agent.Fields, sent []string, s secret.Sealer,
+) (agent.Doc, error) {
+	if before == nil || shown.IsZero() {
+		return ObservedDoc(shown, like, s)
+	}
+	merged, err := before.Fields()
+	if err != nil {
+		return nil, fmt.Errorf("observed before the update: %w", err)
+	}
+	answered := SealAnswer(shown.Fields(), like, s)
+	for _, name := range sent {
+		if v, ok := answered[name]; ok {
+			merged[name] = v
+		} else {
+			delete(merged, name)
+		}
+	}
+	return agent.Encode(merged)
+}
+
 // SealAnswer returns what a platform answered with its secrets sealed: each secret.Text, and each
 // string that stands where like holds a secret. A ${secret:} reference can stand in any string, and
 // the platform answers its value as plain text; without this the value would be stored. like is what

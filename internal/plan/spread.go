@@ -17,7 +17,7 @@ const spreadPart = 256
 func (b *builder) wantAll(selected func(agent.Address) bool) error {
 	var parts []*builder
 	for desired := range slices.Chunk(b.desired, spreadPart) {
-		parts = append(parts, &builder{in: b.in, plan: &Plan{}, desired: desired, from: b.from, live: b.live})
+		parts = append(parts, &builder{in: b.in, plan: &Plan{}, desired: desired, from: b.from, live: b.live, marks: b.marks})
 	}
 	errs := make([]error, len(parts))
 	each(len(parts), func(i int) { errs[i] = parts[i].wantInTurn(selected) })

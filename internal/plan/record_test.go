@@ -1,0 +1,65 @@
+package plan
+
+import (
+	"testing"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/secret"
+)
+
+// What somebody else changed in a field that an update did not send stays a difference.
+func TestAnUpdateSwallowsNoDrift(t *testing.T) {
+	const bot = "cometchat/app/bot"
+	a := addr(t, bot)
+	was := fields{"name": "Bot", "icon": "https://a/1", "metaData": object{"a": "1"}}
+	is := fields{"name": "Bot", "icon": "https://a/2", "metaData": object{"a": "1"}}
+	live := fields{"name": "Renamed", "icon": "https://a/2?cached", "metaData": object{"a": "1"}, "greeting": "x"}
+	delete(live, "greeting")
+	rec := record(t, "u1", was)
+	observed, err := ObservedAfter(rec.Observed, agent.ContentOf(live), is, []string{"icon"}, testSealer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.Observed, rec.Applied = observed, doc(t, is)
+	in := Input{
+		Desired: []agent.Desired{want(t, bot, is)}, Prior: map[agent.Address]agent.Record{a: rec},
+		Live: map[agent.AppID][]Live{a.ID(): {{UID: "u1", Content: agent.ContentOf(live)}}},
+	}
+	diffOf(t, "plan", []brief{{
+		Action: Update, Address: bot, UID: "u1", Send: []string{"name"},
+		Fields: []FieldChange{{Path: "/name", Before: "Bot", After: "Bot", Live: "Renamed", Drift: true}},
+	}}, briefs(build(t, in)))
+}
+
+func TestObservedAfter(t *testing.T) {
+	before := fields{"name": "Bot", "icon": "1", "tags": list{"a"}}
+	shown := fields{"name": "Other", "icon": "2"}
+	for _, tt := range []struct {
+		name   string
+		before agent.Doc
+		shown  agent.Content
+		sent   []string
+		want   fields
+	}{
+		{"a field that was sent", doc(t, before), agent.ContentOf(shown), []string{"icon"}, fields{"name": "Bot", "icon": "2", "tags": list{"a"}}},
+		{"one that is not there any more", doc(t, before), agent.ContentOf(shown), []string{"tags"}, fields{"name": "Bot", "icon": "1"}},
+		{"none", doc(t, before), agent.ContentOf(shown), nil, before},
+		{"nothing was known", nil, agent.ContentOf(shown), []string{"icon"}, shown},
+		{"nothing is shown", doc(t, before), agent.Content{}, []string{"icon"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := ObservedAfter(tt.before, tt.shown, nil, tt.sent, testSealer)
+			if err != nil || string(got) != string(doc(t, tt.want)) {
+				t.Errorf("%s, %v; want %s", got, err, doc(t, tt.want))
+			}
+		})
+	}
+	sealed, err := ObservedAfter(doc(t, before), agent.ContentOf(fields{"icon": "s3cret"}),
+		fields{"icon": secret.Template("${secret:TOKEN}")}, []string{"icon"}, testSealer)
+	if err != nil || !sealed.HasSecrets() {
+		t.Errorf("the secret is not sealed: %s, %v", sealed, err)
+	}
+	if _, err := ObservedAfter(agent.Doc("{"), agent.ContentOf(shown), nil, nil, testSealer); err == nil {
+		t.Error("a damaged record is taken")
+	}
+}
