@@ -105,3 +105,35 @@ func TestTakeOver(t *testing.T) {
 		}
 	}
 }
+
+// After an import a field that leaves the manifest is sent as cleared, one that the manifest never named stays, and where
+// manifest and platform differ the plan says so.
+func TestAFieldThatLeavesAfterTakeOver(t *testing.T) {
+	const coach = "mindset/acme/coach"
+	live := fields{"agentName": "Coach", "agentPersonality": "kind", "live": true, "agentPurpose": "made by hand", "tags": list{"hr"}}
+	like := fields{"agentName": "Coach", "agentPersonality": "kind", "live": true, "tags": list{"it"}}
+	rec, err := TakeOver("u1", live, like, testSealer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := addr(t, coach).ID()
+	for _, lists := range []map[agent.AppID][]Live{nil, {id: {{UID: "u1", Content: agent.ContentOf(live)}}}} {
+		in := Input{Prior: records(t, map[string]agent.Record{coach: rec}), Live: lists}
+		in.Desired = []agent.Desired{want(t, coach, like)}
+		diffOf(t, "under the manifest of the import", []brief{{
+			Action: Update, Address: coach, UID: "u1", Send: []string{"tags"},
+			Fields: []FieldChange{{Path: "/tags", Before: list{"hr"}, After: list{"it"}}},
+		}}, briefs(build(t, in)))
+		in.Desired = []agent.Desired{want(t, coach, fields{"agentName": "Coach", "tags": list{"hr"}})}
+		p := build(t, in)
+		diffOf(t, "after two fields left", []brief{{
+			Action: Update, Address: coach, UID: "u1", Send: []string{"agentPersonality", "live"},
+			Fields: []FieldChange{{Path: "/agentPersonality", Before: "kind"}, {Path: "/live", Before: true}},
+		}}, briefs(p))
+		in.Prior = carriedOut(t, in, p)
+		in.Live = nil
+		if again := build(t, in); len(again.Changes) > 0 {
+			t.Errorf("not empty afterwards: %+v", briefs(again))
+		}
+	}
+}
