@@ -194,7 +194,7 @@ func (w *world) live() map[agent.AppID][]plan.Live {
 			w.t.Fatalf("%v", err)
 		}
 		for _, r := range remotes {
-			live[id] = append(live[id], plan.Live{UID: r.UID, Content: r.Content})
+			live[id] = append(live[id], plan.Live{UID: r.UID, Content: r.Content, Mark: r.Mark})
 		}
 	}
 	return live

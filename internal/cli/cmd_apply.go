@@ -122,11 +122,17 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		return nil, err
 	}
 	w.saved, w.unbound = f.saved, f.saved == nil
-	if idle, err := w.idle(); err != nil || idle != nil && !f.refresh && f.saved == nil {
-		if err != nil {
-			return nil, err
+	offline, idle, err := w.idle()
+	if err != nil {
+		return nil, err
+	}
+	if f.saved == nil { // a saved plan is held against what is true now first
+		if idle && !f.refresh {
+			return &apply.Report{Outcome: apply.OutcomeComplete}, a.showPlan(f, offline, w)
 		}
-		return &apply.Report{Outcome: apply.OutcomeComplete}, a.showPlan(f, idle, w)
+		if rep, err := a.refuseProtected(f, offline, w); err != nil {
+			return rep, err
+		}
 	}
 	if err := a.canAsk(f); err != nil {
 		return nil, err
@@ -146,18 +152,31 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	return a.applyLocked(ctx, f, w, apps)
 }
 
-// idle returns the plan if there is nothing at all to do, offline and without a lock, so that a no-op
-// writes and sends nothing; nil otherwise.
-func (w *workspace) idle() (*plan.Plan, error) {
-	p, err := w.build(nil)
-	if err != nil {
-		return nil, err
+// idle returns the plan as it is offline and without a lock, and whether there is nothing at all to do, so that a no-op
+// writes and sends nothing.
+func (w *workspace) idle() (p *plan.Plan, idle bool, err error) {
+	if p, err = w.build(nil); err != nil {
+		return nil, false, err
 	}
-	busy := p.Summary.Changes() > 0 || len(p.Touches) > 0 || len(w.snap.Open) > 0 || w.snap.Pending
-	if busy {
+	return p, p.Summary.Changes() == 0 && len(p.Touches) == 0 && len(w.snap.Open) == 0 && !w.snap.Pending, nil
+}
+
+// refuseProtected refuses a plan that would delete or replace a protected agent, as a whole and before anything is sent:
+// that such an agent is missing is a sign that the wrong folder or the wrong app was named, and then the other deletes are
+// wrong as well.
+func (a *app) refuseProtected(f *applyFlags, p *plan.Plan, w *workspace) (*apply.Report, error) {
+	n := p.Summary.Protected
+	if n == 0 {
 		return nil, nil
 	}
-	return p, nil
+	if err := a.showPlan(f, p, w); err != nil {
+		return nil, err
+	}
+	err := &Failure{Code: ExitRefused,
+		Err:  fmt.Errorf("%s would be deleted or replaced; nothing was sent", count(n, "protected agent")),
+		Hint: "see whether the right folder and the right app are named; if this is meant, apply lifecycle.protect: false first",
+	}
+	return apply.NotStarted(p, err), err
 }
 
 // canAsk refuses to begin what could not be approved later.
@@ -232,6 +251,9 @@ func (a *app) applyPlan(ctx context.Context, f *applyFlags, w *workspace, apps m
 		if p, err = w.hold(f.saved, p, f.allowPartial); err != nil {
 			return nil, err
 		}
+	}
+	if rep, err := a.refuseProtected(f, p, w); err != nil {
+		return rep, err
 	}
 	if err := checkDeletes(f.maxDeletes, deletes(p), len(w.snap.State.Agents)); err != nil {
 		return apply.NotStarted(p, err), err

@@ -66,7 +66,7 @@ func TestActions(t *testing.T) {
 			want: []brief{{Action: Replace, Address: coach, UID: "u1", Blocked: BlockedByProtect, Fields: []FieldChange{
 				{Path: "/externalTenantId", Before: "t1", Immutable: true},
 			}}},
-			summary: Summary{Replace: 1, Blocked: 1},
+			summary: Summary{Replace: 1, Blocked: 1, Protected: 1},
 		},
 		{
 			name:    "an agent that left the manifests is kept",
@@ -103,7 +103,7 @@ func TestActions(t *testing.T) {
 			prior:   map[string]agent.Record{coach: {UID: "u1", Applied: doc(t, one), Protect: true}},
 			edit:    func(in *Input) { in.Prune = true },
 			want:    []brief{{Action: Delete, Address: coach, UID: "u1", Blocked: BlockedByProtect}},
-			summary: Summary{Delete: 1, Blocked: 1},
+			summary: Summary{Delete: 1, Blocked: 1, Protected: 1},
 		},
 		{
 			name:    "nothing changed",

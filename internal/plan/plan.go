@@ -174,6 +174,8 @@ type Summary struct {
 	Kept      int `json:"kept"`
 	Unchanged int `json:"unchanged"`
 	Blocked   int `json:"blocked,omitempty"`
+	// Protected counts those of Blocked that lifecycle.protect refuses. Where there is one, apply refuses the whole plan.
+	Protected int `json:"protected,omitempty"`
 }
 
 // Count adds one change.
@@ -196,6 +198,9 @@ func (s *Summary) Count(ch Change) {
 	}
 	if ch.Blocked != "" {
 		s.Blocked++
+	}
+	if ch.Blocked == BlockedByProtect {
+		s.Protected++
 	}
 }
 

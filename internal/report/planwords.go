@@ -82,8 +82,11 @@ func summaryLine(s plan.Summary, style Style) string {
 		line += ", " + comma(s.Unchanged) + " unchanged"
 	}
 	line += "."
-	if s.Blocked > 0 {
-		line += " " + style.paint(yellow, blockedCount(s.Blocked))
+	if s.Blocked > s.Protected {
+		line += " " + style.paint(yellow, blockedCount(s.Blocked-s.Protected))
+	}
+	if s.Protected > 0 {
+		line += " " + style.paint(yellow, "Apply refuses the whole plan: "+protectedCount(s.Protected))
 	}
 	return line
 }
@@ -93,6 +96,13 @@ func blockedCount(n int) string {
 		return "1 of them is blocked."
 	}
 	return comma(n) + " of them are blocked."
+}
+
+func protectedCount(n int) string {
+	if n == 1 {
+		return "1 agent is protected."
+	}
+	return comma(n) + " agents are protected."
 }
 
 func noChanges(s plan.Summary) string {
