@@ -18,6 +18,15 @@ type AppID struct {
 // String returns platform/app.
 func (a AppID) String() string { return a.Platform + "/" + a.App }
 
+// ParseAppID reads platform/app.
+func ParseAppID(s string) (AppID, error) {
+	platform, app, _ := strings.Cut(s, "/")
+	if platform == "" || !ValidApp(app) {
+		return AppID{}, fmt.Errorf("%q is not an app: write platform/app, for example cometchat/2754abc", s)
+	}
+	return AppID{platform, app}, nil
+}
+
 // Compare orders apps by platform, then by id.
 func (a AppID) Compare(b AppID) int {
 	return cmp.Or(cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.App, b.App))

@@ -18,6 +18,14 @@ type App struct {
 	Source diag.Pos
 }
 
+// Origin is where an app's requests and its API key went: part of what a person agrees to.
+type Origin struct {
+	// BaseURL is the address that every request's path is joined to, without a slash at its end.
+	BaseURL string
+	// KeyEnv names the environment variable that holds the API key.
+	KeyEnv string
+}
+
 // Desired is one agent as the manifests want it, defaults merged, ${env:} filled in.
 type Desired struct {
 	Address Address

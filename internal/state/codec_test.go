@@ -19,6 +19,10 @@ func sample() *state.State {
 	cc := agent.Address{Platform: "cometchat", App: "2754abc", Key: "concierge"}
 	return &state.State{
 		Serial: 7, Lineage: "0123456789abcdef0123456789abcdef",
+		Apps: map[agent.AppID]agent.Origin{
+			addr("coach").ID(): {BaseURL: "https://a.api.mindset.ai/api/v1", KeyEnv: "MINDSET_API_KEY"},
+			cc.ID():            {BaseURL: "https://2754abc.api-us.cometchat.io/v3", KeyEnv: "COMETCHAT_API_KEY"},
+		},
 		Agents: map[agent.Address]agent.Record{
 			addr("coach"): {
 				UID:      "C0ffee",
@@ -105,7 +109,7 @@ func badStates(t testing.TB) []struct{ name, content string } {
 		{"empty", ""},
 		{"only spaces", " \n\n"},
 		{"zero bytes", text[:300] + strings.Repeat("\x00", 100)},
-		{"cut in a string", text[:330]},
+		{"cut in a string", text[:strings.Index(text, "Coach <b>")+3]},
 		{"cut after a comma", text[:strings.Index(text, ",")+1]},
 		{"cut in a literal", text[:strings.LastIndex(text, "true")+2]},
 		{"last brace missing", strings.TrimSuffix(text, "}\n")},
@@ -135,6 +139,9 @@ func badStates(t testing.TB) []struct{ name, content string } {
 		{"no uid", agentOf(`"applied": {}`)},
 		{"empty uid", agentOf(`"uid": ""`)},
 		{"null uid", agentOf(`"uid": null`)},
+		{"bad app", in(`"mindset/acme": {`, `"mindset/ac/me": {`)},
+		{"app twice", in(`"mindset/acme": {`, `"cometchat/2754abc": {`)},
+		{"unknown member of an app", in(`"keyEnv"`, `"apiKeyEnv"`)},
 		{"bad address", in(`"mindset/acme/coach"`, `"mindset/acme/Coach"`)},
 		{"applied is text", agentOf(`"uid": "u", "applied": "x"`)},
 		{"applied is null", agentOf(`"uid": "u", "applied": null`)},

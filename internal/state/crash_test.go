@@ -108,8 +108,9 @@ func TestFailEverywhere(t *testing.T) {
 // checkRescuable checks that the run still knows all that it was given, stored or not.
 func checkRescuable(t *testing.T, at string, o *outcome) {
 	t.Helper()
+	knows := agentsOf(o.run.State())
 	for a, r := range o.history[len(o.history)-1] {
-		if got := o.run.State().Agents[a]; got.UID != r.UID {
+		if got := knows[a]; got.UID != r.UID {
 			t.Fatalf("%s: the run forgot %s: uid %q, want %q", at, a, got.UID, r.UID)
 		}
 	}

@@ -44,6 +44,8 @@ func (d *decoder) state() (*State, error) {
 			s.Serial, err = d.uint()
 		case "lineage":
 			s.Lineage, err = d.text()
+		case "apps":
+			err = d.apps(s)
 		case "agents":
 			err = d.agents(s)
 		default:
@@ -66,6 +68,40 @@ func (d *decoder) state() (*State, error) {
 		return nil, d.fail(0, "the lineage is empty")
 	}
 	return s, nil
+}
+
+func (d *decoder) apps(s *State) error {
+	s.Apps = map[agent.AppID]agent.Origin{}
+	return d.object(func(name string, at int) error {
+		app, err := agent.ParseAppID(name)
+		if err != nil {
+			return d.fail(at, "%v", err)
+		}
+		if _, twice := s.Apps[app]; twice {
+			return d.fail(at, "%s stands twice", app)
+		}
+		s.Apps[app], err = d.origin()
+		return err
+	})
+}
+
+func (d *decoder) origin() (o agent.Origin, err error) {
+	var seen members
+	err = d.object(func(name string, at int) (err error) {
+		if err := seen.add(&d.scanner, name, at); err != nil {
+			return err
+		}
+		switch name {
+		case "baseUrl":
+			o.BaseURL, err = d.text()
+		case "keyEnv":
+			o.KeyEnv, err = d.text()
+		default:
+			err = d.fail(at, "%q is not part of an app in a state file of version %d", name, Version)
+		}
+		return err
+	})
+	return o, err
 }
 
 func (d *decoder) agents(s *State) error {

@@ -2,6 +2,10 @@ package state
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+
+	"agentsync/internal/agent"
 )
 
 // Encode returns the state file's content: sorted by address, indented by two spaces, one agent per
@@ -20,6 +24,15 @@ func (s *State) Encode() ([]byte, error) {
 	w.uint(s.Serial)
 	w.key("lineage")
 	w.text(s.Lineage)
+	if len(s.Apps) > 0 {
+		w.key("apps")
+		w.open('{')
+		for _, app := range slices.SortedFunc(maps.Keys(s.Apps), agent.AppID.Compare) {
+			w.key(app.String())
+			w.origin(s.Apps[app])
+		}
+		w.end('}')
+	}
 	w.key("agents")
 	w.open('{')
 	for _, a := range s.Addresses() {

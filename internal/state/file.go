@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 )
 
 // File is a state, its lock and its journal. It holds no state itself and is safe for concurrent
@@ -73,6 +74,7 @@ func (f *File) Load() (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	instance := f.fs.Instance(name)
 	content, version, err := f.store.Load()
 	if err != nil {
 		return nil, err
@@ -84,7 +86,7 @@ func (f *File) Load() (*Snapshot, error) {
 			return nil, err
 		}
 	}
-	journal, err := readJournal(name, raw)
+	journal, err := readJournal(name, raw, instance)
 	if err != nil {
 		return nil, err
 	}
@@ -105,12 +107,13 @@ func (f *File) replay(snap *Snapshot, s *State, journal *replay) error {
 	}
 	snap.State, snap.Open = merged, sortedIntents(journal.open)
 	snap.results, snap.lastID = journal.results > 0, journal.lastID
-	snap.Pending = s == nil && len(merged.Agents) > 0 || s != nil && !equalAgents(s, merged)
+	snap.Pending = s == nil && len(merged.Agents)+len(merged.Apps) > 0 || s != nil && !equalContent(s, merged)
 	return nil
 }
 
-func equalAgents(a, b *State) bool {
-	if len(a.Agents) != len(b.Agents) {
+// equalContent reports whether two states say the same, serial and lineage aside.
+func equalContent(a, b *State) bool {
+	if len(a.Agents) != len(b.Agents) || !maps.Equal(a.Apps, b.Apps) {
 		return false
 	}
 	for addr, r := range a.Agents {
@@ -194,7 +197,7 @@ func (f *File) Edit(ctx context.Context, snap *Snapshot, change func(*State) err
 	if err := change(edited); err != nil {
 		return err
 	}
-	if equalAgents(edited, snap.State) && !snap.Pending {
+	if equalContent(edited, snap.State) && !snap.Pending {
 		return nil
 	}
 	if err := f.unchanged(snap); err != nil {
@@ -218,7 +221,7 @@ func (f *File) edit(snap *Snapshot, edited *State) (err error) {
 			return err
 		}
 	}
-	if equalAgents(edited, s) {
+	if equalContent(edited, s) {
 		return nil
 	}
 	edited.Serial, edited.Lineage = s.Serial, s.Lineage

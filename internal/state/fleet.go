@@ -103,6 +103,7 @@ func (f *Fleet) Enter(results []Result) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var before map[agent.Address]agent.Record
+	apps := f.state.Apps
 	if len(results) > 1 || results[0].Kind == Moved { // any other alone, where it fails, did nothing
 		before = map[agent.Address]agent.Record{}
 	}
@@ -118,6 +119,7 @@ func (f *Fleet) Enter(results []Result) error {
 		var err error
 		if results[i], err = f.enterOne(r); err != nil {
 			f.restore(before)
+			f.state.Apps = apps
 			f.changed = changed
 			return err
 		}
@@ -166,6 +168,18 @@ func (f *Fleet) forgotten(id uint64) {
 	f.close(id)
 }
 
+// leaving notes that the request of an intent may have left, and reports whether the intent is open.
+func (f *Fleet) leaving(id uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, isOpen := f.open[id]
+	if isOpen {
+		i.NeverLeft = false
+		f.open[id] = i
+	}
+	return isOpen
+}
+
 // sent returns the document of an open intent.
 func (f *Fleet) sent(id uint64) agent.Doc {
 	f.mu.RLock()
@@ -186,7 +200,7 @@ func (f *Fleet) restore(before map[agent.Address]agent.Record) {
 }
 
 func (f *Fleet) enterOne(r Result) (Result, error) {
-	if r.Address.IsZero() && r.Kind != Voided {
+	if r.Address.IsZero() && r.Kind != Voided && r.Kind != Located {
 		return r, fmt.Errorf("a result without an address: %s", r.Kind)
 	}
 	old, had := f.state.Agents[r.Address]
@@ -213,9 +227,33 @@ func (f *Fleet) enterOne(r Result) (Result, error) {
 		return r, f.put(r.Address, rest)
 	case Moved:
 		return f.move(r, had)
+	case Located:
+		if _, err := agent.ParseAppID(r.App.String()); err != nil {
+			return r, err
+		}
+		if f.state.Apps[r.App] != r.Origin {
+			// A copy: Enter goes back to the old one where a later result is refused.
+			f.state.Apps = located(f.state.Apps, r.App, r.Origin)
+			f.changed = true
+		}
+		return Result{Intent: r.Intent, Kind: Located, App: r.App, Origin: r.Origin}, nil
 	default:
 		return r, fmt.Errorf("%s: a result of no known kind: %d", r.Address, r.Kind)
 	}
+}
+
+// located returns a copy of apps where app is at o, or, where o is zero, is not.
+func located(apps map[agent.AppID]agent.Origin, app agent.AppID, o agent.Origin) map[agent.AppID]agent.Origin {
+	apps = maps.Clone(apps)
+	if o == (agent.Origin{}) {
+		delete(apps, app)
+		return apps
+	}
+	if apps == nil {
+		apps = map[agent.AppID]agent.Origin{}
+	}
+	apps[app] = o
+	return apps
 }
 
 func (f *Fleet) move(r Result, taken bool) (Result, error) {

@@ -24,6 +24,8 @@ type FS interface {
 	Remove(name string) error
 	// SyncDir makes the folder's entries durable: names that were made, renamed or removed in it.
 	SyncDir(name string) error
+	// Instance is Handle.Instance of the file with the name.
+	Instance(name string) string
 }
 
 // Handle is a file open for writing.
@@ -35,6 +37,11 @@ type Handle interface {
 	Chmod(mode fs.FileMode) error
 	// Sync makes the content durable, not the name.
 	Sync() error
+	// Instance names this file of this machine since it was started: no copy of the file, on this machine
+	// or another, and no file found after a power cut has the same. As long as it is the same, a write
+	// that returned is in the file, synced or not, whatever became of the process that wrote. It is
+	// empty where the system cannot promise that.
+	Instance() string
 	Close() error
 }
 
@@ -56,9 +63,19 @@ func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (Handle, error) {
 	return osHandle{f}, nil
 }
 
+func (osFS) Instance(name string) string {
+	f, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	return instance(f)
+}
+
 type osHandle struct{ *os.File }
 
 func (h osHandle) Reserve(size int64) error { return reserve(h.File, size) }
+func (h osHandle) Instance() string         { return instance(h.File) }
 
 // writeZeros reserves space where the file system has no call for it.
 func writeZeros(f *os.File, size int64) error {
@@ -111,9 +128,9 @@ func needFolder(fsys FS, path string) error {
 
 // replacement is a file's content on its way to the disk.
 type replacement struct {
-	content []byte
-	reserve int64       // bytes beyond the content for which space is made sure
-	perm    fs.FileMode // of a new file; one that exists keeps its own
+	content func(instance string) []byte // of the file that has the given Handle.Instance
+	reserve int64                        // bytes beyond the content for which space is made sure
+	perm    fs.FileMode                  // of a new file; one that exists keeps its own
 }
 
 // replaceFile puts r in path's place so that every reader, and every crash, sees the old content or
@@ -152,11 +169,12 @@ func writeTemp(fsys FS, path, tmp string, r replacement) (err error) {
 			return err
 		}
 	}
-	if _, err := f.WriteAt(r.content, 0); err != nil {
+	content := r.content(f.Instance())
+	if _, err := f.WriteAt(content, 0); err != nil {
 		return err
 	}
 	if r.reserve > 0 {
-		if err := f.Reserve(int64(len(r.content)) + r.reserve); err != nil {
+		if err := f.Reserve(int64(len(content)) + r.reserve); err != nil {
 			return err
 		}
 	}

@@ -47,7 +47,7 @@ func FuzzReplayJournal(f *testing.F) {
 func checkReplay(t *testing.T, b []byte) {
 	t.Helper()
 	var format *FormatError
-	p, err := readJournal("j", b)
+	p, err := readJournal("j", b, "")
 	if err == nil {
 		var s *State
 		if s, err = p.merge(nil); err == nil {
@@ -55,7 +55,7 @@ func checkReplay(t *testing.T, b []byte) {
 				t.Fatal("agents without a lineage")
 			}
 			again, err := p.merge(s)
-			if err != nil || !equalAgents(s, again) {
+			if err != nil || !equalContent(s, again) {
 				t.Fatalf("merging twice is not merging once: %v\n%s", err, cmp.Diff(s, again))
 			}
 			if _, err := s.Encode(); err != nil {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -135,5 +136,49 @@ func TestTheJournalWaitsForCompany(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestLeavingWhileTheDiskSyncs: a line that is written while the disk syncs may be on the disk afterwards or not. A
+// power cut that loses it, and keeps what was written later, is no damage.
+func TestLeavingWhileTheDiskSyncs(t *testing.T) {
+	dir := t.TempDir()
+	var run *Run
+	var first uint64
+	sync := func() error {
+		if first != 0 {
+			id := first
+			first = 0
+			return run.Leaving(id)
+		}
+		return nil
+	}
+	run = beginOn(t, dir, func() error { return sync() })
+	intend := func(key string) uint64 {
+		id, err := run.Intend(Intent{Address: at(key), Action: "create"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	first = intend("a")
+	intend("b") // while this one is synced, the first leaves
+	intend("c")
+	name := filepath.Join(dir, "state.json.journal")
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := bytes.Index(content, []byte(`{"leaving":1}`))
+	if line < 0 || line > bytes.Index(content, []byte(at("c").String())) {
+		t.Fatalf("the line does not stand where the test wants it:\n%s", content)
+	}
+	clear(content[line : line+5])
+	p, err := readJournal(name, content, "")
+	if err != nil || len(p.open) != 3 {
+		t.Errorf("%v, %v", p, err)
+	}
+	if err := run.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -22,10 +22,12 @@ type journal struct {
 	closing bool
 	err     error // the first failure; nothing is written after it
 
-	// The goroutine's own:
-	offset int64 // where the next batch goes
+	end    sync.Mutex // guards what follows; it is not held while the disk syncs
+	offset int64      // where the next line goes
+	synced int64      // what stands before it is on the disk
 	buf    []byte
-	rest   time.Duration // how long to wait before the next batch, see gather
+
+	rest time.Duration // the goroutine's own: how long to wait before the next batch, see gather
 }
 
 // batch is payloads that become durable together.
@@ -51,7 +53,7 @@ func openJournal(fsys FS, name string, offset int64) (*journal, error) {
 		return nil, err
 	}
 	j := &journal{
-		file: h, offset: offset, next: newBatch(nil),
+		file: h, offset: offset, synced: offset, next: newBatch(nil),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go j.run()
@@ -127,21 +129,51 @@ func (j *journal) run() {
 }
 
 func (j *journal) write(b *batch) error {
-	j.buf = j.buf[:0]
-	start := 0
-	for _, end := range b.ends {
-		j.buf = appendLine(j.buf, b.payloads[start:end], j.offset)
-		start = end
-	}
-	if _, err := j.file.WriteAt(j.buf, j.offset); err != nil {
+	end, err := j.append(b.payloads, b.ends)
+	if err != nil {
 		return err
 	}
-	synced := time.Now()
+	start := time.Now()
 	if err := j.file.Sync(); err != nil {
 		return err
 	}
+	j.end.Lock()
+	j.synced = end // not j.offset: what was written since Sync was called may be on the disk or not
+	j.end.Unlock()
+	j.rest = gather(len(b.ends), time.Since(start))
+	return nil
+}
+
+// append writes the payloads, one line each, and returns where they end. It syncs nothing.
+func (j *journal) append(payloads []byte, ends []int) (end int64, err error) {
+	j.end.Lock()
+	defer j.end.Unlock()
+	j.buf = j.buf[:0]
+	start := 0
+	for _, end := range ends {
+		j.buf = appendLine(j.buf, payloads[start:end], j.synced)
+		start = end
+	}
+	if _, err := j.file.WriteAt(j.buf, j.offset); err != nil {
+		return 0, err
+	}
 	j.offset += int64(len(j.buf))
-	j.rest = gather(len(b.ends), time.Since(synced))
+	return j.offset, nil
+}
+
+// leaving writes the line of a request that is about to leave, at once and beside the goroutine, which may be
+// waiting for the disk.
+func (j *journal) leaving(id uint64) error {
+	j.mu.Lock()
+	err := j.err
+	j.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	payload := leavingPayload(id)
+	if _, err := j.append(payload, []int{len(payload)}); err != nil {
+		return j.fail(err)
+	}
 	return nil
 }
 
@@ -172,11 +204,15 @@ func (j *journal) fail(err error) error {
 	return j.err
 }
 
-// journalContent is what a journal starts with: its header and the intents that are still open.
-func journalContent(s *State, open []Intent) []byte {
-	b := appendLine(nil, header{version: journalVersion, lineage: s.Lineage, serial: s.Serial}.payload(), 0)
+// journalContent is what a journal starts with: its header and the intents that are still open, with their
+// leaving lines: what an earlier journal could not exclude, this one must not.
+func journalContent(s *State, open []Intent, instance string) []byte {
+	b := appendLine(nil, header{version: journalVersion, lineage: s.Lineage, serial: s.Serial, instance: instance}.payload(), 0)
 	for _, i := range open {
 		b = appendLine(b, i.append(nil), 0)
+		if !i.NeverLeft {
+			b = appendLine(b, leavingPayload(i.ID), 0)
+		}
 	}
 	return b
 }
@@ -188,7 +224,9 @@ func (f *File) resetJournal(s *State, open []Intent) error {
 		return err
 	}
 	if len(open) > 0 {
-		return replaceFile(f.fs, name, replacement{content: journalContent(s, open), perm: 0o600})
+		return replaceFile(f.fs, name, replacement{perm: 0o600, content: func(instance string) []byte {
+			return journalContent(s, open, instance)
+		}})
 	}
 	if err := f.fs.Remove(name); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {

@@ -23,7 +23,7 @@ func sampleJournal(t testing.TB) []byte {
 	t.Helper()
 	s := &State{Serial: 7, Lineage: "0123456789abcdef0123456789abcdef"}
 	when := time.Date(2025, 3, 4, 5, 6, 7, 890, time.UTC)
-	b := journalContent(s, []Intent{{ID: 1, Address: at("open"), Action: "create", Fields: agent.Doc(`{"agentName":"Open"}`), At: when}})
+	b := journalContent(s, []Intent{{ID: 1, Address: at("open"), Action: "create", Fields: agent.Doc(`{"agentName":"Open"}`), At: when, NeverLeft: true}}, "this file")
 	second := int64(len(b))
 	b = appendLine(b, Intent{ID: 2, Address: at("coach"), Action: "create", UID: "old", Fields: agent.Doc(`{"agentName":"<ü>\n"}`), At: when}.append(nil), second)
 	b = appendLine(b, Intent{ID: 3, Address: at("gone"), Action: "delete", UID: "g", At: when}.append(nil), second)
@@ -34,6 +34,7 @@ func sampleJournal(t testing.TB) []byte {
 		{Intent: 3, Address: at("gone"), Kind: Removed, UID: "g"},
 		{Address: at("b"), Kind: Moved, From: at("a"), Record: agent.Record{UID: "m"}},
 		{Intent: 4, Kind: Voided},
+		{Kind: Located, App: at("b").ID(), Origin: agent.Origin{BaseURL: "https://a.example.com", KeyEnv: "KEY"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +65,7 @@ func TestJournalGolden(t *testing.T) {
 	if err != nil || !bytes.Equal(b, want) {
 		t.Fatalf("%s differs (%v); AGENTSYNC_GOLDEN=1 renews it:\n%s", path, err, b)
 	}
-	p, err := readJournal("j", b)
+	p, err := readJournal("j", b, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +75,9 @@ func TestJournalGolden(t *testing.T) {
 	}
 	if diff := cmp.Diff(records, p.records); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	if want := (agent.Origin{BaseURL: "https://a.example.com", KeyEnv: "KEY"}); p.apps[at("b").ID()] != want {
+		t.Errorf("apps %v", p.apps)
 	}
 	if len(p.open) != 1 || string(p.open[1].Fields) != `{"agentName":"Open"}` || p.open[1].At.Nanosecond() != 890 || p.lastID != 4 {
 		t.Errorf("open %+v, last %d", p.open, p.lastID)
@@ -87,7 +91,7 @@ func TestJournalTail(t *testing.T) {
 	starts := lineStarts(b)
 	for n := starts[2]; n <= len(b); n++ { // the first batch was there before the file had its name
 		for _, zeros := range []int{0, 1, 100} {
-			p, err := readJournal("j", append(bytes.Clone(b[:n]), make([]byte, zeros)...))
+			p, err := readJournal("j", append(bytes.Clone(b[:n]), make([]byte, zeros)...), "")
 			if err != nil {
 				t.Fatalf("cut at %d, %d zeros: %v", n, zeros, err)
 			}
@@ -120,7 +124,7 @@ func TestJournalDamage(t *testing.T) {
 	for i := range b {
 		damaged := bytes.Clone(b)
 		damaged[i] ^= 0x20
-		p, err := readJournal("state.json.journal", damaged)
+		p, err := readJournal("state.json.journal", damaged, "")
 		if i >= lastBatch {
 			if err != nil || len(p.open) != 3 && i > lastBatch {
 				t.Fatalf("byte %d, in the last batch: open %v, %v", i, p, err)
@@ -147,7 +151,7 @@ func TestJournalTornBatch(t *testing.T) {
 	starts := lineStarts(b)
 	b = b[:starts[4]] // header batch, then a batch of two intents
 	clear(b[starts[2] : starts[3]-20])
-	p, err := readJournal("j", b)
+	p, err := readJournal("j", b, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,15 +189,18 @@ func TestJournalRefuses(t *testing.T) {
 		"bad time":           {after(`{"intent":1,"address":"mindset/acme/a","action":"create","at":"yesterday"}`), Corrupt, "yesterday"},
 		"unknown kind":       {after(`{"results":[{"kind":"exploded"}]}`), Corrupt, "exploded"},
 		"result without uid": {after(`{"results":[{"kind":"recorded","address":"mindset/acme/a"}]}`), Corrupt, "lacks"},
+		"origin without app": {after(`{"results":[{"kind":"located","origin":{"baseUrl":"https://a"}}]}`), Corrupt, "lacks"},
+		"bad app":            {after(`{"results":[{"kind":"located","app":"acme","origin":{}}]}`), Corrupt, "not an app"},
+		"leaving and more":   {after(`{"leaving":1,"action":"create"}`), Corrupt, "does not belong"},
 		"not JSON":           {after(`{"results":[`), Corrupt, "should stand"},
 	} {
-		_, err := readJournal("state.json.journal", c.content)
+		_, err := readJournal("state.json.journal", c.content, "")
 		var format *FormatError
 		if !errors.As(err, &format) || format.Reason != c.reason || !strings.Contains(format.Detail, c.want) || format.Hint == "" {
 			t.Errorf("%s: %v (%+v), want %s: %s", name, err, format, c.reason, c.want)
 		}
 	}
-	if _, err := readJournal("j", nil); err != nil {
+	if _, err := readJournal("j", nil, ""); err != nil {
 		t.Errorf("an empty journal: %v", err)
 	}
 }

@@ -56,6 +56,10 @@ func childRun(f *state.File, round int) error {
 					return // Close reports it
 				}
 				fmt.Printf("intent %s\n", key)
+				if run.Leaving(id) != nil {
+					return
+				}
+				fmt.Printf("left %s\n", key)
 				r := recorded(key, "uid-"+key)
 				r.Intent = id
 				if run.Commit(r) == nil {
@@ -130,6 +134,9 @@ func checkSaid(t *testing.T, f *state.File, said map[string]string) {
 	open := map[agent.Address]bool{}
 	for _, i := range snap.Open {
 		open[i.Address] = true
+		if i.NeverLeft && said[i.Address.Key] == "left" {
+			t.Errorf("the request of %s left, and is taken for one that never did", i.Address.Key)
+		}
 	}
 	for key, what := range said {
 		rec, there := snap.State.Agents[addr(key)]

@@ -14,14 +14,16 @@ import (
 //
 //	1c291ca3 0 {"journal":1,"lineage":"4f…","serial":7}
 //	8a9136aa 58 {"intent":1,"address":"mindset/acme/coach","action":"create","fields":{…},"at":"2025-…Z"}
+//	f3e16e9c 212 {"leaving":1}
 //	5bd2ccf9 212 {"results":[{"intent":1,"address":"mindset/acme/coach","kind":"recorded","record":{…}}]}
 //
-// Each is a checksum (CRC-32C of what follows the first blank, in hexadecimal), the offset in the
-// file of the batch that the line was written in, and one JSON object. Lines that were written
-// together are synced together, and a batch is begun only when the one before it is on disk. So a
-// line proves that everything before its batch was synced; damage there is damage to what was
-// acknowledged. Damage after the last batch's start is what a crash leaves of writes that were never
-// acknowledged, in whatever order the disk took their blocks.
+// Each is a checksum (CRC-32C of what follows the first blank, in hexadecimal), the offset in the file up to
+// which everything was on the disk when the line was written, and one JSON object. So a line proves that
+// everything before that offset was synced; damage there is damage to what was acknowledged. Lines that name
+// the same offset are a batch. Damage after the last batch's start is what a crash leaves of writes that were
+// never acknowledged, in whatever order the disk took their blocks.
+//
+// A leaving line is synced by chance, with a later batch: see Intent.NeverLeft.
 //
 // The file ends with zeros where space was reserved and not used.
 
@@ -30,7 +32,7 @@ const journalVersion = 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// appendLine appends the line that holds payload, in the batch that starts at the offset.
+// appendLine appends the line that holds payload; batch is up to where the file is synced.
 func appendLine(dst, payload []byte, batch int64) []byte {
 	start := len(dst)
 	dst = append(dst, "00000000 "...)
@@ -64,6 +66,8 @@ type header struct {
 	version uint64
 	lineage string
 	serial  uint64 // that the state file had when the journal was begun
+	// instance is the Handle.Instance of the file that the header was written into, often empty.
+	instance string
 }
 
 func (h header) payload() []byte {
@@ -75,6 +79,7 @@ func (h header) payload() []byte {
 	w.text(h.lineage)
 	w.key("serial")
 	w.uint(h.serial)
+	w.textMember("instance", h.instance)
 	w.end('}')
 	return w.buf
 }
@@ -98,6 +103,11 @@ func (i Intent) append(dst []byte) []byte {
 	w.text(i.At.UTC().Format(time.RFC3339Nano))
 	w.end('}')
 	return w.buf
+}
+
+// leavingPayload is the line of an intent whose request is about to leave.
+func leavingPayload(id uint64) []byte {
+	return append(strconv.AppendUint([]byte(`{"leaving":`), id, 10), '}')
 }
 
 // appendResults appends the payload of results that belong together to dst.
@@ -134,6 +144,12 @@ func (w *writer) result(r Result) error {
 		w.key("from")
 		w.text(r.From.String())
 	}
+	if r.Kind == Located {
+		w.key("app")
+		w.text(r.App.String())
+		w.key("origin")
+		w.origin(r.Origin)
+	}
 	if r.Record.UID != "" {
 		w.key("record")
 		if err := w.record(r.Record); err != nil {
@@ -148,6 +164,7 @@ func (w *writer) result(r Result) error {
 type entry struct {
 	header  *header
 	intent  *Intent
+	leaving uint64 // an intent
 	results []Result
 }
 
@@ -170,6 +187,10 @@ func parseEntry(payload []byte) (e entry, err error) {
 			h.lineage, err = d.text()
 		case "serial":
 			h.serial, err = d.uint()
+		case "instance":
+			h.instance, err = d.text()
+		case "leaving":
+			e.leaving, err = d.uint()
 		case "intent":
 			e.intent = &i
 			i.ID, err = d.uint()
@@ -193,25 +214,27 @@ func parseEntry(payload []byte) (e entry, err error) {
 	return e, err
 }
 
-// entryMembers are what each kind of line has; the first is the one it is known by.
-var entryMembers = [...]members{
-	{"journal", "lineage", "serial"},
-	{"intent", "address", "action", "at", "uid", "fields"},
-	{"results"},
+// entryMembers are what each kind of line has: first the one that it is known by, then others that it needs, then
+// those that it may have.
+var entryMembers = [...]struct{ needs, may members }{
+	{needs: members{"journal", "lineage", "serial"}, may: members{"instance"}},
+	{needs: members{"intent", "address", "action", "at"}, may: members{"uid", "fields"}},
+	{needs: members{"leaving"}},
+	{needs: members{"results"}},
 }
 
 // checkEntry refuses a line that mixes kinds, or lacks what its kind needs.
 func (d *decoder) checkEntry(seen members) error {
 	for _, kind := range entryMembers {
-		if !seen.has(kind[0]) {
+		if !seen.has(kind.needs[0]) {
 			continue
 		}
 		for _, name := range seen {
-			if !kind.has(name) {
-				return d.fail(0, "%q does not belong into a line with %q", name, kind[0])
+			if !kind.needs.has(name) && !kind.may.has(name) {
+				return d.fail(0, "%q does not belong into a line with %q", name, kind.needs[0])
 			}
 		}
-		for _, name := range kind[:min(4, len(kind))] {
+		for _, name := range kind.needs {
 			if !seen.has(name) {
 				return d.fail(0, "%q is missing", name)
 			}
@@ -259,6 +282,10 @@ func (d *decoder) result() (r Result, err error) {
 			r.UID, err = d.text()
 		case "from":
 			r.From, err = d.address()
+		case "app":
+			r.App, err = d.app()
+		case "origin":
+			r.Origin, err = d.origin()
 		case "record":
 			r.Record, err = d.record()
 		default:
@@ -280,6 +307,19 @@ func (d *decoder) address() (agent.Address, error) {
 		return a, d.fail(at, "%v", err)
 	}
 	return a, nil
+}
+
+func (d *decoder) app() (agent.AppID, error) {
+	at := d.pos
+	s, err := d.text()
+	if err != nil {
+		return agent.AppID{}, err
+	}
+	app, err := agent.ParseAppID(s)
+	if err != nil {
+		return app, d.fail(at, "%v", err)
+	}
+	return app, nil
 }
 
 func (d *decoder) kind() (ResultKind, error) {

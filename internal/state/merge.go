@@ -18,6 +18,7 @@ import (
 //     the journal was begun for, else that of s;
 //   - where the one lists the other's uid as obsolete, the one counts;
 //   - else the two name different agents, and the error says so.
+//   - of an app's two origins that of the newer counts, by the same rule.
 //
 // So merging twice is merging once.
 func (p *replay) merge(s *State) (*State, error) {
@@ -31,6 +32,9 @@ func (p *replay) merge(s *State) (*State, error) {
 	m.into.Serial = max(s.Serial, p.header.serial)
 	if err := m.cleanState(); err != nil {
 		return nil, err
+	}
+	for app, o := range p.apps {
+		m.locate(app, o)
 	}
 	for _, a := range slices.SortedFunc(maps.Keys(p.records), agent.Address.Compare) {
 		if err := m.add(a, p.records[a]); err != nil {
@@ -78,6 +82,13 @@ func (m *merger) cleanState() error {
 		}
 	}
 	return nil
+}
+
+// locate adds an app's origin as the journal has it; a zero one says that the app was forgotten.
+func (m *merger) locate(app agent.AppID, o agent.Origin) {
+	if _, known := m.into.Apps[app]; !known || m.newer {
+		m.into.Apps = located(m.into.Apps, app, o)
+	}
 }
 
 func (m *merger) add(a agent.Address, r agent.Record) error {
@@ -128,6 +139,9 @@ func (s *State) Merge(other *State) error {
 	m := merger{into: s.Clone(), newer: other.Serial >= s.Serial, journal: &replay{records: other.Agents}}
 	if err := m.cleanState(); err != nil {
 		return err
+	}
+	for app, o := range other.Apps {
+		m.locate(app, o)
 	}
 	for _, a := range other.Addresses() {
 		r, x := other.Agents[a], m.into.Agents[a]

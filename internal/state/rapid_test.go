@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/state"
 	"agentsync/internal/state/statetest"
 )
@@ -21,7 +22,7 @@ func randomScript(t *rapid.T) []step {
 		a := addr(key)
 		rec, there := m[a]
 		s := step{about: a}
-		switch kind := rapid.IntRange(0, 8).Draw(t, "kind"); {
+		switch kind := rapid.IntRange(0, 9).Draw(t, "kind"); {
 		case kind == 0:
 			s.endRun = true
 		case kind == 1:
@@ -44,6 +45,9 @@ func randomScript(t *rapid.T) []step {
 			r := recorded(key, rec.UID)
 			r.Record.Observed = doc(fmt.Sprint("seen ", i))
 			s.request, s.results = "update", []state.Result{r}
+		case kind == 8: // beside another result, or alone, or forgetting
+			o := agent.Origin{BaseURL: rapid.SampledFrom([]string{"", "https://one.example.com", "https://two.example.com"}).Draw(t, "url")}
+			s.results = []state.Result{{Kind: state.Located, App: a.ID(), Origin: o}}
 		default: // a create, or a replace
 			s.request, s.results = "create", []state.Result{recorded(key, fmt.Sprint("u", i))}
 		}

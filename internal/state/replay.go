@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"agentsync/internal/agent"
 )
@@ -12,31 +13,36 @@ import (
 type replay struct {
 	name   string
 	header header
+	// apps is what each app's origin came to.
+	apps map[agent.AppID]agent.Origin
 	// records are what each address came to; lines says where, for messages.
 	records map[agent.Address]agent.Record
 	lines   map[agent.Address]place
 	// removed are the uids that left the state.
 	removed map[handle]bool
 	open    map[uint64]Intent
+	left    map[uint64]bool // the intents that have a leaving line
 	lastID  uint64
 	results int
 }
 
 type place struct{ line, offset int }
 
-// readJournal replays a journal's lines. An empty file, and a tail that a crash tore, are normal.
-// Every error is a *FormatError.
-func readJournal(name string, b []byte) (*replay, error) {
+// readJournal replays a journal's lines, read from a file with the given Handle.Instance. An empty file, and a
+// tail that a crash tore, are normal. Every error is a *FormatError.
+func readJournal(name string, b []byte, instance string) (*replay, error) {
 	p := &replay{
 		name: name, records: map[agent.Address]agent.Record{}, lines: map[agent.Address]place{},
-		removed: map[handle]bool{}, open: map[uint64]Intent{},
+		apps: map[agent.AppID]agent.Origin{}, removed: map[handle]bool{}, open: map[uint64]Intent{}, left: map[uint64]bool{},
 	}
-	var torn *place // where the first damage is
-	batch := int64(-1)
+	var torn *place    // where the first damage is
+	var starts []int64 // of the lines so far
+	batch := int64(-1) // up to where the file was synced when the last line was written
 	for at := (place{line: 1}); at.offset < len(b); at.line++ {
 		line, next := cutLine(b, at.offset)
 		here := at
 		at.offset = next
+		starts = append(starts, int64(here.offset))
 		payload, start, ok := parseLine(line)
 		switch {
 		case !ok && torn == nil && len(bytes.Trim(line, "\x00")) > 0, !ok && torn == nil && next < len(b):
@@ -48,7 +54,7 @@ func readJournal(name string, b []byte) (*replay, error) {
 			return nil, p.damage(b, *torn, "the first line is damaged")
 		case torn != nil && start > int64(torn.offset):
 			return nil, p.damage(b, *torn, "the line is damaged, and what follows it shows that it was whole on the disk")
-		case start != int64(here.offset) && start != batch && (torn == nil || start != int64(torn.offset)):
+		case start < batch || !startsLine(starts, start):
 			return nil, p.damage(b, here, fmt.Sprintf("the line was not written at this place but after byte %d: lines were added or taken out", start))
 		}
 		batch = start
@@ -59,7 +65,20 @@ func readJournal(name string, b []byte) (*replay, error) {
 	if len(b) > 0 && p.header.version == 0 { // it was synced before the file got its name
 		return nil, p.damage(b, place{line: 1}, "this is not a journal of agentsync, or its first line is damaged")
 	}
+	// A process that was killed tears at most the line that it was writing, and did not send on the strength of it.
+	// But a torn line is no longer a file in which every write is found: nothing is believed of it.
+	neverLeft := torn == nil && instance != "" && instance == p.header.instance
+	for id, i := range p.open {
+		i.NeverLeft = neverLeft && !p.left[id]
+		p.open[id] = i
+	}
 	return p, nil
+}
+
+// startsLine reports whether a line starts at the offset.
+func startsLine(starts []int64, offset int64) bool {
+	_, found := slices.BinarySearch(starts, offset)
+	return found
 }
 
 // cutLine returns the line at the offset without its end, and where the next one starts.
@@ -107,6 +126,9 @@ func (p *replay) enter(payload []byte, at place) error {
 		p.open[e.intent.ID] = *e.intent
 		p.lastID = max(p.lastID, e.intent.ID)
 	}
+	if e.leaving != 0 {
+		p.left[e.leaving] = true
+	}
 	for _, r := range e.results {
 		if err := p.result(r, at); err != nil {
 			return err
@@ -122,6 +144,13 @@ func (p *replay) result(r Result, at place) error {
 		return nil
 	}
 	p.results++
+	if r.Kind == Located {
+		if r.App == (agent.AppID{}) {
+			return p.damage(nil, at, "a result lacks its app")
+		}
+		p.apps[r.App] = r.Origin
+		return nil
+	}
 	p.lines[r.Address] = at
 	switch {
 	case r.Address.IsZero(), r.Kind != Removed && r.Record.UID == "", r.Kind == Moved && r.From.IsZero():

@@ -22,6 +22,11 @@ type Intent struct {
 	// At is when the request was about to be sent, by this machine's clock. The journal keeps it in
 	// UTC to the nanosecond.
 	At time.Time
+	// NeverLeft reports that no byte of the request left this machine: the intent has no Leaving, and the
+	// journal is the very file that the run wrote, on the same machine, which was not started anew since
+	// (Handle.Instance). It is only true of a run that called Leaving for each request, and that has ended: so
+	// ask under the lock. Where it is false, nothing is known.
+	NeverLeft bool
 }
 
 // ResultKind says what a Result enters into the state.
@@ -41,9 +46,11 @@ const (
 	Moved
 	// Voided: the request certainly had no effect. Nothing changes but that the intent is closed.
 	Voided
+	// Located: App is from now on reached at Origin. A zero Origin stands for none: the app is forgotten.
+	Located
 )
 
-var kindNames = [...]string{Recorded: "recorded", Removed: "removed", Moved: "moved", Voided: "voided"}
+var kindNames = [...]string{Recorded: "recorded", Removed: "removed", Moved: "moved", Voided: "voided", Located: "located"}
 
 // String returns the kind in lower case, as the journal spells it.
 func (k ResultKind) String() string {
@@ -57,7 +64,7 @@ func (k ResultKind) String() string {
 type Result struct {
 	// Intent is the intent that this closes, 0 for none. One that is not open is no error.
 	Intent uint64
-	// Address is the agent concerned. Voided does without.
+	// Address is the agent concerned. Voided does without, and Located has an App instead.
 	Address agent.Address
 	Kind    ResultKind
 	// UID is the agent that Removed is about.
@@ -66,4 +73,7 @@ type Result struct {
 	From agent.Address
 	// Record is what Recorded, and Moved if it likes, puts at Address.
 	Record agent.Record
+	// App and Origin are what Located is about.
+	App    agent.AppID
+	Origin agent.Origin
 }

@@ -62,15 +62,19 @@ func (f *File) newJournal(s *State, open []Intent, reserve int64) (*journal, err
 	if err := needFolder(f.fs, name); err != nil {
 		return nil, fmt.Errorf("begin journal: %w", err)
 	}
-	content := journalContent(s, open)
-	err = replaceFile(f.fs, name, replacement{content: content, reserve: reserve, perm: 0o600})
+	var length int64
+	err = replaceFile(f.fs, name, replacement{reserve: reserve, perm: 0o600, content: func(instance string) []byte {
+		content := journalContent(s, open, instance)
+		length = int64(len(content))
+		return content
+	}})
 	switch {
 	case isNoSpace(err):
-		return nil, fmt.Errorf("%w, %d bytes: %w", ErrNoSpace, int64(len(content))+reserve, err)
+		return nil, fmt.Errorf("%w, %d bytes: %w", ErrNoSpace, length+reserve, err)
 	case err != nil:
 		return nil, fmt.Errorf("begin journal: %w", err)
 	}
-	j, err := openJournal(f.fs, name, int64(len(content)))
+	j, err := openJournal(f.fs, name, length)
 	if err != nil {
 		return nil, fmt.Errorf("begin journal: %w", err)
 	}
@@ -99,7 +103,7 @@ func (r *Run) Intend(i Intent) (uint64, error) {
 	if i.Fields, err = checkDoc(i.Fields); err != nil {
 		return 0, fmt.Errorf("%s: fields: %w", i.Address, err)
 	}
-	i.At = i.At.Round(0).UTC()
+	i.At, i.NeverLeft = i.At.Round(0).UTC(), true
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
@@ -120,6 +124,26 @@ func (r *Run) Intend(i Intent) (uint64, error) {
 		return 0, err
 	}
 	return i.ID, nil
+}
+
+// Leaving notes that the request of an open intent is about to leave; its first byte may leave only after a
+// nil error. It costs no fsync: the line says something to a next run on the same machine alone, which finds
+// it because the kernel has it, whether this process lives or not. A request that leaves without it is taken
+// for one that never left, and sent a second time.
+func (r *Run) Leaving(id uint64) error {
+	r.mu.Lock()
+	closed := r.closed
+	// Before the line is written: a Close at the same moment then writes the line as well. After an error the
+	// intent is taken for one that left, which costs a grace period and no more.
+	isOpen := !closed && r.fleet.leaving(id)
+	r.mu.Unlock()
+	switch {
+	case closed:
+		return ErrClosed
+	case !isOpen:
+		return fmt.Errorf("the intent %d is not open", id)
+	}
+	return r.journal.leaving(id)
 }
 
 // Commit stores results, those of one call together or not at all. When it returns, they survive a

@@ -21,6 +21,20 @@ const statePath = "d/state.json"
 // agents is a state as a test thinks of it.
 type agents map[agent.Address]agent.Record
 
+// appKey stands for an app among the agents: its record's uid is the app's origin.
+func appKey(app agent.AppID) agent.Address {
+	return agent.Address{Platform: app.Platform, App: app.App}
+}
+
+// agentsOf returns what a state holds.
+func agentsOf(s *state.State) agents {
+	m := agents(maps.Clone(s.Agents))
+	for app, o := range s.Apps {
+		m[appKey(app)] = agent.Record{UID: o.BaseURL + " " + o.KeyEnv}
+	}
+	return m
+}
+
 // after is what a result does to agents, by the words of its documentation and nothing else.
 func (m agents) after(r state.Result) agents {
 	next := maps.Clone(m)
@@ -46,6 +60,11 @@ func (m agents) after(r state.Result) agents {
 		delete(next, r.Address)
 		if n := len(old.Obsolete); n > 0 {
 			next[r.Address] = agent.Record{UID: old.Obsolete[n-1], Obsolete: old.Obsolete[:n-1], Protect: old.Protect}
+		}
+	case state.Located:
+		next[appKey(r.App)] = agent.Record{UID: r.Origin.BaseURL + " " + r.Origin.KeyEnv}
+		if r.Origin == (agent.Origin{}) {
+			delete(next, appKey(r.App))
 		}
 	case state.Moved:
 		next[r.Address] = m[r.From]
@@ -162,9 +181,9 @@ func (o *outcome) check(fsys state.FS) (*state.Snapshot, error) {
 		return nil, fmt.Errorf("load: %w", err)
 	}
 	possible := o.history[o.acked:]
-	if !slices.ContainsFunc(possible, func(m agents) bool { return same(m, snap.State.Agents) }) {
+	if !slices.ContainsFunc(possible, func(m agents) bool { return same(m, agentsOf(snap.State)) }) {
 		return nil, fmt.Errorf("the state is not what was acknowledged (-promised +found):\n%s",
-			cmp.Diff(possible[0], agents(snap.State.Agents), sameAgents))
+			cmp.Diff(possible[0], agentsOf(snap.State), sameAgents))
 	}
 	found := map[time.Time]bool{}
 	for _, i := range snap.Open {
@@ -197,7 +216,7 @@ func (o *outcome) recoverOn(fsys *statetest.FS) error {
 	if err != nil {
 		return fmt.Errorf("after the recovery: %w", err)
 	}
-	if !same(snap.State.Agents, again.State.Agents) {
+	if !same(agentsOf(snap.State), agentsOf(again.State)) {
 		return fmt.Errorf("the recovery changed the state:\n%s", cmp.Diff(snap.State.Agents, again.State.Agents, sameAgents))
 	}
 	if again.Pending || len(again.Open) != len(snap.Open) {
@@ -210,7 +229,7 @@ func (o *outcome) recoverOn(fsys *statetest.FS) error {
 func checkStateFile(fsys *statetest.FS, want *state.State) error {
 	b, err := fsys.ReadFile(statePath)
 	if err != nil {
-		if len(want.Agents) == 0 {
+		if len(want.Agents)+len(want.Apps) == 0 {
 			return nil
 		}
 		return err
@@ -219,7 +238,7 @@ func checkStateFile(fsys *statetest.FS, want *state.State) error {
 	if err != nil {
 		return err
 	}
-	if !same(want.Agents, s.Agents) || want.Serial != s.Serial || want.Lineage != s.Lineage {
+	if !same(agentsOf(want), agentsOf(s)) || want.Serial != s.Serial || want.Lineage != s.Lineage {
 		return fmt.Errorf("the state file differs from the state:\n%s", cmp.Diff(want, s, sameAgents))
 	}
 	return nil
@@ -231,7 +250,11 @@ func script() []step {
 		return step{request: "create", about: addr(key), results: []state.Result{
 			{Address: addr(key), Kind: state.Recorded, Record: agent.Record{UID: uid, Applied: doc(key), Protect: key == "b"}}}}
 	}
+	locate := func(o agent.Origin) step {
+		return step{results: []state.Result{{Kind: state.Located, App: addr("a").ID(), Origin: o}}}
+	}
 	return []step{
+		locate(agent.Origin{BaseURL: "https://one.example.com", KeyEnv: "KEY"}),
 		create("a", "a1"),
 		create("b", "b1"),
 		{request: "update", about: addr("a"), results: []state.Result{
@@ -245,6 +268,7 @@ func script() []step {
 		{request: "delete", about: addr("a"), results: []state.Result{
 			{Address: addr("a"), Kind: state.Removed},
 			{Address: addr("a"), Kind: state.Recorded, Record: agent.Record{UID: "a3", Applied: doc("third")}}}},
+		locate(agent.Origin{BaseURL: "https://two.example.com", KeyEnv: "KEY"}),
 		create("b", "b2"),
 		{request: "delete", about: addr("b"), results: []state.Result{{Address: addr("b"), Kind: state.Removed}}},
 		{request: "delete", about: addr("c")},
@@ -264,8 +288,10 @@ func TestScript(t *testing.T) {
 	want := agents{
 		addr("a"): {UID: "a3", Applied: doc("third")},
 		addr("c"): {UID: "b1", Applied: doc("b"), Protect: true},
+
+		appKey(addr("a").ID()): {UID: "https://two.example.com KEY"},
 	}
-	if diff := cmp.Diff(want, agents(snap.State.Agents), sameAgents); diff != "" {
+	if diff := cmp.Diff(want, agentsOf(snap.State), sameAgents); diff != "" {
 		t.Errorf("agents (-want +got):\n%s", diff)
 	}
 	if snap.State.Serial != 2 || len(snap.Open) != 2 {

@@ -23,6 +23,9 @@ type State struct {
 	Lineage string
 	// Agents holds one record per address. No uid stands at two addresses of one app.
 	Agents map[agent.Address]agent.Record
+	// Apps says where each app was reached when something was last sent to it. An app that is not in it was
+	// never reached, or by an agentsync that did not record it.
+	Apps map[agent.AppID]agent.Origin
 }
 
 // Clone returns a copy that can be changed without changing s. Documents are shared: they are never
@@ -33,6 +36,7 @@ func (s *State) Clone() *State {
 	if c.Agents == nil {
 		c.Agents = map[agent.Address]agent.Record{}
 	}
+	c.Apps = maps.Clone(s.Apps)
 	return &c
 }
 

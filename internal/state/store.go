@@ -64,7 +64,7 @@ func (s fileStore) Save(content []byte, version string) error {
 		return fmt.Errorf("write state: %w: %s was written by someone else", ErrStale, s.path)
 	}
 	// 0600: the file holds hashes of secrets together with their key, so a weak secret could be guessed.
-	if err := replaceFile(s.fs, path, replacement{content: content, perm: 0o600}); err != nil {
+	if err := replaceFile(s.fs, path, replacement{content: func(string) []byte { return content }, perm: 0o600}); err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
 	return nil

@@ -130,6 +130,13 @@ func (w *writer) docMember(name string, d agent.Doc) error {
 	return nil
 }
 
+func (w *writer) origin(o agent.Origin) {
+	w.open('{')
+	w.textMember("baseUrl", o.BaseURL)
+	w.textMember("keyEnv", o.KeyEnv)
+	w.end('}')
+}
+
 // record writes what state keeps of one agent.
 func (w *writer) record(r agent.Record) error {
 	w.open('{')

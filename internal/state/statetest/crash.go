@@ -15,6 +15,8 @@ type Loss interface {
 	names(n int) int
 	// block reports whether the block reached the disk.
 	block() bool
+	// power reports whether the machine itself went down, and was started anew.
+	power() bool
 }
 
 type all bool
@@ -26,6 +28,7 @@ func (a all) names(n int) int {
 	return n
 }
 func (a all) block() bool { return !bool(a) }
+func (a all) power() bool { return bool(a) }
 
 const (
 	// LoseAll loses everything that was not synced: a power cut.
@@ -38,6 +41,7 @@ type some struct{ *rand.Rand }
 
 func (s some) names(n int) int { return s.IntN(n + 1) }
 func (s some) block() bool     { return s.IntN(2) == 0 }
+func (s some) power() bool     { return true }
 
 // LoseSome loses random blocks of content, in any order, and the last of the changes of names. The
 // same seed loses the same.
@@ -56,10 +60,14 @@ func (f *FS) Crash(loss Loss) *FS {
 		apply(names)
 	}
 	after := New()
+	after.boot, after.made = f.boot, f.made
+	if loss.power() {
+		after.boot++
+	}
 	for _, name := range sortedNames(names) {
 		n := names[name]
 		content := survivors(n, loss)
-		m := &inode{data: content, synced: slices.Clone(content), mode: n.mode}
+		m := &inode{data: content, synced: slices.Clone(content), mode: n.mode, number: n.number}
 		after.names[name], after.durable[name] = m, m
 	}
 	return after

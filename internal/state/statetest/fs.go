@@ -7,6 +7,7 @@ package statetest
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -35,12 +36,15 @@ type FS struct {
 	failAt  int
 	failErr error
 	log     []string
+	boot    int // how often the machine was started
+	made    int // how many files were made
 }
 
 // inode is a file's content. synced is what the disk has of it.
 type inode struct {
 	data, synced []byte
 	mode         fs.FileMode
+	number       int  // no other file of this boot had it, and no copy has it
 	lost         bool // an fsync failed: the kernel forgot that the content is not on disk
 }
 
@@ -104,7 +108,7 @@ func (f *FS) Names() []string {
 func (f *FS) Put(name string, content []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := &inode{data: slices.Clone(content), synced: slices.Clone(content), mode: 0o644}
+	n := &inode{data: slices.Clone(content), synced: slices.Clone(content), mode: 0o644, number: f.number()}
 	f.names[name], f.durable[name] = n, n
 }
 
@@ -183,7 +187,7 @@ func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (state.Handle, er
 	case !ok && flag&os.O_CREATE == 0:
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	case !ok:
-		n = &inode{mode: perm}
+		n = &inode{mode: perm, number: f.number()}
 		f.change(func(names map[string]*inode) { names[name] = n })
 	case flag&os.O_TRUNC != 0:
 		n.data = nil
@@ -248,6 +252,24 @@ func (f *FS) SyncDir(name string) error {
 	f.pending = nil
 	return err
 }
+
+// number returns a number for a new file.
+func (f *FS) number() int {
+	f.made++
+	return f.made
+}
+
+// Instance names the file that has the name.
+func (f *FS) Instance(name string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n, ok := f.names[name]; ok {
+		return f.instance(n)
+	}
+	return ""
+}
+
+func (f *FS) instance(n *inode) string { return fmt.Sprintf("boot %d, file %d", f.boot, n.number) }
 
 type info struct {
 	name string

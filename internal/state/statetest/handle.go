@@ -76,6 +76,13 @@ func (h *handle) Sync() error {
 	return err
 }
 
+// Instance names the file that is open.
+func (h *handle) Instance() string {
+	h.fs.mu.Lock()
+	defer h.fs.mu.Unlock()
+	return h.fs.instance(h.inode)
+}
+
 // Close makes nothing durable.
 func (h *handle) Close() error {
 	h.fs.mu.Lock()
