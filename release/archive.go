@@ -1,0 +1,128 @@
+package main
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// packed is one file of an archive.
+type packed struct {
+	name       string
+	content    []byte
+	executable bool
+}
+
+func (p packed) mode() int64 {
+	if p.executable {
+		return 0o755
+	}
+	return 0o644
+}
+
+// archive packs the binary with what a person needs beside it: a zip for Windows, tar.gz elsewhere.
+func (r *release) archive(t target, binary string, completions map[string][]byte) error {
+	content, err := os.ReadFile(binary)
+	if err != nil {
+		return err
+	}
+	files := []packed{{name: filepath.Base(binary), content: content, executable: true}}
+	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
+		text, err := os.ReadFile(filepath.Join(r.source, name))
+		if err != nil {
+			return err
+		}
+		files = append(files, packed{name: name, content: text})
+	}
+	for _, name := range slices.Sorted(maps.Keys(completions)) {
+		files = append(files, packed{name: "completions/" + name, content: completions[name]})
+	}
+	if t.os == "windows" {
+		b, err := zipped(files, r.time)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(r.asset(t.String()+".zip"), b, 0o644)
+	}
+	b, err := tarred(files, r.time)
+	if err != nil {
+		return err
+	}
+	if b, err = gzipped(b); err != nil {
+		return err
+	}
+	return os.WriteFile(r.asset(t.String()+".tar.gz"), b, 0o644)
+}
+
+func tarred(files []packed, at time.Time) ([]byte, error) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, f := range files {
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: int64(len(f.content)), Mode: f.mode(), ModTime: at, Format: tar.FormatUSTAR}
+		if err := w.WriteHeader(header); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(f.content); err != nil {
+			return nil, err
+		}
+	}
+	return b.Bytes(), w.Close()
+}
+
+func gzipped(content []byte) ([]byte, error) {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression) // its header says no name and no time
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(content); err != nil {
+		return nil, err
+	}
+	err = w.Close()
+	return b.Bytes(), err
+}
+
+func zipped(files []packed, at time.Time) ([]byte, error) {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, f := range files {
+		header := &zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: at}
+		header.SetMode(os.FileMode(f.mode()))
+		entry, err := w.CreateHeader(header)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := entry.Write(f.content); err != nil {
+			return nil, err
+		}
+	}
+	err := w.Close()
+	return b.Bytes(), err
+}
+
+// checksums writes SHA256SUMS, in the form that sha256sum --check reads, of every file in the folder.
+func (r *release) checksums() error {
+	entries, err := os.ReadDir(r.out)
+	if err != nil {
+		return err
+	}
+	var sums strings.Builder
+	for _, e := range entries {
+		content, err := os.ReadFile(filepath.Join(r.out, e.Name()))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(content), e.Name())
+	}
+	fmt.Print(sums.String())
+	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(sums.String()), 0o644)
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// target is one system that a release is made for, in Go's names.
+type target struct{ os, arch string }
+
+func (t target) String() string { return t.os + "_" + t.arch }
+
+var targets = []target{
+	{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}, {"windows", "amd64"},
+}
+
+// release is what all parts of a release share.
+type release struct {
+	source  string    // the checkout
+	out     string    // the folder that gets the files
+	work    string    // a folder for what is not published
+	version string    // with the v in front: v0.1.0
+	time    time.Time // of the commit: the time of each file in each archive
+	targets []target
+}
+
+// number is the version as packages and file names spell it, without the v in front.
+func (r *release) number() string { return strings.TrimPrefix(r.version, "v") }
+
+// asset returns the path of a published file, for example dist/agentsync_0.1.0_linux_amd64.tar.gz.
+func (r *release) asset(suffix string) string {
+	return filepath.Join(r.out, "agentsync_"+r.number()+"_"+suffix)
+}
+
+var semver = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "release: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("release", flag.ContinueOnError)
+	version := flags.String("version", "", "the version to make, such as v0.1.0")
+	source := flags.String("source", "..", "the checkout to build")
+	out := flags.String("out", "../dist", "the folder that gets the files; what is in it is deleted first")
+	dirty := flags.Bool("dirty", false, "build although the checkout has changes; never for publishing")
+	only := flags.String("only", "", "one target such as linux_amd64; every target if empty")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if !semver.MatchString(*version) {
+		return fmt.Errorf("-version %q: it must be a semantic version with a v in front, such as v0.1.0", *version)
+	}
+	r, err := newRelease(ctx, *source, *out, *version, *dirty)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(r.work) }()
+	if *only != "" {
+		r.targets = nil
+		for _, t := range targets {
+			if t.String() == *only {
+				r.targets = []target{t}
+			}
+		}
+		if r.targets == nil {
+			return fmt.Errorf("-only %q: the targets are %v", *only, targets)
+		}
+	}
+	return r.make(ctx)
+}
+
+// newRelease reads what the commit says and empties the folder for the files.
+func newRelease(ctx context.Context, source, out, version string, dirty bool) (*release, error) {
+	r := &release{version: version, targets: targets}
+	var err error
+	if r.source, err = filepath.Abs(source); err != nil {
+		return nil, err
+	}
+	if r.out, err = filepath.Abs(out); err != nil {
+		return nil, err
+	}
+	changes, err := r.git(ctx, "status", "--porcelain")
+	if err != nil {
+		return nil, err
+	}
+	if changes != "" && !dirty {
+		return nil, errors.New("the checkout has changes that no commit contains: nobody could make these bytes again")
+	}
+	seconds, err := r.git(ctx, "log", "-1", "--format=%ct")
+	if err != nil {
+		return nil, err
+	}
+	unix, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("read the time of the commit: %w", err)
+	}
+	r.time = time.Unix(unix, 0).UTC()
+	if err := os.RemoveAll(r.out); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(r.out, 0o755); err != nil {
+		return nil, err
+	}
+	r.work, err = os.MkdirTemp("", "agentsync-release-")
+	return r, err
+}
+
+func (r *release) git(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", r.source}, args...)...)
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w", args[0], err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// make builds everything and says what it made.
+func (r *release) make(ctx context.Context) error {
+	completions, err := r.completions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range r.targets {
+		binary, err := r.build(ctx, t)
+		if err != nil {
+			return err
+		}
+		if err := r.archive(t, binary, completions); err != nil {
+			return fmt.Errorf("archive for %s: %w", t, err)
+		}
+		if err := r.sbom(ctx, t, binary); err != nil {
+			return err
+		}
+		if t.os != "linux" {
+			continue
+		}
+		if err := r.packages(t, binary, completions); err != nil {
+			return fmt.Errorf("packages for %s: %w", t, err)
+		}
+	}
+	if err := r.image(); err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+	return r.checksums()
+}

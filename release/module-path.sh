@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Renames the module, and every import of it, to the path of its repository:
+#
+#	release/module-path.sh github.com/OWNER/agentsync
+#
+# It changes the files of the checkout that it stands in; look at the diff, then commit it.
+set -euo pipefail
+new=${1:?usage: release/module-path.sh MODULE-PATH}
+[[ $new =~ ^[a-z0-9.-]+\.[a-z]+(/[A-Za-z0-9._~-]+)+$ ]] || { echo "module-path: error: '$new' is no module path, such as github.com/OWNER/agentsync" >&2; exit 4; }
+cd "$(dirname "$0")/.."
+old=$(go list -m)
+# Imports stand in quotes; build flags, rules and scripts name packages below internal/ or the module with a slash.
+git ls-files -z -- '*.go' Makefile '*.sh' '*.yml' '.golangci.yml' | while IFS= read -r -d '' file; do
+	sed -i.orig -e "s#\"$old/#\"$new/#g" -e "s#\"$old\"\$#\"$new\"#g" -e "s# $old/internal/# $new/internal/#g" "$file"
+	rm "$file.orig"
+done
+go mod edit -module "$new"
+(cd release && go mod edit -module "$new/release")
+go build ./...

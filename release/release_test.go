@@ -1,0 +1,275 @@
+package main
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+)
+
+// The tests make a release of this checkout twice and hold what came out against what people do with it.
+// RELEASE_ALL=1 makes it for every target; otherwise for Linux on this machine's processor.
+
+const version = "v0.0.1"
+
+// madeTwice makes the release in two folders.
+func madeTwice(t *testing.T) (first, second string) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("packages and image are read on Linux")
+	}
+	first, second = filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "dist")
+	for _, out := range []string{first, second} {
+		args := []string{"-version", version, "-dirty", "-out", out}
+		if os.Getenv("RELEASE_ALL") == "" {
+			args = append(args, "-only", "linux_"+runtime.GOARCH)
+		}
+		if err := run(t.Context(), args); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return first, second
+}
+
+func TestRelease(t *testing.T) {
+	first, second := madeTwice(t)
+	asset := func(suffix string) string {
+		return filepath.Join(first, "agentsync_0.0.1_linux_"+runtime.GOARCH+suffix)
+	}
+	t.Run("the same commit gives the same bytes", func(t *testing.T) {
+		one, two := contents(t, first), contents(t, second)
+		if len(one) < 6 {
+			t.Fatalf("only %v were made", slices.Sorted(maps.Keys(one)))
+		}
+		for name := range one {
+			if !bytes.Equal(one[name], two[name]) {
+				t.Errorf("%s differs between two runs", name)
+			}
+		}
+	})
+	t.Run("the sums are those of the files", func(t *testing.T) {
+		cmd := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")
+		cmd.Dir = first
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if want := len(contents(t, first)) - 1; strings.Count(string(out), ": OK") != want {
+			t.Errorf("%d files are summed, want %d:\n%s", strings.Count(string(out), ": OK"), want, out)
+		}
+	})
+	t.Run("the archive's program does the README's main job", func(t *testing.T) {
+		folder := t.TempDir()
+		unpack(t, asset(".tar.gz"), folder)
+		for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "completions/agentsync.bash", "completions/_agentsync"} {
+			if info, err := os.Stat(filepath.Join(folder, name)); err != nil || info.Size() == 0 {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		binary := filepath.Join(folder, "agentsync")
+		wantVersion(t, binary)
+		demo := exec.Command("bash", "testdata/demo.sh", binary)
+		demo.Dir = ".."
+		out, err := demo.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "6 to create") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	t.Run("the .deb installs into a root", func(t *testing.T) {
+		if _, err := exec.LookPath("dpkg-deb"); err != nil {
+			t.Skip("no dpkg-deb on this machine")
+		}
+		root := t.TempDir()
+		if out, err := exec.Command("dpkg-deb", "--extract", asset(".deb"), root).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		wantVersion(t, filepath.Join(root, "usr/bin/agentsync"))
+		fields, err := exec.Command("dpkg-deb", "--field", asset(".deb"), "Package", "Version", "Architecture").Output()
+		want := "Package: agentsync\nVersion: 0.0.1\nArchitecture: " + runtime.GOARCH + "\n"
+		if err != nil || string(fields) != want {
+			t.Errorf("%v\n%s", err, fields)
+		}
+	})
+	t.Run("the SBOM names the libraries that are linked", func(t *testing.T) {
+		var bom struct {
+			Metadata   struct{ Component struct{ Version string } }
+			Components []struct{ Name string }
+		}
+		b, err := os.ReadFile(asset(".cdx.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, &bom); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, c := range bom.Components {
+			names = append(names, c.Name)
+		}
+		if bom.Metadata.Component.Version != version || !slices.Contains(names, "gopkg.in/yaml.v3") {
+			t.Errorf("version %q, components %v", bom.Metadata.Component.Version, names)
+		}
+	})
+	t.Run("the image holds the program and the certificates", func(t *testing.T) {
+		wantImage(t, filepath.Join(first, "agentsync_0.0.1_image.oci.tar"))
+	})
+}
+
+// TestBadVersion: a version that no package manager could compare is refused before anything is deleted.
+func TestBadVersion(t *testing.T) {
+	out := t.TempDir()
+	if err := os.WriteFile(filepath.Join(out, "kept"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"", "0.1.0", "v1", "latest", "v1.0.0 x"} {
+		if err := run(t.Context(), []string{"-version", bad, "-out", out}); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(out, "kept")); err != nil {
+		t.Error(err)
+	}
+}
+
+func wantVersion(t *testing.T, binary string) {
+	t.Helper()
+	out, err := exec.Command(binary, "version").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "agentsync "+version+" ") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func wantImage(t *testing.T, path string) {
+	folder := t.TempDir()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	extract(t, f, folder)
+	index, err := layout.ImageIndexFromPath(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := index.Image(manifest.Manifests[0].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := manifest.Manifests[0].Platform; p.OS != "linux" || p.Architecture != runtime.GOARCH && len(manifest.Manifests) == 1 {
+		t.Errorf("platform %v", p)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(config.Config.Entrypoint, []string{"/usr/bin/agentsync"}) || config.Config.User == "" {
+		t.Errorf("config %+v", config.Config)
+	}
+	names := layerNames(t, img)
+	if !slices.Equal(names, []string{"etc/ssl/certs/ca-certificates.crt", "usr/bin/agentsync"}) {
+		t.Errorf("the image holds %v", names)
+	}
+}
+
+func layerNames(t *testing.T, img v1.Image) []string {
+	t.Helper()
+	layers, err := img.Layers()
+	if err != nil || len(layers) != 1 {
+		t.Fatalf("%d layers: %v", len(layers), err)
+	}
+	r, err := layers[0].Uncompressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	folder := t.TempDir()
+	names := extract(t, r, folder)
+	if info, err := os.Stat(filepath.Join(folder, "etc/ssl/certs/ca-certificates.crt")); err != nil || info.Size() < 50_000 {
+		t.Errorf("too few certificates: %v %v", info, err)
+	}
+	return names
+}
+
+func contents(t *testing.T, folder string) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if files[e.Name()], err = os.ReadFile(filepath.Join(folder, e.Name())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+func unpack(t *testing.T, path, folder string) {
+	t.Helper()
+	if strings.HasSuffix(path, ".zip") {
+		r, err := zip.OpenReader(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = r.Close() }()
+		if err := os.CopyFS(folder, r); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	r, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	extract(t, r, folder)
+}
+
+// extract writes the files of a tar into folder and returns their names.
+func extract(t *testing.T, r io.Reader, folder string) []string {
+	t.Helper()
+	var names []string
+	for archive := tar.NewReader(r); ; {
+		header, err := archive.Next()
+		if err == io.EOF {
+			return names
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, header.Name)
+		path := filepath.Join(folder, filepath.FromSlash(header.Name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content, os.FileMode(header.Mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
