@@ -5,14 +5,15 @@
 # make fuzz     each fuzz target for FUZZTIME
 # make bench    the benchmarks: the table of docs/performance.md first
 # make torture  the long versions of the crash and fault tests
+# make dist     what a version is published as: make dist VERSION=v0.1.0 (docs/releasing.md)
 # make tidy     whether go.mod and go.sum are tidy; needs the network
 SHELL   := /bin/bash
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X agentsync/internal/cli.Version=$(VERSION)'
+# Go records commit, time and changes of the checkout in the binary by itself.
+GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 # The race detector needs a C compiler; without one the tests run without it, and say so.
 RACE    := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo -race)
 
-.PHONY: all build demo test check unit golden golden-check fuzz bench torture tidy clean
+.PHONY: all build demo test check unit golden golden-check release-test fuzz bench torture tidy clean dist dist-test
 
 all: build
 
@@ -22,7 +23,7 @@ build:
 demo: build
 	@bash testdata/demo.sh ./agentsync
 
-test: check unit golden-check
+test: check unit golden-check release-test
 	@echo "all checks passed"
 
 # What can be told without running the tests.
@@ -33,7 +34,7 @@ check:
 	GOOS=windows go vet . ./internal/state ./internal/cli
 	go mod verify >/dev/null
 	go run . fmt --check manifests
-	go tool actionlint docs/ci/pull-request.yml docs/ci/merge.yml docs/ci/drift.yml
+	go tool actionlint docs/ci/pull-request.yml docs/ci/merge.yml docs/ci/drift.yml .github/workflows/*.yml
 	$(GOBUILD) -o /dev/null .
 
 # A program under the race detector sleeps for a second at its end unless told not to, and the tests start
@@ -49,6 +50,16 @@ golden:
 
 golden-check: golden
 	@git diff --exit-code -- '*/testdata/*' testdata schema docs README.md || { echo "golden files are behind: review the diff and commit it"; exit 1; }
+
+# The program that packs releases, for one target; dist-test makes every target, twice.
+release-test:
+	cd release && go vet ./... && go test -timeout 15m ./...
+
+dist-test: export RELEASE_ALL = 1
+dist-test: release-test
+
+dist:
+	cd release && go run . -version "$(VERSION)" -out ../dist
 
 # Each fuzz target for FUZZTIME.
 FUZZTIME ?= 30s

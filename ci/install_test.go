@@ -42,5 +42,5 @@ func TestInstall(t *testing.T) {
 	if err == nil {
 		t.Errorf("found where it is not: %s", out2)
 	}
-	wantAll(t, "log", out2, "agentsync is not on PATH")
+	wantAll(t, "log", out2, "agentsync is not on PATH and not released")
 }

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 old=$(go list -m)
 # Imports stand in quotes; build flags, rules and scripts name packages below internal/ or the module with a slash.
 git ls-files -z -- '*.go' Makefile '*.sh' '*.yml' '.golangci.yml' | while IFS= read -r -d '' file; do
-	sed -i.orig -e "s#\"$old/#\"$new/#g" -e "s#\"$old\"\$#\"$new\"#g" -e "s# $old/internal/# $new/internal/#g" "$file"
+	sed -i.orig -e "s#\"$old/#\"$new/#g" -e "s#const module = \"$old\"#const module = \"$new\"#" -e "s# $old/internal/# $new/internal/#g" "$file"
 	rm "$file.orig"
 done
 go mod edit -module "$new"

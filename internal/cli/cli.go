@@ -21,9 +21,6 @@ import (
 	"agentsync/schema"
 )
 
-// Version is the version of the tool, set when it is built (-ldflags -X); "dev" otherwise.
-var Version = "dev"
-
 // Streams are what a process reads from and writes to.
 type Streams struct {
 	In       io.Reader
@@ -76,7 +73,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Short:         "Keep chat agents as YAML in git and sync them to their platforms",
 		Long:          rootLong,
 		Example:       rootExample,
-		Version:       Version,
+		Version:       thisBuild().version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

@@ -189,7 +189,7 @@ func (w *workspace) savePlan(path string, p *plan.Plan, paths []string) error {
 	}
 	var b bytes.Buffer
 	err := plan.Save(&b, p, plan.Binding{
-		Version: Version, Lineage: w.snap.State.Lineage, Serial: w.snap.State.Serial,
+		Version: thisBuild().id(), Lineage: w.snap.State.Lineage, Serial: w.snap.State.Serial,
 		Paths: paths, Targets: w.flags.targets, Prune: w.flags.prune, Refresh: w.flags.refresh,
 	})
 	if err == nil {
@@ -216,7 +216,7 @@ func readPlan(path string) (*plan.Saved, error) {
 		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("read saved plan: %w", err)}
 	}
 	defer f.Close()
-	saved, err := plan.ReadSaved(f, Version)
+	saved, err := plan.ReadSaved(f, thisBuild().id())
 	if err != nil {
 		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("%s: %w", path, err)}
 	}

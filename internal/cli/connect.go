@@ -68,7 +68,7 @@ func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local
 	}
 	o := httpx.Options{
 		Base: base, KeyHeader: p.APIKeyHeader(), Key: secret.Literal(key),
-		UserAgent: "agentsync/" + Version, Timeout: flags.timeout, Concurrency: flags.parallelism,
+		UserAgent: "agentsync/" + thisBuild().version, Timeout: flags.timeout, Concurrency: flags.parallelism,
 		Pace: pace, Proxy: http.ProxyFromEnvironment,
 	}
 	if a.common.verbose {
