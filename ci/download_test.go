@@ -116,7 +116,9 @@ func bytesOf(b []byte) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(b) }
 }
 
-func redirect(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }
+func redirect(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "/elsewhere", http.StatusFound)
+}
 
 // hangUp promises the whole file and ends in the middle of it.
 func hangUp(b []byte) http.HandlerFunc {
