@@ -50,7 +50,7 @@ var hostile = []struct {
 	}, "nested far too deep"},
 	{"a name of 30 MB", func(w *bufio.Writer) {
 		fmt.Fprint(w, "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - {key: a, agentName: \""+strings.Repeat("a", 30<<20)+"\"}\n")
-	}, "agentName is 31,457,280 characters long"},
+	}, "this text is longer than 1 MiB"},
 	{"aliases of aliases", func(w *bufio.Writer) {
 		fmt.Fprint(w, "version: 1\nx-bomb:\n  - &a0 [x, x, x, x, x, x, x, x, x, x]\n")
 		for i := range 12 {
@@ -58,6 +58,17 @@ var hostile = []struct {
 		}
 		fmt.Fprint(w, "mindset:\n  appUid: acme\n  agents:\n    - {key: a, agentName: a, tags: *a12}\n")
 	}, "more than 1,000,000 values"},
+	{"100,000 aliases of 64 KiB", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\nx-text: &t "+strings.Repeat("a", 64<<10)+"\ncometchat:\n  appId: a\n  region: us\n  agents:\n    - key: a\n      metaData: {list: [")
+		fmt.Fprint(w, strings.Repeat("*t, ", 100_000)+"*t]}\n")
+	}, "hold more than 64 MiB"},
+	{"a variable 50,000 times", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\ncometchat:\n  appId: a\n  region: us\n  agents:\n    - key: a\n      metaData: {list: [")
+		fmt.Fprint(w, strings.Repeat("\"${env:AGENTSYNC_BENCH_BIG}\", ", 50_000)+"x]}\n")
+	}, "hold more than 64 MiB"},
+	{"a variable 50,000 times in one text", func(w *bufio.Writer) {
+		fmt.Fprint(w, "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - {key: a, agentPurpose: \""+strings.Repeat("${env:AGENTSYNC_BENCH_BIG}", 50_000)+"\"}\n")
+	}, "longer than 1 MiB"},
 }
 
 // hostileMemory is the most memory, in MiB, that a refusal may cost: a file of 32 MiB is read as a whole, and
@@ -107,6 +118,7 @@ func validateOnly(command string) error {
 	path, dir, _ := strings.Cut(command, "\n")
 	cmd := exec.Command(path, "validate", ".")
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "AGENTSYNC_BENCH_BIG="+strings.Repeat("a", 100<<10))
 	out, _ := cmd.CombinedOutput() // the exit code says it
 	return json.NewEncoder(os.Stdout).Encode(validated{cmd.ProcessState.ExitCode(), string(out), peak(cmd.ProcessState)})
 }

@@ -198,25 +198,27 @@ func selects(globs []agent.Glob, a agent.Address) bool {
 // They are variables and no flags, since who needs them needs them for every command of a fleet.
 func (a *app) limits() (manifest.Limits, error) {
 	var l manifest.Limits
-	var values, files, depth int64
+	var values, files, depth, text, content int64
 	for _, v := range []struct {
 		name string
 		to   *int64
 	}{
 		{"max-file-bytes", &l.FileBytes}, {"max-total-bytes", &l.TotalBytes},
 		{"max-files", &files}, {"max-values", &values}, {"max-depth", &depth},
+		{"max-text-bytes", &text}, {"max-content-bytes", &content},
 	} {
-		text := a.env[envName(v.name)]
-		if text == "" {
+		set := a.env[envName(v.name)]
+		if set == "" {
 			continue
 		}
-		n, err := strconv.ParseInt(text, 10, 64)
+		n, err := strconv.ParseInt(set, 10, 64)
 		if err != nil || n < 1 {
-			return l, usageError("%s is %q; it must be a whole number from 1 on", envName(v.name), text)
+			return l, usageError("%s is %q; it must be a whole number from 1 on", envName(v.name), set)
 		}
 		*v.to = n
 	}
 	l.Files, l.Values, l.Depth = int(min(files, math.MaxInt32)), int(min(values, math.MaxInt32)), int(min(depth, maxDepth))
+	l.TextBytes, l.ContentBytes = int(min(text, math.MaxInt32)), int(min(content, math.MaxInt32))
 	return l, nil
 }
 

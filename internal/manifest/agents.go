@@ -33,6 +33,9 @@ func (f *file) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loaded
 		return loaded{}, false
 	}
 	if part.defaults != nil {
+		if !f.countDefaults(part, node, own) {
+			return loaded{}, false
+		}
 		mergeDefaults(own, part.defaults)
 	}
 	dropNulls(own)
@@ -58,6 +61,24 @@ func (f *file) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loaded
 	return a, id.App != "" && agent.ValidKey(a.Address.Key)
 }
 
+// countDefaults counts what the agent takes of its section's defaults, and reports whether it may: large
+// defaults under many agents are more than the file.
+func (f *file) countDefaults(part *sectionPart, node *yaml.Node, own map[string]any) bool {
+	for name, c := range part.costs {
+		v, replaced := own[name]
+		if _, merges := v.(map[string]any); replaced && !merges {
+			continue
+		}
+		f.merged += c.values
+		f.content += c.bytes
+	}
+	if f.merged > 4*f.limits.Values {
+		f.stop(node, "the file holds more than %s values once its defaults are merged into each agent; split it into several files",
+			count(4*f.limits.Values))
+	}
+	return f.grow(node, 0, 0)
+}
+
 // checkAgent checks a merged agent against its platform's schema.
 func (f *file) checkAgent(part *sectionPart, node *yaml.Node, merged map[string]any) {
 	faults := f.rules.faults(part.rules.complete, merged)
@@ -81,7 +102,7 @@ func (f *file) checkAgent(part *sectionPart, node *yaml.Node, merged map[string]
 			f.reportShared(fault, root, node, key, owner)
 			continue
 		}
-		f.report(fault, node, node, fault.at, owner)
+		f.reportFault(fault, node, node, fault.at, owner)
 	}
 }
 
@@ -116,13 +137,13 @@ func (f *file) standsInDefaults(part *sectionPart, node *yaml.Node, fault fault)
 func (f *file) reportShared(fault fault, root, node *yaml.Node, key, owner string) {
 	pos, ok := f.faultPos(fault, root, node)
 	sentence := fault.sentence(field(fault.at), owner, f.shown(fault, root))
-	if !ok || slices.ContainsFunc(*f.problems, func(p diag.Problem) bool { return p.Pos == pos && p.Summary == sentence }) {
+	id := toldError{pos, sentence}
+	if !ok || f.told[id] {
 		return
 	}
-	id := pos.String() + sentence
 	s := f.inDefaults[id]
 	if s == nil {
-		s = &shared{pos: pos, text: sentence, key: key, line: f.pos(node).Line}
+		s = &shared{key: key, line: f.pos(node).Line}
 		f.inDefaults[id] = s
 	}
 	s.agents++
@@ -221,9 +242,13 @@ func (f *file) warnBelow(part *sectionPart, node *yaml.Node, path []string, v an
 
 func (f *file) warnLiteral(part *sectionPart, node *yaml.Node, at string) {
 	value := f.inAgentOrDefaults(part, node, at)
-	if f.bad[value] || f.bad[deref(value)] {
+	if f.bad[value] || f.bad[deref(value)] || f.warned[value] {
 		return
 	}
+	if f.warned == nil {
+		f.warned = map[*yaml.Node]bool{}
+	}
+	f.warned[value] = true // however many agents share it, through defaults or an alias
 	f.problems.Warnf(f.pos(value), "%s stands here in the clear; write ${secret:NAME}, which is filled in only when it is sent", field(at))
 }
 

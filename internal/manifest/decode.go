@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -24,6 +26,9 @@ type decoder struct {
 	index    *lineIndex                    // built by lineIndex
 	members  map[*yaml.Node]map[string]int // of long mappings, by ownMember
 	values   int                           // decoded so far, aliases followed
+	content  int                           // bytes of texts so far, aliases followed, variables filled in
+	merged   int                           // values that came from defaults so far
+	told     map[toldError]bool            // the errors so far; warnings bound nothing
 	aliases  []*yaml.Node                  // the aliases that are being followed, outermost first
 	stopped  bool                          // a limit was passed: the rest of the file is not read
 	hasTexts bool                          // some string referred to a variable
@@ -45,21 +50,48 @@ func (d *decoder) errorf(n *yaml.Node, format string, args ...any) {
 }
 
 func (d *decoder) errorAt(n *yaml.Node, pos diag.Pos, format string, args ...any) {
-	d.problems.Errorf(pos, format, args...)
+	d.report(pos, format, args...)
 	if d.bad == nil {
 		d.bad = map[*yaml.Node]bool{}
 	}
 	d.bad[n] = true
 }
 
+// report adds an error, once for each place and sentence. Every error of a file comes through here:
+// beyond the limit the file is not read on, and that is an error too, told in place of the one too many.
+func (d *decoder) report(pos diag.Pos, format string, args ...any) {
+	e := toldError{pos, fmt.Sprintf(format, args...)}
+	if d.stopped || d.told[e] {
+		return
+	}
+	if d.told == nil {
+		d.told = map[toldError]bool{}
+	}
+	d.told[e] = true
+	if len(d.told) > d.limits.Problems {
+		d.stopped = true
+		e.sentence = fmt.Sprintf("there are more than %s errors in this file; it is not read on from here", count(d.limits.Problems))
+	}
+	d.problems.Errorf(pos, "%s", e.sentence)
+}
+
+// toldError is an error that was reported.
+type toldError struct {
+	pos      diag.Pos
+	sentence string
+}
+
+func (e toldError) compare(o toldError) int {
+	return cmp.Or(e.pos.Compare(o.pos), cmp.Compare(e.sentence, o.sentence))
+}
+
 // stop ends the reading of the file with one problem, at the alias that was followed to get there.
+// Together with report it is all that sets stopped: no file is left unread without an error.
 func (d *decoder) stop(n *yaml.Node, format string, args ...any) {
 	if len(d.aliases) > 0 {
 		n = d.aliases[0]
 	}
-	if !d.stopped {
-		d.errorAt(n, d.start(n), format, args...)
-	}
+	d.errorAt(n, d.start(n), format, args...)
 	d.stopped = true
 }
 
@@ -72,8 +104,21 @@ func (d *decoder) enter(n *yaml.Node, depth int) bool {
 		d.stop(n, "the file holds more than %s values once its aliases are followed; split it into several files", count(d.limits.Values))
 	case depth > d.limits.Depth:
 		d.stop(n, "values are nested more than %d levels deep here", d.limits.Depth)
-	case len(*d.problems) > d.limits.Problems:
-		d.stopped = true // enough is wrong; load says that there is more
+	}
+	return !d.stopped
+}
+
+// grow counts the bytes of a text that has length bytes already, and reports whether it may have them.
+func (d *decoder) grow(n *yaml.Node, length, more int) bool {
+	d.content += more
+	switch {
+	case d.stopped:
+	case length+more > d.limits.TextBytes:
+		d.errorAt(n, d.start(n), "this text is longer than %s; shorten it", size(int64(d.limits.TextBytes)))
+		return false
+	case d.content > d.limits.ContentBytes:
+		d.stop(n, "the texts of this file hold more than %s once its aliases, defaults and variables are filled in; split it into several files",
+			size(int64(d.limits.ContentBytes)))
 	}
 	return !d.stopped
 }
@@ -101,8 +146,7 @@ func (d *decoder) value(n *yaml.Node, depth int) any {
 // alias calls follow with what the alias stands for, unless the alias stands inside that.
 func (d *decoder) alias(n *yaml.Node, follow func(target *yaml.Node) any) any {
 	if slices.ContainsFunc(d.aliases, func(a *yaml.Node) bool { return a.Alias == n.Alias }) {
-		d.aliases = nil
-		d.stop(n, "the alias *%s stands inside the value that it refers to; a value cannot hold itself", n.Value)
+		d.holdsItself(n)
 		return nil
 	}
 	d.aliases = append(d.aliases, n)
@@ -111,6 +155,11 @@ func (d *decoder) alias(n *yaml.Node, follow func(target *yaml.Node) any) any {
 		d.aliases = d.aliases[:len(d.aliases)-1]
 	}
 	return v
+}
+
+func (d *decoder) holdsItself(alias *yaml.Node) {
+	d.aliases = nil
+	d.stop(alias, "the alias *%s stands inside the value that it refers to; a value cannot hold itself", alias.Value)
 }
 
 func (d *decoder) sequence(n *yaml.Node, depth int) any {
@@ -141,13 +190,15 @@ func (d *decoder) entries(n *yaml.Node, depth int, visit func(name string, key, 
 	}
 	seen := map[string]bool{}
 	once := func(name string, key, value *yaml.Node) {
-		if !seen[name] {
-			seen[name] = true
-			visit(name, key, value)
+		if seen[name] {
+			d.values++ // it costs as much as one that is decoded
+			return
 		}
+		seen[name] = true
+		visit(name, key, value)
 	}
 	d.ownEntries(n, once)
-	d.mergedEntries(n, depth, once)
+	d.mergedEntries(n, depth, map[*yaml.Node]mergeState{n: merging}, once)
 }
 
 // ownEntries visits the members that the mapping itself spells out, merge keys left aside.
@@ -169,8 +220,9 @@ func (d *decoder) ownEntries(n *yaml.Node, visit func(name string, key, value *y
 }
 
 // mergedEntries visits what the merge key of the mapping brings in, in YAML 1.1's order: of several
-// mappings the earlier one wins.
-func (d *decoder) mergedEntries(n *yaml.Node, depth int, visit func(name string, key, value *yaml.Node)) {
+// mappings the earlier one wins. A mapping that was merged already has nothing new and is not visited
+// again: a chain of merges would be visited 2^n times.
+func (d *decoder) mergedEntries(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState, visit func(name string, key, value *yaml.Node)) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if !isMergeKey(n.Content[i]) {
 			continue
@@ -178,27 +230,45 @@ func (d *decoder) mergedEntries(n *yaml.Node, depth int, visit func(name string,
 		value := n.Content[i+1]
 		if target := deref(value); target.Kind == yaml.SequenceNode {
 			for _, e := range target.Content {
-				d.mergeOne(e, depth, visit)
+				d.mergeOne(e, depth, merged, visit)
 			}
 		} else {
-			d.mergeOne(value, depth, visit)
+			d.mergeOne(value, depth, merged, visit)
 		}
 		return // a second merge key was reported by checkKeys
 	}
 }
 
-func (d *decoder) mergeOne(n *yaml.Node, depth int, visit func(name string, key, value *yaml.Node)) {
+// mergeState is how far a mapping has been merged into another.
+type mergeState int
+
+const (
+	unmerged mergeState = iota
+	merging
+	wasMerged
+)
+
+func (d *decoder) mergeOne(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState, visit func(name string, key, value *yaml.Node)) {
 	if !d.enter(n, depth) {
 		return
 	}
+	follow := func(target *yaml.Node) any {
+		switch merged[target] {
+		case merging:
+			d.holdsItself(n)
+		case unmerged:
+			merged[target] = merging
+			d.ownEntries(target, visit)
+			d.mergedEntries(target, depth+1, merged, visit)
+			merged[target] = wasMerged
+		}
+		return nil
+	}
 	switch {
 	case n.Kind == yaml.MappingNode:
-		d.entries(n, depth+1, visit)
+		follow(n)
 	case n.Kind == yaml.AliasNode && deref(n).Kind == yaml.MappingNode:
-		d.alias(n, func(target *yaml.Node) any {
-			d.entries(target, depth+1, visit)
-			return nil
-		})
+		d.alias(n, follow)
 	default:
 		d.errorf(n, "`<<` merges a mapping or a list of mappings, not %s", kindName(deref(n)))
 	}

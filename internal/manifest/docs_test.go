@@ -164,7 +164,8 @@ func TestDocumentedLimits(t *testing.T) {
 	for _, row := range []string{
 		"| one file | " + size(l.FileBytes) + " |", "| all files together | " + size(l.TotalBytes) + " |",
 		"| files | " + count(l.Files) + " |", "after aliases are followed | " + count(l.Values) + " |",
-		"| levels of nesting | " + count(l.Depth) + " |", "| problems shown of one file | " + count(l.Problems) + " |",
+		"| levels of nesting | " + count(l.Depth) + " |", "| errors shown of one file | " + count(l.Problems) + " |",
+		"its variables filled in | " + size(int64(l.TextBytes)) + " |", "variables filled in | " + size(int64(l.ContentBytes)) + " |",
 	} {
 		if !strings.Contains(string(b), row) {
 			t.Errorf("%s does not hold %q", handbook, row)

@@ -1,11 +1,13 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -56,21 +58,81 @@ func (r *rules) faults(s *jsonschema.Schema, instance any) []fault {
 	}
 	var all []fault
 	r.collect(invalid, instance, "", &all)
-	return slices.DeleteFunc(slices.Clone(all), func(f fault) bool {
-		return slices.ContainsFunc(all, func(g fault) bool { return g.hides(f) })
-	})
+	// The validator walks maps, so what it finds comes in any order.
+	slices.SortFunc(all, fault.compare)
+	return worthTelling(all)
+}
+
+// worthTelling leaves out the faults that another of the same value hides. Those of one value stand next to
+// each other and are few: one for each keyword.
+func worthTelling(sorted []fault) []fault {
+	var kept []fault
+	for len(sorted) > 0 {
+		n := 1
+		for n < len(sorted) && sorted[n].sameSubject(sorted[0]) {
+			n++
+		}
+		group := sorted[:n]
+		for _, f := range group {
+			if !slices.ContainsFunc(group, func(g fault) bool { return g.hides(f) }) {
+				kept = append(kept, f)
+			}
+		}
+		sorted = sorted[n:]
+	}
+	return kept
+}
+
+// sameSubject reports whether f and g are about the same value, or the same member's name.
+func (f fault) sameSubject(g fault) bool {
+	return f.at == g.at && f.onKey() == g.onKey() && (!f.onKey() || f.name == g.name)
+}
+
+func (f fault) compare(g fault) int {
+	return cmp.Or(comparePointers(f.at, g.at), compareBools(f.onKey(), g.onKey()), cmp.Compare(f.name, g.name),
+		cmp.Compare(f.keyword, g.keyword), cmp.Compare(f.because, g.because))
+}
+
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// comparePointers orders JSON pointers, elements of one list by their number.
+func comparePointers(a, b string) int {
+	for a != "" && b != "" {
+		s, t := firstToken(a), firstToken(b)
+		if s != t {
+			i, errA := strconv.Atoi(s)
+			j, errB := strconv.Atoi(t)
+			if errA == nil && errB == nil {
+				return cmp.Or(cmp.Compare(i, j), cmp.Compare(s, t))
+			}
+			return cmp.Compare(s, t)
+		}
+		a, b = a[1+len(s):], b[1+len(t):]
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// firstToken returns the first part of a pointer as it is written.
+func firstToken(pointer string) string {
+	token, _, _ := strings.Cut(pointer[1:], "/")
+	return token
 }
 
 // rank orders the keywords of which only the first is worth telling of one value.
 var rank = map[string]int{"type": 1, "enum": 2, "const": 2, "minLength": 3, "pattern": 4, "format": 5}
 
-// hides reports whether f is not worth telling beside g.
+// hides reports whether f is not worth telling beside g, which is about the same.
 func (g fault) hides(f fault) bool {
-	if g.at != f.at {
-		return false
-	}
-	if f.onKey() && g.onKey() {
-		return f.keyword == "propertyNames" && g.keyword == "additionalProperties" && f.name == g.name
+	if f.onKey() {
+		return f.keyword == "propertyNames" && g.keyword == "additionalProperties"
 	}
 	if f.keyword == g.keyword && f.because != "" && g.because == "" {
 		return true // wrong in any case, not only in this one
@@ -136,8 +198,8 @@ func (f fault) spread() []fault {
 	return all
 }
 
-// maxFaults bounds how many unknown members of one mapping are told of.
-const maxFaults = 1000
+// maxFaults bounds how many unknown members of one mapping are looked at: one more than are ever told of one file.
+const maxFaults = 1001
 
 func has(m map[string]any, name string) bool {
 	_, ok := m[name]

@@ -96,7 +96,7 @@ func TestLimits(t *testing.T) {
 		"values":   {Limits{Values: 150}, "more than 150 values"},
 		"density":  {Limits{Values: 50}, "far more than 50 values"},
 		"depth":    {Limits{Depth: 5}, "nested more than 5 levels"},
-		"problems": {Limits{Problems: 10}, "more problems in this file than the 10 that are shown"},
+		"problems": {Limits{Problems: 10}, "more than 10 errors in this file; it is not read on from here"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tree(t, "b.yaml")

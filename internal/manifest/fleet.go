@@ -155,7 +155,12 @@ type secretUse struct {
 // place of the string that names it. One string that many agents share is reported once.
 func (f *Fleet) MissingSecrets(lookup secret.Lookup) diag.List {
 	var problems diag.List
+	seen := map[*text]bool{} // a text of the defaults stands in every agent
 	for _, use := range f.secrets {
+		if seen[use.text] {
+			continue
+		}
+		seen[use.text] = true
 		for _, name := range use.text.names {
 			if _, ok := lookup(name); ok {
 				continue

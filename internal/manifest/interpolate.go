@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -19,19 +20,25 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 		return ""
 	}
 	t := &text{pos: d.pos(n)}
+	named := map[string]bool{}
 	for _, p := range parts {
-		if p.kind == partSecret && !slices.Contains(t.names, p.text) {
+		if p.kind == partSecret && !named[p.text] {
+			named[p.text] = true
 			t.names = append(t.names, p.text)
 		}
 	}
 	var b, literal strings.Builder
 	usesEnv := false
-	for _, p := range parts {
+	places := d.placesOf(n, parts)
+	for i, p := range parts {
 		v := p.text
 		switch p.kind {
 		case partEnv:
 			usesEnv = true
-			if v, ok = d.lookup(n, p); !ok {
+			if v, ok = d.lookup(n, p, places, i); !ok {
+				return ""
+			}
+			if !d.grow(n, b.Len()+literal.Len(), len(v)) {
 				return ""
 			}
 			literal.WriteString(v)
@@ -39,7 +46,7 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 			literal.WriteString(v)
 		case partSecret:
 			if strings.HasSuffix(literal.String(), "$") {
-				d.errorAt(n, d.posInside(n, p), "a variable that ends in $ stands right before %s, which cannot be told from $${; put something between them", p.raw)
+				d.errorAt(n, places()[i], "a variable that ends in $ stands right before %s, which cannot be told from $${; put something between them", p.raw)
 				return ""
 			}
 			b.WriteString(escape(literal.String()))
@@ -63,14 +70,14 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 func escape(literal string) string { return strings.ReplaceAll(literal, "${", "$${") }
 
 // lookup returns what a variable holds, or false after a problem.
-func (d *decoder) lookup(n *yaml.Node, p part) (string, bool) {
+func (d *decoder) lookup(n *yaml.Node, p part, places func() []diag.Pos, i int) (string, bool) {
 	v, ok := d.env(p.text)
 	switch {
 	case !ok:
-		d.errorAt(n, d.posInside(n, p), "the environment variable %s is not set; set it where agentsync runs", p.text)
+		d.errorAt(n, places()[i], "the environment variable %s is not set; set it where agentsync runs", p.text)
 	case !utf8.ValidString(v) || strings.ContainsRune(v, 0):
 		ok = false
-		d.errorAt(n, d.posInside(n, p), "the environment variable %s does not hold UTF-8 text", p.text)
+		d.errorAt(n, places()[i], "the environment variable %s does not hold UTF-8 text", p.text)
 	}
 	return v, ok
 }
@@ -87,38 +94,36 @@ const (
 type part struct {
 	kind partKind
 	text string
-	raw  string // as written
-	at   int    // byte offset in the string
+	raw  string // as written, empty for text that holds no ${
 }
 
 // split cuts a string at its references. It is false where one of them has no right form.
 func (d *decoder) split(n *yaml.Node) ([]part, bool) {
 	var parts []part
-	ok := true
-	rest := n.Value
-	for {
+	var bad []int
+	for rest := n.Value; ; {
 		i := strings.Index(rest, "${")
 		if i < 0 {
-			return append(parts, part{text: rest}), ok
+			parts = append(parts, part{text: rest})
+			break
 		}
 		if i > 0 && rest[i-1] == '$' {
-			parts = append(parts, part{text: rest[:i-1] + "${"})
+			parts = append(parts, part{text: rest[:i-1] + "${", raw: "$${"})
 			rest = rest[i+2:]
 			continue
 		}
-		parts = append(parts, part{text: rest[:i]})
 		p, isRef := reference(rest[i:])
-		p.at = len(n.Value) - len(rest) + i
+		parts = append(parts, part{text: rest[:i]}, p)
 		if !isRef {
-			ok = false
-			d.badReference(n, p)
+			bad = append(bad, len(parts)-1)
 		}
-		if !ok && len(*d.problems) > d.limits.Problems {
-			return nil, false
-		}
-		parts = append(parts, p)
 		rest = rest[i+len(p.raw):]
 	}
+	places := d.placesOf(n, parts)
+	for _, i := range bad {
+		d.badReference(n, parts[i], places()[i])
+	}
+	return parts, len(bad) == 0
 }
 
 // reference reads the reference at the start of s. Where it has no right form, raw is what stands
@@ -153,8 +158,7 @@ func isVariable(name string) bool {
 	return name != ""
 }
 
-func (d *decoder) badReference(n *yaml.Node, p part) {
-	pos := d.posInside(n, p)
+func (d *decoder) badReference(n *yaml.Node, p part, pos diag.Pos) {
 	if p.raw == "${" {
 		d.errorAt(n, pos, "`${` begins a reference that is not closed; write ${env:NAME}, ${secret:NAME}, or $${ for a literal ${")
 		return
@@ -162,23 +166,49 @@ func (d *decoder) badReference(n *yaml.Node, p part) {
 	d.errorAt(n, pos, "`%s` is no reference; write ${env:NAME}, ${secret:NAME}, or $${ for a literal ${", clip(p.raw))
 }
 
-// posInside returns the place of a reference inside a scalar that spans lines, and the scalar's own
-// place where it stands on one line or is spelt otherwise than it reads (an escape, say).
-func (d *decoder) posInside(n *yaml.Node, p part) diag.Pos {
-	pos := d.pos(n)
-	index := d.lineIndex()
-	offset := index.offset(pos.Line, pos.Column)
-	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 && bytes.Contains(index.rest(offset), []byte(p.raw)) {
-		return pos
-	}
-	for before := strings.Count(n.Value[:p.at], p.raw); ; before-- {
-		i := bytes.Index(d.src[offset:], []byte(p.raw))
-		if i < 0 {
-			return pos
+// placesOf returns the places of the parts of a scalar, found when they are first asked for, all in one
+// pass: a text may hold as many references as it has room for. A part on the first line of what is no
+// block text has the scalar's own place, and so has one that is spelt otherwise than it reads (an escape).
+func (d *decoder) placesOf(n *yaml.Node, parts []part) func() []diag.Pos {
+	return sync.OnceValue(func() []diag.Pos {
+		pos := d.pos(n)
+		index := d.lineIndex()
+		at := index.offset(pos.Line, pos.Column)
+		first := at + len(index.rest(at))
+		if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+			first = at
 		}
-		if offset += i; before == 0 {
-			return index.pos(d.path, offset)
+		end := len(d.src)
+		if n.Style&yaml.DoubleQuotedStyle != 0 {
+			end = closingQuote(d.src, at)
 		}
-		offset += len(p.raw)
+		places := slices.Repeat([]diag.Pos{pos}, len(parts))
+		for i, p := range parts {
+			if p.raw == "" {
+				continue
+			}
+			found := bytes.Index(d.src[at:end], []byte(p.raw))
+			if found < 0 {
+				break
+			}
+			if at += found; at >= first {
+				places[i] = index.pos(d.path, at)
+			}
+			at += len(p.raw)
+		}
+		return places
+	})
+}
+
+// closingQuote returns where the double quote is that closes the one at start.
+func closingQuote(src []byte, start int) int {
+	for i := start + 1; i < len(src); i++ {
+		switch src[i] {
+		case '\\':
+			i++
+		case '"':
+			return i
+		}
 	}
+	return len(src)
 }

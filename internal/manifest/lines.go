@@ -9,17 +9,23 @@ import (
 )
 
 // lineIndex turns byte offsets of a text into lines and columns and back. It is built only where
-// something is wrong with a file.
+// something is wrong with a file, and used by one goroutine.
 type lineIndex struct {
 	src    []byte
 	starts []int // where each line begins
+	// last is the place that was asked for last. Places are mostly asked for in the order of the text, and
+	// counting goes on from there: a file may be one line of 32 MiB.
+	last knownPlace
 }
+
+// knownPlace is an offset with its line and column, both counted from 0.
+type knownPlace struct{ line, offset, column int }
 
 // utf8Mark may begin a UTF-8 file; it is not counted as a column.
 const utf8Mark = "\ufeff"
 
 func newLineIndex(src []byte) *lineIndex {
-	x := &lineIndex{src: src, starts: []int{0}}
+	x := &lineIndex{src: src, starts: []int{0}, last: knownPlace{line: -1}}
 	if bytes.HasPrefix(src, []byte(utf8Mark)) {
 		x.starts[0] = len(utf8Mark)
 	}
@@ -40,8 +46,12 @@ func (x *lineIndex) pos(path string, offset int) diag.Pos {
 	if !found {
 		line = max(line-1, 0)
 	}
-	start := min(x.starts[line], offset)
-	return diag.Pos{File: path, Line: line + 1, Column: 1 + utf8.RuneCount(x.src[start:offset])}
+	from := x.last
+	if from.line != line || from.offset > offset {
+		from = knownPlace{line: line, offset: min(x.starts[line], offset)}
+	}
+	x.last = knownPlace{line: line, offset: offset, column: from.column + utf8.RuneCount(x.src[from.offset:offset])}
+	return diag.Pos{File: path, Line: line + 1, Column: 1 + x.last.column}
 }
 
 // offset returns where a place is, the end of its line or of the text where there is no such place.
@@ -49,12 +59,16 @@ func (x *lineIndex) offset(line, column int) int {
 	if line > len(x.starts) {
 		return len(x.src)
 	}
-	offset := x.starts[max(line, 1)-1]
-	for ; column > 1 && offset < len(x.src) && x.src[offset] != '\n'; column-- {
-		_, n := utf8.DecodeRune(x.src[offset:])
-		offset += n
+	at := x.last
+	if line, column = max(line-1, 0), column-1; at.line != line || at.column > column {
+		at = knownPlace{line: line, offset: x.starts[line]}
 	}
-	return offset
+	for ; at.column < column && at.offset < len(x.src) && x.src[at.offset] != '\n'; at.column++ {
+		_, n := utf8.DecodeRune(x.src[at.offset:])
+		at.offset += n
+	}
+	x.last = at
+	return at.offset
 }
 
 // rest returns the line from offset on, without its end.

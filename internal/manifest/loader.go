@@ -2,6 +2,8 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -52,10 +54,6 @@ func (l *loader) load(f found) (result fileResult, err error) {
 		}
 	}
 	result.problems.Sort()
-	if extra := len(result.problems) - l.limits.Problems; extra > 0 {
-		result.problems = result.problems[:l.limits.Problems]
-		result.problems.Errorf(diag.Pos{File: f.display}, "there are more problems in this file than the %s that are shown", count(l.limits.Problems))
-	}
 	return result, nil
 }
 
@@ -69,9 +67,23 @@ func (l *loader) decode(path string, src []byte, problems *diag.List) ([]section
 	file := &file{
 		decoder:    decoder{path: path, src: src, env: l.env, limits: l.limits, problems: problems},
 		rules:      rules,
-		inDefaults: map[string]*shared{},
+		inDefaults: map[toldError]*shared{},
 	}
-	return file.read(root), nil
+	sections := file.read(root)
+	if !file.complete(sections) && !problems.HasErrors() {
+		problems.Errorf(diag.Pos{File: path}, "the file was not read to its end; this is a fault in agentsync, please report it")
+	}
+	return sections, nil
+}
+
+// complete reports whether every agent of the file is in its sections. What is not must have an error: a
+// fleet that is shorter than its files deletes agents.
+func (f *file) complete(sections []section) bool {
+	n := 0
+	for _, s := range sections {
+		n += len(s.agents)
+	}
+	return !f.stopped && n == f.written
 }
 
 // file reads one file's root and sections.
@@ -82,13 +94,15 @@ type file struct {
 	root *yaml.Node
 	// inDefaults are the problems that agents have with values of their section's defaults, told
 	// once for all agents.
-	inDefaults map[string]*shared
+	inDefaults map[toldError]*shared
+	// warned are the values that were warned of.
+	warned map[*yaml.Node]bool
+	// written is how many agents the file's sections hold.
+	written int
 }
 
 // shared is one problem with a value of the defaults that some agents have.
 type shared struct {
-	pos    diag.Pos
-	text   string
 	key    string // the first agent's
 	line   int
 	agents int
@@ -109,6 +123,7 @@ func (f *file) read(root *yaml.Node) []section {
 		case len(name) > 2 && name[:2] == "x-": // a place for anchors; read where they are used
 		case ok && n.Kind == yaml.MappingNode:
 			part := f.sectionPart(p, value)
+			f.written += len(part.agents)
 			shell[name] = part.shell
 			parts = append(parts, part)
 		default:
@@ -124,8 +139,8 @@ func (f *file) read(root *yaml.Node) []section {
 		}
 		sections = append(sections, f.section(part))
 	}
-	for _, s := range f.inDefaults {
-		f.problems.Errorf(s.pos, "%s", s.sentence())
+	for _, e := range slices.SortedFunc(maps.Keys(f.inDefaults), toldError.compare) {
+		f.report(e.pos, "%s (merged into %s)", e.sentence, f.inDefaults[e])
 	}
 	return sections
 }
@@ -141,9 +156,9 @@ func (f *file) checkPlatforms(shell map[string]any) {
 	}
 }
 
-func (s *shared) sentence() string {
+func (s *shared) String() string {
 	if s.agents == 1 {
-		return fmt.Sprintf("%s (merged into agent %s, line %d)", s.text, ticked(s.key), s.line)
+		return fmt.Sprintf("agent %s, line %d", ticked(s.key), s.line)
 	}
-	return fmt.Sprintf("%s (merged into %s, first %s, line %d)", s.text, plural(s.agents, "agent"), ticked(s.key), s.line)
+	return fmt.Sprintf("%s, first %s, line %d", plural(s.agents, "agent"), ticked(s.key), s.line)
 }

@@ -24,22 +24,31 @@ type Limits struct {
 	TotalBytes int64
 	// Files is the largest number of files (200,000).
 	Files int
-	// Values is the largest number of values in one file, after aliases are followed (1,000,000).
+	// Values is the largest number of values in one file, after aliases are followed (1,000,000). Merging
+	// defaults may make four times as many of them.
 	Values int
+	// TextBytes is the longest text, in bytes, once its variables are filled in (1 MiB).
+	TextBytes int
+	// ContentBytes is the most that the texts of one file may hold together, in bytes, once aliases are
+	// followed, defaults are merged and variables are filled in (64 MiB).
+	ContentBytes int
 	// Depth is how deep values may be nested (100).
 	Depth int
-	// Problems is how many problems are kept of one file; what is beyond is counted (1,000).
+	// Problems is how many errors are told of one file, which is not read on from there (1,000). Warnings
+	// are not counted.
 	Problems int
 }
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		FileBytes:  orDefault(l.FileBytes, 32<<20),
-		TotalBytes: orDefault(l.TotalBytes, 1<<30),
-		Files:      orDefault(l.Files, 200_000),
-		Values:     orDefault(l.Values, 1_000_000),
-		Depth:      orDefault(l.Depth, 100),
-		Problems:   orDefault(l.Problems, 1_000),
+		FileBytes:    orDefault(l.FileBytes, 32<<20),
+		TotalBytes:   orDefault(l.TotalBytes, 1<<30),
+		Files:        orDefault(l.Files, 200_000),
+		Values:       orDefault(l.Values, 1_000_000),
+		TextBytes:    orDefault(l.TextBytes, 1<<20),
+		ContentBytes: orDefault(l.ContentBytes, 64<<20),
+		Depth:        orDefault(l.Depth, 100),
+		Problems:     orDefault(l.Problems, 1_000),
 	}
 }
 

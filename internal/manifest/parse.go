@@ -18,9 +18,6 @@ func (l *loader) parse(path string, src []byte, problems *diag.List) *yaml.Node 
 	if !checkEncoding(path, src, problems) || !l.checkDensity(path, src, problems) {
 		return nil
 	}
-	if root, ok := parsePieces(src); ok {
-		return root
-	}
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	doc, err := nextDocument(dec)
 	if errors.Is(err, io.EOF) || err == nil && isNothing(doc) {

@@ -74,7 +74,7 @@ func (d *decoder) locate(root *yaml.Node, pointer string) place {
 		var key, value *yaml.Node
 		switch n := deref(p.value); n.Kind {
 		case yaml.MappingNode:
-			key, value = d.member(n, token, 0)
+			key, value = d.member(n, token, map[*yaml.Node]bool{})
 		case yaml.SequenceNode:
 			if i, err := strconv.Atoi(token); err == nil && i >= 0 && i < len(n.Content) {
 				value = n.Content[i]
@@ -89,10 +89,11 @@ func (d *decoder) locate(root *yaml.Node, pointer string) place {
 	return p
 }
 
-// member finds a mapping's member as entries would: its own, then those of merged mappings.
-func (d *decoder) member(n *yaml.Node, name string, depth int) (key, value *yaml.Node) {
-	if depth > d.limits.Depth {
-		return nil, nil // a loop of merge keys: the walk reported it
+// member finds a mapping's member as entries would: its own, then those of merged mappings, each of
+// which is asked once.
+func (d *decoder) member(n *yaml.Node, name string, asked map[*yaml.Node]bool) (key, value *yaml.Node) {
+	if asked[n] {
+		return nil, nil
 	}
 	if i, ok := d.ownMember(n, name); ok {
 		return n.Content[i], n.Content[i+1]
@@ -101,6 +102,7 @@ func (d *decoder) member(n *yaml.Node, name string, depth int) (key, value *yaml
 	if !ok || !isMergeKey(deref(n.Content[i])) {
 		return nil, nil
 	}
+	asked[n] = true
 	merge := deref(n.Content[i+1])
 	sources := []*yaml.Node{merge}
 	if merge.Kind == yaml.SequenceNode {
@@ -108,7 +110,7 @@ func (d *decoder) member(n *yaml.Node, name string, depth int) (key, value *yaml
 	}
 	for _, s := range sources {
 		if s = deref(s); s.Kind == yaml.MappingNode {
-			if key, value = d.member(s, name, depth+1); value != nil {
+			if key, value = d.member(s, name, asked); value != nil {
 				return key, value
 			}
 		}

@@ -14,6 +14,9 @@ import (
 func (d *decoder) scalar(n *yaml.Node) any {
 	switch n.Tag {
 	case "!!str":
+		if !d.grow(n, 0, len(n.Value)) {
+			return ""
+		}
 		if strings.Contains(n.Value, "${") {
 			return d.interpolate(n)
 		}

@@ -24,7 +24,9 @@ type sectionPart struct {
 	// shell is the section as the manifest schema sees it: without its agents.
 	shell    map[string]any
 	defaults map[string]any
-	agents   []*yaml.Node
+	// costs are what each default costs in each agent that takes it.
+	costs  map[string]cost
+	agents []*yaml.Node
 	// defaultsNode is nil where there are no defaults.
 	defaultsNode *yaml.Node
 }
@@ -46,6 +48,10 @@ func (f *file) sectionPart(p *platformRules, node *yaml.Node) *sectionPart {
 		if defaults, ok := v.(map[string]any); ok && name == "defaults" {
 			dropNulls(defaults)
 			part.defaults, part.defaultsNode = defaults, value
+			part.costs = make(map[string]cost, len(defaults))
+			for name, v := range defaults {
+				part.costs[name] = costOf(v)
+			}
 		} else {
 			f.refuseSecrets(name, value, v)
 		}
@@ -82,15 +88,15 @@ func (f *file) checkShell(shell map[string]any) {
 			owner = "defaults"
 			path = path[1:]
 		}
-		f.report(fault, f.root, f.root, pointer(path), owner)
+		f.reportFault(fault, f.root, f.root, pointer(path), owner)
 	}
 }
 
-// report adds the problem that a fault stands for. root is the node that the fault's pointer starts
+// reportFault adds the problem that a fault stands for. root is the node that the fault's pointer starts
 // from, home where a missing value would stand.
-func (f *file) report(fault fault, root, home *yaml.Node, subject, owner string) {
+func (f *file) reportFault(fault fault, root, home *yaml.Node, subject, owner string) {
 	if pos, ok := f.faultPos(fault, root, home); ok {
-		f.problems.Errorf(pos, "%s", fault.sentence(field(subject), owner, f.shown(fault, root)))
+		f.report(pos, "%s", fault.sentence(field(subject), owner, f.shown(fault, root)))
 	}
 }
 
@@ -138,25 +144,16 @@ func (f *file) shown(fault fault, root *yaml.Node) string {
 func (f *file) section(part *sectionPart) section {
 	s := section{places: map[string]diag.Pos{}}
 	s.app = f.app(part, s.places)
-	var ok bool
-	if s.agents, ok = f.spread(part, s.app.ID); !ok {
-		s.agents = f.inTurn(part, s.app.ID, part.agents)
-	}
-	return s
-}
-
-// inTurn reads agents one after the other.
-func (f *file) inTurn(part *sectionPart, id agent.AppID, nodes []*yaml.Node) []loaded {
-	agents := make([]loaded, 0, len(nodes))
-	for _, n := range nodes {
+	s.agents = make([]loaded, 0, len(part.agents))
+	for _, n := range part.agents {
 		if f.stopped {
 			break
 		}
-		if a, ok := f.agent(part, id, n); ok {
-			agents = append(agents, a)
+		if a, ok := f.agent(part, s.app.ID, n); ok {
+			s.agents = append(s.agents, a)
 		}
 	}
-	return agents
+	return s
 }
 
 // app reads what the section says of its app, as far as it is right.
@@ -184,7 +181,7 @@ func (f *file) app(part *sectionPart, places map[string]diag.Pos) agent.App {
 	endpoint := read("endpoint", "")
 	app.Endpoint = strings.TrimSuffix(endpoint, "/")
 	if why := endpointProblem(endpoint); why != "" {
-		f.problems.Errorf(places["endpoint"], "endpoint %s", why)
+		f.report(places["endpoint"], "endpoint %s", why)
 	}
 	read("marker", "")
 	app.Marker = part.marker()

@@ -37,6 +37,29 @@ func dropNulls(m map[string]any) {
 	}
 }
 
+// cost is what a value costs where it is repeated.
+type cost struct{ values, bytes int }
+
+func costOf(v any) cost {
+	total := cost{values: 1}
+	add := func(c cost) { total.values, total.bytes = total.values+c.values, total.bytes+c.bytes }
+	switch v := v.(type) {
+	case string:
+		total.bytes = len(v)
+	case *text:
+		total.bytes = len(v.value)
+	case map[string]any:
+		for _, e := range v {
+			add(costOf(e))
+		}
+	case []any:
+		for _, e := range v {
+			add(costOf(e))
+		}
+	}
+	return total
+}
+
 // plain returns v with each text as the string that it is, copying only where there are texts.
 func plain(v any) any {
 	w, _ := mapTexts(v, func(t *text) any { return t.value })
