@@ -13,6 +13,7 @@ import (
 const (
 	CometChat = "cometchat"
 	Mindset   = "mindset"
+	MindsetV2 = "mindset.v2"
 	// Any is whichever document knows the request's path, for a server that speaks both.
 	Any = ""
 )

@@ -37,7 +37,7 @@ func BenchmarkList(b *testing.B) {
 	for _, n := range []int{1_000, 10_000} {
 		b.Run(fmt.Sprintf("agents=%d", n), func(b *testing.B) {
 			s := filled(b, n)
-			req := httptest.NewRequest("GET", comet, nil)
+			req := httptest.NewRequest("GET", "http://localhost"+comet, nil)
 			req.Header.Set("apikey", "k")
 			b.ReportAllocs()
 			for b.Loop() {
@@ -104,7 +104,7 @@ func filled(b *testing.B, n int, options ...sandbox.Option) *sandbox.Server {
 }
 
 func post(s *sandbox.Server) {
-	req := httptest.NewRequest("POST", comet, strings.NewReader(fullComet))
+	req := httptest.NewRequest("POST", "http://localhost"+comet, strings.NewReader(fullComet))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("apikey", "k")
 	s.ServeHTTP(discard{}, req)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"net/url"
@@ -8,6 +9,55 @@ import (
 	"strings"
 	"time"
 )
+
+// cometChat is CometChat's API for BYO agents. It has no read of one agent.
+var cometChat = &dialect{
+	platform: CometChat, version: "v3", title: "CometChat",
+	base: "/cometchat/{app}/v3",
+	paths: []path{
+		{cometChatRoots, "/ai-agents/agents", map[string]string{"GET": opList, "POST": opCreate}},
+		{cometChatRoots, "/ai-agents/agents/{uid}", map[string]string{"PATCH": opUpdate, "DELETE": opDelete}},
+		{cometChatRoots, "/ai-agents/tools", map[string]string{"GET": opTools}},
+	},
+	keyHeader: "apikey",
+	head: func(c *call) *problem {
+		if v := c.header.Get("chatApiVersion"); v != "" && v != "v3.0" {
+			return badRequest("chatApiVersion must be v3.0")
+		}
+		return nil
+	},
+	fields: cometChatFields, nameField: "name", defaults: map[string]any{"isActive": true},
+	check: checkCometChat, show: showCometChat,
+	secret: []string{"integrationMeta", "headers"},
+	filled: map[string]map[string]any{
+		"metaData":        {"greetingMessage": "", "suggestedMessages": []any{}, "theme": "default"},
+		"integrationMeta": {"timeout": int64(30), "stream": true},
+	},
+	newUID:  uuid4,
+	wrapOne: "agent",
+	updated: `{"success":true}`, deleted: `{"message":"Agent deleted successfully.","success":true}`,
+	keepsDeleted: true,
+	references:   map[string]listing{opTools: {}},
+	rateHeaders:  true,
+	envelope: func(p *problem) any {
+		if p.code == "" {
+			return statusEnvelope(p)
+		}
+		return map[string]any{"error": map[string]any{
+			"code": p.code, "message": p.message, "devMessage": p.message, "source": "sandbox",
+		}}
+	},
+	about: func(a Agent) []any {
+		meta, _ := a.Fields["integrationMeta"].(map[string]any)
+		base, _ := meta["baseUrl"].(string)
+		if u, err := url.Parse(base); err == nil {
+			base = u.Host // the rest may hold a token
+		}
+		return []any{label{"active", a.Fields["isActive"]}, a.Fields["integrateWith"], base, label{"tools ", a.Fields["tools"]}}
+	},
+}
+
+var cometChatRoots = []string{"/v3", "/cometchat/{app}/v3"}
 
 // CometChat's kinds of integration, by what their integrationMeta holds besides baseUrl.
 var (
@@ -35,17 +85,6 @@ var cometChatFields = []field{
 	{name: "metaData", check: checkMetaData},
 }
 
-func urlOf(schemes ...string) func(any, bool) string {
-	return func(v any, _ bool) string {
-		s, _ := v.(string)
-		u, err := url.Parse(s)
-		if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) || strings.ContainsAny(s, " \t\r\n") {
-			return "must be a URL of " + strings.Join(schemes, " or ")
-		}
-		return ""
-	}
-}
-
 func checkMetaData(v any, _ bool) string {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -53,7 +92,7 @@ func checkMetaData(v any, _ bool) string {
 	}
 	for _, known := range []struct {
 		name  string
-		check func(any, bool) string
+		check check
 	}{{"greetingMessage", text(0, 0)}, {"introductoryMessage", text(0, 0)}, {"suggestedMessages", list(0, text(0, 0))}} {
 		if e, ok := m[known.name]; ok {
 			if wrong := known.check(e, false); wrong != "" {
@@ -104,53 +143,42 @@ func isA(want string, v any) bool {
 	return false
 }
 
-// checkCometChat refuses what the platform would. have is the agent's fields before an update.
-func (s *Server) checkCometChat(body, have map[string]any, update bool) *problem {
-	if p := checkFields(cometChatFields, body, update); p != nil {
-		return p
+// checkCometChat refuses what single fields cannot show: settings of another kind of integration, and
+// tools and actions that the app does not have.
+func checkCometChat(s *Server, c *call, have map[string]any) *problem {
+	merged := maps.Clone(have)
+	if merged == nil {
+		merged = map[string]any{}
 	}
-	merged := body
-	if update {
-		merged = maps.Clone(have)
-		maps.Copy(merged, body)
-	}
+	maps.Copy(merged, c.sent)
 	kind, _ := merged["integrateWith"].(string)
 	if meta, ok := merged["integrationMeta"].(map[string]any); ok {
-		if p := checkMeta(kind, meta, update); p != nil {
+		if p := checkMeta(kind, meta, have != nil); p != nil {
 			return p
 		}
 	}
-	if p := known("tool", s.tools, body["tools"]); p != nil {
-		return p
-	}
-	return known("action", s.actions, body["actions"])
-}
-
-// known refuses names that do not exist in the app.
-func known(what string, have map[string]bool, v any) *problem {
-	names, _ := v.([]any)
-	for _, n := range names {
-		if name, _ := n.(string); !have[name] {
-			return refused(400, "ERR_TOOL_NOT_FOUND", fmt.Sprintf("the %s %s does not exist in this app", what, name))
+	for _, of := range []struct{ field, kind string }{{"tools", "tool"}, {"actions", "action"}} {
+		names, _ := c.sent[of.field].([]any)
+		for _, name := range names {
+			if !s.references.holds(of.kind, name) {
+				return refused(400, "ERR_TOOL_NOT_FOUND", fmt.Sprintf("the %s %v does not exist in this app", of.kind, name))
+			}
 		}
 	}
 	return nil
 }
 
-// showCometChat returns an agent as the platform answers it: every field, null where it is not set.
-func (s *Server) showCometChat(appID string, g *agent, mask bool) map[string]any {
+// showCometChat returns an agent as the platform answers it: every field is there, null where it was not sent.
+func showCometChat(s *Server, app string, g *agent) map[string]any {
 	m := map[string]any{
-		"_id": objectID(g.uid), "uid": g.uid, "appId": appID, "instruction": nil,
-		"createdAt": s.stamp(g.created), "updatedAt": s.stamp(g.updated), "deletedAt": nil,
-	}
-	if !g.deleted.IsZero() {
-		m["deletedAt"] = s.stamp(g.deleted)
+		"_id": objectID(g.uid), "uid": g.uid, "appId": app, "instruction": nil,
+		"deletedAt": nil, "createdAt": s.stamp(g.created), "updatedAt": s.stamp(g.updated),
 	}
 	for _, f := range cometChatFields {
 		m[f.name] = g.fields[f.name]
 	}
-	if meta, ok := m["integrationMeta"].(map[string]any); ok && mask {
-		m["integrationMeta"] = maskHeaders(meta)
+	if !g.deleted.IsZero() {
+		m["deletedAt"] = s.stamp(g.deleted)
 	}
 	return m
 }
@@ -163,23 +191,13 @@ func (s *Server) stamp(t time.Time) any {
 	return iso(t)
 }
 
-// asterisks stand for a value that is not shown.
-const asterisks = "********"
-
-func maskHeaders(meta map[string]any) map[string]any {
-	meta = maps.Clone(meta)
-	switch h := meta["headers"].(type) {
-	case string:
-		meta["headers"] = asterisks
-	case map[string]any:
-		h = maps.Clone(h)
-		for k := range h {
-			h[k] = asterisks
-		}
-		meta["headers"] = h
-	}
-	return meta
-}
-
 // objectID makes an _id of 24 hexadecimal digits out of a uid.
-func objectID(uid string) string { return strings.ReplaceAll(uid, "-", "")[:24] }
+func objectID(uid string) string { return fmt.Sprintf("%-24.24s", strings.ReplaceAll(uid, "-", "")) }
+
+// uuid4 is a UUID of version 4.
+func uuid4() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -54,11 +54,11 @@ func (l *limiter) take(key appKey, now time.Time) quota {
 }
 
 // announce puts the limit's headers on an answer, as far as the platform's documents have them.
-func (l *limiter) announce(a *answer, platform string, q quota, now time.Time) {
+func (l *limiter) announce(a *answer, d *dialect, q quota, now time.Time) {
 	if l.n == 0 || l.quiet {
 		return
 	}
-	if platform == CometChat {
+	if d.rateHeaders {
 		a.set("X-Rate-Limit", strconv.Itoa(l.n))
 		a.set("X-Rate-Limit-Remaining", strconv.Itoa(q.remaining))
 	}
@@ -66,7 +66,7 @@ func (l *limiter) announce(a *answer, platform string, q quota, now time.Time) {
 		return
 	}
 	a.set("Retry-After", strconv.Itoa(wholeSeconds(q.ends.Sub(now))))
-	if platform == CometChat {
+	if d.rateHeaders {
 		a.set("X-Rate-Limit-Reset", strconv.FormatInt(q.ends.Add(time.Second-1).Unix(), 10))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ type record struct {
 	Platform string         `json:"platform"`
 	App      string         `json:"app"`
 	UID      string         `json:"uid"`
+	Version  string         `json:"version"` // of the API that made it
 	Fields   map[string]any `json:"fields"`
 	Created  time.Time      `json:"createdAt"`
 	Updated  time.Time      `json:"updatedAt"`
@@ -38,6 +40,9 @@ func (r record) line() []byte {
 	b := appendString(append(make([]byte, 0, 512), `{"platform":`...), r.Platform)
 	b = appendString(append(b, `,"app":`...), r.App)
 	b = appendString(append(b, `,"uid":`...), r.UID)
+	if r.Version != "" {
+		b = appendString(append(b, `,"version":`...), r.Version)
+	}
 	if r.Gone {
 		return append(b, `,"gone":true}`+"\n"...)
 	}
@@ -131,7 +136,7 @@ func (l *oplog) line(n int, line []byte, visit func(record)) error {
 	var rec record
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.UseNumber()
-	if err := dec.Decode(&rec); err != nil || methods[rec.Platform].collection == nil || rec.App == "" || rec.UID == "" {
+	if err := dec.Decode(&rec); err != nil || !slices.Contains(Platforms(), rec.Platform) || rec.App == "" || rec.UID == "" {
 		return fmt.Errorf("%s:%d: the line is damaged: delete the line to lose that one change, or move the file away to start with an empty sandbox", l.path, n)
 	}
 	l.lines++

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +15,7 @@ type config struct {
 	file        string
 	faults      Faults
 	keys        []string
-	tools       map[string]bool
-	actions     map[string]bool
+	references  references
 	now         func() time.Time
 	precision   time.Duration
 	times       TimeFormat
@@ -23,9 +23,10 @@ type config struct {
 	showDeleted bool
 	created     int
 	pageSize    int
+	listEnd     int
 	mask        bool
 	limit       limit
-	uids        func(platform, app string) string
+	uids        func(platform, app string) string // nil for random ones
 }
 
 // TimeFormat is how CometChat writes its times.
@@ -40,24 +41,13 @@ const (
 
 func defaults() config {
 	return config{
-		tools:   set("weather", "calculator", "search", "web-search", "calendar", "get_weather", "get_order"),
-		actions: set("handoff", "open-ticket", "escalate", "open_url", "send_email"),
-		now:     time.Now, precision: time.Millisecond, created: 200, pageSize: 50,
-		uids: newUID,
+		references: references{}, now: time.Now, precision: time.Millisecond, created: 200, pageSize: 50, listEnd: 200,
 	}
-}
-
-func set(names ...string) map[string]bool {
-	m := make(map[string]bool, len(names))
-	for _, n := range names {
-		m[n] = true
-	}
-	return m
 }
 
 // WithFile keeps the agents in the file at path (0600; its folder is made where it is missing), and
-// starts with what it holds. What has been answered is in the file, even after kill -9. One server
-// may use a file at a time; a second one gets ErrInUse.
+// starts with what it holds: what agents were sent, secrets in clear. What has been answered is in the
+// file, even after kill -9. One server may use a file at a time; a second one gets ErrInUse.
 func WithFile(path string) Option { return func(c *config) { c.file = path } }
 
 // WithFaults starts with this script; SetFaults replaces it.
@@ -67,11 +57,52 @@ func WithFaults(faults Faults) Option { return func(c *config) { c.faults = faul
 // that begin with "wrong" (401) and those that begin with "forbidden" (403).
 func WithKeys(keys ...string) Option { return func(c *config) { c.keys = slices.Clone(keys) } }
 
-// WithTools names the tools that exist in every CometChat app, in place of the default ones.
-func WithTools(names ...string) Option { return func(c *config) { c.tools = set(names...) } }
+// WithTools names the tools that exist in every CometChat app, and no others do. Without it every name
+// goes, and the list of tools is empty.
+func WithTools(names ...string) Option { return withNames("tool", names) }
 
-// WithActions names the actions that exist in every CometChat app, in place of the default ones.
-func WithActions(names ...string) Option { return func(c *config) { c.actions = set(names...) } }
+// WithActions names the actions that exist in every CometChat app, likewise.
+func WithActions(names ...string) Option { return withNames("action", names) }
+
+// WithContexts names the uids of the contexts that exist in every Mindset app, likewise.
+func WithContexts(uids ...string) Option { return withNames("context", uids) }
+
+func withNames(kind string, names []string) Option {
+	return func(c *config) {
+		c.references[kind] = slices.Clip(c.references[kind])
+		for _, name := range names {
+			c.references[kind] = append(c.references[kind], Reference{Kind: kind, Name: name})
+		}
+	}
+}
+
+// WithReferences says what exists in every app, of the kinds that known has; see ParseReferences.
+func WithReferences(known ...Reference) Option {
+	return func(c *config) {
+		for _, r := range known {
+			c.references[r.Kind] = append(c.references[r.Kind], r)
+		}
+	}
+}
+
+// ParseReferences reads a list of what exists in an app, one a line: its kind (tool, action or context), its
+// name (a context's uid), and its display name in the rest of the line. Empty lines and # comments are skipped.
+func ParseReferences(text string) ([]Reference, error) {
+	var known []Reference
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		words := strings.Fields(line)
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		if kind := words[0]; len(words) < 2 || !slices.Contains([]string{"tool", "action", "context"}, kind) {
+			return nil, fmt.Errorf("reference %d: want tool, action or context and a name, for example: tool weather The weather", n)
+		}
+		known = append(known, Reference{Kind: words[0], Name: words[1], DisplayName: strings.Join(words[2:], " ")})
+	}
+	return known, nil
+}
 
 // WithClock is the platforms' clock, which stamps createdAt and updatedAt. It must be safe for
 // concurrent use. Waits, lags and rate limits run on real time.
@@ -98,8 +129,12 @@ func WithDeleted() Option { return func(c *config) { c.showDeleted = true } }
 // WithCreatedStatus is the status of an answered create: 200 by default, or 201.
 func WithCreatedStatus(status int) Option { return func(c *config) { c.created = status } }
 
-// WithPageSize is the number of agents in one page of Mindset's list, at least 1; 50 by default.
+// WithPageSize is the number of entries in one page of Mindset's lists, at least 1; 50 by default.
 func WithPageSize(n int) Option { return func(c *config) { c.pageSize = max(n, 1) } }
+
+// WithListEnd is the status of an empty page of Mindset's lists: 200 by default, or 404, which its
+// reference says of other lists.
+func WithListEnd(status int) Option { return func(c *config) { c.listEnd = status } }
 
 // WithMaskedHeaders makes CometChat answer the values of integrationMeta.headers as asterisks.
 func WithMaskedHeaders(mask bool) Option { return func(c *config) { c.mask = mask } }

@@ -6,21 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Server speaks both platforms' APIs. It is an http.Handler, safe for concurrent use, and starts no
+// Server speaks the platforms' APIs. It is an http.Handler, safe for concurrent use, and starts no
 // goroutine of its own.
 type Server struct {
 	config
 	store   *store
 	script  atomic.Pointer[script]
 	limiter *limiter
-	book    book
+	history history
 	later   later
 	closed  chan struct{}
 	once    sync.Once
@@ -37,12 +39,12 @@ func New(options ...Option) (*Server, error) {
 	if s.file == "" {
 		return s, nil
 	}
-	log, err := openLog(s.file, s.restore)
+	log, err := openLog(s.file, s.store.restore)
 	if err != nil {
 		return nil, err
 	}
 	s.store.log = log
-	if err := s.compact(); err != nil {
+	if err := s.store.compact(); err != nil {
 		return nil, errors.Join(err, log.close())
 	}
 	return s, nil
@@ -68,7 +70,7 @@ func (s *Server) Faults() Faults { return s.script.Load().source }
 
 // Reset forgets every agent, deleted ones too, and every count. Faults stay and count anew.
 func (s *Server) Reset() error {
-	s.book.reset()
+	s.history.reset()
 	s.SetFaults(s.Faults())
 	return s.store.reset()
 }
@@ -76,6 +78,10 @@ func (s *Server) Reset() error {
 // ServeHTTP answers one request. A fault that drops the answer ends in a panic with
 // http.ErrAbortHandler, as net/http wants it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := own(r); err != nil {
+		refused(403, "", err.Error()).answer(nil).send(w)
+		return
+	}
 	switch {
 	case r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		s.servePage(w)
@@ -86,21 +92,33 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// own refuses what a web page that happens to be open can send: a foreign Origin, and a Host that
+// somebody has made to mean this machine.
+func own(r *http.Request) error {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("the sandbox answers to localhost and loopback addresses, not to the host %q", r.Host)
+	}
+	return http.NewCrossOriginProtection().Check(r)
+}
+
 // serveAPI takes a request through the script and the platform.
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	c := route(r)
-	if c.platform == "" {
+	if c == nil {
 		http.NotFound(w, r)
 		return
 	}
 	c.read(w, r)
-	entry := s.book.arrive(c)
-	if c.bad == nil {
-		s.recognise(c)
-	}
+	entry := s.history.arrive(c)
+	s.recognise(c)
 	t := s.script.Load().meet(c)
 	o := s.perform(r.Context(), c, t)
-	s.book.leave(entry, c, t, o)
+	s.history.leave(entry, c, t, o)
 	s.deliver(r.Context(), w, o)
 }
 
@@ -122,46 +140,69 @@ func (c *call) read(w http.ResponseWriter, r *http.Request) {
 // recognise decodes the body and finds the agent's name, which rules may select by. A body that is
 // wrong becomes the call's problem only where the platform looks at it.
 func (s *Server) recognise(c *call) {
+	if c.bad != nil || c.nowhere {
+		return
+	}
 	if c.op == opCreate || c.op == opUpdate {
 		c.bad = c.decode()
 	}
-	field := nameField(c.platform)
-	c.name, _ = c.fields[field].(string)
-	if _, sent := c.fields[field]; sent || c.uid == "" {
+	c.name, _ = c.sent[c.nameField].(string)
+	if _, sent := c.sent[c.nameField]; sent || c.uid == "" {
 		return
 	}
-	if a := s.store.peek(appKey{c.platform, c.app}); a != nil {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if g := a.live(c.uid); g != nil {
-			c.name, _ = g.fields[field].(string)
-		}
+	if g, done := s.store.find(c.key(), c.uid); g != nil {
+		defer done()
+		c.name, _ = g.fields[c.nameField].(string)
 	}
-}
-
-// nameField is the field that a platform keeps an agent's name in.
-func nameField(platform string) string {
-	if platform == Mindset {
-		return "agentName"
-	}
-	return "name"
 }
 
 // perform does what the request asks, as far as the faults let it, and says what goes back.
-func (s *Server) perform(ctx context.Context, c *call, t *trouble) outcome {
-	if t.latency > 0 && !wait(ctx, s.closed, t.latency) {
+func (s *Server) perform(ctx context.Context, c *call, t trouble) outcome {
+	// A client that leaves while it waits has sent nothing: the effect comes after the wait.
+	for _, r := range t {
+		if r.kind == "latency" && !wait(ctx, s.closed, r.jittered()) {
+			return outcome{how: dropped}
+		}
+	}
+	if r := t.in(instead); r != nil {
+		return s.instead(c, &r.Rule)
+	}
+	if r := t.first("late"); r != nil {
+		s.later.after(r.wait, func() { s.handle(c, t) })
 		return outcome{how: dropped}
 	}
-	if t.instead != nil {
-		return s.before(c, t.instead)
+	if r := t.first("slow"); r != nil {
+		// Carried out by a timer, so that neither the client's leaving nor the server's end takes it back.
+		answered := make(chan *answer, 1)
+		s.later.after(r.wait, func() { answered <- s.handle(c, t) })
+		return s.gone(c, t, <-answered)
 	}
-	if t.late > 0 {
-		s.later.after(t.late, func() { s.handle(c, t) })
-		return outcome{how: dropped}
+	return s.gone(c, t, s.handle(c, t))
+}
+
+// gone is what becomes of an answer whose effect has happened.
+func (s *Server) gone(c *call, t trouble, a *answer) outcome {
+	o := outcome{answer: a}
+	if r := t.first("exhausted"); r != nil && a.status < 300 && c.rateHeaders {
+		a.set("X-Rate-Limit", "100")
+		a.set("X-Rate-Limit-Remaining", "0")
+		r.resetAt(a, time.Now().Add(r.wait))
 	}
-	o := outcome{answer: s.handle(c, t)}
-	if t.afterward != nil {
-		s.after(c, t.afterward, &o)
+	r := t.in(after)
+	if r == nil {
+		return o
+	}
+	switch r.kind {
+	case "drop-after":
+		o.how = dropped
+	case "hang", "hang-after":
+		o.how, o.hold = held, r.wait
+	case "cut-body":
+		o.how = cut
+	case "garbage":
+		o.answer = spoil(a, r.form)
+	case "status-after":
+		o.answer = r.broken(c, r.number)
 	}
 	return o
 }
@@ -177,4 +218,231 @@ func wait(ctx context.Context, closed <-chan struct{}, d time.Duration) bool {
 	case <-closed:
 	}
 	return false
+}
+
+// instead answers in the platform's place; nothing has happened and nothing will.
+func (s *Server) instead(c *call, r *Rule) outcome {
+	switch r.kind {
+	case "drop-before":
+		return outcome{how: dropped}
+	case "hang-before":
+		return outcome{how: held, hold: r.wait}
+	case "redirect":
+		a := &answer{status: r.number}
+		to := r.to
+		if to == "" {
+			to = c.path
+			if len(c.query) > 0 {
+				to += "?" + c.query.Encode()
+			}
+		}
+		a.set("Location", to)
+		return outcome{answer: a}
+	case "throttle":
+		return outcome{answer: r.comeBack(c, 429)}
+	case "unavailable":
+		return outcome{answer: r.comeBack(c, 503)}
+	case "not-done":
+		return outcome{answer: r.notDone()}
+	default: // status-before, html, empty
+		return outcome{answer: r.broken(c, r.number)}
+	}
+}
+
+// comeBack is an answer that says when to ask again.
+func (r *Rule) comeBack(c *call, status int) *answer {
+	a := r.broken(c, status)
+	at := time.Now().Add(r.wait)
+	switch r.retryAs {
+	case "none":
+	case "date":
+		a.set("Retry-After", at.Add(time.Second-1).UTC().Format(http.TimeFormat))
+	default:
+		a.set("Retry-After", strconv.Itoa(wholeSeconds(r.wait)))
+	}
+	if c.rateHeaders && status == 429 && r.retryAs != "none" {
+		r.resetAt(a, at)
+	}
+	return a
+}
+
+// resetAt says when the rate limit is reset, in the rule's form.
+func (r *Rule) resetAt(a *answer, at time.Time) {
+	switch r.resetAs {
+	case "none":
+	case "milliseconds":
+		a.set("X-Rate-Limit-Reset", strconv.FormatInt(at.UnixMilli(), 10))
+	default:
+		a.set("X-Rate-Limit-Reset", strconv.FormatInt(at.Add(time.Second-1).Unix(), 10))
+	}
+}
+
+// broken is an error answer with the body that the rule wants.
+func (r *Rule) broken(c *call, status int) *answer {
+	a := tooMany().answer(c.dialect)
+	if status != 429 {
+		code := r.code
+		if code == "" {
+			code = "ERR_INTERNAL"
+		}
+		a = refused(status, code, "the sandbox was told to answer "+strconv.Itoa(status)).answer(c.dialect)
+	}
+	if r.body == "html" {
+		return page(status, http.StatusText(status))
+	}
+	return spoil(a, r.body)
+}
+
+// notDone is an answer 200 to a write that was not carried out.
+func (r *Rule) notDone() *answer {
+	const why = "the sandbox was told not to do it"
+	switch r.form {
+	case "error":
+		return reply(200, map[string]any{"error": map[string]any{"code": "ERR_INTERNAL", "message": why}})
+	case "status":
+		return reply(200, map[string]any{"statusCode": 400, "message": why, "error": "Bad Request"})
+	case "false":
+		return reply(200, map[string]any{"success": false, "message": why})
+	case "html":
+		return page(200, "Sign in")
+	case "list":
+		return reply(200, []any{})
+	default: // nothing
+		return reply(200, map[string]any{})
+	}
+}
+
+// delivery is how an answer reaches the client, if it does.
+type delivery int
+
+const (
+	answered delivery = iota
+	dropped
+	cut
+	held
+)
+
+// outcome is what becomes of a request.
+type outcome struct {
+	answer *answer // as the platform meant it; nil where there is none
+	how    delivery
+	hold   time.Duration // how long a held request is held; 0 for as long as the client stays
+}
+
+// deliver sends the outcome. All but a whole answer end in the panic by which net/http closes a
+// connection without a further byte.
+func (s *Server) deliver(ctx context.Context, w http.ResponseWriter, o outcome) {
+	switch o.how {
+	case answered:
+		o.answer.send(w)
+		return
+	case cut:
+		if len(o.answer.body) == 0 {
+			o.answer.body = []byte("{}") // something must be there to be cut
+		}
+		o.answer.write(w, len(o.answer.body)/2)
+		_ = http.NewResponseController(w).Flush() // where nothing can be flushed, nothing arrives: cut all the same
+	case held:
+		hold := o.hold
+		if hold == 0 {
+			hold = 1<<63 - 1
+		}
+		wait(ctx, s.closed, hold)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// answer is what goes back, before faults have had their way with it.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	kind   string // the Content-Type; empty with an empty body
+}
+
+const (
+	jsonType = "application/json; charset=utf-8"
+	htmlType = "text/html; charset=utf-8"
+)
+
+func (a *answer) set(name, value string) {
+	if a.header == nil {
+		a.header = http.Header{}
+	}
+	a.header.Set(name, value)
+}
+
+// write sends the first n bytes of a, under a Content-Length that promises all of them.
+func (a *answer) write(w http.ResponseWriter, n int) {
+	for k, v := range a.header {
+		w.Header()[k] = v
+	}
+	if a.kind != "" {
+		w.Header().Set("Content-Type", a.kind)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body[:n]) // a client that went away has no use for the error
+}
+
+// send writes the whole answer.
+func (a *answer) send(w http.ResponseWriter) { a.write(w, len(a.body)) }
+
+// reply is an answer that holds v as JSON.
+func reply(status int, v any) *answer {
+	return &answer{status: status, body: encode(v), kind: jsonType}
+}
+
+// page is an answer for people, as proxies and frameworks give it.
+func page(status int, title string) *answer {
+	text := fmt.Sprintf("<!doctype html><html><head><title>%d %s</title></head><body><h1>%[2]s</h1></body></html>\n", status, title)
+	return &answer{status: status, kind: htmlType, body: []byte(text)}
+}
+
+// later holds effects that happen after their connection was closed, or whether or not it was.
+type later struct {
+	mu      sync.Mutex // guards pending and flushed
+	pending map[*time.Timer]func()
+	flushed bool
+	running sync.WaitGroup
+}
+
+// after runs effect when d is over, or at the flush if that comes first.
+func (l *later) after(d time.Duration, effect func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.flushed {
+		d = 0
+	}
+	if l.pending == nil {
+		l.pending = map[*time.Timer]func(){}
+	}
+	l.running.Add(1)
+	var timer *time.Timer
+	timer = time.AfterFunc(d, func() {
+		l.mu.Lock() // held above until the timer is in the map
+		delete(l.pending, timer)
+		l.mu.Unlock()
+		effect()
+		l.running.Done()
+	})
+	l.pending[timer] = effect
+}
+
+// flush runs everything that is pending and returns when all of it is done.
+func (l *later) flush() {
+	l.mu.Lock()
+	var now []func()
+	for timer, effect := range l.pending {
+		if timer.Stop() {
+			now = append(now, effect)
+		}
+	}
+	l.pending, l.flushed = nil, true
+	l.mu.Unlock()
+	for _, effect := range now {
+		effect()
+		l.running.Done()
+	}
+	l.running.Wait()
 }

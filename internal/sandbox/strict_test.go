@@ -14,7 +14,7 @@ func sprint(v any) string { return fmt.Sprint(v) }
 func with(object, members string) string { return "{" + members + "," + object[1:] }
 
 func TestRefusesWhatTheContractRefuses(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.WithTools("weather"), sandbox.WithActions("handoff"), sandbox.WithContexts("c1"))
 	cometUID := r.create(comet, strings.Replace(fullComet, `"isActive":false,`, "", 1))["uid"].(string)
 	mindUID := r.create(mind, newMind)["uid"].(string)
 	cometOne, mindOne := comet+"/"+cometUID, mind+"/uid/"+mindUID
@@ -94,10 +94,11 @@ func TestRefusesWhatTheContractRefuses(t *testing.T) {
 
 		{"unknown agent", "DELETE", comet + "/nope", "", nil, 404, "ERR_AGENT_NOT_FOUND"},
 		{"unknown agent, Mindset", "GET", mind + "/uid/nope", "", nil, 404, "nope"},
-		{"unknown path", "GET", "/v3/agents", "", nil, 404, "Cannot GET"},
+		{"unknown context", "PATCH", mindOne, `{"contextUids":["c1","c2"]}`, nil, 400, "there is no context c2"},
+		{"unknown path", "GET", "/v3/agents", "", nil, 404, "<pre>Cannot GET"},
 		{"trailing slash", "GET", comet + "/", "", nil, 404, "Cannot GET"},
 		{"bad app", "GET", "/cometchat/%2e%2e/v3/ai-agents/agents", "", nil, 404, "Cannot GET"},
-		{"unknown path, Mindset", "GET", "/api/v2/appuid/acme/agents", "", nil, 404, "Cannot GET"},
+		{"unknown path, Mindset", "GET", "/api/v3/appuid/acme/agents", "", nil, 404, "Cannot GET"},
 		{"read of one at CometChat", "GET", cometOne, "", nil, 405, "not allowed"},
 		{"PUT", "PUT", mindOne, "{}", nil, 405, "not allowed"},
 		{"DELETE of all", "DELETE", mind, "", nil, 405, "not allowed"},

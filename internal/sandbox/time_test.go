@@ -19,6 +19,7 @@ func ask(t *testing.T, s *sandbox.Server, method, path, body string) (answer *ht
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("apikey", "k")
 	req.Header.Set("x-api-key", "k")
+	req.Host = "localhost"
 	answer = httptest.NewRecorder()
 	defer func() {
 		switch reason := recover(); reason {
@@ -117,7 +118,7 @@ func TestHangIsOver(t *testing.T) {
 
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := scripted(t, "", sandbox.WithRateLimit(2, 10*time.Second))
+		s := scripted(t, "", sandbox.WithRateLimit(2, 10*time.Second), sandbox.WithListEnd(200))
 		start := time.Now()
 		for i, want := range []struct {
 			wait            time.Duration
