@@ -203,7 +203,7 @@ func outside(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) > 3 {
 		body = args[3]
 	}
-	req := httptest.NewRequest(args[0], path, strings.NewReader(body))
+	req := httptest.NewRequest(args[0], "http://localhost"+path, strings.NewReader(body))
 	req.Header.Set(header, "someone-else")
 	req.Header.Set("Content-Type", "application/json")
 	answer := httptest.NewRecorder()

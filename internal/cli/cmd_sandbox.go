@@ -3,8 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +16,10 @@ import (
 	"agentsync/internal/sandbox"
 )
 
-const sandboxLong = `Serves both platforms' APIs on loopback, as strict as their published contract, in memory or on a file, so
-that agentsync can be tried and tested without an account. The page at / shows the agents.
+// sandboxLong ends with the grammar of the rules, which the sandbox itself tells.
+var sandboxLong = `Serves the platforms' APIs on loopback, as strict as their published contract, in memory or on a file, so that
+agentsync can be tried and tested without an account. The page at / shows the agents. The file holds what
+agents were sent, secrets in clear.
 
 Faults are scripted, one rule each:
 
@@ -23,11 +27,12 @@ Faults are scripted, one rule each:
   --fault 'status-after=502 op=create p=0.1'       one create in ten is answered 502, after the effect
   --fault 'throttle=2s every=20'                   each twentieth request is answered 429
   --fault 'latency=50ms' --fault 'lag=2s'          slow answers, and lists that lag
+  --fault 'slow=34s op=create'                     creates that happen after their client has given up
 
-The faults: latency, drop-before, drop-after, hang-before, hang-after, status-before, status-after, html,
-empty, throttle, unavailable, redirect, cut-body, garbage, late, lag, lag-lists, short-list, empty-list,
-repeat-page, mask-headers, rewrite, refuse-tools. The limits: platform, app, method, op, name, nth, every,
-times, p, seed.`
+Every rule that selects a request applies to it; of several that would answer in the platform's place, the
+first wins. D is a time (50ms, 2s, 1m30s), N a number.
+
+` + sandbox.Grammar()
 
 // sandboxFlags are the flags of the sandbox command.
 type sandboxFlags struct {
@@ -36,13 +41,16 @@ type sandboxFlags struct {
 	pageSize                            int
 	wrapped, millis, masked, quietLimit bool
 	keys                                []string
+	listEnd                             int
+	referencesFile                      string
+	tools, actions, contexts            []string
 }
 
 func (a *app) sandboxCommand() *cobra.Command {
 	var f sandboxFlags
 	cmd := &cobra.Command{
 		Use:   "sandbox",
-		Short: "Serve both platforms on loopback, with faults on request",
+		Short: "Serve the platforms on loopback, with faults on request",
 		Long:  sandboxLong,
 		Example: `  agentsync sandbox
   agentsync sandbox --listen 127.0.0.1:8080 --file .agentsync/sandbox.jsonl
@@ -55,12 +63,21 @@ func (a *app) sandboxCommand() *cobra.Command {
 	flags.StringVar(&f.faultsFile, "faults", "", "a `FILE` of fault rules, one a line")
 	flags.StringVar(&f.rateLimit, "rate-limit", "", "requests allowed per app, as `N/s` or N/m")
 	flags.BoolVar(&f.quietLimit, "quiet-limit", false, "announce the rate limit by nothing but 429s")
-	flags.IntVar(&f.pageSize, "page-size", 50, "agents in a page of Mindset's list")
+	flags.IntVar(&f.pageSize, "page-size", 50, "entries in a page of Mindset's lists")
+	flags.IntVar(&f.listEnd, "list-end", 200, "`STATUS` of the empty page that ends a list of Mindset's: 200 or 404")
+	flags.StringArrayVar(&f.tools, "tool", nil, "a `NAME` that agents may use as a tool; repeatable; without any, every name goes")
+	flags.StringArrayVar(&f.actions, "action", nil, "a `NAME` that agents may use as an action, likewise")
+	flags.StringArrayVar(&f.contexts, "context", nil, "the `UID` of a context that agents may use, likewise")
+	flags.StringVar(&f.referencesFile, "references", "", "a `FILE` of tools, actions and contexts, one a line: tool NAME DISPLAY-NAME")
 	flags.BoolVar(&f.wrapped, "wrapped-list", false, `answer CometChat's list as {"data": […]}`)
 	flags.BoolVar(&f.millis, "millis", false, "write CometChat's times as Unix milliseconds")
 	flags.BoolVar(&f.masked, "mask-headers", false, "answer the values of integrationMeta.headers as asterisks")
 	flags.StringArrayVar(&f.keys, "key", nil, "accept only this API `KEY`; repeatable")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		all, err := platforms()
+		if err != nil {
+			return err
+		}
 		options, err := f.options()
 		if err != nil {
 			return err
@@ -73,9 +90,14 @@ func (a *app) sandboxCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.streams.Out, "The sandbox listens on %[1]s (the page at / shows its agents). In another shell:\n\n"+
-			"  export AGENTSYNC_COMETCHAT_ENDPOINT=%[1]s/cometchat/{app}/v3 COMETCHAT_API_KEY=sandbox-key\n"+
-			"  export AGENTSYNC_MINDSET_ENDPOINT=%[1]s MINDSET_API_KEY=sandbox-key\n\nInterrupt ends it.\n", local.url())
+		fmt.Fprintf(a.streams.Out, "The sandbox listens on %s (the page at / shows its agents). In another shell:\n\n", local.url())
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			if base, ok := sandbox.BasePath(name); ok {
+				fmt.Fprintf(a.streams.Out, "  export %s=%s%s %s=sandbox-key\n",
+					envName(name+"-endpoint"), local.url(), base, all[name].Schema().APIKeyEnv)
+			}
+		}
+		fmt.Fprint(a.streams.Out, "\nInterrupt ends it.\n")
 		<-cmd.Context().Done()
 		return local.close()
 	}
@@ -96,6 +118,22 @@ func (f *sandboxFlags) options() ([]sandbox.Option, error) {
 		return nil, &Failure{Code: ExitUsage, Err: err, Hint: "see the rules:\n  agentsync sandbox --help"}
 	}
 	options := []sandbox.Option{sandbox.WithFaults(faults), sandbox.WithPageSize(f.pageSize), sandbox.WithMaskedHeaders(f.masked)}
+	if f.listEnd != 200 && f.listEnd != 404 {
+		return nil, usageError("--list-end is %d; there are 200 and 404", f.listEnd)
+	}
+	options = append(options, sandbox.WithListEnd(f.listEnd),
+		sandbox.WithTools(f.tools...), sandbox.WithActions(f.actions...), sandbox.WithContexts(f.contexts...))
+	if f.referencesFile != "" {
+		b, err := os.ReadFile(f.referencesFile)
+		if err != nil {
+			return nil, usageError("--references: %w", err)
+		}
+		known, err := sandbox.ParseReferences(string(b))
+		if err != nil {
+			return nil, usageError("--references: %w", err)
+		}
+		options = append(options, sandbox.WithReferences(known...))
+	}
 	if f.file != "" {
 		options = append(options, sandbox.WithFile(f.file))
 	}

@@ -184,14 +184,11 @@ func (l *localSandbox) url() string { return "http://" + l.listener.Addr().Strin
 
 // baseURL returns the base URL of an app's API in the sandbox.
 func (l *localSandbox) baseURL(id agent.AppID) (*url.URL, error) {
-	switch id.Platform {
-	case "cometchat":
-		return url.Parse(l.url() + "/cometchat/" + id.App + "/v3")
-	case "mindset":
-		return url.Parse(l.url())
-	default:
+	base, ok := sandbox.BasePath(id.Platform)
+	if !ok {
 		return nil, fmt.Errorf("the sandbox does not know the platform %s", id.Platform)
 	}
+	return url.Parse(l.url() + strings.ReplaceAll(base, "{app}", id.App))
 }
 
 // close stops listening, waits shortly for requests that are under way, and saves.

@@ -69,7 +69,6 @@ func WithContexts(uids ...string) Option { return withNames("context", uids) }
 
 func withNames(kind string, names []string) Option {
 	return func(c *config) {
-		c.references[kind] = slices.Clip(c.references[kind])
 		for _, name := range names {
 			c.references[kind] = append(c.references[kind], Reference{Kind: kind, Name: name})
 		}
