@@ -26,7 +26,7 @@ var calls = []call{
 	{"context", "Background", []string{"main.go", "internal/cli/connect.go"},
 		"contexts are made in main, or an interrupt does not reach everywhere; the sandbox is shut down after it"},
 	{"context", "TODO", nil, "contexts are made in main, or an interrupt does not reach everywhere"},
-	{"", "panic", []string{"internal/sandbox/deliver.go"},
+	{"", "panic", []string{"internal/sandbox/server.go"},
 		"input never panics; the sandbox cuts a connection in the one way that net/http has for it"},
 }
 
