@@ -2,7 +2,6 @@ package state
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -69,9 +68,14 @@ type countingHandle struct {
 	fs countingFS
 }
 
-func (c countingFS) OpenFile(name string, flag int, perm os.FileMode) (Handle, error) {
-	h, err := c.FS.OpenFile(name, flag, perm)
+func (c countingFS) Open(name string) (Handle, error) {
+	h, err := c.FS.Open(name)
 	return countingHandle{h, c}, err
+}
+
+func (c countingFS) CreateTemp(path string) (string, Handle, error) {
+	name, h, err := c.FS.CreateTemp(path)
+	return name, countingHandle{h, c}, err
 }
 
 func (h countingHandle) Sync() error {

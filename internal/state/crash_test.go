@@ -157,12 +157,13 @@ func TestFailedFsyncIsFinal(t *testing.T) {
 func TestNoSpace(t *testing.T) {
 	disk := statetest.New()
 	f := state.NewFile(statePath, state.WithFS(disk))
+	told := map[string]bool{} // where a full disk was found
 	for n := 1; ; n++ {
 		snap, err := f.Load()
 		if err != nil {
 			t.Fatal(err)
 		}
-		calls := disk.Calls()
+		calls, before := disk.Calls(), len(disk.Log())
 		disk.FailAt(n, syscall.ENOSPC)
 		run, err := f.Begin(snap, 1<<20)
 		if disk.Calls() < calls+n {
@@ -171,6 +172,9 @@ func TestNoSpace(t *testing.T) {
 			}
 			if err := run.Close(); err != nil {
 				t.Fatal(err)
+			}
+			if len(told) < 3 {
+				t.Errorf("the disk was full at %v only", told)
 			}
 			return
 		}
@@ -183,8 +187,20 @@ func TestNoSpace(t *testing.T) {
 		if !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("call %d (%s): %v", n, last(disk.Log()), err)
 		}
-		if last(disk.Log()) == "reserve state.json.journal.tmp" && !errors.Is(err, state.ErrNoSpace) {
-			t.Errorf("the error of a full disk does not say so: %v", err)
+		log := disk.Log()[before:]
+		op := ""
+		if len(log) >= 3 {
+			op = log[len(log)-3] // closing and removing the temporary file follow
+		}
+		switch op {
+		case "write state.json.journal.tmp", "reserve state.json.journal.tmp", "sync state.json.journal.tmp":
+			told[op] = true
+			if !errors.Is(err, state.ErrNoSpace) {
+				t.Errorf("the error of a full disk (%s) does not say so: %v", op, err)
+			}
+		}
+		if got := disk.Temps(statePath + ".journal"); len(got) != 0 {
+			t.Errorf("call %d: files are left: %v", n, got)
 		}
 	}
 }

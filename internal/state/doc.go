@@ -10,12 +10,13 @@
 //	unlock, err := f.Lock(ctx, holder)  // waits for another run
 //	snap, err := f.Load()               // state.json with the journal replayed
 //	run, err := f.Begin(snap, reserve)  // a fresh journal, space reserved
-//	id, err := run.Intend(intent)       // on disk, so the request may leave
+//	id, err := run.Intend(intent)       // on disk
+//	err = run.Leaving(id)               // the request may leave
 //	err = run.Commit(result)            // on disk, so it may be reported
 //	err = run.Close()                   // folded into state.json, journal gone
 //
-// Four files, all beside the one that the path leads to (a symbolic link is followed): state.json,
-// to be committed; state.json.lock, never removed; state.json.journal, there while a run goes on,
-// after a crash, and while an outcome is open; state.json.tmp and state.json.journal.tmp, there for
-// an instant. All but the first belong into .gitignore.
+// Four files beside each other: state.json, to be committed; state.json.lock, never removed;
+// state.json.journal, there while a run goes on, after a crash, and while an outcome is open; and
+// state.json.N.tmp and state.json.journal.N.tmp, there for an instant. All but the first belong into
+// .gitignore. None is ever opened through a symbolic link.
 package state

@@ -32,6 +32,8 @@ const (
 	Unmerged Reason = "unmerged"
 	// Foreign: another program's file, or the journal of another state.
 	Foreign Reason = "foreign"
+	// Linked: a symbolic link stands where a file of agentsync should.
+	Linked Reason = "linked"
 	// Newer: written by a newer agentsync.
 	Newer Reason = "newer"
 	// Conflict: journal and state file contradict each other about an agent's uid.

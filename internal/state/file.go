@@ -25,8 +25,8 @@ func WithFS(fsys FS) Option { return func(f *File) { f.fs = fsys } }
 // WithStore keeps the state itself in s. Journal and lock stay beside the path.
 func WithStore(s Store) Option { return func(f *File) { f.store = s } }
 
-// NewFile returns the state file at path. Nothing is read yet. A symbolic link is followed, and the
-// other files lie beside what it leads to, so that every path to one file has the same lock.
+// NewFile returns the state file at path. Nothing is read yet. No file is read or written through a symbolic
+// link: what uses the File then fails with a *FormatError.
 func NewFile(path string, options ...Option) *File {
 	f := &File{fs: osFS{}, path: path}
 	for _, o := range options {
@@ -41,11 +41,8 @@ func NewFile(path string, options ...Option) *File {
 // Path returns the path that the File was made with.
 func (f *File) Path() string { return f.path }
 
-// beside returns the path of a file beside the state file.
-func (f *File) beside(suffix string) (string, error) {
-	path, err := follow(f.fs, f.path)
-	return path + suffix, err
-}
+// journalPath is where the journal lies.
+func (f *File) journalPath() string { return f.path + ".journal" }
 
 // Snapshot is what was on disk at one moment.
 type Snapshot struct {
@@ -69,6 +66,9 @@ type Snapshot struct {
 // another run goes on, it gives a state that was true at some moment. An absent file is an empty
 // state, unless its folder is missing too. An error about content is a *FormatError.
 func (f *File) Load() (*Snapshot, error) {
+	if err := f.fs.CheckPath(f.path); err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
 	// The journal first: a run that ends in between has put into the state what it then removed.
 	name, raw, err := f.readJournal()
 	if err != nil {
@@ -126,10 +126,7 @@ func equalContent(a, b *State) bool {
 
 // readJournal returns the journal's path and content, none where there is no journal.
 func (f *File) readJournal() (name string, b []byte, err error) {
-	name, err = f.beside(".journal")
-	if err != nil {
-		return "", nil, fmt.Errorf("read journal: %w", err)
-	}
+	name = f.journalPath()
 	b, err = f.fs.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", nil, fmt.Errorf("read journal: %w", err)

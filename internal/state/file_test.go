@@ -49,30 +49,29 @@ func names(t *testing.T, dir string) []string {
 	return list
 }
 
-// TestRealDisk goes through a run on the real file system: modes, links, nothing left over.
+// TestRealDisk goes through a run on the real file system: modes, nothing left over.
 func TestRealDisk(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "real"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	target, path := filepath.Join(dir, "real", "fleet.json"), filepath.Join(dir, "state.json")
-	if err := os.Symlink(filepath.Join("real", "fleet.json"), path); err != nil {
-		t.Skip(err)
+	path := filepath.Join(dir, "fleet.json")
+	for _, left := range []string{path + ".123.tmp", path + ".journal.4567.tmp"} { // by a crash
+		if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	f := state.NewFile(path)
 	run := begin(t, f)
 	commit(t, run, recorded("a", "a1"))
-	if got := names(t, filepath.Join(dir, "real")); !slices.Equal(got, []string{"fleet.json.journal"}) {
+	if got := names(t, dir); !slices.Equal(got, []string{"fleet.json.journal"}) {
 		t.Errorf("during the run there are %v", got)
 	}
 	if err := run.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := names(t, filepath.Join(dir, "real")); !slices.Equal(got, []string{"fleet.json"}) {
+	if got := names(t, dir); !slices.Equal(got, []string{"fleet.json"}) {
 		t.Errorf("after the run there are %v", got)
 	}
-	checkMode(t, target, 0o600)
-	if err := os.Chmod(target, 0o644); err != nil {
+	checkMode(t, path, 0o600)
+	if err := os.Chmod(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	run = begin(t, f)
@@ -80,10 +79,7 @@ func TestRealDisk(t *testing.T) {
 	if err := run.Close(); err != nil {
 		t.Fatal(err)
 	}
-	checkMode(t, target, 0o644)
-	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		t.Errorf("the link was replaced: %v, %v", info, err)
-	}
+	checkMode(t, path, 0o644)
 	snap, err := f.Load()
 	if err != nil || uids(snap.State) != "a=a1 b=b1" || snap.State.Serial != 2 {
 		t.Errorf("%+v, %v", snap, err)
@@ -114,7 +110,7 @@ func TestNoChangeWritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, op := range disk.Log() {
-		if strings.HasSuffix(op, "state.json") || strings.HasSuffix(op, "state.json.tmp") {
+		if strings.HasSuffix(op, "state.json") || strings.HasSuffix(op, "/state.json.tmp") {
 			t.Errorf("the state file was touched: %s", op)
 		}
 	}
@@ -249,6 +245,35 @@ func TestEditFails(t *testing.T) {
 	}
 }
 
+// TestCommitRefusesWhatIsNoJSON: it would be taken into the journal, and nobody could read that again. One bad result
+// of several leaves all of them out, and the run goes on.
+func TestCommitRefusesWhatIsNoJSON(t *testing.T) {
+	for name, bad := range map[string]string{"cut": `{"a":`, "text": `hello`, "empty": "", "a list": `[]`, "two": `{}{}`, "not UTF-8": "{\"a\":\"\xff\"}",
+		"twice": `{"a":1,"a":2}`, "a huge number": `{"a":1e999}`} {
+		for _, part := range []string{"applied", "observed"} {
+			disk := statetest.New()
+			f := state.NewFile(statePath, state.WithFS(disk))
+			run := begin(t, f)
+			r := recorded("b", "b1")
+			if part == "applied" {
+				r.Record.Applied = agent.Doc(bad)
+			} else {
+				r.Record.Observed = agent.Doc(bad)
+			}
+			if err := run.Commit(recorded("a", "a1"), r); err == nil || errors.Is(err, state.ErrBroken) || !strings.Contains(err.Error(), part) {
+				t.Errorf("%s, %s: %v", name, part, err)
+			}
+			commit(t, run, recorded("c", "c1"))
+			if snap, err := f.Load(); err != nil || uids(snap.State) != "c=c1" {
+				t.Errorf("%s, %s: the journal cannot be read, or holds what was refused: %+v, %v", name, part, snap, err)
+			}
+			if err := run.Close(); err != nil {
+				t.Errorf("%s, %s: %v", name, part, err)
+			}
+		}
+	}
+}
+
 func TestRescue(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "state.json")
@@ -276,4 +301,9 @@ func TestRescue(t *testing.T) {
 	if err != nil || filepath.Dir(got) != os.TempDir() {
 		t.Errorf("without its folder: %s, %v", got, err)
 	}
+	again, err := state.Rescue(filepath.Join(dir, "none", "state.json"), s)
+	if err != nil || again == got || strings.Contains(filepath.Base(again), "state.json") || strings.Contains(again, "state.2.json") {
+		t.Errorf("others can know the name: %s, then %s, %v", got, again, err)
+	}
+	checkMode(t, again, 0o600)
 }

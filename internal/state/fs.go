@@ -3,22 +3,30 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 )
 
 // FS is what a File needs of the file system. The real one is used unless WithFS says otherwise; the
-// other one there is, statetest, forgets at a crash whatever was not synced.
+// other one there is, statetest, forgets at a crash whatever was not synced. No method opens a file through
+// a symbolic link: git stores links, so whoever opens a pull request chooses where one leads.
 type FS interface {
-	// ReadFile returns a file's content. The error of one that is absent matches fs.ErrNotExist.
+	// CheckPath returns a *FormatError where name is a link, or where its folder is reached through one that
+	// leads out of the working folder, although name does not say so.
+	CheckPath(name string) error
+	// ReadFile returns a file's content. The error of one that is absent matches fs.ErrNotExist; that of a link
+	// is a *FormatError.
 	ReadFile(name string) ([]byte, error)
-	// Readlink returns where a symbolic link leads; the error of anything else does not matter.
-	Readlink(name string) (string, error)
-	// Stat follows symbolic links.
+	// Stat follows symbolic links: it is for folders, and for the mode of a file that was read.
 	Stat(name string) (fs.FileInfo, error)
-	// OpenFile opens for writing, as os.OpenFile does.
-	OpenFile(name string, flag int, perm fs.FileMode) (Handle, error)
+	// Open opens a file that exists for writing.
+	Open(name string) (Handle, error)
+	// CreateTemp makes a new file beside path, under a name that nobody can have made before.
+	CreateTemp(path string) (name string, h Handle, err error)
+	// Temps returns what CreateTemp made beside path and a crash left there.
+	Temps(path string) []string
 	// Rename puts oldname in newname's place, at once for every reader.
 	Rename(oldname, newname string) error
 	Remove(name string) error
@@ -48,28 +56,128 @@ type Handle interface {
 // osFS is the real file system.
 type osFS struct{}
 
-func (osFS) ReadFile(name string) ([]byte, error)  { return os.ReadFile(name) }
-func (osFS) Readlink(name string) (string, error)  { return os.Readlink(name) }
 func (osFS) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
 func (osFS) Rename(oldname, newname string) error  { return os.Rename(oldname, newname) }
 func (osFS) Remove(name string) error              { return os.Remove(name) }
 func (osFS) SyncDir(name string) error             { return syncDir(name) }
 
-func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (Handle, error) {
-	f, err := os.OpenFile(name, flag, perm)
+func (osFS) CheckPath(name string) error {
+	if target, err := os.Readlink(name); err == nil {
+		return linkRefused(name, target)
+	}
+	dir := filepath.Dir(name)
+	if dir == "." || !filepath.IsLocal(dir) {
+		return nil // whoever names another folder means it
+	}
+	here, err := filepath.EvalSymlinks(".")
+	if err != nil {
+		return err
+	}
+	there, err := filepath.EvalSymlinks(dir)
+	if err != nil || filepath.IsLocal(there) {
+		return nil //nolint:nilerr // a folder that is missing is told where it is needed
+	}
+	if within, err := filepath.Rel(here, there); err == nil && filepath.IsLocal(within) {
+		return nil
+	}
+	return &FormatError{Name: name, Reason: Linked, Detail: fmt.Sprintf("the folder %s is a link that leads out of the working folder, to %s", dir, printable(there)),
+		Hint: "a link in a repository can lead anywhere; if this one is meant, name its target with --state:\n  --state " + quote(filepath.Join(there, filepath.Base(name)))}
+}
+
+func (osFS) ReadFile(name string) ([]byte, error) {
+	f, err := openFile(name, os.O_RDONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, info.Size())
+	n, err := io.ReadFull(f, b)
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) { // it was cut meanwhile
+		err = nil
+	}
+	return b[:n], err
+}
+
+func (osFS) Open(name string) (Handle, error) {
+	f, err := openFile(name, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
 	}
 	return osHandle{f}, nil
 }
 
+// tempPattern is how CreateTemp names files, after the name of the file that they are to become.
+const tempPattern = ".*.tmp"
+
+func (osFS) CreateTemp(path string) (string, Handle, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+tempPattern)
+	if err != nil {
+		return "", nil, err
+	}
+	return f.Name(), osHandle{f}, nil
+}
+
+func (osFS) Temps(path string) []string {
+	entries, _ := os.ReadDir(filepath.Dir(path)) // what cannot be listed is not tidied up
+	var names []string
+	for _, e := range entries {
+		if ok, _ := filepath.Match(filepath.Base(path)+tempPattern, e.Name()); ok {
+			names = append(names, filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+	return names
+}
+
 func (osFS) Instance(name string) string {
-	f, err := os.Open(name)
+	f, err := openFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
 	return instance(f)
+}
+
+// openFile opens a regular file, and never what a link leads to.
+func openFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
+	if target, err := os.Readlink(name); err == nil {
+		return nil, linkRefused(name, target)
+	}
+	f, err := os.OpenFile(name, flag|noFollow, perm) // noFollow: somebody may make one at this moment
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		detail := "this is no regular file"
+		if info.IsDir() {
+			detail = "this is a folder"
+		}
+		err = &FormatError{Name: name, Reason: Foreign, Detail: detail, Hint: "name a file with --state"}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// linkRefused is the error of a file that is a link.
+func linkRefused(name, target string) error {
+	e := &FormatError{Name: name, Reason: Linked, Detail: "this is a symbolic link, to " + printable(target) + ", and agentsync does not read or write through one"}
+	switch filepath.Ext(name) {
+	case ".lock", ".journal":
+		e.Hint = "agentsync makes this file itself, and never as a link; see who put it there, and remove it:\n  rm " + quote(name)
+	default:
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(name), target)
+		}
+		e.Hint = "a link in a repository can lead anywhere; if this one is meant, name its target:\n  --state " + quote(target)
+	}
+	return e
 }
 
 type osHandle struct{ *os.File }
@@ -92,25 +200,6 @@ func writeZeros(f *os.File, size int64) error {
 	return nil
 }
 
-// maxLinks bounds a chain of symbolic links.
-const maxLinks = 40
-
-// follow returns the path of the file that path leads to, which need not exist: a symbolic link is
-// followed, so that replacing the file does not replace the link.
-func follow(fsys FS, path string) (string, error) {
-	for range maxLinks {
-		target, err := fsys.Readlink(path)
-		if err != nil {
-			return path, nil //nolint:nilerr // no link: this is the file
-		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(path), target)
-		}
-		path = target
-	}
-	return "", fmt.Errorf("%s: too many symbolic links", path)
-}
-
 // needFolder returns an error that says so if the folder of path is missing.
 func needFolder(fsys FS, path string) error {
 	dir := filepath.Dir(path)
@@ -130,44 +219,34 @@ func needFolder(fsys FS, path string) error {
 type replacement struct {
 	content func(instance string) []byte // of the file that has the given Handle.Instance
 	reserve int64                        // bytes beyond the content for which space is made sure
-	perm    fs.FileMode                  // of a new file; one that exists keeps its own
+	perm    fs.FileMode                  // whatever the umask
 }
 
 // replaceFile puts r in path's place so that every reader, and every crash, sees the old content or
 // the new one: temporary file, fsync, rename, fsync of the folder. When it fails, path has either of
-// the two; before the rename always the old. Callers hold the lock, so the temporary name is fixed
-// and no crash leaves more than one.
+// the two; before the rename always the old. What a crash leaves, removeTemps removes.
 func replaceFile(fsys FS, path string, r replacement) error {
-	tmp := path + ".tmp"
-	if err := writeTemp(fsys, path, tmp, r); err != nil {
-		_ = fsys.Remove(tmp) // the first error matters
+	tmp, f, err := fsys.CreateTemp(path)
+	if err != nil {
 		return err
 	}
-	if err := fsys.Rename(tmp, path); err != nil {
-		_ = fsys.Remove(tmp)
+	err = writeTemp(f, r)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = fsys.Rename(tmp, path)
+	}
+	if err != nil {
+		_ = fsys.Remove(tmp) // the first error matters
 		return err
 	}
 	return fsys.SyncDir(filepath.Dir(path))
 }
 
-func writeTemp(fsys FS, path, tmp string, r replacement) (err error) {
-	perm, keep := r.perm, false
-	if info, statErr := fsys.Stat(path); statErr == nil {
-		perm, keep = info.Mode().Perm(), true
-	}
-	f, err := fsys.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
-	if err != nil {
+func writeTemp(f Handle, r replacement) error {
+	if err := f.Chmod(r.perm); err != nil {
 		return err
-	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
-	if keep { // the umask, or a left file, may have given it another mode
-		if err := f.Chmod(perm); err != nil {
-			return err
-		}
 	}
 	content := r.content(f.Instance())
 	if _, err := f.WriteAt(content, 0); err != nil {
@@ -179,4 +258,11 @@ func writeTemp(fsys FS, path, tmp string, r replacement) (err error) {
 		}
 	}
 	return f.Sync()
+}
+
+// removeTemps removes what crashes left beside path. The caller holds the lock.
+func removeTemps(fsys FS, path string) {
+	for _, name := range fsys.Temps(path) {
+		_ = fsys.Remove(name) // it is in nobody's way
+	}
 }

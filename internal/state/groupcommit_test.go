@@ -23,11 +23,8 @@ type syncHandle struct {
 	sync func() error
 }
 
-func (s syncFS) OpenFile(name string, flag int, perm os.FileMode) (Handle, error) {
-	h, err := s.osFS.OpenFile(name, flag, perm)
-	if flag&os.O_CREATE != 0 {
-		return h, err
-	}
+func (s syncFS) Open(name string) (Handle, error) {
+	h, err := s.osFS.Open(name)
 	return syncHandle{h, s.sync}, err
 }
 

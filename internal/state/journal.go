@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -48,7 +47,7 @@ func newBatch(written *batch) *batch {
 }
 
 func openJournal(fsys FS, name string, offset int64) (*journal, error) {
-	h, err := fsys.OpenFile(name, os.O_WRONLY, 0)
+	h, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -219,10 +218,7 @@ func journalContent(s *State, open []Intent, instance string) []byte {
 
 // resetJournal leaves nothing in the journal but the open intents, and no journal without any.
 func (f *File) resetJournal(s *State, open []Intent) error {
-	name, err := f.beside(".journal")
-	if err != nil {
-		return err
-	}
+	name := f.journalPath()
 	if len(open) > 0 {
 		return replaceFile(f.fs, name, replacement{perm: 0o600, content: func(instance string) []byte {
 			return journalContent(s, open, instance)

@@ -315,7 +315,7 @@ func TestNeverLeftNotAfterATornLine(t *testing.T) {
 	for i := start; i < len(content)-1; i++ {
 		torn := bytes.Clone(content)
 		torn[i] ^= 0x20
-		h, err := disk.OpenFile(statePath+".journal", os.O_WRONLY, 0)
+		h, err := disk.Open(statePath + ".journal")
 		if err != nil {
 			t.Fatal(err)
 		}

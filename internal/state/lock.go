@@ -1,16 +1,16 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
 	"time"
-
-	"github.com/gofrs/flock"
 )
 
 // Holder says who holds the lock, to whoever has to wait.
@@ -26,7 +26,7 @@ type Holder struct {
 // String returns one line: "apply by ann on build-7 (process 4711) since 10:04:05 UTC, https://…".
 func (h Holder) String() string {
 	var b strings.Builder
-	b.WriteString(or(h.Command, "another run"))
+	b.WriteString(cmp.Or(h.Command, "another run"))
 	if h.User != "" {
 		b.WriteString(" by " + h.User)
 	}
@@ -43,13 +43,6 @@ func (h Holder) String() string {
 		b.WriteString(", " + h.RunURL)
 	}
 	return printable(b.String())
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // printable replaces what could steer a terminal: the lock file's content is anyone's.
@@ -93,26 +86,17 @@ const maxHolder = 4096
 // let two others in. The lock is advisory and does not reach over every network file system: the
 // check of the file's version on each write is what makes a stale writer fail.
 func (f *File) Lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
-	path, err := f.beside(".lock")
-	if err != nil {
+	if err := (osFS{}).CheckPath(f.path); err != nil {
 		return nil, fmt.Errorf("lock state: %w", err)
 	}
-	l := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o644))
+	path := f.path + ".lock"
 	for {
-		ok, err := l.TryLock()
+		file, err := lockFile(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			if folder := needFolder(osFS{}, path); folder != nil {
-				err = folder
-			}
-			return nil, fmt.Errorf("lock state: %w", err)
 		case err != nil:
 			return nil, fmt.Errorf("lock state: %w", err)
-		case ok && sameFile(l, path):
-			return hold(l, path, holder)
-		case ok: // the file was removed between opening and locking it: this lock would lock nobody out
-			_ = l.Unlock()
-			continue
+		case file != nil:
+			return hold(file, holder), nil
 		}
 		select {
 		case <-ctx.Done():
@@ -122,28 +106,64 @@ func (f *File) Lock(ctx context.Context, holder Holder) (unlock func() error, er
 	}
 }
 
-func sameFile(l *flock.Flock, path string) bool {
-	held, err := l.Stat()
+// lockFile returns the lock file, locked, or nil where another run has it.
+func lockFile(path string) (*os.File, error) {
+	for {
+		file, err := openFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, explainLock(path, err)
+		}
+		locked, err := tryLock(file)
+		switch {
+		case err == nil && locked && isAt(file, path):
+			return file, nil
+		case err != nil || !locked:
+			_ = file.Close()
+			return nil, err
+		}
+		_ = file.Close() // and try the one that is there now, or make it
+	}
+}
+
+// isAt reports whether path is still the name of the open file. A file that was removed between opening and
+// locking it can be locked, but whoever comes next makes another: that lock keeps nobody out.
+func isAt(file *os.File, path string) bool {
+	held, err := file.Stat()
 	if err != nil {
 		return false
 	}
-	there, err := os.Stat(path)
+	there, err := os.Lstat(path)
 	return err == nil && os.SameFile(held, there)
 }
 
-// hold writes who holds the lock into its file. That is for people only, so a failure to write it
-// does not end the run.
-func hold(l *flock.Flock, path string, holder Holder) (func() error, error) {
+// explainLock says what to do about a lock file that cannot be opened.
+func explainLock(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return cmp.Or(needFolder(osFS{}, path), err)
+	}
+	info, statErr := os.Lstat(path)
+	if !errors.Is(err, fs.ErrPermission) || statErr != nil || ownerOf(info) == "" {
+		return err
+	}
+	return &FormatError{Name: path, Reason: Foreign, Detail: fmt.Sprintf("the lock file belongs to %s and cannot be opened", ownerOf(info)),
+		Hint: "a run of theirs made it, and may be going on: ask them. Where none is, remove the file; the next run makes its own:\n  rm " + quote(path)}
+}
+
+// hold writes who holds the lock into its file, through the descriptor that is locked. That is for people only,
+// so a failure to write it does not end the run.
+func hold(file *os.File, holder Holder) (unlock func() error) {
+	_ = file.Chmod(0o600) // whatever the umask, and of one that an earlier version made
+	_ = file.Truncate(0)
 	if b, err := json.Marshal(holder); err == nil {
-		_ = os.WriteFile(path, append(b, '\n'), 0o644)
+		_, _ = file.WriteAt(append(b, '\n'), 0)
 	}
 	return func() error {
-		_ = os.Truncate(path, 0)
-		if err := l.Unlock(); err != nil {
+		_ = file.Truncate(0)
+		if err := file.Close(); err != nil { // which frees the lock
 			return fmt.Errorf("unlock state: %w", err)
 		}
 		return nil
-	}, nil
+	}
 }
 
 // whoHolds reads the holder, a few times where there is none: one that has just taken the lock is about
@@ -159,8 +179,13 @@ func whoHolds(path string) (h Holder) {
 }
 
 func readHolder(path string) (h Holder) {
-	b, err := os.ReadFile(path)
-	if err != nil || len(b) > maxHolder || json.Unmarshal(b, &h) != nil {
+	f, err := openFile(path, os.O_RDONLY, 0)
+	if err != nil {
+		return Holder{}
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxHolder))
+	if err != nil || json.Unmarshal(b, &h) != nil {
 		return Holder{}
 	}
 	return h

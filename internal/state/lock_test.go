@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,23 +77,98 @@ func TestLockAsksOnce(t *testing.T) {
 	}
 }
 
-func TestLockThroughLink(t *testing.T) {
-	dir := t.TempDir()
-	path, link := filepath.Join(dir, "state.json"), filepath.Join(dir, "link.json")
-	if err := os.Symlink("state.json", link); err != nil {
-		t.Skip(err)
+// TestNeverTwoHolders: the lock file is removed by each who leaves, as nobody should, at the worst moment for whoever has
+// opened it by then. There is never more than one holder.
+func TestNeverTwoHolders(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	var holders, most atomic.Int32
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				unlock, err := state.NewFile(path).Lock(ctx, state.Holder{PID: 1})
+				if err != nil {
+					continue
+				}
+				if n := holders.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				runtime.Gosched()
+				holders.Add(-1)
+				_ = os.Remove(path + ".lock")
+				if err := unlock(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
-	unlock, err := state.NewFile(path).Lock(t.Context(), state.Holder{})
-	if err != nil {
+	wg.Wait()
+	if most.Load() != 1 {
+		t.Errorf("%d held the lock at once", most.Load())
+	}
+}
+
+// TestLockFileOfAnotherUser: the error says whose it is, and what to do.
+func TestLockFileOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 || runtime.GOOS != "linux" {
+		t.Skip("only root can make another user's file")
+	}
+	path := filepath.Join(t.TempDir(), "state.json")
+	if err := os.WriteFile(path+".lock", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer unlock()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	var locked *state.LockedError
-	if _, err := state.NewFile(link).Lock(ctx, state.Holder{}); !errors.As(err, &locked) {
-		t.Errorf("the lock does not hold for another path to the file: %v", err)
+	if err := os.Chown(path+".lock", 4711, 4711); err != nil {
+		t.Skip(err)
 	}
+	err := state.ExplainLock(path+".lock", &fs.PathError{Op: "open", Path: path + ".lock", Err: fs.ErrPermission}) // root is let in
+	var format *state.FormatError
+	if !errors.As(err, &format) || !strings.Contains(format.Detail, "belongs to user 4711") || !strings.Contains(format.Hint, "rm "+path+".lock") {
+		t.Errorf("got %v (%+v)", err, format)
+	}
+}
+
+// TestRemovedLockFile: whoever waits at a lock file that is removed and made anew meanwhile waits at the new one. The
+// holder of the new one is checked to be alone at each moment.
+func TestRemovedLockFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.json")
+	synctest.Test(t, func(t *testing.T) {
+		first, err := state.NewFile(path).Lock(t.Context(), state.Holder{PID: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan func() error)
+		go func() {
+			unlock, err := state.NewFile(path).Lock(t.Context(), state.Holder{PID: 2})
+			if err != nil {
+				t.Error(err)
+			}
+			got <- unlock
+		}()
+		synctest.Wait() // it has the file open, or opens it again and again
+		if err := os.Remove(path + ".lock"); err != nil {
+			t.Fatal(err)
+		}
+		var second func() error
+		select {
+		case second = <-got: // the one that waited made the new file
+		case <-time.After(time.Minute):
+			t.Fatal("nobody can lock a file that was removed")
+		}
+		if err := first(); err != nil { // must not free or overwrite the other's
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var locked *state.LockedError
+		if _, err := state.NewFile(path).Lock(ctx, state.Holder{PID: 3}); !errors.As(err, &locked) || locked.Holder.PID != 2 {
+			t.Errorf("a second holder, or the wrong one: %v", err)
+		}
+		if err := second(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestMissingFolder(t *testing.T) {

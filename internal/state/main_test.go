@@ -14,6 +14,9 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(childEnv); path != "" {
 		os.Exit(child(path))
 	}
+	if what := os.Getenv(diskEnv); what != "" {
+		os.Exit(diskChild(what))
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -28,18 +28,24 @@ func Rescue(path string, s *State) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if followed, err := follow(osFS{}, path); err == nil {
-		path = followed
+	name, err := rescueInto(filepath.Dir(path), content)
+	if err == nil {
+		return name, nil
 	}
-	var all error
-	for _, dir := range [...]string{filepath.Dir(path), os.TempDir()} {
-		name, err := rescueInto(dir, content)
-		if err == nil {
-			return name, nil
-		}
-		all = errors.Join(all, err)
+	name, tempErr := rescueTemp(content)
+	if tempErr == nil {
+		return name, nil
 	}
-	return "", fmt.Errorf("rescue state: %w", all)
+	return "", fmt.Errorf("rescue state: %w", errors.Join(err, tempErr))
+}
+
+// rescueTemp uses a name that nobody can know: others write into the folder for temporary files.
+func rescueTemp(content []byte) (string, error) {
+	f, err := os.CreateTemp("", rescueName+".*.json")
+	if err != nil {
+		return "", err
+	}
+	return f.Name(), fill(f, content)
 }
 
 func rescueInto(dir string, content []byte) (string, error) {
@@ -56,20 +62,28 @@ func rescueInto(dir string, content []byte) (string, error) {
 	return "", fmt.Errorf("%s: there are %d rescued states already", dir, maxRescues)
 }
 
-// writeNew writes a file that must not exist yet.
-func writeNew(name string, content []byte) (err error) {
+// writeNew writes a file that must not exist yet, not even as a link.
+func writeNew(name string, content []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
+	return fill(f, content)
+}
+
+// fill writes a file's content durably, and removes the file where it cannot.
+func fill(f *os.File, content []byte) (err error) {
 	defer func() {
 		if e := f.Close(); err == nil {
 			err = e
 		}
 		if err != nil {
-			_ = os.Remove(name)
+			_ = os.Remove(f.Name())
 		}
 	}()
+	if err := f.Chmod(0o600); err != nil { // whatever the umask
+		return err
+	}
 	if _, err := f.Write(content); err != nil {
 		return err
 	}

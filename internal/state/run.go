@@ -55,15 +55,14 @@ func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
 }
 
 func (f *File) newJournal(s *State, open []Intent, reserve int64) (*journal, error) {
-	name, err := f.beside(".journal")
-	if err != nil {
-		return nil, fmt.Errorf("begin journal: %w", err)
-	}
+	name := f.journalPath()
 	if err := needFolder(f.fs, name); err != nil {
 		return nil, fmt.Errorf("begin journal: %w", err)
 	}
+	removeTemps(f.fs, f.path)
+	removeTemps(f.fs, name)
 	var length int64
-	err = replaceFile(f.fs, name, replacement{reserve: reserve, perm: 0o600, content: func(instance string) []byte {
+	err := replaceFile(f.fs, name, replacement{reserve: reserve, perm: 0o600, content: func(instance string) []byte {
 		content := journalContent(s, open, instance)
 		length = int64(len(content))
 		return content

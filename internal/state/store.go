@@ -34,14 +34,10 @@ type fileStore struct {
 func (s fileStore) Name() string { return s.path }
 
 func (s fileStore) Load() (content []byte, version string, err error) {
-	path, err := follow(s.fs, s.path)
-	if err != nil {
-		return nil, "", fmt.Errorf("read state: %w", err)
-	}
-	b, err := s.fs.ReadFile(path)
+	b, err := s.fs.ReadFile(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := needFolder(s.fs, path); err != nil {
+		if err := needFolder(s.fs, s.path); err != nil {
 			return nil, "", fmt.Errorf("read state: %w", err)
 		}
 		return nil, "", nil
@@ -52,10 +48,6 @@ func (s fileStore) Load() (content []byte, version string, err error) {
 }
 
 func (s fileStore) Save(content []byte, version string) error {
-	path, err := follow(s.fs, s.path)
-	if err != nil {
-		return fmt.Errorf("write state: %w", err)
-	}
 	_, now, err := s.Load()
 	if err != nil {
 		return err
@@ -63,8 +55,13 @@ func (s fileStore) Save(content []byte, version string) error {
 	if now != version {
 		return fmt.Errorf("write state: %w: %s was written by someone else", ErrStale, s.path)
 	}
-	// 0600: the file holds hashes of secrets together with their key, so a weak secret could be guessed.
-	if err := replaceFile(s.fs, path, replacement{content: func(string) []byte { return content }, perm: 0o600}); err != nil {
+	// 0600: the file holds hashes of secrets together with their key, so a weak secret could be guessed. Whoever
+	// gave the file another mode, as git does, wants to read it; nobody runs it.
+	perm := fs.FileMode(0o600)
+	if info, err := s.fs.Stat(s.path); err == nil {
+		perm = info.Mode().Perm() &^ 0o111
+	}
+	if err := replaceFile(s.fs, s.path, replacement{content: func(string) []byte { return content }, perm: perm}); err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
 	return nil

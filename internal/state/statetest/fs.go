@@ -10,9 +10,9 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,7 +124,7 @@ func (f *FS) Delete(name string) {
 // to fail without having worked; after a crash err is set and fail is not for the call that crashes.
 func (f *FS) call(op, name string) (fail bool, err error) {
 	f.calls++
-	if op != "read" && op != "stat" && op != "readlink" {
+	if op != "read" && op != "stat" {
 		f.log = append(f.log, op+" "+filepath.Base(name))
 	}
 	switch {
@@ -153,10 +153,8 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	return slices.Clone(n.data), nil
 }
 
-// Readlink says that nothing is a link.
-func (f *FS) Readlink(name string) (string, error) {
-	return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
-}
+// CheckPath says that nothing is a link.
+func (f *FS) CheckPath(string) error { return nil }
 
 // Stat returns a file's mode. Every name without a dot is a folder.
 func (f *FS) Stat(name string) (fs.FileInfo, error) {
@@ -174,28 +172,51 @@ func (f *FS) Stat(name string) (fs.FileInfo, error) {
 	return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrNotExist}
 }
 
-// OpenFile opens for writing. A new name is not durable before SyncDir.
-func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (state.Handle, error) {
+// Open opens a file that there is.
+func (f *FS) Open(name string) (state.Handle, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fail, err := f.call("open", name)
-	if fail {
+	if _, err := f.call("open", name); err != nil {
 		return nil, err
 	}
 	n, ok := f.names[name]
-	switch {
-	case !ok && flag&os.O_CREATE == 0:
+	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-	case !ok:
-		n = &inode{mode: perm, number: f.number()}
-		f.change(func(names map[string]*inode) { names[name] = n })
-	case flag&os.O_TRUNC != 0:
-		n.data = nil
-	}
-	if err != nil {
-		return nil, err
 	}
 	return &handle{fs: f, name: name, inode: n}, nil
+}
+
+// CreateTemp makes a file. Its name is not durable before SyncDir.
+func (f *FS) CreateTemp(path string) (string, state.Handle, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fail, err := f.call("create", path+tempEnd)
+	if fail {
+		return "", nil, err
+	}
+	n := &inode{mode: 0o600, number: f.number()}
+	name := fmt.Sprint(path, ".", n.number, tempEnd)
+	f.change(func(names map[string]*inode) { names[name] = n })
+	if err != nil {
+		return "", nil, err
+	}
+	return name, &handle{fs: f, name: path + tempEnd, inode: n}, nil
+}
+
+// tempEnd ends the names of temporary files.
+const tempEnd = ".tmp"
+
+// Temps returns the temporary files beside path.
+func (f *FS) Temps(path string) (names []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name := range f.names {
+		if middle, ok := strings.CutSuffix(name, tempEnd); ok && strings.HasPrefix(middle, path+".") && strings.Count(middle[len(path):], ".") == 1 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Rename is not durable before SyncDir.
