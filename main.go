@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"agentsync/internal/cli"
+	"agentsync/internal/crash"
 )
 
 // headroom is how much more heap than usual, in bytes, there may be before it is collected. A run is
@@ -17,15 +18,26 @@ import (
 const headroom = 72 << 20
 
 func main() {
+	defer crash.Guard()
+	crash.Arm()
 	reserve := make([]byte, headroom) // never touched: address space, no memory
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go crash.WatchMemory(cli.MemoryLimit(os.Environ()), cancel)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup stays what it is
+		signal.Notify(signals, syscall.SIGHUP) // a terminal that was closed: record what is in flight
+	}
+	signal.Ignore(syscall.SIGPIPE) // a reader that went away ends the output alone; see cli.Run
 	go func() {
+		defer crash.Guard()
 		<-signals
-		cancel() // the first signal: start nothing new, finish what is in flight
-		<-signals
-		os.Exit(cli.ExitInterrupted) // the second: the next run settles what is open
+		cancel(nil) // the first signal: start nothing new, finish what is in flight
+		for s := range signals {
+			if s != syscall.SIGHUP { // a shell passes on the hangup that the kernel sent already
+				os.Exit(cli.ExitInterrupted) // the second: the next run recovers what is open
+			}
+		}
 	}()
 	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	code := cli.Run(ctx, os.Environ(), streams, os.Args[1:])

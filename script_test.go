@@ -136,7 +136,7 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	for name := range strings.SplitSeq(args[2], ",") {
-		ts.Check(cmd.Process.Signal(map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}[name]))
+		ts.Check(cmd.Process.Signal(map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}[name]))
 		// Two signals at once would be one: the first must be taken before the second is sent.
 		for !strings.Contains(stderr.String(), "agentsync: interrupted") {
 			select {

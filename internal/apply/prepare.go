@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/crash"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 )
@@ -49,6 +50,7 @@ func (e *Engine) Prepare(ctx context.Context, p *plan.Plan) (*Prepared, error) {
 	var g errgroup.Group
 	for i, id := range apps {
 		g.Go(func() error {
+			defer crash.Guard()
 			lists[i], errs[i] = e.listForCreates(ctx, id)
 			return nil
 		})

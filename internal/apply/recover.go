@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/crash"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/state"
@@ -29,6 +30,7 @@ func (e *Engine) Settle(ctx context.Context, open []state.Intent, ledger Ledger)
 	var g errgroup.Group
 	for id, intents := range byApp {
 		g.Go(func() error {
+			defer crash.Guard()
 			found <- e.settleApp(ctx, id, intents)
 			return nil
 		})

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/crash"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/state"
@@ -46,6 +47,7 @@ func (e *Engine) Run(ctx context.Context, ready *Prepared, ledger Ledger) (*Repo
 	var g errgroup.Group
 	for _, id := range ids {
 		g.Go(func() error {
+			defer crash.Guard()
 			runs[id].run(ctx)
 			return nil
 		})
@@ -141,6 +143,7 @@ func (r *appRun) each(_ context.Context, n int, do func(i int)) {
 	var g errgroup.Group
 	for range workers {
 		g.Go(func() error {
+			defer crash.Guard()
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				do(i)
 			}

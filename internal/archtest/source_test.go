@@ -18,7 +18,7 @@ type call struct {
 }
 
 var calls = []call{
-	{"os", "Exit", []string{"main.go"}, "only main ends the process: what is deferred elsewhere must run"},
+	{"os", "Exit", []string{"main.go", "internal/crash/crash.go"}, "only main and a crash end the process: what is deferred elsewhere must run"},
 	{"log", "Fatal", nil, "only main ends the process: what is deferred elsewhere must run"},
 	{"os", "Getenv", nil, "the environment is a parameter of cli.Run, so that tests have one of their own"},
 	{"os", "LookupEnv", nil, "the environment is a parameter of cli.Run, so that tests have one of their own"},
@@ -70,6 +70,83 @@ func checkCall(t *testing.T, fset *token.FileSet, n *ast.CallExpr) {
 			t.Errorf("%s:%d calls %s: %s", file, at.Line, strings.TrimPrefix(pkg+"."+name, "."), c.why)
 		}
 	}
+}
+
+// TestGoroutinesAreGuarded: the first statement of every goroutine is 'defer crash.Guard()'. Without it a panic there
+// ends the process with 2, which says that there are changes.
+func TestGoroutinesAreGuarded(t *testing.T) {
+	found := 0
+	for _, r := range shipped(rooms(t)) {
+		if name := r.name(); name == "sandbox" || name == "crash" {
+			continue // the sandbox imports no other room, and net/http guards what it starts; crash is the guard
+		}
+		fset, files := r.files(t)
+		bodies := map[string]*ast.BlockStmt{} // of functions and methods, by name
+		for _, f := range files {
+			for _, d := range f.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok {
+					bodies[fn.Name.Name] = fn.Body
+				}
+			}
+		}
+		for _, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				started := startedBy(n)
+				if started == nil {
+					return true
+				}
+				found++
+				body := bodies[calledName(started)]
+				if lit, ok := started.(*ast.FuncLit); ok {
+					body = lit.Body
+				}
+				if calledName(started) != "WatchMemory" && !guarded(body) {
+					t.Errorf("%s: a goroutine that does not begin with 'defer crash.Guard()'", fset.Position(n.Pos()))
+				}
+				return true
+			})
+		}
+	}
+	if found < 10 {
+		t.Errorf("only %d goroutines were found", found)
+	}
+}
+
+// startedBy returns the function that n starts as a goroutine, nil where n starts none.
+func startedBy(n ast.Node) ast.Expr {
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		return n.Call.Fun
+	case *ast.CallExpr:
+		if s, ok := n.Fun.(*ast.SelectorExpr); ok && len(n.Args) > 0 &&
+			(s.Sel.Name == "Go" || s.Sel.Name == "TryGo" || s.Sel.Name == "AfterFunc") {
+			return n.Args[len(n.Args)-1]
+		}
+	}
+	return nil
+}
+
+func calledName(fun ast.Expr) string {
+	switch fun := fun.(type) {
+	case *ast.Ident:
+		return fun.Name
+	case *ast.SelectorExpr:
+		return fun.Sel.Name
+	}
+	return ""
+}
+
+// guarded reports whether a function begins with 'defer crash.Guard()'.
+func guarded(body *ast.BlockStmt) bool {
+	if body == nil || len(body.List) == 0 {
+		return false
+	}
+	d, ok := body.List[0].(*ast.DeferStmt)
+	if !ok {
+		return false
+	}
+	s, ok := d.Call.Fun.(*ast.SelectorExpr)
+	return ok && s.Sel.Name == "Guard"
 }
 
 // TestNothingHappensByImport: no init function, and no package variable that changes. Both make what a

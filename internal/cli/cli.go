@@ -9,14 +9,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/crash"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/cometchat"
 	"agentsync/internal/platform/mindset"
+	"agentsync/internal/report"
 	"agentsync/internal/secret"
 	"agentsync/schema"
 )
@@ -43,9 +47,11 @@ type commonFlags struct {
 }
 
 // Run runs the command that args name and returns the process's exit code. environ is in the form of
-// os.Environ. After ctx is done it starts nothing new and returns soon.
+// os.Environ. After ctx is done it starts nothing new and returns soon. An output that cannot be written ends neither
+// the run nor the other output: what was done must be recorded, whoever still listens.
 func Run(ctx context.Context, environ []string, streams Streams, args []string) int {
-	a := &app{env: map[string]string{}, args: args, streams: streams}
+	out, errs := &outlet{w: streams.Out}, &outlet{w: streams.Err}
+	a := &app{env: map[string]string{}, args: args, streams: Streams{In: streams.In, Out: out, Err: errs}}
 	for _, kv := range environ {
 		if name, value, ok := strings.Cut(kv, "="); ok {
 			a.env[name] = value
@@ -53,8 +59,36 @@ func Run(ctx context.Context, environ []string, streams Streams, args []string) 
 	}
 	root := a.rootCommand()
 	root.SetArgs(args)
-	cmd, err := root.ExecuteContextC(ctx)
-	return a.finish(ctx, cmd, err)
+	cmd, err := a.execute(ctx, root)
+	code := a.finish(ctx, cmd, err)
+	if lost := out.failure(); lost != nil && code == ExitOK {
+		report.Error(errs, a.style(errs), fmt.Sprintf("the result could not be written: %v", lost), "")
+		return ExitFailed
+	}
+	return code
+}
+
+// execute runs the command. A panic in it is an error with the code 1, so that a reader of JSON gets its document.
+func (a *app) execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Command, err error) {
+	cmd = root
+	defer func() {
+		if v := recover(); v != nil {
+			crash.Report(a.streams.Err, v, debug.Stack())
+			err = &Failure{Code: ExitFailed, Told: fmt.Errorf("this is a bug of agentsync: %v", v)}
+		}
+	}()
+	return root.ExecuteContextC(ctx)
+}
+
+// MemoryLimit returns how many bytes of memory environ allows, 0 where it does not say.
+func MemoryLimit(environ []string) int64 {
+	for _, kv := range environ {
+		if name, value, _ := strings.Cut(kv, "="); name == envName(maxMemory) {
+			n, _ := strconv.ParseInt(value, 10, 64) // limits refuses what is no number
+			return n
+		}
+	}
+	return 0
 }
 
 const rootLong = `agentsync keeps a team's chat agents as YAML in git and syncs them to CometChat and Mindset AI.

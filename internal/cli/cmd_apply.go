@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
@@ -77,8 +77,13 @@ func (a *app) applyCommand() *cobra.Command {
 		if f.refreshOnly {
 			return a.applyRefresh(cmd.Context(), f, paths)
 		}
+		// The report is begun before anything else: a run of which nobody can be told is not begun.
+		file, err := openReport(f.report)
+		if err != nil {
+			return err
+		}
 		rep, err := a.apply(cmd.Context(), f, paths)
-		return a.finishApply(cmd.Context(), f, rep, err)
+		return a.finishApply(cmd.Context(), f, file, rep, err)
 	}
 	return cmd
 }
@@ -181,7 +186,14 @@ func (a *app) refuseProtected(f *applyFlags, p *plan.Plan, w *workspace) (*apply
 
 // canAsk refuses to begin what could not be approved later.
 func (a *app) canAsk(f *applyFlags) error {
-	if _, tty := terminal(a.streams.In); tty || f.autoApprove {
+	_, tty := terminal(a.streams.In)
+	switch {
+	case f.autoApprove:
+		return nil
+	case tty && f.format.value != formatText:
+		return &Failure{Code: ExitUsage, Err: fmt.Errorf("--format %s shows no plan before the run, so there is nothing to say yes to", f.format.value),
+			Hint: "look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve --format " + f.format.value}
+	case tty:
 		return nil
 	}
 	return &Failure{Code: ExitUsage, Err: errors.New("there are changes, and no terminal to ask on"),
@@ -401,11 +413,13 @@ func textLen(v any) (n int) {
 }
 
 // finishApply writes the report, whatever happened, and finds the exit code.
-func (a *app) finishApply(ctx context.Context, f *applyFlags, rep *apply.Report, err error) error {
-	if f.report != "" {
-		if werr := writeReportFile(f.report, rep, err); werr != nil {
-			report.Warning(a.streams.Err, a.style(a.streams.Err), werr.Error(), "")
-		}
+func (a *app) finishApply(ctx context.Context, f *applyFlags, file *outfile.File, rep *apply.Report, err error) error {
+	var unreported error
+	if file != nil {
+		unreported = writeReportFile(file, rep, err)
+	}
+	if unreported != nil && err != nil {
+		report.Warning(a.streams.Err, a.style(a.streams.Err), unreported.Error(), "")
 	}
 	if rep == nil || err != nil && rep.Count(apply.StatusNotStarted) == len(rep.Results) {
 		return err // nothing was begun: the error says it all
@@ -415,9 +429,9 @@ func (a *app) finishApply(ctx context.Context, f *applyFlags, rep *apply.Report,
 		return cmp.Or(err, werr)
 	}
 	if code := exitCodeOf(ctx, rep); code != ExitOK {
-		return &Failure{Code: code}
+		return &Failure{Code: code, Err: unreported}
 	}
-	return nil
+	return unreported
 }
 
 // writeReport writes what the run did as the result of the command.
@@ -433,20 +447,31 @@ func (a *app) writeReport(format string, rep *apply.Report) error {
 	}
 }
 
+// openReport begins the file of --report, nil where there is none.
+func openReport(path string) (*outfile.File, error) {
+	if path == "" {
+		return nil, nil
+	}
+	file, err := outfile.Create(path, 0o644)
+	if err != nil {
+		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("--report: %w; nothing was sent", err)}
+	}
+	return file, nil
+}
+
 // writeReportFile writes the report of a run, or of one that ended before it began.
-func writeReportFile(path string, rep *apply.Report, cause error) (err error) {
+func writeReportFile(file *outfile.File, rep *apply.Report, cause error) error {
+	defer file.Discard()
 	if rep == nil {
 		rep = &apply.Report{Outcome: apply.OutcomeFailed}
 	}
 	if cause != nil {
 		rep.Warnings = append(rep.Warnings, cause.Error())
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
+	if err := report.ReportJSON(file, rep); err != nil {
+		return fmt.Errorf("write the report: %w", err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return report.ReportJSON(f, rep)
+	return file.Commit()
 }
 
 // exitCodeOf maps a report to the exit code of the worst that is in it. A refused key says most about

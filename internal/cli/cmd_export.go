@@ -17,6 +17,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/compose"
 	"agentsync/internal/manifest"
+	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
 	"agentsync/internal/secret"
@@ -371,10 +372,7 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 	}
 	for _, p := range ex.parts {
 		for _, f := range p.files {
-			if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
-				return fmt.Errorf("write manifests: %w", err)
-			}
-			if err := replaceFile(f.path, f.content); err != nil {
+			if err := outfile.WriteDeep(f.path, 0o644, f.content); err != nil {
 				return err
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,9 +14,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"agentsync/internal/crash"
 	"agentsync/internal/diag"
 	"agentsync/internal/format"
 	"agentsync/internal/manifest"
+	"agentsync/internal/outfile"
 	"agentsync/internal/report"
 )
 
@@ -95,6 +96,7 @@ func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, file := range files {
 		group.Go(func() error {
+			defer crash.Guard()
 			if ctx.Err() == nil {
 				results[i] = fmtFile(f, file, o, flags)
 			}
@@ -116,21 +118,9 @@ func fmtFile(f *format.Formatter, file manifest.File, o manifest.Options, flags 
 	}
 	r, out := fmtSource(f, file.Name, src, flags)
 	if r.changed && !flags.check && !flags.diff {
-		r.err = rewrite(file.Path, out)
+		r.err = outfile.Replace(file.Path, out)
 	}
 	return r
-}
-
-// rewrite replaces a file that may be written. Putting another in its place asks nobody whether it may.
-func rewrite(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("write the manifest: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write the manifest: %w", err)
-	}
-	return replaceFile(path, content)
 }
 
 // fmtSource formats the content of one file.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"agentsync/internal/compose"
 	"agentsync/internal/diag"
 	"agentsync/internal/manifest"
+	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
@@ -226,7 +226,7 @@ func (im *importer) splice(ctx context.Context) error {
 	if err != nil {
 		return &Failure{Code: ExitFailed, Err: fmt.Errorf("%s: %w", path, err), Hint: "leave --write out, and put what is printed into the file by hand"}
 	}
-	return replaceFile(path, after)
+	return outfile.Replace(path, after)
 }
 
 // checkSplice holds the manifest as it would be against what it was.
@@ -262,11 +262,8 @@ func (im *importer) checkSplice(ctx context.Context, old *manifest.Fleet, src ma
 }
 
 func (im *importer) writeNew(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return usageError("write the manifest: %w", err)
-	}
 	content := compose.File(im.drawn.platform, schemaURL(path), compose.Section{App: im.drawn.app, Agents: im.drawn.agents})
-	return replaceFile(path, content)
+	return outfile.WriteDeep(path, 0o644, content)
 }
 
 // record enters the agent into state, and closes what an earlier run left open at its address.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/docs/ci"
+	"agentsync/internal/outfile"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
 	"agentsync/schema"
@@ -132,19 +133,14 @@ func exampleOrder(all map[string]platform.Platform, chosen []string) []string {
 // write writes a file that is not there yet.
 func (in initializer) write(name string, content []byte) error {
 	path := filepath.Join(in.dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return initError(err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, fs.ErrExist) {
+	if _, err := os.Lstat(path); err == nil {
 		in.say("kept", path)
 		return nil
 	}
-	if err != nil {
+	if err := os.MkdirAll(in.dir, 0o755); err != nil {
 		return initError(err)
 	}
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := outfile.WriteIn(in.dir, filepath.FromSlash(name), 0o644, content); err != nil {
 		return initError(err)
 	}
 	in.say("wrote", path)
@@ -185,7 +181,7 @@ func (in initializer) ignore() error {
 	if len(old) > 0 && !bytes.HasSuffix(old, []byte("\n")) {
 		old = append(old, '\n')
 	}
-	if err := replaceFile(path, append(old, missing.Bytes()...)); err != nil {
+	if err := outfile.Replace(path, append(old, missing.Bytes()...)); err != nil {
 		return initError(err)
 	}
 	in.say("wrote", path)

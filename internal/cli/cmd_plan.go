@@ -13,6 +13,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
 	"agentsync/internal/secret"
@@ -173,10 +174,10 @@ func (f *planFiles) write(p *plan.Plan, w *workspace) error {
 		var b bytes.Buffer
 		err := file.render(&b)
 		if err == nil {
-			err = os.WriteFile(file.path, b.Bytes(), 0o644)
+			err = outfile.Write(file.path, 0o644, b.Bytes())
 		}
 		if err != nil {
-			return fmt.Errorf("write plan: %w", err)
+			return err
 		}
 	}
 	return nil
@@ -194,10 +195,10 @@ func (w *workspace) savePlan(path string, p *plan.Plan, paths []string) error {
 	})
 	if err == nil {
 		// Not for all eyes: digests of what the manifests want, secrets' names included, are in it.
-		err = os.WriteFile(path, b.Bytes(), 0o600)
+		err = outfile.Write(path, 0o600, b.Bytes())
 	}
 	if err != nil {
-		return fmt.Errorf("save plan: %w", err)
+		return err
 	}
 	return nil
 }

@@ -2,10 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -118,32 +115,6 @@ func (c *composed) variableDocs() []variableDoc {
 		docs[i] = variableDoc{v.Name, c.app.ID.String() + "/" + v.Key, v.Path, v.Agents, v.Hidden}
 	}
 	return docs
-}
-
-// replaceFile writes a file so that a reader sees the old content or the new. A symbolic link is followed.
-func replaceFile(path string, content []byte) (err error) {
-	mode := fs.FileMode(0o644)
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-		if info, err := os.Stat(path); err == nil {
-			mode = info.Mode().Perm()
-		}
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".agentsync-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-			err = fmt.Errorf("write %s: %w", path, err)
-		}
-	}()
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // schemaURL returns what the modeline of a manifest points to: the schema that init put beside the

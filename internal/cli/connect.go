@@ -14,6 +14,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/crash"
 	"agentsync/internal/httpx"
 	"agentsync/internal/manifest"
 	"agentsync/internal/platform"
@@ -175,7 +176,10 @@ func (a *app) listenSandbox(addr string, options ...sandbox.Option) (*localSandb
 		return nil, errors.Join(fmt.Errorf("start the sandbox: %w", err), server.Close())
 	}
 	l := &localSandbox{server: server, listener: listener, http: &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second}}
-	go func() { _ = l.http.Serve(listener) }() // ends with http.ErrServerClosed when closed
+	go func() {
+		defer crash.Guard()
+		_ = l.http.Serve(listener) // ends with http.ErrServerClosed when closed
+	}()
 	return l, nil
 }
 

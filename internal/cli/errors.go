@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/crash"
 	"agentsync/internal/diag"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
@@ -52,12 +53,17 @@ type Failure struct {
 	Code int
 	Err  error
 	Hint string
+	// Told is the error where it was told already; JSON has it all the same.
+	Told error
 	// Problems are those of the manifests that are the reason, shown on stderr already.
 	Problems diag.List
 }
 
 // Error returns the cause.
 func (f *Failure) Error() string {
+	if f.Told != nil {
+		return f.Told.Error()
+	}
 	if f.Err == nil {
 		return fmt.Sprintf("exit code %d", f.Code)
 	}
@@ -119,6 +125,8 @@ func (a *app) classify(ctx context.Context, cmd *cobra.Command, err error) *Fail
 		return &Failure{Code: ExitUsage, Err: err, Hint: format.Hint}
 	case errors.Is(err, platform.ErrKeyRefused):
 		return &Failure{Code: ExitKeyRefused, Err: err, Hint: "check the key's value, and that it belongs to this app"}
+	case errors.Is(context.Cause(ctx), crash.ErrMemory):
+		return &Failure{Code: ExitFailed, Err: context.Cause(ctx), Hint: crash.MemoryHint}
 	case ctx.Err() != nil:
 		return &Failure{Code: ExitInterrupted, Err: errors.New("interrupted")}
 	case strings.HasPrefix(err.Error(), "unknown command"), strings.HasPrefix(err.Error(), "required flag"):

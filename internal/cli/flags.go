@@ -198,14 +198,14 @@ func selects(globs []agent.Glob, a agent.Address) bool {
 // They are variables and no flags, since who needs them needs them for every command of a fleet.
 func (a *app) limits() (manifest.Limits, error) {
 	var l manifest.Limits
-	var values, files, depth, text, content int64
+	var values, files, depth, text, content, memory int64
 	for _, v := range []struct {
 		name string
 		to   *int64
 	}{
 		{"max-file-bytes", &l.FileBytes}, {"max-total-bytes", &l.TotalBytes},
 		{"max-files", &files}, {"max-values", &values}, {"max-depth", &depth},
-		{"max-text-bytes", &text}, {"max-content-bytes", &content},
+		{"max-text-bytes", &text}, {"max-content-bytes", &content}, {maxMemory, &memory},
 	} {
 		set := a.env[envName(v.name)]
 		if set == "" {
@@ -221,6 +221,9 @@ func (a *app) limits() (manifest.Limits, error) {
 	l.TextBytes, l.ContentBytes = int(min(text, math.MaxInt32)), int(min(content, math.MaxInt32))
 	return l, nil
 }
+
+// maxMemory names the variable that bounds the memory of the process; main reads it first.
+const maxMemory = "max-memory-bytes"
 
 // maxDepth is the deepest nesting that can be allowed: each level takes a piece of the stack.
 const maxDepth = 10_000

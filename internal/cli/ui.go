@@ -19,10 +19,12 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/term"
 
 	"agentsync/internal/apply"
+	"agentsync/internal/crash"
 	"agentsync/internal/diag"
 	"agentsync/internal/report"
 )
@@ -50,8 +52,39 @@ func (a *app) color(tty bool) bool {
 	}
 }
 
+// outlet is a stream that outlives its reader. A write that fails is dropped, and so is everything after it.
+type outlet struct {
+	w io.Writer
+
+	mu  sync.Mutex // guards err
+	err error
+}
+
+// Write never fails.
+func (o *outlet) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		_, o.err = o.w.Write(p)
+	}
+	return len(p), nil
+}
+
+// failure returns why something was not written. A reader that went away is no reason: it had enough.
+func (o *outlet) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if errors.Is(o.err, syscall.EPIPE) || errors.Is(o.err, io.ErrClosedPipe) {
+		return nil
+	}
+	return o.err
+}
+
 // terminal returns w's width in columns, and whether it is a terminal at all.
 func terminal(w any) (width int, ok bool) {
+	if o, ok := w.(*outlet); ok {
+		w = o.w
+	}
 	f, isFile := w.(*os.File)
 	if !isFile || !term.IsTerminal(int(f.Fd())) {
 		return 0, false
@@ -92,6 +125,7 @@ func (d *display) end() {
 
 // interrupted says that the first signal was taken, and what a second one does.
 func (d *display) interrupted() {
+	defer crash.Guard()
 	if width, _ := terminal(d.app.streams.Err); width > 0 {
 		d.end() // the line that follows would tear the live one
 	}
@@ -115,6 +149,7 @@ func (a *app) ask(ctx context.Context, f *applyFlags, question string) error {
 	fmt.Fprintf(a.streams.Err, "\n%s? Type yes to go on: ", question)
 	answer := make(chan string, 1)
 	go func() {
+		defer crash.Guard()
 		line, _ := bufio.NewReader(a.streams.In).ReadString('\n') // no answer is a no
 		answer <- strings.TrimSpace(line)
 	}()

@@ -15,6 +15,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/crash"
 	"agentsync/internal/diag"
 	"agentsync/internal/manifest"
 	"agentsync/internal/plan"
@@ -73,6 +74,7 @@ func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string
 	var reading errgroup.Group // the state is read while the manifests are
 	var snap *state.Snapshot
 	reading.Go(func() (err error) {
+		defer crash.Guard()
 		snap, err = w.file.Load()
 		return err
 	})
@@ -336,6 +338,7 @@ func (w *workspace) live(ctx context.Context, apps map[agent.AppID]apply.App) (m
 	errs := make([]error, len(ids))
 	for i, id := range ids {
 		g.Go(func() error {
+			defer crash.Guard()
 			remotes, err := apps[id].Client.List(ctx)
 			var doubtful *platform.DoubtfulList
 			if errors.As(err, &doubtful) && w.showsAllKnown(id, doubtful.Agents) {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/crash"
 	"agentsync/internal/diag"
 )
 
@@ -39,7 +40,10 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 		return nil, nil, err
 	}
 	l := newLoader(o)
-	go l.rules() // while the first files are read
+	go func() { // while the first files are read
+		defer crash.Guard()
+		l.rules()
+	}()
 	results, err := readAll(ctx, found, l)
 	if err != nil {
 		return nil, nil, err
@@ -61,6 +65,7 @@ func readAll(ctx context.Context, files []found, l *loader) ([]fileResult, error
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, f := range files {
 		group.Go(func() error {
+			defer crash.Guard()
 			if err := ctx.Err(); err != nil {
 				return err
 			}

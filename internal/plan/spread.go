@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/crash"
 )
 
 // spreadPart is how many agents are planned in one go by one processor.
@@ -59,6 +60,7 @@ func each(n int, do func(i int)) {
 	var workers sync.WaitGroup
 	for range min(n, runtime.GOMAXPROCS(0)) {
 		workers.Go(func() {
+			defer crash.Guard()
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				do(i)
 			}

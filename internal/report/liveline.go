@@ -9,6 +9,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/crash"
 )
 
 // redrawEvery is the pace of the live line: quicker would flicker and cost, slower would seem stuck.
@@ -45,6 +46,7 @@ func newLive(w io.Writer, s Style, total int) *live {
 }
 
 func (l *live) run() {
+	defer crash.Guard()
 	defer close(l.ended)
 	ticker := time.NewTicker(redrawEvery)
 	defer ticker.Stop()
@@ -102,7 +104,7 @@ func (l *live) finish(r apply.Result) {
 func (l *live) draw(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.write(clip(l.status(now), l.s.Width-1))
+	l.write(clip(l.status(now), max(l.s.Width-1, 1)))
 }
 
 // write puts the finished lines and the new live line out in one write, so that a terminal never shows

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"agentsync/internal/crash"
 )
 
 // journal is a journal that is open for writing. One goroutine writes: what callers hand in while
@@ -101,6 +103,7 @@ func (j *journal) close() {
 }
 
 func (j *journal) run() {
+	defer crash.Guard()
 	defer close(j.done)
 	var written *batch
 	for range j.wake {
