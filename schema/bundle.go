@@ -9,7 +9,7 @@ import (
 )
 
 // reference finds a $ref to a definition, of the same file or of another.
-var reference = regexp.MustCompile(`"\$ref":\s*"(?:([a-z]+)\.schema\.json)?#/definitions/([A-Za-z0-9]+)"`)
+var reference = regexp.MustCompile(`"\$ref":\s*"(?:([a-z0-9.]+?)\.schema\.json)?#/definitions/([A-Za-z0-9]+)"`)
 
 // Bundle returns the schema called name in one piece: definitions of other files stand in its own
 // definitions, as file.name, and nothing in it refers outside. The error lists the names there are.

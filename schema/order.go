@@ -13,6 +13,9 @@ type Order struct {
 	names   []string
 	members map[string]*Order
 	items   *Order
+	// other is the order where the member called when holds is; it is nil where the schema makes no such difference.
+	other    *Order
+	when, is string
 }
 
 // LoadOrder returns the order of the schema called name. It fails only where the embedded schema is
@@ -34,6 +37,15 @@ func LoadOrder(name string) (*Order, error) {
 		return nil, fmt.Errorf("order of schema %s: %w", name, err)
 	}
 	return o, nil
+}
+
+// For returns the order of a mapping whose members have these texts: a schema may order a section otherwise where, say,
+// its api is v2. textOf returns "" for a member that is missing.
+func (o *Order) For(textOf func(member string) string) *Order {
+	if o == nil || o.other == nil || textOf(o.when) != o.is {
+		return o
+	}
+	return o.other
 }
 
 // Names are a mapping's members in canonical order.
@@ -87,11 +99,28 @@ func (r orderReader) read(o *Order, piece json.RawMessage, depth int) error {
 		AllOf      []json.RawMessage `json:"allOf"`
 		Properties json.RawMessage   `json:"properties"`
 		Items      json.RawMessage   `json:"items"`
+		If         struct {
+			Properties map[string]struct {
+				Const string `json:"const"`
+			} `json:"properties"`
+		} `json:"if"`
+		Then json.RawMessage `json:"then"`
+		Else json.RawMessage `json:"else"`
 	}
 	if err := json.Unmarshal(piece, &n); err != nil {
 		return err
 	}
 	parts := n.AllOf
+	if n.Else != nil { // one of two; what adds a condition to something else has no else
+		parts = append(parts, n.Else)
+		o.other = &Order{}
+		for o.when = range n.If.Properties {
+			o.is = n.If.Properties[o.when].Const
+		}
+		if err := r.read(o.other, n.Then, depth+1); err != nil {
+			return err
+		}
+	}
 	if n.Ref != "" {
 		definition, ok := r.definitions[strings.TrimPrefix(n.Ref, "#/definitions/")]
 		if !ok {

@@ -67,6 +67,10 @@ type Field struct {
 	Unordered bool
 	// MaxItems is the most that a list may hold, 0 where nothing is said.
 	MaxItems int
+	// CreateOnly fields are taken on create and never answered (x-create-only): nothing can be compared with them.
+	CreateOnly bool
+	// KeepsValue fields cannot be emptied once they have a value (x-keeps-value).
+	KeepsValue bool
 	// Marker is the field, an object or a list of strings, that can carry a mark (x-marker).
 	Marker bool
 	// Secret are the JSON pointers, from the agent's root, of the values below this field that are
@@ -117,6 +121,10 @@ type Setting struct {
 // Platform is what a platform's schema says of its section and of its agents' fields.
 type Platform struct {
 	Name string
+	// File is the name of the schema that says it, for Read and LoadOrder.
+	File string
+	// API is the version of the platform's API that it is about, as the section's api says; empty where a platform has one.
+	API string
 	// AppField names the section's field that holds the app's id: appId, appUid.
 	AppField string
 	// APIKeyEnv is the environment variable that holds the API key unless the section names another.
@@ -128,7 +136,22 @@ type Platform struct {
 
 	index  map[string]int
 	byName []Field
+	// others are the same platform by other versions of its API.
+	others []*Platform
 }
+
+// Version returns what is said of the platform by a version of its API: p itself for "" and for one that is not known.
+func (p *Platform) Version(api string) *Platform {
+	for _, o := range p.others {
+		if o.API == api {
+			return o
+		}
+	}
+	return p
+}
+
+// Versions are p and the same platform by the other versions of its API.
+func (p *Platform) Versions() []*Platform { return append([]*Platform{p}, p.others...) }
 
 // ByName returns the agents' fields sorted by name, as they stand in a canonical document.
 func (p *Platform) ByName() []Field { return p.byName }
@@ -171,6 +194,8 @@ type node struct {
 	Identity             bool            `json:"x-identity"`
 	Immutable            bool            `json:"x-immutable"`
 	Unordered            bool            `json:"x-unordered"`
+	CreateOnly           bool            `json:"x-create-only"`
+	KeepsValue           bool            `json:"x-keeps-value"`
 	Marker               bool            `json:"x-marker"`
 	MaxItems             int             `json:"maxItems"`
 	Ref                  string          `json:"$ref"`
@@ -179,20 +204,48 @@ type node struct {
 	AdditionalProperties json.RawMessage `json:"additionalProperties"`
 }
 
-// Load reads the traits of the platform called name. It fails only where the embedded schema is
-// not as this package needs it, which a test rules out.
+// Load reads the traits of the platform called name, by each version of its API: NAME.schema.json says the first,
+// NAME.v2.schema.json another. It fails only where the embedded schema is not as this package needs it, which a
+// test rules out.
 func Load(name string) (*Platform, error) {
-	b, err := Read(name)
+	p, err := loadFile(name, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range Names() {
+		if api, ok := strings.CutPrefix(file, name+"."); ok {
+			other, err := loadFile(name, file)
+			if err != nil {
+				return nil, err
+			}
+			other.API = api
+			p.others = append(p.others, other)
+		}
+	}
+	if i := slices.IndexFunc(p.Settings, func(s Setting) bool { return s.Name == apiSetting }); i >= 0 {
+		p.API = p.Settings[i].Default
+	}
+	return p, nil
+}
+
+// apiSetting is the section's setting that names the version of the API.
+const apiSetting = "api"
+
+// APIOf returns the version of the API that an app's section asks for; empty where its platform has one.
+func APIOf(app agent.App) string { return app.Settings[apiSetting] }
+
+func loadFile(name, file string) (*Platform, error) {
+	b, err := Read(file)
 	if err != nil {
 		return nil, err
 	}
 	var root node
 	if err := decode(b, &root); err != nil {
-		return nil, fmt.Errorf("schema %s: %w", name, err)
+		return nil, fmt.Errorf("schema %s: %w", file, err)
 	}
-	p := &Platform{Name: name, index: map[string]int{}}
+	p := &Platform{Name: name, File: file, index: map[string]int{}}
 	if err := p.readSection(root.Definitions["section"]); err != nil {
-		return nil, fmt.Errorf("schema %s: %w", name, err)
+		return nil, fmt.Errorf("schema %s: %w", file, err)
 	}
 	required := root.Definitions["complete"].requiredNames()
 	err = eachProperty(root.Definitions["agent"].Properties, func(field string, n node) error {
@@ -206,10 +259,10 @@ func Load(name string) (*Platform, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("schema %s: %w", name, err)
+		return nil, fmt.Errorf("schema %s: %w", file, err)
 	}
 	if p.AppField == "" || len(p.Fields) == 0 {
-		return nil, fmt.Errorf("schema %s: no x-app-id or no fields", name)
+		return nil, fmt.Errorf("schema %s: no x-app-id or no fields", file)
 	}
 	p.byName = slices.SortedFunc(slices.Values(p.Fields), func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
 	return p, nil
@@ -246,6 +299,7 @@ func (n node) field(name string) (Field, error) {
 	f := Field{
 		Name: name, Description: n.Description, Default: def,
 		Identity: n.Identity, Immutable: n.Immutable, Unordered: n.Unordered, Marker: n.Marker, MaxItems: n.MaxItems,
+		CreateOnly: n.CreateOnly, KeepsValue: n.KeepsValue,
 	}
 	f.Type, _ = n.Type.(string)
 	f.Pointer = "/" + agent.EscapePointer(name)

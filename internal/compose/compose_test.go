@@ -67,7 +67,7 @@ func cometchatApp() agent.App {
 }
 
 func mindsetApp() agent.App {
-	return agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}, Settings: map[string]string{"host": "b.api.mindset.ai"}, APIKeyEnv: "ACME_KEY", Marker: true}
+	return agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}, Settings: map[string]string{"api": "v1", "host": "b.api.mindset.ai"}, APIKeyEnv: "ACME_KEY", Marker: true}
 }
 
 func golden(t *testing.T, name string, got []byte) {

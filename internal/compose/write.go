@@ -53,7 +53,7 @@ type writer struct {
 // newWriter returns a writer of p's agents. Without an order, which a test of the schemas rules out, names
 // are sorted.
 func newWriter(p *schema.Platform) *writer {
-	section, _ := schema.LoadOrder(p.Name)
+	section, _ := schema.LoadOrder(p.File)
 	return &writer{order: section.Member("agents").Items()}
 }
 

@@ -31,6 +31,9 @@ func (b *block) arrange(o *schema.Order) {
 	members := make([]member, len(b.entries))
 	for i, e := range b.entries {
 		members[i] = member{name: e.name, nodes: e.nodes}
+	}
+	o = o.For(textOf(members))
+	for i, e := range b.entries {
 		e.value.arrange(members[i].below(o))
 	}
 	b.entries = permute(b.entries, canonical(members, o))
@@ -46,6 +49,9 @@ func (f *flow) arrange(o *schema.Order) {
 	members := make([]member, len(f.items))
 	for i, item := range f.items {
 		members[i] = member{name: item.name, nodes: item.nodes}
+	}
+	o = o.For(textOf(members))
+	for i, item := range f.items {
 		if item.value != nil {
 			item.value.arrange(members[i].below(o))
 		}

@@ -115,6 +115,21 @@ func (m member) below(o *schema.Order) *schema.Order {
 	return o.Member(m.name)
 }
 
+// textOf returns a lookup of the members' texts.
+func textOf(members []member) func(name string) string {
+	return func(name string) string {
+		i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
+		if i < 0 || len(members[i].nodes) == 0 {
+			return ""
+		}
+		n := members[i].nodes[len(members[i].nodes)-1]
+		if n.Kind == yaml.AliasNode {
+			n = n.Alias
+		}
+		return n.Value
+	}
+}
+
 // anchorOrder returns, for each member, the members that must come before it: an alias stays behind
 // the anchor that it means and before the next of that name.
 func anchorOrder(members []member) [][]int {

@@ -27,8 +27,8 @@ func TestDocumentedFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range r.order {
-		form := regexp.MustCompile(`(?s)(<!-- fields ` + name + `: [^\n]*-->\n).*?(<!-- end -->)`)
+	for _, name := range schemaFiles(r) {
+		form := regexp.MustCompile(`(?s)(<!-- fields ` + regexp.QuoteMeta(name) + `: [^\n]*-->\n).*?(<!-- end -->)`)
 		if !form.MatchString(want) {
 			t.Fatalf("%s has no place for the fields of %s", handbook, name)
 		}
@@ -45,21 +45,39 @@ func TestDocumentedFields(t *testing.T) {
 	}
 }
 
+// schemaFiles are the platforms' schemas, each version of an API in its own.
+func schemaFiles(r *rules) []string {
+	var names []string
+	for _, platform := range r.order {
+		for _, v := range r.sections[platform].Versions() {
+			names = append(names, v.File)
+		}
+	}
+	return names
+}
+
 // fieldTable writes a platform's fields as a Markdown table, members of objects below them.
-func fieldTable(r *rules, platform string) string {
+func fieldTable(r *rules, file string) string {
 	var b strings.Builder
 	b.WriteString("\n| field | type | limits | meaning |\n|---|---|---|---|\n")
-	properties := lookup(r.raw[schemaURL(platform)], []string{"definitions", "agent", "properties"}).(map[string]any)
-	for _, f := range r.sections[platform].Fields {
+	properties := lookup(r.raw[schemaURL(file)], []string{"definitions", "agent", "properties"}).(map[string]any)
+	platform, api, _ := strings.Cut(file, ".")
+	for _, f := range r.sections[platform].version(api).Fields {
 		rule := properties[f.Name].(map[string]any)
 		writeRow(&b, f.Name, rule, traits(f))
-		members, _ := rule["properties"].(map[string]any)
-		for _, name := range sortedLike(members) {
-			writeRow(&b, f.Name+"."+name, members[name].(map[string]any), "")
-		}
+		writeMembers(&b, f.Name, rule)
 	}
 	b.WriteByte('\n')
 	return b.String()
+}
+
+func writeMembers(b *strings.Builder, at string, rule map[string]any) {
+	members, _ := rule["properties"].(map[string]any)
+	for _, name := range sortedLike(members) {
+		member := members[name].(map[string]any)
+		writeRow(b, at+"."+name, member, "")
+		writeMembers(b, at+"."+name, member)
+	}
 }
 
 func sortedLike(m map[string]any) []string {
@@ -88,6 +106,9 @@ func traits(f schema.Field) string {
 	}
 	if f.Identity {
 		s += " Identity field."
+	}
+	if f.CreateOnly {
+		s += " Taken on create alone: a later change does nothing."
 	}
 	if f.Unordered {
 		s += " Order does not matter."

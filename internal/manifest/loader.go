@@ -122,7 +122,7 @@ func (f *file) read(root *yaml.Node) []section {
 		switch n := deref(value); {
 		case len(name) > 2 && name[:2] == "x-": // a place for anchors; read where they are used
 		case ok && n.Kind == yaml.MappingNode:
-			part := f.sectionPart(p, value)
+			part := f.sectionPart(p.version(f.apiOf(value)), value)
 			f.written += len(part.agents)
 			shell[name] = part.shell
 			parts = append(parts, part)
@@ -143,6 +143,14 @@ func (f *file) read(root *yaml.Node) []section {
 		f.report(e.pos, "%s (merged into %s)", e.sentence, f.inDefaults[e])
 	}
 	return sections
+}
+
+// apiOf returns the version of the platform's API that a section asks for, "" where it says nothing that can be read.
+func (f *file) apiOf(section *yaml.Node) string {
+	if p := f.locate(section, "/api"); p.found {
+		return deref(p.value).Value
+	}
+	return ""
 }
 
 // checkPlatforms refuses sections that the schema knows and this program does not: their agents would

@@ -33,6 +33,16 @@ type platformRules struct {
 	secretPaths [][]string
 	// identity are the names of the fields by which people tell agents apart.
 	identity []string
+	// versions are the same platform's by each version of its API.
+	versions map[string]*platformRules
+}
+
+// version returns the rules of a version of the platform's API; those of the first one for a version that is not known.
+func (r *platformRules) version(api string) *platformRules {
+	if v := r.versions[api]; v != nil {
+		return v
+	}
+	return r
 }
 
 // baseURL is where the schemas are said to be, so that their references resolve; nothing is fetched.
@@ -50,11 +60,16 @@ func newRules(platforms []*schema.Platform) (*rules, error) {
 		return nil, err
 	}
 	for _, p := range platforms {
-		complete, err := c.Compile(schemaURL(p.Name) + "#/definitions/complete")
-		if err != nil {
-			return nil, err
+		versions := map[string]*platformRules{}
+		for _, v := range p.Versions() {
+			complete, err := c.Compile(schemaURL(v.File) + "#/definitions/complete")
+			if err != nil {
+				return nil, err
+			}
+			versions[v.API] = newPlatformRules(v, complete)
 		}
-		r.sections[p.Name] = newPlatformRules(p, complete)
+		r.sections[p.Name] = versions[p.API]
+		r.sections[p.Name].versions = versions
 		r.order = append(r.order, p.Name)
 	}
 	return r, nil
@@ -66,7 +81,7 @@ func (r *rules) open(url string) (io.ReadCloser, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s is no embedded schema", url)
 	}
-	name, _, _ = strings.Cut(name, ".")
+	name = strings.TrimSuffix(name, ".schema.json")
 	b, err := schema.Read(name)
 	if err != nil {
 		return nil, err
