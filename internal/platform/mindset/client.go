@@ -48,9 +48,10 @@ func (mindset) BaseURL(app agent.App) (string, error) {
 	return "https://" + host, nil
 }
 
-// Client implements platform.Platform. It is a platform.Pager as well.
+// Client implements platform.Platform, by the version of the API that the app's section asks for. It is a
+// platform.Pager as well.
 func (m mindset) Client(app agent.App, base *url.URL, hc *http.Client) platform.Client {
-	return &client{platform.NewCaller(hc, base), m.schema, app.ID}
+	return &client{platform.NewCaller(hc, base), m.schema.Version(schema.APIOf(app)), app.ID}
 }
 
 type client struct {
@@ -81,14 +82,14 @@ func (c *client) ListPages(ctx context.Context, try func(context.Context, func(c
 		return page, err
 	})
 	if err != nil {
-		return nil, c.caller.Doubt(platform.Request{Method: http.MethodGet, Path: agents(c.app)}, err)
+		return nil, c.caller.Doubt(platform.Request{Method: http.MethodGet, Path: agents(c.app, c.schema.API)}, err)
 	}
 	return list, nil
 }
 
 // page asks for the agents created after a time, or from the first on where it is "".
 func (c *client) page(ctx context.Context, after string) (page []platform.Remote, err error) {
-	r := platform.Request{Method: http.MethodGet, Path: agents(c.app), Limit: platform.MaxListBody}
+	r := platform.Request{Method: http.MethodGet, Path: agents(c.app, c.schema.API), Limit: platform.MaxListBody}
 	if after != "" {
 		r.Query = url.Values{startAfter: {after}}
 	}
@@ -102,7 +103,7 @@ func (c *client) page(ctx context.Context, after string) (page []platform.Remote
 // Read implements platform.Client. The platform's errors are not documented: a 404 with a JSON error of any
 // form is taken for its own word; an HTML page or nothing may come from anybody.
 func (c *client) Read(ctx context.Context, uid string) (platform.Remote, error) {
-	got, err := c.about(ctx, uid, platform.Request{Method: http.MethodGet, Path: agents(c.app, uid)})
+	got, err := c.about(ctx, uid, platform.Request{Method: http.MethodGet, Path: agents(c.app, c.schema.API, uid)})
 	if e, ok := errors.AsType[*platform.Error](err); ok {
 		e.NoSuchAgent = e.OwnWords && e.Status == http.StatusNotFound
 	}
@@ -111,7 +112,7 @@ func (c *client) Read(ctx context.Context, uid string) (platform.Remote, error) 
 
 // Create implements platform.Client.
 func (c *client) Create(ctx context.Context, wanted agent.Content) (made platform.Remote, err error) {
-	r := platform.Request{Method: http.MethodPost, Path: agents(c.app), Body: wanted}
+	r := platform.Request{Method: http.MethodPost, Path: agents(c.app, c.schema.API), Body: wanted}
 	err = c.caller.Do(ctx, r, func(body []byte) (err error) {
 		made, err = answered(c.schema, body)
 		return err
@@ -121,7 +122,7 @@ func (c *client) Create(ctx context.Context, wanted agent.Content) (made platfor
 
 // Update implements platform.Client. The platform answers the agent.
 func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
-	return c.about(ctx, uid, platform.Request{Method: http.MethodPatch, Path: agents(c.app, uid), Body: agent.ContentOf(fields)})
+	return c.about(ctx, uid, platform.Request{Method: http.MethodPatch, Path: agents(c.app, c.schema.API, uid), Body: agent.ContentOf(fields)})
 }
 
 // about sends a request whose answer is the agent called uid. An update that answers nothing is done.
@@ -145,5 +146,5 @@ func (c *client) about(ctx context.Context, uid string, r platform.Request) (pla
 
 // Delete implements platform.Client.
 func (c *client) Delete(ctx context.Context, uid string) error {
-	return c.caller.Do(ctx, platform.Request{Method: http.MethodDelete, Path: agents(c.app, uid)}, nil)
+	return c.caller.Do(ctx, platform.Request{Method: http.MethodDelete, Path: agents(c.app, c.schema.API, uid)}, nil)
 }

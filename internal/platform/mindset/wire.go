@@ -35,9 +35,10 @@ const (
 	resolution = time.Millisecond
 )
 
-// agents is the path of an app's agents below the base URL, and of one of them.
-func agents(app agent.AppID, uid ...string) []string {
-	path := []string{"api", "v1", "appuid", app.App, "agents"}
+// agents is the path of an app's agents below the base URL, and of one of them, by a version of the API: v1 or v2.
+// The versions differ in this and in the fields, which the schemas say; the agents and their uids are the same.
+func agents(app agent.AppID, version string, uid ...string) []string {
+	path := []string{"api", version, "appuid", app.App, "agents"}
 	if len(uid) > 0 {
 		path = append(path, "uid")
 	}

@@ -163,7 +163,7 @@ func ticking(n int) func() time.Time {
 
 // identity is the field that holds an agent's name.
 func identity(f Fixture) string {
-	for _, field := range f.Platform.Schema().Fields {
+	for _, field := range f.schema().Fields {
 		if field.Identity {
 			return field.Name
 		}

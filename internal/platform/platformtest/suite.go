@@ -15,6 +15,7 @@ import (
 	"agentsync/internal/platform"
 	"agentsync/internal/sandbox"
 	"agentsync/internal/secret"
+	"agentsync/schema"
 )
 
 // Fixture is what the suite needs to know of an adapter.
@@ -30,7 +31,12 @@ type Fixture struct {
 	Full agent.Fields
 	// Change is another value for every field that can be changed.
 	Change agent.Fields
+	// Cleared is what the platform shows of fields that were sent empty, where that is something else.
+	Cleared agent.Fields
 }
+
+// schema is that of the version of the API that the fixture's app uses.
+func (f Fixture) schema() *schema.Platform { return f.Platform.Schema().Version(schema.APIOf(f.App)) }
 
 // Run runs the conformance suite: what platform.Client promises, over HTTP against the sandbox, every
 // request and answer held against the published contract.
@@ -60,7 +66,10 @@ func testFixture(t *testing.T, f Fixture) {
 	if _, err := f.Platform.BaseURL(f.App); err != nil {
 		t.Errorf("base URL: %v", err)
 	}
-	for _, field := range f.Platform.Schema().Fields {
+	for _, field := range f.schema().Fields {
+		if field.CreateOnly {
+			continue // never answered, so that nothing can be compared with it
+		}
 		full, ok := f.Full[field.Name]
 		if !ok || agent.Equal(full, field.Cleared()) {
 			t.Errorf("Full.%s is missing or the default", field.Name)
@@ -92,7 +101,7 @@ func testRoundTrip(t *testing.T, f Fixture) {
 	equal(t, "listed", f.Full, listed[0].Content.Fields())
 
 	minimal := agent.Fields{}
-	for _, field := range f.Platform.Schema().Fields {
+	for _, field := range f.schema().Fields {
 		if field.Required {
 			minimal[field.Name] = f.Full[field.Name]
 		}
@@ -112,6 +121,9 @@ func testEachField(t *testing.T, f Fixture) {
 	want := f.Full.Clone()
 	update := func(what, name string, v any) {
 		want[name] = v
+		if shown, ok := f.Cleared[name]; ok && what == "clear" {
+			want[name] = shown
+		}
 		answered, err := r.client.Update(t.Context(), made.UID, agent.Fields{name: v})
 		if err != nil {
 			t.Errorf("%s %s: %v", what, name, err)
@@ -125,12 +137,12 @@ func testEachField(t *testing.T, f Fixture) {
 		}
 		equal(t, what+" "+name+" listed", want, r.list()[0].Content.Fields())
 	}
-	for _, field := range f.Platform.Schema().Fields {
-		if field.Immutable {
+	for _, field := range f.schema().Fields {
+		if field.Immutable || field.CreateOnly {
 			continue
 		}
 		update("change", field.Name, f.Change[field.Name])
-		if !field.Required {
+		if !field.Required && !field.KeepsValue {
 			update("clear", field.Name, field.Cleared())
 		}
 	}

@@ -10,7 +10,7 @@ import (
 // testMark covers the opt-in mark: the platform keeps it, the adapter tells it apart from the agent's
 // fields in every answer, and sending the field without it takes it away.
 func testMark(t *testing.T, f Fixture) {
-	s := f.Platform.Schema()
+	s := f.schema()
 	field, ok := s.Marker()
 	if !ok {
 		t.Skip("the platform's agents cannot carry a mark")
