@@ -1,0 +1,164 @@
+package torture
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// Each test of this file is a way in which a uid was lost, or a change was believed that did not happen.
+
+// untrue are answers of 200 that do not say that anything was done.
+var untrue = map[string]any{
+	"sign-in page":  "<html><form>Sign in</form></html>",
+	"error":         body{"error": body{"code": "ERR_PLAN", "message": "not in your plan"}},
+	"error service": body{"statusCode": 403, "message": "not in your plan", "error": "Forbidden"},
+	"success false": body{"success": false, "message": "not in your plan"},
+}
+
+// odd gives an agent members of a kind that its field does not have, one of them nested deeper than anybody reads.
+func odd(agent body) {
+	deep := any("end")
+	for range 2_000 {
+		deep = []any{deep}
+	}
+	agent["icon"], agent["agentPurpose"], agent["metaData"], agent["tags"] = []any{1}, body{"a": 1}, deep, "none"
+}
+
+// TestAnswerWhoseRestIsOdd: the answer to a create has a uid that can be read, and content that cannot.
+func TestAnswerWhoseRestIsOdd(t *testing.T) {
+	var playing atomic.Bool
+	playing.Store(true)
+	s := newSite(t, manners{show: func(op string, agent body) {
+		if name := nameOf(agent); playing.Load() && strings.HasSuffix(name, " a") {
+			odd(agent)
+		}
+	}})
+	s.write(concierge("a"), concierge("b"), coach("a"), coach("b"))
+	s.run(quick("apply", "--auto-approve")...)
+	s.there("Concierge a", "Concierge b", "Coach a", "Coach b")
+	s.everyUID()
+	playing.Store(false)
+	s.apply(0)
+	s.whole("Concierge a", "Concierge b", "Coach a", "Coach b")
+	if n := s.asked("create"); n != 4 {
+		t.Errorf("%d creates for 4 agents", n)
+	}
+}
+
+// TestOddStrangerInTheList: an agent that nobody manages cannot be read. It stops no other.
+func TestOddStrangerInTheList(t *testing.T) {
+	s := newSite(t, manners{show: func(_ string, agent body) {
+		if nameOf(agent) == "Odd" {
+			odd(agent)
+		}
+	}})
+	s.put("cometchat", body{"name": "Odd"})
+	s.put("mindset", body{"agentName": "Odd"})
+	s.write(concierge("a"), coach("a"))
+	s.apply(0)
+	s.there("Concierge a", "Coach a", "Odd", "Odd")
+	s.everyUID("Odd")
+}
+
+// TestManyWarningsDropNothing: each of 1,010 agents draws a warning, and --prune deletes none of them.
+func TestManyWarningsDropNothing(t *testing.T) {
+	const n = 1_010
+	s := newSite(t, manners{})
+	fleet := func(header string) {
+		var b strings.Builder
+		b.WriteString("version: 1\ncometchat:\n  appId: app1\n  region: eu\n  defaults:\n    icon: https://cdn.example.com/bot.png\n" +
+			"    integrateWith: langgraph\n    integrationType: agent\n" +
+			"    integrationMeta: {baseUrl: https://agents.example.com" + header + "}\n  agents:\n")
+		for i := range n {
+			fmt.Fprintf(&b, "    - {key: a%04d, name: Agent %d}\n", i, i)
+		}
+		s.save("manifests/fleet.yaml", b.String())
+	}
+	fleet("")
+	s.apply(0, "--parallelism", "50")
+	fleet(`, headers: {authorization: "Bearer of-no-secret"}`)
+	s.run(quick("apply", "--auto-approve", "--prune", "--parallelism", "50")...)
+	if s.asked("delete") > 0 || len(s.names()) != n {
+		t.Errorf("%d deletes, %d agents are live, want %d", s.asked("delete"), len(s.names()), n)
+	}
+	s.everyUID()
+}
+
+// TestValueThatBecomesEmpty: a text deep in an object becomes "".
+func TestValueThatBecomesEmpty(t *testing.T) {
+	s := newSite(t, manners{})
+	s.write(concierge("a", `metaData: {button: {label: Hi, value: "abc"}}`))
+	s.apply(0)
+	s.write(concierge("a", `metaData: {button: {label: Hi, value: ""}}`))
+	if code, out := s.run("plan", "--detailed-exitcode"); code != 2 {
+		t.Errorf("plan: exit %d\n%s", code, out)
+	}
+	s.apply(0)
+	s.whole("Concierge a")
+	if got, _ := json.Marshal(s.field("Concierge a", "metaData")); string(got) != `{"button":{"label":"Hi","value":""}}` {
+		t.Errorf("live is %s", got)
+	}
+}
+
+// TestProtectedAgentRefusesTheRun: the folder lacks a protected agent. Nothing is sent.
+func TestProtectedAgentRefusesTheRun(t *testing.T) {
+	s := newSite(t, manners{})
+	s.write(concierge("a"), concierge("b"), coach("a", "lifecycle: {protect: true}"), coach("b"))
+	s.apply(0)
+	s.write(concierge("a", "name: New"), concierge("c"), coach("b"))
+	s.apply(6, "--prune")
+	s.there("Concierge a", "Concierge b", "Coach a", "Coach b")
+	if n := s.asked("update") + s.asked("delete"); n > 0 || s.asked("create") != 4 {
+		t.Errorf("%d updates and deletes, %d creates", n, s.asked("create"))
+	}
+}
+
+// habits are what platforms do to what they are sent.
+var habits = map[string]func(text string) any{
+	"trims":   func(text string) any { return strings.TrimSpace(text) },
+	"CRLF":    func(text string) any { return strings.ReplaceAll(text, "\n", "\r\n") },
+	"escapes": func(text string) any { return html.EscapeString(text) },
+	"normalises URLs": func(text string) any {
+		return strings.TrimSuffix(strings.Replace(text, "//Agents", "//agents", 1), "/")
+	},
+	"URLs with a slash": func(text string) any { return withSlash(text) },
+}
+
+func withSlash(text string) string {
+	if strings.HasSuffix(text, ".example.com") {
+		return text + "/"
+	}
+	return text
+}
+
+// each applies a habit to all texts of a value.
+func each(v any, habit func(string) any) any {
+	switch v := v.(type) {
+	case string:
+		return habit(v)
+	case []any:
+		for i := range v {
+			v[i] = each(v[i], habit)
+		}
+	case body:
+		for name := range v {
+			v[name] = each(v[name], habit)
+		}
+	}
+	return v
+}
+
+// rewritten are agents with texts that some platform rewrites.
+func rewritten() []string {
+	return []string{
+		concierge("a", "integrationMeta: {baseUrl: https://agents.example.com, agentId: a}",
+			`metaData: {greetingMessage: "Hello <you> & all\nof you\n", suggestedMessages: ["A & B ", "\"C\""]}`),
+		concierge("b", "integrationMeta: {baseUrl: https://Agents.example.com/, agentId: b}"),
+		coach("a", "agentPurpose: |\n        Help <new> colleagues & others.\n        Step by step."),
+		coach("b", "agentPurpose: \"It's fine. \"", "tags: [b, a]"),
+	}
+}
