@@ -43,6 +43,9 @@ type Options struct {
 	Concurrency int
 	// Pace steers the app's requests; nil sends each at once.
 	Pace *Pace
+	// Waiting is told of each pause of more than 3 s that the platform asks for, once; nil tells nobody. It is
+	// called by several goroutines.
+	Waiting func(Wait)
 	// Trace takes one line per request, without line end and free of secrets; nil traces nothing.
 	// It is called by several goroutines at once.
 	Trace func(line string)
@@ -76,6 +79,7 @@ func NewClient(o Options) (*http.Client, error) {
 	}
 	rt = &timeLimit{next: rt, limit: orDefault(o.Timeout, DefaultTimeout)}
 	if o.Pace != nil {
+		o.Pace.tellWaits(o.Waiting)
 		rt = o.Pace.Wrap(rt)
 	}
 	return &http.Client{Transport: stack{rt, transport}, CheckRedirect: stay}, nil

@@ -2,8 +2,11 @@ package httpx
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -12,8 +15,8 @@ import (
 
 // Pace steers the requests of one app so that they stay within what the platform allows, as it says
 // by 429 and 503 with Retry-After and by the headers that count what is left. A pause that one answer
-// asks for holds all requests of the app, and after it they start one by one. It never sends a
-// request again. It is safe for concurrent use.
+// asks for holds all requests of the app, and after it they start one by one. What a wait may cost is bounded:
+// see ErrWaitTooLong. It never sends a request again. It is safe for concurrent use.
 type Pace struct {
 	line chan struct{} // holds the one who watches
 
@@ -21,6 +24,9 @@ type Pace struct {
 	tempo    tempo
 	limiter  *rate.Limiter
 	resume   time.Time     // nothing is sent before
+	since    time.Time     // when the pauses began that nothing has been let through since; zero outside of them
+	asked    string        // what the answer said that paused the app last
+	waiting  func(Wait)    // nil tells nobody
 	storm    int           // counts pauses; answers to requests sent before the last one are stale
 	inFlight int           // sent and not yet answered
 	sent     int           // requests so far
@@ -28,7 +34,7 @@ type Pace struct {
 	leftAt   int           // sent, when left was noted
 	peak     int           // the most that were in flight
 	idle     time.Time     // since when none is
-	changed  chan struct{} // closed when a request is answered; nil where nobody waits for that
+	changed  chan struct{} // closed when a request is answered; nil where nobody waits
 	silent   int           // pauses in a row that no success parted
 }
 
@@ -39,7 +45,21 @@ const (
 	// it doubles while nothing is let through.
 	silentPause    = 500 * time.Millisecond
 	maxSilentPause = 30 * time.Second
+	// shortWait is how long a pause may be without anybody being told.
+	shortWait = 3 * time.Second
 )
+
+// Wait is a pause of an app that somebody may want to know of.
+type Wait struct {
+	// For is how long nothing is sent from now on.
+	For time.Duration
+	// Reason is what the platform said: "429 Too Many Requests, Retry-After: 30".
+	Reason string
+}
+
+// ErrWaitTooLong matches the error of a request that was not sent because the platform asks to wait for longer
+// than MaxWait, or has let nothing through for so long. All that wait in line get it at once.
+var ErrWaitTooLong = errors.New("the platform asks to wait for too long")
 
 // NewPace returns a pace that sends at once until the platform sets a bound.
 func NewPace() *Pace {
@@ -49,6 +69,13 @@ func NewPace() *Pace {
 		limiter: rate.NewLimiter(rate.Inf, 1),
 		left:    unknown,
 	}
+}
+
+// tellWaits says who is told of long pauses.
+func (p *Pace) tellWaits(waiting func(Wait)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = waiting
 }
 
 // State is how fast an app's requests may go right now, for a person to see.
@@ -113,22 +140,23 @@ func (p *Pace) acquire(ctx context.Context) (leave, error) {
 			return leave{}, err
 		}
 		if pause := time.Until(p.resume); pause > 0 {
-			p.sleep(ctx, pause, nil)
+			// Not after the wait but before it: beyond the bound there is no use in waiting for any part of it.
+			if err := p.tooLong(); err != nil {
+				return leave{}, err
+			}
+			p.sleep(ctx, pause)
 			continue
 		}
 		p.tempo.settle()
 		p.limiter.SetLimit(rate.Limit(p.tempo.rate))
 		if p.inFlight > 0 && p.inFlight >= p.left {
-			if p.changed == nil {
-				p.changed = make(chan struct{})
-			}
-			p.sleep(ctx, 0, p.changed)
+			p.sleep(ctx, 0) // until one of them is answered
 			continue
 		}
 		slot := p.limiter.Reserve()
 		if delay := slot.Delay(); delay > 0 {
 			slot.Cancel()
-			p.sleep(ctx, delay, nil)
+			p.sleep(ctx, delay)
 			continue
 		}
 		if p.inFlight == 0 && !p.idle.IsZero() {
@@ -141,27 +169,56 @@ func (p *Pace) acquire(ctx context.Context) (leave, error) {
 	}
 }
 
-// sleep gives up mu for a duration, or until a channel closes, or until the context ends.
-func (p *Pace) sleep(ctx context.Context, d time.Duration, until <-chan struct{}) {
+// tooLong returns an error where the pause goes beyond MaxWait, counted from the last request that was let through.
+// The caller holds mu.
+func (p *Pace) tooLong() error {
+	if p.since.IsZero() || p.resume.Sub(p.since) <= MaxWait {
+		return nil
+	}
+	if pause := time.Until(p.resume); pause > MaxWait {
+		return fmt.Errorf("%w: %v, and more than %v is not waited; it answered %s", ErrWaitTooLong, pause.Round(time.Second), MaxWait, p.asked)
+	}
+	return fmt.Errorf("%w: it has let nothing through for %v; it answered %s", ErrWaitTooLong, time.Since(p.since).Round(time.Second), p.asked)
+}
+
+// sleep gives up mu until a request is answered, the context ends, or d has passed, where it is not 0: an answer
+// can change how long there is to wait.
+func (p *Pace) sleep(ctx context.Context, d time.Duration) {
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	changed := p.changed
 	p.mu.Unlock()
 	defer p.mu.Lock()
 	var after <-chan time.Time
-	if until == nil {
+	if d > 0 {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
 		after = timer.C
 	}
 	select {
 	case <-after:
-	case <-until:
+	case <-changed:
 	case <-ctx.Done():
 	}
 }
 
-// release takes note of an answer; resp is nil where none came, which says nothing about the pace.
+// release takes note of an answer; resp is nil where none came, which says nothing about the pace. A pause that
+// the answer brought about is told when mu is free again.
 func (p *Pace) release(l leave, resp *http.Response) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	before := p.resume
+	p.learn(l, resp)
+	wait, tell := Wait{time.Until(p.resume), p.asked}, p.waiting
+	if tell == nil || p.resume.Sub(before) <= shortWait || wait.For <= shortWait || p.tooLong() != nil {
+		tell = func(Wait) {}
+	}
+	p.mu.Unlock()
+	tell(wait)
+}
+
+// learn is release for a caller that holds mu.
+func (p *Pace) learn(l leave, resp *http.Response) {
 	p.inFlight--
 	if p.changed != nil {
 		close(p.changed)
@@ -173,19 +230,23 @@ func (p *Pace) release(l leave, resp *http.Response) {
 		return
 	}
 	if Throttled(resp.StatusCode, resp.Header) {
-		p.throttled(l.storm, resp.Header, now)
+		p.throttled(l.storm, resp, now)
 		return
 	}
 	p.tempo.pass(now)
 	if l.storm == p.storm { // what an older answer says of the quota is no longer true
-		p.silent = 0
-		p.note(l, resp.Header, now)
+		p.silent, p.since = 0, time.Time{}
+		p.note(l, resp, now)
 	}
 }
 
 // note takes in what a granted answer says is left. Where nothing is and the window's end is known,
 // waiting for it costs less than being refused; where it is not known, one request at a time asks.
-func (p *Pace) note(l leave, h http.Header, now time.Time) {
+//
+// An end that is further away than MaxWait is not believed of an answer that was granted: the next request asks,
+// and a refusal says how long in so many words.
+func (p *Pace) note(l leave, resp *http.Response, now time.Time) {
+	h := resp.Header
 	left, ok := remaining(h)
 	if !ok {
 		p.left = unknown
@@ -200,33 +261,49 @@ func (p *Pace) note(l leave, h http.Header, now time.Time) {
 		return
 	}
 	interval := p.tempo.exhaust(now)
-	if wait := reset(h, serverNow(h, now)); wait > 0 {
-		p.pause(now, now.Add(wait))
+	if wait := reset(h, serverNow(h, now)); wait > 0 && wait <= MaxWait {
+		p.pause(resp, now, now.Add(wait))
 	} else if interval > 0 {
 		p.resume = now.Add(interval)
 	}
 }
 
-func (p *Pace) throttled(storm int, h http.Header, now time.Time) {
-	wait := RetryAfter(h, now)
+func (p *Pace) throttled(storm int, resp *http.Response, now time.Time) {
+	asked := RetryAfter(resp.Header, now)
+	wait := asked
 	if wait == 0 {
 		wait = min(maxSilentPause, silentPause<<min(p.silent, 10))
 	}
 	resume := now.Add(wait)
 	if storm == p.storm { // the first answer of a storm tells; the rest were sent before it came
 		p.silent++
-		p.pause(now, resume)
+		p.pause(resp, now, resume)
 		return
 	}
-	if RetryAfter(h, now) > 0 && resume.After(p.resume) {
-		p.resume = resume
+	if asked > 0 && resume.After(p.resume) {
+		p.resume, p.asked = resume, quote(resp)
 	}
 }
 
 // pause holds all requests until resume and lowers the rate.
-func (p *Pace) pause(now, resume time.Time) {
+func (p *Pace) pause(resp *http.Response, now, resume time.Time) {
+	if p.since.IsZero() {
+		p.since = now
+	}
+	p.asked = quote(resp)
 	p.storm++
 	p.left = unknown
 	p.resume = resume
 	p.tempo.throttle(now, resume)
+}
+
+// quote is what an answer says of how long to wait, for a person: "429 Too Many Requests, Retry-After: 30".
+func quote(resp *http.Response) string {
+	said := strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)
+	for _, name := range []string{"Retry-After", "X-Rate-Limit-Reset", "X-Ratelimit-Reset"} {
+		if v := resp.Header.Get(name); v != "" {
+			return said + ", " + name + ": " + printable(v)
+		}
+	}
+	return said + " without a Retry-After"
 }

@@ -8,14 +8,22 @@ import (
 	"time"
 )
 
-// maxRetryAfter bounds how long an answer can make an app wait.
-const maxRetryAfter = time.Hour
+// MaxWait bounds how long an answer can make an app wait, and how long an app waits without anything being let
+// through. Beyond it what waits fails at once, see ErrWaitTooLong.
+const MaxWait = 15 * time.Minute
 
 // clockSkew is how far two clocks may be apart and still be taken as one.
 const clockSkew = 2 * time.Second
 
-// deltaBelow parts a reset that is given in seconds from now from one in Unix seconds.
-const deltaBelow = 1e8
+// A number in a header is a time from now in seconds below secondsFrom (3 years), Unix seconds below millisFrom
+// (the year 5138), and Unix milliseconds from there on.
+const (
+	secondsFrom = 1e8
+	millisFrom  = 1e11
+)
+
+// longest keeps what a header says within what a time.Duration can say.
+const longest = 10_000 * time.Hour
 
 // Throttled reports whether an answer says that the request was not processed because there were
 // too many: status 429, and 503 with a Retry-After.
@@ -24,52 +32,55 @@ func Throttled(status int, h http.Header) bool {
 		status == http.StatusServiceUnavailable && strings.TrimSpace(h.Get("Retry-After")) != ""
 }
 
-// RetryAfter returns how long the answer asks to wait: Retry-After in seconds or as an HTTP date,
-// else X-Rate-Limit-Reset. It is 0 where the answer does not say or says the past, and an hour at
-// the most. Dates are measured against the answer's own Date where the
-// caller's clock is far from it.
+// RetryAfter returns how long the answer asks to wait: Retry-After, else X-Rate-Limit-Reset, either of them in
+// seconds from now, Unix seconds, Unix milliseconds, or as a date. It is 0 where the answer does not say or says
+// the past, and not bounded by MaxWait. Times are measured against the answer's own Date where the caller's clock is
+// far from it.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	now = serverNow(h, now)
-	if v := strings.TrimSpace(h.Get("Retry-After")); v != "" {
-		if seconds, err := strconv.ParseFloat(v, 64); err == nil {
-			return bounded(seconds)
-		}
-		if at, err := http.ParseTime(v); err == nil {
-			return bounded(at.Sub(now).Seconds())
-		}
+	if wait, ok := until(h.Get("Retry-After"), now); ok {
+		return wait
 	}
 	return reset(h, now)
 }
 
 // reset returns how long until the limit's window starts again, or 0 where the answer does not say.
 func reset(h http.Header, now time.Time) time.Duration {
-	v, ok := number(h, "X-Rate-Limit-Reset", "X-Ratelimit-Reset")
-	if !ok {
-		return 0
+	for _, name := range []string{"X-Rate-Limit-Reset", "X-Ratelimit-Reset"} {
+		if wait, ok := until(h.Get(name), now); ok {
+			return wait
+		}
 	}
-	if v < deltaBelow {
-		return bounded(v)
+	return 0
+}
+
+// until reads a time in a header as how long it is from now on, 0 for the past. It reports whether it could.
+func until(text string, now time.Time) (time.Duration, bool) {
+	text = strings.TrimSpace(text)
+	v, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil:
+		at, err := http.ParseTime(text)
+		if err != nil {
+			at, err = time.Parse(time.RFC3339, text)
+		}
+		return min(max(at.Sub(now), 0), longest), err == nil
+	case math.IsNaN(v) || v < 0:
+		return 0, false
+	case v >= millisFrom:
+		v = (v - float64(now.UnixMilli())) / 1000
+	case v >= secondsFrom:
+		v -= float64(now.UnixMilli()) / 1000
 	}
-	return bounded(v - float64(now.UnixMilli())/1000)
+	return time.Duration(min(max(v, 0), longest.Seconds()) * float64(time.Second)), true
 }
 
 // remaining returns how many requests the answer says are left, and whether it says.
 func remaining(h http.Header) (int, bool) {
-	v, ok := number(h, "X-Rate-Limit-Remaining", "X-Ratelimit-Remaining")
-	return int(min(v, math.MaxInt32)), ok
-}
-
-// number reads the first of the headers that is there as a number that is not negative. Names are in the
-// canonical form of net/http.
-func number(h http.Header, names ...string) (float64, bool) {
-	for _, name := range names {
-		text := strings.TrimSpace(h.Get(name))
-		if text == "" {
-			continue
-		}
-		v, err := strconv.ParseFloat(text, 64)
+	for _, name := range []string{"X-Rate-Limit-Remaining", "X-Ratelimit-Remaining"} {
+		v, err := strconv.ParseFloat(strings.TrimSpace(h.Get(name)), 64)
 		if err == nil && v >= 0 && !math.IsInf(v, 0) {
-			return v, true
+			return int(min(v, math.MaxInt32)), true
 		}
 	}
 	return 0, false
@@ -82,11 +93,4 @@ func serverNow(h http.Header, now time.Time) time.Time {
 		return at
 	}
 	return now
-}
-
-func bounded(seconds float64) time.Duration {
-	if !(seconds > 0) { // NaN as well
-		return 0
-	}
-	return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
 }

@@ -51,12 +51,17 @@ func (t *trace) say(line string) {
 	if t.key != "" {
 		line = strings.ReplaceAll(line, t.key, secret.Placeholder)
 	}
-	t.print(strings.Map(func(r rune) rune {
+	t.print(printable(line))
+}
+
+// printable returns text with every character that does not print as U+FFFD.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return unicode.ReplacementChar
-	}, line))
+	}, text)
 }
 
 func headers(h http.Header) string {
