@@ -21,6 +21,10 @@ func ReadJSON(b []byte) (v any, ok bool) {
 	return v, ok && r.at == len(r.text)
 }
 
+// MaxDepth is how deep the values of an agent's fields may be nested, in manifests and in answers alike. What
+// is written of an agent, and what is written around it, is then never too deep for a reader.
+const MaxDepth = 100
+
 // jsonDepth is how deep a document may be nested: as deep as encoding/json goes.
 const jsonDepth = 10_000
 

@@ -95,7 +95,7 @@ var rules = []rule{
 	},
 	{
 		not: []string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/go-retryablehttp"}, except: []string{"./platform"},
-		why: "reads are tried again in one place (platform.RetryReads); a create is never",
+		why: "reads are tried again in one place (platform.Caller.Do); a create is never",
 	},
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +38,8 @@ type app struct {
 	args    []string
 	streams Streams
 	common  commonFlags
+	// progress is what shows a run's events right now, nil for nothing.
+	progress atomic.Pointer[display]
 	// answered reports that the command has written its one document to stdout.
 	answered bool
 }

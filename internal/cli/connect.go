@@ -70,7 +70,8 @@ func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local
 	o := httpx.Options{
 		Base: base, KeyHeader: p.APIKeyHeader(), Key: secret.Literal(key),
 		UserAgent: "agentsync/" + thisBuild().version, Timeout: flags.timeout, Concurrency: flags.parallelism,
-		Pace: pace, Proxy: http.ProxyFromEnvironment,
+		Pace: pace, Proxy: http.ProxyFromEnvironment, Retry: httpx.DefaultRetry(),
+		Waiting: func(w httpx.Wait) { a.tellWait(app.ID, w) },
 	}
 	if a.common.verbose {
 		o.Trace = func(line string) { fmt.Fprintln(a.streams.Err, report.Sanitize(line)) }
@@ -79,7 +80,7 @@ func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", app.APIKeyEnv, err)
 	}
-	return platform.RetryReads(p.Client(app, base, hc), platform.DefaultRetryPolicy()), nil
+	return p.Client(app, base, hc), nil
 }
 
 // baseURL returns where the app's API is: the sandbox, else the endpoint variable of the platform,

@@ -20,12 +20,15 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/apply"
 	"agentsync/internal/crash"
 	"agentsync/internal/diag"
+	"agentsync/internal/httpx"
 	"agentsync/internal/report"
 )
 
@@ -111,6 +114,7 @@ func (d *display) begin(total int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.now = report.NewProgress(d.app.streams.Err, d.app.style(d.app.streams.Err), total)
+	d.app.progress.Store(d)
 }
 
 // end ends a stretch; without one it does nothing.
@@ -133,12 +137,27 @@ func (d *display) interrupted() {
 }
 
 // event passes an engine's event on; outside a stretch it is dropped.
-func (d *display) event(e apply.Event) {
+func (d *display) event(e apply.Event) { d.shown(e) }
+
+// shown is event that reports whether the event was passed on.
+func (d *display) shown(e apply.Event) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.now != nil {
-		d.now.Event(e)
+	if d.now == nil {
+		return false
 	}
+	d.now.Event(e)
+	return true
+}
+
+// tellWait says that an app asks to wait: on the run's progress, or in a line of its own where none is shown.
+func (a *app) tellWait(id agent.AppID, w httpx.Wait) {
+	e := apply.Event{Kind: apply.EventThrottled, App: id,
+		Message: fmt.Sprintf("it asks to wait %v (%s)", w.For.Round(100*time.Millisecond), w.Reason)}
+	if d := a.progress.Load(); d != nil && d.shown(e) || a.common.quiet {
+		return
+	}
+	_, _ = fmt.Fprintf(a.streams.Err, "waiting for %s: %s\n", id, report.Sanitize(e.Message))
 }
 
 // ask asks a question that only a yes answers in favour.

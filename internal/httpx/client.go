@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,7 +22,6 @@ const DefaultConcurrency = 10
 const (
 	dialTimeout = 10 * time.Second
 	idleTimeout = 90 * time.Second
-	pingEvery   = 15 * time.Second
 )
 
 // Options say how requests to one app are sent. Base, KeyHeader and Key are required.
@@ -38,9 +36,11 @@ type Options struct {
 	// Timeout limits each request; zero stands for DefaultTimeout. Waiting for the pace is not
 	// counted: the request has not left then.
 	Timeout time.Duration
-	// Concurrency is how many requests are in flight at once; zero stands for DefaultConcurrency. Over
-	// HTTP/1 it is how many connections there are at the most, and a request beyond them waits.
+	// Concurrency is how many requests are in flight at once, each on a connection of its own; zero stands for
+	// DefaultConcurrency. A request beyond them waits.
 	Concurrency int
+	// Retry is how often reads are tried; zero stands for once. See RetryOf.
+	Retry Retry
 	// Pace steers the app's requests; nil sends each at once.
 	Pace *Pace
 	// Waiting is told of each pause of more than 3 s that the platform asks for, once; nil tells nobody. It is
@@ -82,7 +82,7 @@ func NewClient(o Options) (*http.Client, error) {
 		o.Pace.tellWaits(o.Waiting)
 		rt = o.Pace.Wrap(rt)
 	}
-	return &http.Client{Transport: stack{rt, transport}, CheckRedirect: stay}, nil
+	return &http.Client{Transport: stack{rt, transport, o.Retry}, CheckRedirect: stay}, nil
 }
 
 // checkKey refuses what cannot stand in a header, in words that do not show it: a key with a line end
@@ -111,23 +111,31 @@ func newTransport(o Options) *http.Transport {
 	n := orDefault(o.Concurrency, DefaultConcurrency)
 	return &http.Transport{
 		Proxy:               o.Proxy,
-		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialContext:         dialHard,
 		TLSClientConfig:     conf,
 		TLSHandshakeTimeout: dialTimeout,
-		ForceAttemptHTTP2:   true,
+		// No HTTP/2: to give up one request there, its connection must be closed (a reset of the stream alone leaves
+		// the request in the kernel's buffer), and with it all others that are in flight on it, whose outcome would
+		// then be unknown too. Over HTTP/1 each request has its connection to itself.
+		Protocols:           onlyHTTP1(),
 		MaxIdleConns:        n,
 		MaxIdleConnsPerHost: n,
 		MaxConnsPerHost:     n, // a request waits for one that is about to be free rather than open another
 		IdleConnTimeout:     idleTimeout,
-		// A connection that died without a word is found by pings, not by every request's time limit.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: pingEvery, PingTimeout: pingEvery},
 	}
+}
+
+func onlyHTTP1() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	return &p
 }
 
 // stack is the outermost layer with a way to the transport's idle connections.
 type stack struct {
 	http.RoundTripper
 	transport *http.Transport
+	retry     Retry
 }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.

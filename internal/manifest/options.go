@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"agentsync/internal/agent"
 	"agentsync/internal/secret"
 	"agentsync/schema"
 )
@@ -47,7 +48,7 @@ func (l Limits) withDefaults() Limits {
 		Values:       orDefault(l.Values, 1_000_000),
 		TextBytes:    orDefault(l.TextBytes, 1<<20),
 		ContentBytes: orDefault(l.ContentBytes, 64<<20),
-		Depth:        orDefault(l.Depth, 100),
+		Depth:        orDefault(l.Depth, agent.MaxDepth),
 		Problems:     orDefault(l.Problems, 1_000),
 	}
 }

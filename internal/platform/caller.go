@@ -2,6 +2,7 @@ package platform
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/httpx"
@@ -30,13 +33,14 @@ const (
 // concurrent use, and a copy of it is as good.
 type Caller struct {
 	transport http.RoundTripper
+	retry     httpx.Retry
 	base      *url.URL
 	bodies    *sync.Pool // of *bytes.Buffer, for answers about one agent
 }
 
 // NewCaller returns a Caller for requests below base through hc's transport, and nothing else of hc: no
-// redirect is followed and no cookie kept, whatever it says. It keeps the API key that httpx.NoteKey tells
-// of out of errors.
+// redirect is followed and no cookie kept, whatever it says. Reads are tried again as httpx.RetryOf says. It keeps
+// the API key that httpx.NoteKey tells of out of errors.
 func NewCaller(hc *http.Client, base *url.URL) *Caller {
 	transport := hc.Transport
 	if transport == nil {
@@ -47,7 +51,7 @@ func NewCaller(hc *http.Client, base *url.URL) *Caller {
 		root.Path = "/" // JoinPath makes a relative path where there is no slash to join at
 	}
 	bodies := &sync.Pool{New: func() any { return new(bytes.Buffer) }}
-	return &Caller{transport: transport, base: root.JoinPath(), bodies: bodies}
+	return &Caller{transport: transport, retry: httpx.RetryOf(hc), base: root.JoinPath(), bodies: bodies}
 }
 
 // Request is one request of an adapter.
@@ -62,12 +66,54 @@ type Request struct {
 	Body agent.Content
 	// Limit bounds the answer's body in bytes; zero stands for MaxAgentBody.
 	Limit int64
+	// Accept reports whether a whole answer that its status calls refused is what was asked for nevertheless; nil
+	// accepts none.
+	Accept func(Answer) bool
 }
 
-// Do sends the request, at most once, and hands the body of an answer that says "done" to decode,
-// which may be nil and must not keep it. An error of decode makes the request's outcome unknown. Every
-// error is an *Error.
-func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) error) error {
+// Do sends the request and hands the answer to decode, if its status says "done". An error of decode, which must
+// not keep the body, makes the request's outcome unknown. Every error is an *Error.
+//
+// A request that changes something is sent once. A GET is sent again where its outcome is unknown or it never left,
+// as often as the Caller's policy says, and where it is throttled for as long as httpx.MaxWait; decode may then be
+// called more than once.
+func (c *Caller) Do(ctx context.Context, r Request, decode func(Answer) error) error {
+	if r.Method != http.MethodGet {
+		return c.send(ctx, r, decode) // no loop is near a request that must not be sent twice
+	}
+	start := time.Now()
+	pauses := &backoff.ExponentialBackOff{
+		InitialInterval: c.retry.First, MaxInterval: c.retry.Max, Multiplier: 1.5, RandomizationFactor: 0.5,
+	}
+	for try := uint(1); ; {
+		err := c.send(ctx, r, decode)
+		e, failed := errors.AsType[*Error](err)
+		if !failed {
+			return err
+		}
+		pause := max(pauses.NextBackOff(), e.RetryAfter)
+		switch {
+		case c.retry.Tries <= 1 || ctx.Err() != nil || errors.Is(err, httpx.ErrWaitTooLong):
+			return err
+		case e.Class == Throttled:
+			if time.Since(start)+pause > httpx.MaxWait {
+				return err
+			}
+		case e.Class != Unknown && !e.NeverSent || try == c.retry.Tries:
+			return err
+		default:
+			try++
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err // what the platform said, not that the waiting was called off
+		}
+	}
+}
+
+// send sends the request once, and says what became of it. The order of its steps is what the guarantee rests on.
+func (c *Caller) send(ctx context.Context, r Request, decode func(Answer) error) error {
 	u := c.locate(r)
 	u.RawQuery = r.Query.Encode()
 	w := &witness{}
@@ -76,7 +122,8 @@ func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) err
 		return r.failed(u, Error{Class: Refused, NeverSent: true, Err: err})
 	}
 	resp, err := c.transport.RoundTrip(req)
-	hide := func() redactor { return redactor{append(secrets, w.key)} }
+	// Not before the request was sent: until then the layers below have not told which key it carries.
+	hide := redactor{append(secrets, w.key)}
 	if why := w.stoppedBy(); why != nil {
 		if err == nil {
 			_ = resp.Body.Close()
@@ -84,27 +131,46 @@ func (c *Caller) Do(ctx context.Context, r Request, decode func(body []byte) err
 		return r.failed(u, Error{Class: Refused, NeverSent: true, Err: why})
 	}
 	if err != nil {
-		fail := Error{Class: Unknown, SentAt: w.sentAt(), Err: hide().error(withoutURL(err))}
+		fail := Error{Class: Unknown, SentAt: w.sentAt(), Err: hide.error(withoutURL(err))}
 		if w.neverSent(ctx, err) {
 			fail.Class, fail.NeverSent = Refused, true
 		}
+		// Before the error is returned: from then on the request counts as given up, and nothing of it that the
+		// kernel still holds may be delivered later.
+		w.giveUp()
 		return r.failed(u, fail)
 	}
 	defer func() { _ = resp.Body.Close() }() // what was read is judged, not how it ended
 	fail := Error{Class: classify(resp.StatusCode, resp.Header), Status: resp.StatusCode, SentAt: w.sentAt()}
+	limit := int64(maxErrorBody)
+	if fail.Class == Done {
+		limit = cmp.Or(r.Limit, MaxAgentBody)
+	}
+	answer, free := c.read(resp, limit)
+	defer free()
+	if answer.Cut != nil {
+		w.giveUp() // an answer that is not whole is no sign that the request arrived whole
+		answer.Cut = hide.error(answer.Cut)
+	} else if fail.Class == Refused && r.Accept != nil && r.Accept(answer) {
+		fail.Class = Done
+	}
 	switch fail.Class {
 	case Done:
-		if err = c.take(resp, orDefault(r.Limit, MaxAgentBody), decode); err == nil {
+		if decode == nil {
+			decode = Answer.whole
+		}
+		// The body is asked before anything is believed of the status: proxies and gateways say 200 to everything.
+		if err = decode(answer); err == nil {
 			return nil
 		}
-		fail.Class, fail.Err = Unknown, hide().error(err)
+		fail.Class, fail.Err = Unknown, hide.error(err)
 	case Throttled:
-		fail.RetryAfter = httpx.RetryAfter(resp.Header, time.Now())
-		fallthrough
-	default:
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // half an explanation is one
-		fail.Code, fail.Message, fail.OwnWords = explain(resp, body, hide())
+		if fail.RetryAfter = httpx.RetryAfter(resp.Header, time.Now()); fail.RetryAfter > httpx.MaxWait {
+			// It was not processed, and nobody waits for so long: for the caller that is a refusal.
+			fail.Class, fail.Err = Refused, fmt.Errorf("%w: %v", httpx.ErrWaitTooLong, fail.RetryAfter.Round(time.Second))
+		}
 	}
+	fail.Code, fail.Message, fail.OwnWords = explain(resp, answer, hide)
 	return r.failed(u, fail)
 }
 
@@ -196,32 +262,23 @@ func (r redactor) error(err error) error {
 	return hidden{text: cut(r.redact(tidy(r.redact(err.Error()))), maxMessage), cause: err}
 }
 
-// take reads all of the answer and hands it to decode. The error says whether it was cut or too long.
-func (c *Caller) take(resp *http.Response, limit int64, decode func([]byte) error) error {
-	b := new(bytes.Buffer) // a list is large, and io.ReadAll would make five times as much garbage of it
+// read reads the answer's body up to limit. The answer's body is of no use any more once free was called.
+func (c *Caller) read(resp *http.Response, limit int64) (a Answer, free func()) {
+	b, free := new(bytes.Buffer), func() {} // a list is large, and io.ReadAll would make five times as much garbage of it
 	if limit <= MaxAgentBody {
 		b = c.bodies.Get().(*bytes.Buffer)
-		defer c.bodies.Put(b)
+		free = func() { c.bodies.Put(b) }
 		b.Reset()
 	}
 	if n := resp.ContentLength; n > 0 && n <= limit {
 		b.Grow(int(n) + bytes.MinRead)
 	}
+	a.Status = resp.StatusCode
 	_, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("the answer was cut short: %w", err)
-	case int64(b.Len()) > limit:
-		return fmt.Errorf("the answer is longer than %d bytes", limit)
-	case decode == nil:
-		return nil
+	if a.Body = b.Bytes(); err != nil {
+		a.Cut = fmt.Errorf("the answer was cut short: %w", err)
+	} else if int64(len(a.Body)) > limit {
+		a.Cut = fmt.Errorf("the answer is longer than %d bytes", limit)
 	}
-	return decode(b.Bytes())
-}
-
-func orDefault(v, otherwise int64) int64 {
-	if v == 0 {
-		return otherwise
-	}
-	return v
+	return a, free
 }

@@ -41,14 +41,34 @@ func TestErrorsAreOnePlainSentence(t *testing.T) {
 		{502, nil, "<!DOCTYPE html><p>x", "502 Bad Gateway: an HTML page"},
 		{500, nil, "", "500 Internal Server Error: an empty body"},
 		{500, nil, "\xff\xfe", "500 Internal Server Error: 2 bytes that are no text"},
-		{500, nil, `{"a": 1}`, "500 Internal Server Error: JSON that names no error"},
+		{500, nil, `{"a": 1}`, `500 Internal Server Error: JSON that names no error: {"a": 1}`},
+		{422, nil, `{"detail": [{"loc": ["body", "name"], "msg": "too long"}, {"msg": "no icon"}]}`, "422 Unprocessable Entity: too long; no icon"},
+		{422, nil, `{"errors": ["a", {"message": "b"}, 3]}`, "422 Unprocessable Entity: a; b"},
+		{400, map[string]string{"Content-Type": "application/problem+json"}, `{"title": "Bad", "status": 400}`, "400 Bad Request: Bad"},
+		{400, nil, "\ufeff" + `{"message": "nope"}`, "400 Bad Request: nope"},
+		{502, map[string]string{"Content-Encoding": "deflate"}, "x\x9c\x8b", `502 Bad Gateway: a body in the coding "deflate", which was not asked for`},
+		{200, map[string]string{"Content-Encoding": "br"}, "\x8b\x01", `200 OK: a body in the coding "br", which was not asked for: the answer is not JSON`},
+		{200, html, "<html><title>Sign in</title>", "200 OK: an HTML page titled 'Sign in': the answer is not JSON"},
+		{200, nil, "", "200 OK: an empty body: the answer is empty"},
+		{200, nil, "OK", "200 OK: OK: the answer is not JSON"},
+		{200, nil, `{"uid": "secrets of`, "200 OK: what begins like JSON and is none: the answer is not JSON"},
+		{200, nil, `{"error": {"code": "ERR_PLAN", "message": "not allowed"}}`, "200 OK: ERR_PLAN: not allowed: the answer says that it was not done"},
+		{201, nil, `{"statusCode": 403, "message": "Forbidden", "error": "x"}`, "201 Created: Forbidden: the answer says that it was not done"},
+		{200, nil, `{"success": false, "message": "quota reached"}`, "200 OK: quota reached: the answer says that it was not done"},
+		{200, nil, `{"success": false}`, "200 OK: the answer says that it was not done"},
+		{200, nil, `[1, 2]`, "200 OK: it is a list"},
 		{400, nil, `{"message": "red \u001b[31m\u202e\u0007 alert\n\tnow"}`, "400 Bad Request: red \ufffd[31m\ufffd\ufffd alert now"},
 		{400, nil, `{"message": "key ` + testKey + ` is wrong"}`, "400 Bad Request: key (secret) is wrong"},
 		{400, nil, `{"error": {"code": "` + testKey + `", "message": "token s3cr3t-value-42"}}`, "400 Bad Request: (secret): token (secret)"},
 		{400, nil, `{"message": "got Bearer s3cr3t-value-42!"}`, "400 Bad Request: got (secret)!"},
 		{302, map[string]string{"Location": "https://evil.example/?k=" + testKey}, "", "302 Found: the answer redirects elsewhere, which is not followed"},
 	} {
-		err := answering(t, c.status, c.header, c.body).Do(t.Context(), changes[0], nil)
+		err := answering(t, c.status, c.header, c.body).Do(t.Context(), changes[0], func(a platform.Answer) error {
+			if err := a.NotDone(); err != nil {
+				return err
+			}
+			return errors.New("it is a list")
+		})
 		if want := "POST /v3/agents: " + c.want; err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", c.body, err, want)
 		}
@@ -64,9 +84,9 @@ func TestErrorsAreBounded(t *testing.T) {
 
 // A secret in the cause of an error, which net/http makes of what the server sent, is hidden too.
 func TestCausesAreRedacted(t *testing.T) {
-	c := answering(t, 200, nil, "")
+	c := answering(t, 200, nil, "{}")
 	leak := errors.New("it was " + testKey + " and \x1b[0m s3cr3t-value-42")
-	err := c.Do(t.Context(), changes[0], func([]byte) error { return leak })
+	err := c.Do(t.Context(), changes[0], func(platform.Answer) error { return leak })
 	if want := "POST /v3/agents: 200 OK: it was (secret) and \ufffd[0m (secret)"; err.Error() != want || !errors.Is(err, leak) {
 		t.Errorf("got %v", err)
 	}
@@ -97,7 +117,7 @@ func TestAnswersAreBounded(t *testing.T) {
 	r := changes[0]
 	r.Limit = 10
 	for body, ok := range map[string]bool{"0123456789": true, "01234567890": false} {
-		err := answering(t, 200, nil, body).Do(t.Context(), r, func([]byte) error { return nil })
+		err := answering(t, 200, nil, body).Do(t.Context(), r, nil)
 		if (err == nil) != ok || !ok && platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("%d bytes: %v", len(body), err)
 		}

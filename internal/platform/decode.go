@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,62 +15,68 @@ import (
 	"agentsync/schema"
 )
 
-// Decode reads one JSON document of an answer. Anything but white space behind it is an error: two
-// documents are not the one that was asked for.
+// Decode reads one JSON document of an answer. Anything but white space behind it is an error: two documents are
+// not the one that was asked for. A byte order mark in front of it is left out. What is in it is bounded: see
+// maxValues and agent.MaxDepth.
 func Decode(body []byte) (agent.Raw, error) {
+	body = withoutMark(body)
+	if len(body) == 0 {
+		return "", errors.New("the answer is empty")
+	}
+	if err := countValues(body); err != nil {
+		return "", err
+	}
 	if raw, ok := agent.ReadRaw(body); ok {
 		return raw, nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
+	// What a strict reader refuses is read anew by a lenient one: half a character, values nested too deep to be read.
+	dec := json.NewDecoder(bytes.NewReader(shallow(body)))
 	dec.UseNumber()
 	var v any
-	if err := dec.Decode(&v); err != nil {
-		if errors.Is(err, io.EOF) {
-			return "", errors.New("the answer is empty")
-		}
-		return "", fmt.Errorf("the answer is not JSON: %w", err)
+	if dec.Decode(&v) != nil {
+		return "", errNoJSON
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return "", errors.New("the answer is more than one JSON document")
 	}
-	// What encoding/json takes nevertheless, such as half a character, is written anew without it.
-	clean, err := json.Marshal(v)
+	clean, _ := json.Marshal(v)
 	if raw, ok := agent.ReadRaw(clean); ok {
 		return raw, nil
 	}
-	return "", fmt.Errorf("the answer is not JSON: %w", err)
+	return "", errNoJSON
 }
 
-// DecodeList reads a list of agents: a bare array, or an object that holds it under one of names. A
-// null list is an error: it is not known to mean "none".
-func DecodeList(body []byte, names ...string) ([]agent.Object, error) {
-	answer, err := Decode(body)
-	if err != nil {
-		return nil, err
+// errNoJSON says no more, because the words of JSON's readers say nothing to a person: what was answered instead
+// stands in the Error's Message.
+var errNoJSON = errors.New("the answer is not JSON")
+
+// maxValues bounds how many values an answer may hold: memory grows with them, not with bytes. An agent has some 25.
+const maxValues = 2_000_000
+
+// countValues fails where body may hold more than maxValues values. It counts what parts values; where texts hold a
+// great many commas as well it counts again without them.
+func countValues(body []byte) error {
+	n := bytes.Count(body, []byte(",")) + bytes.Count(body, []byte("{")) + bytes.Count(body, []byte("["))
+	if n <= maxValues {
+		return nil
 	}
-	return ListIn(answer, names...)
-}
-
-// ListIn is DecodeList of an answer that was read.
-func ListIn(answer agent.Raw, names ...string) ([]agent.Object, error) {
-	list, ok := answer.List()
-	if envelope, isObject := answer.Object(); isObject {
-		for _, name := range names {
-			if !ok {
-				list, ok = envelope.Get(name).List()
+	n = 0
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			for i++; i < len(body) && body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
 			}
+		case ',', '{', '[':
+			n++
 		}
 	}
-	if !ok {
-		return nil, errors.New("the answer is no list of agents")
+	if n > maxValues {
+		return fmt.Errorf("the answer holds more than %d values", maxValues)
 	}
-	agents := make([]agent.Object, len(list))
-	for i, e := range list {
-		if agents[i], ok = e.Object(); !ok {
-			return nil, fmt.Errorf("the list's element %d is no agent", i+1)
-		}
-	}
-	return agents, nil
+	return nil
 }
 
 // NewRemote returns the agent that o, a part of an answer, describes under the given uid and time.
@@ -79,7 +86,7 @@ func ListIn(answer agent.Raw, names ...string) ([]agent.Object, error) {
 func NewRemote(s *schema.Platform, uid, createdAt any, o agent.Object) (Remote, error) {
 	r := Remote{UID: UIDOf(uid), CreatedAt: ParseTime(createdAt)}
 	if r.UID == "" {
-		return Remote{}, errors.New("the answer holds an agent without a usable uid")
+		return Remote{}, errNoUID
 	}
 	if doc, ok := plainDoc(s, o); ok {
 		r.Content = agent.ContentOfDoc(doc)
@@ -111,7 +118,7 @@ func plainDoc(s *schema.Platform, o agent.Object) (agent.Doc, bool) {
 		if v.IsNull() {
 			continue
 		}
-		if !v.Is(f.Type) || mayHoldSecret(f, v) || mayHoldMark(f, v) {
+		if !v.Is(f.Type) || mayHoldSecret(f, v) || mayHoldMark(f, v) || mayBeDeep(v) {
 			return nil, false
 		}
 		doc = append(append(append(doc, `,"`...), f.Name...), `":`...)
@@ -125,6 +132,29 @@ func plainDoc(s *schema.Platform, o agent.Object) (agent.Doc, bool) {
 	}
 	doc[0] = '{'
 	return append(doc, '}'), true
+}
+
+// mayBeDeep reports whether v may be nested deeper than agent.MaxDepth.
+func mayBeDeep(v agent.Raw) bool {
+	return strings.Count(string(v), "{")+strings.Count(string(v), "[") > agent.MaxDepth
+}
+
+var errTooDeep = fmt.Errorf("nested more than %d levels deep", agent.MaxDepth)
+
+// deeperThan reports whether v is nested deeper than n levels.
+func deeperThan(v any, n int) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, e := range v {
+			if n == 0 || deeperThan(e, n-1) {
+				return true
+			}
+		}
+		return n == 0
+	case []any:
+		return n == 0 || slices.ContainsFunc(v, func(e any) bool { return deeperThan(e, n-1) })
+	}
+	return false
 }
 
 // mayHoldMark reports whether a mark may be in v, its name written out or with an escape.
@@ -159,6 +189,9 @@ func KnownFields(s *schema.Platform, m map[string]any) (agent.Fields, error) {
 		if !ok {
 			return nil, fmt.Errorf("field %s: %s where the type is %s", f.Name, jsonType(v), f.Type)
 		}
+		if deeperThan(v, agent.MaxDepth) {
+			return nil, fmt.Errorf("field %s: %w", f.Name, errTooDeep)
+		}
 		v, err := normalize(v, f.Secret, "/"+agent.EscapePointer(f.Name))
 		if err != nil {
 			return nil, fmt.Errorf("field %s: %w", f.Name, err)
@@ -173,6 +206,9 @@ func KnownFields(s *schema.Platform, m map[string]any) (agent.Fields, error) {
 func normalize(v any, secrets []string, path string) (any, error) {
 	switch v := v.(type) {
 	case json.Number:
+		if v == tooDeep {
+			return nil, errTooDeep
+		}
 		if isSecret(secrets, path) {
 			return secret.Literal(v.String()), nil
 		}

@@ -62,21 +62,6 @@ func TestKnownFields(t *testing.T) {
 	}
 }
 
-func TestDecodeList(t *testing.T) {
-	for text, want := range map[string]int{
-		`[]`: 0, `[{"uid": "a"}]`: 1, `{"data": [{}, {}]}`: 2, `{"agents": []}`: 0, `{"meta": 1, "data": [], "agents": [{}]}`: 0,
-	} {
-		if got, err := platform.DecodeList([]byte(text), "data", "agents"); err != nil || len(got) != want {
-			t.Errorf("%s: %d agents, %v", text, len(got), err)
-		}
-	}
-	for _, text := range []string{``, ` `, `null`, `{}`, `{"data": null}`, `{"data": {}}`, `[1]`, `[null]`, `[`, `[] []`, `[{}]x`, `"a"`} {
-		if got, err := platform.DecodeList([]byte(text), "data", "agents"); err == nil {
-			t.Errorf("%q was taken for a list of %d", text, len(got))
-		}
-	}
-}
-
 func TestUIDOf(t *testing.T) {
 	for want, v := range map[string]any{
 		"6f1e2c9a-0b7d-4a51-9c64-2f0f4f6f9a11": "6f1e2c9a-0b7d-4a51-9c64-2f0f4f6f9a11",

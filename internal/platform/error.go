@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"agentsync/internal/httpx"
 )
 
 // Class says what became of a request.
@@ -13,13 +15,14 @@ type Class int
 const (
 	// Done: the platform did it.
 	Done Class = iota
-	// Refused: it was certainly not done and asking again would not help. Status 400, 401, 403, 404,
-	// 405, 413, 415, 422, or the request certainly never left this machine.
+	// Refused: it was certainly not done and asking again would not help. Any 4xx but 408, 409, 425, 429 and
+	// 499; or the request certainly never left this machine; or the platform asks to wait longer than
+	// httpx.MaxWait.
 	Refused
 	// Throttled: it was certainly not done; wait, then ask again. Status 429, and 503 with Retry-After.
 	Throttled
-	// Unknown: it may or may not have been done. Everything else: time-outs, resets, cut or unreadable
-	// answers, redirects, other 4xx and 5xx.
+	// Unknown: it may or may not have been done. Everything else: time-outs, resets, redirects, 5xx, the other
+	// 4xx, and a 2xx whose body does not say what it must: one that is cut, no JSON, or an error.
 	Unknown
 )
 
@@ -27,6 +30,28 @@ const (
 func (c Class) String() string {
 	return [...]string{"done", "refused", "throttled", "unknown"}[c]
 }
+
+// classify says what became of a request, as far as the answer's status tells. It is the one place that decides:
+// what is not known to be done or not done is unknown.
+func classify(status int, h http.Header) Class {
+	switch {
+	case status >= 200 && status < 300:
+		return Done // if the body agrees
+	case httpx.Throttled(status, h):
+		return Throttled
+	case status < 400 || status >= 500:
+		return Unknown
+	}
+	switch status {
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, statusClientClosed:
+		return Unknown // each may be said of a request that is still being worked on, or that was
+	}
+	return Refused
+}
+
+// statusClientClosed is what proxies of the nginx family answer where they gave up: what became of the request
+// behind them they do not know.
+const statusClientClosed = 499
 
 // Error is what went wrong with one request. Its text names the request's method, path and status
 // and never holds the API key, a secret or a query string; text from the platform in it is bounded
@@ -40,7 +65,8 @@ type Error struct {
 	Status int
 	// Code is the platform's own error code (ERR_AGENT_NOT_FOUND), or empty.
 	Code string
-	// Message is the platform's own sentence, or one made of what it answered, or empty.
+	// Message is what the platform said: its own sentence, or one that describes what it answered. It is empty
+	// where no answer came, and where a JSON answer without an error in it is not what was asked for.
 	Message string
 	// NoSuchAgent reports that the platform itself says, in its own words, that it has no such agent.
 	NoSuchAgent bool

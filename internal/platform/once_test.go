@@ -116,20 +116,6 @@ func answerReadsAlone(conn net.Conn, changes *atomic.Int64) {
 	}
 }
 
-func TestHTTP2RefusalIsNotTriedAgain(t *testing.T) {
-	for name, meet := range map[string]func(io.Writer, uint32) bool{"GOAWAY": goAway, "REFUSED_STREAM": refuseStream} {
-		for _, r := range changes {
-			t.Run(name+" "+r.Method, func(t *testing.T) {
-				s := newH2Server(t, meet)
-				oneUnknown(t, caller(t, s.url, s.client), r)
-				if n := s.requests.Load(); n != 2 {
-					t.Errorf("%d requests arrived, want the warm-up and one more", n)
-				}
-			})
-		}
-	}
-}
-
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		var requests atomic.Int64

@@ -1,7 +1,6 @@
 package platform
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,13 +14,6 @@ func NoRead(uid string) error {
 }
 
 var errNoRead = fmt.Errorf("the platform answers no single agent: %w", errors.ErrUnsupported)
-
-// Pager is what a Client is besides where its platform lists agents page by page.
-type Pager interface {
-	// ListPages lists as List does, and reads each page through try, which calls read, more than once
-	// if it likes, and returns the last call's error.
-	ListPages(ctx context.Context, try func(ctx context.Context, read func(context.Context) error) error) ([]Remote, error)
-}
 
 // maxUID is the longest uid in bytes; those seen have 20 (Mindset) and 36 (CometChat, UUID v4).
 const maxUID = 128

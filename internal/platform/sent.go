@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http/httptrace"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ type witness struct {
 	key string // see httpx.NoteKey
 
 	mu      sync.Mutex // guards what follows
+	conn    net.Conn   // what the request was handed to
 	left    bool       // Leaving was called
 	stopped error      // what it returned
 	tried   bool       // a transport that reports what it does has taken the request
@@ -40,6 +42,9 @@ func (w *witness) watch(ctx context.Context) context.Context {
 				_ = info.Conn.Close()
 				return
 			}
+			w.mu.Lock()
+			w.conn = info.Conn
+			w.mu.Unlock()
 			note(&w.gotConn)
 		},
 		WroteHeaders: func() { note(&w.wrote) },
@@ -55,6 +60,15 @@ func (w *witness) leave(ctx context.Context) error {
 		w.left, w.stopped = true, Leaving(ctx)
 	}
 	return w.stopped
+}
+
+// giveUp closes the connection that the request was handed to, hard. It returns when that is done.
+func (w *witness) giveUp() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.conn != nil {
+		httpx.CloseHard(w.conn)
+	}
 }
 
 // stoppedBy returns why Leaving kept the request from leaving, nil where it did not.

@@ -54,12 +54,12 @@ func (cometchat) BaseURL(app agent.App) (string, error) {
 
 // Client implements platform.Platform.
 func (c cometchat) Client(_ agent.App, base *url.URL, hc *http.Client) platform.Client {
-	return &client{platform.NewCaller(hc, base), c.schema}
+	return &client{platform.NewCaller(hc, base), shapeOf(c.schema)}
 }
 
 type client struct {
 	caller *platform.Caller
-	schema *schema.Platform
+	shape  platform.Shape
 }
 
 // Properties implements platform.Client. The reference has no read of one agent, and an update that answers
@@ -75,8 +75,8 @@ func (c *client) Read(_ context.Context, uid string) (platform.Remote, error) {
 func (c *client) List(ctx context.Context) (list []platform.Remote, err error) {
 	r := request(http.MethodGet, agents())
 	r.Limit = platform.MaxListBody
-	err = c.caller.Do(ctx, r, func(body []byte) (err error) {
-		list, err = listed(c.schema, body)
+	err = c.caller.Do(ctx, r, func(a platform.Answer) (err error) {
+		list, err = listed(c.shape, a)
 		return err
 	})
 	return list, err
@@ -86,8 +86,8 @@ func (c *client) List(ctx context.Context) (list []platform.Remote, err error) {
 func (c *client) Create(ctx context.Context, wanted agent.Content) (made platform.Remote, err error) {
 	r := request(http.MethodPost, agents())
 	r.Body = wanted
-	err = c.caller.Do(ctx, r, func(body []byte) (err error) {
-		made, err = answered(c.schema, body)
+	err = c.caller.Do(ctx, r, func(a platform.Answer) (err error) {
+		made, err = c.shape.Agent(a)
 		return err
 	})
 	return made, err
@@ -98,12 +98,12 @@ func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (p
 	r := request(http.MethodPatch, agents(uid))
 	r.Body = agent.ContentOf(fields)
 	changed := platform.Remote{UID: uid}
-	err := c.about(ctx, r, func(body []byte) error {
-		holdsAgent, err := acknowledged(body)
-		if err != nil || !holdsAgent {
+	err := c.about(ctx, r, func(a platform.Answer) error {
+		err := acknowledged(c.shape, a)
+		if err != nil || !c.shape.HasAgent(a) {
 			return err
 		}
-		changed, err = answered(c.schema, body)
+		changed, err = c.shape.Agent(a)
 		if err == nil && changed.UID != uid {
 			err = fmt.Errorf("the answer is about another agent: %s", changed.UID)
 		}
@@ -117,15 +117,12 @@ func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (p
 
 // Delete implements platform.Client.
 func (c *client) Delete(ctx context.Context, uid string) error {
-	return c.about(ctx, request(http.MethodDelete, agents(uid)), func(body []byte) error {
-		_, err := acknowledged(body)
-		return err
-	})
+	return c.about(ctx, request(http.MethodDelete, agents(uid)), func(a platform.Answer) error { return acknowledged(c.shape, a) })
 }
 
 // about sends a request about one agent. That there is none is known by the platform's code alone: its status
 // is not documented, and a 404 is what a mistyped address answers too.
-func (c *client) about(ctx context.Context, r platform.Request, decode func([]byte) error) error {
+func (c *client) about(ctx context.Context, r platform.Request, decode func(platform.Answer) error) error {
 	err := c.caller.Do(ctx, r, decode)
 	if e, ok := errors.AsType[*platform.Error](err); ok {
 		e.NoSuchAgent = e.OwnWords && e.Code == codeNoSuchAgent

@@ -4,45 +4,26 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/platform"
-	"agentsync/schema"
 )
 
-// errNotDone is an answer that says the opposite of its status.
-var errNotDone = errors.New("the answer says that it was not done")
-
 // listed returns the agents of a list, those that are soft-deleted left out.
-func listed(s *schema.Platform, body []byte) ([]platform.Remote, error) {
-	answer, err := platform.Decode(body)
+func listed(shape platform.Shape, a platform.Answer) ([]platform.Remote, error) {
+	answer, err := a.JSON()
 	if err != nil {
 		return nil, err
 	}
-	members, err := platform.ListIn(answer, memberData, memberAgents)
+	elements, err := shape.Elements(answer)
 	if err != nil {
 		return nil, err
 	}
-	if err := whole(answer, len(members)); err != nil {
+	if err := whole(answer, len(elements)); err != nil {
 		return nil, err
 	}
-	list := make([]platform.Remote, 0, len(members))
-	seen := make(map[string]bool, len(members))
-	for _, m := range members {
-		if isDeleted(m.Value(memberDeletedAt)) {
-			continue
-		}
-		r, err := platform.NewRemote(s, m.Value(memberUID), m.Value(memberCreatedAt), m)
-		if err != nil {
-			return nil, err
-		}
-		if seen[r.UID] {
-			return nil, fmt.Errorf("the list holds agent %s twice", r.UID)
-		}
-		seen[r.UID] = true
-		list = append(list, r)
-	}
-	return list, nil
+	return shape.Listed(elements, func(o agent.Object) bool { return isDeleted(o.Value(memberDeletedAt)) })
 }
 
 // whole fails where an answer says of itself that there is more than it shows, as other lists of this API do
@@ -76,46 +57,20 @@ func isDeleted(v any) bool {
 	return true
 }
 
-// answered returns the agent of an answer, wherever it is wrapped.
-func answered(s *schema.Platform, body []byte) (platform.Remote, error) {
-	answer, err := platform.Decode(body)
-	if err != nil {
-		return platform.Remote{}, err
+// acknowledged fails where the answer to an update or a delete does not say that it was done: by {"success": true},
+// wrapped or not, by status 204, or by the agent itself. A 200 alone says nothing, for proxies answer it too.
+func acknowledged(shape platform.Shape, a platform.Answer) error {
+	if a.Status == http.StatusNoContent {
+		return nil
 	}
-	m := unwrap(answer)
-	return platform.NewRemote(s, m.Value(memberUID), m.Value(memberCreatedAt), m)
-}
-
-// unwrap goes down {"data": {"agent": {...}}}, either of them, or none.
-func unwrap(answer agent.Raw) agent.Object {
+	if err := a.NotDone(); err != nil {
+		return err
+	}
+	answer, _ := a.JSON()
 	m, _ := answer.Object()
-	for _, member := range []string{memberData, memberAgent} {
-		if m.Get(memberUID) != "" {
-			break
-		}
-		if inner, ok := m.Get(member).Object(); ok {
-			m = inner
-		}
+	data, _ := m.Get(memberData).Object()
+	if m.Value(memberSuccess) == true || data.Value(memberSuccess) == true || shape.HasAgent(a) {
+		return nil
 	}
-	return m
-}
-
-// acknowledged checks the answer to an update or a delete, which need not hold an agent. An empty body
-// says no more than the status does.
-func acknowledged(body []byte) (holdsAgent bool, err error) {
-	if len(body) == 0 {
-		return false, nil
-	}
-	answer, err := platform.Decode(body)
-	if err != nil {
-		return false, err
-	}
-	m, ok := answer.Object()
-	if data, isObject := m.Get(memberData).Object(); isObject && m.Get(memberSuccess).IsNull() {
-		m = data
-	}
-	if !ok || m.Value(memberSuccess) == false {
-		return false, errNotDone
-	}
-	return platform.UIDOf(unwrap(answer).Value(memberUID)) != "", nil
+	return errors.New(`the answer says neither {"success": true} nor what the agent is now`)
 }

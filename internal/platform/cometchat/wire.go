@@ -1,5 +1,10 @@
 package cometchat
 
+import (
+	"agentsync/internal/platform"
+	"agentsync/schema"
+)
+
 // What the platform's reference gives.
 const (
 	name      = "cometchat"
@@ -27,6 +32,14 @@ const (
 	memberPagination = "pagination"
 	memberSuccess    = "success"
 )
+
+// shapeOf is how the platform writes agents with the schema's fields.
+func shapeOf(s *schema.Platform) platform.Shape {
+	return platform.Shape{
+		Schema: s, UID: memberUID, CreatedAt: memberCreatedAt,
+		Wrappers: []string{memberData, memberAgent}, Lists: []string{memberData, memberAgents},
+	}
+}
 
 // codeNoSuchAgent is the platform's code for an agent that it does not have.
 const codeNoSuchAgent = "ERR_AGENT_NOT_FOUND"

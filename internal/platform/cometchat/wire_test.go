@@ -1,6 +1,7 @@
 package cometchat_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +17,13 @@ import (
 // answering returns a client whose every request is answered 200 with body.
 func answering(t testing.TB, body string) platform.Client {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
+	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
+}
+
+// serve returns a client on handler.
+func serve(t testing.TB, handler http.Handler) platform.Client {
+	t.Helper()
+	s := httptest.NewServer(handler)
 	t.Cleanup(s.Close)
 	p, err := cometchat.New()
 	if err != nil {
@@ -96,21 +103,60 @@ func TestCreateForms(t *testing.T) {
 
 func TestUpdateForms(t *testing.T) {
 	for body, fields := range map[string]bool{
-		``: false, `{"success": true}`: false, `{}`: false, `{"agent": {"uid": "a", "name": "x"}}`: true, `{"data": {"uid": "a"}}`: true,
-		`{"data": {"success": true}}`: false,
+		`{"success": true}`: false, `{"success": true, "error": null}`: false, `{"agent": {"uid": "a", "name": "x"}}`: true, `{"data": {"uid": "a"}}`: true,
+		`{"data": {"success": true}}`: false, `{"agent": {"uid": "a", "name": ["odd"]}}`: false,
 	} {
 		r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"name": "x"})
 		if err != nil || r.UID != "a" || (r.Content.Fields() != nil) != fields {
 			t.Errorf("%s: %v, %v", body, r, err)
 		}
 	}
-	for _, body := range []string{`{"success": false}`, `{"data": {"success": false}}`, `[]`, `null`, `{"agent": {"uid": "b"}}`, `<html>`} {
+	for _, body := range []string{
+		``, ` `, `{}`, `{"success": false}`, `{"success": "no"}`, `{"data": {"success": false}}`, `[]`, `null`, `{"agent": {"uid": "b"}}`, `<html>`,
+		`{"error": {"code": "ERR_PLAN", "message": "no"}}`, `{"success": true, "error": "no"}`, `{"success": true`, `{"message": "done"}`,
+		`{"statusCode": 403, "message": "Forbidden", "error": "Forbidden"}`,
+	} {
+		if err := answering(t, body).Delete(t.Context(), "a"); body != `{"agent": {"uid": "b"}}` && platform.ClassOf(err) != platform.Unknown {
+			t.Errorf("delete answered %s: %v", body, err)
+		}
 		if r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"name": "x"}); platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("%s: %v, %v", body, r, err)
 		}
 	}
-	if err := answering(t, `{"success": false, "message": "x"}`).Delete(t.Context(), "a"); platform.ClassOf(err) != platform.Unknown {
-		t.Errorf("delete that was not done: %v", err)
+	for _, body := range []string{`{"success": true}`, `{"success": true, "message": "x"}`, `{"data": {"success": true}}`} {
+		if err := answering(t, body).Delete(t.Context(), "a"); err != nil {
+			t.Errorf("delete answered %s: %v", body, err)
+		}
+	}
+	// What the platform said is in the error of a create, too, that was answered by a 200.
+	_, err := answering(t, `{"success": false, "message": "quota reached"}`).Create(t.Context(), agent.ContentOf(agent.Fields{"name": "x"}))
+	if platform.ClassOf(err) != platform.Unknown || !strings.Contains(err.Error(), "quota reached") {
+		t.Errorf("create that was not done: %v", err)
+	}
+}
+
+// There is no such agent if the platform's own code says so, whatever the status, and for nothing else.
+func TestWhoSaysThatThereIsNoSuchAgent(t *testing.T) {
+	const code = `{"error": {"code": "ERR_AGENT_NOT_FOUND", "message": "The agent does not exist."}}`
+	for _, c := range []struct {
+		status    int
+		body      string
+		is, is404 bool
+	}{
+		{404, code, true, true}, {400, code, true, false}, {200, code, true, false},
+		{404, `{"error": {"code": "ERR_APP_NOT_FOUND", "message": "ERR_AGENT_NOT_FOUND"}}`, false, true},
+		{404, `<html>ERR_AGENT_NOT_FOUND</html>`, false, true}, {404, ``, false, true}, {404, `{"message": "Not Found"}`, false, true},
+	} {
+		client := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(c.status)
+			fmt.Fprint(w, c.body)
+		}))
+		_, updateErr := client.Update(t.Context(), "a", agent.Fields{"name": "x"})
+		for what, err := range map[string]error{"update": updateErr, "delete": client.Delete(t.Context(), "a")} {
+			if errors.Is(err, platform.ErrNoSuchAgent) != c.is || errors.Is(err, platform.ErrNotFound) != c.is404 {
+				t.Errorf("%s answered %d %s: %v", what, c.status, c.body, err)
+			}
+		}
 	}
 }
 

@@ -48,53 +48,52 @@ func (mindset) BaseURL(app agent.App) (string, error) {
 	return "https://" + host, nil
 }
 
-// Client implements platform.Platform, by the version of the API that the app's section asks for. It is a
-// platform.Pager as well.
+// Client implements platform.Platform, by the version of the API that the app's section asks for.
 func (m mindset) Client(app agent.App, base *url.URL, hc *http.Client) platform.Client {
-	return &client{platform.NewCaller(hc, base), m.schema.Version(schema.APIOf(app)), app.ID}
+	return &client{platform.NewCaller(hc, base), shapeOf(m.schema.Version(schema.APIOf(app))), app.ID}
 }
 
 type client struct {
 	caller *platform.Caller
-	schema *schema.Platform
+	shape  platform.Shape
 	app    agent.AppID
 }
 
-var _ platform.Pager = (*client)(nil)
+// path is the path of the app's agents, or of one of them.
+func (c *client) path(uid ...string) []string { return agents(c.app, c.shape.Schema.API, uid...) }
 
 // Properties implements platform.Client.
 func (c *client) Properties() platform.Properties {
 	return platform.Properties{ReadsOne: true, AnswersUpdate: true}
 }
 
-// List implements platform.Client.
+// listTries is how often a list is read whose pages do not fit together, because agents came or went meanwhile.
+const listTries = 3
+
+// List implements platform.Client. A page that goes wrong is asked for again alone, see platform.Caller.Do: the longer
+// a list, the less likely it is to be read without a fault.
 func (c *client) List(ctx context.Context) ([]platform.Remote, error) {
-	return c.ListPages(ctx, func(ctx context.Context, read func(context.Context) error) error { return read(ctx) })
-}
-
-// ListPages implements platform.Pager.
-func (c *client) ListPages(ctx context.Context, try func(context.Context, func(context.Context) error) error) ([]platform.Remote, error) {
-	list, err := listAll(ctx, func(ctx context.Context, after string) (page []platform.Remote, err error) {
-		err = try(ctx, func(ctx context.Context) (err error) {
-			page, err = c.page(ctx, after)
-			return err
-		})
-		return page, err
-	})
-	if err != nil {
-		return nil, c.caller.Doubt(platform.Request{Method: http.MethodGet, Path: agents(c.app, c.schema.API)}, err)
+	for try := 1; ; try++ {
+		list, err := listAll(ctx, c.page)
+		if err == nil {
+			return list, nil
+		}
+		if !errors.Is(err, errChanged) || try == listTries {
+			return nil, c.caller.Doubt(platform.Request{Method: http.MethodGet, Path: c.path()}, err)
+		}
 	}
-	return list, nil
 }
 
-// page asks for the agents created after a time, or from the first on where it is "".
+// page asks for the agents created after a time, or from the first on where it is "". The end of a list may be a
+// 404 with an empty list, that of an empty app too; a 404 with anything else is one.
 func (c *client) page(ctx context.Context, after string) (page []platform.Remote, err error) {
-	r := platform.Request{Method: http.MethodGet, Path: agents(c.app, c.schema.API), Limit: platform.MaxListBody}
+	r := platform.Request{Method: http.MethodGet, Path: c.path(), Limit: platform.MaxListBody}
+	r.Accept = func(a platform.Answer) bool { return a.Status == http.StatusNotFound && isEmptyList(c.shape, a) }
 	if after != "" {
 		r.Query = url.Values{startAfter: {after}}
 	}
-	err = c.caller.Do(ctx, r, func(body []byte) (err error) {
-		page, err = listed(c.schema, body)
+	err = c.caller.Do(ctx, r, func(a platform.Answer) (err error) {
+		page, err = listed(c.shape, a)
 		return err
 	})
 	return page, err
@@ -103,7 +102,7 @@ func (c *client) page(ctx context.Context, after string) (page []platform.Remote
 // Read implements platform.Client. The platform's errors are not documented: a 404 with a JSON error of any
 // form is taken for its own word; an HTML page or nothing may come from anybody.
 func (c *client) Read(ctx context.Context, uid string) (platform.Remote, error) {
-	got, err := c.about(ctx, uid, platform.Request{Method: http.MethodGet, Path: agents(c.app, c.schema.API, uid)})
+	got, err := c.about(ctx, uid, platform.Request{Method: http.MethodGet, Path: c.path(uid)})
 	if e, ok := errors.AsType[*platform.Error](err); ok {
 		e.NoSuchAgent = e.OwnWords && e.Status == http.StatusNotFound
 	}
@@ -112,9 +111,9 @@ func (c *client) Read(ctx context.Context, uid string) (platform.Remote, error) 
 
 // Create implements platform.Client.
 func (c *client) Create(ctx context.Context, wanted agent.Content) (made platform.Remote, err error) {
-	r := platform.Request{Method: http.MethodPost, Path: agents(c.app, c.schema.API), Body: wanted}
-	err = c.caller.Do(ctx, r, func(body []byte) (err error) {
-		made, err = answered(c.schema, body)
+	r := platform.Request{Method: http.MethodPost, Path: c.path(), Body: wanted}
+	err = c.caller.Do(ctx, r, func(a platform.Answer) (err error) {
+		made, err = c.shape.Agent(a)
 		return err
 	})
 	return made, err
@@ -122,20 +121,17 @@ func (c *client) Create(ctx context.Context, wanted agent.Content) (made platfor
 
 // Update implements platform.Client. The platform answers the agent.
 func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
-	return c.about(ctx, uid, platform.Request{Method: http.MethodPatch, Path: agents(c.app, c.schema.API, uid), Body: agent.ContentOf(fields)})
+	return c.about(ctx, uid, platform.Request{Method: http.MethodPatch, Path: c.path(uid), Body: agent.ContentOf(fields)})
 }
 
-// about sends a request whose answer is the agent called uid. An update that answers nothing is done.
+// about sends a request whose answer is the agent called uid. An update that is answered by status 204 is done.
 func (c *client) about(ctx context.Context, uid string, r platform.Request) (platform.Remote, error) {
 	got := platform.Remote{UID: uid}
-	err := c.caller.Do(ctx, r, func(body []byte) (err error) {
-		if len(body) == 0 && r.Method == http.MethodPatch {
+	err := c.caller.Do(ctx, r, func(a platform.Answer) (err error) {
+		if a.Status == http.StatusNoContent && r.Method == http.MethodPatch {
 			return nil
 		}
-		got, err = answered(c.schema, body)
-		if err == nil && got.UID != uid {
-			err = fmt.Errorf("the answer is about another agent: %s", got.UID)
-		}
+		got, err = answered(c.shape, a, uid)
 		return err
 	})
 	if err != nil {
@@ -146,5 +142,6 @@ func (c *client) about(ctx context.Context, uid string, r platform.Request) (pla
 
 // Delete implements platform.Client.
 func (c *client) Delete(ctx context.Context, uid string) error {
-	return c.caller.Do(ctx, platform.Request{Method: http.MethodDelete, Path: agents(c.app, c.schema.API, uid)}, nil)
+	r := platform.Request{Method: http.MethodDelete, Path: c.path(uid)}
+	return c.caller.Do(ctx, r, func(a platform.Answer) error { return deleted(c.shape, a) })
 }

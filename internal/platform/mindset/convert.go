@@ -1,36 +1,71 @@
 package mindset
 
 import (
+	"errors"
+	"fmt"
+	"net/http"
+
 	"agentsync/internal/platform"
-	"agentsync/schema"
 )
 
-// listed returns the agents of one page.
-func listed(s *schema.Platform, body []byte) ([]platform.Remote, error) {
-	members, err := platform.DecodeList(body, memberAgents, memberData)
+// listed returns the agents of one page. The platform may write an empty list as null.
+func listed(shape platform.Shape, a platform.Answer) ([]platform.Remote, error) {
+	if isEmptyList(shape, a) {
+		return nil, nil
+	}
+	answer, err := a.JSON()
 	if err != nil {
 		return nil, err
 	}
-	page := make([]platform.Remote, len(members))
-	for i, m := range members {
-		if page[i], err = platform.NewRemote(s, m.Value(memberUID), m.Value(memberCreatedAt), m); err != nil {
-			return nil, err
-		}
+	elements, err := shape.Elements(answer)
+	if err != nil {
+		return nil, err
 	}
-	return page, nil
+	return shape.Listed(elements, nil)
 }
 
-// answered returns the agent of an answer: flat, or wrapped as other platforms do.
-func answered(s *schema.Platform, body []byte) (platform.Remote, error) {
-	answer, err := platform.Decode(body)
+// isEmptyList reports whether an answer is a list without anything in it: [], {"agents": []} or {"agents": null}. By
+// one of status 404 the platform says that a list, or a page of it, ends here.
+func isEmptyList(shape platform.Shape, a platform.Answer) bool {
+	answer, err := a.JSON()
 	if err != nil {
-		return platform.Remote{}, err
+		return false
 	}
-	m, _ := answer.Object()
-	for _, member := range []string{memberData, memberAgent} {
-		if inner, ok := m.Get(member).Object(); ok && m.Get(memberUID).IsNull() {
-			m = inner
+	if envelope, isObject := answer.Object(); isObject {
+		if a.NotDone() != nil || envelope.Get(memberAgents) == "null" {
+			return a.NotDone() == nil
 		}
 	}
-	return platform.NewRemote(s, m.Value(memberUID), m.Value(memberCreatedAt), m)
+	elements, err := shape.Elements(answer)
+	return err == nil && len(elements) == 0
+}
+
+// deleted fails where the answer to a delete does not say that it was done. The reference gives it no body; an
+// empty object, the agent and {"success": true} say the same.
+func deleted(shape platform.Shape, a platform.Answer) error {
+	if a.IsEmpty() || a.Status == http.StatusNoContent {
+		return nil
+	}
+	if err := a.NotDone(); err != nil {
+		return err
+	}
+	answer, _ := a.JSON()
+	m, isObject := answer.Object()
+	if answer.IsNull() || isObject && (len(m) == 0 || m.Value(memberSuccess) == true || shape.HasAgent(a)) {
+		return nil
+	}
+	return errors.New("the answer does not say that the agent was deleted")
+}
+
+// answered reads the answer to a read or an update of the agent called uid. Half an answer that names it says
+// nothing: it was there before.
+func answered(shape platform.Shape, a platform.Answer, uid string) (platform.Remote, error) {
+	if err := a.NotDone(); err != nil && !shape.HasAgent(a) {
+		return platform.Remote{}, err
+	}
+	r, err := shape.Agent(a)
+	if err == nil && r.UID != uid {
+		err = fmt.Errorf("the answer is about another agent: %s", r.UID)
+	}
+	return r, err
 }

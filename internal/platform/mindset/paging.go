@@ -22,6 +22,9 @@ const (
 	maxAgents = 2_000_000
 )
 
+// errChanged is of a list whose pages do not fit together.
+var errChanged = errors.New("the list changed while it was read")
+
 // asker answers the agents created after a time, or the first page for "".
 type asker func(ctx context.Context, after string) ([]platform.Remote, error)
 
@@ -101,7 +104,7 @@ func (w *walk) check(page []platform.Remote) error {
 		on[r.UID] = true
 	}
 	if n := len(w.all); n > 0 && !on[w.all[n-1].UID] {
-		return fmt.Errorf("the list changed while it was read: agent %s is not where it was", w.all[n-1].UID)
+		return fmt.Errorf("%w: agent %s is not where it was", errChanged, w.all[n-1].UID)
 	}
 	return nil
 }

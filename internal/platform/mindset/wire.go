@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/platform"
+	"agentsync/schema"
 )
 
 // What the platform's reference gives.
@@ -24,7 +26,17 @@ const (
 	memberAgents = "agents"
 	memberAgent  = "agent"
 	memberData   = "data"
+
+	memberSuccess = "success"
 )
+
+// shapeOf is how the platform writes agents with the schema's fields.
+func shapeOf(s *schema.Platform) platform.Shape {
+	return platform.Shape{
+		Schema: s, UID: memberUID, CreatedAt: memberCreatedAt,
+		Wrappers: []string{memberData, memberAgent}, Lists: []string{memberAgents, memberData},
+	}
+}
 
 // startAfter asks for the agents that were created after a time.
 const startAfter = "startAfter"

@@ -1,6 +1,7 @@
 package mindset_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -11,9 +12,11 @@ import (
 	"time"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/httpx"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/mindset"
 	"agentsync/internal/sandbox"
+	"agentsync/internal/secret"
 )
 
 // serve returns a client of the app "acme" on handler.
@@ -29,23 +32,14 @@ func serve(t testing.TB, handler http.Handler) platform.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.Client(agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}}, u, keyed(s.Client()))
+	hc, err := httpx.NewClient(httpx.Options{Base: u, KeyHeader: p.APIKeyHeader(), Key: secret.Literal("a-key"),
+		Retry: httpx.Retry{Tries: 2, First: time.Microsecond, Max: time.Microsecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(hc.CloseIdleConnections)
+	return p.Client(agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}}, u, hc)
 }
-
-// keyed adds an API key, for servers that want one.
-func keyed(hc *http.Client) *http.Client {
-	inner := hc.Transport
-	hc.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
-		r = r.Clone(r.Context())
-		r.Header.Set("x-api-key", "k")
-		return inner.RoundTrip(r)
-	})
-	return hc
-}
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // answering answers every request with body, but a list that is asked for after something is empty
 // once it is asked for after 2026-01-02T03:04:05.678Z, when the agents of these tests were made.
@@ -90,17 +84,121 @@ func TestAnswerForms(t *testing.T) {
 			t.Errorf("create answered %s: %v, %v", body, made, err)
 		}
 	}
-	r, err := answering(t, ``).Update(t.Context(), "a", agent.Fields{"agentName": "x"})
-	if err != nil || r.UID != "a" || r.Content.Fields() != nil {
-		t.Errorf("update answered nothing: %v, %v", r, err)
-	}
-	for _, body := range []string{`{"uid": "b"}`, `{}`, `<html>`} {
+	for _, body := range []string{
+		``, `{"uid": "b"}`, `{}`, `<html>`, `{"error": "no"}`, `{"success": true}`, `{"uid": "a", "agentName": "x`, `{"uid": "a"}}`,
+	} {
 		if r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"agentName": "x"}); platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("update answered %s: %v, %v", body, r, err)
 		}
 	}
 	if _, err := answering(t, ``).Read(t.Context(), "a"); platform.ClassOf(err) != platform.Unknown {
 		t.Errorf("read answered nothing: %v", err)
+	}
+	for body, done := range map[string]bool{
+		``: true, " \n": true, `{}`: true, `null`: true, `{"success": true}`: true, `{"uid": "a"}`: true,
+		`{"error": {"code": "ERR_PLAN", "message": "no"}}`: false, `{"error": "no"}`: false, `<html>Sign in</html>`: false,
+		`{"statusCode": 403, "message": "Forbidden", "error": "Forbidden"}`: false, `{"success": false}`: false, `[]`: false,
+		`{"message": "x"}`: false, `OK`: false, `{`: false, `true`: false,
+	} {
+		if err := answering(t, body).Delete(t.Context(), "a"); (err == nil) != done || !done && platform.ClassOf(err) != platform.Unknown {
+			t.Errorf("delete answered %q: %v", body, err)
+		}
+	}
+}
+
+// status answers every request with a status and a body.
+func status(t *testing.T, code int, body string) platform.Client {
+	return serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(code)
+		fmt.Fprint(w, body)
+	}))
+}
+
+// A 404 whose body is an empty list is the end of a list, also the first page; any other is an error.
+func TestA404ThatIsAnEmptyList(t *testing.T) {
+	for body, ends := range map[string]bool{
+		`[]`: true, `{"agents": []}`: true, `{"agents": null}`: true, ` {"agents": [ ]} `: true, `{"data": []}`: true, `{"agents": [], "total": 0}`: true,
+		``: false, `{}`: false, `null`: false, `{"data": null}`: false, `<html>`: false, `{"error": "Not Found"}`: false, `{"agents": {}}`: false,
+		`{"message": "Not Found"}`: false, `{"agents": [], "error": "no such app"}`: false, `{"agents": null, "error": "x"}`: false,
+		`[{"uid": "a", "createdAt": "2026-01-02T03:04:05Z"}]`: false, `[] []`: false, `"agents"`: false,
+	} {
+		list, err := status(t, 404, body).List(t.Context())
+		if ends && (err != nil || len(list) != 0) {
+			t.Errorf("%s: %v, %v", body, list, err)
+		}
+		if !ends && (!errors.Is(err, platform.ErrNotFound) || platform.ClassOf(err) != platform.Refused) {
+			t.Errorf("%s: %v, want a 404", body, err)
+		}
+	}
+	for _, body := range []string{`{"agents": null}`, `[]`, `{"agents": []}`} {
+		if list, err := answering(t, body).List(t.Context()); err != nil || len(list) != 0 {
+			t.Errorf("200 with %s: %v, %v", body, list, err)
+		}
+	}
+	// Other statuses are what they are.
+	if _, err := status(t, 403, `{"agents": []}`).List(t.Context()); !errors.Is(err, platform.ErrKeyRefused) {
+		t.Errorf("403 with an empty list: %v", err)
+	}
+}
+
+// At every page size, with a 404 at the end of each list.
+func TestListsThatEndIn404(t *testing.T) {
+	for size := 2; size <= 8; size++ { // a page of one has no room for what shows that nothing lies between two
+		for n := range 7 {
+			now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			clock := func() time.Time { now = now.Add(time.Millisecond); return now }
+			box, err := sandbox.New(sandbox.WithPageSize(size), sandbox.WithClock(clock))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				rec := httptest.NewRecorder()
+				box.ServeHTTP(rec, r)
+				if r.Method == http.MethodGet && strings.TrimSpace(rec.Body.String()) == `{"agents":[]}` {
+					rec.Code = http.StatusNotFound
+				}
+				w.WriteHeader(rec.Code)
+				_, _ = w.Write(rec.Body.Bytes())
+			}))
+			for i := range n {
+				if _, err := c.Create(t.Context(), agent.ContentOf(agent.Fields{"agentName": fmt.Sprint("a", i)})); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if list, err := c.List(t.Context()); err != nil || len(list) != n {
+				t.Errorf("%d agents in pages of %d: %d, %v", n, size, len(list), err)
+			}
+			if err := box.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// Who says that there is no such agent: the platform, in JSON of its own, and not whoever answers 404.
+func TestWhoSaysThatThereIsNoSuchAgent(t *testing.T) {
+	for body, own := range map[string]bool{
+		`{"error": "Agent not found"}`: true, `{"statusCode": 404, "message": "no"}`: true, `{"message": "no"}`: true,
+		``: false, `{}`: false, `<html><title>404</title>`: false, `Not Found`: false, `[]`: false,
+	} {
+		_, err := status(t, 404, body).Read(t.Context(), "a")
+		if !errors.Is(err, platform.ErrNotFound) || errors.Is(err, platform.ErrNoSuchAgent) != own {
+			t.Errorf("read answered 404 %s: %v, no such agent: %v", body, err, !own)
+		}
+		for what, err := range map[string]error{
+			"delete": status(t, 404, body).Delete(t.Context(), "a"),
+			"update": func() error {
+				_, err := status(t, 404, body).Update(t.Context(), "a", agent.Fields{"agentName": "x"})
+				return err
+			}(),
+		} {
+			if !errors.Is(err, platform.ErrNotFound) || errors.Is(err, platform.ErrNoSuchAgent) {
+				t.Errorf("%s answered 404 %s: %v", what, body, err)
+			}
+		}
+	}
+	if _, err := status(t, 410, `{"error": "gone"}`).Read(t.Context(), "a"); errors.Is(err, platform.ErrNoSuchAgent) || errors.Is(err, platform.ErrNotFound) {
+		t.Errorf("410: %v", err)
 	}
 }
 
@@ -172,8 +270,7 @@ func TestAPageIsTriedAgainAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	patient := platform.RetryReads(c, platform.RetryPolicy{Tries: 2, First: time.Microsecond, Max: time.Microsecond})
-	list, err := patient.List(t.Context())
+	list, err := c.List(t.Context())
 	if err != nil || len(list) != agents {
 		t.Fatalf("%d agents: %v", len(list), err)
 	}

@@ -1,0 +1,252 @@
+package platform
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"agentsync/internal/agent"
+	"agentsync/schema"
+)
+
+// Answer is what was answered to a request.
+type Answer struct {
+	Status int
+	// Body is what came of the answer's body. Nobody may keep it.
+	Body []byte
+	// Cut says why Body is not all of it, or is nil.
+	Cut error
+}
+
+// whole returns an error where the answer is not whole.
+func (a Answer) whole() error { return a.Cut }
+
+// IsEmpty reports whether the whole body is nothing, or white space.
+func (a Answer) IsEmpty() bool { return a.Cut == nil && len(withoutMark(a.Body)) == 0 }
+
+// JSON reads the body as one JSON document. Anything but white space behind it is an error: two documents are not
+// the one that was asked for.
+func (a Answer) JSON() (agent.Raw, error) {
+	if a.Cut != nil {
+		return "", a.Cut
+	}
+	return Decode(a.Body)
+}
+
+// NotDone returns an error where the answer is one to a request that was not carried out, whatever its status says:
+// an error envelope, no JSON, or less than all of it.
+func (a Answer) NotDone() error {
+	answer, err := a.JSON()
+	if err == nil && answer.Is("object") && refuses(withoutMark(a.Body)) {
+		return errNotDone
+	}
+	return err
+}
+
+var (
+	// errNotDone is an answer that says the opposite of its status.
+	errNotDone = errors.New("the answer says that it was not done")
+	errNoUID   = errors.New("the answer holds an agent without a usable uid")
+)
+
+// Shape is how a platform writes agents down. All adapters read theirs by it, so that no answer loses a uid and no
+// mark is ever seen in an agent's content.
+type Shape struct {
+	Schema *schema.Platform
+	// UID and CreatedAt are the members of an agent that are not among the schema's fields.
+	UID, CreatedAt string
+	// Wrappers are the members that an answered agent may be wrapped in, from the outside in; each may be missing.
+	Wrappers []string
+	// Lists are the members that a list may be wrapped in.
+	Lists []string
+}
+
+// Agent reads the agent of an answer that holds one. Where a usable uid can be read there is no error, whatever
+// the rest is, or how little of it came: see Remote.Unreadable.
+func (s Shape) Agent(a Answer) (Remote, error) {
+	answer, err := a.JSON()
+	if err != nil {
+		// The uid first: an answer that names the new agent says that it was made, also where it breaks off behind it.
+		if uid := s.looseUID(string(a.Body)); uid != "" {
+			return Remote{UID: uid, Unreadable: fmt.Errorf("agent %s: %w", uid, err)}, nil
+		}
+		return Remote{}, err
+	}
+	r, err := s.remote(s.unwrap(answer))
+	if err != nil && a.NotDone() != nil {
+		return Remote{}, errNotDone
+	}
+	return r, err
+}
+
+// HasAgent reports whether the answer, a whole one, holds an agent with a usable uid.
+func (s Shape) HasAgent(a Answer) bool {
+	answer, err := a.JSON()
+	return err == nil && UIDOf(s.unwrap(answer).Value(s.UID)) != ""
+}
+
+// unwrap goes down the wrappers to an object that has a uid.
+func (s Shape) unwrap(answer agent.Raw) agent.Object {
+	o, _ := answer.Object()
+	for _, wrapper := range s.Wrappers {
+		if !o.Get(s.UID).IsNull() {
+			break
+		}
+		if inner, ok := o.Get(wrapper).Object(); ok {
+			o = inner
+		}
+	}
+	return o
+}
+
+// remote returns the agent that o describes. The error says that o has no usable uid.
+func (s Shape) remote(o agent.Object) (Remote, error) {
+	return NewRemote(s.Schema, o.Value(s.UID), o.Value(s.CreatedAt), o)
+}
+
+// maxListed bounds how many agents one answer may list.
+const maxListed = 500_000
+
+// Elements reads a list of agents: a bare array, or an object that holds it. Each element is an object; what an
+// odd one is, its reader finds out. Null in place of the list is no list: it is not known to mean "none".
+func (s Shape) Elements(answer agent.Raw) ([]agent.Raw, error) {
+	list, ok := answer.List()
+	if envelope, isObject := answer.Object(); isObject {
+		for _, name := range s.Lists {
+			if !ok {
+				list, ok = envelope.Get(name).List()
+			}
+		}
+	}
+	switch {
+	case !ok:
+		return nil, errors.New("the answer is no list of agents")
+	case len(list) > maxListed:
+		return nil, fmt.Errorf("the list holds more than %d agents", maxListed)
+	}
+	return list, nil
+}
+
+// Listed reads the agents of a list, those left out for which skip, which may be nil, is true. An agent whose rest
+// is odd is in the list all the same, see Remote.Unreadable. One without a usable uid makes the whole list an
+// error: nobody could tell whether it is one that is looked for. So does a uid that is there twice.
+func (s Shape) Listed(elements []agent.Raw, skip func(agent.Object) bool) ([]Remote, error) {
+	list := make([]Remote, 0, len(elements))
+	seen := make(map[string]bool, len(elements))
+	for i, e := range elements {
+		o, _ := e.Object()
+		if skip != nil && skip(o) {
+			continue
+		}
+		r, err := s.remote(o)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("the list's element %d is an agent without a usable uid", i+1)
+		case seen[r.UID]:
+			return nil, fmt.Errorf("the list holds agent %s twice", r.UID)
+		}
+		seen[r.UID] = true
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// looseUID returns the uid that stands in text, which is no whole JSON document: it is cut, nested too deep, or goes
+// wrong behind the uid. Only a whole string or number counts, and only a member of the outermost object or of a
+// wrapper in it: a uid further in is another's.
+func (s Shape) looseUID(text string) string {
+	depth, outer := 0, 0 // how deep text is nested at i; how deep the innermost object that counts is
+	name := ""           // of the member of that object which was seen last
+	for i := 0; i < len(text); {
+		switch c := text[i]; c {
+		case '{', '[':
+			if counts := depth == 0 || slices.Contains(s.Wrappers, name); c == '{' && depth == outer && counts {
+				outer++
+			}
+			depth++
+			i++
+		case '}', ']':
+			if depth == outer {
+				outer--
+			}
+			depth--
+			i++
+		case '"':
+			end := quotedEnd(text, i)
+			if end < 0 {
+				return ""
+			}
+			raw := agent.Raw(text[i:end])
+			i = end + spaces(text[end:])
+			switch {
+			case depth != outer || outer == 0:
+			case i < len(text) && text[i] == ':':
+				name, _ = raw.Value().(string)
+			case name == s.UID:
+				return UIDOf(raw.Value())
+			}
+		default:
+			end := i + strings.IndexAny(text[i:], `{}[]",`)
+			if end < i {
+				return ""
+			}
+			if value, ok := agent.ReadRaw([]byte(strings.Trim(text[i:end], ": \t\r\n"))); ok && depth == outer && outer > 0 && name == s.UID {
+				return UIDOf(value.Value())
+			}
+			i = max(end, i+1)
+		}
+	}
+	return ""
+}
+
+// quotedEnd returns the index behind the string that starts at i, or -1 where it has no end.
+func quotedEnd(text string, i int) int {
+	for i++; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return -1
+}
+
+func spaces(text string) int { return len(text) - len(strings.TrimLeft(text, " \t\r\n")) }
+
+// shallow returns body with every value that is nested deeper than agent.MaxDepth members of an agent can be in
+// place of which tooDeep stands. It is for answers that no reader reads for their depth.
+func shallow(body []byte) []byte {
+	const limit = agent.MaxDepth + 10 // of an agent in its wrappers
+	var b bytes.Buffer
+	depth, from := 0, 0
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			for i++; i < len(body) && body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			if depth++; depth == limit {
+				b.Write(body[from:i])
+				b.WriteString(tooDeep)
+			}
+		case '}', ']':
+			if depth--; depth == limit-1 {
+				from = i + 1
+			}
+		}
+	}
+	if depth < limit {
+		b.Write(body[min(from, len(body)):])
+	}
+	return b.Bytes()
+}
+
+// tooDeep stands for what is nested too deep: a number that is out of every range, so that only the agent that holds
+// it is unreadable.
+const tooDeep = "1e999999999"
