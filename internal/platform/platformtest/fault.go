@@ -2,6 +2,7 @@ package platformtest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -40,6 +41,14 @@ type Fault struct {
 	// Hold, where it is not nil, keeps the call waiting (after its effect with After, before it
 	// otherwise) until Hold is closed or the context ends; then it goes on as Class says.
 	Hold <-chan struct{}
+	// Slow is how long after its arrival the effect happens, whether somebody still waits for the answer or not;
+	// Limit is the time limit of a request. A call that is slower than its limit is given up there, and its class is
+	// Unknown; else Class says what is answered when the effect has happened. See Faulty.Wait.
+	Slow, Limit time.Duration
+	// Ignored: an update or a delete is answered as done and is not.
+	Ignored bool
+	// Odd: the answer holds a uid that can be read, and content that cannot.
+	Odd bool
 	// List, where it is not nil, changes what a list answers: cut it short, empty it, add to it.
 	List func([]platform.Remote) []platform.Remote
 }
@@ -55,7 +64,9 @@ type Call struct {
 // concurrent use; calls are numbered in the order in which they arrive.
 type Faulty struct {
 	inner  platform.Client
+	script func(Call) Fault // decides where no fault strikes, if it is not nil
 	faults []Fault
+	slow   sync.WaitGroup // effects that are still to happen
 
 	mu    sync.Mutex
 	calls []Call
@@ -67,10 +78,19 @@ func WithFaults(client platform.Client, faults ...Fault) *Faulty {
 	return &Faulty{inner: client, faults: faults, count: map[Op]int{}}
 }
 
+// WithScript returns client with the fault that script returns for each call, which is asked in the order of their
+// arrival; the zero Fault changes nothing.
+func WithScript(client platform.Client, script func(Call) Fault) *Faulty {
+	return &Faulty{inner: client, script: script, count: map[Op]int{}}
+}
+
 var _ platform.Client = (*Faulty)(nil)
 
 // Properties implements platform.Client.
 func (f *Faulty) Properties() platform.Properties { return f.inner.Properties() }
+
+// Wait returns when every effect has happened, those that nobody waits for included.
+func (f *Faulty) Wait() { f.slow.Wait() }
 
 // Calls returns how many calls of op were made.
 func (f *Faulty) Calls(op Op) int {
@@ -89,7 +109,7 @@ func (f *Faulty) Log() []Call {
 // List implements platform.Client.
 func (f *Faulty) List(ctx context.Context) ([]platform.Remote, error) {
 	var list []platform.Remote
-	fault, err := f.do(ctx, Call{Op: OpList}, "GET", func() (err error) {
+	fault, err := f.do(ctx, Call{Op: OpList}, "GET", func(Fault) (err error) {
 		list, err = f.inner.List(ctx)
 		return err
 	})
@@ -103,47 +123,102 @@ func (f *Faulty) List(ctx context.Context) ([]platform.Remote, error) {
 }
 
 // Read implements platform.Client.
-func (f *Faulty) Read(ctx context.Context, uid string) (r platform.Remote, err error) {
-	_, err = f.do(ctx, Call{Op: OpRead, UID: uid}, "GET", func() (err error) {
-		r, err = f.inner.Read(ctx, uid)
-		return err
+func (f *Faulty) Read(ctx context.Context, uid string) (platform.Remote, error) {
+	return f.one(ctx, Call{Op: OpRead, UID: uid}, "GET", func(ctx context.Context) (platform.Remote, error) {
+		return f.inner.Read(ctx, uid)
 	})
-	return onSuccess(r, err)
 }
 
 // Create implements platform.Client.
-func (f *Faulty) Create(ctx context.Context, wanted agent.Content) (r platform.Remote, err error) {
-	_, err = f.do(ctx, Call{Op: OpCreate, Fields: wanted.Fields().Clone()}, "POST", func() (err error) {
-		r, err = f.inner.Create(ctx, wanted)
-		return err
-	})
-	return onSuccess(r, err)
+func (f *Faulty) Create(ctx context.Context, wanted agent.Content) (platform.Remote, error) {
+	call := Call{Op: OpCreate, Fields: wanted.Fields().Clone()}
+	return f.one(ctx, call, "POST", func(ctx context.Context) (platform.Remote, error) { return f.inner.Create(ctx, wanted) })
 }
 
 // Update implements platform.Client.
-func (f *Faulty) Update(ctx context.Context, uid string, fields agent.Fields) (r platform.Remote, err error) {
-	_, err = f.do(ctx, Call{Op: OpUpdate, UID: uid, Fields: fields.Clone()}, "PATCH", func() (err error) {
-		r, err = f.inner.Update(ctx, uid, fields)
-		return err
+func (f *Faulty) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
+	call := Call{Op: OpUpdate, UID: uid, Fields: fields.Clone()}
+	return f.one(ctx, call, "PATCH", func(ctx context.Context) (platform.Remote, error) {
+		return f.inner.Update(ctx, uid, fields)
 	})
-	return onSuccess(r, err)
 }
 
 // Delete implements platform.Client.
 func (f *Faulty) Delete(ctx context.Context, uid string) error {
-	_, err := f.do(ctx, Call{Op: OpDelete, UID: uid}, "DELETE", func() error { return f.inner.Delete(ctx, uid) })
+	_, err := f.one(ctx, Call{Op: OpDelete, UID: uid}, "DELETE", func(ctx context.Context) (platform.Remote, error) {
+		return platform.Remote{}, f.inner.Delete(ctx, uid)
+	})
 	return err
 }
 
+// one is a call about one agent. An effect that happens late is carried out under a context of its own: the
+// request has left, once.
+func (f *Faulty) one(ctx context.Context, call Call, method string,
+	effect func(context.Context) (platform.Remote, error)) (r platform.Remote, err error) {
+	fault, err := f.do(ctx, call, method, func(fault Fault) (err error) {
+		switch {
+		case fault.Ignored:
+			r = platform.Remote{UID: call.UID}
+			return platform.Leaving(ctx)
+		case fault.Slow == 0:
+			r, err = effect(ctx)
+			return err
+		}
+		if err := platform.Leaving(ctx); err != nil {
+			return unsent(method, "/agents/"+call.UID, err)
+		}
+		type result struct {
+			r   platform.Remote
+			err error
+		}
+		happened := make(chan result, 1)
+		f.slow.Add(1)
+		time.AfterFunc(fault.Slow, func() {
+			defer f.slow.Done()
+			r, err := effect(context.Background())
+			happened <- result{r, err}
+		})
+		select {
+		case got := <-happened:
+			r, err = got.r, got.err
+			return err
+		case <-after(fault.Limit):
+			return &platform.Error{Class: platform.Unknown, Method: method, Path: "/agents/" + call.UID, Err: context.DeadlineExceeded}
+		}
+	})
+	if err != nil {
+		return platform.Remote{}, err
+	}
+	if fault.Odd {
+		return platform.Remote{UID: r.UID, Unreadable: errOdd, CreatedAt: r.CreatedAt}, nil
+	}
+	return r, nil
+}
+
+var errOdd = errors.New("a list where a text should be")
+
+// after fires after d, and never where d is 0.
+func after(d time.Duration) <-chan time.Time {
+	if d == 0 {
+		return nil
+	}
+	return time.After(d)
+}
+
 // do records the call, makes it and applies the fault that strikes it, which it returns.
-func (f *Faulty) do(ctx context.Context, call Call, method string, effect func() error) (Fault, error) {
+func (f *Faulty) do(ctx context.Context, call Call, method string, effect func(Fault) error) (Fault, error) {
 	fault := f.strike(call)
 	if fault.After {
-		if err := effect(); err != nil && fault.Class == platform.Done {
+		if err := effect(fault); err != nil && fault.Class == platform.Done {
 			return fault, err // else it is lost with the answer
 		}
 	}
 	path := "/agents/" + call.UID
+	if left := fault.Class != platform.Done && !fault.NeverSent && !fault.After; left && method != "GET" {
+		if err := platform.Leaving(ctx); err != nil {
+			return fault, unsent(method, path, err)
+		}
+	}
 	if err := hold(ctx, fault.Hold); err != nil {
 		return fault, &platform.Error{Class: platform.Unknown, Method: method, Path: path, Err: err}
 	}
@@ -156,7 +231,7 @@ func (f *Faulty) do(ctx context.Context, call Call, method string, effect func()
 	if fault.After {
 		return fault, nil
 	}
-	return fault, effect()
+	return fault, effect(fault)
 }
 
 func (f *Faulty) strike(call Call) Fault {
@@ -169,6 +244,9 @@ func (f *Faulty) strike(call Call) Fault {
 			(fault.UID == "" || fault.UID == call.UID) {
 			return fault
 		}
+	}
+	if f.script != nil {
+		return f.script(call)
 	}
 	return Fault{}
 }
@@ -183,11 +261,4 @@ func hold(ctx context.Context, until <-chan struct{}) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-func onSuccess(r platform.Remote, err error) (platform.Remote, error) {
-	if err != nil {
-		return platform.Remote{}, err
-	}
-	return r, nil
 }

@@ -144,3 +144,96 @@ func TestRewriteChangesAnswersAlone(t *testing.T) {
 		t.Errorf("stored %v", got)
 	}
 }
+
+func TestSlowCallIsGivenUpAndTakesEffect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := platformtest.NewMemory(mindset(t))
+		f := platformtest.WithFaults(m,
+			platformtest.Fault{Op: platformtest.OpCreate, Nth: 1, Slow: 34 * time.Second, Limit: 30 * time.Second},
+			platformtest.Fault{Op: platformtest.OpCreate, Nth: 2, Slow: 20 * time.Second, Limit: 30 * time.Second})
+		began := time.Now()
+		_, err := f.Create(t.Context(), agent.ContentOf(named("a")))
+		if took := time.Since(began); platform.ClassOf(err) != platform.Unknown || took != 30*time.Second || m.Made() != 0 {
+			t.Errorf("%v after %s, made %d", err, took, m.Made())
+		}
+		f.Wait()
+		if took := time.Since(began); took != 34*time.Second || m.Made() != 1 {
+			t.Errorf("made %d after %s", m.Made(), took)
+		}
+		if r, err := f.Create(t.Context(), agent.ContentOf(named("b"))); err != nil || r.UID != "agent-0002" {
+			t.Errorf("within the limit: %v, %v", r, err)
+		}
+	})
+}
+
+// TestFaultsSayWhetherTheRequestLeft: what was sent, or may have been, has called what platform.BeforeSend put there, once.
+func TestFaultsSayWhetherTheRequestLeft(t *testing.T) {
+	cases := map[string]struct {
+		fault platformtest.Fault
+		left  int
+		made  int
+	}{
+		"none":        {platformtest.Fault{}, 1, 1},
+		"lost before": {platformtest.Fault{Op: platformtest.OpCreate, Class: platform.Unknown}, 1, 0},
+		"lost after":  {platformtest.Fault{Op: platformtest.OpCreate, Class: platform.Unknown, After: true}, 1, 1},
+		"slow":        {platformtest.Fault{Op: platformtest.OpCreate, Slow: time.Hour, Limit: time.Minute}, 1, 1},
+		"never sent":  {platformtest.Fault{Op: platformtest.OpCreate, Class: platform.Refused, NeverSent: true}, 0, 0},
+		"odd":         {platformtest.Fault{Op: platformtest.OpCreate, Odd: true}, 1, 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := platformtest.NewMemory(mindset(t))
+				f := platformtest.WithFaults(m, c.fault)
+				left := 0
+				ctx := platform.BeforeSend(t.Context(), func() error { left++; return nil })
+				r, err := f.Create(ctx, agent.ContentOf(named("a")))
+				f.Wait()
+				if left != c.left || m.Made() != c.made {
+					t.Errorf("left %d times, made %d; %v, %v", left, m.Made(), r, err)
+				}
+				if c.fault.Odd && (r.UID == "" || r.Unreadable == nil || !r.Content.IsZero()) {
+					t.Errorf("answered %+v", r)
+				}
+			})
+		})
+	}
+}
+
+func TestIgnoredChangesAreAnsweredAsDone(t *testing.T) {
+	m := platformtest.NewMemory(mindset(t))
+	uid := m.Put(named("a")).UID
+	f := platformtest.WithScript(m, func(platformtest.Call) platformtest.Fault { return platformtest.Fault{Ignored: true} })
+	r, err := f.Update(t.Context(), uid, named("b"))
+	if err != nil || r.UID != uid {
+		t.Errorf("update: %v, %v", r, err)
+	}
+	if err := f.Delete(t.Context(), uid); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	if got := m.Agents(); len(got) != 1 || got[0].Content.Fields()["agentName"] != "a" {
+		t.Errorf("there is %v", got)
+	}
+}
+
+// TestHabitsAreStable: a habit changes nothing of what it has made.
+func TestHabitsAreStable(t *testing.T) {
+	sent := agent.Fields{
+		"text": " a <b> & c\nd\r\n", "url": "https://a.example.com", "slash": "https://a.example.com/",
+		"metaData": map[string]any{"list": []any{"x & y "}},
+	}
+	for _, name := range []string{"trim", "crlf", "escape", "slash", "noslash", "fill"} {
+		once := platformtest.Habit(name)(sent.Clone())
+		if cmp.Equal(once, sent) {
+			t.Errorf("%s changes nothing", name)
+		}
+		if diff := cmp.Diff(once, platformtest.Habit(name)(once.Clone())); diff != "" {
+			t.Errorf("%s, twice (-once +twice):\n%s", name, diff)
+		}
+	}
+	m := platformtest.NewMemory(mindset(t), platformtest.Keeping(platformtest.Habit("trim")), platformtest.WholeSeconds())
+	r, err := m.Create(t.Context(), agent.ContentOf(named(" a ")))
+	if err != nil || r.Content.Fields()["agentName"] != "a" || r.CreatedAt.Nanosecond() != 0 {
+		t.Errorf("%v, %v", r, err)
+	}
+}

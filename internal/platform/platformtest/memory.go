@@ -18,6 +18,8 @@ type Memory struct {
 	schema *schema.Platform
 	silent bool
 	noRead bool
+	keep   func(agent.Fields) agent.Fields // what is kept of what was sent; nil keeps it as it is
+	unit   time.Duration                   // what createdAt is cut to
 
 	mu     sync.Mutex
 	agents []kept // in order of creation; their fields are never handed out uncopied
@@ -33,9 +35,17 @@ func SilentUpdates() MemoryOption { return func(m *Memory) { m.silent = true } }
 // NoRead makes Read answer nothing, as CometChat does: the list is the only read.
 func NoRead() MemoryOption { return func(m *Memory) { m.noRead = true } }
 
+// Keeping passes what is sent through habit before it is kept, see Habit.
+func Keeping(habit func(agent.Fields) agent.Fields) MemoryOption {
+	return func(m *Memory) { m.keep = habit }
+}
+
+// WholeSeconds cuts createdAt to the second.
+func WholeSeconds() MemoryOption { return func(m *Memory) { m.unit = time.Second } }
+
 // NewMemory returns an empty app whose agents have the fields of s.
 func NewMemory(s *schema.Platform, opts ...MemoryOption) *Memory {
-	m := &Memory{schema: s}
+	m := &Memory{schema: s, unit: time.Millisecond}
 	for _, opt := range opts {
 		opt(m)
 	}
@@ -219,6 +229,9 @@ func (m *Memory) accept(method, path string, fields agent.Fields) (agent.Fields,
 	if err != nil {
 		return nil, refused(method, path, 400, err.Error())
 	}
+	if m.keep != nil {
+		known = m.keep(known)
+	}
 	return known, nil
 }
 
@@ -232,7 +245,7 @@ func (m *Memory) add(fields agent.Fields) kept {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.made++
-	k := kept{uid: fmt.Sprintf("agent-%04d", m.made), fields: fields, createdAt: time.Now().UTC().Truncate(time.Millisecond)}
+	k := kept{uid: fmt.Sprintf("agent-%04d", m.made), fields: fields, createdAt: time.Now().UTC().Truncate(m.unit)}
 	m.agents = append(m.agents, k)
 	return kept{uid: k.uid, fields: fields.Clone(), createdAt: k.createdAt}
 }
