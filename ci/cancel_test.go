@@ -56,16 +56,27 @@ func TestCancelledApply(t *testing.T) {
 	}
 }
 
-// TestKilledApply: what the journal knows of an apply that was killed is in the state that is pushed.
+// TestKilledApply: what the journal knows of an apply that was killed is in the state that is pushed, also where it
+// was the first apply, and there is no state yet.
 func TestKilledApply(t *testing.T) {
 	t.Parallel()
+	for name, seed := range map[string]string{"first": "", "later": fleet("coach")} {
+		t.Run(name, func(t *testing.T) { testKilledApply(t, seed) })
+	}
+}
+
+func testKilledApply(t *testing.T, seed string) {
 	r := newRunner(t)
 	server := r.withSandbox()
 	bare := r.withRepository(fleet("coach"))
-	if res := r.run(map[string]string{"command": "apply"}); res.failed {
-		t.Fatal(res.log)
+	before := 0
+	if seed != "" {
+		if res := r.run(map[string]string{"command": "apply"}); res.failed {
+			t.Fatal(res.log)
+		}
+		r.checkout(bare)
+		before = 1
 	}
-	r.checkout(bare)
 	write(t, filepath.Join(r.dir, "manifests/a.yaml"), fleet("coach", "guide", "nurse"))
 	setFaults(t, server, "hang-before op=create nth=2")
 	cmd := exec.Command("agentsync", "apply", "--auto-approve", "--parallelism=1", "--report", filepath.Join(t.TempDir(), "report.json"))
@@ -78,7 +89,7 @@ func TestKilledApply(t *testing.T) {
 	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for creates(server) < 3 { // the first apply's, this one's first, and the one that hangs
+	for creates(server) < before+2 { // this run's first, and the one that hangs
 		<-tick.C
 	}
 	if err := cmd.Process.Kill(); err != nil {
@@ -91,7 +102,7 @@ func TestKilledApply(t *testing.T) {
 	if out, err := push.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if n := inState(t, bare); n != 2 {
+	if n := inState(t, bare); n != before+1 {
 		t.Errorf("%d uids in the state that was pushed, %d agents live", n, len(server.Agents("", "")))
 	}
 }

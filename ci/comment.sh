@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Posts a Markdown file as the one comment of its name on the run's pull request: created by the first
-# run, updated in place by the others. Only a comment of INPUT_COMMENT_AUTHOR counts, since anyone can
-# write one that begins with the marker and edit it afterwards.
+# run, updated in place by the others. Only a comment of the token's own login counts, since anyone can
+# write one that begins with the marker and edit it afterwards. INPUT_COMMENT_AUTHOR names that login where GitHub
+# does not tell it.
 #
 # Environment: COMMENT_PATH, INPUT_MARKER, INPUT_COMMENT_AUTHOR, INPUT_TOKEN, RETRY_DELAY (seconds, 2),
 # and of GitHub: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_EVENT_PATH, GITHUB_SERVER_URL, GITHUB_RUN_ID.
@@ -41,6 +42,17 @@ call() {
 			${data[@]+"${data[@]}"} "$api$2") || status=000
 }
 
+# find_author leaves the login that the token comments as in $author. The token of a workflow may not read /user.
+find_author() {
+	author=${INPUT_COMMENT_AUTHOR:-}
+	[[ -z $author ]] || return 0
+	local url=${GITHUB_GRAPHQL_URL:-${GITHUB_API_URL:-https://api.github.com}/graphql}
+	author=$(printf 'header = "authorization: Bearer %s"\n' "${INPUT_TOKEN:-}" |
+		curl --config - --silent --max-time 30 --data '{"query": "{viewer{login}}"}' "$url" |
+		jq -r '.data.viewer.login // empty' 2>/dev/null) || author=
+	author=${author:-github-actions[bot]}
+}
+
 # find leaves the comment's id in $id, empty if there is none yet.
 find() {
 	local page
@@ -48,8 +60,8 @@ find() {
 	for ((page = 1; page <= 100; page++)); do
 		call GET "/issues/$number/comments?per_page=100&page=$page"
 		[[ $status == 200 ]] || return 1
-		id=$(jq -r --arg marker "$marker" --arg author "${INPUT_COMMENT_AUTHOR:-github-actions[bot]}" \
-			'first(.[] | select(.user.login == $author and (.body // "" | startswith($marker))) | .id) // empty' "$tmp/answer")
+		id=$(jq -r --arg marker "$marker" --arg author "$author" \
+			'first(.[] | select((.user.login == $author or .user.login == $author + "[bot]") and (.body // "" | startswith($marker))) | .id) // empty' "$tmp/answer")
 		[[ -z $id && $(jq length "$tmp/answer") -ge 100 ]] || return 0
 	done
 }
@@ -65,6 +77,7 @@ denied() {
 	fail 1 "the token may not comment: give the job 'permissions: pull-requests: write', or set comment: false"
 }
 
+find_author
 # Each attempt looks first: an answer that got lost may have been a comment that was made.
 for attempt in 1 2 3 4; do
 	if find; then
@@ -76,7 +89,16 @@ for attempt in 1 2 3 4; do
 	fi
 	case $status in
 	200 | 201)
-		[[ -z $id ]] && echo "commented on pull request $number" || echo "updated the comment on pull request $number"
+		if [[ -n $id ]]; then
+			echo "updated the comment on pull request $number"
+			exit 0
+		fi
+		echo "commented on pull request $number"
+		login=$(jq -r '.user.login // empty' "$tmp/answer" 2>/dev/null) || login=
+		case $login in
+		"" | "$author" | "$author[bot]") ;;
+		*) say warning "the token comments as $login, so the next run would not find this comment: set comment-author: $login" ;;
+		esac
 		exit 0
 		;;
 	401 | 403) grep -qi 'rate limit' "$tmp/answer" || denied ;;

@@ -37,12 +37,13 @@ type fakeGitHub struct {
 	comments []comment
 	readOnly bool // the token may not write
 	lose     int  // so many answers to a POST are lost, after the effect
+	login    string
 	writes   []string
 }
 
 // withGitHub points the run at a fake GitHub, in a pull request from the repository head.
 func (r *runner) withGitHub(head string, seed ...comment) *fakeGitHub {
-	g := &fakeGitHub{t: r.t}
+	g := &fakeGitHub{t: r.t, login: bot}
 	for _, c := range seed {
 		c.ID = int64(len(g.comments) + 1)
 		g.comments = append(g.comments, c)
@@ -64,6 +65,10 @@ func (g *fakeGitHub) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		g.list(w, req)
 		return
 	}
+	if req.URL.Path == "/graphql" {
+		_, _ = fmt.Fprintf(w, `{"data": {"viewer": {"login": %q}}}`, strings.TrimSuffix(g.login, "[bot]"))
+		return
+	}
 	if g.readOnly {
 		http.Error(w, `{"message": "Resource not accessible by integration"}`, http.StatusForbidden)
 		return
@@ -75,7 +80,7 @@ func (g *fakeGitHub) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	g.writes = append(g.writes, req.Method)
 	switch id, isComment := strings.CutPrefix(req.URL.Path, "/repos/acme/fleet/issues/comments/"); {
 	case req.Method == http.MethodPost && req.URL.Path == "/repos/acme/fleet/issues/7/comments":
-		c := commentBy(bot, in.Body)
+		c := commentBy(g.login, in.Body)
 		c.ID = int64(len(g.comments) + 1)
 		g.comments = append(g.comments, c)
 		if g.lose > 0 {
@@ -126,7 +131,7 @@ func (g *fakeGitHub) ours() []comment {
 	defer g.mu.Unlock()
 	var ours []comment
 	for _, c := range g.comments {
-		if c.User.Login == bot && strings.HasPrefix(c.Body, "<!-- agentsync:") {
+		if c.User.Login == g.login && strings.HasPrefix(c.Body, "<!-- agentsync:") {
 			ours = append(ours, c)
 		}
 	}

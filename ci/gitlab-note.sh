@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Posts a Markdown file as the one note of its name on the pipeline's merge request: created by the first
-# run, updated in place by the others. Without a file it says that the plan failed. Only a note of the
+# run, updated in place by the others. Without a file, or where it is empty, it says that the plan failed. Only a note of the
 # token's own user counts, since anyone can write one that begins with the marker.
 #
 # Environment: GITLAB_TOKEN, INPUT_MARKER (plan), RETRY_DELAY (seconds, 2), and of GitLab: CI_API_V4_URL,
@@ -19,7 +19,8 @@ trap 'rm -rf "$tmp"' EXIT
 marker="<!-- agentsync:${INPUT_MARKER:-plan} -->"
 notes=/projects/${CI_PROJECT_ID:?}/merge_requests/$CI_MERGE_REQUEST_IID/notes
 {
-	if [[ $# -gt 0 ]]; then
+	if [[ $# -gt 0 && -s $1 ]]; then
+		refuse_links "$1"
 		cat "$1"
 	else
 		printf '%s\n### agentsync plan: failed\n\nThere is no plan; the log of the job says why.\n' "$marker"

@@ -10,6 +10,15 @@ escape_data() {
 	printf '%s' "$s"
 }
 
+# escape_property TEXT prints TEXT as a property of a workflow command.
+escape_property() {
+	local s
+	s=$(escape_data "$1")
+	s=${s//:/%3A}
+	s=${s//,/%2C}
+	printf '%s' "$s"
+}
+
 # say LEVEL TEXT shows TEXT as a notice, a warning or an error of the run.
 say() {
 	if [[ -n ${GITHUB_ACTIONS:-} ]]; then
@@ -30,6 +39,34 @@ output() {
 	printf '%s=%s\n' "$1" "${2//[$'\r\n']/ }" >>"${GITHUB_OUTPUT:-/dev/null}"
 }
 
+# is_link PATH reports whether PATH is a symbolic link, or is reached through one. Git stores links, so whoever opens a
+# pull request chooses where one leads. The folders of an absolute path are the machine's own.
+is_link() {
+	local part=$1
+	while :; do
+		[[ ! -L $part ]] || return 0
+		[[ $part == */* && $part != /* ]] || return 1
+		part=${part%/*}
+	done
+}
+
+# refuse_links PATH… fails where is_link holds of one.
+refuse_links() {
+	local path
+	for path in "$@"; do
+		! is_link "$path" || fail 4 "$path is a symbolic link or lies behind one, and nothing is read or written through a link"
+	done
+}
+
+# enter_folder goes to the working directory, and refuses a state that is a link.
+enter_folder() {
+	local folder=${INPUT_WORKING_DIRECTORY:-.} state
+	refuse_links "${folder#./}"
+	cd "$folder"
+	state=$(state_path)
+	refuse_links "$state" "$state.journal" "$state.lock"
+}
+
 # state_path prints the state file's path, relative to the working directory.
 state_path() {
 	printf '%s' "${INPUT_STATE:-${AGENTSYNC_STATE:-state.json}}"
@@ -48,7 +85,7 @@ meaning() {
 	case $1 in
 	0) printf 'done' ;;
 	1) printf 'it failed; the log says why' ;;
-	2) printf 'there are changes' ;;
+	2) printf 'agentsync crashed; the log has what to report, and the next run goes on' ;;
 	3) printf 'applied in part: some agents failed or are unknown. What was done is in the state; run it again to finish' ;;
 	4) printf 'the manifests, the state file or the arguments are not valid; nothing was sent' ;;
 	5) printf 'the saved plan is no longer true; make and review a new one' ;;
@@ -56,6 +93,7 @@ meaning() {
 	7) printf 'the state is locked by another run' ;;
 	8) printf 'the platform refused the API key: is the secret set for this job and environment?' ;;
 	130) printf 'interrupted: what was in flight is recorded, and the next apply goes on from there' ;;
+	13[0-9] | 14[0-9] | 15[0-9]) printf 'it was ended by signal %s; what was in flight is in the journal, and the next apply goes on from there' "$(($1 - 128))" ;;
 	*) printf 'it ended without a result, with exit code %s' "${1:-none}" ;;
 	esac
 }

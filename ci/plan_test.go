@@ -69,6 +69,56 @@ func TestPlanOneComment(t *testing.T) {
 	}
 }
 
+// TestPlanOtherToken: with the token of an App or of a person there is one comment as well, and where GitHub is told
+// the wrong login, the log says the right one.
+func TestPlanOtherToken(t *testing.T) {
+	t.Parallel()
+	for _, login := range []string{"deploy-bot[bot]", "ann"} {
+		t.Run(login, func(t *testing.T) {
+			r := newRunner(t)
+			g := r.withGitHub("acme/fleet")
+			g.set(func() { g.login = login })
+			write(t, filepath.Join(r.dir, "manifests/a.yaml"), fleet("coach"))
+			for range 2 {
+				if res := r.run(map[string]string{"command": "plan"}); res.failed {
+					t.Fatal(res.log)
+				}
+			}
+			if ours := g.ours(); len(ours) != 1 {
+				t.Errorf("%d comments", len(ours))
+			}
+			res := r.run(map[string]string{"command": "plan", "comment-author": "somebody", "marker": "other"})
+			wantAll(t, "log", res.log, "set comment-author: "+login)
+		})
+	}
+}
+
+// TestPlanCrashIsNoPlan: no exit code of agentsync is taken for changes, and a flag that asks for 2 changes nothing.
+func TestPlanCrashIsNoPlan(t *testing.T) {
+	t.Parallel()
+	r := newRunner(t)
+	write(t, filepath.Join(r.dir, "manifests/a.yaml"), fleet("coach"))
+	res := r.run(map[string]string{"command": "plan", "comment": "false", "extra-args": "--detailed-exitcode"})
+	wantOutputs(t, res, map[string]string{"exit-code": "0", "has-changes": "true"})
+	r.env["AGENTSYNC_DETAILED_EXITCODE"] = "true"
+	if res := r.run(map[string]string{"command": "plan", "comment": "false"}); res.failed {
+		t.Error(res.log)
+	}
+	bin := t.TempDir()
+	for code, want := range map[string]string{"2": "agentsync crashed", "134": "ended by signal 6", "137": "ended by signal 9"} {
+		write(t, filepath.Join(bin, "agentsync"), "#!/bin/sh\n[ \"$1\" = version ] || exit "+code+"\n")
+		if err := os.Chmod(filepath.Join(bin, "agentsync"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		r.path = bin
+		res := r.run(map[string]string{"command": "plan", "comment": "false", "build-from-source": "false"})
+		wantAll(t, "log", res.log, want)
+		if !res.failed || res.outputs["has-changes"] != "" {
+			t.Errorf("%s: outputs %v\n%s", code, res.outputs, res.log)
+		}
+	}
+}
+
 // TestPlanReadOnlyToken: in a fork's pull request the comment is left out with a notice; in the
 // repository's own it is an error that says what to do.
 func TestPlanReadOnlyToken(t *testing.T) {
@@ -123,6 +173,9 @@ func TestValidateAnnotates(t *testing.T) {
 	if !res.failed || res.artefact != "" {
 		t.Errorf("failed %t, artefact %q", res.failed, res.artefact)
 	}
+	write(t, filepath.Join(r.dir, "a,b:c/manifests/a.yaml"), fleet("coach", "coach"))
+	res = r.run(map[string]string{"command": "validate", "working-directory": "a,b:c"})
+	wantAll(t, "log", res.log, "::error file=a%2Cb%3Ac/manifests/a.yaml,line=6,")
 	write(t, filepath.Join(r.dir, "teams/hr/manifests/a.yaml"), fleet("coach"))
 	if res := r.run(map[string]string{"command": "validate", "working-directory": "teams/hr"}); res.failed || res.outputs["exit-code"] != "0" {
 		t.Error(res.log)

@@ -5,22 +5,25 @@
 # merged by agentsync, which refuses what contradicts.
 #
 # Environment: INPUT_WORKING_DIRECTORY, INPUT_STATE, STATE_BRANCH (default: the run's branch),
-# STATE_REMOTE (origin), STATE_MESSAGE, RETRY_DELAY (seconds, 2).
+# STATE_REMOTE (origin), STATE_TOKEN (what the remote takes as a password, if the checkout has no credentials),
+# STATE_MESSAGE, RETRY_DELAY (seconds, 2).
 set -euo pipefail
 # shellcheck source=ci/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 need git agentsync
-cd "${INPUT_WORKING_DIRECTORY:-.}"
+enter_folder
 state=$(state_path)
-if [[ -s $state && -s $state.journal ]]; then
+if [[ -s $state.journal ]]; then
 	# A run that was killed: what its journal knows belongs into the state.
-	agentsync state merge "$state" --state "$state" || say warning "the journal could not be taken into $state"
+	agentsync state fold --state "$state" || say warning "the journal could not be taken into $state"
 fi
 if [[ ! -f $state ]]; then
 	echo "there is no $state: nothing to commit"
 	exit 0
 fi
+# What is pushed is a state and nothing else, whatever stands at its name.
+agentsync state list --state "$state" >/dev/null || fail 1 "$state cannot be read as a state: it is not pushed"
 file=$(basename "$state")
 cd "$(dirname "$state")" # the state may lie in a checkout of its own
 path=$(git rev-parse --show-prefix)$file
@@ -33,12 +36,19 @@ export GIT_AUTHOR_NAME=${GIT_AUTHOR_NAME:-agentsync} GIT_AUTHOR_EMAIL=${GIT_AUTH
 export GIT_COMMITTER_NAME=${GIT_COMMITTER_NAME:-$GIT_AUTHOR_NAME} GIT_COMMITTER_EMAIL=${GIT_COMMITTER_EMAIL:-$GIT_AUTHOR_EMAIL}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+if [[ -n ${STATE_TOKEN:-} ]]; then # by a program that git asks: a process list shows the URLs that git is given
+	printf '#!/bin/sh\nprintf "%%s\\n" "$STATE_TOKEN"\n' >"$tmp/askpass"
+	chmod 700 "$tmp/askpass"
+	export STATE_TOKEN GIT_ASKPASS=$tmp/askpass GIT_TERMINAL_PROMPT=0
+fi
+depth=()
+[[ $(git rev-parse --is-shallow-repository) != true ]] || depth=(--depth=1) # a whole clone stays whole
 
 # blob COMMIT prints the state file's object in a commit, or nothing.
 blob() { git rev-parse --quiet --verify "$1:$path" || true; }
 
 base=$(blob HEAD)
-ours=$(git hash-object -w --path "$path" "$file")
+ours=$(git hash-object -w --path "$file" "$file") # --path is seen from here, and applies the filters of .gitattributes
 if [[ $ours == "$base" ]]; then
 	echo "$path has not changed: nothing to commit"
 	exit 0
@@ -47,14 +57,14 @@ message=${STATE_MESSAGE:-"agentsync: state after the apply of $(git rev-parse --
 
 # merged THEIRS prints the object of the two states in one.
 merged() {
-	git cat-file blob "$1" >"$tmp/theirs.json"
-	git cat-file blob "$ours" >"$tmp/ours.json"
+	git cat-file --filters --path="$path" "$1" >"$tmp/theirs.json"
+	cp "$file" "$tmp/ours.json"
 	agentsync state merge "$tmp/ours.json" --state "$tmp/theirs.json" >&2 || return 1
-	git hash-object -w --path "$path" "$tmp/theirs.json"
+	git hash-object -w --path "$file" "$tmp/theirs.json"
 }
 
 for attempt in 1 2 3 4 5 6 7 8 9 10; do
-	if git fetch --quiet --depth=1 "$remote" "refs/heads/$branch"; then
+	if git fetch --quiet ${depth[@]+"${depth[@]}"} "$remote" "refs/heads/$branch"; then
 		head=$(git rev-parse FETCH_HEAD)
 		theirs=$(blob "$head")
 		new=$ours

@@ -6,11 +6,17 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 [[ -n ${OUTPUT_DIR:-} ]] || exit 0 # nothing was run
-cd "${INPUT_WORKING_DIRECTORY:-.}"
+folder=${INPUT_WORKING_DIRECTORY:-.}
+refuse_links "${folder#./}"
+cd "$folder"
 state=$(state_path)
 mkdir -p "$OUTPUT_DIR/state"
 for file in "$state" "$state.journal" "$(dirname "$state")"/errored.state*.json; do
-	[[ ! -s $file ]] || cp "$file" "$OUTPUT_DIR/state/"
+	if is_link "$file"; then
+		say warning "$file is a symbolic link or lies behind one: it is not in the artefact"
+	elif [[ -s $file ]]; then
+		cp "$file" "$OUTPUT_DIR/state/"
+	fi
 done
 if compgen -G "$OUTPUT_DIR/state/errored.state*.json" >/dev/null; then
 	say warning "the state could not be written where it belongs; it is in the artefact: download it, then run agentsync state merge errored.state.json"

@@ -15,7 +15,7 @@ finish() {
 }
 trap finish EXIT
 need jq
-cd "${INPUT_WORKING_DIRECTORY:-.}"
+enter_folder
 marker=${INPUT_MARKER:-plan}
 [[ $marker =~ ^[A-Za-z0-9._-]+$ && $marker != *--* ]] ||
 	fail 4 "marker is '$marker'; it may have letters, digits, and . _ - one at a time"
@@ -74,6 +74,7 @@ validate() {
 	prefix=${prefix#./}
 	prefix=${prefix%/}/
 	[[ $prefix != ./ && $prefix != /* ]] || prefix=
+	prefix=$(escape_property "$prefix")
 	annotate() { agentsync validate --format github "$@" >"$dir/annotations.txt"; }
 	run annotate ${args[@]+"${args[@]}"} -- ${paths[@]+"${paths[@]}"}
 	while IFS= read -r line; do
@@ -94,7 +95,7 @@ plan() {
 	local file=${INPUT_PLAN_FILE:-$dir/plan.bin}
 	run agentsync plan --out "$file" --json "$dir/plan.json" --html "$dir/plan.html" \
 		--markdown "$dir/plan.md" --comment "$dir/comment.md" --marker "$marker" \
-		${args[@]+"${args[@]}"} -- ${paths[@]+"${paths[@]}"}
+		${args[@]+"${args[@]}"} --detailed-exitcode=false -- ${paths[@]+"${paths[@]}"} # has-changes says it: 2 is a crash
 	if [[ $code != 0 ]]; then
 		failed_plan
 		return

@@ -58,6 +58,7 @@ type runner struct {
 	event     string
 	github    map[string]string // the github context
 	cancelled bool
+	path      string // before the usual PATH
 }
 
 func newRunner(t *testing.T) *runner {
@@ -103,7 +104,7 @@ func (r *runner) run(inputs map[string]string) result {
 	res := result{steps: map[string]int{}}
 	files := r.t.TempDir()
 	summary := filepath.Join(files, "summary")
-	path := os.Getenv("PATH")
+	path := r.path + string(os.PathListSeparator) + os.Getenv("PATH")
 	for _, s := range a.Runs.Steps {
 		if !r.holds(s.If, scope, res.failed) {
 			continue

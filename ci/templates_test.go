@@ -116,7 +116,7 @@ func TestGitLabTemplate(t *testing.T) {
 			}
 		}
 	}
-	scripts := regexp.MustCompile(`/opt/agentsync/(ci/[\w-]+\.sh)`).FindAllStringSubmatch(text, -1)
+	scripts := regexp.MustCompile(`\$tools/agentsync/(ci/[\w-]+\.sh)`).FindAllStringSubmatch(text, -1)
 	if lines < 8 || len(scripts) < 3 {
 		t.Fatalf("%d lines, %d scripts", lines, len(scripts))
 	}

@@ -324,7 +324,7 @@ func checkDeletes(limit string, deletes, known int) error {
 		return usageError("--max-deletes is %q; it must be a number or a percentage, for example 5 or 10%%", limit)
 	}
 	if percent {
-		n = known * n / 100
+		n = (known*n + 99) / 100 // rounded up: 10% of five agents is one agent
 	}
 	if deletes > n {
 		return &Failure{Code: ExitRefused,

@@ -27,10 +27,10 @@ func (a *app) stateCommand() *cobra.Command {
 mv and rm take the lock and write atomically, as apply does.`,
 		Example: "  agentsync state list\n  agentsync state show cometchat/2754abc/concierge",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return &Failure{Code: ExitUsage, Err: fmt.Errorf("say what to do with the state: list, show, mv, rm or merge"), Hint: "see how:\n  agentsync state --help"}
+			return &Failure{Code: ExitUsage, Err: fmt.Errorf("say what to do with the state: list, show, mv, rm, merge or fold"), Hint: "see how:\n  agentsync state --help"}
 		},
 	}
-	cmd.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.stateMergeCommand())
+	cmd.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.stateMergeCommand(), a.stateFoldCommand())
 	return cmd
 }
 
@@ -235,6 +235,33 @@ it had to leave its uids in errored.state.json.`,
 		})
 		if err == nil { // only now may the other file go
 			fmt.Fprintf(a.streams.Out, "%s now has %s, %d more than before; %s can go\n", path, count(after, "agent"), after-before, args[0])
+		}
+		return err
+	}
+	return cmd
+}
+
+func (a *app) stateFoldCommand() *cobra.Command {
+	var path string
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "fold",
+		Short: "Write what the journal of a killed run knows into the state",
+		Long: `Writes what the journal of a run that was killed knows into the state file, as the next apply would do first.
+It needs neither a platform nor a key. Requests without an answer stay in the journal, for the next apply to ask about.`,
+		Example: "  agentsync state fold",
+		Args:    cobra.NoArgs,
+	}
+	addState(cmd, &path)
+	addLockTimeout(cmd, &wait)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		agents := 0
+		err := a.editState(cmd.Context(), path, "state fold", wait, func(s *state.State) error {
+			agents = len(s.Agents)
+			return nil
+		})
+		if err == nil { // it is on disk
+			fmt.Fprintf(a.streams.Out, "%s has %s\n", path, count(agents, "agent"))
 		}
 		return err
 	}
