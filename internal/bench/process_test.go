@@ -9,23 +9,9 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"gopkg.in/yaml.v3"
 )
 
-// decodeVariable makes the test binary the yardstick: a process that decodes the manifests of a folder
-// into yaml.v3 nodes in one goroutine, and does nothing else.
-const decodeVariable = "AGENTSYNC_BENCH_DECODE"
-
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(decodeVariable); dir != "" {
-		exitOn(decodeOnly(dir))
-		return
-	}
-	if what := os.Getenv(postVariable); what != "" {
-		exitOn(postOnly(what))
-		return
-	}
 	if command := os.Getenv(hostileVariable); command != "" {
 		exitOn(validateOnly(command))
 		return
@@ -49,38 +35,25 @@ func exitOn(err error) {
 	}
 }
 
-func decodeOnly(dir string) error {
-	paths, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	if err != nil {
-		return err
-	}
-	for _, path := range paths {
-		src, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		var n yaml.Node
-		if err := yaml.NewDecoder(bytes.NewReader(src)).Decode(&n); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // built is the folder that the binary is built in.
 var built string
 
 // binary builds agentsync as `make build` does, once, and returns its path.
-var binary = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(built, "agentsync")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "agentsync")
+var binary = sync.OnceValues(func() (string, error) { return build("agentsync", "agentsync") })
+
+// yardstick builds what agentsync is measured against in the same way.
+var yardstick = sync.OnceValues(func() (string, error) { return build("yardstick", "./testdata/yardstick") })
+
+func build(name, what string) (string, error) {
+	path := filepath.Join(built, name)
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, what)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("build agentsync: %w\n%s", err, out)
+		err = fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
 	return path, err
-})
+}
 
 // usage is what one process cost.
 type usage struct {
@@ -101,16 +74,14 @@ func agentsync(b *testing.B, dir string, env []string, args ...string) usage {
 	return run(b, cmd)
 }
 
-// decode runs the yardstick.
-func decode(b *testing.B, dir string) usage {
+// measured runs the yardstick.
+func measured(b *testing.B, args ...string) usage {
 	b.Helper()
-	self, err := os.Executable()
+	path, err := yardstick()
 	if err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), decodeVariable+"="+dir)
-	return run(b, cmd)
+	return run(b, exec.Command(path, args...))
 }
 
 func run(b *testing.B, cmd *exec.Cmd) usage {

@@ -1,4 +1,9 @@
-package bench
+// Command yardstick is what the benchmarks measure agentsync against: the same work with the same libraries, and
+// nothing else around it. It is a program of its own, for a test binary does the same a third slower.
+//
+//	yardstick decode DIR             decodes the manifests of a folder into yaml.v3 nodes, in one goroutine
+//	yardstick post URL AGENTS N      posts agents with net/http, N at once, and drops the answers
+package main
 
 import (
 	"bytes"
@@ -7,16 +12,56 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
+	"path/filepath"
+	"strconv"
 	"sync/atomic"
-	"testing"
 
 	"golang.org/x/sync/errgroup"
+	"gopkg.in/yaml.v3"
 )
 
-// postVariable makes the test binary the yardstick of an apply: a process that posts agents with net/http
-// and drops the answers, and does nothing else. Its value is the URL, the agents and the requests in flight.
-const postVariable = "AGENTSYNC_BENCH_POST"
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) == 2 && args[0] == "decode":
+		return decode(args[1])
+	case len(args) == 4 && args[0] == "post":
+		agents, err := strconv.Atoi(args[2])
+		if err != nil {
+			return err
+		}
+		inFlight, err := strconv.Atoi(args[3])
+		if err != nil {
+			return err
+		}
+		return post(args[1], agents, inFlight)
+	}
+	return errors.New("usage: yardstick decode DIR | post URL AGENTS N")
+}
+
+func decode(dir string) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		var n yaml.Node
+		if err := yaml.NewDecoder(bytes.NewReader(src)).Decode(&n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // posted is an agent as it is sent, some 450 bytes.
 const posted = `{"icon":"https://cdn.example.com/bot.png","integrateWith":"mastra","integrationMeta":{"agentId":"concierge-%[1]d",` +
@@ -24,12 +69,7 @@ const posted = `{"icon":"https://cdn.example.com/bot.png","integrateWith":"mastr
 	`"Hello and welcome to tenant %[1]d!","introductoryMessage":"I know every order and every policy.","suggestedMessages":` +
 	`["Where is my order?","Talk to a person"]},"name":"Concierge %[1]d"}`
 
-func postOnly(what string) error {
-	var url string
-	var agents, inFlight int
-	if _, err := fmt.Sscan(what, &url, &agents, &inFlight); err != nil {
-		return err
-	}
+func post(url string, agents, inFlight int) error {
 	transport := &http.Transport{MaxIdleConnsPerHost: inFlight, MaxConnsPerHost: inFlight}
 	var next atomic.Int64
 	var g errgroup.Group
@@ -64,17 +104,4 @@ func postOne(transport http.RoundTripper, url string, body []byte) error {
 		return errors.New(resp.Status)
 	}
 	return nil
-}
-
-// post runs the yardstick against the server.
-func (s *server) post(b *testing.B, agents, inFlight int) usage {
-	b.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	url := s.url + "/cometchat/2754abc/v3/ai-agents/agents"
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %d", postVariable, url, agents, inFlight))
-	return run(b, cmd)
 }
