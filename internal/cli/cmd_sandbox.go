@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/endpoint"
 	"agentsync/internal/sandbox"
 )
 
@@ -83,7 +84,7 @@ func (a *app) sandboxCommand() *cobra.Command {
 			return err
 		}
 		host, _, err := net.SplitHostPort(f.listen)
-		if err != nil || !loopback(host) {
+		if err != nil || !endpoint.IsLoopback(host) {
 			return usageError("--listen is %q; the sandbox listens on loopback only, for example 127.0.0.1:8787", f.listen)
 		}
 		local, err := a.listenSandbox(f.listen, options...)

@@ -15,6 +15,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
 	"agentsync/internal/crash"
+	"agentsync/internal/endpoint"
 	"agentsync/internal/httpx"
 	"agentsync/internal/manifest"
 	"agentsync/internal/platform"
@@ -101,30 +102,11 @@ func (a *app) baseURL(app agent.App, p platform.Platform, local *localSandbox) (
 		}
 		return url.Parse(documented)
 	}
-	u, err := parseEndpoint(strings.ReplaceAll(raw, "{app}", app.ID.App))
+	u, err := endpoint.Parse(raw, app.ID.App)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", source, err)
+		return nil, fmt.Errorf("%s: the endpoint %w", source, err)
 	}
 	return u, nil
-}
-
-// parseEndpoint reads a base URL. Plain http is only for loopback, since the API key goes there.
-func parseEndpoint(raw string) (*url.URL, error) {
-	u, err := url.Parse(strings.TrimRight(raw, "/"))
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("the endpoint is not an https URL")
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("the endpoint may hold no user, query or fragment")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return nil, fmt.Errorf("the endpoint %s://%s is plain http, and the API key would go there readable for all; use https", u.Scheme, u.Host)
-	}
-	return u, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // reach connects some of the fleet's apps, and starts the sandbox where it is asked for.

@@ -31,8 +31,23 @@ type decoder struct {
 	told     map[toldError]bool            // the errors so far; warnings bound nothing
 	aliases  []*yaml.Node                  // the aliases that are being followed, outermost first
 	stopped  bool                          // a limit was passed: the rest of the file is not read
+	uses     []variableUse                 // of ${env:} and ${secret:}, each name once for each text
 	hasTexts bool                          // some string referred to a variable
 	bad      map[*yaml.Node]bool
+}
+
+// variableUse is one name in one text.
+type variableUse struct {
+	name   string
+	secret bool // ${secret:NAME}, not ${env:NAME}
+	pos    diag.Pos
+}
+
+func (u variableUse) String() string {
+	if u.secret {
+		return "${secret:" + u.name + "}"
+	}
+	return "${env:" + u.name + "}"
 }
 
 // text is a string that refers to variables. ${env:} is filled in already.

@@ -9,22 +9,27 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"agentsync/internal/diag"
 )
 
-// found is one manifest file: where it is, and how a user is told of it.
+// found is one manifest file: the folder that it is read through, its path in there, and how a user is told
+// of it. A link that leads out of the folder is not followed: whoever can write a manifest could name any
+// file of the machine.
 type found struct {
-	path, display string
+	root, path, display string
 }
 
 // finder walks folders. Files and folders are known by their real paths, so that one reached twice,
 // by two arguments or by a symbolic link, is read once and a loop of links ends.
 type finder struct {
-	limits   Limits
-	seen     map[string]bool
-	files    []found
-	problems diag.List
+	limits Limits
+	seen   map[string]bool
+	// root is the folder that is walked, realRoot the same without links.
+	root, realRoot string
+	files          []found
+	problems       diag.List
 }
 
 // find lists the manifests at paths, sorted by the path that is shown. The error is for a path that
@@ -62,13 +67,24 @@ func (f *finder) argument(path string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing(path)
 	}
+	if errors.Is(err, syscall.ELOOP) {
+		return fmt.Errorf("%s cannot be read: %s", path, cause(err))
+	}
 	if err != nil {
 		return fmt.Errorf("find manifests: %w", err)
 	}
+	f.root = path
 	if !info.IsDir() {
-		return f.file(path)
+		f.root = filepath.Dir(path)
 	}
-	n, err := f.folder(path)
+	if f.realRoot, err = realPath(f.root); err != nil {
+		return fmt.Errorf("find manifests: %w", err)
+	}
+	if !info.IsDir() {
+		f.file(filepath.Base(path), display(path))
+		return nil
+	}
+	n, err := f.folder(".")
 	if err != nil {
 		return fmt.Errorf("find manifests: %w", err)
 	}
@@ -78,26 +94,39 @@ func (f *finder) argument(path string) error {
 	return nil
 }
 
-// file takes a file unless it was taken before.
-func (f *finder) file(path string) error {
-	first, err := f.firstVisit(path)
-	if err != nil || !first {
-		return err
+// file takes a file of the root unless it was taken before.
+func (f *finder) file(path, shown string) {
+	real, err := realPath(filepath.Join(f.root, path))
+	switch {
+	case err == nil && !isInside(f.realRoot, real):
+		f.leaves(shown, real)
+	case err != nil || f.firstVisit(real): // what cannot be followed is told when it is read
+		f.files = append(f.files, found{root: f.root, path: path, display: shown})
 	}
-	f.files = append(f.files, found{path: path, display: display(path)})
-	return nil
 }
 
-// folder takes the manifests below path and returns how many names it met, taken before or not.
+// leaves reports a link that leads out of the root. Passed over in silence it would be a shorter fleet.
+func (f *finder) leaves(shown, real string) {
+	f.problems.Errorf(diag.Pos{File: shown}, "this link leads out of %s, to %s; a manifest must be inside the folder that is read: copy it there, or name it as a path of its own",
+		clip(display(f.root)), clip(filepath.ToSlash(real)))
+}
+
+// folder takes the manifests below a folder of the root and returns how many names it met, taken before or
+// not.
 func (f *finder) folder(path string) (int, error) {
-	first, err := f.firstVisit(path)
+	full := filepath.Join(f.root, path)
+	real, err := realPath(full)
 	if err != nil {
 		return 0, err
 	}
-	if !first {
+	if !isInside(f.realRoot, real) {
+		f.leaves(display(full), real)
+		return 1, nil
+	}
+	if !f.firstVisit(real) {
 		return 1, nil // read through another path: not empty as far as anyone knows
 	}
-	entries, err := os.ReadDir(path)
+	entries, err := os.ReadDir(full)
 	if err != nil {
 		return 0, err
 	}
@@ -120,36 +149,41 @@ func (f *finder) folder(path string) (int, error) {
 func (f *finder) entry(path string, e fs.DirEntry) (int, error) {
 	isDir, named := e.IsDir(), isManifestName(e.Name())
 	if e.Type()&fs.ModeSymlink != 0 {
-		info, err := os.Stat(path)
-		if err != nil && named {
-			return 1, f.file(path) // a link that leads nowhere: reading it will say so
-		}
+		info, err := os.Stat(filepath.Join(f.root, path)) // an error is told when the file is read
 		isDir = err == nil && info.IsDir()
 	}
 	switch {
 	case isDir:
 		return f.folder(path)
 	case named:
-		return 1, f.file(path)
+		f.file(path, display(filepath.Join(f.root, path)))
+		return 1, nil
 	default:
 		return 0, nil
 	}
 }
 
-func (f *finder) firstVisit(path string) (bool, error) {
+// realPath returns the absolute path without links.
+func realPath(path string) (string, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		real = path
+		return "", err
 	}
-	real, err = filepath.Abs(real)
-	if err != nil {
-		return false, err
-	}
+	return filepath.Abs(real)
+}
+
+// isInside reports whether a real path is root or below it.
+func isInside(root, real string) bool {
+	rel, err := filepath.Rel(root, real)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+func (f *finder) firstVisit(real string) bool {
 	if f.seen[real] {
-		return false, nil
+		return false
 	}
 	f.seen[real] = true
-	return true, nil
+	return true
 }
 
 func isManifestName(name string) bool {

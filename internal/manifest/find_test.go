@@ -3,6 +3,7 @@ package manifest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -52,15 +53,60 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestFindLinks(t *testing.T) {
-	tree(t, "m/a.yaml", "other/b.yaml")
-	for link, target := range map[string]string{"m/loop": ".", "m/up": "..", "m/other": "../other", "m/again.yaml": "a.yaml"} {
-		if err := os.Symlink(target, link); err != nil {
+// links makes symbolic links, by name and target.
+func links(t *testing.T, pairs ...string) {
+	t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		if err := os.Symlink(pairs[i+1], pairs[i]); err != nil {
 			t.Skip("no symbolic links here:", err)
 		}
 	}
+}
+
+func TestFindLinks(t *testing.T) {
+	tree(t, "m/a.yaml", "m/sub/b.yaml", "m/README.md", "notes.md")
+	links(t, "m/loop", ".", "m/again.yaml", "a.yaml", "m/other", "sub", "m/notes", "../notes.md", "folder", "m")
 	if diff := cmp.Diff([]string{"m/a.yaml", "m/other/b.yaml"}, displays(t, "m")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"folder/a.yaml", "folder/other/b.yaml"}, displays(t, "folder")); diff != "" {
+		t.Errorf("a folder that is a link itself (-want +got):\n%s", diff)
+	}
+}
+
+// TestLinksThatLeaveTheFolder: no file outside of the folder that was named is read, quoted or listed, and
+// none is passed over in silence.
+func TestLinksThatLeaveTheFolder(t *testing.T) {
+	tree(t, "m/a.yaml", "other/b.yaml")
+	if err := os.WriteFile("token", []byte("hvs.CAES"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inside, err := filepath.Abs("m/a.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	links(t, "m/token.yaml", "../token", "m/up", "..", "m/root", "/", "m/circle.yaml", "circle.yaml", "m/nowhere.yaml", "no.yaml",
+		"m/chain.yaml", "up/token", "m/absolute.yaml", inside)
+	real, err := realPath(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, problems := load(t, "m", "m/token.yaml")
+	var got []string
+	for _, line := range strings.Split(lines(problems), "\n") {
+		if !strings.HasPrefix(line, "m/a.yaml") {
+			got = append(got, strings.ReplaceAll(line, real, "HERE"))
+		}
+	}
+	const leaves = ": this link leads out of m, to %s; a manifest must be inside the folder that is read: copy it there, or name it as a path of its own\n"
+	want := fmt.Sprintf("m/chain.yaml"+leaves+"m/circle.yaml: the file cannot be read: its links lead in a circle\n"+
+		"m/nowhere.yaml: the file cannot be read: no such file or directory\nm/root"+leaves+"m/token.yaml"+leaves+"m/up"+leaves,
+		"HERE/token", "/", "HERE/token", "HERE")
+	if diff := cmp.Diff(want, strings.Join(got, "\n")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, err := readInside("m", "token.yaml", 100); err == nil || !strings.Contains(cause(err), "leads out of the folder") {
+		t.Errorf("a link that was exchanged since: %v", err)
 	}
 }
 

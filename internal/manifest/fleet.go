@@ -85,6 +85,36 @@ func orNone(s string) string {
 	return quoted(s)
 }
 
+// checkCredentials refuses API keys wherever a variable is filled in, and secrets where they would be filled in
+// when the file is read: both would end up in plans, in the state and in the agents themselves.
+func (j *joiner) checkCredentials(results []fileResult, apiKeys []string) {
+	keys := map[string]bool{}
+	for _, name := range apiKeys {
+		keys[name] = true
+	}
+	for _, app := range j.apps {
+		keys[app.APIKeyEnv] = true
+	}
+	secrets := map[string]diag.Pos{}
+	for _, r := range results {
+		for _, u := range r.uses {
+			if _, ok := secrets[u.name]; u.secret && !ok {
+				secrets[u.name] = u.pos
+			}
+		}
+	}
+	for _, r := range results {
+		for _, u := range r.uses {
+			if keys[u.name] {
+				j.problems.Errorf(u.pos, "%s would put an API key into an agent; take it out", u)
+			} else if first, ok := secrets[u.name]; ok && !u.secret {
+				j.problems.Errorf(u.pos, "%s would write a secret into plans and the state: %s stands at %s; write ${secret:%s} here too, or use another variable",
+					u, "${secret:"+u.name+"}", first, u.name)
+			}
+		}
+	}
+}
+
 // checkPreviousKeys refuses former keys that would make two agents one.
 func (j *joiner) checkPreviousKeys() {
 	claims := map[agent.Address]diag.Pos{}

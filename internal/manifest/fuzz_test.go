@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"agentsync/internal/diag"
 )
 
 // seeds returns the manifests below the folders of examples and of bad manifests.
@@ -44,12 +42,11 @@ func FuzzLoad(f *testing.F) {
 	o := Options{Platforms: platforms(f), Env: variables("APP", "2754abc"), Limits: Limits{Values: 20_000, Problems: 50}}
 	l := newLoader(o)
 	f.Fuzz(func(t *testing.T, src []byte) {
-		var problems diag.List
 		result := fileResult{path: "f.yaml"}
-		var err error
-		if result.sections, err = l.decode("f.yaml", src, &problems); err != nil {
+		if err := l.decode(src, &result); err != nil {
 			t.Fatal(err)
 		}
+		problems := result.problems
 		lineCount := strings.Count(string(src), "\n") + 1
 		for _, p := range problems {
 			if p.Pos.File != "f.yaml" || p.Summary == "" || p.Pos.Line > lineCount+strings.Count(string(src), "\r")+strings.Count(string(src), "\u2028") {
@@ -59,7 +56,7 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("a sentence of several lines: %q", p.Summary)
 			}
 		}
-		fleet := join([]fileResult{result}, &problems)
+		fleet := join([]fileResult{result}, nil, &problems)
 		_ = fleet.MissingSecrets(variables())
 		if problems.HasErrors() {
 			return

@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"agentsync/internal/diag"
+	"agentsync/internal/secret"
 )
 
 // interpolate fills ${env:NAME} into a string that holds "${" and returns a *text, or a string where
@@ -20,21 +21,27 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 		return ""
 	}
 	t := &text{pos: d.pos(n)}
-	named := map[string]bool{}
-	for _, p := range parts {
-		if p.kind == partSecret && !named[p.text] {
-			named[p.text] = true
-			t.names = append(t.names, p.text)
-		}
-	}
+	named := map[variableUse]bool{}
 	var b, literal strings.Builder
-	usesEnv := false
 	places := d.placesOf(n, parts)
 	for i, p := range parts {
+		if p.kind != partText {
+			use := variableUse{name: p.text, secret: p.kind == partSecret}
+			if secret.IsCIToken(p.text) {
+				d.errorAt(n, places()[i], "%s would hand a credential of the CI to an agent; take it out", use)
+				return ""
+			}
+			if !named[use] {
+				named[use] = true
+				d.uses = append(d.uses, variableUse{use.name, use.secret, places()[i]})
+				if use.secret {
+					t.names = append(t.names, p.text)
+				}
+			}
+		}
 		v := p.text
 		switch p.kind {
 		case partEnv:
-			usesEnv = true
 			if v, ok = d.lookup(n, p, places, i); !ok {
 				return ""
 			}
@@ -59,7 +66,7 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 	} else {
 		b.WriteString(escape(literal.String()))
 	}
-	if t.value = b.String(); !usesEnv && t.names == nil {
+	if t.value = b.String(); len(named) == 0 {
 		return t.value
 	}
 	d.hasTexts = true

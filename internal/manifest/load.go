@@ -48,7 +48,7 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 	if err != nil {
 		return nil, nil, err
 	}
-	fleet := join(results, &problems)
+	fleet := join(results, l.apiKeys, &problems)
 	for _, r := range results {
 		problems = append(problems, r.problems...)
 		fleet.Files = append(fleet.Files, r.path)
@@ -78,7 +78,7 @@ func readAll(ctx context.Context, files []found, l *loader) ([]fileResult, error
 }
 
 // join puts the files' sections together and checks what no file can know alone.
-func join(results []fileResult, problems *diag.List) *Fleet {
+func join(results []fileResult, apiKeys []string, problems *diag.List) *Fleet {
 	total := 0
 	for _, r := range results {
 		for _, s := range r.sections {
@@ -91,6 +91,7 @@ func join(results []fileResult, problems *diag.List) *Fleet {
 			j.addSection(s)
 		}
 	}
+	j.checkCredentials(results, apiKeys)
 	j.checkPreviousKeys()
 	j.checkNamesakes()
 	return j.fleet()

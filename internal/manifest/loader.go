@@ -17,6 +17,7 @@ import (
 type loader struct {
 	env       secret.Lookup
 	platforms []string               // their names
+	apiKeys   []string               // the variables that hold their API keys unless a section names others
 	rules     func() (*rules, error) // compiles the schemas when it is first called
 	limits    Limits
 	total     atomic.Int64 // bytes read so far
@@ -26,6 +27,7 @@ func newLoader(o Options) *loader {
 	l := &loader{env: o.Env, limits: o.Limits.withDefaults()}
 	for _, p := range o.Platforms {
 		l.platforms = append(l.platforms, p.Name)
+		l.apiKeys = append(l.apiKeys, p.APIKeyEnv)
 	}
 	l.rules = sync.OnceValues(func() (*rules, error) {
 		r, err := newRules(o.Platforms)
@@ -42,6 +44,7 @@ type fileResult struct {
 	path     string
 	problems diag.List
 	sections []section
+	uses     []variableUse
 }
 
 // load reads one file.
@@ -49,7 +52,7 @@ func (l *loader) load(f found) (result fileResult, err error) {
 	result.path = f.display
 	src, ok := l.readFile(f, &result.problems)
 	if ok {
-		if result.sections, err = l.decode(f.display, src, &result.problems); err != nil {
+		if err = l.decode(src, &result); err != nil {
 			return result, err
 		}
 	}
@@ -57,23 +60,25 @@ func (l *loader) load(f found) (result fileResult, err error) {
 	return result, nil
 }
 
-// decode turns the bytes of one file into its sections. The error is that of the schemas.
-func (l *loader) decode(path string, src []byte, problems *diag.List) ([]section, error) {
+// decode reads the bytes of the file that result names. The error is that of the schemas.
+func (l *loader) decode(src []byte, result *fileResult) error {
+	path, problems := result.path, &result.problems
 	root := l.parse(path, src, problems)
 	rules, err := l.rules()
 	if root == nil || err != nil {
-		return nil, err
+		return err
 	}
 	file := &file{
 		decoder:    decoder{path: path, src: src, env: l.env, limits: l.limits, problems: problems},
 		rules:      rules,
 		inDefaults: map[toldError]*shared{},
 	}
-	sections := file.read(root)
-	if !file.complete(sections) && !problems.HasErrors() {
+	result.sections = file.read(root)
+	result.uses = file.uses
+	if !file.complete(result.sections) && !problems.HasErrors() {
 		problems.Errorf(diag.Pos{File: path}, "the file was not read to its end; this is a fault in agentsync, please report it")
 	}
-	return sections, nil
+	return nil
 }
 
 // complete reports whether every agent of the file is in its sections. What is not must have an error: a

@@ -38,13 +38,12 @@ func (p *Parser) Parse(ctx context.Context, sources ...Source) (*Fleet, diag.Lis
 			return nil, nil, err
 		}
 		results[i].path = s.Path
-		var err error
-		if results[i].sections, err = p.loader.decode(s.Path, s.Content, &results[i].problems); err != nil {
+		if err := p.loader.decode(s.Content, &results[i]); err != nil {
 			return nil, nil, err
 		}
 	}
 	var problems diag.List
-	fleet := join(results, &problems)
+	fleet := join(results, p.loader.apiKeys, &problems)
 	for _, r := range results {
 		problems = append(problems, r.problems...)
 		fleet.Files = append(fleet.Files, r.path)

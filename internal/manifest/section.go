@@ -8,6 +8,8 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
+	"agentsync/internal/endpoint"
+	"agentsync/internal/secret"
 )
 
 // section is one file's section of one platform, as far as it could be read.
@@ -178,14 +180,24 @@ func (f *file) app(part *sectionPart, places map[string]diag.Pos) agent.App {
 		}
 	}
 	app.APIKeyEnv = read("apiKeyEnv", part.rules.APIKeyEnv)
-	endpoint := read("endpoint", "")
-	app.Endpoint = strings.TrimSuffix(endpoint, "/")
-	if why := endpointProblem(endpoint); why != "" {
-		f.report(places["endpoint"], "endpoint %s", why)
+	base := read("endpoint", "")
+	app.Endpoint = strings.TrimSuffix(base, "/")
+	if hasWebScheme(base) { // what has none the schema reports
+		if _, err := endpoint.Parse(base, "app"); err != nil {
+			f.report(places["endpoint"], "endpoint %s", err)
+		}
+	}
+	if secret.IsCIToken(app.APIKeyEnv) {
+		f.report(places["apiKeyEnv"], "apiKeyEnv names %s, which holds a credential of the CI and would be sent to %s; name the variable of the app's own key",
+			app.APIKeyEnv, part.rules.Name)
 	}
 	read("marker", "")
 	app.Marker = part.marker()
 	return app
+}
+
+func hasWebScheme(base string) bool {
+	return strings.HasPrefix(base, "https://") || strings.HasPrefix(base, "http://")
 }
 
 // marker reports whether the section asks for a mark in each agent.

@@ -2,10 +2,12 @@ package manifest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"agentsync/internal/diag"
@@ -14,52 +16,69 @@ import (
 // readFile returns the bytes of a manifest, or false after it added the problem that stops it.
 func (l *loader) readFile(f found, problems *diag.List) ([]byte, bool) {
 	whole := diag.Pos{File: f.display}
-	info, err := os.Stat(f.path)
-	if err != nil {
-		problems.Errorf(whole, "the file cannot be read: %s", cause(err))
-		return nil, false
-	}
-	if !info.Mode().IsRegular() {
+	b, err := readInside(f.root, f.path, l.limits.FileBytes)
+	switch {
+	case errors.Is(err, errTooLarge):
+		problems.Errorf(whole, "the file is larger than %s; split it into several files", size(l.limits.FileBytes))
+	case errors.Is(err, errNotRegular):
 		problems.Errorf(whole, "this is not a regular file; a manifest is a YAML file")
-		return nil, false
-	}
-	if info.Size() > l.limits.FileBytes {
-		l.tooLarge(whole, problems)
-		return nil, false
-	}
-	file, err := os.Open(f.path)
-	if err != nil {
+	case err != nil:
 		problems.Errorf(whole, "the file cannot be read: %s", cause(err))
-		return nil, false
+	case l.total.Add(int64(len(b))) > l.limits.TotalBytes:
+		problems.Errorf(whole, "the manifests hold more than %s together; split the fleet and run it in parts", size(l.limits.TotalBytes))
+	default:
+		return b, true
+	}
+	return nil, false
+}
+
+var (
+	errTooLarge   = errors.New("the file is too large")
+	errNotRegular = errors.New("this is not a regular file")
+)
+
+// readInside returns the bytes of the file at path in the folder root, at most limit. The system itself follows
+// no link out of root here, whatever has been exchanged since the folder was searched.
+func readInside(root, path string, limit int64) ([]byte, error) {
+	folder, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	info, err := folder.Stat(path) // opening a named pipe would wait for its writer
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errNotRegular
+	case info.Size() > limit:
+		return nil, errTooLarge
+	}
+	file, err := folder.Open(path)
+	if err != nil {
+		return nil, err
 	}
 	defer file.Close()
 	// The size is not trusted: a file can grow, and some report none.
 	b := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
-	if _, err := b.ReadFrom(io.LimitReader(file, l.limits.FileBytes+1)); err != nil {
-		problems.Errorf(whole, "the file cannot be read: %s", cause(err))
-		return nil, false
+	if _, err := b.ReadFrom(io.LimitReader(file, limit+1)); err != nil {
+		return nil, err
 	}
-	if int64(b.Len()) > l.limits.FileBytes {
-		l.tooLarge(whole, problems)
-		return nil, false
+	if int64(b.Len()) > limit {
+		return nil, errTooLarge
 	}
-	if l.total.Add(int64(b.Len())) > l.limits.TotalBytes {
-		problems.Errorf(whole, "the manifests hold more than %s together; split the fleet and run it in parts", size(l.limits.TotalBytes))
-		return nil, false
-	}
-	return b.Bytes(), true
-}
-
-func (l *loader) tooLarge(pos diag.Pos, problems *diag.List) {
-	problems.Errorf(pos, "the file is larger than %s; split it into several files", size(l.limits.FileBytes))
+	return b.Bytes(), nil
 }
 
 // cause is an error's innermost text: the path in it is already in front of the sentence.
 func cause(err error) string {
+	if errors.Is(err, syscall.ELOOP) {
+		return "its links lead in a circle"
+	}
 	for {
 		u, ok := err.(interface{ Unwrap() error })
 		if !ok || u.Unwrap() == nil {
-			return err.Error()
+			return strings.Replace(err.Error(), "path escapes from parent", "its link leads out of the folder that is read", 1)
 		}
 		err = u.Unwrap()
 	}

@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"path/filepath"
+
 	"gopkg.in/yaml.v3"
 
 	"agentsync/internal/diag"
@@ -10,6 +12,7 @@ import (
 type File struct {
 	// Path opens it, Name is how problems call it.
 	Path, Name string
+	found      found
 }
 
 // Find lists the manifests at paths as Load does, sorted by name, without reading them. Of o only
@@ -18,7 +21,7 @@ func Find(paths []string, o Options) ([]File, diag.List, error) {
 	found, problems, err := find(paths, o.Limits.withDefaults())
 	files := make([]File, len(found))
 	for i, f := range found {
-		files[i] = File{Path: f.path, Name: f.display}
+		files[i] = File{Path: filepath.Join(f.root, f.path), Name: f.display, found: f}
 	}
 	return files, problems, err
 }
@@ -28,7 +31,7 @@ func Find(paths []string, o Options) ([]File, diag.List, error) {
 func Read(f File, o Options) ([]byte, diag.List) {
 	var problems diag.List
 	l := newLoader(o)
-	src, _ := l.readFile(found{path: f.Path, display: f.Name}, &problems)
+	src, _ := l.readFile(f.found, &problems)
 	return src, problems
 }
 
