@@ -67,7 +67,7 @@ type serverKey struct{}
 
 // startSandbox starts a sandbox, its uids counted from 1 in each app, and points both endpoint
 // variables at it. Its arguments are fault rules, or the options page-size=N, wrapped, millis, masked,
-// key=KEY, limit=N (requests a second).
+// list-end=STATUS, key=KEY, and tools=, actions=, contexts= with names between commas.
 func startSandbox(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("unsupported: ! sandbox")
@@ -119,6 +119,14 @@ func option(arg string) (sandbox.Option, bool) {
 		return sandbox.WithWrappedList(), true
 	case "millis":
 		return sandbox.WithTimes(sandbox.Millis), true
+	case "list-end":
+		return sandbox.WithListEnd(n), true
+	case "tools":
+		return sandbox.WithTools(strings.Split(value, ",")...), true
+	case "actions":
+		return sandbox.WithActions(strings.Split(value, ",")...), true
+	case "contexts":
+		return sandbox.WithContexts(strings.Split(value, ",")...), true
 	case "masked":
 		return sandbox.WithMaskedHeaders(true), true
 	case "key":

@@ -71,6 +71,8 @@ type Field struct {
 	CreateOnly bool
 	// KeepsValue fields cannot be emptied once they have a value (x-keeps-value).
 	KeepsValue bool
+	// RefersTo is what the items of a list are names of (x-refers-to): tool, action, context; empty for anything else.
+	RefersTo string
 	// Marker is the field, an object or a list of strings, that can carry a mark (x-marker).
 	Marker bool
 	// Secret are the JSON pointers, from the agent's root, of the values below this field that are
@@ -196,6 +198,7 @@ type node struct {
 	Unordered            bool            `json:"x-unordered"`
 	CreateOnly           bool            `json:"x-create-only"`
 	KeepsValue           bool            `json:"x-keeps-value"`
+	RefersTo             string          `json:"x-refers-to"`
 	Marker               bool            `json:"x-marker"`
 	MaxItems             int             `json:"maxItems"`
 	Ref                  string          `json:"$ref"`
@@ -299,7 +302,7 @@ func (n node) field(name string) (Field, error) {
 	f := Field{
 		Name: name, Description: n.Description, Default: def,
 		Identity: n.Identity, Immutable: n.Immutable, Unordered: n.Unordered, Marker: n.Marker, MaxItems: n.MaxItems,
-		CreateOnly: n.CreateOnly, KeepsValue: n.KeepsValue,
+		CreateOnly: n.CreateOnly, KeepsValue: n.KeepsValue, RefersTo: n.RefersTo,
 	}
 	f.Type, _ = n.Type.(string)
 	f.Pointer = "/" + agent.EscapePointer(name)

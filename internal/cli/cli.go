@@ -38,6 +38,8 @@ type app struct {
 	args    []string
 	streams Streams
 	common  commonFlags
+	// references are the ways to list what each connected app has.
+	references references
 	// progress is what shows a run's events right now, nil for nothing.
 	progress atomic.Pointer[display]
 	// answered reports that the command has written its one document to stdout.

@@ -279,6 +279,10 @@ func (a *app) applyPlan(ctx context.Context, f *applyFlags, w *workspace, apps m
 	if err != nil {
 		return apply.NotStarted(p, err), err
 	}
+	// Behind the last list and before the first write: what does not exist stops the run while nothing has been done.
+	if err := w.checkReferences(ctx, ready.Plan); err != nil {
+		return apply.NotStarted(ready.Plan, err), err
+	}
 	if err := a.showPlan(f, ready.Plan, w); err != nil {
 		return nil, err
 	}

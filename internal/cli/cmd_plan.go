@@ -85,6 +85,11 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 	if err != nil {
 		return err
 	}
+	if flags.refresh {
+		if err := w.checkReferences(ctx, p); err != nil {
+			return err
+		}
+	}
 	if o.out != "" {
 		if err := w.savePlan(o.out, p, paths); err != nil {
 			return err

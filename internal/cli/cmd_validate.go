@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/diag"
+	"agentsync/internal/manifest"
 	"agentsync/internal/report"
 )
 
@@ -28,7 +29,7 @@ PATH is a file or a folder (*.yaml and *.yml, recursively); the default is manif
 		if err != nil {
 			return err
 		}
-		fleet, problems, err := a.readFleet(cmd.Context(), all, paths)
+		fleet, problems, err := a.readFleet(cmd.Context(), all, paths, manifest.Options{})
 		if err != nil {
 			return err
 		}

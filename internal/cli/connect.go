@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"agentsync/internal/report"
 	"agentsync/internal/sandbox"
 	"agentsync/internal/secret"
+	"agentsync/schema"
 )
 
 // connect opens a client for each of the fleet's apps that the targets leave something of. Nothing is
@@ -30,12 +30,7 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 	apps := make(map[agent.AppID]apply.App, len(fleet.Apps))
 	var problems []string
 	hint := ""
-	ids := make([]agent.AppID, 0, len(fleet.Apps))
-	for id := range fleet.Apps {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, agent.AppID.Compare)
-	for _, id := range ids {
+	for _, id := range sortedApps(fleet.Apps) {
 		pace := httpx.NewPace()
 		client, err := a.open(fleet.Apps[id], all[id.Platform], flags, local, pace)
 		if err != nil {
@@ -45,7 +40,8 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 			}
 			continue
 		}
-		apps[id] = apply.App{Client: client, Schema: all[id.Platform].Schema(), Rate: func() float64 { return pace.State().Rate }}
+		s := all[id.Platform].Schema().Version(schema.APIOf(fleet.Apps[id]))
+		apps[id] = apply.App{Client: client, Schema: s, Rate: func() float64 { return pace.State().Rate }}
 	}
 	if problems != nil {
 		return nil, &Failure{Code: ExitUsage, Err: errors.New(strings.Join(problems, "\n")), Hint: hint}
@@ -81,6 +77,10 @@ func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", app.APIKeyEnv, err)
 	}
+	if a.references == nil {
+		a.references = references{}
+	}
+	a.references[app.ID] = func(ctx context.Context) ([]platform.Reference, error) { return p.References(ctx, app, base, hc) }
 	return p.Client(app, base, hc), nil
 }
 

@@ -122,6 +122,8 @@ type planFlags struct {
 	refresh bool
 	// refreshOnly asks for what is live to be recorded, and for nothing else.
 	refreshOnly bool
+	// noReferences leaves out the look for what agents refer to.
+	noReferences bool
 	connectFlags
 }
 
@@ -139,6 +141,7 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.prune, "prune", false, "delete agents that left the manifests, and replace where a field cannot be updated")
 	flags.BoolVar(&f.refresh, "refresh", false, "read what is live first, so that changes made elsewhere (drift) show")
 	flags.BoolVar(&f.refreshOnly, "refresh-only", false, "bring what is live into the state and change nothing at the platforms")
+	flags.BoolVar(&f.noReferences, "no-check-references", false, "do not look whether tools, actions and contexts exist before anything is sent")
 	flags.BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
 	flags.IntVar(&f.parallelism, "parallelism", 10, "requests in flight per app, 1 to 1000")
 	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")

@@ -33,6 +33,7 @@ type workspace struct {
 	app       *app
 	flags     planFlags
 	platforms map[string]platform.Platform
+	paths     []string // where the manifests are
 	fleet     *manifest.Fleet
 	warnings  diag.List
 	targets   []agent.Glob
@@ -70,7 +71,7 @@ func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string
 			return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("make the sandbox's folder: %w", err)}
 		}
 	}
-	w := &workspace{app: a, flags: flags, platforms: all, targets: targets, file: state.NewFile(flags.state)}
+	w := &workspace{app: a, flags: flags, platforms: all, paths: paths, targets: targets, file: state.NewFile(flags.state)}
 	var reading errgroup.Group // the state is read while the manifests are
 	var snap *state.Snapshot
 	reading.Go(func() (err error) {
@@ -95,7 +96,7 @@ func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string
 // loadFleet reads the manifests at paths. Problems are reported on stderr; with errors among them the
 // command ends.
 func (a *app) loadFleet(ctx context.Context, all map[string]platform.Platform, paths []string) (*manifest.Fleet, diag.List, error) {
-	fleet, problems, err := a.readFleet(ctx, all, paths)
+	fleet, problems, err := a.readFleet(ctx, all, paths, manifest.Options{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -106,7 +107,9 @@ func (a *app) loadFleet(ctx context.Context, all map[string]platform.Platform, p
 }
 
 // readFleet reads the manifests at paths and returns every problem in them.
-func (a *app) readFleet(ctx context.Context, all map[string]platform.Platform, paths []string) (*manifest.Fleet, diag.List, error) {
+func (a *app) readFleet(
+	ctx context.Context, all map[string]platform.Platform, paths []string, o manifest.Options,
+) (*manifest.Fleet, diag.List, error) {
 	hint := ""
 	if len(paths) == 0 {
 		paths = []string{defaultPath}
@@ -122,7 +125,7 @@ func (a *app) readFleet(ctx context.Context, all map[string]platform.Platform, p
 	if err != nil {
 		return nil, nil, err
 	}
-	fleet, problems, err := manifest.Load(ctx, paths, manifest.Options{Env: a.lookup(), Platforms: platforms, Limits: limits})
+	fleet, problems, err := manifest.Load(ctx, paths, manifest.Options{Env: a.lookup(), Platforms: platforms, Limits: limits, Locate: o.Locate})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, nil, err
@@ -281,14 +284,14 @@ func (w *workspace) build(live map[agent.AppID][]plan.Live) (*plan.Plan, error) 
 	if live == nil && w.offline.plan != nil && w.offline.snap == w.snap && w.offline.lineage == lineage {
 		return w.offline.plan, nil
 	}
-	apps := make(map[agent.AppID]bool, len(w.fleet.Apps))
-	for id := range w.fleet.Apps {
-		apps[id] = true
+	apps, versions := make(map[agent.AppID]bool, len(w.fleet.Apps)), make(map[agent.AppID]string, len(w.fleet.Apps))
+	for id, app := range w.fleet.Apps {
+		apps[id], versions[id] = true, schema.APIOf(app)
 	}
 	p, err := plan.Build(plan.Input{
 		Desired: w.fleet.Agents, Apps: apps, Prior: w.snap.State.Agents, Live: live,
 		Sealer:    secret.Sealer{Key: []byte(lineage), Lookup: w.app.secrets()},
-		Platforms: schemas(w.platforms), Targets: w.targets, Prune: w.flags.prune, Unbound: w.unbound,
+		Platforms: schemas(w.platforms), Versions: versions, Targets: w.targets, Prune: w.flags.prune, Unbound: w.unbound,
 	})
 	if err == nil && live == nil {
 		w.offline = offlinePlan{p, w.snap, lineage}

@@ -18,6 +18,7 @@ type loaded struct {
 	agent.Desired
 	previous []diag.Pos // where each of PreviousKeys stands
 	secrets  []*text
+	places   map[string]diag.Pos
 	identity string // the values of the identity fields, empty where they are not known
 }
 
@@ -43,6 +44,12 @@ func (f *file) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loaded
 	a := loaded{}
 	a.Address = agent.Address{Platform: id.Platform, App: id.App, Key: f.ownFields(node, own, &a)}
 	a.Source = f.keyPos(node)
+	for _, at := range f.rules.locate[a.Address] {
+		if a.places == nil {
+			a.places = map[string]diag.Pos{}
+		}
+		a.places[at] = f.pos(f.inAgentOrDefaults(part, node, at))
+	}
 	f.checkIgnored(part, node, a.IgnoreChanges)
 	if part.marker() {
 		a.Mark = a.Address.Mark()

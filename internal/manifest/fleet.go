@@ -168,6 +168,12 @@ func (j *joiner) fleet() *Fleet {
 	fleet := &Fleet{Apps: j.apps, Agents: make([]agent.Desired, len(j.agents))}
 	for i, a := range j.agents {
 		fleet.Agents[i] = a.Desired
+		if a.places != nil {
+			if fleet.Places == nil {
+				fleet.Places = map[agent.Address]map[string]diag.Pos{}
+			}
+			fleet.Places[a.Address] = a.places
+		}
 		for _, t := range a.secrets {
 			fleet.secrets = append(fleet.secrets, secretUse{a.Address, t})
 		}

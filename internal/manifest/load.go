@@ -23,6 +23,8 @@ type Fleet struct {
 	Agents []agent.Desired
 	// Files are the manifests that were read, sorted, as paths are shown in problems.
 	Files []string
+	// Places are where the values stand that Options.Locate asked for, in an agent or in its section's defaults.
+	Places map[agent.Address]map[string]diag.Pos
 
 	secrets []secretUse
 }

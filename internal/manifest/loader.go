@@ -32,9 +32,10 @@ func newLoader(o Options) *loader {
 	l.rules = sync.OnceValues(func() (*rules, error) {
 		r, err := newRules(o.Platforms)
 		if err != nil {
-			err = fmt.Errorf("compile the schemas: %w", err)
+			return nil, fmt.Errorf("compile the schemas: %w", err)
 		}
-		return r, err
+		r.locate = o.Locate
+		return r, nil
 	})
 	return l
 }

@@ -12,6 +12,9 @@ type Options struct {
 	Env secret.Lookup
 	// Platforms are the platforms that sections may name, as schema.Load gives them.
 	Platforms []*schema.Platform
+	// Locate asks for the places of values, by address and by JSON pointers from the agent's root: see Fleet.Places. A
+	// look costs some time for each value, so a caller asks for those that a problem is about, and reads once more.
+	Locate map[agent.Address][]string
 	// Limits bound what is read; the zero value stands for the defaults.
 	Limits Limits
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
+	"agentsync/internal/agent"
 	"agentsync/schema"
 )
 
@@ -19,6 +20,8 @@ type rules struct {
 	// sections are the platforms by the name of their section.
 	sections map[string]*platformRules
 	order    []string
+	// locate are the values whose places are asked for.
+	locate map[agent.Address][]string
 	// own are the fields of an agent that belong to agentsync.
 	own []string
 	// raw are the schemas as they are written, by URL, for the sentences.

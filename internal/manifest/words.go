@@ -79,6 +79,10 @@ func plural(n int, one string) string {
 	return count(n) + " " + one + "s"
 }
 
+// DidYouMean ends a sentence about a name that is not known: "; did you mean `x`?" where one of words is a likely slip of
+// it, else "".
+func DidYouMean(name string, words []string) string { return didYouMean(name, words) }
+
 // didYouMean returns "; did you mean `x`?" for the word that name most likely stands for, or "".
 func didYouMean(name string, words []string) string {
 	if best := nearest(name, words); best != "" {

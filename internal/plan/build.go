@@ -85,7 +85,7 @@ func (b *builder) add(ch Change) {
 // want plans one agent of the manifests.
 func (b *builder) want(d *agent.Desired) error {
 	c := comparison{
-		schema: b.in.Platforms[d.Address.Platform], sealer: b.in.Sealer, ignore: d.IgnoreChanges,
+		schema: b.in.schema(d.Address.ID()), sealer: b.in.Sealer, ignore: d.IgnoreChanges,
 	}
 	c.wanted, c.plain = seal(d, b.in.Sealer)
 	doc, err := agent.AppendDoc(b.room[:0], c.wanted)
@@ -281,7 +281,7 @@ func nameIn(p *schema.Platform, f agent.Fields) string {
 
 // formerName returns the name of an agent that left the manifests. A record that cannot be read has none.
 func (b *builder) formerName(a agent.Address, rec agent.Record) string {
-	p := b.in.Platforms[a.Platform]
+	p := b.in.schema(a.ID())
 	doc := rec.Applied
 	if doc == nil {
 		doc = rec.Observed

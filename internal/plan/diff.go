@@ -47,6 +47,9 @@ func (c *comparison) run() difference {
 	}
 	for i := range c.schema.Fields {
 		f := &c.schema.Fields[i]
+		if f.CreateOnly && !c.fresh { // never answered, and never taken again
+			continue
+		}
 		if slices.Contains(c.ignore, f.Name) || c.leftAlone(f) {
 			continue
 		}

@@ -26,6 +26,8 @@ type Input struct {
 	Sealer secret.Sealer
 	// Platforms are the platforms' traits by name; each platform of Desired must be there.
 	Platforms map[string]*schema.Platform
+	// Versions are the versions of the platforms' APIs that the apps are managed by; the first where an app is missing.
+	Versions map[agent.AppID]string
 	// Targets select agents by address, or by the address that they had before; empty means all.
 	Targets []agent.Glob
 	// Prune asks for deletes, those that a replace needs included.
@@ -64,6 +66,15 @@ func (in *Input) sorted() ([]*agent.Desired, error) {
 		}
 	}
 	return wanted, nil
+}
+
+// schema returns the schema of an app's agents, nil for a platform that is not known.
+func (in *Input) schema(id agent.AppID) *schema.Platform {
+	p := in.Platforms[id.Platform]
+	if p == nil {
+		return nil
+	}
+	return p.Version(in.Versions[id])
 }
 
 // targets reports whether any of the addresses is selected.

@@ -43,7 +43,7 @@ func index(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.AppID)
 				found++
 				continue
 			}
-			unmanaged = append(unmanaged, Unmanaged{App: id, UID: live.UID, Name: nameOf(in.Platforms[id.Platform], live.Content)})
+			unmanaged = append(unmanaged, Unmanaged{App: id, UID: live.UID, Name: nameOf(in.schema(id), live.Content)})
 		}
 		if found == 0 && len(owned[id]) > 0 {
 			doubted = append(doubted, id)

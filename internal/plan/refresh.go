@@ -49,7 +49,7 @@ func Refresh(in Input) (behind []Refreshed, doubted []agent.AppID, err error) {
 }
 
 func refresh(in *Input, live listings, a agent.Address, rec agent.Record) (Refreshed, bool, error) {
-	c := comparison{schema: in.Platforms[a.Platform], sealer: in.Sealer}
+	c := comparison{schema: in.schema(a.ID()), sealer: in.Sealer}
 	r := Refreshed{Address: a, UID: rec.UID, Record: rec}
 	applied, err := decode(a, "applied", rec.Applied)
 	if err != nil {

@@ -105,7 +105,7 @@ func (r *renamer) prefers(d *agent.Desired, in *Input) (agent.Address, error) {
 	if len(offers) == 0 {
 		return agent.Address{}, nil
 	}
-	p := in.Platforms[d.Address.Platform]
+	p := in.schema(d.Address.ID())
 	sealed, _ := seal(d, in.Sealer)
 	holds := func(a agent.Address) (bool, error) {
 		applied, err := decode(a, "applied", r.prior[a].Applied)

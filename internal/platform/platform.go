@@ -25,9 +25,20 @@ type Platform interface {
 	BaseURL(app agent.App) (string, error)
 	// APIKeyHeader is the request header that carries the API key.
 	APIKeyHeader() string
+	// References lists what the app has of what its agents refer to by name: the kinds that the schema's fields
+	// name (schema.Field.RefersTo). A list that is known to be cut short is an error. All requests go through hc.
+	References(ctx context.Context, app agent.App, base *url.URL, hc *http.Client) ([]Reference, error)
 	// Client returns a client for the app at base. All requests go through hc, which adds the key,
 	// the pace and the time limits.
 	Client(app agent.App, base *url.URL, hc *http.Client) Client
+}
+
+// Reference is something of an app that its agents refer to.
+type Reference struct {
+	// Kind is one of the words that schema.Field.RefersTo has: tool, action, context.
+	Kind string
+	// Name is what stands in an agent's field, DisplayName what people call it; it may be empty.
+	Name, DisplayName string
 }
 
 // Client reads and changes the agents of one app. It is safe for concurrent use. Every error is or

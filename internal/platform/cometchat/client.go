@@ -52,6 +52,18 @@ func (cometchat) BaseURL(app agent.App) (string, error) {
 	return fmt.Sprintf("https://%s.api-%s.cometchat.io/v3", app.ID.App, region), nil
 }
 
+// References implements platform.Platform: one list holds the app's tools and its actions.
+func (c cometchat) References(ctx context.Context, _ agent.App, base *url.URL, hc *http.Client) ([]platform.Reference, error) {
+	var known []platform.Reference
+	r := request(http.MethodGet, tools())
+	r.Limit = platform.MaxListBody
+	err := platform.NewCaller(hc, base).Do(ctx, r, func(a platform.Answer) (err error) {
+		known, err = toolsIn(shapeOf(c.schema), a)
+		return err
+	})
+	return known, err
+}
+
 // Client implements platform.Platform.
 func (c cometchat) Client(_ agent.App, base *url.URL, hc *http.Client) platform.Client {
 	return &client{platform.NewCaller(hc, base), shapeOf(c.schema)}

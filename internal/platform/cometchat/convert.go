@@ -74,3 +74,30 @@ func acknowledged(shape platform.Shape, a platform.Answer) error {
 	}
 	return errors.New(`the answer says neither {"success": true} nor what the agent is now`)
 }
+
+// toolsIn returns the tools and actions of a list, wrapped as that of the agents may be. An entry without a name or a type
+// is neither.
+func toolsIn(shape platform.Shape, a platform.Answer) ([]platform.Reference, error) {
+	answer, err := a.JSON()
+	if err != nil {
+		return nil, err
+	}
+	elements, err := shape.Elements(answer)
+	if err != nil {
+		return nil, err
+	}
+	if err := whole(answer, len(elements)); err != nil {
+		return nil, err
+	}
+	var known []platform.Reference
+	for _, e := range elements {
+		m, _ := e.Object()
+		name, _ := m.Value("name").(string)
+		kind, _ := m.Value("type").(string)
+		display, _ := m.Value("displayName").(string)
+		if name != "" && kind != "" {
+			known = append(known, platform.Reference{Kind: kind, Name: name, DisplayName: display})
+		}
+	}
+	return known, nil
+}

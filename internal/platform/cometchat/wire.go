@@ -48,3 +48,6 @@ const codeNoSuchAgent = "ERR_AGENT_NOT_FOUND"
 func agents(uid ...string) []string {
 	return append([]string{"ai-agents", "agents"}, uid...)
 }
+
+// tools is the path of what an app's agents refer to in tools and actions.
+func tools() []string { return []string{"ai-agents", "tools"} }

@@ -190,3 +190,25 @@ func BenchmarkList10000(b *testing.B) {
 		}
 	}
 }
+
+func TestReferences(t *testing.T) {
+	for body, want := range map[string]string{
+		`[]`: "[] <nil>",
+		`[{"name":"a","type":"tool","displayName":"A"},{"name":"b","type":"action"},{"type":"tool"}]`:    "[{tool a A} {action b }] <nil>",
+		`{"data":[{"name":"a","type":"tool"}]}`:                                                          "[{tool a }] <nil>",
+		`{"data":[{"name":"a","type":"tool"}],"meta":{"pagination":{"current_page":1,"total_pages":2}}}`: "cut short",
+		`{"error":{"code":"X","message":"m"}}`:                                                           "no list",
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, body) }))
+		p, err := cometchat.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		base, _ := url.Parse(s.URL)
+		got, err := p.References(t.Context(), agent.App{}, base, s.Client())
+		if text := fmt.Sprint(got, err); !strings.Contains(text, want) {
+			t.Errorf("%s: %s, want %s", body, text, want)
+		}
+		s.Close()
+	}
+}

@@ -48,6 +48,30 @@ func (mindset) BaseURL(app agent.App) (string, error) {
 	return "https://" + host, nil
 }
 
+// References implements platform.Platform: the app's contexts, which v1 alone lists, page by page and as agents are. Their
+// list ends with 404.
+func (m mindset) References(ctx context.Context, app agent.App, base *url.URL, hc *http.Client) ([]platform.Reference, error) {
+	caller := platform.NewCaller(hc, base)
+	names := map[string]string{}
+	list, err := listAll(ctx, func(ctx context.Context, after string) (page []platform.Remote, err error) {
+		r := platform.Request{Method: http.MethodGet, Path: contexts(app.ID), Limit: platform.MaxListBody}
+		r.Accept = func(a platform.Answer) bool { return a.Status == http.StatusNotFound && isEmptyContexts(a) }
+		if after != "" {
+			r.Query = url.Values{startAfter: {after}}
+		}
+		err = caller.Do(ctx, r, func(a platform.Answer) (err error) {
+			page, err = contextsIn(a, names)
+			return err
+		})
+		return page, err
+	})
+	var known []platform.Reference
+	for _, c := range list {
+		known = append(known, platform.Reference{Kind: "context", Name: c.UID, DisplayName: names[c.UID]})
+	}
+	return known, err
+}
+
 // Client implements platform.Platform, by the version of the API that the app's section asks for.
 func (m mindset) Client(app agent.App, base *url.URL, hc *http.Client) platform.Client {
 	return &client{platform.NewCaller(hc, base), shapeOf(m.schema.Version(schema.APIOf(app))), app.ID}

@@ -69,3 +69,40 @@ func answered(shape platform.Shape, a platform.Answer, uid string) (platform.Rem
 	}
 	return r, err
 }
+
+// contextsIn returns the contexts of one page, and notes their names. The member that holds them is not documented: it is
+// the one that is a list.
+func contextsIn(a platform.Answer, names map[string]string) ([]platform.Remote, error) {
+	answer, err := a.JSON()
+	if err != nil {
+		return nil, err
+	}
+	list, ok := answer.List()
+	if envelope, isObject := answer.Object(); isObject {
+		for _, m := range envelope {
+			if inner, isList := m.Value.List(); isList {
+				list, ok = inner, true
+			}
+		}
+	}
+	if !ok {
+		return nil, errors.New("the answer is no list of contexts")
+	}
+	var page []platform.Remote
+	for _, e := range list {
+		m, _ := e.Object()
+		uid := platform.UIDOf(m.Value(memberUID))
+		if uid == "" {
+			return nil, errors.New("the list holds a context without a usable uid")
+		}
+		names[uid], _ = m.Value("name").(string)
+		page = append(page, platform.Remote{UID: uid, CreatedAt: platform.ParseTime(m.Value(memberCreatedAt))})
+	}
+	return page, nil
+}
+
+// isEmptyContexts reports whether an answer is a list of contexts without anything in it.
+func isEmptyContexts(a platform.Answer) bool {
+	page, err := contextsIn(a, map[string]string{})
+	return err == nil && len(page) == 0 && a.NotDone() == nil
+}

@@ -56,3 +56,6 @@ func agents(app agent.AppID, version string, uid ...string) []string {
 	}
 	return append(path, uid...)
 }
+
+// contexts is the path of what an app's agents refer to in contextUids. No path of v2 is known for them.
+func contexts(app agent.AppID) []string { return []string{"api", "v1", "appuid", app.App, "contexts"} }

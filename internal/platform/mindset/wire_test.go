@@ -281,3 +281,34 @@ func TestAPageIsTriedAgainAlone(t *testing.T) {
 		t.Errorf("the list was begun %d times", n-1)
 	}
 }
+
+// TestReferences over the sandbox: every context, whatever the page size and whichever way the list ends.
+func TestReferences(t *testing.T) {
+	for _, end := range []int{200, 404} {
+		for size := 2; size <= 5; size++ {
+			s, err := sandbox.New(sandbox.WithContexts("a", "b", "c", "d"), sandbox.WithPageSize(size), sandbox.WithListEnd(end))
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := httptest.NewServer(s)
+			p, err := mindset.New()
+			if err != nil {
+				t.Fatal(err)
+			}
+			base, err := url.Parse(h.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			hc, err := httpx.NewClient(httpx.Options{Base: base, KeyHeader: p.APIKeyHeader(), Key: secret.Literal("a-key")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := p.References(t.Context(), agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}}, base, hc)
+			hc.CloseIdleConnections()
+			if err != nil || fmt.Sprint(got) != "[{context a a} {context b b} {context c c} {context d d}]" {
+				t.Errorf("pages of %d, ended by %d: %v, %v", size, end, got, err)
+			}
+			h.Close()
+		}
+	}
+}
