@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,45 @@ var untrue = map[string]any{
 	"error":         body{"error": body{"code": "ERR_PLAN", "message": "not in your plan"}},
 	"error service": body{"statusCode": 403, "message": "not in your plan", "error": "Forbidden"},
 	"success false": body{"success": false, "message": "not in your plan"},
+}
+
+// TestOKThatIsNotDone: writes are answered 200 with a body that is no success. They are failures, what the platform said
+// is shown, and they are done once it does them.
+func TestOKThatIsNotDone(t *testing.T) {
+	for name, answer := range untrue {
+		t.Run(name, func(t *testing.T) {
+			lie := manners{before: func(q *query) bool {
+				return q.op != "list" && q.op != "read" && q.send(http.StatusOK, answer)
+			}}
+			says := func(out string) {
+				t.Helper()
+				if _, page := answer.(string); !page && !strings.Contains(out, "not in your plan") {
+					t.Errorf("what the platform said is not shown:\n%s", out)
+				}
+			}
+			s := newSite(t, lie)
+			s.write(concierge("a"), concierge("b"), coach("a"), coach("b"))
+			code, out := s.run(quick("apply", "--auto-approve")...)
+			if code == 0 || len(s.known()) > 0 {
+				t.Errorf("creates: exit %d, the state knows %v", code, s.known())
+			}
+			says(out)
+			s.behave(manners{})
+			s.apply(0)
+			s.whole("Concierge a", "Concierge b", "Coach a", "Coach b")
+
+			s.behave(lie)
+			s.write(concierge("a", "name: New"), coach("a", "agentName: New"))
+			if code, out = s.run(quick("apply", "--auto-approve", "--prune")...); code == 0 {
+				t.Errorf("updates and deletes: exit 0\n%s", out)
+			}
+			says(out)
+			s.everyUID()
+			s.behave(manners{})
+			s.apply(0, "--prune")
+			s.whole("New", "New")
+		})
+	}
 }
 
 // odd gives an agent members of a kind that its field does not have, one of them nested deeper than anybody reads.
@@ -62,6 +102,40 @@ func TestOddStrangerInTheList(t *testing.T) {
 	s.apply(0)
 	s.there("Concierge a", "Coach a", "Odd", "Odd")
 	s.everyUID("Odd")
+}
+
+// TestEndOfTheList: the list of Mindset ends with an empty page, or with 404 and an empty list, at every size of its pages.
+func TestEndOfTheList(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		for _, pageSize := range []int{0, 2, 3, 4} {
+			t.Run(fmt.Sprintf("404 %v, pages of %d", ends, pageSize), func(t *testing.T) {
+				s := newSite(t, manners{pageSize: pageSize, end404: ends})
+				names, agents := []string{}, []string{}
+				for _, key := range []string{"a", "b", "c"} {
+					names, agents = append(names, "Coach "+key), append(agents, coach(key))
+					s.write(agents...)
+					s.apply(0)
+					s.whole(names...)
+				}
+				s.write(agents[:1]...)
+				s.apply(0, "--prune", "--refresh")
+				s.whole("Coach a")
+			})
+		}
+	}
+}
+
+// TestListThatIsNull: an empty app is {"agents": null}.
+func TestListThatIsNull(t *testing.T) {
+	s := newSite(t, manners{before: func(q *query) bool { return q.op == "list" && q.send(http.StatusOK, `{"agents": null}`) }})
+	s.write(coach("a"))
+	s.run(quick("apply", "--auto-approve")...)
+	if n := s.asked("create"); n == 0 {
+		t.Error("nothing was created")
+	}
+	s.behave(manners{})
+	s.apply(0)
+	s.whole("Coach a")
 }
 
 // TestManyWarningsDropNothing: each of 1,010 agents draws a warning, and --prune deletes none of them.

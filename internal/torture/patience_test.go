@@ -4,6 +4,7 @@ package torture
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net/http"
 	"os/exec"
@@ -12,7 +13,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // Each test of this file is a way in which a run waited for what it need not wait for, said nothing, or ended where it
@@ -47,12 +50,137 @@ func hour(q *query) bool {
 	return q.send(http.StatusTooManyRequests, body{"error": body{"code": "ERR_TOO_MANY_REQUESTS", "message": "come back in an hour"}})
 }
 
+// TestWaitOfAnHourIsAnError: the platform asks to come back in an hour. Every command says so and ends, and what was in line
+// was not sent.
+func TestWaitOfAnHourIsAnError(t *testing.T) {
+	for _, op := range []string{"list", "create"} {
+		t.Run(op, func(t *testing.T) {
+			s := newSite(t, manners{before: func(q *query) bool { return q.op == op && hour(q) }})
+			agents, names := many(12)
+			s.write(agents...)
+			commands := [][]string{quick("apply", "--auto-approve", "--parallelism", "2")}
+			if op == "list" {
+				commands = append(commands, []string{"plan", "--refresh"})
+			}
+			for _, args := range commands {
+				code, out := s.run(args...)
+				if code <= 0 || !strings.Contains(out, "come back in an hour") {
+					t.Errorf("%s: exit %d\n%s", args[0], code, out)
+				}
+			}
+			if n := s.asked("create"); n > 2 {
+				t.Errorf("%d creates were sent although the platform had asked to wait", n)
+			}
+			s.behave(manners{})
+			s.apply(0)
+			s.whole(names...)
+		})
+	}
+}
+
+// TestResetInMilliseconds: nothing is left until a time that is given in milliseconds, and it is not far away.
+func TestResetInMilliseconds(t *testing.T) {
+	s := newSite(t, manners{before: func(q *query) bool {
+		q.w.Header().Set("X-Rate-Limit", "100")
+		q.w.Header().Set("X-Rate-Limit-Remaining", "0")
+		q.w.Header().Set("X-Rate-Limit-Reset", fmt.Sprint(time.Now().Add(200*time.Millisecond).UnixMilli()))
+		return false
+	}})
+	s.write(concierge("a"), concierge("b"), concierge("c"))
+	s.apply(0)
+	s.whole("Concierge a", "Concierge b", "Concierge c")
+}
+
 // tenMinutes is how a wait of ten minutes may be told, when some of them are over, too.
 var tenMinutes = regexp.MustCompile(`10m|10 min|9m5\d|5\d\ds|600 ?s`)
+
+// TestWaitIsTold: the platform asks for some seconds. A line says so before they are over, for lists and for writes.
+func TestWaitIsTold(t *testing.T) {
+	for _, op := range []string{"list", "create"} {
+		t.Run(op, func(t *testing.T) {
+			s := newSite(t, manners{before: func(q *query) bool {
+				q.w.Header().Set("Retry-After", "600")
+				return q.op == op && q.send(http.StatusTooManyRequests, body{"error": body{"message": "slow down"}})
+			}})
+			s.write(concierge("a"))
+			cmd, lines := s.start(quick("apply", "--auto-approve")...)
+			var told bool
+			for !told && lines.Scan() { // it ends with the command's time limit
+				told = tenMinutes.MatchString(lines.Text())
+			}
+			if !told {
+				t.Error("nothing is said of the wait")
+			}
+			_ = cmd.Process.Kill() // it would wait
+			drain(lines)
+			_ = cmd.Wait() // it was killed
+		})
+	}
+}
 
 // drain reads on, so that whoever writes is not held up.
 func drain(lines *bufio.Scanner) {
 	for lines.Scan() {
+	}
+}
+
+// TestHangupEndsARunInOrder: SIGHUP starts nothing new, and what is in flight ends and is recorded.
+func TestHangupEndsARunInOrder(t *testing.T) {
+	arrived, answer := make(chan struct{}, 1), make(chan struct{})
+	s := newSite(t, manners{before: func(q *query) bool {
+		if q.op == "create" {
+			select {
+			case arrived <- struct{}{}:
+			default:
+			}
+			<-answer
+		}
+		return false
+	}})
+	agents, _ := many(12)
+	s.write(agents...)
+	cmd, lines := s.start(quick("apply", "--auto-approve", "--parallelism", "2")...)
+	<-arrived
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() && !strings.Contains(lines.Text(), "interrupted") {
+	}
+	close(answer)
+	drain(lines)
+	_ = cmd.Wait() // the exit code is looked at below
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit %d", code)
+	}
+	s.everyUID()
+	if n := len(s.names()); n == 0 || n == len(agents) {
+		t.Errorf("%d agents were made", n)
+	}
+}
+
+// TestClosedPipeEndsTheOutputAlone: whoever read the output has gone. The run goes on.
+func TestClosedPipeEndsTheOutputAlone(t *testing.T) {
+	s := newSite(t, manners{})
+	agents, names := many(30)
+	s.write(agents...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", `"$0" apply --auto-approve 2>&1 | true; exit "${PIPESTATUS[0]}"`, s.bin)
+	cmd.Dir, cmd.Env = s.dir, s.env
+	if code, out := finish(t, cmd); code != 0 {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	s.whole(names...)
+}
+
+// TestReportIsOpenedFirst: the report cannot be written. Nothing is sent.
+func TestReportIsOpenedFirst(t *testing.T) {
+	s := newSite(t, manners{})
+	s.write(concierge("a"), coach("a"))
+	s.apply(4, "--report", "no-such-folder/report.json")
+	s.there()
+	if n := s.requests(); n > 0 {
+		t.Errorf("%d requests", n)
 	}
 }
 
