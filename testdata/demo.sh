@@ -12,7 +12,7 @@ trap 'rm -rf "$dir"' EXIT
 cp -r "$fleet" "$dir/manifests"
 cd "$dir"
 unset "${!AGENTSYNC_@}"           # the caller's settings are not the demo's
-export LANGGRAPH_TOKEN=demo-token # the fleet's one secret; agentsync never prints or stores it
+export LANGGRAPH_TOKEN=demo-token-of-usual-length # the fleet's one secret; agentsync never prints or stores it
 
 run() {
 	printf '\n$ agentsync %s\n' "$*"

@@ -41,8 +41,10 @@ type workspace struct {
 	snap      *state.Snapshot
 	sandbox   *localSandbox
 	saved     *plan.Saved // what apply --plan carries out, or nil
-	unbound   bool        // no saved plan is made, or held against one
-	offline   offlinePlan
+	// noStateKey is set where the state's hashes were made with a key that this run does not have.
+	noStateKey bool
+	unbound    bool // no saved plan is made, or held against one
+	offline    offlinePlan
 }
 
 // offlinePlan is the last plan that was made offline, and of what.
@@ -185,6 +187,12 @@ func (w *workspace) load() error {
 // take makes snap the state that the workspace works on.
 func (w *workspace) take(snap *state.Snapshot) error {
 	w.snap = snap
+	w.noStateKey = false
+	if key, _ := w.app.secrets()(secret.StateKeyEnv); key == "" {
+		for _, r := range snap.State.Agents {
+			w.noStateKey = w.noStateKey || secret.HasStateKey(r.Applied)
+		}
+	}
 	if w.saved != nil {
 		w.bind(w.saved)
 	}
@@ -243,7 +251,20 @@ func (w *workspace) desired(addr agent.Address) *agent.Desired {
 
 // requireSecrets fails where a secret is not set that a selected agent needs.
 func (w *workspace) requireSecrets() error {
+	if w.noStateKey {
+		return &Failure{Code: ExitUsage, Err: fmt.Errorf("the hashes of secrets in %s were made with %s, which is not set: nobody could tell which secrets changed", w.flags.state, secret.StateKeyEnv),
+			Hint: "set it to what the last apply had; where that is lost, to anything else: then every secret is sent once more"}
+	}
 	return w.app.reportProblems(w.selected(w.fleet.MissingSecrets(w.app.secrets())))
+}
+
+// secrets is what is known of the variables that secrets refer to: nothing, as in an offline plan that has none,
+// where the state's hashes could not be compared.
+func (w *workspace) secrets() secret.Lookup {
+	if w.noStateKey {
+		return nil
+	}
+	return w.app.secrets()
 }
 
 // selected leaves out the problems of agents that --target does not select.
@@ -290,7 +311,7 @@ func (w *workspace) build(live map[agent.AppID][]plan.Live) (*plan.Plan, error) 
 	}
 	p, err := plan.Build(plan.Input{
 		Desired: w.fleet.Agents, Apps: apps, Prior: w.snap.State.Agents, Live: live,
-		Sealer:    secret.Sealer{Key: []byte(lineage), Lookup: w.app.secrets()},
+		Sealer:    secret.Sealer{Key: []byte(lineage), Lookup: w.secrets()},
 		Platforms: schemas(w.platforms), Versions: versions, Targets: w.targets, Prune: w.flags.prune, Unbound: w.unbound,
 	})
 	if err == nil && live == nil {

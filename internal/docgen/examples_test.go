@@ -113,7 +113,7 @@ func newWorld(t *testing.T) *world {
 	if err := os.CopyFS(filepath.Join(w.dir, "manifests"), os.DirFS("../../manifests")); err != nil {
 		t.Fatal(err)
 	}
-	w.env = append(os.Environ(), "COMETCHAT_API_KEY=key-c", "MINDSET_API_KEY=key-m", "LANGGRAPH_TOKEN=token",
+	w.env = append(os.Environ(), "COMETCHAT_API_KEY=key-c", "MINDSET_API_KEY=key-m", "LANGGRAPH_TOKEN=token-of-usual-length",
 		"AGENTSYNC_COMETCHAT_ENDPOINT="+h.URL+"/cometchat/{app}/v3", "AGENTSYNC_MINDSET_ENDPOINT="+h.URL,
 		"AGENTSYNC_AUTO_APPROVE=true", "AGENTSYNC_PARALLELISM=1", "AGENTSYNC_LISTEN=127.0.0.1:0", "NO_COLOR=1")
 	return w

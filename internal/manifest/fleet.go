@@ -188,17 +188,26 @@ type secretUse struct {
 }
 
 // MissingSecrets returns an error for every ${secret:NAME} whose variable lookup does not have, at the
-// place of the string that names it. One string that many agents share is reported once.
+// place of the string that names it. One string that many agents share is reported once. A value that is short
+// enough to be found from its hash is a warning, once for each variable.
 func (f *Fleet) MissingSecrets(lookup secret.Lookup) diag.List {
 	var problems diag.List
 	seen := map[*text]bool{} // a text of the defaults stands in every agent
+	short := map[string]bool{}
 	for _, use := range f.secrets {
 		if seen[use.text] {
 			continue
 		}
 		seen[use.text] = true
 		for _, name := range use.text.names {
-			if _, ok := lookup(name); ok {
+			if value, ok := lookup(name); ok {
+				if secret.Guessable(value, lookup) && !short[name] {
+					short[name] = true
+					problems = append(problems, diag.Problem{
+						Severity: diag.Warning, Pos: use.text.pos, Address: use.address.String(),
+						Summary: fmt.Sprintf("the value of ${secret:%s} is so short that whoever reads the state can find it by trying; use a longer one, or set %s", name, secret.StateKeyEnv),
+					})
+				}
 				continue
 			}
 			problems = append(problems, diag.Problem{

@@ -208,13 +208,22 @@ func TestHeadersAreSecretWhateverTheyHold(t *testing.T) {
 }
 
 func TestMissingSecrets(t *testing.T) {
+	const long = "a-token-of-usual-length"
 	fleet := loadText(t, oneAgent, "APP", "2754abc", "NAME", "n")
-	if got := fleet.MissingSecrets(variables("TOKEN", "t", "PATH_TOKEN", "p")); len(got) > 0 {
+	if got := fleet.MissingSecrets(variables("TOKEN", long, "PATH_TOKEN", long)); len(got) > 0 {
 		t.Errorf("nothing is missing, but:\n%s", lines(got))
 	}
 	want := "a.yaml:12:18: the environment variable PATH_TOKEN, which ${secret:PATH_TOKEN} names, is not set; set it where agentsync runs\n"
-	if diff := cmp.Diff(want, lines(fleet.MissingSecrets(variables("TOKEN", "t")))); diff != "" {
+	if diff := cmp.Diff(want, lines(fleet.MissingSecrets(variables("TOKEN", long)))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	short := fleet.MissingSecrets(variables("TOKEN", "1234", "PATH_TOKEN", long))
+	if got := lines(short); short.HasErrors() || !strings.Contains(got, "warning: the value of ${secret:TOKEN} is so short") ||
+		strings.Count(got, "\n") != 1 || strings.Contains(got, "1234") {
+		t.Errorf("a short value: %s", got)
+	}
+	if got := fleet.MissingSecrets(variables("TOKEN", "1234", "PATH_TOKEN", long, "AGENTSYNC_STATE_KEY", "k")); len(got) > 0 {
+		t.Errorf("with a key of its own nothing can be tried: %s", lines(got))
 	}
 }
 

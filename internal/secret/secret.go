@@ -5,6 +5,7 @@
 package secret
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -135,15 +136,16 @@ func (t Text) LogValue() slog.Value { return slog.StringValue(Placeholder) }
 func (t Text) MarshalText() ([]byte, error) { return []byte(Placeholder), nil }
 
 // Sealed is what may be stored of a secret: a keyed hash of its value and one of its template, each
-// 32 hexadecimal digits. Value is empty where the value was not known when it was sealed (an
-// offline plan without the variables). A Sealed is safe to print and to commit.
+// 32 hexadecimal digits, and four more in front where the key is not the lineage alone (StateKeyEnv).
+// Value is empty where the value was not known when it was sealed (an offline plan without the variables). A
+// Sealed is safe to print and to commit, as long as whoever reads it cannot guess the secret.
 type Sealed struct {
 	Value    string `json:"value,omitempty"`
 	Template string `json:"template,omitempty"`
 }
 
 // Equal reports whether two sealed secrets are the same as far as can be known: by value where both
-// values are known, by template otherwise.
+// values are known, by template otherwise. Hashes under different keys are different.
 func (s Sealed) Equal(t Sealed) bool {
 	if s.Value != "" && t.Value != "" {
 		return s.Value == t.Value
@@ -151,35 +153,82 @@ func (s Sealed) Equal(t Sealed) bool {
 	return s.Template == t.Template
 }
 
+// HasStateKey reports whether a document holds the hash of a value under a key of its own (StateKeyEnv). Whoever has
+// not that key cannot know whether the value changed.
+func HasStateKey(doc []byte) bool {
+	const member = `"value":"`
+	for rest := doc; ; {
+		i := bytes.Index(rest, []byte(member))
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+len(member):]
+		if hash, _, _ := bytes.Cut(rest, []byte(`"`)); len(hash) == markLength+2*macLength {
+			return true // or a text that looks like it: then the key is asked for in vain
+		}
+	}
+}
+
+const (
+	macLength  = 16 // bytes of a hash
+	markLength = 4  // digits of the key before a hash, by which HasStateKey tells it
+)
+
 // String returns the placeholder.
 func (s Sealed) String() string { return Placeholder }
+
+// StateKeyEnv names a variable that, where it is set, becomes part of the key of all hashes of values. The
+// lineage alone lies beside them in the state: whoever reads that can try values until one fits.
+const StateKeyEnv = "AGENTSYNC_STATE_KEY"
+
+// guessable is below how many characters a value can be found by trying, with the state at hand: eight letters
+// and digits take minutes on a graphics card, sixteen longer than anybody has.
+const guessable = 16
+
+// Guessable reports whether a secret is so short that its hash gives it away to whoever reads the state, which it
+// does not where lookup has a key of its own for the state.
+func Guessable(value string, lookup Lookup) bool {
+	key, _ := lookup(StateKeyEnv)
+	return len(value) < guessable && key == ""
+}
 
 // Sealer makes Sealed values under one key. Lookup may be nil: then references stay unknown.
 type Sealer struct {
 	// Key is the state's lineage: hashes of different fleets cannot be compared.
-	Key    []byte
+	Key []byte
+	// Lookup has the variables that secrets refer to, and StateKeyEnv.
 	Lookup Lookup
 }
 
 // Seal hashes t, which stands at the JSON pointer path inside its agent. The path is part of the
 // hash, the address is not: an agent may be renamed.
 func (s Sealer) Seal(path string, t Text) Sealed {
-	sealed := Sealed{Template: s.mac("template", path, t.template)}
 	lookup := s.Lookup
 	if lookup == nil {
 		lookup = func(string) (string, bool) { return "", false }
 	}
+	key, mark := s.Key, ""
+	if own, _ := lookup(StateKeyEnv); own != "" {
+		key = []byte(mac([]byte(own), "key", string(s.Key)))
+		mark = mac(key, "mark")[:markLength]
+	}
+	var sealed Sealed
+	if t.refs { // the manifest has it in clear, and without the state's own key it must still be comparable
+		sealed.Template = mac(s.Key, "template", path, t.template)
+	} else {
+		sealed.Template = mark + mac(key, "template", path, t.template)
+	}
 	if v, err := t.Resolve(lookup); err == nil {
-		sealed.Value = s.mac("value", path, v.template)
+		sealed.Value = mark + mac(key, "value", path, v.template)
 	}
 	return sealed
 }
 
 // mac returns the first 128 bits of HMAC-SHA-256 over the length-prefixed parts, in hexadecimal.
-func (s Sealer) mac(parts ...string) string {
-	h := hmac.New(sha256.New, s.Key)
+func mac(key []byte, parts ...string) string {
+	h := hmac.New(sha256.New, key)
 	for _, p := range parts {
 		fmt.Fprintf(h, "%d:%s", len(p), p)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return hex.EncodeToString(h.Sum(nil)[:macLength])
 }

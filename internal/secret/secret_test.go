@@ -122,3 +122,47 @@ func TestSeal(t *testing.T) {
 		}
 	}
 }
+
+// TestStateKey: with a key of its own nothing of the state can be tried without that key, the same value is still the
+// same, and what was sealed under another key, or none, is to be sealed anew.
+func TestStateKey(t *testing.T) {
+	with := func(key string) secret.Sealer {
+		return secret.Sealer{Key: []byte("lineage"), Lookup: func(name string) (string, bool) {
+			if name == secret.StateKeyEnv {
+				return key, key != ""
+			}
+			return lookup(name)
+		}}
+	}
+	text, literal := secret.Template("Bearer ${secret:TOKEN}"), secret.Literal("Bearer "+value)
+	none, one, two, blind := with(""), with("k-one"), with("k-two"), secret.Sealer{Key: []byte("lineage")}
+	for name, s := range map[string]secret.Text{"reference": text, "literal": literal} {
+		a, b := one.Seal("/a", s), none.Seal("/a", s)
+		if a.Value == b.Value || strings.Contains(a.Value, b.Value) || name == "literal" && strings.Contains(a.Template, b.Template) {
+			t.Errorf("%s: the lineage alone gives %#v", name, a)
+		}
+		if !a.Equal(one.Seal("/a", s)) || a.Equal(b) || a.Equal(two.Seal("/a", s)) {
+			t.Errorf("%s: compared under another key", name)
+		}
+		for sealed, want := range map[secret.Sealed]bool{a: true, b: false} {
+			doc := fmt.Sprintf(`{"h":{"$secret":{"template":%q,"value":%q}},"value":"x"}`, sealed.Template, sealed.Value)
+			if secret.HasStateKey([]byte(doc)) != want {
+				t.Errorf("%s: has a key of its own: %v, want %v", doc, !want, want)
+			}
+		}
+	}
+	if !one.Seal("/a", text).Equal(one.Seal("/a", literal)) || one.Seal("/a", text).Equal(one.Seal("/a", secret.Literal("Bearer x"))) {
+		t.Error("values under one key are not compared")
+	}
+	if !one.Seal("/a", text).Equal(blind.Seal("/a", text)) || one.Seal("/a", text).Equal(blind.Seal("/a", secret.Template("${secret:TOKEN}"))) {
+		t.Error("without the variables the template decides")
+	}
+	for value, want := range map[string]bool{"": true, "1234": true, strings.Repeat("x", 15): true, strings.Repeat("x", 16): false} {
+		if got := secret.Guessable(value, none.Lookup); got != want {
+			t.Errorf("%q: guessable %v", value, got)
+		}
+		if secret.Guessable(value, one.Lookup) {
+			t.Errorf("%q is guessable although the state has its own key", value)
+		}
+	}
+}
