@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,8 @@ type app struct {
 	common  commonFlags
 	// references are the ways to list what each connected app has.
 	references references
+	// lineEnds are the names of the variables that were warned about.
+	lineEnds sync.Map
 	// progress is what shows a run's events right now, nil for nothing.
 	progress atomic.Pointer[display]
 	// answered reports that the command has written its one document to stdout.
@@ -227,9 +230,21 @@ func (a *app) lookup() secret.Lookup {
 // have, in a pull request from a fork say, to an empty text, and that is as good as not set.
 func (a *app) secrets() secret.Lookup {
 	return func(name string) (string, bool) {
-		v := a.env[name]
+		v := a.withoutLineEnd(name, a.env[name])
 		return v, v != ""
 	}
+}
+
+// withoutLineEnd returns a secret without the line end that echo and heredocs put behind what they write into a secret
+// store, and says so once for each variable: no header and no API key can hold one.
+func (a *app) withoutLineEnd(name, value string) string {
+	trimmed := strings.TrimRight(value, "\r\n")
+	if trimmed != value {
+		if _, told := a.lineEnds.LoadOrStore(name, true); !told {
+			_, _ = fmt.Fprintf(a.streams.Err, "agentsync: warning: the value of the environment variable %s ends in a line end, which is left out\n", name)
+		}
+	}
+	return trimmed
 }
 
 // platforms returns every platform that agentsync drives. A new one is one line here.

@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,9 +32,13 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 	apps := make(map[agent.AppID]apply.App, len(fleet.Apps))
 	var problems []string
 	hint := ""
+	if err := httpx.CheckProxy(func(name string) string { return a.env[name] }); err != nil && local == nil {
+		return nil, &Failure{Code: ExitUsage, Err: err}
+	}
+	hide := a.runSecrets(fleet)
 	for _, id := range sortedApps(fleet.Apps) {
 		pace := httpx.NewPace()
-		client, err := a.open(fleet.Apps[id], all[id.Platform], flags, local, pace)
+		client, err := a.open(fleet.Apps[id], all[id.Platform], flags, local, pace, hide)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", id, err))
 			if errors.Is(err, errNoKey) {
@@ -52,12 +58,12 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 // errNoKey ends the sentence about a variable that is not set.
 var errNoKey = errors.New("which holds the API key, is not set")
 
-func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local *localSandbox, pace *httpx.Pace) (platform.Client, error) {
+func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local *localSandbox, pace *httpx.Pace, hide *secret.Finder) (platform.Client, error) {
 	base, err := a.baseURL(app, p, local)
 	if err != nil {
 		return nil, err
 	}
-	key := a.env[app.APIKeyEnv]
+	key := a.withoutLineEnd(app.APIKeyEnv, a.env[app.APIKeyEnv])
 	switch {
 	case local != nil:
 		key = "sandbox"
@@ -68,6 +74,7 @@ func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local
 		Base: base, KeyHeader: p.APIKeyHeader(), Key: secret.Literal(key),
 		UserAgent: "agentsync/" + thisBuild().version, Timeout: flags.timeout, Concurrency: flags.parallelism,
 		Pace: pace, Proxy: http.ProxyFromEnvironment, Retry: httpx.DefaultRetry(),
+		Secrets: hide,
 		Waiting: func(w httpx.Wait) { a.tellWait(app.ID, w) },
 	}
 	if a.common.verbose {
@@ -82,6 +89,57 @@ func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local
 	}
 	a.references[app.ID] = func(ctx context.Context) ([]platform.Reference, error) { return p.References(ctx, app, base, hc) }
 	return p.Client(app, base, hc), nil
+}
+
+// runSecrets returns what finds the secrets of this run in what platforms answer: API keys, and the values of the
+// variables that the fleet refers to. A value that a manifest also writes in clear, such as "production", is none:
+// what everybody can read there need not be sealed, and agents that hold it must stay comparable.
+func (a *app) runSecrets(fleet *manifest.Fleet) *secret.Finder {
+	values := map[string]bool{}
+	for _, app := range fleet.Apps {
+		values[a.env[app.APIKeyEnv]] = true
+	}
+	lookup := a.secrets()
+	for _, d := range fleet.Agents {
+		eachLeaf(map[string]any(d.Fields), func(leaf any) {
+			if text, ok := leaf.(secret.Text); ok {
+				for _, name := range text.Names() {
+					v, _ := lookup(name) // one that is not set is not sent
+					values[v] = true
+				}
+			}
+		})
+	}
+	all := slices.Sorted(maps.Keys(values))
+	found := secret.Whole(all...)
+	inClear := map[string]bool{}
+	for _, d := range fleet.Agents {
+		eachLeaf(map[string]any(d.Fields), func(leaf any) {
+			if text, ok := leaf.(string); ok && found.In(text) {
+				inClear[text] = true
+			}
+		})
+	}
+	for text := range inClear {
+		all = slices.DeleteFunc(all, func(v string) bool { return secret.Whole(v).In(text) })
+	}
+	return secret.Whole(all...)
+}
+
+// eachLeaf calls visit for each value at or below v that is no map and no list, in any order.
+func eachLeaf(v any, visit func(leaf any)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, e := range v {
+			eachLeaf(e, visit)
+		}
+	case []any:
+		for _, e := range v {
+			eachLeaf(e, visit)
+		}
+	default:
+		visit(v)
+	}
 }
 
 // baseURL returns where the app's API is: the sandbox, else the endpoint variable of the platform,
@@ -114,7 +172,7 @@ func (w *workspace) reach(ids ...agent.AppID) (map[agent.AppID]apply.App, error)
 	if err := w.startSandbox(); err != nil {
 		return nil, err
 	}
-	some := manifest.Fleet{Apps: map[agent.AppID]agent.App{}}
+	some := manifest.Fleet{Apps: map[agent.AppID]agent.App{}, Agents: w.fleet.Agents}
 	for _, id := range ids {
 		some.Apps[id] = w.fleet.Apps[id]
 	}

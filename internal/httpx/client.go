@@ -39,6 +39,8 @@ type Options struct {
 	// Concurrency is how many requests are in flight at once, each on a connection of its own; zero stands for
 	// DefaultConcurrency. A request beyond them waits.
 	Concurrency int
+	// Secrets finds the secrets of this run, for traces and for whoever asks SecretsOf; nil finds none.
+	Secrets *secret.Finder
 	// Retry is how often reads are tried; zero stands for once. See RetryOf.
 	Retry Retry
 	// Pace steers the app's requests; nil sends each at once.
@@ -75,28 +77,30 @@ func NewClient(o Options) (*http.Client, error) {
 		key: []string{key}, userAgent: []string{orDefault(o.UserAgent, "agentsync")},
 	}
 	if o.Trace != nil {
-		rt = &trace{next: rt, print: o.Trace, key: key}
+		rt = &trace{next: rt, print: o.Trace, key: secret.Parts(key), run: o.Secrets}
 	}
 	rt = &timeLimit{next: rt, limit: orDefault(o.Timeout, DefaultTimeout)}
 	if o.Pace != nil {
 		o.Pace.tellWaits(o.Waiting)
 		rt = o.Pace.Wrap(rt)
 	}
-	return &http.Client{Transport: stack{rt, transport, o.Retry}, CheckRedirect: stay}, nil
+	return &http.Client{Transport: stack{rt, transport, o.Retry, o.Secrets}, CheckRedirect: stay}, nil
 }
 
 // checkKey refuses what cannot stand in a header, in words that do not show it: a key with a line end
 // behind it is the usual slip of a pipeline's secret store.
 func checkKey(key string) error {
-	if key == "" {
+	switch {
+	case key == "":
 		return errors.New("the API key is empty")
-	}
-	if strings.TrimSpace(key) != key {
+	case strings.TrimSpace(key) != key:
 		return errors.New("the API key has white space or a line end around it")
+	case strings.Contains(key, " "):
+		return errors.New("the API key holds a space: give the key alone, without a word such as Bearer before it")
 	}
 	for _, r := range key {
 		if r <= ' ' || r > '~' {
-			return errors.New("the API key holds a character that is no printable ASCII")
+			return errors.New("the API key holds a character that cannot stand in a header, such as a line end, an umlaut or a curly quote")
 		}
 	}
 	return nil
@@ -110,10 +114,11 @@ func newTransport(o Options) *http.Transport {
 	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
 	n := orDefault(o.Concurrency, DefaultConcurrency)
 	return &http.Transport{
-		Proxy:               o.Proxy,
-		DialContext:         dialHard,
-		TLSClientConfig:     conf,
-		TLSHandshakeTimeout: dialTimeout,
+		Proxy:                  o.Proxy,
+		OnProxyConnectResponse: proxyAnswered,
+		DialContext:            dialHard,
+		TLSClientConfig:        conf,
+		TLSHandshakeTimeout:    dialTimeout,
 		// No HTTP/2: to give up one request there, its connection must be closed (a reset of the stream alone leaves
 		// the request in the kernel's buffer), and with it all others that are in flight on it, whose outcome would
 		// then be unknown too. Over HTTP/1 each request has its connection to itself.
@@ -136,6 +141,13 @@ type stack struct {
 	http.RoundTripper
 	transport *http.Transport
 	retry     Retry
+	secrets   *secret.Finder
+}
+
+// SecretsOf returns what the Options of NewClient said of hc, and nil for any other client.
+func SecretsOf(hc *http.Client) *secret.Finder {
+	s, _ := hc.Transport.(stack)
+	return s.secrets
 }
 
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -31,8 +32,12 @@ func (t *timeLimit) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// explain says how long was waited where it was this layer that ended the request.
+// explain says how long was waited where it was this layer that ended the request, and what to do about a server
+// whose certificate nobody here knows.
 func (t *timeLimit) explain(ctx context.Context, err error) error {
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
+		return fmt.Errorf("%w; if it is signed by an authority of your own, name its file in SSL_CERT_FILE", err)
+	}
 	if errors.Is(context.Cause(ctx), ErrTimeout) {
 		return fmt.Errorf("%w (%v)", ErrTimeout, t.limit)
 	}

@@ -19,7 +19,8 @@ import (
 type trace struct {
 	next  http.RoundTripper
 	print func(line string)
-	key   string // to take out of an answer's headers, should a server echo it
+	// run and key find what is to be taken out of an answer's headers, should a server echo it.
+	run, key *secret.Finder
 }
 
 // tracedHeaders are the headers of an answer that are shown.
@@ -48,10 +49,7 @@ func (t *trace) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (t *trace) say(line string) {
-	if t.key != "" {
-		line = strings.ReplaceAll(line, t.key, secret.Placeholder)
-	}
-	t.print(printable(line))
+	t.print(printable(t.key.Hide(t.run.Hide(line))))
 }
 
 // printable returns text with every character that does not print as U+FFFD.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/secret"
 	"agentsync/schema"
 )
 
@@ -61,6 +62,9 @@ type Shape struct {
 	Wrappers []string
 	// Lists are the members that a list may be wrapped in.
 	Lists []string
+	// Secrets finds the secrets of this run; nil finds none. A string that holds one becomes a secret itself,
+	// whatever member it stands in: a platform may repeat what it was sent where nobody expects it.
+	Secrets *secret.Finder
 }
 
 // Agent reads the agent of an answer that holds one. Where a usable uid can be read there is no error, whatever
@@ -103,7 +107,7 @@ func (s Shape) unwrap(answer agent.Raw) agent.Object {
 
 // remote returns the agent that o describes. The error says that o has no usable uid.
 func (s Shape) remote(o agent.Object) (Remote, error) {
-	return NewRemote(s.Schema, o.Value(s.UID), o.Value(s.CreatedAt), o)
+	return newRemote(s.Schema, s.Secrets, o.Value(s.UID), o.Value(s.CreatedAt), o)
 }
 
 // maxListed bounds how many agents one answer may list.

@@ -1,6 +1,7 @@
 package platform_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/platform"
+	"agentsync/internal/secret"
 )
 
 // shape is one that wraps like CometChat's.
@@ -163,5 +165,39 @@ func TestErrorEnvelopes(t *testing.T) {
 	}
 	if err := (platform.Answer{Status: 200, Body: []byte("{}"), Cut: errors.New("cut")}).NotDone(); err == nil {
 		t.Error("half an answer is done")
+	}
+}
+
+// A secret of this run that the platform repeats, in whatever member and spelling, is a secret there too.
+func TestEchoedSecretsAreSealed(t *testing.T) {
+	s := shape(t)
+	const token = "tok-4f9a8b7c6d5e"
+	s.Secrets = secret.Whole(token)
+	for name, echo := range map[string]string{
+		"itself": token, "with more": "Bearer " + token + "!", "upper case": strings.ToUpper(token),
+		"base64": base64.StdEncoding.EncodeToString([]byte("user:" + token)), "escaped": `\u0074ok\u002d4f9a8b7c6d5e`,
+	} {
+		for _, fields := range []string{
+			`"name": "` + echo + `"`, `"metaData": {"config": {"list": ["x", "` + echo + `"]}}`,
+			`"integrationMeta": {"baseUrl": "u", "requestHeaders": {"auth": "` + echo + `"}}`, `"tools": ["` + echo + `"]`,
+		} {
+			r, err := s.Agent(answer(`{"uid": "a", "isActive": true, ` + fields + `}`))
+			if err != nil || r.Unreadable != nil {
+				t.Errorf("%s: %+v, %v", fields, r, err)
+				continue
+			}
+			doc, err := agent.Encode(r.Content.Fields().Seal(secret.Sealer{Key: []byte("k")}))
+			if err != nil || !doc.HasSecrets() || s.Secrets.In(string(doc)) {
+				t.Errorf("%s: %s in %s: %s, %v", name, echo, fields, doc, err)
+			}
+		}
+	}
+	r, err := s.Agent(answer(`{"uid": "a", "metaData": {"` + token + `": "x", "y": "z"}}`))
+	if doc, encErr := agent.Encode(r.Content.Fields()); err != nil || encErr != nil || string(doc) != `{"metaData":{"y":"z"}}` {
+		t.Errorf("a name that is a secret: %s, %v, %v", doc, err, encErr)
+	}
+	r, err = s.Agent(answer(`{"uid": "a", "name": "tok-4f9a8b7c6d5f", "metaData": {"y": "100% \u00e9"}}`))
+	if doc, encErr := agent.Encode(r.Content.Fields()); err != nil || encErr != nil || !strings.Contains(string(doc), "tok-4f9a8b7c6d5f") {
+		t.Errorf("another text: %s, %v, %v", doc, err, encErr)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/httpx"
+	"agentsync/internal/secret"
 )
 
 // Bounds of bodies, in bytes.
@@ -34,13 +35,14 @@ const (
 type Caller struct {
 	transport http.RoundTripper
 	retry     httpx.Retry
+	secrets   *secret.Finder
 	base      *url.URL
 	bodies    *sync.Pool // of *bytes.Buffer, for answers about one agent
 }
 
 // NewCaller returns a Caller for requests below base through hc's transport, and nothing else of hc: no
 // redirect is followed and no cookie kept, whatever it says. Reads are tried again as httpx.RetryOf says. It keeps
-// the API key that httpx.NoteKey tells of out of errors.
+// the API key that httpx.NoteKey tells of, and the secrets of httpx.SecretsOf, out of errors.
 func NewCaller(hc *http.Client, base *url.URL) *Caller {
 	transport := hc.Transport
 	if transport == nil {
@@ -51,8 +53,11 @@ func NewCaller(hc *http.Client, base *url.URL) *Caller {
 		root.Path = "/" // JoinPath makes a relative path where there is no slash to join at
 	}
 	bodies := &sync.Pool{New: func() any { return new(bytes.Buffer) }}
-	return &Caller{transport: transport, retry: httpx.RetryOf(hc), base: root.JoinPath(), bodies: bodies}
+	return &Caller{transport: transport, retry: httpx.RetryOf(hc), secrets: httpx.SecretsOf(hc), base: root.JoinPath(), bodies: bodies}
 }
+
+// Secrets returns what finds the secrets of this run, for Shape.
+func (c *Caller) Secrets() *secret.Finder { return c.secrets }
 
 // Request is one request of an adapter.
 type Request struct {
@@ -123,7 +128,7 @@ func (c *Caller) send(ctx context.Context, r Request, decode func(Answer) error)
 	}
 	resp, err := c.transport.RoundTrip(req)
 	// Not before the request was sent: until then the layers below have not told which key it carries.
-	hide := redactor{append(secrets, w.key)}
+	hide := sync.OnceValue(func() redactor { return redactor{c.secrets, secret.Parts(append(secrets, w.key)...)} })
 	if why := w.stoppedBy(); why != nil {
 		if err == nil {
 			_ = resp.Body.Close()
@@ -131,7 +136,7 @@ func (c *Caller) send(ctx context.Context, r Request, decode func(Answer) error)
 		return r.failed(u, Error{Class: Refused, NeverSent: true, Err: why})
 	}
 	if err != nil {
-		fail := Error{Class: Unknown, SentAt: w.sentAt(), Err: hide.error(withoutURL(err))}
+		fail := Error{Class: Unknown, SentAt: w.sentAt(), Err: hide().error(withoutURL(err))}
 		if w.neverSent(ctx, err) {
 			fail.Class, fail.NeverSent = Refused, true
 		}
@@ -150,7 +155,7 @@ func (c *Caller) send(ctx context.Context, r Request, decode func(Answer) error)
 	defer free()
 	if answer.Cut != nil {
 		w.giveUp() // an answer that is not whole is no sign that the request arrived whole
-		answer.Cut = hide.error(answer.Cut)
+		answer.Cut = hide().error(answer.Cut)
 	} else if fail.Class == Refused && r.Accept != nil && r.Accept(answer) {
 		fail.Class = Done
 	}
@@ -163,14 +168,14 @@ func (c *Caller) send(ctx context.Context, r Request, decode func(Answer) error)
 		if err = decode(answer); err == nil {
 			return nil
 		}
-		fail.Class, fail.Err = Unknown, hide.error(err)
+		fail.Class, fail.Err = Unknown, hide().error(err)
 	case Throttled:
 		if fail.RetryAfter = httpx.RetryAfter(resp.Header, time.Now()); fail.RetryAfter > httpx.MaxWait {
 			// It was not processed, and nobody waits for so long: for the caller that is a refusal.
 			fail.Class, fail.Err = Refused, fmt.Errorf("%w: %v", httpx.ErrWaitTooLong, fail.RetryAfter.Round(time.Second))
 		}
 	}
-	fail.Code, fail.Message, fail.OwnWords = explain(resp, answer, hide)
+	fail.Code, fail.Message, fail.OwnWords = explain(resp, answer, hide())
 	return r.failed(u, fail)
 }
 
@@ -256,10 +261,6 @@ func withoutURL(err error) error {
 		return u.Err
 	}
 	return err
-}
-
-func (r redactor) error(err error) error {
-	return hidden{text: cut(r.redact(tidy(r.redact(err.Error()))), maxMessage), cause: err}
 }
 
 // read reads the answer's body up to limit. The answer's body is of no use any more once free was called.

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
+	"agentsync/internal/httpx"
 	"agentsync/internal/platform"
+	"agentsync/internal/secret"
 )
 
 // answering serves one answer to every request.
@@ -134,5 +137,29 @@ func TestPathsAreEscaped(t *testing.T) {
 	}
 	if want := "/base/a%20b/x%2F..%2Fy%3Fz"; got != want {
 		t.Errorf("path %s, want %s", got, want)
+	}
+}
+
+// What an error shows of an answer holds no secret of this run: the request's, the key, or another agent's.
+func TestErrorsHideSecretsInEverySpelling(t *testing.T) {
+	const other = "another-agents-token"
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		hex := fmt.Sprintf("%x", "s3cr3t-value-42")
+		fmt.Fprintf(w, `{"message": "a %s b %s c %s d %s e"}`, hex, strings.ToUpper(testKey), "S3cr3t%2dvalue%2D42", other)
+	}))
+	defer s.Close()
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hc, err := httpx.NewClient(httpx.Options{Base: u, KeyHeader: "apikey", Key: secret.Literal(testKey), Secrets: secret.Whole(other)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hc.CloseIdleConnections()
+	err = platform.NewCaller(hc, u).Do(t.Context(), changes[0], nil)
+	if want := "POST /agents: 400 Bad Request: a (secret) b (secret) c (secret) d (secret) e"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -84,11 +84,16 @@ func countValues(body []byte) error {
 // error says that there is none that can be used; where another field is not as the schema has it, Unreadable
 // says which, and the agent is returned all the same.
 func NewRemote(s *schema.Platform, uid, createdAt any, o agent.Object) (Remote, error) {
+	return newRemote(s, nil, uid, createdAt, o)
+}
+
+// newRemote is NewRemote that seals what holds one of the run's secrets.
+func newRemote(s *schema.Platform, run *secret.Finder, uid, createdAt any, o agent.Object) (Remote, error) {
 	r := Remote{UID: UIDOf(uid), CreatedAt: ParseTime(createdAt)}
 	if r.UID == "" {
 		return Remote{}, errNoUID
 	}
-	if doc, ok := plainDoc(s, o); ok {
+	if doc, ok := plainDoc(s, run, o); ok {
 		r.Content = agent.ContentOfDoc(doc)
 		return r, nil
 	}
@@ -98,6 +103,7 @@ func NewRemote(s *schema.Platform, uid, createdAt any, o agent.Object) (Remote, 
 		return r, nil
 	}
 	fields, r.Mark = TakeMark(s, fields)
+	sealEchoes(run, map[string]any(fields))
 	r.Content = agent.ContentOf(fields)
 	return r, nil
 }
@@ -105,7 +111,7 @@ func NewRemote(s *schema.Platform, uid, createdAt any, o agent.Object) (Remote, 
 // plainDoc returns the canonical form of what the schema knows of an answered agent, as KnownFields and
 // Encode make it, for an agent that holds no secret and no mark and whose values have the schema's
 // types, which most are. It is false for any other, and where in doubt.
-func plainDoc(s *schema.Platform, o agent.Object) (agent.Doc, bool) {
+func plainDoc(s *schema.Platform, run *secret.Finder, o agent.Object) (agent.Doc, bool) {
 	fields := s.ByName()
 	values, room := make([]agent.Raw, len(fields)), 2
 	for i := range fields {
@@ -118,7 +124,7 @@ func plainDoc(s *schema.Platform, o agent.Object) (agent.Doc, bool) {
 		if v.IsNull() {
 			continue
 		}
-		if !v.Is(f.Type) || mayHoldSecret(f, v) || mayHoldMark(f, v) || mayBeDeep(v) {
+		if !v.Is(f.Type) || mayHoldSecret(f, v) || mayHoldMark(f, v) || mayBeDeep(v) || run.In(string(v)) {
 			return nil, false
 		}
 		doc = append(append(append(doc, `,"`...), f.Name...), `":`...)
@@ -132,6 +138,30 @@ func plainDoc(s *schema.Platform, o agent.Object) (agent.Doc, bool) {
 	}
 	doc[0] = '{'
 	return append(doc, '}'), true
+}
+
+// sealEchoes makes each string at or below v that holds a secret of the run a secret, and returns v. A member whose
+// name holds one is left out: there is no telling what it is.
+func sealEchoes(run *secret.Finder, v any) any {
+	switch v := v.(type) {
+	case string:
+		if run.In(v) {
+			return secret.Literal(v)
+		}
+	case map[string]any:
+		for k, e := range v {
+			if run.In(k) {
+				delete(v, k)
+				continue
+			}
+			v[k] = sealEchoes(run, e)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = sealEchoes(run, e)
+		}
+	}
+	return v
 }
 
 // mayBeDeep reports whether v may be nested deeper than agent.MaxDepth.

@@ -36,9 +36,7 @@ func explain(resp *http.Response, a Answer, r redactor) (code, message string, o
 	if !own && !(done && json.Valid(body)) {
 		message = describe(resp.Header, body, done)
 	}
-	// Redacted both before and after: tidying can bring a secret's spelling back, and cutting comes last.
-	code, message = r.redact(tidy(r.redact(code))), r.redact(tidy(r.redact(message)))
-	return cut(code, maxCode), cut(message, maxMessage), own
+	return r.plain(code, maxCode), r.plain(message, maxMessage), own
 }
 
 // refuses reports whether a body is an error envelope: an object with an error, an "errors", a status that is one,

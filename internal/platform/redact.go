@@ -1,11 +1,6 @@
 package platform
 
 import (
-	"cmp"
-	"encoding/json"
-	"html"
-	"net/url"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,42 +8,20 @@ import (
 	"agentsync/internal/secret"
 )
 
-// wordLength is from how many characters on a part of a secret is a secret itself: of "Bearer abc…"
-// a server may echo the part behind the space.
-const wordLength = 8
-
-// redactor takes secrets out of text.
-type redactor struct{ secrets []string }
+// redactor takes secrets out of text: those of the run, as wholes, and those of the request itself, eight characters
+// of them and more.
+type redactor struct{ run, own *secret.Finder }
 
 // redact returns text without the secrets, in any of the spellings in which a server may echo them.
-func (r redactor) redact(text string) string {
-	var forms []string
-	for _, s := range r.secrets {
-		for _, part := range append([]string{s}, longWords(s)...) {
-			forms = append(forms, spellings(part)...)
-		}
-	}
-	slices.SortFunc(forms, func(a, b string) int { // the longest first, so that no rest is left
-		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
-	})
-	var pairs []string
-	for _, f := range slices.Compact(forms) {
-		if f != "" {
-			pairs = append(pairs, f, secret.Placeholder)
-		}
-	}
-	return strings.NewReplacer(pairs...).Replace(text)
-}
+func (r redactor) redact(text string) string { return r.own.Hide(r.run.Hide(text)) }
 
-func longWords(s string) []string {
-	return slices.DeleteFunc(strings.Fields(s), func(w string) bool { return len(w) < wordLength })
-}
+// plain makes text from a platform fit to be shown: free of secrets, in one line, and n characters at the most. It is
+// redacted both before and after it is made tidy, which can bring a secret's spelling back, and cut last.
+func (r redactor) plain(text string, n int) string { return cut(r.redact(tidy(r.redact(text))), n) }
 
-func spellings(s string) []string {
-	asJSON, _ := json.Marshal(s) // a string always encodes
-	return []string{
-		s, strings.Trim(string(asJSON), `"`), html.EscapeString(s), url.QueryEscape(s), url.PathEscape(s), tidy(s),
-	}
+// error returns err with its text made plain. Its cause can still be asked for.
+func (r redactor) error(err error) error {
+	return hidden{text: r.plain(err.Error(), maxMessage), cause: err}
 }
 
 // tidy makes text from a platform fit for one line of a terminal, a log or a comment: white space

@@ -57,8 +57,9 @@ func (c cometchat) References(ctx context.Context, _ agent.App, base *url.URL, h
 	var known []platform.Reference
 	r := request(http.MethodGet, tools())
 	r.Limit = platform.MaxListBody
-	err := platform.NewCaller(hc, base).Do(ctx, r, func(a platform.Answer) (err error) {
-		known, err = toolsIn(shapeOf(c.schema), a)
+	caller := platform.NewCaller(hc, base)
+	err := caller.Do(ctx, r, func(a platform.Answer) (err error) {
+		known, err = toolsIn(shapeOf(c.schema, caller), a)
 		return err
 	})
 	return known, err
@@ -66,7 +67,8 @@ func (c cometchat) References(ctx context.Context, _ agent.App, base *url.URL, h
 
 // Client implements platform.Platform.
 func (c cometchat) Client(_ agent.App, base *url.URL, hc *http.Client) platform.Client {
-	return &client{platform.NewCaller(hc, base), shapeOf(c.schema)}
+	caller := platform.NewCaller(hc, base)
+	return &client{caller, shapeOf(c.schema, caller)}
 }
 
 type client struct {

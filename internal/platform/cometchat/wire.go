@@ -34,9 +34,9 @@ const (
 )
 
 // shapeOf is how the platform writes agents with the schema's fields.
-func shapeOf(s *schema.Platform) platform.Shape {
+func shapeOf(s *schema.Platform, c *platform.Caller) platform.Shape {
 	return platform.Shape{
-		Schema: s, UID: memberUID, CreatedAt: memberCreatedAt,
+		Schema: s, UID: memberUID, CreatedAt: memberCreatedAt, Secrets: c.Secrets(),
 		Wrappers: []string{memberData, memberAgent}, Lists: []string{memberData, memberAgents},
 	}
 }

@@ -74,7 +74,8 @@ func (m mindset) References(ctx context.Context, app agent.App, base *url.URL, h
 
 // Client implements platform.Platform, by the version of the API that the app's section asks for.
 func (m mindset) Client(app agent.App, base *url.URL, hc *http.Client) platform.Client {
-	return &client{platform.NewCaller(hc, base), shapeOf(m.schema.Version(schema.APIOf(app))), app.ID}
+	caller := platform.NewCaller(hc, base)
+	return &client{caller, shapeOf(m.schema.Version(schema.APIOf(app)), caller), app.ID}
 }
 
 type client struct {
