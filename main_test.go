@@ -59,6 +59,7 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("AGENTSYNC_PARALLELISM", "1") // so that uids and lines have an order
 	env.Setenv("NO_COLOR", "1")
 	env.Setenv("GORACE", os.Getenv("GORACE"))
+	env.Setenv("LF", "\n")
 	return nil
 }
 
