@@ -101,7 +101,7 @@ func (w *workspace) locate(ctx context.Context, unknown []plan.UnknownReference)
 	var problems diag.List
 	for _, u := range unknown {
 		at := fleet.Places[u.Address][u.Pointer]
-		sentence := fmt.Sprintf("%s has no %s `%s`%s", u.Address.ID(), u.Kind, u.Name, manifest.DidYouMean(u.Name, u.Known))
+		sentence := fmt.Sprintf("%s has no %s `%s`%s", u.Address.ID(), u.Kind, u.Name, diag.DidYouMean(u.Name, u.Known))
 		if u.Other != "" {
 			sentence = fmt.Sprintf("`%s` is no %s of %s; it belongs under `%s`", u.Name, u.Kind, u.Address.ID(), u.Other)
 		}

@@ -10,6 +10,8 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
 	"agentsync/internal/secret"
+	"agentsync/internal/validate"
+	"agentsync/internal/yamltext"
 	"agentsync/schema"
 )
 
@@ -17,16 +19,16 @@ import (
 type loaded struct {
 	agent.Desired
 	previous []diag.Pos // where each of PreviousKeys stands
-	secrets  []*text
-	places   map[string]diag.Pos
-	identity string // the values of the identity fields, empty where they are not known
+	secrets  []*validate.Text
+	places   map[string]diag.Pos // of the values that Options.Locate asked for
+	identity string              // the values of the identity fields, empty where they are not known
 }
 
 // agent reads one element of a section's agents. It is false where the agent has no usable address.
 func (f *file) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loaded, bool) {
-	target := deref(node)
+	target := yamltext.Deref(node)
 	if target.Kind != yaml.MappingNode {
-		f.errorf(node, "an agent is a mapping with a `key` and the platform's fields, not %s", kindName(target))
+		f.errorf(node, "an agent is a mapping with a `key` and the platform's fields, not %s", yamltext.KindName(target))
 		return loaded{}, false
 	}
 	own, _ := f.value(node, 3).(map[string]any)
@@ -44,11 +46,11 @@ func (f *file) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loaded
 	a := loaded{}
 	a.Address = agent.Address{Platform: id.Platform, App: id.App, Key: f.ownFields(node, own, &a)}
 	a.Source = f.keyPos(node)
-	for _, at := range f.rules.locate[a.Address] {
+	for _, at := range f.wanted[a.Address] {
 		if a.places == nil {
 			a.places = map[string]diag.Pos{}
 		}
-		a.places[at] = f.pos(f.inAgentOrDefaults(part, node, at))
+		a.places[at] = f.Pos(f.inAgentOrDefaults(part, node, at))
 	}
 	f.checkIgnored(part, node, a.IgnoreChanges)
 	if part.marker() {
@@ -57,14 +59,14 @@ func (f *file) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loaded
 	f.checkMark(part, node, own)
 	f.warnLiterals(part, node, own)
 	if f.hasTexts {
-		eachText(own, func(t *text) {
-			if t.names != nil {
+		validate.EachText(own, func(t *validate.Text) {
+			if t.Names != nil {
 				a.secrets = append(a.secrets, t)
 			}
 		})
 	}
 	a.Fields = seal(own, part.rules, f.hasTexts)
-	a.identity = identity(part.rules.identity, a.Fields)
+	a.identity = identity(part.rules.Identity, a.Fields)
 	return a, id.App != "" && agent.ValidKey(a.Address.Key)
 }
 
@@ -81,59 +83,50 @@ func (f *file) countDefaults(part *sectionPart, node *yaml.Node, own map[string]
 	}
 	if f.merged > 4*f.limits.Values {
 		f.stop(node, "the file holds more than %s values once its defaults are merged into each agent; split it into several files",
-			count(4*f.limits.Values))
+			diag.Count(4*f.limits.Values))
 	}
 	return f.grow(node, 0, 0)
 }
 
 // checkAgent checks a merged agent against its platform's schema.
 func (f *file) checkAgent(part *sectionPart, node *yaml.Node, merged map[string]any) {
-	faults := f.rules.faults(part.rules.complete, merged)
+	faults := f.rules.Faults(part.rules.Complete, merged)
 	if len(faults) == 0 {
 		return
 	}
 	key, _ := merged["key"].(string)
-	owner := "agent " + ticked(key)
+	owner := "agent " + diag.Ticked(key)
 	if key == "" {
 		owner = "the agent"
 	}
 	for _, fault := range faults {
-		if fault.onKey() && fault.at == "" {
-			fault.home = f.rules.homeOf(fault.name)
+		if fault.OnKey() && fault.At == "" {
+			fault.Home = f.rules.HomeOf(fault.Name)
 		}
-		fault.secret = part.rules.IsSecret(fault.at)
-		if fault.aboutText() && isTemplate(lookup(merged, tokens(fault.at))) {
+		fault.Secret = part.rules.IsSecret(fault.At)
+		if fault.AboutText() && isTemplate(validate.Lookup(merged, agent.SplitPointer(fault.At))) {
 			continue // what the secret holds is known only when it is sent
 		}
 		if root, ok := f.standsInDefaults(part, node, fault); ok {
 			f.reportShared(fault, root, node, key, owner)
 			continue
 		}
-		f.reportFault(fault, node, node, fault.at, owner)
+		f.reportFault(fault, node, node, fault.At, owner)
 	}
-}
-
-// aboutText reports whether the fault is about the very text of a string.
-func (f fault) aboutText() bool {
-	switch f.keyword {
-	case "minLength", "maxLength", "pattern", "format":
-		return true
-	}
-	return false
 }
 
 func isTemplate(v any) bool {
-	t, ok := v.(*text)
-	return ok && t.names != nil
+	t, ok := v.(*validate.Text)
+	return ok && t.Names != nil
 }
 
 // standsInDefaults returns the defaults' node where the value that a fault is about came from there.
-func (f *file) standsInDefaults(part *sectionPart, node *yaml.Node, fault fault) (*yaml.Node, bool) {
-	at := fault.at
-	if fault.onKey() {
-		at += "/" + agent.EscapePointer(fault.name)
+func (f *file) standsInDefaults(part *sectionPart, node *yaml.Node, fault validate.Fault) (*yaml.Node, bool) {
+	at := fault.At
+	if fault.OnKey() {
+		at += "/" + agent.EscapePointer(fault.Name)
 	}
-	if part.defaultsNode == nil || at == "" || f.locate(node, at).found || !f.locate(part.defaultsNode, at).found {
+	if part.defaultsNode == nil || at == "" || f.Locate(node, at).Found || !f.Locate(part.defaultsNode, at).Found {
 		return nil, false
 	}
 	return part.defaultsNode, true
@@ -141,16 +134,16 @@ func (f *file) standsInDefaults(part *sectionPart, node *yaml.Node, fault fault)
 
 // reportShared notes a problem with a value of the defaults. What is wrong with the defaults alone
 // was reported there already.
-func (f *file) reportShared(fault fault, root, node *yaml.Node, key, owner string) {
+func (f *file) reportShared(fault validate.Fault, root, node *yaml.Node, key, owner string) {
 	pos, ok := f.faultPos(fault, root, node)
-	sentence := fault.sentence(field(fault.at), owner, f.shown(fault, root))
+	sentence := fault.Sentence(validate.FieldName(fault.At), owner, f.shown(fault, root))
 	id := toldError{pos, sentence}
 	if !ok || f.told[id] {
 		return
 	}
 	s := f.inDefaults[id]
 	if s == nil {
-		s = &shared{key: key, line: f.pos(node).Line}
+		s = &shared{key: key, line: f.Pos(node).Line}
 		f.inDefaults[id] = s
 	}
 	s.agents++
@@ -159,10 +152,10 @@ func (f *file) reportShared(fault fault, root, node *yaml.Node, key, owner strin
 // ownFields takes agentsync's own fields out of the agent and returns its key.
 func (f *file) ownFields(node *yaml.Node, own map[string]any, a *loaded) string {
 	if f.hasTexts {
-		for _, name := range f.rules.own {
+		for _, name := range f.rules.Own {
 			if v, ok := own[name]; ok {
-				f.refuseSecrets(name, f.locate(node, "/"+name).value, v)
-				own[name] = plain(v)
+				f.refuseSecrets(name, f.Locate(node, "/"+name).Value, v)
+				own[name] = validate.Plain(v)
 			}
 		}
 	}
@@ -174,10 +167,10 @@ func (f *file) ownFields(node *yaml.Node, own map[string]any, a *loaded) string 
 	if previous, ok := own["previousKeys"]; ok {
 		a.PreviousKeys = stringsOf(previous)
 		for i := range a.PreviousKeys {
-			a.previous = append(a.previous, f.pos(f.locate(node, "/previousKeys/"+strconv.Itoa(i)).value))
+			a.previous = append(a.previous, f.Pos(f.Locate(node, "/previousKeys/"+strconv.Itoa(i)).Value))
 		}
 	}
-	for _, name := range f.rules.own {
+	for _, name := range f.rules.Own {
 		delete(own, name)
 	}
 	return key
@@ -197,13 +190,13 @@ func stringsOf(v any) []string {
 
 // keyPos returns where an agent's key stands. It is the one place that is looked up for every agent.
 func (f *file) keyPos(node *yaml.Node) diag.Pos {
-	if n := deref(node); len(n.Content) > 1 && n.Content[0].Value == "key" {
-		return f.pos(n.Content[1])
+	if n := yamltext.Deref(node); len(n.Content) > 1 && n.Content[0].Value == "key" {
+		return f.Pos(n.Content[1])
 	}
-	if p := f.locate(node, "/key"); p.found {
-		return f.pos(p.value)
+	if p := f.Locate(node, "/key"); p.Found {
+		return f.Pos(p.Value)
 	}
-	return f.pos(node)
+	return f.Pos(node)
 }
 
 // checkIgnored refuses names in lifecycle.ignoreChanges that are no fields of the platform.
@@ -214,17 +207,17 @@ func (f *file) checkIgnored(part *sectionPart, node *yaml.Node, names []string) 
 		}
 		at := f.inAgentOrDefaults(part, node, "/lifecycle/ignoreChanges/"+strconv.Itoa(i))
 		if schema.IsOwn(name) {
-			f.errorf(at, "lifecycle.ignoreChanges names %s, which is agentsync's own and never sent; name fields of %s", ticked(name), part.rules.Name)
+			f.errorf(at, "lifecycle.ignoreChanges names %s, which is agentsync's own and never sent; name fields of %s", diag.Ticked(name), part.rules.Name)
 			continue
 		}
-		f.errorf(at, "lifecycle.ignoreChanges names %s, which is no field of %s%s", ticked(name), part.rules.Name, didYouMean(name, part.rules.fieldNames()))
+		f.errorf(at, "lifecycle.ignoreChanges names %s, which is no field of %s%s", diag.Ticked(name), part.rules.Name, diag.DidYouMean(name, part.rules.FieldNames()))
 	}
 }
 
 // warnLiterals warns of credentials that stand in the manifest as they are.
 func (f *file) warnLiterals(part *sectionPart, node *yaml.Node, merged map[string]any) {
-	for _, path := range part.rules.secretPaths {
-		if v := lookup(merged, path); v != nil {
+	for _, path := range part.rules.SecretPaths {
+		if v := validate.Lookup(merged, path); v != nil {
 			f.warnBelow(part, node, path, v)
 		}
 	}
@@ -242,21 +235,21 @@ func (f *file) warnBelow(part *sectionPart, node *yaml.Node, path []string, v an
 		}
 	case string:
 		if v != "" {
-			f.warnLiteral(part, node, pointer(path))
+			f.warnLiteral(part, node, agent.JoinPointer(path))
 		}
 	}
 }
 
 func (f *file) warnLiteral(part *sectionPart, node *yaml.Node, at string) {
 	value := f.inAgentOrDefaults(part, node, at)
-	if f.bad[value] || f.bad[deref(value)] || f.warned[value] {
+	if f.bad[value] || f.bad[yamltext.Deref(value)] || f.warned[value] {
 		return
 	}
 	if f.warned == nil {
 		f.warned = map[*yaml.Node]bool{}
 	}
 	f.warned[value] = true // however many agents share it, through defaults or an alias
-	f.problems.Warnf(f.pos(value), "%s stands here in the clear; write ${secret:NAME}, which is filled in only when it is sent", field(at))
+	f.problems.Warnf(f.Pos(value), "%s stands here in the clear; write ${secret:NAME}, which is filled in only when it is sent", validate.FieldName(at))
 }
 
 // identity joins the values by which people tell agents apart.
@@ -273,4 +266,46 @@ func identity(names []string, fields agent.Fields) string {
 		b.WriteByte(' ')
 	}
 	return strings.TrimSpace(b.String())
+}
+
+// checkMark refuses, where the section asks for marks, what leaves no room for one or takes its name;
+// and always what would be taken for a mark when the platform answers it.
+func (f *file) checkMark(part *sectionPart, node *yaml.Node, merged map[string]any) {
+	field, ok := part.rules.Marker()
+	if !ok {
+		return
+	}
+	on, at := part.marker(), "/"+agent.EscapePointer(field.Name)
+	reserved := func(value string) bool { return on || agent.IsMark(value) }
+	switch v := merged[field.Name].(type) {
+	case map[string]any:
+		mine, there := v[agent.MarkName]
+		value, _ := validate.Plain(mine).(string)
+		if there && reserved(value) {
+			f.errorf(f.inAgentOrDefaults(part, node, at+"/"+agent.MarkName),
+				"%s.%s is where agentsync leaves its mark; give it another name", field.Name, agent.MarkName)
+		}
+	case []any:
+		for i, e := range v {
+			s, _ := validate.Plain(e).(string)
+			if value, found := strings.CutPrefix(s, agent.MarkName+":"); found && reserved(value) {
+				f.errorf(f.inAgentOrDefaults(part, node, at+"/"+strconv.Itoa(i)),
+					"%s[%d] begins with %s:, as agentsync's own mark does; give it another name", field.Name, i, agent.MarkName)
+			}
+		}
+		if on && field.MaxItems > 0 && len(v) == field.MaxItems {
+			f.errorf(f.inAgentOrDefaults(part, node, at),
+				"%s holds %d items, and with marker: true the most is %d: the mark is one more", field.Name, len(v), field.MaxItems-1)
+		}
+	}
+}
+
+// inAgentOrDefaults returns the value that the pointer leads to: in the agent as it is written, else in
+// the defaults of its section.
+func (f *file) inAgentOrDefaults(part *sectionPart, node *yaml.Node, at string) *yaml.Node {
+	p := f.Locate(node, at)
+	if !p.Found && part.defaultsNode != nil {
+		p = f.Locate(part.defaultsNode, at)
+	}
+	return p.Value
 }

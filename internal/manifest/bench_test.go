@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"agentsync/internal/validate"
 )
 
 // writeFleet writes agents to files in dir, half of them on each platform, about 400 bytes each, some
@@ -92,7 +94,7 @@ func BenchmarkDecodeNodes(b *testing.B) {
 func BenchmarkCompile(b *testing.B) {
 	all := platforms(b)
 	for b.Loop() {
-		if _, err := newRules(all); err != nil {
+		if _, err := validate.New(all); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,37 +2,38 @@ package manifest
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/diag"
 	"agentsync/internal/secret"
+	"agentsync/internal/yamltext"
 )
 
 // decoder turns the nodes of one file into values in one walk: nil, bool, json.Number, string, []any,
-// map[string]any, and *text where a string referred to a variable. It looks up no place unless
+// map[string]any, and *validate.Text where a string referred to a variable. It looks up no place unless
 // something is wrong. A value that is wrong becomes an empty string and is remembered in bad, so
 // that nothing further is said of it.
 type decoder struct {
-	path     string
-	src      []byte
+	yamltext.Places
 	env      secret.Lookup
 	limits   Limits
 	problems *diag.List
 
-	index    *lineIndex                    // built by lineIndex
-	members  map[*yaml.Node]map[string]int // of long mappings, by ownMember
-	values   int                           // decoded so far, aliases followed
-	content  int                           // bytes of texts so far, aliases followed, variables filled in
-	merged   int                           // values that came from defaults so far
-	told     map[toldError]bool            // the errors so far; warnings bound nothing
-	aliases  []*yaml.Node                  // the aliases that are being followed, outermost first
-	stopped  bool                          // a limit was passed: the rest of the file is not read
-	uses     []variableUse                 // of ${env:} and ${secret:}, each name once for each text
-	hasTexts bool                          // some string referred to a variable
+	values   int                // decoded so far, aliases followed
+	content  int                // bytes of texts so far, aliases followed, variables filled in
+	merged   int                // values that came from defaults so far
+	told     map[toldError]bool // the errors so far; warnings bound nothing
+	aliases  []*yaml.Node       // the aliases that are being followed, outermost first
+	stopped  bool               // a limit was passed: the rest of the file is not read
+	uses     []variableUse      // of ${env:} and ${secret:}, each name once for each text
+	hasTexts bool               // some string referred to a variable
 	bad      map[*yaml.Node]bool
 }
 
@@ -50,18 +51,9 @@ func (u variableUse) String() string {
 	return "${env:" + u.name + "}"
 }
 
-// text is a string that refers to variables. ${env:} is filled in already.
-type text struct {
-	// value is the string; where names is not empty it is a template as secret.Template takes it.
-	value string
-	// names are the variables of its ${secret:NAME}, in order of first use.
-	names []string
-	pos   diag.Pos
-}
-
 // errorf reports a problem at a node and marks the node, so that the schema says nothing more of it.
 func (d *decoder) errorf(n *yaml.Node, format string, args ...any) {
-	d.errorAt(n, d.pos(n), format, args...)
+	d.errorAt(n, d.Pos(n), format, args...)
 }
 
 func (d *decoder) errorAt(n *yaml.Node, pos diag.Pos, format string, args ...any) {
@@ -85,7 +77,7 @@ func (d *decoder) report(pos diag.Pos, format string, args ...any) {
 	d.told[e] = true
 	if len(d.told) > d.limits.Problems {
 		d.stopped = true
-		e.sentence = fmt.Sprintf("there are more than %s errors in this file; it is not read on from here", count(d.limits.Problems))
+		e.sentence = fmt.Sprintf("there are more than %s errors in this file; it is not read on from here", diag.Count(d.limits.Problems))
 	}
 	d.problems.Errorf(pos, "%s", e.sentence)
 }
@@ -106,7 +98,7 @@ func (d *decoder) stop(n *yaml.Node, format string, args ...any) {
 	if len(d.aliases) > 0 {
 		n = d.aliases[0]
 	}
-	d.errorAt(n, d.start(n), format, args...)
+	d.errorAt(n, d.Start(n), format, args...)
 	d.stopped = true
 }
 
@@ -116,7 +108,7 @@ func (d *decoder) enter(n *yaml.Node, depth int) bool {
 	switch {
 	case d.stopped:
 	case d.values > d.limits.Values:
-		d.stop(n, "the file holds more than %s values once its aliases are followed; split it into several files", count(d.limits.Values))
+		d.stop(n, "the file holds more than %s values once its aliases are followed; split it into several files", diag.Count(d.limits.Values))
 	case depth > d.limits.Depth:
 		d.stop(n, "values are nested more than %d levels deep here", d.limits.Depth)
 	}
@@ -129,11 +121,11 @@ func (d *decoder) grow(n *yaml.Node, length, more int) bool {
 	switch {
 	case d.stopped:
 	case length+more > d.limits.TextBytes:
-		d.errorAt(n, d.start(n), "this text is longer than %s; shorten it", size(int64(d.limits.TextBytes)))
+		d.errorAt(n, d.Start(n), "this text is longer than %s; shorten it", diag.Size(int64(d.limits.TextBytes)))
 		return false
 	case d.content > d.limits.ContentBytes:
 		d.stop(n, "the texts of this file hold more than %s once its aliases, defaults and variables are filled in; split it into several files",
-			size(int64(d.limits.ContentBytes)))
+			diag.Size(int64(d.limits.ContentBytes)))
 	}
 	return !d.stopped
 }
@@ -199,7 +191,7 @@ func (d *decoder) mapping(n *yaml.Node, depth int) any {
 // entries calls visit for each member that the mapping has once its merge keys are followed: its own
 // first, then those of merged mappings that it does not have itself.
 func (d *decoder) entries(n *yaml.Node, depth int, visit func(name string, key, value *yaml.Node)) {
-	if !hasMerge(n) {
+	if !yamltext.HasMerge(n) {
 		d.ownEntries(n, visit)
 		return
 	}
@@ -223,11 +215,11 @@ func (d *decoder) ownEntries(n *yaml.Node, visit func(name string, key, value *y
 	}
 	d.checkKeys(n)
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := deref(n.Content[i])
+		key := yamltext.Deref(n.Content[i])
 		if d.stopped {
 			return
 		}
-		if isMergeKey(key) || d.bad[n.Content[i]] {
+		if yamltext.IsMergeKey(key) || d.bad[n.Content[i]] {
 			continue
 		}
 		visit(key.Value, key, n.Content[i+1])
@@ -239,11 +231,11 @@ func (d *decoder) ownEntries(n *yaml.Node, visit func(name string, key, value *y
 // again: a chain of merges would be visited 2^n times.
 func (d *decoder) mergedEntries(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState, visit func(name string, key, value *yaml.Node)) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if !isMergeKey(n.Content[i]) {
+		if !yamltext.IsMergeKey(n.Content[i]) {
 			continue
 		}
 		value := n.Content[i+1]
-		if target := deref(value); target.Kind == yaml.SequenceNode {
+		if target := yamltext.Deref(value); target.Kind == yaml.SequenceNode {
 			for _, e := range target.Content {
 				d.mergeOne(e, depth, merged, visit)
 			}
@@ -282,52 +274,145 @@ func (d *decoder) mergeOne(n *yaml.Node, depth int, merged map[*yaml.Node]mergeS
 	switch {
 	case n.Kind == yaml.MappingNode:
 		follow(n)
-	case n.Kind == yaml.AliasNode && deref(n).Kind == yaml.MappingNode:
+	case n.Kind == yaml.AliasNode && yamltext.Deref(n).Kind == yaml.MappingNode:
 		d.alias(n, follow)
 	default:
-		d.errorf(n, "`<<` merges a mapping or a list of mappings, not %s", kindName(deref(n)))
-	}
-}
-
-// deref returns what a node stands for: itself, or an alias's target.
-func deref(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode && n.Alias != nil {
-		return n.Alias
-	}
-	return n
-}
-
-func isMergeKey(n *yaml.Node) bool { return n.Tag == "!!merge" && n.Value == mergeKey }
-
-func hasMerge(n *yaml.Node) bool {
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if isMergeKey(n.Content[i]) {
-			return true
-		}
-	}
-	return false
-}
-
-// kindName says in words what a node is.
-func kindName(n *yaml.Node) string {
-	switch {
-	case n.Kind == yaml.MappingNode:
-		return "a mapping"
-	case n.Kind == yaml.SequenceNode:
-		return "a list"
-	case n.Tag == "!!int" || n.Tag == "!!float":
-		return "the number " + clip(n.Value)
-	case n.Tag == "!!bool":
-		return clip(n.Value)
-	case n.Tag == "!!null":
-		return "null"
-	case n.Tag == "!!timestamp":
-		return "the date " + clip(n.Value)
-	default:
-		return "the string " + quoted(n.Value)
+		d.errorf(n, "`<<` merges a mapping or a list of mappings, not %s", yamltext.KindName(yamltext.Deref(n)))
 	}
 }
 
 func (d *decoder) unknownTag(n *yaml.Node) {
-	d.errorAt(n, d.start(n), "the tag %s is not known here; leave it out", clip(strings.TrimSpace(n.Tag)))
+	d.errorAt(n, d.Start(n), "the tag %s is not known here; leave it out", diag.Clip(strings.TrimSpace(n.Tag)))
+}
+
+// scalar decodes a scalar by the tag that the YAML parser gave it.
+func (d *decoder) scalar(n *yaml.Node) any {
+	switch n.Tag {
+	case "!!str":
+		if !d.grow(n, 0, len(n.Value)) {
+			return ""
+		}
+		if strings.Contains(n.Value, "${") {
+			return d.interpolate(n)
+		}
+		return n.Value
+	case "!!null":
+		return d.tagged(n, nil, n.Value == "" || n.Value == "~" || strings.EqualFold(n.Value, "null"))
+	case "!!bool":
+		return d.tagged(n, strings.EqualFold(n.Value, "true"), isBool(n.Value))
+	case "!!int", "!!float":
+		return d.number(n)
+	case "!!timestamp":
+		d.errorf(n, "YAML reads %s as a date; put it in quotes", diag.Clip(n.Value))
+	case "!!binary":
+		d.errorAt(n, d.Start(n), "binary values have no place in a manifest; write text")
+	case "!!merge":
+		return n.Value
+	default:
+		d.unknownTag(n)
+	}
+	return ""
+}
+
+// tagged returns v unless an explicit tag stands before text that does not fit it.
+func (d *decoder) tagged(n *yaml.Node, v any, fits bool) any {
+	if fits {
+		return v
+	}
+	d.errorAt(n, d.Start(n), "%s does not fit its tag %s; leave the tag out", diag.Quoted(n.Value), n.Tag)
+	return ""
+}
+
+func isBool(s string) bool { return strings.EqualFold(s, "true") || strings.EqualFold(s, "false") }
+
+// number returns the canonical form of a number. YAML's other notations (0x1f, 0o17, 1_000) are read;
+// a leading zero is refused, because YAML 1.1 and 1.2 disagree about what it means.
+func (d *decoder) number(n *yaml.Node) any {
+	plain := strings.ReplaceAll(n.Value, "_", "")
+	digits := strings.TrimLeft(plain, "+-")
+	if len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
+		d.errorf(n, "%s can be read as octal or as decimal; leave out the leading zero, or put it in quotes", diag.Clip(n.Value))
+		return ""
+	}
+	switch strings.ToLower(strings.TrimPrefix(digits, ".")) {
+	case "nan", "inf":
+		d.errorf(n, "%s is no number that JSON has; write a finite number, or put it in quotes", diag.Clip(n.Value))
+		return ""
+	}
+	v, err := canonicalNumber(plain)
+	if err != nil {
+		d.errorf(n, "%s is not a number that can be kept exactly enough; put it in quotes if it is text", diag.Clip(n.Value))
+		return ""
+	}
+	return v
+}
+
+func canonicalNumber(s string) (json.Number, error) {
+	if i, err := strconv.ParseInt(s, 0, 64); err == nil {
+		return json.Number(strconv.FormatInt(i, 10)), nil
+	}
+	if u, err := strconv.ParseUint(s, 0, 64); err == nil {
+		return json.Number(strconv.FormatUint(u, 10)), nil
+	}
+	return agent.Number(s)
+}
+
+// checkKeys reports keys that are no strings, that stand twice, or that are reserved.
+func (d *decoder) checkKeys(n *yaml.Node) {
+	var index map[string]*yaml.Node
+	if len(n.Content) > 32 {
+		index = make(map[string]*yaml.Node, len(n.Content)/2)
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		node := n.Content[i]
+		key := yamltext.Deref(node)
+		if !d.checkKey(node, key) {
+			continue
+		}
+		if first := findKey(index, n.Content[:i], key.Value); first != nil {
+			d.duplicate(node, key, first)
+		} else if index != nil {
+			index[key.Value] = node
+		}
+	}
+}
+
+// findKey returns the earlier key called name. Short mappings are searched, which is quicker than an
+// index; with an index the search is in it alone.
+func findKey(index map[string]*yaml.Node, earlier []*yaml.Node, name string) *yaml.Node {
+	if index != nil {
+		return index[name]
+	}
+	for i := 0; i+1 < len(earlier); i += 2 {
+		if k := yamltext.Deref(earlier[i]); k.Value == name && k.Kind == yaml.ScalarNode {
+			return earlier[i]
+		}
+	}
+	return nil
+}
+
+func (d *decoder) duplicate(node, key, first *yaml.Node) {
+	if yamltext.IsMergeKey(key) {
+		d.errorf(node, "`<<` stands twice in this mapping; merge several with one list: `<<: [*a, *b]`")
+		return
+	}
+	d.errorf(node, "the key %s stands twice in this mapping, first on line %d; keep one", diag.Ticked(key.Value), first.Line)
+}
+
+func (d *decoder) checkKey(node, key *yaml.Node) bool {
+	switch {
+	case key.Kind != yaml.ScalarNode:
+		d.errorf(node, "a key must be a string, not %s", yamltext.KindName(key))
+	case yamltext.IsMergeKey(key):
+		return true
+	case key.Tag == "!!null" && key.Value == "":
+		d.errorf(node, "a key is missing before this colon")
+	case key.Tag != "!!str":
+		d.errorf(node, "a key must be a string, not %s; put it in quotes: %q", yamltext.KindName(key), diag.Clip(key.Value))
+	case key.Value == agent.ReservedKey:
+		d.errorf(node, "the key `%s` is reserved for agentsync's own files; choose another", agent.ReservedKey)
+	default:
+		return true
+	}
+	return false
 }

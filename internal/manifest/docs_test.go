@@ -2,13 +2,17 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"agentsync/internal/diag"
+	"agentsync/internal/validate"
 	"agentsync/schema"
 )
 
@@ -23,7 +27,7 @@ func TestDocumentedFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := string(b)
-	r, err := newRules(platforms(t))
+	r, err := validate.New(platforms(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,10 +50,10 @@ func TestDocumentedFields(t *testing.T) {
 }
 
 // schemaFiles are the platforms' schemas, each version of an API in its own.
-func schemaFiles(r *rules) []string {
+func schemaFiles(r *validate.Rules) []string {
 	var names []string
-	for _, platform := range r.order {
-		for _, v := range r.sections[platform].Versions() {
+	for _, platform := range r.Order {
+		for _, v := range r.Platforms[platform].Versions() {
 			names = append(names, v.File)
 		}
 	}
@@ -57,12 +61,12 @@ func schemaFiles(r *rules) []string {
 }
 
 // fieldTable writes a platform's fields as a Markdown table, members of objects below them.
-func fieldTable(r *rules, file string) string {
+func fieldTable(r *validate.Rules, file string) string {
 	var b strings.Builder
 	b.WriteString("\n| field | type | limits | meaning |\n|---|---|---|---|\n")
-	properties := lookup(r.raw[schemaURL(file)], []string{"definitions", "agent", "properties"}).(map[string]any)
+	properties := validate.Lookup(r.Schema(file), []string{"definitions", "agent", "properties"}).(map[string]any)
 	platform, api, _ := strings.Cut(file, ".")
-	for _, f := range r.sections[platform].version(api).Fields {
+	for _, f := range r.Platforms[platform].Version(api).Fields {
 		rule := properties[f.Name].(map[string]any)
 		writeRow(&b, f.Name, rule, traits(f))
 		writeMembers(&b, f.Name, rule)
@@ -80,12 +84,20 @@ func writeMembers(b *strings.Builder, at string, rule map[string]any) {
 	}
 }
 
-func sortedLike(m map[string]any) []string {
-	return fault{keyword: "additionalProperties", rule: map[string]any{"properties": m}}.known()
+func sortedLike(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
+
+// words are the strings of a list.
+func words(v any) []string {
+	items, _ := v.([]any)
+	var all []string
+	for _, e := range items {
+		all = append(all, fmt.Sprint(e))
+	}
+	return all
 }
 
 func writeRow(b *strings.Builder, name string, rule map[string]any, traits string) {
-	kind := choice(words(rule["type"]))
+	kind := diag.Or(words(rule["type"]))
 	if s, ok := rule["type"].(string); ok {
 		kind = s
 	}
@@ -183,10 +195,10 @@ func TestDocumentedLimits(t *testing.T) {
 	}
 	l := Limits{}.withDefaults()
 	for _, row := range []string{
-		"| one file | " + size(l.FileBytes) + " |", "| all files together | " + size(l.TotalBytes) + " |",
-		"| files | " + count(l.Files) + " |", "after aliases are followed | " + count(l.Values) + " |",
-		"| levels of nesting | " + count(l.Depth) + " |", "| errors shown of one file | " + count(l.Problems) + " |",
-		"its variables filled in | " + size(int64(l.TextBytes)) + " |", "variables filled in | " + size(int64(l.ContentBytes)) + " |",
+		"| one file | " + diag.Size(l.FileBytes) + " |", "| all files together | " + diag.Size(l.TotalBytes) + " |",
+		"| files | " + diag.Count(l.Files) + " |", "after aliases are followed | " + diag.Count(l.Values) + " |",
+		"| levels of nesting | " + diag.Count(l.Depth) + " |", "| errors shown of one file | " + diag.Count(l.Problems) + " |",
+		"its variables filled in | " + diag.Size(int64(l.TextBytes)) + " |", "variables filled in | " + diag.Size(int64(l.ContentBytes)) + " |",
 	} {
 		if !strings.Contains(string(b), row) {
 			t.Errorf("%s does not hold %q", handbook, row)

@@ -1,9 +1,11 @@
 package manifest
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,7 +13,10 @@ import (
 	"strings"
 	"syscall"
 
+	"gopkg.in/yaml.v3"
+
 	"agentsync/internal/diag"
+	"agentsync/internal/yamltext"
 )
 
 // found is one manifest file: the folder that it is read through, its path in there, and how a user is told
@@ -47,7 +52,7 @@ func find(paths []string, limits Limits) ([]found, diag.List, error) {
 	slices.SortFunc(f.files, func(a, b found) int { return cmp.Compare(a.display, b.display) })
 	if len(f.files) > limits.Files {
 		f.problems.Errorf(diag.Pos{File: f.files[limits.Files].display},
-			"there are more than %s manifest files; put more agents into each file", count(limits.Files))
+			"there are more than %s manifest files; put more agents into each file", diag.Count(limits.Files))
 		f.files = nil
 	}
 	return f.files, f.problems, nil
@@ -108,7 +113,7 @@ func (f *finder) file(path, shown string) {
 // leaves reports a link that leads out of the root. Passed over in silence it would be a shorter fleet.
 func (f *finder) leaves(shown, real string) {
 	f.problems.Errorf(diag.Pos{File: shown}, "this link leads out of %s, to %s; a manifest must be inside the folder that is read: copy it there, or name it as a path of its own",
-		clip(display(f.root)), clip(filepath.ToSlash(real)))
+		diag.Clip(display(f.root)), diag.Clip(filepath.ToSlash(real)))
 }
 
 // folder takes the manifests below a folder of the root and returns how many names it met, taken before or
@@ -193,3 +198,108 @@ func isManifestName(name string) bool {
 
 // display is how a path is shown: as the user wrote it, cleaned, with slashes on every system.
 func display(path string) string { return filepath.ToSlash(filepath.Clean(path)) }
+
+// readFile returns the bytes of a manifest, or false after it added the problem that stops it.
+func (l *loader) readFile(f found, problems *diag.List) ([]byte, bool) {
+	whole := diag.Pos{File: f.display}
+	b, err := readInside(f.root, f.path, l.limits.FileBytes)
+	switch {
+	case errors.Is(err, errTooLarge):
+		problems.Errorf(whole, "the file is larger than %s; split it into several files", diag.Size(l.limits.FileBytes))
+	case errors.Is(err, errNotRegular):
+		problems.Errorf(whole, "this is not a regular file; a manifest is a YAML file")
+	case err != nil:
+		problems.Errorf(whole, "the file cannot be read: %s", cause(err))
+	case l.total.Add(int64(len(b))) > l.limits.TotalBytes:
+		problems.Errorf(whole, "the manifests hold more than %s together; split the fleet and run it in parts", diag.Size(l.limits.TotalBytes))
+	default:
+		return b, true
+	}
+	return nil, false
+}
+
+var (
+	errTooLarge   = errors.New("the file is too large")
+	errNotRegular = errors.New("this is not a regular file")
+)
+
+// readInside returns the bytes of the file at path in the folder root, at most limit. The system itself follows
+// no link out of root here, whatever has been exchanged since the folder was searched.
+func readInside(root, path string, limit int64) ([]byte, error) {
+	folder, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	info, err := folder.Stat(path) // opening a named pipe would wait for its writer
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errNotRegular
+	case info.Size() > limit:
+		return nil, errTooLarge
+	}
+	file, err := folder.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	// The size is not trusted: a file can grow, and some report none.
+	b := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+	if _, err := b.ReadFrom(io.LimitReader(file, limit+1)); err != nil {
+		return nil, err
+	}
+	if int64(b.Len()) > limit {
+		return nil, errTooLarge
+	}
+	return b.Bytes(), nil
+}
+
+// cause is an error's innermost text: the path in it is already in front of the sentence.
+func cause(err error) string {
+	if errors.Is(err, syscall.ELOOP) {
+		return "its links lead in a circle"
+	}
+	for {
+		u, ok := err.(interface{ Unwrap() error })
+		if !ok || u.Unwrap() == nil {
+			return strings.Replace(err.Error(), "path escapes from parent", "its link leads out of the folder that is read", 1)
+		}
+		err = u.Unwrap()
+	}
+}
+
+// File is a manifest that Find found.
+type File struct {
+	// Path opens it, Name is how problems call it.
+	Path, Name string
+	found      found
+}
+
+// Find lists the manifests at paths as Load does, sorted by name, without reading them. Of o only
+// Limits matter.
+func Find(paths []string, o Options) ([]File, diag.List, error) {
+	found, problems, err := find(paths, o.Limits.withDefaults())
+	files := make([]File, len(found))
+	for i, f := range found {
+		files[i] = File{Path: filepath.Join(f.root, f.path), Name: f.display, found: f}
+	}
+	return files, problems, err
+}
+
+// Read returns a manifest's content, or the problem that stops it: it is not there, no regular file,
+// or larger than Limits.FileBytes.
+func Read(f File, o Options) ([]byte, diag.List) {
+	var problems diag.List
+	l := newLoader(o)
+	src, _ := l.readFile(f.found, &problems)
+	return src, problems
+}
+
+// Tree returns the root node of the one document in a manifest, or the problem that stops it: it is no
+// UTF-8, no YAML, empty, more than one document, or beyond Limits. Nothing is decoded or validated.
+func Tree(name string, src []byte, o Options) (*yaml.Node, diag.List) {
+	var problems diag.List
+	return yamltext.Parse(name, src, newLoader(o).text(), &problems), problems
+}

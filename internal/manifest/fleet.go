@@ -8,6 +8,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
 	"agentsync/internal/secret"
+	"agentsync/internal/validate"
 )
 
 // joiner puts the sections of all files together.
@@ -37,7 +38,7 @@ func (j *joiner) addSection(s section) {
 	}
 	for _, a := range s.agents {
 		if first, ok := j.index[a.Address]; ok {
-			j.problem(a, a.Source, "the key %s is used twice in %s, first at %s; give one agent another key", ticked(a.Address.Key), a.Address.ID(), first)
+			j.problem(a, a.Source, "the key %s is used twice in %s, first at %s; give one agent another key", diag.Ticked(a.Address.Key), a.Address.ID(), first)
 			continue
 		}
 		j.index[a.Address] = a.Source
@@ -82,7 +83,7 @@ func orNone(s string) string {
 	if s == "" {
 		return "not set"
 	}
-	return quoted(s)
+	return diag.Quoted(s)
 }
 
 // checkCredentials refuses API keys wherever a variable is filled in, and secrets where they would be filled in
@@ -126,11 +127,11 @@ func (j *joiner) checkPreviousKeys() {
 			claim, claimed := claims[old]
 			switch {
 			case old == a.Address:
-				j.problem(a, pos, "previousKeys holds %s, which is the agent's key now; leave it out", ticked(key))
+				j.problem(a, pos, "previousKeys holds %s, which is the agent's key now; leave it out", diag.Ticked(key))
 			case used:
-				j.problem(a, pos, "previousKeys holds %s, which is the key of another agent, at %s; leave it out or rename that one", ticked(key), user)
+				j.problem(a, pos, "previousKeys holds %s, which is the key of another agent, at %s; leave it out or rename that one", diag.Ticked(key), user)
 			case claimed:
-				j.problem(a, pos, "previousKeys holds %s, which another agent claims too, at %s; only one can have had it", ticked(key), claim)
+				j.problem(a, pos, "previousKeys holds %s, which another agent claims too, at %s; only one can have had it", diag.Ticked(key), claim)
 			default:
 				claims[old] = pos
 			}
@@ -158,8 +159,8 @@ func (j *joiner) checkNamesakes() {
 		}
 		*j.problems = append(*j.problems, diag.Problem{
 			Severity: diag.Warning, Pos: a.Source, Address: a.Address.String(),
-			Summary: fmt.Sprintf("users cannot tell agent %s from agent %s at %s: both are %s", ticked(a.Address.Key),
-				ticked(j.agents[k].Address.Key), j.agents[k].Source, clip(a.identity)),
+			Summary: fmt.Sprintf("users cannot tell agent %s from agent %s at %s: both are %s", diag.Ticked(a.Address.Key),
+				diag.Ticked(j.agents[k].Address.Key), j.agents[k].Source, diag.Clip(a.identity)),
 		})
 	}
 }
@@ -184,7 +185,7 @@ func (j *joiner) fleet() *Fleet {
 // secretUse is one string of one agent that refers to secrets.
 type secretUse struct {
 	address agent.Address
-	text    *text
+	text    *validate.Text
 }
 
 // MissingSecrets returns an error for every ${secret:NAME} whose variable lookup does not have, at the
@@ -192,26 +193,26 @@ type secretUse struct {
 // enough to be found from its hash is a warning, once for each variable.
 func (f *Fleet) MissingSecrets(lookup secret.Lookup) diag.List {
 	var problems diag.List
-	seen := map[*text]bool{} // a text of the defaults stands in every agent
+	seen := map[*validate.Text]bool{} // a text of the defaults stands in every agent
 	short := map[string]bool{}
 	for _, use := range f.secrets {
 		if seen[use.text] {
 			continue
 		}
 		seen[use.text] = true
-		for _, name := range use.text.names {
+		for _, name := range use.text.Names {
 			if value, ok := lookup(name); ok {
 				if secret.Guessable(value, lookup) && !short[name] {
 					short[name] = true
 					problems = append(problems, diag.Problem{
-						Severity: diag.Warning, Pos: use.text.pos, Address: use.address.String(),
+						Severity: diag.Warning, Pos: use.text.Pos, Address: use.address.String(),
 						Summary: fmt.Sprintf("the value of ${secret:%s} is so short that whoever reads the state can find it by trying; use a longer one, or set %s", name, secret.StateKeyEnv),
 					})
 				}
 				continue
 			}
 			problems = append(problems, diag.Problem{
-				Severity: diag.Error, Pos: use.text.pos, Address: use.address.String(),
+				Severity: diag.Error, Pos: use.text.Pos, Address: use.address.String(),
 				Summary: fmt.Sprintf("the environment variable %s, which ${secret:%s} names, is not set; set it where agentsync runs", name, name),
 			})
 		}

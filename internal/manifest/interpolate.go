@@ -11,16 +11,17 @@ import (
 
 	"agentsync/internal/diag"
 	"agentsync/internal/secret"
+	"agentsync/internal/validate"
 )
 
-// interpolate fills ${env:NAME} into a string that holds "${" and returns a *text, or a string where
+// interpolate fills ${env:NAME} into a string that holds "${" and returns a *validate.Text, or a string where
 // no variable is named. What a variable holds is never read as a reference again.
 func (d *decoder) interpolate(n *yaml.Node) any {
 	parts, ok := d.split(n)
 	if !ok {
 		return ""
 	}
-	t := &text{pos: d.pos(n)}
+	t := &validate.Text{Pos: d.Pos(n)}
 	named := map[variableUse]bool{}
 	var b, literal strings.Builder
 	places := d.placesOf(n, parts)
@@ -35,14 +36,14 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 				named[use] = true
 				d.uses = append(d.uses, variableUse{use.name, use.secret, places()[i]})
 				if use.secret {
-					t.names = append(t.names, p.text)
+					t.Names = append(t.Names, p.text)
 				}
 			}
 		}
 		v := p.text
 		switch p.kind {
 		case partEnv:
-			if v, ok = d.lookup(n, p, places, i); !ok {
+			if v, ok = d.variable(n, p, places, i); !ok {
 				return ""
 			}
 			if !d.grow(n, b.Len()+literal.Len(), len(v)) {
@@ -61,13 +62,13 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 			literal.Reset()
 		}
 	}
-	if t.names == nil {
+	if t.Names == nil {
 		b.WriteString(literal.String())
 	} else {
 		b.WriteString(escape(literal.String()))
 	}
-	if t.value = b.String(); len(named) == 0 {
-		return t.value
+	if t.Value = b.String(); len(named) == 0 {
+		return t.Value
 	}
 	d.hasTexts = true
 	return t
@@ -76,8 +77,8 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 // escape keeps literal text literal inside a template.
 func escape(literal string) string { return strings.ReplaceAll(literal, "${", "$${") }
 
-// lookup returns what a variable holds, or false after a problem.
-func (d *decoder) lookup(n *yaml.Node, p part, places func() []diag.Pos, i int) (string, bool) {
+// variable returns what a variable holds, or false after a problem.
+func (d *decoder) variable(n *yaml.Node, p part, places func() []diag.Pos, i int) (string, bool) {
 	v, ok := d.env(p.text)
 	switch {
 	case !ok:
@@ -170,7 +171,7 @@ func (d *decoder) badReference(n *yaml.Node, p part, pos diag.Pos) {
 		d.errorAt(n, pos, "`${` begins a reference that is not closed; write ${env:NAME}, ${secret:NAME}, or $${ for a literal ${")
 		return
 	}
-	d.errorAt(n, pos, "`%s` is no reference; write ${env:NAME}, ${secret:NAME}, or $${ for a literal ${", clip(p.raw))
+	d.errorAt(n, pos, "`%s` is no reference; write ${env:NAME}, ${secret:NAME}, or $${ for a literal ${", diag.Clip(p.raw))
 }
 
 // placesOf returns the places of the parts of a scalar, found when they are first asked for, all in one
@@ -178,28 +179,28 @@ func (d *decoder) badReference(n *yaml.Node, p part, pos diag.Pos) {
 // block text has the scalar's own place, and so has one that is spelt otherwise than it reads (an escape).
 func (d *decoder) placesOf(n *yaml.Node, parts []part) func() []diag.Pos {
 	return sync.OnceValue(func() []diag.Pos {
-		pos := d.pos(n)
-		index := d.lineIndex()
-		at := index.offset(pos.Line, pos.Column)
-		first := at + len(index.rest(at))
+		pos := d.Pos(n)
+		index := d.Index()
+		at := index.Offset(pos.Line, pos.Column)
+		first := at + len(index.Rest(at))
 		if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 			first = at
 		}
-		end := len(d.src)
+		end := len(d.Src)
 		if n.Style&yaml.DoubleQuotedStyle != 0 {
-			end = closingQuote(d.src, at)
+			end = closingQuote(d.Src, at)
 		}
 		places := slices.Repeat([]diag.Pos{pos}, len(parts))
 		for i, p := range parts {
 			if p.raw == "" {
 				continue
 			}
-			found := bytes.Index(d.src[at:end], []byte(p.raw))
+			found := bytes.Index(d.Src[at:end], []byte(p.raw))
 			if found < 0 {
 				break
 			}
 			if at += found; at >= first {
-				places[i] = index.pos(d.path, at)
+				places[i] = index.Pos(d.Path, at)
 			}
 			at += len(p.raw)
 		}

@@ -10,6 +10,8 @@ import (
 	"agentsync/internal/diag"
 	"agentsync/internal/endpoint"
 	"agentsync/internal/secret"
+	"agentsync/internal/validate"
+	"agentsync/internal/yamltext"
 )
 
 // section is one file's section of one platform, as far as it could be read.
@@ -21,7 +23,7 @@ type section struct {
 
 // sectionPart is a section while its file is read.
 type sectionPart struct {
-	rules *platformRules
+	rules *validate.Platform
 	node  *yaml.Node
 	// shell is the section as the manifest schema sees it: without its agents.
 	shell    map[string]any
@@ -34,10 +36,10 @@ type sectionPart struct {
 }
 
 // sectionPart decodes a section but for its agents.
-func (f *file) sectionPart(p *platformRules, node *yaml.Node) *sectionPart {
+func (f *file) sectionPart(p *validate.Platform, node *yaml.Node) *sectionPart {
 	part := &sectionPart{rules: p, node: node, shell: map[string]any{}}
-	f.entries(deref(node), 1, func(name string, _, value *yaml.Node) {
-		target := deref(value)
+	f.entries(yamltext.Deref(node), 1, func(name string, _, value *yaml.Node) {
+		target := yamltext.Deref(value)
 		if name == "agents" && target.Kind == yaml.SequenceNode {
 			part.agents = target.Content
 			part.shell[name] = []any{}
@@ -64,10 +66,10 @@ func (f *file) sectionPart(p *platformRules, node *yaml.Node) *sectionPart {
 
 // refuseSecrets reports ${secret:} where it would be needed before a request is sent.
 func (f *file) refuseSecrets(name string, n *yaml.Node, v any) {
-	eachText(v, func(t *text) {
-		if t.names != nil {
-			f.errorAt(n, t.pos, "%s cannot hold ${secret:%s}: a secret is filled in only inside an agent that is sent; write ${env:%s}",
-				name, clip(t.names[0]), clip(t.names[0]))
+	validate.EachText(v, func(t *validate.Text) {
+		if t.Names != nil {
+			f.errorAt(n, t.Pos, "%s cannot hold ${secret:%s}: a secret is filled in only inside an agent that is sent; write ${env:%s}",
+				name, diag.Clip(t.Names[0]), diag.Clip(t.Names[0]))
 		}
 	})
 }
@@ -77,69 +79,69 @@ func (f *file) checkShell(shell map[string]any) {
 	if f.stopped {
 		return
 	}
-	for _, fault := range f.rules.faults(f.rules.shell, shell) {
-		path := tokens(fault.at)
+	for _, fault := range f.rules.Faults(f.rules.Shell, shell) {
+		path := agent.SplitPointer(fault.At)
 		owner := "the manifest"
 		if len(path) > 0 {
-			owner, path = "the "+clip(path[0])+" section", path[1:]
-			if len(path) == 0 && f.rules.sections[tokens(fault.at)[0]] == nil {
-				path = tokens(fault.at)
+			owner, path = "the "+diag.Clip(path[0])+" section", path[1:]
+			if len(path) == 0 && f.rules.Platforms[agent.SplitPointer(fault.At)[0]] == nil {
+				path = agent.SplitPointer(fault.At)
 			}
 		}
 		if len(path) > 0 && path[0] == "defaults" {
 			owner = "defaults"
 			path = path[1:]
 		}
-		f.reportFault(fault, f.root, f.root, pointer(path), owner)
+		f.reportFault(fault, f.root, f.root, agent.JoinPointer(path), owner)
 	}
 }
 
 // reportFault adds the problem that a fault stands for. root is the node that the fault's pointer starts
 // from, home where a missing value would stand.
-func (f *file) reportFault(fault fault, root, home *yaml.Node, subject, owner string) {
+func (f *file) reportFault(fault validate.Fault, root, home *yaml.Node, subject, owner string) {
 	if pos, ok := f.faultPos(fault, root, home); ok {
-		f.report(pos, "%s", fault.sentence(field(subject), owner, f.shown(fault, root)))
+		f.report(pos, "%s", fault.Sentence(validate.FieldName(subject), owner, f.shown(fault, root)))
 	}
 }
 
 // faultPos returns where a fault is reported: the key of a member that should not be there, the place
 // of what misses a member, the second of two equal items, the value otherwise. It is false where the
 // value is known to be bad already.
-func (f *file) faultPos(fault fault, root, home *yaml.Node) (diag.Pos, bool) {
-	at := fault.at
-	if fault.onKey() {
-		at += "/" + agent.EscapePointer(fault.name)
+func (f *file) faultPos(fault validate.Fault, root, home *yaml.Node) (diag.Pos, bool) {
+	at := fault.At
+	if fault.OnKey() {
+		at += "/" + agent.EscapePointer(fault.Name)
 	}
-	if items, ok := fault.value.([]any); ok && fault.keyword == "uniqueItems" {
-		if _, j := repeat(items); j > 0 {
+	if items, ok := fault.Value.([]any); ok && fault.Keyword == "uniqueItems" {
+		if _, j := validate.Repeat(items); j > 0 {
 			at += "/" + strconv.Itoa(j)
 		}
 	}
-	p := f.locate(root, at)
+	p := f.Locate(root, at)
 	switch {
-	case f.bad[p.value] || f.bad[deref(p.value)]:
+	case f.bad[p.Value] || f.bad[yamltext.Deref(p.Value)]:
 		return diag.Pos{}, false
-	case fault.keyword == "required" && at == "":
-		return f.pos(home), true
-	case fault.onKey() && p.key != nil:
-		return f.pos(p.key), true
+	case fault.Keyword == "required" && at == "":
+		return f.Pos(home), true
+	case fault.OnKey() && p.Key != nil:
+		return f.Pos(p.Key), true
 	default:
-		return f.pos(p.value), true
+		return f.Pos(p.Value), true
 	}
 }
 
 // shown returns the value concerned as it is written, in quotes; empty where it must not be shown.
-func (f *file) shown(fault fault, root *yaml.Node) string {
-	v, ok := fault.value.(string)
-	if !ok || fault.secret {
+func (f *file) shown(fault validate.Fault, root *yaml.Node) string {
+	v, ok := fault.Value.(string)
+	if !ok || fault.Secret {
 		return ""
 	}
-	if n := deref(f.locate(root, fault.at).value); n.Kind == yaml.ScalarNode {
+	if n := yamltext.Deref(f.Locate(root, fault.At).Value); n.Kind == yaml.ScalarNode {
 		if n.Value != v { // what a variable holds is not shown
-			return quoted(n.Value) + " (variables filled in)"
+			return diag.Quoted(n.Value) + " (variables filled in)"
 		}
 	}
-	return quoted(v)
+	return diag.Quoted(v)
 }
 
 // section reads a section's agents.
@@ -161,16 +163,16 @@ func (f *file) section(part *sectionPart) section {
 // app reads what the section says of its app, as far as it is right.
 func (f *file) app(part *sectionPart, places map[string]diag.Pos) agent.App {
 	read := func(name, def string) string {
-		places[name] = f.pos(part.node)
-		if p := f.locate(part.node, "/"+name); p.found {
-			places[name] = f.pos(p.value)
+		places[name] = f.Pos(part.node)
+		if p := f.Locate(part.node, "/"+name); p.Found {
+			places[name] = f.Pos(p.Value)
 		}
-		if v, ok := plain(part.shell[name]).(string); ok {
+		if v, ok := validate.Plain(part.shell[name]).(string); ok {
 			return v
 		}
 		return def
 	}
-	app := agent.App{ID: agent.AppID{Platform: part.rules.Name}, Source: f.pos(part.node), Settings: map[string]string{}}
+	app := agent.App{ID: agent.AppID{Platform: part.rules.Name}, Source: f.Pos(part.node), Settings: map[string]string{}}
 	if id := read(part.rules.AppField, ""); agent.ValidApp(id) {
 		app.ID.App = id
 	}

@@ -2,10 +2,10 @@ package manifest
 
 import (
 	"maps"
-	"slices"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/secret"
+	"agentsync/internal/validate"
 )
 
 // mergeDefaults puts defaults under an agent's own values: maps deep, everything else replaced. A
@@ -46,8 +46,8 @@ func costOf(v any) cost {
 	switch v := v.(type) {
 	case string:
 		total.bytes = len(v)
-	case *text:
-		total.bytes = len(v.value)
+	case *validate.Text:
+		total.bytes = len(v.Value)
 	case map[string]any:
 		for _, e := range v {
 			add(costOf(e))
@@ -60,69 +60,11 @@ func costOf(v any) cost {
 	return total
 }
 
-// plain returns v with each text as the string that it is, copying only where there are texts.
-func plain(v any) any {
-	w, _ := mapTexts(v, func(t *text) any { return t.value })
-	return w
-}
-
-// mapTexts replaces each text in v by what visit returns. It copies only the maps and lists on the way
-// to a text, and reports whether there was one.
-func mapTexts(v any, visit func(*text) any) (any, bool) {
-	switch v := v.(type) {
-	case *text:
-		return visit(v), true
-	case map[string]any:
-		var copied map[string]any
-		for name, e := range v {
-			if w, ok := mapTexts(e, visit); ok {
-				if copied == nil {
-					copied = maps.Clone(v)
-				}
-				copied[name] = w
-			}
-		}
-		if copied != nil {
-			return copied, true
-		}
-	case []any:
-		var copied []any
-		for i, e := range v {
-			if w, ok := mapTexts(e, visit); ok {
-				if copied == nil {
-					copied = slices.Clone(v)
-				}
-				copied[i] = w
-			}
-		}
-		if copied != nil {
-			return copied, true
-		}
-	}
-	return v, false
-}
-
-// eachText calls visit for each text in v.
-func eachText(v any, visit func(*text)) {
-	switch v := v.(type) {
-	case *text:
-		visit(v)
-	case map[string]any:
-		for _, e := range v {
-			eachText(e, visit)
-		}
-	case []any:
-		for _, e := range v {
-			eachText(e, visit)
-		}
-	}
-}
-
 // seal makes every string at the platform's secret paths a secret.Text, and every text a string or,
 // where it refers to secrets, a secret.Text. m is changed in place; what is below it may be shared
 // with other agents and is copied where it changes.
-func seal(m map[string]any, p *platformRules, hasTexts bool) agent.Fields {
-	for _, path := range p.secretPaths {
+func seal(m map[string]any, p *validate.Platform, hasTexts bool) agent.Fields {
+	for _, path := range p.SecretPaths {
 		if v, ok := m[path[0]]; ok {
 			m[path[0]] = sealAt(v, path[1:])
 		}
@@ -131,7 +73,7 @@ func seal(m map[string]any, p *platformRules, hasTexts bool) agent.Fields {
 		return m
 	}
 	for name, v := range m {
-		if w, ok := mapTexts(v, fill); ok {
+		if w, ok := validate.MapTexts(v, fill); ok {
 			m[name] = w
 		}
 	}
@@ -139,11 +81,11 @@ func seal(m map[string]any, p *platformRules, hasTexts bool) agent.Fields {
 }
 
 // fill returns what a text is outside of the secret paths.
-func fill(t *text) any {
-	if t.names == nil {
-		return t.value
+func fill(t *validate.Text) any {
+	if t.Names == nil {
+		return t.Value
 	}
-	return secret.Template(t.value)
+	return secret.Template(t.Value)
 }
 
 // sealAt returns v with the strings at and below path as secrets, copying the maps on the way.
@@ -165,11 +107,11 @@ func sealStrings(v any) any {
 	switch v := v.(type) {
 	case string:
 		return secret.Literal(v)
-	case *text:
-		if v.names == nil {
-			return secret.Literal(v.value)
+	case *validate.Text:
+		if v.Names == nil {
+			return secret.Literal(v.Value)
 		}
-		return secret.Template(v.value)
+		return secret.Template(v.Value)
 	case map[string]any:
 		c := make(map[string]any, len(v))
 		for name, e := range v {

@@ -9,32 +9,35 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/diag"
 	"agentsync/internal/secret"
+	"agentsync/internal/validate"
+	"agentsync/internal/yamltext"
 )
 
 // loader is what all files of one Load share. Its methods are safe for concurrent use.
 type loader struct {
 	env       secret.Lookup
-	platforms []string               // their names
-	apiKeys   []string               // the variables that hold their API keys unless a section names others
-	rules     func() (*rules, error) // compiles the schemas when it is first called
+	platforms []string                        // their names
+	apiKeys   []string                        // the variables that hold their API keys unless a section names others
+	rules     func() (*validate.Rules, error) // compiles the schemas when it is first called
 	limits    Limits
-	total     atomic.Int64 // bytes read so far
+	wanted    map[agent.Address][]string // the values whose places are asked for
+	total     atomic.Int64               // bytes read so far
 }
 
 func newLoader(o Options) *loader {
-	l := &loader{env: o.Env, limits: o.Limits.withDefaults()}
+	l := &loader{env: o.Env, limits: o.Limits.withDefaults(), wanted: o.Locate}
 	for _, p := range o.Platforms {
 		l.platforms = append(l.platforms, p.Name)
 		l.apiKeys = append(l.apiKeys, p.APIKeyEnv)
 	}
-	l.rules = sync.OnceValues(func() (*rules, error) {
-		r, err := newRules(o.Platforms)
+	l.rules = sync.OnceValues(func() (*validate.Rules, error) {
+		r, err := validate.New(o.Platforms)
 		if err != nil {
 			return nil, fmt.Errorf("compile the schemas: %w", err)
 		}
-		r.locate = o.Locate
 		return r, nil
 	})
 	return l
@@ -61,17 +64,24 @@ func (l *loader) load(f found) (result fileResult, err error) {
 	return result, nil
 }
 
+// text says what the text of a manifest may hold.
+func (l *loader) text() yamltext.Options {
+	return yamltext.Options{Values: l.limits.Values, Nothing: "the file holds no manifest; a manifest begins with `version: 1` and has a section per platform: " +
+		diag.And(slices.Sorted(slices.Values(l.platforms)))}
+}
+
 // decode reads the bytes of the file that result names. The error is that of the schemas.
 func (l *loader) decode(src []byte, result *fileResult) error {
 	path, problems := result.path, &result.problems
-	root := l.parse(path, src, problems)
+	root := yamltext.Parse(path, src, l.text(), problems)
 	rules, err := l.rules()
 	if root == nil || err != nil {
 		return err
 	}
 	file := &file{
-		decoder:    decoder{path: path, src: src, env: l.env, limits: l.limits, problems: problems},
+		decoder:    decoder{Places: yamltext.Places{Path: path, Src: src}, env: l.env, limits: l.limits, problems: problems},
 		rules:      rules,
+		wanted:     l.wanted,
 		inDefaults: map[toldError]*shared{},
 	}
 	result.sections = file.read(root)
@@ -95,7 +105,9 @@ func (f *file) complete(sections []section) bool {
 // file reads one file's root and sections.
 type file struct {
 	decoder
-	rules *rules
+	rules *validate.Rules
+	// wanted are the values whose places are asked for.
+	wanted map[agent.Address][]string
 	// root is the file's root mapping.
 	root *yaml.Node
 	// inDefaults are the problems that agents have with values of their section's defaults, told
@@ -117,18 +129,18 @@ type shared struct {
 // read takes the root apart: the shell, which the manifest schema checks, and the sections' agents.
 func (f *file) read(root *yaml.Node) []section {
 	f.root = root
-	if deref(root).Kind != yaml.MappingNode {
-		f.errorf(root, "a manifest is a mapping that begins with `version: 1`, not %s", kindName(deref(root)))
+	if yamltext.Deref(root).Kind != yaml.MappingNode {
+		f.errorf(root, "a manifest is a mapping that begins with `version: 1`, not %s", yamltext.KindName(yamltext.Deref(root)))
 		return nil
 	}
 	shell := map[string]any{}
 	var parts []*sectionPart
 	f.entries(root, 0, func(name string, _, value *yaml.Node) {
-		p, ok := f.rules.sections[name]
-		switch n := deref(value); {
+		p, ok := f.rules.Platforms[name]
+		switch n := yamltext.Deref(value); {
 		case len(name) > 2 && name[:2] == "x-": // a place for anchors; read where they are used
 		case ok && n.Kind == yaml.MappingNode:
-			part := f.sectionPart(p.version(f.apiOf(value)), value)
+			part := f.sectionPart(p.Version(f.apiOf(value)), value)
 			f.written += len(part.agents)
 			shell[name] = part.shell
 			parts = append(parts, part)
@@ -153,8 +165,8 @@ func (f *file) read(root *yaml.Node) []section {
 
 // apiOf returns the version of the platform's API that a section asks for, "" where it says nothing that can be read.
 func (f *file) apiOf(section *yaml.Node) string {
-	if p := f.locate(section, "/api"); p.found {
-		return deref(p.value).Value
+	if p := f.Locate(section, "/api"); p.Found {
+		return yamltext.Deref(p.Value).Value
 	}
 	return ""
 }
@@ -162,17 +174,16 @@ func (f *file) apiOf(section *yaml.Node) string {
 // checkPlatforms refuses sections that the schema knows and this program does not: their agents would
 // be passed over in silence.
 func (f *file) checkPlatforms(shell map[string]any) {
-	properties, _ := lookup(f.rules.raw[schemaURL("manifest")], []string{"properties"}).(map[string]any)
 	for name := range shell {
-		if has(properties, name) && name != "version" && f.rules.sections[name] == nil {
-			f.errorf(f.locate(f.root, "/"+name).value, "this agentsync does not know the platform %s; it knows %s", name, list(f.rules.order))
+		if f.rules.KnowsSection(name) && f.rules.Platforms[name] == nil {
+			f.errorf(f.Locate(f.root, "/"+name).Value, "this agentsync does not know the platform %s; it knows %s", name, diag.And(f.rules.Order))
 		}
 	}
 }
 
 func (s *shared) String() string {
 	if s.agents == 1 {
-		return fmt.Sprintf("agent %s, line %d", ticked(s.key), s.line)
+		return fmt.Sprintf("agent %s, line %d", diag.Ticked(s.key), s.line)
 	}
-	return fmt.Sprintf("%s, first %s, line %d", plural(s.agents, "agent"), ticked(s.key), s.line)
+	return fmt.Sprintf("%s, first %s, line %d", diag.Plural(s.agents, "agent"), diag.Ticked(s.key), s.line)
 }

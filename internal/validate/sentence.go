@@ -1,16 +1,18 @@
-package manifest
+package validate
 
 import (
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+
+	"agentsync/internal/diag"
 )
 
-// sentence says what is wrong and what would be right. subject is the value's name ("name",
+// Sentence says what is wrong and what would be right. subject is the value's name ("name",
 // "tags[3]"), owner what holds it where that has no name of its own ("the agent"), shown the value as
 // it may be shown.
-func (f fault) sentence(subject, owner, shown string) string {
+func (f Fault) Sentence(subject, owner, shown string) string {
 	if m, ok := f.rule["errorMessage"].(string); ok {
 		return m
 	}
@@ -18,17 +20,17 @@ func (f fault) sentence(subject, owner, shown string) string {
 	if whole == "" {
 		whole = owner
 	}
-	switch f.keyword {
+	switch f.Keyword {
 	case "type":
 		return f.typeSentence(whole, shown)
 	case "enum", "const":
 		return f.enumSentence(whole, shown)
 	case "required":
-		return fmt.Sprintf("%s has no %s%s", whole, ticked(f.name), f.hint(subject, owner))
+		return fmt.Sprintf("%s has no %s%s", whole, diag.Ticked(f.Name), f.hint(subject, owner))
 	case "additionalProperties":
 		return f.unknownSentence(subject)
 	case "propertyNames":
-		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", dotted(subject, f.name), f.because, subject, list(f.known()))
+		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", dotted(subject, f.Name), f.because, subject, diag.And(f.known()))
 	case "pattern", "format":
 		return fmt.Sprintf("%s is %s; %s", whole, shown, f.form())
 	case "uniqueItems":
@@ -40,17 +42,17 @@ func (f fault) sentence(subject, owner, shown string) string {
 
 func dotted(subject, name string) string {
 	if subject == "" {
-		return clip(name)
+		return diag.Clip(name)
 	}
-	return subject + "." + clip(name)
+	return subject + "." + diag.Clip(name)
 }
 
 // hint says where a missing member is written.
-func (f fault) hint(subject, owner string) string {
+func (f Fault) hint(subject, owner string) string {
 	switch {
-	case f.name == "version":
+	case f.Name == "version":
 		return "; begin the file with `version: 1`"
-	case f.name == "key":
+	case f.Name == "key":
 		return "; give it one, which no other agent of the app has"
 	case subject == "" && strings.HasPrefix(owner, "agent"):
 		return "; write it here or in the section's defaults"
@@ -64,8 +66,8 @@ var typeWords = map[string]string{
 	"number": "a number", "integer": "a whole number", "null": "null",
 }
 
-func (f fault) typeSentence(whole, shown string) string {
-	if f.value == nil && f.rule["type"] == "object" {
+func (f Fault) typeSentence(whole, shown string) string {
+	if f.Value == nil && f.rule["type"] == "object" {
 		return whole + " is empty; write its fields below it, or leave it out"
 	}
 	wanted, _ := f.rule["type"].(string)
@@ -80,7 +82,7 @@ func (f fault) typeSentence(whole, shown string) string {
 			names[i] = "an object of strings"
 		}
 	}
-	s := fmt.Sprintf("%s must be %s", whole, choice(names))
+	s := fmt.Sprintf("%s must be %s", whole, diag.Or(names))
 	if f.because != "" {
 		s += " for " + f.because
 	}
@@ -88,14 +90,14 @@ func (f fault) typeSentence(whole, shown string) string {
 }
 
 // got says what kind of value there is instead.
-func (f fault) got(shown string) string {
-	switch v := f.value.(type) {
+func (f Fault) got(shown string) string {
+	switch v := f.Value.(type) {
 	case nil:
 		return "null"
 	case bool:
 		return fmt.Sprint(v)
 	case json.Number:
-		return "the number " + clip(v.String())
+		return "the number " + diag.Clip(v.String())
 	case string:
 		if shown == "" {
 			return "a string"
@@ -109,8 +111,8 @@ func (f fault) got(shown string) string {
 }
 
 // typeHint helps with what YAML reads otherwise than people do.
-func (f fault) typeHint(types []string) string {
-	switch v := f.value.(type) {
+func (f Fault) typeHint(types []string) string {
+	switch v := f.Value.(type) {
 	case bool, json.Number:
 		if slices.Contains(types, "string") {
 			return "; put it in quotes"
@@ -129,14 +131,14 @@ func (f fault) typeHint(types []string) string {
 	return ""
 }
 
-func (f fault) enumSentence(whole, shown string) string {
+func (f Fault) enumSentence(whole, shown string) string {
 	choices := words(f.rule["enum"])
-	if f.keyword == "const" {
+	if f.Keyword == "const" {
 		choices = []string{word(f.rule["const"])}
 	}
-	switch v := f.value.(type) {
+	switch v := f.Value.(type) {
 	case json.Number:
-		shown = clip(v.String())
+		shown = diag.Clip(v.String())
 	case string:
 		if slices.Contains(choices, v) {
 			return fmt.Sprintf("%s is the string %s; write %s without quotes", whole, shown, v)
@@ -147,9 +149,9 @@ func (f fault) enumSentence(whole, shown string) string {
 	if len(choices) == 1 {
 		return fmt.Sprintf("%s is %s; it must be %s", whole, shown, choices[0])
 	}
-	s := fmt.Sprintf("%s is %s; it must be one of %s", whole, shown, choice(choices))
-	if v, ok := f.value.(string); ok {
-		if best := nearest(v, choices); best != "" {
+	s := fmt.Sprintf("%s is %s; it must be one of %s", whole, shown, diag.Or(choices))
+	if v, ok := f.Value.(string); ok {
+		if best := diag.Nearest(v, choices); best != "" {
 			s += fmt.Sprintf(" (did you mean %s?)", best)
 		}
 	}
@@ -157,42 +159,42 @@ func (f fault) enumSentence(whole, shown string) string {
 }
 
 // unknownSentence lists the fields there are where none is close.
-func (f fault) unknownSentence(subject string) string {
+func (f Fault) unknownSentence(subject string) string {
 	known := f.known()
 	what := "field"
 	if f.rule["patternProperties"] != nil {
 		what = "section" // the root of a manifest
 	}
-	s := "unknown " + what + " " + ticked(dotted(subject, f.name))
-	if best := nearest(f.name, known); best != "" {
-		return s + "; did you mean " + ticked(dotted(subject, best)) + "?"
+	s := "unknown " + what + " " + diag.Ticked(dotted(subject, f.Name))
+	if best := diag.Nearest(f.Name, known); best != "" {
+		return s + "; did you mean " + diag.Ticked(dotted(subject, best)) + "?"
 	}
-	if f.home != "" {
-		return s + "; it is a field of " + f.home
+	if f.Home != "" {
+		return s + "; it is a field of " + f.Home
 	}
-	return s + "; there are " + list(known)
+	return s + "; there are " + diag.And(known)
 }
 
-func (f fault) form() string {
+func (f Fault) form() string {
 	if m, ok := f.rule["patternErrorMessage"].(string); ok {
 		return m
 	}
-	if f.keyword == "format" && f.rule["format"] == "uri" {
+	if f.Keyword == "format" && f.rule["format"] == "uri" {
 		return "it must be a complete URL"
 	}
-	return fmt.Sprintf("it must have the form %v", f.rule[f.keyword])
+	return fmt.Sprintf("it must have the form %v", f.rule[f.Keyword])
 }
 
-func (f fault) uniqueSentence(whole string) string {
-	items, _ := f.value.([]any)
-	if _, j := repeat(items); j > 0 {
-		return fmt.Sprintf("%s holds %s twice; each may stand once", whole, quoted(word(items[j])))
+func (f Fault) uniqueSentence(whole string) string {
+	items, _ := f.Value.([]any)
+	if _, j := Repeat(items); j > 0 {
+		return fmt.Sprintf("%s holds %s twice; each may stand once", whole, diag.Quoted(word(items[j])))
 	}
 	return whole + " holds a value twice; each may stand once"
 }
 
-// repeat returns the first two places in a list that hold the same word, or 0, 0.
-func repeat(items []any) (int, int) {
+// Repeat returns the first two places in a list that hold the same word, or 0, 0.
+func Repeat(items []any) (int, int) {
 	first := map[string]int{}
 	for j, e := range items {
 		w := word(e)
@@ -204,34 +206,34 @@ func repeat(items []any) (int, int) {
 	return 0, 0
 }
 
-func (f fault) lengthSentence(whole string) string {
+func (f Fault) lengthSentence(whole string) string {
 	number := func(keyword string) (int, bool) {
 		n, ok := f.rule[keyword].(json.Number)
 		i, err := n.Int64()
 		return int(i), ok && err == nil
 	}
-	limit, _ := number(f.keyword)
-	n := length(f.value)
-	switch f.keyword {
+	limit, _ := number(f.Keyword)
+	n := length(f.Value)
+	switch f.Keyword {
 	case "minLength":
 		if most, ok := number("maxLength"); ok && most == limit {
-			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, plural(n, "character"), count(limit))
+			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, diag.Plural(n, "character"), diag.Count(limit))
 		}
 		if n == 0 {
 			return fmt.Sprintf("%s is empty; at least %s required", whole, atLeast(limit))
 		}
-		return fmt.Sprintf("%s is %s long; at least %s are required", whole, plural(n, "character"), count(limit))
+		return fmt.Sprintf("%s is %s long; at least %s are required", whole, diag.Plural(n, "character"), diag.Count(limit))
 	case "maxLength":
 		if least, ok := number("minLength"); ok && least == limit {
-			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, plural(n, "character"), count(limit))
+			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, diag.Plural(n, "character"), diag.Count(limit))
 		}
-		return fmt.Sprintf("%s is %s long; at most %s are allowed", whole, plural(n, "character"), count(limit))
+		return fmt.Sprintf("%s is %s long; at most %s are allowed", whole, diag.Plural(n, "character"), diag.Count(limit))
 	case "maxItems":
-		return fmt.Sprintf("%s has %s; at most %s are allowed", whole, plural(n, "item"), count(limit))
+		return fmt.Sprintf("%s has %s; at most %s are allowed", whole, diag.Plural(n, "item"), diag.Count(limit))
 	case "minItems":
-		return fmt.Sprintf("%s has %s; at least %s are required", whole, plural(n, "item"), count(limit))
+		return fmt.Sprintf("%s has %s; at least %s are required", whole, diag.Plural(n, "item"), diag.Count(limit))
 	default:
-		return fmt.Sprintf("%s is not as the schema asks for (%s)", whole, f.keyword)
+		return fmt.Sprintf("%s is not as the schema asks for (%s)", whole, f.Keyword)
 	}
 }
 
@@ -239,5 +241,5 @@ func atLeast(n int) string {
 	if n == 1 {
 		return "1 character is"
 	}
-	return count(n) + " characters are"
+	return diag.Count(n) + " characters are"
 }

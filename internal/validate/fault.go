@@ -1,4 +1,4 @@
-package manifest
+package validate
 
 import (
 	"cmp"
@@ -14,59 +14,69 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v5"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/diag"
 )
 
-// fault is one thing that a schema finds wrong with a value.
-type fault struct {
-	// at is the JSON pointer of the value.
-	at string
-	// keyword is the schema's keyword that it fails: maxLength, enum.
-	keyword string
+// Fault is one thing that a schema finds wrong with a value.
+type Fault struct {
+	// At is the JSON pointer of the value.
+	At string
+	// Keyword is the schema's keyword that it fails: maxLength, enum.
+	Keyword string
 	// rule is the schema that holds the keyword.
 	rule map[string]any
-	// name is the member concerned by required, additionalProperties and propertyNames.
-	name string
+	// Name is the member concerned by required, additionalProperties and propertyNames.
+	Name string
 	// because names what decided that the rule holds ("langgraph"), or is empty.
 	because string
-	// value is the value at at.
-	value any
-	// home is the platform that knows the unknown member name, or empty.
-	home string
-	// secret says that the value must not be shown.
-	secret bool
+	// Value is the value at At.
+	Value any
+	// Home is the platform that knows the unknown member name, or empty.
+	Home string
+	// Secret says that the value must not be shown.
+	Secret bool
 }
 
-// onKey reports whether the fault concerns a member's name and not its value.
-func (f fault) onKey() bool {
-	return f.keyword == "additionalProperties" || f.keyword == "propertyNames"
+// OnKey reports whether the fault concerns a member's name and not its value.
+func (f Fault) OnKey() bool {
+	return f.Keyword == "additionalProperties" || f.Keyword == "propertyNames"
 }
 
-// faults validates instance, which may hold texts, and returns what is wrong, without what follows
+// AboutText reports whether the fault is about the very text of a string.
+func (f Fault) AboutText() bool {
+	switch f.Keyword {
+	case "minLength", "maxLength", "pattern", "format":
+		return true
+	}
+	return false
+}
+
+// Faults validates instance, which may hold texts, and returns what is wrong, without what follows
 // from something worse.
-func (r *rules) faults(s *jsonschema.Schema, instance any) []fault {
+func (r *Rules) Faults(s *jsonschema.Schema, instance any) []Fault {
 	if accepts(s, instance) {
 		return nil
 	}
-	instance = plain(instance)
+	instance = Plain(instance)
 	err := s.Validate(instance)
 	if err == nil {
 		return nil
 	}
 	var invalid *jsonschema.ValidationError
 	if !errors.As(err, &invalid) {
-		return []fault{{keyword: "", rule: map[string]any{}}}
+		return []Fault{{Keyword: "", rule: map[string]any{}}}
 	}
-	var all []fault
+	var all []Fault
 	r.collect(invalid, instance, "", &all)
 	// The validator walks maps, so what it finds comes in any order.
-	slices.SortFunc(all, fault.compare)
+	slices.SortFunc(all, Fault.compare)
 	return worthTelling(all)
 }
 
 // worthTelling leaves out the faults that another of the same value hides. Those of one value stand next to
 // each other and are few: one for each keyword.
-func worthTelling(sorted []fault) []fault {
-	var kept []fault
+func worthTelling(sorted []Fault) []Fault {
+	var kept []Fault
 	for len(sorted) > 0 {
 		n := 1
 		for n < len(sorted) && sorted[n].sameSubject(sorted[0]) {
@@ -74,7 +84,7 @@ func worthTelling(sorted []fault) []fault {
 		}
 		group := sorted[:n]
 		for _, f := range group {
-			if !slices.ContainsFunc(group, func(g fault) bool { return g.hides(f) }) {
+			if !slices.ContainsFunc(group, func(g Fault) bool { return g.hides(f) }) {
 				kept = append(kept, f)
 			}
 		}
@@ -84,13 +94,13 @@ func worthTelling(sorted []fault) []fault {
 }
 
 // sameSubject reports whether f and g are about the same value, or the same member's name.
-func (f fault) sameSubject(g fault) bool {
-	return f.at == g.at && f.onKey() == g.onKey() && (!f.onKey() || f.name == g.name)
+func (f Fault) sameSubject(g Fault) bool {
+	return f.At == g.At && f.OnKey() == g.OnKey() && (!f.OnKey() || f.Name == g.Name)
 }
 
-func (f fault) compare(g fault) int {
-	return cmp.Or(comparePointers(f.at, g.at), compareBools(f.onKey(), g.onKey()), cmp.Compare(f.name, g.name),
-		cmp.Compare(f.keyword, g.keyword), cmp.Compare(f.because, g.because))
+func (f Fault) compare(g Fault) int {
+	return cmp.Or(comparePointers(f.At, g.At), compareBools(f.OnKey(), g.OnKey()), cmp.Compare(f.Name, g.Name),
+		cmp.Compare(f.Keyword, g.Keyword), cmp.Compare(f.because, g.because))
 }
 
 func compareBools(a, b bool) int {
@@ -130,24 +140,24 @@ func firstToken(pointer string) string {
 var rank = map[string]int{"type": 1, "enum": 2, "const": 2, "minLength": 3, "pattern": 4, "format": 5}
 
 // hides reports whether f is not worth telling beside g, which is about the same.
-func (g fault) hides(f fault) bool {
-	if f.onKey() {
-		return f.keyword == "propertyNames" && g.keyword == "additionalProperties"
+func (g Fault) hides(f Fault) bool {
+	if f.OnKey() {
+		return f.Keyword == "propertyNames" && g.Keyword == "additionalProperties"
 	}
-	if f.keyword == g.keyword && f.because != "" && g.because == "" {
+	if f.Keyword == g.Keyword && f.because != "" && g.because == "" {
 		return true // wrong in any case, not only in this one
 	}
-	first, second := rank[g.keyword], rank[f.keyword]
+	first, second := rank[g.Keyword], rank[f.Keyword]
 	return first > 0 && second > 0 && first < second
 }
 
 // collect adds the leaves of a validation error.
-func (r *rules) collect(e *jsonschema.ValidationError, instance any, because string, all *[]fault) {
+func (r *Rules) collect(e *jsonschema.ValidationError, instance any, because string, all *[]Fault) {
 	location, fragment, _ := strings.Cut(e.AbsoluteKeywordLocation, "#")
 	path := unescapeAll(fragment)
 	if len(path) > 0 && path[len(path)-1] == "then" {
 		parent, _ := r.rule(location, path[:len(path)-1]).(map[string]any)
-		because = deciding(parent["if"], lookup(instance, unescapeAll(e.InstanceLocation)))
+		because = deciding(parent["if"], Lookup(instance, unescapeAll(e.InstanceLocation)))
 	}
 	for _, c := range e.Causes {
 		r.collect(c, instance, because, all)
@@ -156,21 +166,21 @@ func (r *rules) collect(e *jsonschema.ValidationError, instance any, because str
 		return
 	}
 	at := unescapeAll(e.InstanceLocation)
-	f := fault{keyword: path[len(path)-1], because: because}
+	f := Fault{Keyword: path[len(path)-1], because: because}
 	f.rule, _ = r.rule(location, path[:len(path)-1]).(map[string]any)
-	if f.keyword == "enum" && len(path) > 1 && path[len(path)-2] == "propertyNames" {
-		f.keyword, f.name = "propertyNames", at[len(at)-1]
+	if f.Keyword == "enum" && len(path) > 1 && path[len(path)-2] == "propertyNames" {
+		f.Keyword, f.Name = "propertyNames", at[len(at)-1]
 		at = at[:len(at)-1]
 	}
-	f.at, f.value = pointer(at), lookup(instance, at)
-	*all = append(*all, f.spread()...)
+	f.At, f.Value = agent.JoinPointer(at), Lookup(instance, at)
+	*all = append(*all, f.perMember()...)
 }
 
-// spread makes one fault of each member that a fault is about.
-func (f fault) spread() []fault {
+// perMember makes one fault of each member that a fault is about.
+func (f Fault) perMember() []Fault {
 	var names []string
-	object, _ := f.value.(map[string]any)
-	switch f.keyword {
+	object, _ := f.Value.(map[string]any)
+	switch f.Keyword {
 	case "required":
 		required, _ := f.rule["required"].([]any)
 		for _, n := range required {
@@ -188,12 +198,12 @@ func (f fault) spread() []fault {
 		slices.Sort(names)
 		names = names[:min(len(names), maxFaults)]
 	default:
-		return []fault{f}
+		return []Fault{f}
 	}
-	all := make([]fault, len(names))
+	all := make([]Fault, len(names))
 	for i, name := range names {
 		all[i] = f
-		all[i].name = name
+		all[i].Name = name
 	}
 	return all
 }
@@ -207,8 +217,8 @@ func has(m map[string]any, name string) bool {
 }
 
 // known returns the member names that the rule knows, sorted.
-func (f fault) known() []string {
-	if f.keyword == "propertyNames" {
+func (f Fault) known() []string {
+	if f.Keyword == "propertyNames" {
 		return words(f.rule["enum"])
 	}
 	properties, _ := f.rule["properties"].(map[string]any)
@@ -223,7 +233,7 @@ func (f fault) known() []string {
 }
 
 // rule returns the part of a schema at a path.
-func (r *rules) rule(location string, path []string) any { return lookup(r.raw[location], path) }
+func (r *Rules) rule(location string, path []string) any { return Lookup(r.raw[location], path) }
 
 // deciding names the values that an if looks at, as far as they are words.
 func deciding(condition, instance any) string {
@@ -233,15 +243,15 @@ func deciding(condition, instance any) string {
 	var values []string
 	for name := range properties {
 		if v, ok := object[name].(string); ok {
-			values = append(values, clip(v))
+			values = append(values, diag.Clip(v))
 		}
 	}
 	slices.Sort(values)
-	return list(values)
+	return diag.And(values)
 }
 
-// lookup follows a path through maps and lists; nil where it leads nowhere.
-func lookup(v any, path []string) any {
+// Lookup follows a path through maps and lists; nil where it leads nowhere.
+func Lookup(v any, path []string) any {
 	for _, token := range path {
 		switch c := v.(type) {
 		case map[string]any:
@@ -269,21 +279,13 @@ func index(token string, length int) int {
 
 // unescapeAll splits a pointer as jsonschema writes it: percent-encoded, then escaped.
 func unescapeAll(p string) []string {
-	path := tokens(p)
+	path := agent.SplitPointer(p)
 	for i, t := range path {
 		if u, err := url.PathUnescape(t); err == nil {
 			path[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(u)
 		}
 	}
 	return path
-}
-
-func pointer(path []string) string {
-	var b strings.Builder
-	for _, t := range path {
-		b.WriteString("/" + agent.EscapePointer(t))
-	}
-	return b.String()
 }
 
 // words returns the strings of a list, other values as JSON.
@@ -315,4 +317,20 @@ func length(v any) int {
 		return len(v)
 	}
 	return 0
+}
+
+// FieldName writes a JSON pointer as a user would: integrationMeta.headers, tags[3].
+func FieldName(pointer string) string {
+	var b strings.Builder
+	for _, t := range agent.SplitPointer(pointer) {
+		if _, err := strconv.Atoi(t); err == nil && b.Len() > 0 {
+			b.WriteString("[" + t + "]")
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(diag.Clip(t))
+	}
+	return b.String()
 }

@@ -1,6 +1,7 @@
-package manifest
+package diag
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -9,8 +10,8 @@ import (
 // maxShown is how many characters of a value a sentence shows.
 const maxShown = 60
 
-// clip shortens s for a sentence and neutralises what a terminal would act on.
-func clip(s string) string {
+// Clip shortens s for a sentence and neutralises what a terminal would act on.
+func Clip(s string) string {
 	if utf8.RuneCountInString(s) > maxShown {
 		s = string([]rune(s[:min(len(s), 4*maxShown)])[:maxShown-1]) + "…"
 	}
@@ -31,30 +32,14 @@ func clip(s string) string {
 
 func unprintable(r rune) bool { return !strconv.IsPrint(r) }
 
-// quoted returns s in double quotes, clipped.
-func quoted(s string) string { return `"` + clip(s) + `"` }
+// Quoted returns s in double quotes, clipped.
+func Quoted(s string) string { return `"` + Clip(s) + `"` }
 
-// ticked returns s as a name in back-quotes, clipped.
-func ticked(s string) string { return "`" + clip(s) + "`" }
+// Ticked returns s as a name in back-quotes, clipped.
+func Ticked(s string) string { return "`" + Clip(s) + "`" }
 
-// field writes a JSON pointer as a user would: integrationMeta.headers, tags[3].
-func field(pointer string) string {
-	var b strings.Builder
-	for _, t := range tokens(pointer) {
-		if _, err := strconv.Atoi(t); err == nil && b.Len() > 0 {
-			b.WriteString("[" + t + "]")
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte('.')
-		}
-		b.WriteString(clip(t))
-	}
-	return b.String()
-}
-
-// list writes words with commas and a last one joined by and.
-func list(words []string) string {
+// And writes words with commas and a last one joined by and.
+func And(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}
@@ -62,8 +47,8 @@ func list(words []string) string {
 	return strings.Join(words[:last], ", ") + " and " + words[last]
 }
 
-// choice writes words with commas and a last one joined by or.
-func choice(words []string) string {
+// Or writes words with commas and a last one joined by or.
+func Or(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}
@@ -71,28 +56,25 @@ func choice(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// plural writes a number with its noun.
-func plural(n int, one string) string {
+// Plural writes a number with its noun.
+func Plural(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return count(n) + " " + one + "s"
+	return Count(n) + " " + one + "s"
 }
 
-// DidYouMean ends a sentence about a name that is not known: "; did you mean `x`?" where one of words is a likely slip of
-// it, else "".
-func DidYouMean(name string, words []string) string { return didYouMean(name, words) }
-
-// didYouMean returns "; did you mean `x`?" for the word that name most likely stands for, or "".
-func didYouMean(name string, words []string) string {
-	if best := nearest(name, words); best != "" {
-		return "; did you mean " + ticked(best) + "?"
+// DidYouMean ends a sentence about a name that is not known: "; did you mean `x`?" where one of words is a likely slip
+// of it, else "".
+func DidYouMean(name string, words []string) string {
+	if best := Nearest(name, words); best != "" {
+		return "; did you mean " + Ticked(best) + "?"
 	}
 	return ""
 }
 
-// nearest returns the word that name is a likely slip of, or "" where there is none or no single one.
-func nearest(name string, words []string) string {
+// Nearest returns the word that name is a likely slip of, or "" where there is none or no single one.
+func Nearest(name string, words []string) string {
 	if utf8.RuneCountInString(name) > maxShown {
 		return ""
 	}
@@ -130,4 +112,22 @@ func distance(a, b string) int {
 		before, last, row = last, row, before
 	}
 	return last[len(t)]
+}
+
+// Count writes a number with commas: 2,000,000.
+func Count(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// Size writes a number of bytes in the largest unit that divides it.
+func Size(n int64) string {
+	units := []string{"bytes", "KiB", "MiB", "GiB"}
+	for n >= 1024 && n%1024 == 0 && len(units) > 1 {
+		n, units = n/1024, units[1:]
+	}
+	return strings.TrimSpace(fmt.Sprintf("%d %s", n, units[0]))
 }

@@ -1,4 +1,4 @@
-package manifest
+package yamltext
 
 import (
 	"bytes"
@@ -8,9 +8,9 @@ import (
 	"agentsync/internal/diag"
 )
 
-// lineIndex turns byte offsets of a text into lines and columns and back. It is built only where
+// Lines turns byte offsets of a text into lines and columns and back. It is built only where
 // something is wrong with a file, and used by one goroutine.
-type lineIndex struct {
+type Lines struct {
 	src    []byte
 	starts []int // where each line begins
 	// last is the place that was asked for last. Places are mostly asked for in the order of the text, and
@@ -24,8 +24,9 @@ type knownPlace struct{ line, offset, column int }
 // utf8Mark may begin a UTF-8 file; it is not counted as a column.
 const utf8Mark = "\ufeff"
 
-func newLineIndex(src []byte) *lineIndex {
-	x := &lineIndex{src: src, starts: []int{0}, last: knownPlace{line: -1}}
+// NewLines returns the Lines of src.
+func NewLines(src []byte) *Lines {
+	x := &Lines{src: src, starts: []int{0}, last: knownPlace{line: -1}}
 	if bytes.HasPrefix(src, []byte(utf8Mark)) {
 		x.starts[0] = len(utf8Mark)
 	}
@@ -39,8 +40,8 @@ func newLineIndex(src []byte) *lineIndex {
 	}
 }
 
-// pos returns the place of the byte at offset.
-func (x *lineIndex) pos(path string, offset int) diag.Pos {
+// Pos returns the place of the byte at offset.
+func (x *Lines) Pos(path string, offset int) diag.Pos {
 	offset = min(offset, len(x.src))
 	line, found := slices.BinarySearch(x.starts, offset)
 	if !found {
@@ -54,8 +55,8 @@ func (x *lineIndex) pos(path string, offset int) diag.Pos {
 	return diag.Pos{File: path, Line: line + 1, Column: 1 + x.last.column}
 }
 
-// offset returns where a place is, the end of its line or of the text where there is no such place.
-func (x *lineIndex) offset(line, column int) int {
+// Offset returns where a place is, the end of its line or of the text where there is no such place.
+func (x *Lines) Offset(line, column int) int {
 	if line > len(x.starts) {
 		return len(x.src)
 	}
@@ -71,8 +72,8 @@ func (x *lineIndex) offset(line, column int) int {
 	return at.offset
 }
 
-// rest returns the line from offset on, without its end.
-func (x *lineIndex) rest(offset int) []byte {
+// Rest returns the line from offset on, without its end.
+func (x *Lines) Rest(offset int) []byte {
 	line := x.src[offset:]
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
 		return line[:i]

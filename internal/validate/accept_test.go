@@ -1,4 +1,4 @@
-package manifest
+package validate
 
 import (
 	"encoding/json"
@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"agentsync/schema"
 )
 
 // candidates are values that are right for some field and wrong for others.
@@ -32,15 +34,15 @@ var right = map[string]map[string]any{
 // TestQuickYesIsTrue: what accepts lets through, the validator lets through as well, and right agents
 // take the quick way.
 func TestQuickYesIsTrue(t *testing.T) {
-	r, err := newRules(platforms(t))
+	r, err := New(platforms(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, p := range r.sections {
-		if !accepts(p.complete, right[name]) {
+	for name, p := range r.Platforms {
+		if !accepts(p.Complete, right[name]) {
 			t.Errorf("a right agent of %s does not take the quick way", name)
 		}
-		fields := append([]string{"key", "previousKeys", "lifecycle", "unknown"}, p.fieldNames()...)
+		fields := append([]string{"key", "previousKeys", "lifecycle", "unknown"}, p.FieldNames()...)
 		yes := 0
 		rapid.Check(t, func(t *rapid.T) {
 			a := maps.Clone(right[name])
@@ -50,7 +52,7 @@ func TestQuickYesIsTrue(t *testing.T) {
 			if drop := rapid.SampledFrom(fields).Draw(t, "drop"); rapid.Bool().Draw(t, "dropped") {
 				delete(a, drop)
 			}
-			quick, full := accepts(p.complete, a), p.complete.Validate(a)
+			quick, full := accepts(p.Complete, a), p.Complete.Validate(a)
 			if quick && full != nil {
 				t.Fatalf("accepts says yes, the validator: %v", full)
 			}
@@ -66,11 +68,11 @@ func TestQuickYesIsTrue(t *testing.T) {
 
 // TestEveryKindIsQuick: each kind of integration takes the quick way with what belongs to it.
 func TestEveryKindIsQuick(t *testing.T) {
-	r, err := newRules(platforms(t))
+	r, err := New(platforms(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	complete := r.sections["cometchat"].complete
+	complete := r.Platforms["cometchat"].Complete
 	for kind, meta := range map[string][]string{
 		"mastra": {"agentId"}, "mastra-legacy": {"agentId"}, "langgraph": {"map"}, "crewai": {"map"}, "vercelV5": {"map"},
 		"ag-ui": {"map"}, "ag2": {"defaultUserId", "string"}, "rasa": {"string"}, "agno": {"agentId", "string"},
@@ -96,4 +98,18 @@ func TestEveryKindIsQuick(t *testing.T) {
 			}
 		}
 	}
+}
+
+// platforms returns the registered platforms.
+func platforms(t *testing.T) []*schema.Platform {
+	t.Helper()
+	var all []*schema.Platform
+	for _, name := range []string{"cometchat", "mindset"} {
+		p, err := schema.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
 }

@@ -1,4 +1,4 @@
-package manifest
+package validate
 
 import (
 	"encoding/json"
@@ -42,8 +42,8 @@ func acceptsType(s *jsonschema.Schema, v any) bool {
 		kind = "number"
 	case string:
 		kind, ok = "string", acceptsString(s, v)
-	case *text:
-		kind, ok = "string", v.names != nil || acceptsString(s, v.value)
+	case *Text:
+		kind, ok = "string", v.Names != nil || acceptsString(s, v.Value)
 	case []any:
 		kind, ok = "array", acceptsList(s, v)
 	case map[string]any:
@@ -56,11 +56,11 @@ func acceptsType(s *jsonschema.Schema, v any) bool {
 
 // acceptsWord checks what constrains the very value: enum, const and format.
 func acceptsWord(s *jsonschema.Schema, v any) bool {
-	if t, ok := v.(*text); ok {
-		if t.names != nil {
+	if t, ok := v.(*Text); ok {
+		if t.Names != nil {
 			return len(s.Enum) == 0 && len(s.Constant) == 0
 		}
-		v = t.value
+		v = t.Value
 	}
 	if s.Format != "" {
 		if check, ok := jsonschema.Formats[s.Format]; ok && !check(v) {
@@ -218,7 +218,7 @@ func rejects(s *jsonschema.Schema, v any) bool {
 		}
 	}
 	for name, member := range s.Properties {
-		word, ok := plain(object[name]).(string)
+		word, ok := Plain(object[name]).(string)
 		if !ok || len(member.Enum) == 0 && len(member.Constant) == 0 {
 			continue
 		}

@@ -1,0 +1,339 @@
+package yamltext
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"agentsync/internal/diag"
+)
+
+// syntaxError is what is known of a file that is no YAML. The parser names a line in its message, at
+// times a wrong one, and never a column; how far it had read when it gave up says more.
+type syntaxError struct {
+	src     []byte
+	index   *Lines
+	line    int // from the message, 0 where it names none
+	message string
+	reached int // bytes read when the parser gave up, a few more than it had looked at
+}
+
+// syntaxRule turns one of the parser's messages into a place and a sentence.
+type syntaxRule struct {
+	message string // what the parser's message holds
+	explain func(e *syntaxError) (offset int, sentence string)
+}
+
+// syntaxRules are tried in order. The first that matches explains.
+var syntaxRules = []syntaxRule{
+	{"tab character", (*syntaxError).tab},
+	{"cannot start any token", (*syntaxError).badStart},
+	{"unknown anchor", (*syntaxError).unknownAnchor},
+	{"expected alphabetic or numeric", (*syntaxError).badAnchor},
+	{"control characters", (*syntaxError).controlCharacter},
+	{"escape", (*syntaxError).badEscape},
+	{"hexdecimal", (*syntaxError).badEscape},
+	{"unexpected end of stream", (*syntaxError).openQuote},
+	{"unexpected document indicator", (*syntaxError).openQuote},
+	{"mapping values are not allowed", (*syntaxError).secondColon},
+	{"could not find expected ':'", (*syntaxError).noColon},
+	{"expected ',' or", (*syntaxError).openBracket},
+	{"block sequence entries", (*syntaxError).inlineDash},
+	{"expected comment or line break", (*syntaxError).blockHeader},
+	{"max depth", (*syntaxError).tooDeep},
+	{"tag", (*syntaxError).badTag},
+	{"'>'", (*syntaxError).badTag},
+	{"expected whitespace or line break", (*syntaxError).badTag},
+	{"'-' indicator", (*syntaxError).noDash},
+	{"expected key", (*syntaxError).badIndent},
+	{"document start", (*syntaxError).badIndent},
+	{"node content", (*syntaxError).noContent},
+}
+
+func (e *syntaxError) explain() (int, string) {
+	e.reached = reach(e.src)
+	if offset, ok := e.unclosedQuote(); ok {
+		return offset, "this quote is not closed on its line; close it"
+	}
+	for _, r := range syntaxRules {
+		if strings.Contains(e.message, r.message) {
+			return r.explain(e)
+		}
+	}
+	return e.stuckLine(), "this is not valid YAML: " + diag.Clip(e.message)
+}
+
+// reach parses src byte by byte and returns how many bytes were read when the parser gave up.
+func reach(src []byte) int {
+	r := bytes.NewReader(src)
+	dec := yaml.NewDecoder(byteReader{r})
+	for {
+		if _, err := nextDocument(dec); err != nil {
+			if errors.Is(err, io.EOF) {
+				return len(src) + 1
+			}
+			return len(src) - r.Len()
+		}
+	}
+}
+
+// byteReader gives one byte at a time, so that nothing is read ahead of the parser.
+type byteReader struct{ r io.Reader }
+
+func (b byteReader) Read(p []byte) (int, error) { return b.r.Read(p[:min(1, len(p))]) }
+
+// lineAt returns the start and end of the line that holds offset.
+func (e *syntaxError) lineAt(offset int) (start, end int) {
+	offset = min(offset, len(e.src))
+	start = bytes.LastIndexByte(e.src[:offset], '\n') + 1
+	if i := bytes.IndexByte(e.src[offset:], '\n'); i >= 0 {
+		return start, offset + i
+	}
+	return start, len(e.src)
+}
+
+// firstOn returns the first character on the line that holds offset which is no blank.
+func (e *syntaxError) firstOn(offset int) int {
+	start, end := e.lineAt(offset)
+	for start < end && (e.src[start] == ' ' || e.src[start] == '\t') {
+		start++
+	}
+	return start
+}
+
+// stuckLine returns the first character of the line that the parser had come to.
+func (e *syntaxError) stuckLine() int {
+	read := bytes.TrimRight(e.src[:min(e.reached, len(e.src))], " \t\r\n")
+	return e.firstOn(len(read))
+}
+
+// named returns the first character of the line that the message names.
+func (e *syntaxError) named(line int) int { return e.firstOn(e.index.Offset(line, 1)) }
+
+// last returns the last place of any of chars among the bytes read, and whether there is one.
+func (e *syntaxError) last(chars string) (int, bool) {
+	i := bytes.LastIndexAny(e.src[:min(e.reached, len(e.src))], chars)
+	return max(i, 0), i >= 0
+}
+
+// opensQuote finds a value on a line that begins with a quote which the line does not close.
+var opensQuote = regexp.MustCompile(`(?:^|[:\-\[,{?]\s|[\[{,])\s*("(?:[^"\\]|\\.)*$|'[^']*(?:''[^']*)*$)`)
+
+// unclosedQuote finds the quote whose closing at its line's end takes the parser further: such a
+// quote runs on to the next one, and the message is about what stands behind that.
+func (e *syntaxError) unclosedQuote() (int, bool) {
+	end := min(e.reached, len(e.src))
+	for tries := 0; tries < 3 && end > 0; {
+		start, stop := e.lineAt(end)
+		line := bytes.TrimRight(e.src[start:stop], "\r")
+		if m := opensQuote.FindSubmatchIndex(line); m != nil {
+			quote := start + m[2]
+			at := start + len(line)
+			mended := bytes.Join([][]byte{e.src[:at], e.src[quote : quote+1], e.src[at:]}, nil)
+			if reach(mended) > e.reached+1 {
+				return quote, true
+			}
+			tries++
+		}
+		if end = start - 1; e.reached-end > 64<<10 {
+			break // what is further up is not what a reader would look at
+		}
+	}
+	return 0, false
+}
+
+func (e *syntaxError) openQuote() (int, string) {
+	if e.line > 0 {
+		start, end := e.lineAt(e.index.Offset(e.line, 1))
+		if m := opensQuote.FindSubmatchIndex(bytes.TrimRight(e.src[start:end], "\r")); m != nil {
+			return start + m[2], "this quote is never closed; close it"
+		}
+	}
+	i, _ := e.last(`"'`)
+	return i, "a quote is never closed; close it"
+}
+
+// The rules of syntaxRules: each finds where its message comes from and says it plainly.
+
+func (e *syntaxError) tab() (int, string) {
+	i, _ := e.last("\t")
+	start, _ := e.lineAt(i)
+	if lead := bytes.IndexByte(e.src[start:i+1], '\t'); len(bytes.TrimLeft(e.src[start:i+1], " \t")) == 0 && lead >= 0 {
+		i = start + lead
+	}
+	return i, "a tab stands where YAML wants spaces; indent with spaces"
+}
+
+func (e *syntaxError) badStart() (int, string) {
+	i, ok := e.last("\t@`%")
+	switch {
+	case !ok:
+		return e.stuckLine(), "a value cannot begin like this; put it in quotes"
+	case e.src[i] == '\t':
+		return e.tab()
+	default:
+		return i, fmt.Sprintf("a value cannot begin with %c; put it in quotes", e.src[i])
+	}
+}
+
+var anchorForm = regexp.MustCompile(`&([\w-]+)`)
+
+func (e *syntaxError) unknownAnchor() (int, string) {
+	_, name, _ := strings.Cut(e.message, "'")
+	name, _, _ = strings.Cut(name, "'")
+	offset := e.stuckLine()
+	for i := 0; ; {
+		k := bytes.Index(e.src[i:], []byte("*"+name))
+		if k < 0 {
+			break
+		}
+		i += k
+		if after := i + 1 + len(name); (i == 0 || bytes.IndexByte([]byte(" \t\n[{,"), e.src[i-1]) >= 0) &&
+			(after == len(e.src) || bytes.IndexByte([]byte(" \t\r\n]},:"), e.src[after]) >= 0) {
+			offset = i
+			break
+		}
+		i++
+	}
+	var anchors []string
+	for _, m := range anchorForm.FindAllSubmatch(e.src[:offset], 1000) {
+		anchors = append(anchors, "*"+string(m[1]))
+	}
+	return offset, fmt.Sprintf("there is no anchor &%s above this alias%s", diag.Clip(name), diag.DidYouMean("*"+name, anchors))
+}
+
+func (e *syntaxError) badAnchor() (int, string) {
+	i, ok := e.last("*&")
+	if !ok {
+		return e.stuckLine(), "an anchor's name is letters, digits, - and _"
+	}
+	for i > 0 && e.src[i-1] == e.src[i] {
+		i--
+	}
+	if e.src[i] == '*' {
+		return i, "a value that begins with * is read as an alias; put it in quotes"
+	}
+	return i, "a value that begins with & is read as an anchor; put it in quotes"
+}
+
+func (e *syntaxError) controlCharacter() (int, string) {
+	for i, n := 0, 0; i < len(e.src); i += n {
+		var r rune
+		r, n = utf8.DecodeRune(e.src[i:])
+		if unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\u0085", r) || r == '\ufffe' || r == '\uffff' {
+			return i, fmt.Sprintf("the control character %U cannot stand here; take it out, or write it as an escape in double quotes", r)
+		}
+	}
+	return e.stuckLine(), "a control character cannot stand here; take it out"
+}
+
+func (e *syntaxError) badEscape() (int, string) {
+	i, _ := e.last(`\`)
+	_, n := utf8.DecodeRune(e.src[min(i+1, len(e.src)-1):])
+	return i, fmt.Sprintf(`%s is no escape that YAML knows in double quotes; write \\ for a backslash, or use single quotes`,
+		diag.Clip(string(e.src[i:min(i+1+n, len(e.src))])))
+}
+
+func (e *syntaxError) secondColon() (int, string) {
+	i, _ := e.last(":")
+	start, _ := e.lineAt(i)
+	first := bytes.Index(e.src[start:i], []byte(": "))
+	if first < 0 {
+		return e.firstOn(i), "this line is indented deeper than the one above, which has a value already; line up the keys of one mapping"
+	}
+	value := start + first + 2
+	for value < i && e.src[value] == ' ' {
+		value++
+	}
+	return value, "this value holds a colon and a space, which begins a mapping; put the value in quotes"
+}
+
+func (e *syntaxError) noColon() (int, string) {
+	offset := e.stuckLine()
+	if e.line > 0 {
+		offset = e.named(e.line)
+	}
+	return offset, "a colon is missing: a line of a mapping is `key: value`"
+}
+
+func (e *syntaxError) openBracket() (int, string) {
+	open, offset := '[', e.stuckLine()
+	if strings.Contains(e.message, "'}'") {
+		open = '{'
+	}
+	// The parser names the line before the one on which the bracket stands.
+	start, end := e.lineAt(e.index.Offset(e.line+1, 1))
+	if i := bytes.LastIndexByte(e.src[start:min(end, max(e.reached, start))], byte(open)); i >= 0 {
+		offset = start + i
+	}
+	return offset, fmt.Sprintf("the %c that opens here is not closed, or a comma is missing behind it", open)
+}
+
+func (e *syntaxError) inlineDash() (int, string) {
+	i, _ := e.last("-")
+	return i, "a list cannot begin here; write it on the lines below, or as [a, b]"
+}
+
+func (e *syntaxError) blockHeader() (int, string) {
+	i, ok := e.last("|>")
+	if !ok {
+		return e.stuckLine(), "this line holds something that YAML does not expect"
+	}
+	return i, fmt.Sprintf("text after %c begins on the next line; put a value that begins with %c in quotes", e.src[i], e.src[i])
+}
+
+func (e *syntaxError) tooDeep() (int, string) {
+	return min(e.reached, len(e.src)), "values are nested far too deep here"
+}
+
+func (e *syntaxError) badTag() (int, string) {
+	i, ok := e.last("!")
+	if !ok {
+		return e.stuckLine(), "this is not valid YAML: " + diag.Clip(e.message)
+	}
+	for i > 0 && e.src[i-1] == '!' {
+		i--
+	}
+	return i, "a value that begins with ! is read as a tag; put it in quotes"
+}
+
+func (e *syntaxError) noDash() (int, string) {
+	if offset, ok := e.textAfterQuote(); ok {
+		return offset, afterQuote
+	}
+	return e.stuckLine(), "this line lines up with nothing above it; line it up with the keys that it belongs to, or begin it with `- `"
+}
+
+func (e *syntaxError) badIndent() (int, string) {
+	if offset, ok := e.textAfterQuote(); ok {
+		return offset, afterQuote
+	}
+	return e.stuckLine(), "this line does not fit what stands above it; line up the keys of one mapping, and put text with special characters in quotes"
+}
+
+// afterQuoteForm finds text behind a closed quote.
+var afterQuoteForm = regexp.MustCompile(`[:\-]\s+(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')\s*([^\s#:,\]}])`)
+
+const afterQuote = "text follows a closed quote; put the whole value in quotes"
+
+func (e *syntaxError) textAfterQuote() (int, bool) {
+	start, end := e.lineAt(e.stuckLine())
+	if m := afterQuoteForm.FindSubmatchIndex(e.src[start:end]); m != nil {
+		return start + m[2], true
+	}
+	return 0, false
+}
+
+func (e *syntaxError) noContent() (int, string) {
+	if i, ok := e.last("[{"); ok && e.reached >= len(e.src) {
+		return i, fmt.Sprintf("the %c that opens here is not closed", e.src[i])
+	}
+	return e.stuckLine(), "a value is missing on this line"
+}
