@@ -29,16 +29,23 @@ type altered struct {
 	platform.Client
 	create func(ctx context.Context, f agent.Fields) (platform.Remote, error)
 	list   func([]platform.Remote) []platform.Remote
+	broken func() bool // whether lists fail now
 }
 
 func (a altered) Create(ctx context.Context, f agent.Content) (platform.Remote, error) {
 	if a.create == nil {
 		return a.Client.Create(ctx, f)
 	}
-	return a.create(ctx, f.Fields())
+	if err := platform.Leaving(ctx); err != nil {
+		return platform.Remote{}, &platform.Error{Class: platform.Refused, Method: "POST", NeverSent: true, Err: err}
+	}
+	return a.create(platform.BeforeSend(ctx, func() error { return nil }), f.Fields())
 }
 
 func (a altered) List(ctx context.Context) ([]platform.Remote, error) {
+	if a.broken != nil && a.broken() {
+		return nil, &platform.Error{Class: platform.Unknown, Method: "GET"}
+	}
 	all, err := a.Client.List(ctx)
 	if a.list != nil {
 		all = a.list(all)
@@ -318,8 +325,9 @@ func TestOpenDeleteOfTheLastAgentIsSettled(t *testing.T) {
 		w.want = []agent.Desired{coach("a")}
 		w.mustApply()
 		w.want, w.prune = nil, true
-		w.client[mind] = platformtest.WithFaults(w.memory[mind], lost(platformtest.OpDelete, 1),
+		faulty := platformtest.WithFaults(w.memory[mind], lost(platformtest.OpDelete, 1),
 			platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Unknown})
+		w.client[mind] = altered{Client: faulty, broken: func() bool { return faulty.Calls(platformtest.OpDelete) > 0 }}
 		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusUnknown) != 1 {
 			t.Fatal(describe(rep), err)
 		}

@@ -279,35 +279,34 @@ func TestSuspiciousListStopsCreates(t *testing.T) {
 }
 
 func TestInterruptFinishesWhatIsInFlight(t *testing.T) {
-	w := newWorld(t)
-	w.want = fleet(10)[:1]
-	w.opts.Parallelism = 1
-	for i := range 5 {
-		w.want = append(w.want, concierge(string(rune('p'+i))))
-	}
-	hold := make(chan struct{})
-	ctx, cancel := context.WithCancel(t.Context())
-	w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpCreate, Nth: 2, Hold: hold})
-	go func() {
-		for w.client[comet].(*platformtest.Faulty).Calls(platformtest.OpCreate) < 2 {
-			time.Sleep(time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = fleet(10)[:1]
+		w.opts.Parallelism = 1
+		for i := range 5 {
+			w.want = append(w.want, concierge(string(rune('p'+i))))
 		}
-		cancel()
-		close(hold)
-	}()
-	rep, err := w.apply(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if rep.Outcome != apply.OutcomeInterrupted || rep.Count(apply.StatusDone) != 2 || rep.Count(apply.StatusNotStarted) != 4 {
-		t.Errorf("outcome %s:\n%s", rep.Outcome, describe(rep))
-	}
-	if snap := w.load(state.NewFile(w.state)); len(snap.State.Agents) != 2 {
-		t.Errorf("%d agents in state, want 2", len(snap.State.Agents))
-	}
-	w.client[comet] = w.memory[comet]
-	w.mustApply()
-	w.check()
+		hold := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpCreate, Nth: 2, After: true, Hold: hold})
+		time.AfterFunc(time.Second, func() { // while the answer to the second one is on its way
+			cancel()
+			close(hold)
+		})
+		rep, err := w.apply(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rep.Outcome != apply.OutcomeInterrupted || rep.Count(apply.StatusDone) != 2 || rep.Count(apply.StatusNotStarted) != 4 {
+			t.Errorf("outcome %s:\n%s", rep.Outcome, describe(rep))
+		}
+		if snap := w.load(w.file()); len(snap.State.Agents) != 2 {
+			t.Errorf("%d agents in state, want 2", len(snap.State.Agents))
+		}
+		w.client[comet] = w.memory[comet]
+		w.mustApply()
+		w.check()
+	})
 }
 
 func TestUnknownUpdatesAndDeletes(t *testing.T) {
@@ -339,8 +338,8 @@ func TestAnOpenDeleteFollowsARename(t *testing.T) {
 			w.want, w.prune = []agent.Desired{of("a"), of("b")}, true
 			w.mustApply()
 			w.want = []agent.Desired{of("b")}
-			w.client[id] = platformtest.WithFaults(w.memory[id],
-				platformtest.Fault{Op: platformtest.OpDelete, After: true, Class: platform.Unknown})
+			faulty := platformtest.WithFaults(w.memory[id], platformtest.Fault{Op: platformtest.OpDelete, After: true, Class: platform.Unknown})
+			w.client[id] = altered{Client: faulty, broken: func() bool { return faulty.Calls(platformtest.OpDelete) > 0 }}
 			if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusUnknown) != 1 {
 				t.Fatalf("%v\n%s", err, describe(rep))
 			}

@@ -26,11 +26,16 @@ import (
 const benchAgents = 1000
 
 // noJournal is a ledger that keeps nothing on disk.
-type noJournal struct{ last atomic.Uint64 }
+type noJournal struct {
+	last  atomic.Uint64
+	fleet *state.Fleet
+}
 
 func (n *noJournal) Intend(state.Intent) (uint64, error) { return n.last.Add(1), nil }
-func (n *noJournal) Commit(...state.Result) error        { return nil }
+func (n *noJournal) Leaving(uint64) error                { return nil }
+func (n *noJournal) Commit(r ...state.Result) error      { return n.fleet.Enter(r) }
 func (n *noJournal) Lineage() string                     { return "benchmark" }
+func (n *noJournal) Fleet() *state.Fleet                 { return n.fleet }
 
 // slow is a client whose creates take a while.
 type slow struct {
@@ -59,32 +64,36 @@ func benchRun(b *testing.B, client platform.Client, journal bool, parallelism in
 	if err != nil {
 		b.Fatal(err)
 	}
-	engine := apply.New(map[agent.AppID]apply.App{mind: {Client: client, Schema: s}}, want, nil, nil, apply.Options{Parallelism: parallelism})
-	ready, err := engine.Prepare(b.Context(), p)
-	if err != nil {
-		b.Fatal(err)
-	}
 	file := state.NewFile(filepath.Join(b.TempDir(), "state.json"))
 	snap, err := file.Load()
 	if err != nil {
 		b.Fatal(err)
 	}
-	start := time.Now()
-	var ledger apply.Ledger = &noJournal{}
-	finish := func() error { return nil }
-	if journal {
-		run, err := file.Begin(snap, 4<<20)
-		if err != nil {
-			b.Fatal(err)
-		}
-		ledger, finish = run, run.Close
+	fleet, err := state.NewFleet(snap.State, nil)
+	if err != nil {
+		b.Fatal(err)
 	}
-	rep, err := engine.Run(b.Context(), ready, ledger)
+	var start time.Time
+	finish := func() error { return nil }
+	engine := apply.New(map[agent.AppID]apply.App{mind: {Client: client, Schema: s}}, want, fleet, apply.Options{Parallelism: parallelism})
+	rep, err := engine.Apply(b.Context(), apply.Session{
+		Plan:   func(apply.Known) (*plan.Plan, error) { return p, nil },
+		Review: func(context.Context, *plan.Plan) (bool, error) { return false, nil },
+		Begin: func(*plan.Plan) (apply.Ledger, error) {
+			start = time.Now()
+			if !journal {
+				return &noJournal{fleet: fleet}, nil
+			}
+			run, err := file.Begin(snap, 4<<20)
+			if err == nil {
+				finish = run.Close
+			}
+			return run, err
+		},
+		End: func() error { return finish() },
+	})
 	if err != nil || rep.Outcome != apply.OutcomeComplete {
 		b.Fatal(err, rep.Outcome)
-	}
-	if err := finish(); err != nil {
-		b.Fatal(err)
 	}
 	return time.Since(start)
 }

@@ -72,14 +72,20 @@ func (c *chaos) Create(ctx context.Context, f agent.Content) (platform.Remote, e
 	if c.hit != nil {
 		c.hit(n)
 	}
-	switch what := c.roll("lost before", "lost after", "late", "refused", "throttled", "never sent"); what {
+	what := c.roll("lost before", "lost after", "late", "refused", "throttled", "never sent")
+	if what == "lost before" || what == "late" {
+		if err := platform.Leaving(ctx); err != nil {
+			return platform.Remote{}, failed("never sent", "POST")
+		}
+	}
+	switch what {
 	case "":
 		return c.Client.Create(ctx, f)
 	case "lost after":
 		_, _ = c.Client.Create(ctx, f)
 		return platform.Remote{}, failed(what, "POST")
 	case "late":
-		c.late(func() { _, _ = c.Client.Create(context.WithoutCancel(ctx), f) })
+		c.late(func() { _, _ = c.Client.Create(context.Background(), f) }) // it has left already
 		return platform.Remote{}, failed(what, "POST")
 	default:
 		return platform.Remote{}, failed(what, "POST")
@@ -89,6 +95,9 @@ func (c *chaos) Create(ctx context.Context, f agent.Content) (platform.Remote, e
 func (c *chaos) Update(ctx context.Context, uid string, f agent.Fields) (platform.Remote, error) {
 	c.pause()
 	what := c.roll("lost before", "lost after", "refused", "throttled")
+	if what == "lost before" {
+		_ = platform.Leaving(ctx) // what is lost has left
+	}
 	if what == "" || what == "lost after" {
 		r, err := c.Client.Update(ctx, uid, f)
 		if what == "" || err != nil {
@@ -104,6 +113,9 @@ func (c *chaos) Delete(ctx context.Context, uid string) error {
 	delete(c.known, uid)
 	c.mu.Unlock()
 	what := c.roll("lost before", "lost after", "refused", "throttled")
+	if what == "lost before" {
+		_ = platform.Leaving(ctx) // what is lost has left
+	}
 	if what == "" || what == "lost after" {
 		err := c.Client.Delete(ctx, uid)
 		if what == "" || err != nil {

@@ -97,11 +97,16 @@ func TestAnUnsettledAddressTakesNoOthersAgent(t *testing.T) {
 		w.state += ".lost"
 		snap := w.load(w.file())
 		snap.Open = []state.Intent{open}
-		ready, err := w.engine(snap).Prepare(t.Context(), w.plan(snap))
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Nth: 1, Class: platform.Unknown})
+		var made *plan.Plan
+		fleet, err := state.NewFleet(snap.State, snap.Open)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, ch := range ready.Plan.Changes {
+		_, _ = w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf,
+			Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil }, End: func() error { return nil },
+			Review: func(_ context.Context, p *plan.Plan) (bool, error) { made = p; return false, errors.New("no") }})
+		for _, ch := range made.Changes {
 			if ch.Address == d && (ch.Action != plan.Adopt || ch.UID != rec[d].UID) || ch.Address == b && ch.Action == plan.Adopt {
 				t.Errorf("open %s: %s %s %s", name, ch.Address, ch.Action, ch.UID)
 			}
@@ -139,7 +144,7 @@ func TestAListThatIsCutAlikeEachTimeCreatesAndSettlesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, r := range rep.Results {
-					if r.Status != status || !errors.Is(r.Err, apply.ErrSuspiciousList) || !strings.Contains(r.Hint, "--refresh") {
+					if r.Status != status || !errors.Is(r.Err, apply.ErrSuspiciousList) || !strings.Contains(r.Hint, "--no-refresh") {
 						t.Errorf("results:\n%s%s", describe(rep), r.Hint)
 					}
 				}
@@ -223,19 +228,17 @@ func TestAnotherAppsAnswersSettleNoDelete(t *testing.T) {
 	snap.Open = []state.Intent{{ID: 1, Address: c, Action: "delete", UID: snap.State.Agents[c].UID, At: time.Now()}}
 	elsewhere := platformtest.NewMemory(w.schemas[comet.Platform])
 	w.client[comet] = altered{Client: elsewhere}
-	run, err := w.file().Begin(snap, 0)
+	fleet, err := state.NewFleet(snap.State, snap.Open)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rep, err := w.engine(snap).Settle(t.Context(), snap.Open, run)
-	if err != nil || rep.Count(apply.StatusUnknown) != 1 {
-		t.Errorf("%v\n%s", err, describe(rep))
+	_, _ = w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf, Review: w.review,
+		Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil }, End: func() error { return nil }})
+	if len(fleet.Open()) != 1 {
+		t.Error("the delete was settled")
 	}
-	if _, known := run.State().Agents[c]; !known {
+	if _, known := fleet.Record(c); !known {
 		t.Error("the agent's uid is lost")
-	}
-	if err := run.Close(); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -254,50 +257,24 @@ func TestAnAgentDeletedByHandStopsCreatesUntilARefresh(t *testing.T) {
 				w.want = slices.Delete(w.want, 1, 2)
 			}
 			rep, err := w.apply(t.Context())
-			if err != nil || !slices.ContainsFunc(rep.Results, func(r apply.Result) bool { return strings.Contains(r.Hint, "--refresh") }) {
+			if err != nil || !slices.ContainsFunc(rep.Results, func(r apply.Result) bool { return strings.Contains(r.Hint, "--no-refresh") }) {
 				t.Fatalf("%v\n%s", err, describe(rep))
 			}
 			w.made(comet, 2)
 			w.refresh = true
-			w.mustApply()
-			if !wanted {
-				w.made(comet, 3)
+			if !wanted { // nothing is wanted of it that could be asked for
+				rep, err := w.apply(t.Context())
+				if err != nil || rep.Count(apply.StatusFailed) != 1 || !strings.Contains(rep.Results[0].Hint, "state rm") {
+					t.Errorf("%v\n%s", err, describe(rep))
+				}
+				w.made(comet, 2)
 				return
 			}
+			w.mustApply()
 			w.refresh = false
 			w.check()
 			w.made(comet, 4)
 		})
-	}
-}
-
-func TestIncludeTellsOfWhatIsOpen(t *testing.T) {
-	a := agent.Address{Platform: "cometchat", App: "app1", Key: "a"}
-	b, c := a, a
-	b.Key, c.Key = "b", "c"
-	open := func(a agent.Address) apply.Result {
-		return apply.Result{Address: a, Action: plan.Update, Status: apply.StatusUnknown, Err: errors.New("open")}
-	}
-	done := func(a agent.Address) apply.Result {
-		return apply.Result{Address: a, Action: plan.Update, Status: apply.StatusDone}
-	}
-	for _, tt := range []struct {
-		results, settled []apply.Result
-		outcome          apply.Outcome
-		n                int
-	}{
-		{nil, nil, apply.OutcomeComplete, 0},
-		{nil, []apply.Result{done(a)}, apply.OutcomeComplete, 0},
-		{nil, []apply.Result{open(a), open(a)}, apply.OutcomeFailed, 1},
-		{[]apply.Result{done(c)}, []apply.Result{open(b), done(a)}, apply.OutcomePartial, 2},
-		{[]apply.Result{done(b)}, []apply.Result{open(b)}, apply.OutcomeComplete, 1}, // the plan had it done since
-	} {
-		rep := &apply.Report{Outcome: apply.OutcomeComplete, Results: tt.results}
-		rep.Include(&apply.Report{Results: tt.settled})
-		sorted := slices.IsSortedFunc(rep.Results, func(x, y apply.Result) int { return x.Address.Compare(y.Address) })
-		if rep.Outcome != tt.outcome || len(rep.Results) != tt.n || !sorted {
-			t.Errorf("%+v with %+v: %+v", tt.results, tt.settled, rep)
-		}
 	}
 }
 

@@ -14,23 +14,30 @@ import (
 	"agentsync/schema"
 )
 
-// Ledger is where intents and results become durable. It is safe for concurrent use. After a method
-// returned an error, nothing more may be sent to a platform.
+// Ledger is where intents and results become durable. It is safe for concurrent use. After Intend returned
+// an error, or Commit one that matches state.ErrBroken, nothing more may be sent to a platform.
 type Ledger interface {
-	// Intend stores what is about to be sent and returns the intent's id. When it returns, the
-	// intent survives a crash.
+	// Intend stores what is about to be sent and returns the intent's id. When it returns, the intent
+	// survives a crash.
 	Intend(state.Intent) (uint64, error)
+	// Leaving notes, without waiting for the disk, that the request of an intent is about to leave. A request
+	// whose intent has no such note certainly never left.
+	Leaving(id uint64) error
 	// Commit stores results, those of one call together or not at all. When it returns, they survive
-	// a crash.
+	// a crash. An error that does not match state.ErrBroken is about the results, and nothing was stored.
 	Commit(...state.Result) error
 	// Lineage is the state's lineage, under which secrets are sealed.
 	Lineage() string
+	// Fleet is what is known, with every result that Commit was given.
+	Fleet() *state.Fleet
 }
 
 // App is one app as the engine sees it.
 type App struct {
 	Client platform.Client
 	Schema *schema.Platform
+	// Where says to a person where the app is asked: its URL and, where it has one, its region or host.
+	Where string
 	// Rate returns how many requests a second the platform lets through, as far as is known, and 0
 	// where nothing has set a bound. It is told with events alone; nil stands for no bound.
 	Rate func() float64
@@ -43,22 +50,24 @@ func (a App) rate() float64 {
 	return a.Rate()
 }
 
-// Options steer a run. The zero value of each field means what its comment says.
+// Options steer an apply. The zero value of each field means what its comment says.
 type Options struct {
 	// Parallelism is how many requests may be in flight per app; below 1 means 10.
 	Parallelism int
-	// RequestTimeout bounds one request in the client; it is here because a create without an answer
-	// may still be executed that long after it was sent. Zero means 30 seconds.
+	// RequestTimeout bounds one request in the client; it is here because a platform that takes that long
+	// for a request may take as long for one that was given up. Zero means 30 seconds.
 	RequestTimeout time.Duration
-	// SettleTimeout is the grace period: how long after a create was sent without a usable answer
-	// the platform may still execute it, or still not list it. Zero means 30 seconds; the request
+	// SettleTimeout is the grace period: how long after a create was given up without a usable answer
+	// the platform may still carry it out, or still not list it. Zero means 30 seconds; the request
 	// timeout counts where it is longer, unless SettleTimeout was given.
 	SettleTimeout time.Duration
 	// StopOnError starts no further change of an app after one of its changes failed.
 	StopOnError bool
-	// NoAdopt leaves unmanaged agents that equal a wanted one alone: they are then in the way.
-	NoAdopt bool
-	// AllowDuplicateNames creates an agent although an unmanaged one has the same identity.
+	// NoRefresh lists only the apps in which something is to be made or deleted, or in which a request is
+	// open. Without it every app is listed before it is believed that nothing is to do.
+	NoRefresh bool
+	// AllowDuplicateNames creates an agent although an unmanaged one has the same identity, and holds no
+	// agent that differs from what was sent for the one that an open request made.
 	AllowDuplicateNames bool
 	// Lookup fills in secrets; nil means that there are none.
 	Lookup secret.Lookup
@@ -69,40 +78,59 @@ type Options struct {
 const (
 	defaultParallelism = 10
 	defaultGrace       = 30 * time.Second
-	// maxCreates bounds how often one run sends a create for one address after each earlier one was
-	// settled as certainly not executed.
-	maxCreates = 4
-	// maxRepeats bounds how often one run repeats an update or delete, which do no harm twice.
-	maxRepeats = 4
+	// maxSent bounds how often one apply sends a request for one address: a create again after it was
+	// certainly not carried out, an update or a delete again because that does no harm.
+	maxSent = 4
 	// maxThrottled bounds how long one change waits for a platform that keeps saying "later".
 	maxThrottled = 15 * time.Minute
 	// clockSkew is how far the platform's clock and this machine's may differ, truncation included.
 	clockSkew = 2 * time.Minute
 )
 
-// Engine carries out plans against a set of apps. It keeps what it listed, so that Prepare and Run of
-// one plan belong to one Engine. It is not safe for concurrent use; it works concurrently itself.
+// Engine carries out one apply against a set of apps. It is not safe for concurrent use; it works
+// concurrently itself.
 type Engine struct {
 	apps map[agent.AppID]App
 	want map[agent.Address]*agent.Desired
-	opts Options
-	book *book
-	// listed holds what Prepare saw of each app, nil entries where no list was needed.
-	listed map[agent.AppID]*listing
-	// unsettled are the addresses that an earlier run may have made an agent for, or that had one when the
-	// state was lost: nobody may make another before that is known.
-	unsettled map[agent.Address]bool
-	// holding are those of them that are known to have an agent, which is theirs by an open update or delete.
-	holding map[agent.Address]bool
-	// adopting holds the live agents that Prepare found for addresses that were to be created.
-	adopting map[agent.Address]platform.Remote
+	// renamed holds, by the address that previousKeys name, the wanted agent that takes it over.
+	renamed map[agent.Address]agent.Address
+	opts    Options
+	fleet   *state.Fleet
+	ledger  Ledger // nil where nothing is to be written yet
+	// lists holds the last list of each app that came, and unlisted why the last one did not.
+	lists    map[agent.AppID]*list
+	unlisted map[agent.AppID]error
+	// earlier are the agents that state knew before this apply, by app.
+	earlier map[agent.AppID]map[string]bool
+	// begun is when this apply began to recover: the grace period of requests that an earlier run left open
+	// begins here, since nobody knows when they were given up.
+	begun time.Time
+	runs  map[agent.AppID]*appRun
+	// waiting are the addresses for which nothing may be made or changed yet, see heldBack.
+	waiting map[agent.Address]bool
 
-	mu sync.Mutex // guards Observe
+	observing sync.Mutex // so that observers are told one event at a time
+
+	mu     sync.Mutex // guards what follows
+	broken error      // why the ledger takes nothing more
+	// open holds what this apply knows of open intents, by their ids.
+	open map[uint64]*request
+	// sent counts the requests of each kind.
+	sent map[requestKey]int
+	// updates are the updates that were answered and not verified yet.
+	updates map[agent.Address]update
 }
 
-// New returns an engine. prior is what state keeps of each agent, open are the intents without a
-// result; the engine keeps its own copy of both. desired must not change while it is in use.
-func New(apps map[agent.AppID]App, desired []agent.Desired, prior map[agent.Address]agent.Record, open []state.Intent, opts Options) *Engine {
+// requestKey is what a request is about: the same one sent again counts, another one for the same agent does
+// not.
+type requestKey struct {
+	address     agent.Address
+	action, uid string
+}
+
+// New returns an engine for one apply of the wanted agents, which must not change meanwhile. fleet is what
+// state knows, with the intents that earlier runs left open.
+func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, opts Options) *Engine {
 	if opts.Parallelism < 1 {
 		opts.Parallelism = defaultParallelism
 	}
@@ -115,34 +143,39 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, prior map[agent.Addr
 	if opts.SettleTimeout <= 0 {
 		opts.SettleTimeout = max(defaultGrace, opts.RequestTimeout)
 	}
-	want := make(map[agent.Address]*agent.Desired, len(desired))
+	e := &Engine{
+		apps: apps, want: make(map[agent.Address]*agent.Desired, len(desired)), renamed: map[agent.Address]agent.Address{},
+		opts: opts, fleet: fleet, lists: map[agent.AppID]*list{}, unlisted: map[agent.AppID]error{},
+		runs: map[agent.AppID]*appRun{}, open: map[uint64]*request{}, sent: map[requestKey]int{},
+		updates: map[agent.Address]update{}, earlier: map[agent.AppID]map[string]bool{},
+	}
+	for a, rec := range fleet.Records() {
+		if e.earlier[a.ID()] == nil {
+			e.earlier[a.ID()] = map[string]bool{}
+		}
+		e.earlier[a.ID()][rec.UID] = true
+	}
 	for i := range desired {
-		want[desired[i].Address] = &desired[i]
+		e.want[desired[i].Address] = &desired[i]
 	}
-	unsettled, holding := map[agent.Address]bool{}, map[agent.Address]bool{}
-	for _, i := range open {
-		// A change of an agent that state does not know any more: the state was lost, the agent was not.
-		_, known := prior[i.Address]
-		unsettled[i.Address] = unsettled[i.Address] || i.Action == intentCreate || !known
-		holding[i.Address] = holding[i.Address] || i.Action != intentCreate && !known
+	for i := range desired {
+		for _, key := range desired[i].PreviousKeys {
+			old := desired[i].Address
+			old.Key = key
+			if e.want[old] == nil {
+				e.renamed[old] = desired[i].Address
+			}
+		}
 	}
-	return &Engine{
-		unsettled: unsettled, holding: holding, apps: apps, want: want, opts: opts,
-		book:   newBook(prior, open, len(desired)),
-		listed: map[agent.AppID]*listing{}, adopting: map[agent.Address]platform.Remote{},
-	}
+	return e
 }
-
-// Records returns what is known of every agent as of now. The caller must not use it while a method
-// of the engine runs.
-func (e *Engine) Records() map[agent.Address]agent.Record { return e.book.records }
 
 func (e *Engine) observe(ev Event) {
 	if e.opts.Observe == nil {
 		return
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.observing.Lock()
+	defer e.observing.Unlock()
 	e.opts.Observe(ev)
 }
 
@@ -165,25 +198,40 @@ func (e *Engine) wanted(a agent.Address) (agent.Fields, error) {
 
 // sealer seals secrets as the ledger's state keeps them.
 func (e *Engine) sealer() secret.Sealer {
-	return secret.Sealer{Key: []byte(e.book.ledger.Lineage()), Lookup: e.opts.Lookup}
+	return secret.Sealer{Key: []byte(e.ledger.Lineage()), Lookup: e.opts.Lookup}
 }
 
-// list reads the whole app and indexes it. A listing that cannot be told from one that was cut short
-// is returned with its doubt.
-func (e *Engine) list(ctx context.Context, id agent.AppID) (*listing, error) {
-	e.observe(Event{Kind: EventListing, App: id})
-	app := e.apps[id]
-	remotes, err := app.Client.List(ctx)
-	var doubtful *platform.DoubtfulList
-	if errors.As(err, &doubtful) {
-		l := newListing(app.Schema, doubtful.Agents)
-		l.doubt = fmt.Errorf("%w: %w", ErrSuspiciousList, err)
-		return l, nil
+// errLedger is wrapped by every error of the ledger that ends the run: from then on nothing more is sent.
+var errLedger = errors.New("the journal could not be written")
+
+// fault returns why the ledger takes nothing more, or nil.
+func (e *Engine) fault() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.broken
+}
+
+func (e *Engine) breaks(err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.broken == nil {
+		e.broken = fmt.Errorf("%w: %w", errLedger, err)
 	}
-	if err != nil {
-		return nil, err
+	return e.broken
+}
+
+// commit stores results. An error that is about the results themselves, and not about the disk, is the
+// caller's: nothing was stored, and other agents go on.
+func (e *Engine) commit(results ...state.Result) error {
+	err := e.ledger.Commit(results...)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, state.ErrBroken), errors.Is(err, state.ErrClosed):
+		return e.breaks(err)
+	default:
+		return err
 	}
-	return newListing(app.Schema, remotes), nil
 }
 
 // sleep waits for d or until ctx is done, and reports whether the whole time passed.

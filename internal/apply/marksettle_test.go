@@ -2,6 +2,7 @@ package apply_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 
@@ -113,6 +114,12 @@ func TestAStrangersMarkSettlesNothing(t *testing.T) {
 				w.memory[mind].Put(theirs)
 				return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}
 			}}
+			rep, err := w.apply(t.Context()) // theirs has the name that ours is to have
+			if err != nil || !errors.Is(rep.Results[0].Err, apply.ErrBlocked) {
+				t.Errorf("%v\n%s", err, describe(rep))
+			}
+			w.made(mind, 1)
+			w.opts.AllowDuplicateNames = true
 			w.mustApply()
 			w.checkMarks()
 			w.made(mind, 2)
@@ -134,10 +141,11 @@ func TestAnOpenUpdateOfALostStateMakesNoSecondAgent(t *testing.T) {
 		w.marking(true)
 		w.ending(false)
 		w.disk.Delete(w.state)
-		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Nth: 1, Class: platform.Unknown})
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
 		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusUnknown) != 1 {
 			t.Errorf("%v\n%s", err, describe(rep))
 		}
+		w.client[mind] = w.memory[mind]
 		w.mustApply()
 		w.check()
 		w.checkMarks()

@@ -5,253 +5,454 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
+	"strings"
+	"sync"
+	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/crash"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
+	"agentsync/internal/secret"
 	"agentsync/internal/state"
 )
 
-// Settle finds out what became of the requests that earlier runs left open, before a new plan is
-// made. It reads, and at the most repeats a delete: an agent that was made is entered, one that was
-// not is made by the new plan.
-// Results are ordered by address; a request that could not be settled stays open and is reported as
-// unknown. The error is not nil only where the ledger broke.
-func (e *Engine) Settle(ctx context.Context, open []state.Intent, ledger Ledger) (*Report, error) {
-	e.book.ledger = ledger
+// recover closes those open intents of which the last lists tell what became of them, be they of this apply or
+// of an earlier one. It sends reads, and at the most a delete again. What it cannot tell stays open: e.open says
+// why.
+func (e *Engine) recover(ctx context.Context) {
 	byApp := map[agent.AppID][]state.Intent{}
-	for _, i := range open {
+	for _, i := range e.fleet.Open() {
+		e.requestOf(i)
 		byApp[i.Address.ID()] = append(byApp[i.Address.ID()], i)
 	}
-	found := make(chan []Result, len(byApp))
-	var g errgroup.Group
+	var g sync.WaitGroup
 	for id, intents := range byApp {
-		g.Go(func() error {
+		g.Go(func() {
 			defer crash.Guard()
-			found <- e.settleApp(ctx, id, intents)
-			return nil
+			e.recoverApp(ctx, id, intents)
 		})
 	}
-	_ = g.Wait() // apps never cancel each other: what went wrong is in the results
-	close(found)
-	var results []Result
-	for rs := range found {
-		results = append(results, rs...)
-	}
-	slices.SortFunc(results, func(a, b Result) int { return a.Address.Compare(b.Address) })
-	return newReport(ctx, results, nil), e.book.fault()
+	g.Wait()
 }
 
-func (e *Engine) settleApp(ctx context.Context, id agent.AppID, intents []state.Intent) []Result {
-	if _, ok := e.apps[id]; !ok {
-		return unsettled(intents, fmt.Errorf("no manifest has a section for %s, so nothing says how to reach it", id))
+// requestOf returns what is known of an open intent. One that is not known yet is of an earlier run: nobody saw
+// when its request was given up, so its grace period begins now.
+func (e *Engine) requestOf(i state.Intent) *request {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.open[i.ID]
+	if r == nil {
+		r = &request{since: e.begun, cause: errors.New("an earlier run sent a request for it whose outcome is still unknown")}
+		e.open[i.ID] = r
 	}
-	var results []Result
-	var creates []*pending
-	var others []state.Intent
+	return r
+}
+
+func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state.Intent) {
+	var creates []state.Intent
+	why := e.unlisted[id]
+	l := e.lists[id]
+	switch _, reachable := e.apps[id]; {
+	case !reachable:
+		why = fmt.Errorf("no manifest has a section for %s, so nothing says how to reach it", id)
+	case why != nil || l == nil:
+	case l.foreign:
+		why = l.doubt // of another app, perhaps: its answers say nothing of these agents
+	}
 	for _, i := range intents {
-		if i.Action != intentCreate {
-			others = append(others, i)
-			continue
-		}
-		p, err := e.pendingOf(i)
-		if err != nil {
-			results = append(results, unsettled([]state.Intent{i}, err)...)
-			continue
-		}
-		creates = append(creates, p)
-	}
-	if len(others) > 0 {
-		results = append(results, e.settleWrites(ctx, id, others)...)
-	}
-	for p, v := range e.settleCreates(ctx, id, creates, nil) {
-		results = append(results, e.enter(p, v))
-	}
-	return results
-}
-
-// enter makes the verdict on a create of an earlier run durable.
-func (e *Engine) enter(p *pending, v verdict) Result {
-	ch := plan.Change{Address: p.address, Action: plan.Create}
-	switch {
-	case v.found.UID != "":
-		rec := agent.Record{UID: v.found.UID, Applied: p.doc, Protect: e.wants(p.address).Protect, Mark: v.found.Mark}
-		res := done(ch, v.found.UID)
+		var results []state.Result
 		var err error
-		if rec.Observed, err = e.observed(v.found, p.sent); err != nil {
-			res.Warning = fmt.Sprintf("what the platform answered could not be kept: %v", err)
+		switch {
+		case i.NeverLeft:
+			// No byte of it left this machine: there is nothing to look for, and nothing to wait for.
+			results = []state.Result{{Kind: state.Voided, Intent: i.ID, Address: i.Address}}
+		case why != nil:
+			err = why
+		case l == nil:
+			err = errors.New("the app was not listed")
+		case i.Action == actionCreate:
+			creates = append(creates, i)
+			continue
+		case i.Action == actionDelete:
+			results, err = e.recoverDelete(ctx, l, i)
+		default:
+			results, err = e.recoverUpdate(l, i)
 		}
-		results := append(e.vanished(p, v.in), state.Result{Kind: state.Recorded, Intent: p.intent, Address: p.address, Record: rec})
-		if err := e.book.commit(results...); err != nil {
-			res.Status, res.Err = StatusUnknown, err
-		}
-		return res
-	case v.absent:
-		res := done(ch, "")
-		if err := e.book.commit(state.Result{Kind: state.Voided, Intent: p.intent, Address: p.address}); err != nil {
-			res.Status, res.Err = StatusUnknown, err
-		}
-		return res
-	case len(v.several) > 0:
-		res := unknownResult(ch, severalError(v))
-		res.Hint = severalHint(p.address, v)
-		return res
-	default:
-		return unsettledResult(ch, p.cause, v.err)
-	}
-}
-
-// vanished takes the agent out of the record that the create was to make up for, not to replace: an
-// intent that replaces names the old one, and what the list shows did not vanish.
-func (e *Engine) vanished(p *pending, l *listing) []state.Result {
-	rec, known := e.book.record(p.address)
-	if !known || p.old != "" || l.has(rec.UID) {
-		return nil
-	}
-	return []state.Result{{Kind: state.Removed, Address: p.address, UID: rec.UID}}
-}
-
-// settleWrites settles updates and deletes by reading what is there.
-func (e *Engine) settleWrites(ctx context.Context, id agent.AppID, intents []state.Intent) []Result {
-	l, err := e.listForCreates(ctx, id)
-	if err != nil && !errors.Is(err, errLacking) { // of another app, perhaps: its answers say nothing of these agents
-		return unsettled(intents, err)
-	}
-	var results []Result
-	for _, i := range intents {
-		result, err := e.settleWrite(ctx, l, i)
 		if err == nil {
-			err = e.book.commit(result)
+			err = e.commit(results...)
 		}
-		res := Result{Address: i.Address, Action: plan.Action(i.Action), Status: StatusDone, UID: i.UID}
 		if err != nil {
-			res.Status, res.Err, res.Hint = StatusUnknown, err, goneHint(err)
+			e.keepOpen(i, err)
 		}
-		results = append(results, res)
 	}
-	return results
+	if len(creates) > 0 {
+		e.recoverCreates(id, l, creates)
+	}
 }
 
-// settleWrite decides one update or delete, for the address that its agent has now: it may have been
-// renamed since the request was sent.
-func (e *Engine) settleWrite(ctx context.Context, l *listing, i state.Intent) (state.Result, error) {
-	if owner, owned := e.book.owner(i.Address.ID(), i.UID); owned {
-		i.Address = owner
+// keepOpen notes why recovery could not tell what became of a request.
+func (e *Engine) keepOpen(i state.Intent, why error) {
+	hint := ""
+	if errors.Is(why, ErrSuspiciousList) {
+		hint = e.listHint(i.Address.ID(), why)
 	}
-	if i.Action == intentDelete {
-		return e.settleDelete(ctx, l, i)
-	}
-	return e.settleUpdate(ctx, l, i)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.open[i.ID]
+	r.why, r.hint = why, hint
 }
 
-// settleDelete decides one delete. An agent that is there was not deleted, and the plan decides anew. Where
+// recoverDelete decides a delete. An agent that is listed was not deleted, and the plan decides anew. Where
 // nobody can be asked about one that is not listed, the answer to a second delete tells, which does no harm.
-func (e *Engine) settleDelete(ctx context.Context, l *listing, i state.Intent) (state.Result, error) {
-	voided := state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}
-	owner, owned := e.book.owner(i.Address.ID(), i.UID)
-	if _, known := e.book.record(i.Address); !known || !owned || owner != i.Address {
+func (e *Engine) recoverDelete(ctx context.Context, l *list, i state.Intent) ([]state.Result, error) {
+	id := i.Address.ID()
+	a := e.addressOf(i)
+	voided := []state.Result{{Kind: state.Voided, Intent: i.ID, Address: a}}
+	rec, known := e.fleet.Record(a)
+	if !known || rec.UID != i.UID && !slices.Contains(rec.Obsolete, i.UID) || l.has(i.UID) {
 		return voided, nil
-	}
-	_, err := e.find(ctx, l, i.Address.ID(), i.UID)
-	if errors.Is(err, errLacking) {
-		if err = e.apps[i.Address.ID()].Client.Delete(context.WithoutCancel(ctx), i.UID); err == nil {
-			err = platform.ErrNotFound
-		}
 	}
 	switch {
-	case err == nil:
-		return voided, nil
-	case !errors.Is(err, platform.ErrNotFound):
-		return voided, err
+	case l.gone[i.UID]:
+	case e.apps[id].Client.Properties().ReadsOne:
+		return nil, fmt.Errorf("the list does not show agent %s, and it could not be read: %w", i.UID, orLacking(l.doubt))
+	default:
+		err := e.apps[id].Client.Delete(platform.Detach(ctx), i.UID)
+		if err != nil && !errors.Is(err, platform.ErrNotFound) { // 404, beside a list of the app that does not show it
+			return nil, err
+		}
 	}
-	return state.Result{Kind: state.Removed, Intent: i.ID, Address: i.Address, UID: i.UID}, nil
+	return []state.Result{{Kind: state.Removed, Intent: i.ID, Address: a, UID: i.UID}}, nil
 }
 
-// settleUpdate decides one update. A field that the agent shows as it was sent counts as applied; one
-// that cannot be read back is forgotten, and of one that is neither what was sent nor what was there
-// before the live value counts, so that the next plan sends it again.
-func (e *Engine) settleUpdate(ctx context.Context, l *listing, i state.Intent) (state.Result, error) {
-	voided := state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}
-	rec, known := e.book.record(i.Address)
-	if !known || rec.UID != i.UID {
-		return voided, nil
+// recoverUpdate decides an update, field by field. Done is a field that the agent shows exactly as it was sent
+// or, as platforms change what they are sent, in another way than before. One that shows what it showed before
+// was not changed, and the next plan sends it again; one that shows something else counts as what it shows, and
+// is sent again as well. What cannot be read back, a secret, is forgotten, and so sent again.
+func (e *Engine) recoverUpdate(l *list, i state.Intent) ([]state.Result, error) {
+	a := e.addressOf(i)
+	voided := []state.Result{{Kind: state.Voided, Intent: i.ID, Address: a}}
+	rec, known := e.fleet.Record(a)
+	if !known || rec.UID != i.UID || l.gone[i.UID] {
+		return voided, nil // nothing is left to be updated
 	}
-	live, err := e.find(ctx, l, i.Address.ID(), i.UID)
-	if err != nil {
-		if errors.Is(err, platform.ErrNotFound) {
-			err = nil // nothing is left to be updated
-		}
-		return voided, err
+	live, listed := l.byUID[i.UID]
+	switch {
+	case !listed:
+		return nil, fmt.Errorf("%w: agent %s", orLacking(l.doubt), i.UID)
+	case live.Content.IsZero():
+		return nil, fmt.Errorf("agent %s could not be read: %w", i.UID, orLacking(live.Unreadable))
 	}
 	sent, err := i.Fields.Fields()
 	if err != nil {
-		return voided, err
+		return nil, err
 	}
 	applied, err := rec.Applied.Fields()
 	if err != nil {
-		return voided, err
+		return nil, err
+	}
+	before, err := rec.Observed.Fields()
+	if err != nil {
+		return nil, err
+	}
+	if before == nil {
+		before = applied // it was not seen since: most likely it showed what was sent then
 	}
 	if applied == nil {
 		applied = agent.Fields{}
 	}
-	before, err := rec.Observed.Fields()
-	if err != nil {
-		return voided, err
-	}
 	shown := plan.SealAnswer(live.Content.Fields(), sent, e.sealer())
-	changed := false
+	names, changed := make([]string, 0, len(sent)), false
 	for name, v := range sent {
-		one := agent.Fields{name: v}
+		f, _ := l.schema.Field(name)
+		names = append(names, name)
+		exact, was := plan.Equal(f, v, shown[name]), plan.Equal(f, before[name], shown[name])
 		switch {
-		case hasSecrets(one):
+		case hasSecret(v):
 			delete(applied, name)
-		case applied[name] == nil && agent.Equal(v, before[name]): // sent as it was, for the mark
-		case holdsSent(l.schema, one, live.Content):
-			applied[name] = v
-		case !holdsSent(l.schema, agent.Fields{name: applied[name]}, live.Content):
-			applied[name] = shown[name]
-		default:
+		case applied[name] == nil && exact && was: // sent as it was, for the mark
 			continue
+		case exact, plan.Holds(f, v, shown[name]) && !was && !plan.Leftover(v, shown[name], applied[name], before[name]):
+			applied[name] = v
+		case was:
+			continue
+		case shown[name] == nil:
+			delete(applied, name)
+		default:
+			applied[name] = shown[name]
 		}
 		changed = true
 	}
-	if !changed {
+	f, canMark := l.schema.Marker()
+	marked := canMark && sent[f.Name] != nil && live.Mark != rec.Mark
+	if !changed && !marked {
 		return voided, nil
 	}
-	return e.recordAs(i, rec, applied, live)
-}
-
-// find returns a live agent. A listing that lacks it is no proof that it is gone: the error matches
-// ErrNotFound where the platform says so when it is asked for the agent alone.
-func (e *Engine) find(ctx context.Context, l *listing, id agent.AppID, uid string) (platform.Remote, error) {
-	if live, listed := l.byUID[uid]; listed {
-		return live, nil
+	if marked {
+		rec.Mark = live.Mark
 	}
-	if !e.apps[id].Client.Properties().ReadsOne {
-		return platform.Remote{}, fmt.Errorf("%w: agent %s of %s", errLacking, uid, id)
-	}
-	return e.apps[id].Client.Read(ctx, uid)
-}
-
-func (e *Engine) recordAs(i state.Intent, rec agent.Record, applied agent.Fields, live platform.Remote) (state.Result, error) {
-	var err error
 	if rec.Applied, err = agent.Encode(applied); err != nil {
-		return state.Result{}, err
+		return nil, err
 	}
-	if rec.Observed, err = e.observed(live, applied); err != nil {
-		return state.Result{}, err
+	if rec.Observed, err = plan.ObservedAfter(rec.Observed, live.Content, sent, names, e.sealer()); err != nil {
+		return nil, err
 	}
-	rec.Mark = live.Mark
-	return state.Result{Kind: state.Recorded, Intent: i.ID, Address: i.Address, Record: rec}, nil
+	return []state.Result{{Kind: state.Recorded, Intent: i.ID, Address: a, Record: rec}}, nil
 }
 
-func unsettled(intents []state.Intent, err error) []Result {
-	results := make([]Result, len(intents))
-	for i, in := range intents {
-		results[i] = unknownResult(plan.Change{Address: in.Address, Action: plan.Action(in.Action), UID: in.UID}, err)
+func orLacking(err error) error {
+	if err == nil {
+		return errLacking
 	}
-	return results
+	return err
+}
+
+// recoverCreates decides creates of one app: it looks for the agents that they made among those that no address
+// owns. One that is found is recorded. One that no whole list showed, twice, the second time asked for after the
+// grace period, was not made. Where nobody can say which of several it is, a person must.
+func (e *Engine) recoverCreates(id agent.AppID, l *list, intents []state.Intent) {
+	byUID := map[string]platform.Remote{}
+	var free []platform.Remote
+	for _, r := range l.agents {
+		if _, owned := e.fleet.Owner(id, r.UID); !owned {
+			free = append(free, r)
+			byUID[r.UID] = r
+		}
+	}
+	candidates := make([]plan.Candidate, len(intents))
+	for n, i := range intents {
+		fields, err := e.intended(i)
+		if err != nil {
+			e.keepOpen(i, err)
+			candidates[n].May = func(plan.Live) bool { return false }
+			continue
+		}
+		r := e.requestOf(i)
+		candidates[n] = plan.Candidate{Fields: fields, Mark: i.Address.Mark(), // under which it was sent
+			May: func(live plan.Live) bool { return r.mayHaveMade(i, byUID[live.UID]) }}
+	}
+	taken := map[string]bool{}
+	matches := plan.Find(l.schema, candidates, liveOf(free), true)
+	for _, m := range matches {
+		taken[m.UID] = true
+	}
+	rest := slices.DeleteFunc(free, func(r platform.Remote) bool { return taken[r.UID] })
+	explained := e.identities(id, l, candidates)
+	for n, i := range intents {
+		m := matches[n]
+		suspects := slices.DeleteFunc(m.Namesakes, func(uid string) bool { return byUID[uid].Mark != "" }) // somebody's
+		if !e.opts.AllowDuplicateNames && m.UID == "" && m.Equal == nil {
+			suspects = append(suspects, e.suspects(l, i, candidates[n], rest, explained)...)
+		}
+		switch {
+		case candidates[n].Fields == nil:
+		case m.UID != "":
+			e.recoverMade(i, byUID[m.UID])
+		case m.Equal != nil:
+			e.mustSay(i, m.Equal, true)
+		case len(suspects) > 0 && !e.opts.AllowDuplicateNames:
+			e.mustSay(i, suspects, false)
+		case l.doubt != nil:
+			e.keepOpen(i, l.doubt)
+		default:
+			e.recoverAbsent(i, l)
+		}
+	}
+}
+
+// minWholeLists is how many whole lists must agree that an agent is not there, the last of them asked for after
+// the grace period.
+const minWholeLists = 2
+
+// recoverAbsent closes a create that was not carried out, once the grace period is over.
+func (e *Engine) recoverAbsent(i state.Intent, l *list) {
+	r := e.requestOf(i)
+	r.why, r.stuck = nil, false
+	if l != r.seen { // the same list twice is one list
+		r.seen = l
+		r.absent++
+	}
+	if r.absent < minWholeLists || l.asked.Sub(r.since) < e.opts.SettleTimeout {
+		return
+	}
+	if err := e.commit(state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}); err != nil {
+		e.keepOpen(i, err)
+	}
+}
+
+// recoverMade records the agent that a create made. The manifest may have changed since, so what was applied is
+// what the intent says.
+func (e *Engine) recoverMade(i state.Intent, live platform.Remote) {
+	a := e.addressOf(i)
+	rec := agent.Record{UID: live.UID, Applied: i.Fields, Protect: e.wants(a).Protect, Mark: live.Mark}
+	entry := state.Result{Kind: state.Recorded, Intent: i.ID, Address: a, Record: rec}
+	sent, err := i.Fields.Fields()
+	if err == nil {
+		entry.Record.Observed, err = plan.ObservedDoc(live.Content, sent, e.sealer())
+	}
+	if err == nil {
+		err = e.commit(entry)
+	}
+	if err != nil && !errors.Is(err, errLedger) { // whatever is wrong with the documents, the uid must not be lost
+		entry.Record = rec
+		err = e.commit(entry)
+	}
+	if err != nil {
+		e.keepOpen(i, err)
+	}
+}
+
+// mustSay keeps a create open until a person says which agent it made. equal reports that each of them holds all
+// that was sent.
+func (e *Engine) mustSay(i state.Intent, uids []string, equal bool) {
+	slices.Sort(uids)
+	uids = slices.Compact(uids)
+	why := fmt.Errorf("agents %s may each be the one that was made", strings.Join(uids, ", "))
+	if len(uids) == 1 {
+		why = fmt.Errorf("agent %s may be the one that was made, but its content is not what was sent", uids[0])
+	}
+	var b strings.Builder
+	b.WriteString("say which one it is, and delete the others at the platform:\n")
+	for _, uid := range uids {
+		fmt.Fprintf(&b, "  agentsync import %s %s\n", e.addressOf(i), uid)
+	}
+	if !equal {
+		b.WriteString("or, if it is none of them, create it all the same:\n  agentsync apply --allow-duplicate-names")
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.open[i.ID]
+	r.why, r.hint, r.stuck = why, strings.TrimRight(b.String(), "\n"), true
+}
+
+// mayHaveMade reports whether a request can have made the agent: one that was there before it was not made by it.
+func (r *request) mayHaveMade(i state.Intent, live platform.Remote) bool {
+	if r.before != nil {
+		return !r.before.has(live.UID)
+	}
+	return live.CreatedAt.IsZero() || !live.CreatedAt.Before(i.At.Add(-clockSkew))
+}
+
+// suspects are the new agents that may be what a create made although they do not hold what was sent: a platform
+// that shortens or lower-cases names must not get a second agent. An agent that shares nothing with what was sent,
+// that was made long after it, or whose name another agent of the manifests explains is none.
+func (e *Engine) suspects(l *list, i state.Intent, c plan.Candidate, free []platform.Remote, explained map[string]bool) []string {
+	r := e.requestOf(i)
+	var uids []string
+	for _, live := range free {
+		name, _ := plan.Identity(l.schema, live.Content.Fields())
+		late := r.before == nil && !live.CreatedAt.IsZero() && live.CreatedAt.After(i.At.Add(maxThrottled))
+		switch {
+		case live.Mark != "" || late || !r.mayHaveMade(i, live):
+		case live.Unreadable != nil && live.Content.IsZero():
+			uids = append(uids, live.UID)
+		case !explained[name] && plan.Shares(l.schema, c.Fields, live.Content):
+			uids = append(uids, live.UID)
+		}
+	}
+	return uids
+}
+
+// identities are those that a live agent may have without being a mystery: of the agents that are looked for, and
+// of those that the manifests want.
+func (e *Engine) identities(id agent.AppID, l *list, candidates []plan.Candidate) map[string]bool {
+	names := map[string]bool{}
+	for _, c := range candidates {
+		if name, known := plan.Identity(l.schema, c.Fields); known {
+			names[name] = true
+		}
+	}
+	for a := range e.want {
+		if a.ID() != id {
+			continue
+		}
+		if want, err := e.wanted(a); err == nil {
+			if name, known := plan.Identity(l.schema, want); known {
+				names[name] = true
+			}
+		}
+	}
+	return names
+}
+
+// intended returns what a create was to make. Its intent holds hashes of secrets; those in the agent's identity
+// get their values back, where the manifests have them still.
+func (e *Engine) intended(i state.Intent) (agent.Fields, error) {
+	fields, err := i.Fields.Fields()
+	if err != nil {
+		return nil, err
+	}
+	if fields == nil {
+		fields = agent.Fields{}
+	}
+	want, err := e.wanted(e.addressOf(i))
+	for _, f := range e.apps[i.Address.ID()].Schema.Fields {
+		sealed, isSealed := fields[f.Name].(secret.Sealed)
+		text, isText := want[f.Name].(secret.Text)
+		if f.Identity && isSealed && err == nil && isText &&
+			e.sealer().Seal("/"+agent.EscapePointer(f.Name), text).Value == sealed.Value {
+			fields[f.Name] = text
+		}
+	}
+	return fields, nil
+}
+
+// addressOf returns the address that an open intent is about now. The agent may have been renamed since it was
+// sent, and its intent follows it: by the record that has its uid or, of a create, by the manifests.
+func (e *Engine) addressOf(i state.Intent) agent.Address {
+	if i.UID != "" {
+		if owner, owned := e.fleet.Owner(i.Address.ID(), i.UID); owned {
+			return owner
+		}
+	}
+	if to, renamed := e.renamed[i.Address]; renamed {
+		if _, known := e.fleet.Record(to); !known {
+			return to
+		}
+	}
+	return i.Address
+}
+
+// nextLook says how long to wait before the next lists, which may tell more: until the grace period of all creates
+// is over, and then longer and longer. more is false where no other list will tell more.
+func (e *Engine) nextLook(n int) (wait time.Duration, more bool) {
+	over := true
+	for _, i := range e.fleet.Open() {
+		r, bound := e.requestOf(i), maxLooks
+		if i.Action != actionCreate {
+			bound = maxLooksForWrites
+		}
+		if r.stuck || n >= bound || !e.mayTellMore(i) {
+			continue
+		}
+		more = true
+		if left := e.opts.SettleTimeout - time.Since(r.since); i.Action == actionCreate && left > 0 {
+			over, wait = false, max(wait, left)
+		}
+	}
+	wait = max(wait, min(time.Second, e.opts.SettleTimeout))
+	if over {
+		wait = max(wait, time.Second<<min(n, 4))
+	}
+	return wait, more
+}
+
+// maxLooks bounds how often an apply waits for other lists in a row, for creates and for the other writes.
+const (
+	maxLooks          = 8
+	maxLooksForWrites = 3
+)
+
+// mayTellMore reports whether another list of the app may tell more of an intent than the last one: not of one that
+// cannot be reached, or that refuses to be listed.
+func (e *Engine) mayTellMore(i state.Intent) bool {
+	id := i.Address.ID()
+	if _, reachable := e.apps[id]; !reachable {
+		return false
+	}
+	if err := e.unlisted[id]; err != nil {
+		return platform.ClassOf(err) != platform.Refused
+	}
+	return i.Action == actionCreate // of any other, the last list told all that a list tells
 }

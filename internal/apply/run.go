@@ -7,8 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
+	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/crash"
@@ -17,179 +16,127 @@ import (
 	"agentsync/internal/state"
 )
 
-// Run carries out a prepared plan and reports what became of every change in it. After ctx is done
-// nothing new is started, and what is in flight is finished and stored. The error is not nil only
-// where the ledger broke: then the report is still true, and Records says what has to be rescued.
-func (e *Engine) Run(ctx context.Context, ready *Prepared, ledger Ledger) (*Report, error) {
-	e.book.ledger = ledger
-	changes := ready.Plan.Changes
-	results := make([]Result, len(changes))
-	if err := e.renameAndTouch(ready.Plan); err != nil {
-		for i, ch := range changes {
-			results[i] = notStarted(ch, err)
-		}
-		return newReport(ctx, results, nil), err
-	}
-	runs := map[agent.AppID]*appRun{}
-	var ids []agent.AppID
-	for i, ch := range changes {
-		id := ch.Address.ID()
-		if runs[id] == nil {
-			runs[id] = &appRun{Engine: e, id: id, app: e.apps[id], noCreates: ready.Failed[id], results: results, changes: changes,
-				slots: make(chan struct{}, e.opts.Parallelism)}
-			ids = append(ids, id)
-		}
-		runs[id].mine = append(runs[id].mine, i)
-		if ch.Action != plan.Kept {
-			runs[id].left.Add(1)
-		}
-	}
-	var g errgroup.Group
-	for _, id := range ids {
-		g.Go(func() error {
-			defer crash.Guard()
-			runs[id].run(ctx)
-			return nil
-		})
-	}
-	_ = g.Wait() // apps never cancel each other: what went wrong is in the results
-	var warnings []string
-	for _, id := range ids {
-		warnings = append(warnings, runs[id].warnings...)
-	}
-	return newReport(ctx, results, warnings), e.book.fault()
-}
-
-// renameAndTouch carries out what concerns the ledger alone: renames, all together because keys may
-// be handed on and swapped, and records that are behind although nothing is to be sent.
-func (e *Engine) renameAndTouch(p *plan.Plan) error {
-	var leave, arrive []state.Result
-	for _, mv := range p.Renames() {
-		rec, ok := e.book.record(mv.From)
-		if !ok {
-			return fmt.Errorf("rename %s to %s: state does not know it any more", mv.From, mv.To)
-		}
-		for _, uid := range append(slices.Clone(rec.Obsolete), rec.UID) {
-			leave = append(leave, state.Result{Kind: state.Removed, Address: mv.From, UID: uid})
-		}
-		rec.Protect = e.wants(mv.To).Protect
-		arrive = append(arrive, state.Result{Kind: state.Recorded, Address: mv.To, Record: rec})
-	}
-	for _, t := range p.Touches {
-		arrive = append(arrive, state.Result{Kind: state.Recorded, Address: t.Address, Record: t.Record})
-	}
-	if len(arrive) == 0 {
-		return nil
-	}
-	return e.book.commit(slices.Concat(leave, arrive)...)
-}
-
 // appRun carries out the changes of one app.
 type appRun struct {
 	*Engine
-	id        agent.AppID
-	app       App
-	noCreates error // why nothing can be created here, or nil
-	mine      []int // indexes into changes and results, ordered by address
-	changes   []plan.Change
-	results   []Result
-	warnings  []string
-
+	id  agent.AppID
+	app App
 	// slots holds a token for each request in flight.
 	slots chan struct{}
-	// left counts the changes without a final result, kept agents left aside.
+	// left counts the changes without a final result.
 	left atomic.Int64
 
-	mu       sync.Mutex // guards what follows
-	stop     error      // why nothing more is started, or nil
-	unknowns []*unknown
+	state sync.Mutex // guards what follows, and the doubt of the app's list
+	stop  error      // why nothing more is started, or nil
+	cut   error      // why the list is known to lack agents that are there, or nil
+	until time.Time  // the end of the last pause that was told
 }
 
-func (r *appRun) run(ctx context.Context) {
-	order := slices.Clone(r.mine)
-	slices.SortStableFunc(order, func(a, b int) int { return deleteLast(r.changes[a]) - deleteLast(r.changes[b]) })
-	r.each(ctx, len(order), func(i int) { r.change(ctx, order[i], 1, nil) })
-	for len(r.unknowns) > 0 && ctx.Err() == nil && r.book.fault() == nil {
-		if !r.settle(ctx) {
-			break
-		}
+func (e *Engine) runOf(id agent.AppID) *appRun {
+	r := e.runs[id]
+	if r == nil {
+		r = &appRun{Engine: e, id: id, app: e.apps[id], slots: make(chan struct{}, e.opts.Parallelism)}
+		e.runs[id] = r
 	}
-	r.finishUnknowns()
-	if ctx.Err() == nil && r.book.fault() == nil {
-		r.verify(ctx)
-	}
+	return r
 }
 
-// deleteLast keeps the order of addresses but puts deletes after everything else.
-func deleteLast(ch plan.Change) int {
-	if ch.Action == plan.Delete {
-		return 1
+// carryOut carries out changes, all apps at once and several agents of each, and enters what became of them
+// into t.
+func (e *Engine) carryOut(ctx context.Context, changes []plan.Change, t *tally) {
+	byApp := map[agent.AppID][]plan.Change{}
+	for _, ch := range changes {
+		byApp[ch.Address.ID()] = append(byApp[ch.Address.ID()], ch)
 	}
-	return 0
+	for id := range byApp {
+		e.runOf(id).cut = nil // of an earlier list
+	}
+	var g sync.WaitGroup
+	for id, mine := range byApp {
+		r := e.runs[id]
+		g.Go(func() {
+			defer crash.Guard()
+			// An unlisted agent is asked for first: whether anything may be made depends on the answer. Deletes come
+			// last, when all that is to be made is there.
+			var first, middle, last []plan.Change
+			for _, ch := range mine {
+				switch {
+				case ch.Unlisted && ch.Action != plan.Kept:
+					first = append(first, ch)
+				case ch.Action == plan.Delete:
+					last = append(last, ch)
+				default:
+					middle = append(middle, ch)
+				}
+			}
+			r.each(len(first), func(i int) { r.change(ctx, first[i], t) })
+			rest := slices.Concat(middle, last)
+			r.each(len(rest), func(i int) { r.change(ctx, rest[i], t) })
+		})
+	}
+	g.Wait()
 }
 
 // ahead is how many changes are under way for each request that may be in flight: while one is answered,
 // others wait for the disk, so that the journal costs disk time and not the platform's.
 const ahead = 3
 
-// each calls do for 0 to n-1, some at a time, and waits for all. Requests are bounded by send. It keeps
+// each calls do for 0 to n-1, some at a time, and waits for all. Requests are bounded by their slots. It keeps
 // its goroutines: their stacks grow deep once, not once for each agent.
-func (r *appRun) each(_ context.Context, n int, do func(i int)) {
+func (r *appRun) each(n int, do func(i int)) {
 	workers := 1 // one at a time is also one after the other
 	if r.opts.Parallelism > 1 {
 		workers = min(n, r.opts.Parallelism*ahead)
 	}
 	var next atomic.Int64
-	var g errgroup.Group
+	var g sync.WaitGroup
 	for range workers {
-		g.Go(func() error {
+		g.Go(func() {
 			defer crash.Guard()
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				do(i)
 			}
-			return nil
 		})
 	}
-	_ = g.Wait() // agents never cancel each other: what went wrong is in the results
+	g.Wait()
 }
 
-// change carries out one change; try counts from 1, and earlier are the intents of tries that are still
-// open.
-func (r *appRun) change(ctx context.Context, index, try int, earlier []uint64) {
-	ch := r.changes[index]
+// change carries out one change and enters its result.
+func (r *appRun) change(ctx context.Context, ch plan.Change, t *tally) {
 	if why := r.stopped(ctx); why != nil {
-		if try == 1 {
-			r.results[index] = notStarted(ch, why)
+		t.enter(r, notStarted(ch, why))
+		return
+	}
+	if ch.Action == plan.Kept || ch.Action == plan.Move || ch.Blocked != "" {
+		t.enter(r, withoutRequest(ch))
+		return
+	}
+	if _, waits := r.waiting[ch.Address]; waits {
+		t.enter(r, unknownResult(ch, errors.New("an earlier run sent a request for it whose outcome is still unknown")))
+		return
+	}
+	if ch.Unlisted && (ch.Action == plan.Create || ch.Action == plan.Adopt) {
+		res, gone := r.ask(ctx, ch)
+		if !gone {
+			t.enter(r, res)
+			return
 		}
-		return
+	} else if ch.Vanished && ch.Action != plan.Delete {
+		// The platform said itself that there is no such agent: its uid goes before another takes its place.
+		if err := r.commit(state.Result{Kind: state.Removed, Address: ch.Address, UID: r.recordedUID(ch.Address)}); err != nil {
+			t.enter(r, failed(ch, err))
+			return
+		}
 	}
-	if ch.Action == plan.Kept || ch.Blocked != "" || ch.Action == plan.Move {
-		r.settled(index, standing(ch))
-		return
-	}
-	if r.unsettled[ch.Address] {
-		r.settled(index, unknownResult(ch, errors.New("an earlier run sent a request for it whose outcome is still unknown")))
-		return
-	}
-	res, open := r.carryOut(ctx, ch)
-	if open == nil {
-		r.close(ch.Address, earlier, res)
-		r.settled(index, res)
-		return
-	}
-	r.results[index] = res
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.unknowns = append(r.unknowns, &unknown{index: index, pending: *open, tries: try, earlier: earlier})
+	t.enter(r, r.carryOutOne(ctx, ch))
 }
 
-// carryOut sends what the change needs. The pending is not nil where the outcome is unknown.
-func (r *appRun) carryOut(ctx context.Context, ch plan.Change) (Result, *pending) {
+func (r *appRun) carryOutOne(ctx context.Context, ch plan.Change) Result {
 	switch ch.Action {
 	case plan.Create:
 		return r.create(ctx, ch)
 	case plan.Adopt:
-		return r.adopt(ctx, ch, r.adopting[ch.Address])
+		return r.adopt(ctx, ch)
 	case plan.Update:
 		return r.update(ctx, ch)
 	case plan.Replace:
@@ -197,43 +144,160 @@ func (r *appRun) carryOut(ctx context.Context, ch plan.Change) (Result, *pending
 	case plan.Delete:
 		return r.delete(ctx, ch)
 	default:
-		return failed(ch, fmt.Errorf("apply does not know the action %q", ch.Action)), nil
+		return failed(ch, fmt.Errorf("apply does not know the action %q", ch.Action))
 	}
+}
+
+func (r *appRun) recordedUID(a agent.Address) string {
+	rec, _ := r.fleet.Record(a)
+	return rec.UID
 }
 
 // stopped says why nothing more may be started, or nil.
 func (r *appRun) stopped(ctx context.Context) error {
-	if err := r.book.fault(); err != nil {
+	if err := r.fault(); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.state.Lock()
+	defer r.state.Unlock()
 	return r.stop
 }
 
-var (
-	errInterrupted = errors.New("the run was interrupted first")
-	errStopOnError = errors.New("another agent of the app failed first (--on-error stop)")
-)
-
-// settled makes a result final.
-func (r *appRun) settled(index int, res Result) {
-	r.results[index] = res
-	if res.Status != StatusDone {
-		r.mu.Lock()
-		switch {
-		case r.stop != nil:
-		case errors.Is(res.Err, platform.ErrKeyRefused):
-			r.stop = ErrKeyRefused
-		case r.opts.StopOnError && res.Status != StatusNotStarted:
-			r.stop = errStopOnError
-		}
-		r.mu.Unlock()
+// stopAfter stops the app after a result that says that nothing more of it can go well, or that nothing more is
+// wanted.
+func (r *appRun) stopAfter(res Result) {
+	if res.Status != StatusFailed {
+		return
 	}
-	if r.changes[index].Action != plan.Kept {
-		r.observe(Event{Kind: EventFinished, App: r.id, Result: res, Left: int(r.left.Add(-1)), Rate: r.app.rate()})
+	r.state.Lock()
+	defer r.state.Unlock()
+	switch {
+	case r.stop != nil:
+	case errors.Is(res.Err, platform.ErrKeyRefused):
+		r.stop = ErrKeyRefused
+	case r.opts.StopOnError:
+		r.stop = errStopOnError
 	}
 }
+
+// stopWaiting stops the app because its platform asks to wait for longer than anybody would: what is in line
+// would be asked to wait as well, one after the other.
+func (r *appRun) stopWaiting(wait time.Duration, cause error) error {
+	err := fmt.Errorf("the platform asks to wait %s, and nothing is waited for longer than %s: %w", wait.Round(time.Second), maxThrottled, cause)
+	r.state.Lock()
+	defer r.state.Unlock()
+	if r.stop == nil {
+		r.stop = err
+	}
+	return err
+}
+
+// tellPause tells that the platform asked to wait, once for each pause.
+func (r *appRun) tellPause(wait time.Duration) {
+	r.state.Lock()
+	now := time.Now()
+	told := !now.After(r.until)
+	if end := now.Add(wait); end.After(r.until) {
+		r.until = end
+	}
+	r.state.Unlock()
+	if !told {
+		r.observe(Event{Kind: EventThrottled, App: r.id, Rate: r.app.rate(),
+			Message: fmt.Sprintf("%s asks to wait %s", r.id, wait.Round(100*time.Millisecond))})
+	}
+}
+
+// errSentOften is of a request that is not sent once more.
+var errSentOften = fmt.Errorf("sent %d times, and never carried out", maxSent)
+
+// countRequest refuses a request that this apply has sent often enough.
+func (e *Engine) countRequest(i state.Intent) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	key := requestKey{i.Address, i.Action, i.UID}
+	if e.sent[key] >= maxSent {
+		return errSentOften
+	}
+	e.sent[key]++
+	return nil
+}
+
+// mayCreate says why nothing can be made in the app, or nil.
+func (r *appRun) mayCreate() error {
+	if err := r.mayDelete(); err != nil {
+		return err
+	}
+	r.state.Lock()
+	defer r.state.Unlock()
+	if r.cut != nil {
+		return r.cut
+	}
+	return r.lists[r.id].doubt
+}
+
+// mayDelete says why nothing can be deleted in the app, or nil.
+func (r *appRun) mayDelete() error {
+	if err := r.unlisted[r.id]; err != nil {
+		return err
+	}
+	switch l := r.lists[r.id]; {
+	case l == nil:
+		return errors.New("the app was not listed")
+	case l.foreign:
+		return l.doubt
+	}
+	return nil
+}
+
+// cutShort says why the list is known to be a cut one, or nil.
+func (r *appRun) cutShort() error {
+	r.state.Lock()
+	defer r.state.Unlock()
+	return r.cut
+}
+
+// foundUnlisted notes that an agent is there that the list does not show.
+func (r *appRun) foundUnlisted(uid string) {
+	r.state.Lock()
+	defer r.state.Unlock()
+	if r.cut == nil {
+		r.cut = fmt.Errorf("%w: it lacks agent %s of %s, which is there", ErrSuspiciousList, uid, r.id)
+	}
+}
+
+// foundGone notes that an agent is gone. A list that lacked it and no other is a whole one.
+func (r *appRun) foundGone(uid string) {
+	r.state.Lock()
+	defer r.state.Unlock()
+	l := r.lists[r.id]
+	l.lacking = slices.DeleteFunc(l.lacking, func(u string) bool { return u == uid })
+	if len(l.lacking) == 0 && errors.Is(l.doubt, errLacking) {
+		l.doubt = nil
+	}
+}
+
+// notFoundHint says what a 404 may mean before anybody throws a uid away.
+func (r *appRun) notFoundHint() string {
+	return "a wrong region, host or endpoint answers 404 as well; agentsync asked\n  " + r.app.Where + "\n"
+}
+
+// listHint is what to do about a list that stops creates or deletes.
+func (e *Engine) listHint(id agent.AppID, err error) string {
+	where := e.apps[id].Where
+	switch {
+	case errors.Is(err, platform.ErrNotFound):
+		return "a wrong region, host or endpoint answers 404; agentsync asked\n  " + where
+	case errors.Is(err, errLacking) && e.opts.NoRefresh:
+		return "let apply ask for them, and make again what is gone, by leaving out --no-refresh; or, if one is really gone:\n  agentsync state rm ADDRESS"
+	case errors.Is(err, errLacking):
+		return "if one of them is really gone, take it out of the state, then apply again:\n  agentsync state rm ADDRESS"
+	case errors.Is(err, ErrSuspiciousList) && e.lists[id] != nil && e.lists[id].foreign:
+		return fmt.Sprintf("see first whether this is the right app:\n  %s\nif those agents are really gone, take them out of the state, then apply again:\n  agentsync state rm '%s/*'", where, id)
+	}
+	return ""
+}
+
+func (r *appRun) listHint(err error) string { return r.Engine.listHint(r.id, err) }

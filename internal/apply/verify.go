@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/plan"
@@ -15,106 +14,160 @@ import (
 	"agentsync/internal/state"
 )
 
-// verify lists the app once after the writes and holds what is live against what was sent. What the
-// platform made of it becomes the observed side of each record, so that a platform that rewrites what
-// it is sent causes one warning and no lasting difference.
-func (r *appRun) verify(ctx context.Context) {
-	written := r.written()
-	if len(written) == 0 {
-		return
+// verifyBatch is how many records share one line of the journal, and so one fsync.
+const verifyBatch = 256
+
+// toVerify reports whether the change wrote what the list after the writes is held against.
+func (t *tally) toVerify(ch plan.Change) bool {
+	res := t.results[ch.Address]
+	switch ch.Action {
+	case plan.Create, plan.Update, plan.Replace, plan.Adopt:
+		return res.Status == StatusDone && ch.Blocked == "" && !t.verified[ch.Address]
 	}
-	l, err := r.listAfterWrites(ctx, written)
-	if err != nil {
-		r.warnings = append(r.warnings, fmt.Sprintf("%s: what was written could not be read back: %v", r.id, err))
-		return
-	}
+	return false
+}
+
+// verify holds what was written against the list after the writes. What a platform made of what was sent becomes the
+// observed side of each record, so that a platform that rewrites what it is sent causes one warning and no lasting
+// difference. A value that is still the one from before an update was not rewritten: the update was not carried out.
+func (e *Engine) verify(_ context.Context, t *tally) {
 	var seen []state.Result
-	for _, i := range written {
-		again, err := r.verifyOne(l, &r.results[i])
-		if err != nil {
-			r.warnings = append(r.warnings, fmt.Sprintf("%s: %v", r.results[i].Address, err))
+	said := map[agent.AppID]bool{}
+	for _, ch := range t.changes {
+		if !t.toVerify(ch) {
+			continue
 		}
+		t.verified[ch.Address] = true
+		id := ch.Address.ID()
+		if err := e.unlisted[id]; err != nil {
+			if !said[id] {
+				t.warnings = append(t.warnings, fmt.Sprintf("%s: what was written could not be read back: %v", id, err))
+			}
+			said[id] = true
+			continue
+		}
+		again, res, err := e.verifyOne(e.lists[id], t.results[ch.Address])
+		if err != nil {
+			t.warnings = append(t.warnings, fmt.Sprintf("%s: %v", ch.Address, err))
+		}
+		t.results[ch.Address] = res
 		seen = append(seen, again...)
 	}
 	for batch := range slices.Chunk(seen, verifyBatch) {
-		if err := r.book.commit(batch...); err != nil {
-			r.warnings = append(r.warnings, fmt.Sprintf("%s: %v", r.id, err))
+		if err := e.commit(batch...); err != nil {
+			t.warnings = append(t.warnings, fmt.Sprintf("what was read back could not be kept: %v", err))
 			return
 		}
 	}
 }
 
-// verifyBatch is how many records share one line of the journal, and so one fsync.
-const verifyBatch = 256
-
-// written returns the indexes of the changes after which an agent should be live with new content.
-func (r *appRun) written() []int {
-	var indexes []int
-	for _, i := range r.mine {
-		switch r.changes[i].Action {
-		case plan.Create, plan.Update, plan.Replace, plan.Adopt:
-			if r.results[i].Status == StatusDone && r.changes[i].Blocked == "" {
-				indexes = append(indexes, i)
-			}
-		}
-	}
-	return indexes
-}
-
-// verifyLooks bounds how often a listing that lacks a fresh agent is asked for again.
-const verifyLooks = 3
-
-// listAfterWrites lists until every written agent shows, a few times at most: lists may lag.
-func (r *appRun) listAfterWrites(ctx context.Context, written []int) (*listing, error) {
-	for look := 1; ; look++ {
-		l, err := r.list(ctx, r.id)
-		if err != nil || look == verifyLooks {
-			return l, err
-		}
-		complete := true
-		for _, i := range written {
-			complete = complete && l.has(r.results[i].UID)
-		}
-		if complete || !sleep(ctx, time.Duration(look)*listPause) {
-			return l, nil
-		}
-	}
-}
-
 // verifyOne compares one agent, and returns what is to be recorded of it.
-func (r *appRun) verifyOne(l *listing, res *Result) ([]state.Result, error) {
-	live, ok := l.byUID[res.UID]
-	if !ok {
-		res.Warning = "the platform's list does not show the agent yet"
+func (e *Engine) verifyOne(l *list, res Result) ([]state.Result, Result, error) {
+	live, listed := l.byUID[res.UID]
+	rec, known := e.fleet.Record(res.Address)
+	switch {
+	case !known || rec.UID != res.UID:
+		return nil, res, nil
+	case !listed:
+		if res.Warning == "" {
+			res.Warning = "the platform's list does not show the agent yet"
+		}
+		return nil, res, nil
+	case live.Content.IsZero():
+		return nil, res, nil // what cannot be read is not known
+	}
+	up, updated := e.updates[res.Address]
+	sent, like, err := e.sentOf(rec, res.Address)
+	if err != nil {
+		return nil, res, err
+	}
+	if updated {
+		sent = maps.Clone(sent)
+		maps.DeleteFunc(sent, func(name string, _ any) bool { return !slices.Contains(up.sent, name) })
+	}
+	names, err := e.notCarriedOut(l, &rec, up, live, like)
+	if err != nil {
+		return nil, res, err
+	}
+	if len(names) > 0 {
+		res.Status = StatusFailed
+		res.Err = fmt.Errorf("the platform said that it was done, and still has the old value of %s", strings.Join(names, ", "))
+		res.Hint = "it stays in the plan, and the next apply sends it again:\n  agentsync apply"
+	} else if names = e.rewritten(l, rec, sent, live); len(names) > 0 && res.Warning == "" {
+		res.Warning = "the platform keeps another value than was sent for " + strings.Join(names, ", ")
+	}
+	before := rec.Observed
+	if updated {
+		rec.Observed, err = plan.ObservedAfter(up.before.Observed, live.Content, like, up.sent, e.sealer())
+	} else {
+		rec.Observed, err = plan.ObservedDoc(live.Content, like, e.sealer())
+	}
+	if err != nil || bytes.Equal(before, rec.Observed) && len(names) == 0 {
+		return nil, res, err
+	}
+	return []state.Result{{Kind: state.Recorded, Address: res.Address, Record: rec}}, res, nil
+}
+
+// rewritten names what the live agent does not hold as it was sent.
+func (e *Engine) rewritten(l *list, rec agent.Record, sent agent.Fields, live platform.Remote) []string {
+	var names []string
+	if doc, plain := live.Content.Doc(); !plain || !doc.Holds(rec.Applied) {
+		names = plan.Unlike(l.schema, sent, live.Content)
+	}
+	f, canMark := l.schema.Marker()
+	if _, sentMark := sent[f.Name]; live.Mark != rec.Mark && canMark && (sentMark || rec.Mark != "") {
+		names = append(names, "the marker")
+	}
+	return names
+}
+
+// notCarriedOut names the fields of an update that show what they showed before it, and takes them out of what the
+// record says was applied, so that they stay in the plan.
+func (e *Engine) notCarriedOut(l *list, rec *agent.Record, up update, live platform.Remote, like agent.Fields) ([]string, error) {
+	if up.shown == nil {
 		return nil, nil
 	}
-	rec, known := r.book.record(res.Address)
-	if !known || rec.UID != res.UID {
-		return nil, nil
-	}
-	sent, like, err := r.sentOf(rec, res.Address)
+	applied, err := rec.Applied.Fields()
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	if !holdsDoc(rec.Applied, live.Content) {
-		names = differences(l.schema, sent, live.Content)
+	earlier, err := up.before.Applied.Fields()
+	if err != nil {
+		return nil, err
 	}
-	if live.Mark != rec.Mark {
-		names = append(names, "the marker")
+	observed, err := up.before.Observed.Fields()
+	if err != nil {
+		return nil, err
+	}
+	shown := plan.SealAnswer(live.Content.Fields(), like, e.sealer())
+	var names []string
+	for _, name := range up.sent {
+		f, _ := l.schema.Field(name)
+		sent := up.values[name]
+		switch {
+		case hasSecret(sent) || plan.Equal(f, sent, shown[name]) || !plan.Equal(f, up.shown[name], shown[name]):
+			continue // as it was sent, or not as it was: the platform did something with it
+		case plan.Holds(f, sent, shown[name]) && !plan.Leftover(sent, shown[name], earlier[name], observed[name]):
+			continue // it was as the platform makes it already
+		}
+		names = append(names, name)
+		delete(applied, name)
+		if shown[name] != nil {
+			applied[name] = shown[name]
+		}
 	}
 	if len(names) > 0 {
-		res.Warning = "the platform keeps another value than was sent for " + strings.Join(names, ", ")
+		rec.Applied, err = agent.Encode(applied)
 	}
-	return r.observeAgain(res.Address, rec, live, like)
+	return names, err
 }
 
-// sentOf returns what was sent of an agent, and what tells where its secrets stand. Both are what the
-// manifests want, which is at hand, unless a part of it is left to others: then the record says more.
-func (r *appRun) sentOf(rec agent.Record, a agent.Address) (sent, like agent.Fields, err error) {
-	want := r.wants(a)
+// sentOf returns what was sent of an agent, and what tells where its secrets stand. Both are what the manifests want,
+// which is at hand, unless a part of it is left to others: then the record says more.
+func (e *Engine) sentOf(rec agent.Record, a agent.Address) (sent, like agent.Fields, err error) {
+	want := e.wants(a)
 	if len(want.IgnoreChanges) == 0 {
-		return want.Fields, likeIn(rec.Applied, want), nil
+		return want.Fields, secretsOf(rec.Applied, want), nil
 	}
 	if like, err = rec.Applied.Fields(); err != nil {
 		return nil, nil, err
@@ -124,14 +177,4 @@ func (r *appRun) sentOf(rec agent.Record, a agent.Address) (sent, like agent.Fie
 		delete(sent, name)
 	}
 	return sent, like, nil
-}
-
-// observeAgain returns the record with what is live, where that is not what was observed before.
-func (r *appRun) observeAgain(a agent.Address, rec agent.Record, live platform.Remote, like agent.Fields) ([]state.Result, error) {
-	observed, err := r.observed(live, like)
-	if err != nil || bytes.Equal(observed, rec.Observed) {
-		return nil, err
-	}
-	rec.Observed = observed
-	return []state.Result{{Kind: state.Recorded, Address: a, Record: rec}}, nil
 }

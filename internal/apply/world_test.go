@@ -2,7 +2,6 @@ package apply_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -44,6 +43,9 @@ type world struct {
 	refresh bool
 	opts    apply.Options
 	events  []apply.Event
+	noAdopt bool
+	// answer is what a person says to a plan, nil for yes.
+	answer func(context.Context, *plan.Plan) (bool, error)
 }
 
 var (
@@ -105,7 +107,7 @@ func fleet(n int) []agent.Desired {
 	return all
 }
 
-// apply is one whole run as the command does it: load, settle, plan, prepare, run, fold.
+// apply is one whole apply as the command does it.
 func (w *world) apply(ctx context.Context) (*apply.Report, error) {
 	w.t.Helper()
 	f := w.file()
@@ -113,34 +115,30 @@ func (w *world) apply(ctx context.Context) (*apply.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(snap.Open) > 0 || snap.Pending {
-		run, err := f.Begin(snap, 0)
-		if err != nil {
-			return nil, err
-		}
-		settled, err := w.engine(snap).Settle(ctx, snap.Open, run)
-		w.t.Logf("settled:\n%s", describe(settled))
-		if err := errors.Join(err, run.Close()); err != nil {
-			return nil, err
-		}
-		if snap, err = f.Load(); err != nil {
-			return nil, err
-		}
-	}
-	engine := w.engine(snap)
-	ready, err := engine.Prepare(ctx, w.plan(snap))
+	fleet, err := state.NewFleet(snap.State, snap.Open)
 	if err != nil {
 		return nil, err
 	}
-	run, err := f.Begin(snap, 0)
-	if err != nil {
-		return nil, err
+	var run *state.Run
+	return w.engine(fleet).Apply(ctx, apply.Session{
+		Pending: snap.Pending, Plan: w.planOf, Review: w.review,
+		Begin: func(*plan.Plan) (apply.Ledger, error) {
+			snap, err := f.Load()
+			if err == nil {
+				run, err = f.Begin(snap, 0)
+			}
+			return run, err
+		},
+		End: func() error { return run.Close() },
+	})
+}
+
+// review approves every plan, unless a test has another answer.
+func (w *world) review(ctx context.Context, p *plan.Plan) (bool, error) {
+	if w.answer == nil {
+		return false, nil
 	}
-	rep, err := engine.Run(ctx, ready, run)
-	if cerr := run.Close(); err == nil {
-		err = cerr
-	}
-	return rep, err
+	return w.answer(ctx, p)
 }
 
 func (w *world) file() *state.File {
@@ -159,45 +157,49 @@ func (w *world) load(f *state.File) *state.Snapshot {
 	return snap
 }
 
-func (w *world) engine(snap *state.Snapshot) *apply.Engine {
+func (w *world) engine(fleet *state.Fleet) *apply.Engine {
 	apps := map[agent.AppID]apply.App{}
 	for id, c := range w.client {
-		apps[id] = apply.App{Client: c, Schema: w.schemas[id.Platform]}
+		apps[id] = apply.App{Client: c, Schema: w.schemas[id.Platform], Where: "https://" + id.App + ".example.com"}
 	}
 	opts := w.opts
+	opts.NoRefresh = !w.refresh
 	opts.Observe = func(e apply.Event) { w.events = append(w.events, e) }
-	return apply.New(apps, w.want, snap.State.Agents, snap.Open, opts)
+	return apply.New(apps, w.want, fleet, opts)
 }
 
+// plan is the plan that is made offline.
 func (w *world) plan(snap *state.Snapshot) *plan.Plan {
 	w.t.Helper()
-	p, err := plan.Build(plan.Input{
-		Live: w.live(), Desired: w.want, Apps: map[agent.AppID]bool{comet: true, mind: true}, Prior: snap.State.Agents,
-		Sealer:    secret.Sealer{Key: []byte(snap.State.Lineage), Lookup: w.opts.Lookup},
-		Platforms: w.schemas, Prune: w.prune,
-	})
+	p, err := plan.Build(w.input(apply.Known{Prior: snap.State.Agents, Lineage: snap.State.Lineage}))
 	if err != nil {
 		w.t.Fatalf("%v", err)
 	}
 	return p
 }
 
-// live is what the clients list, nil offline.
-func (w *world) live() map[agent.AppID][]plan.Live {
-	if !w.refresh {
-		return nil
+// planOf is the plan of an apply: with what is live where the world refreshes, else with the lists for creates alone.
+func (w *world) planOf(k apply.Known) (*plan.Plan, error) {
+	in := w.input(k)
+	if w.refresh {
+		return plan.Build(in)
 	}
-	live := map[agent.AppID][]plan.Live{}
-	for id, c := range w.client {
-		remotes, err := c.List(w.t.Context())
-		if err != nil {
-			w.t.Fatalf("%v", err)
-		}
-		for _, r := range remotes {
-			live[id] = append(live[id], plan.Live{UID: r.UID, Content: r.Content, Mark: r.Mark})
-		}
+	offline := in
+	offline.Live = nil
+	p, err := plan.Build(offline)
+	if err == nil {
+		p.Adopt(in)
 	}
-	return live
+	return p, err
+}
+
+func (w *world) input(k apply.Known) plan.Input {
+	return plan.Input{
+		Live: k.Live, Gone: k.Gone, Open: k.Open, Claimed: k.Claimed, Desired: w.want, Prior: k.Prior,
+		Apps:      map[agent.AppID]bool{comet: true, mind: true},
+		Sealer:    secret.Sealer{Key: []byte(k.Lineage), Lookup: w.opts.Lookup},
+		Platforms: w.schemas, Prune: w.prune, AllowDuplicates: w.opts.AllowDuplicateNames, NoAdopt: w.noAdopt,
+	}
 }
 
 // mustApply runs until the end and expects every change to be done.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -128,21 +129,23 @@ func (p *pipeline) apply() error {
 		s := p.schemas[id.Platform]
 		apps[id] = apply.App{Client: platformtest.NewMemory(s), Schema: s}
 	}
-	engine := apply.New(apps, p.fleet.Agents, p.snap.State.Agents, nil, apply.Options{Parallelism: 64})
-	ready, err := engine.Prepare(p.t.Context(), p.made)
+	fleet, err := state.NewFleet(p.snap.State, nil)
 	if err != nil {
 		return err
 	}
-	run, err := state.NewFile(p.state).Begin(p.snap, 0)
-	if err != nil {
-		return err
-	}
-	rep, err := engine.Run(p.t.Context(), ready, run)
+	var run *state.Run
+	engine := apply.New(apps, p.fleet.Agents, fleet, apply.Options{Parallelism: 64, NoRefresh: true})
+	rep, err := engine.Apply(p.t.Context(), apply.Session{
+		Plan:   func(apply.Known) (*plan.Plan, error) { return p.made, nil },
+		Review: func(context.Context, *plan.Plan) (bool, error) { return false, nil },
+		Begin: func(*plan.Plan) (_ apply.Ledger, err error) {
+			run, err = state.NewFile(p.state).Begin(p.snap, 0)
+			return run, err
+		},
+		End: func() error { return run.Close() },
+	})
 	if err == nil && rep.Outcome != apply.OutcomeComplete {
 		err = fmt.Errorf("the outcome is %s", rep.Outcome)
 	}
-	if err != nil {
-		return err
-	}
-	return run.Close()
+	return err
 }

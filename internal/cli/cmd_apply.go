@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,18 +33,16 @@ them, has left the manifests.`
 // applyFlags are the flags of apply beyond those that it shares with plan.
 type applyFlags struct {
 	planFlags
-	autoApprove    bool
-	maxDeletes     string
-	onError        choice
-	report         string
-	lockTimeout    time.Duration
-	settleTimeout  time.Duration
-	noAdopt        bool
-	duplicateNames bool
-	plan           string
-	allowPartial   bool
-	saved          *plan.Saved // what --plan names
-	format         *choice
+	autoApprove   bool
+	maxDeletes    string
+	onError       choice
+	report        string
+	lockTimeout   time.Duration
+	settleTimeout time.Duration
+	plan          string
+	allowPartial  bool
+	saved         *plan.Saved // what --plan names
+	format        *choice
 }
 
 func (a *app) applyCommand() *cobra.Command {
@@ -135,8 +134,8 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		if idle && !f.refresh {
 			return &apply.Report{Outcome: apply.OutcomeComplete}, a.showPlan(f, offline, w)
 		}
-		if rep, err := a.refuseProtected(f, offline, w); err != nil {
-			return rep, err
+		if err := a.refuseProtected(f, offline, w); err != nil {
+			return apply.NotStarted(offline, err), err
 		}
 	}
 	if err := a.canAsk(f); err != nil {
@@ -160,7 +159,7 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 // idle returns the plan as it is offline and without a lock, and whether there is nothing at all to do, so that a no-op
 // writes and sends nothing.
 func (w *workspace) idle() (p *plan.Plan, idle bool, err error) {
-	if p, err = w.build(nil); err != nil {
+	if p, err = w.build(); err != nil {
 		return nil, false, err
 	}
 	return p, p.Summary.Changes() == 0 && len(p.Touches) == 0 && len(w.snap.Open) == 0 && !w.snap.Pending, nil
@@ -169,19 +168,18 @@ func (w *workspace) idle() (p *plan.Plan, idle bool, err error) {
 // refuseProtected refuses a plan that would delete or replace a protected agent, as a whole and before anything is sent:
 // that such an agent is missing is a sign that the wrong folder or the wrong app was named, and then the other deletes are
 // wrong as well.
-func (a *app) refuseProtected(f *applyFlags, p *plan.Plan, w *workspace) (*apply.Report, error) {
+func (a *app) refuseProtected(f *applyFlags, p *plan.Plan, w *workspace) error {
 	n := p.Summary.Protected
 	if n == 0 {
-		return nil, nil
+		return nil
 	}
 	if err := a.showPlan(f, p, w); err != nil {
-		return nil, err
+		return err
 	}
-	err := &Failure{Code: ExitRefused,
+	return &Failure{Code: ExitRefused,
 		Err:  fmt.Errorf("%s would be deleted or replaced; nothing was sent", count(n, "protected agent")),
 		Hint: "see whether the right folder and the right app are named; if this is meant, apply lifecycle.protect: false first",
 	}
-	return apply.NotStarted(p, err), err
 }
 
 // canAsk refuses to begin what could not be approved later.
@@ -205,103 +203,132 @@ func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps
 	if err := w.load(); err != nil {
 		return nil, err
 	}
-	settled, err := a.settleOpen(ctx, f, w, apps)
+	show := &display{app: a}
+	defer show.end()
+	run := &applyRun{workspace: w, f: f, show: show}
+	engine, err := w.engine(apps, f.options(a, show.event))
 	if err != nil {
-		return settled, err
+		return nil, err
 	}
-	rep, err := a.applyPlan(ctx, f, w, apps)
-	if rep != nil {
-		rep.Include(settled)
+	show.begin(0)
+	defer context.AfterFunc(ctx, show.interrupted)()
+	rep, err := engine.Apply(ctx, run.session())
+	if stale, ok := errors.AsType[*apply.StaleError](err); ok {
+		for _, st := range stale.Changes {
+			report.Warning(a.streams.Err, a.style(a.streams.Err), st.Address.String()+": "+st.Reason, "")
+		}
+		err = &Failure{Code: ExitStale, Err: fmt.Errorf("while the plan was read, it stopped being true for %s; nothing was sent", count(len(stale.Changes), "agent")),
+			Hint: "look at what is to be done now:\n  agentsync apply"}
 	}
 	return rep, err
 }
 
-// settleOpen finds out what became of the requests that an earlier run left open, and brings what its
-// journal holds into the state file.
-func (a *app) settleOpen(ctx context.Context, f *applyFlags, w *workspace, apps map[agent.AppID]apply.App) (*apply.Report, error) {
-	open := w.snap.Open
-	if len(open) == 0 && !w.snap.Pending {
-		return nil, nil
-	}
-	run, err := w.file.Begin(w.snap, reserveFor(len(open)*2, 0))
+// engine returns an engine for what the state knows.
+func (w *workspace) engine(apps map[agent.AppID]apply.App, o apply.Options) (*apply.Engine, error) {
+	fleet, err := state.NewFleet(w.snap.State, w.snap.Open)
 	if err != nil {
 		return nil, stateError(err)
 	}
-	var rep *apply.Report
-	if len(open) > 0 {
-		show := &display{app: a}
-		show.begin(len(open))
-		engine := apply.New(apps, w.fleet.Agents, w.snap.State.Agents, open, f.options(a, show.event))
-		rep, err = engine.Settle(ctx, open, run)
-		show.end()
-		a.sayUnsettled(rep)
-	}
-	if err := errors.Join(err, a.closeRun(w, run)); err != nil {
-		return rep, err
-	}
-	if err := ctx.Err(); err != nil {
-		return rep, err
-	}
-	return rep, w.load()
+	return apply.New(apps, w.fleet.Agents, fleet, o), nil
 }
 
-func (a *app) sayUnsettled(rep *apply.Report) {
-	for _, r := range rep.Results {
-		if r.Status == apply.StatusUnknown {
-			report.Warning(a.streams.Err, a.style(a.streams.Err), fmt.Sprintf("%s: %v", r.Address, r.Err), r.Hint)
-		}
-	}
+// applyRun is one apply under way: what the engine asks for.
+type applyRun struct {
+	*workspace
+	f    *applyFlags
+	show *display
+	run  *state.Run
+	told bool // what is stale of a saved plan was told
 }
 
-// applyPlan makes the plan, shows it, asks, and carries it out.
-func (a *app) applyPlan(ctx context.Context, f *applyFlags, w *workspace, apps map[agent.AppID]apply.App) (*apply.Report, error) {
-	p, err := w.planWith(ctx, apps)
-	if err != nil {
-		return nil, err
-	}
-	if f.saved != nil {
-		if p, err = w.hold(f.saved, p, f.allowPartial); err != nil {
-			return nil, err
+func (r *applyRun) session() apply.Session {
+	var ids []agent.AppID
+	for id := range r.workspace.fleet.Apps {
+		if r.touches(id) {
+			ids = append(ids, id)
 		}
 	}
-	if rep, err := a.refuseProtected(f, p, w); err != nil {
-		return rep, err
+	slices.SortFunc(ids, agent.AppID.Compare)
+	return apply.Session{Plan: r.plan, Review: r.review, Begin: r.begin, End: r.end, Pending: r.snap.Pending, Apps: ids}
+}
+
+// plan makes the plan of what is known now. What was reviewed in a saved plan bounds it, but for what is carried out again
+// because it had no answer.
+func (r *applyRun) plan(k apply.Known) (p *plan.Plan, err error) {
+	in := r.input(k)
+	if r.f.refresh {
+		p, err = plan.Build(in)
+	} else {
+		offline := in
+		offline.Live = nil
+		p, err = plan.Build(offline)
 	}
-	if err := checkDeletes(f.maxDeletes, deletes(p), len(w.snap.State.Agents)); err != nil {
-		return apply.NotStarted(p, err), err
+	if err == nil && r.f.saved != nil && !k.Again {
+		p, err = r.hold(r.f.saved, p, r.f.allowPartial, !r.told)
+		r.told = true
 	}
-	show := &display{app: a}
-	defer show.end()
-	engine := apply.New(apps, w.fleet.Agents, w.snap.State.Agents, w.snap.Open, f.options(a, show.event))
-	show.begin(p.Summary.Changes())
-	ready, err := engine.Prepare(ctx, p)
-	show.end()
-	if err != nil {
-		return apply.NotStarted(p, err), err
+	if err == nil && !r.f.refresh {
+		p.Adopt(in)
+	}
+	return p, err
+}
+
+// review shows the plan, refuses what the limits refuse, and asks.
+func (r *applyRun) review(ctx context.Context, p *plan.Plan) (asked bool, err error) {
+	a, f := r.app, r.f
+	r.show.end()
+	if err := a.refuseProtected(f, p, r.workspace); err != nil {
+		return false, err
+	}
+	if err := checkDeletes(f.maxDeletes, deletes(p), len(r.snap.State.Agents)); err != nil {
+		return false, err
 	}
 	// Behind the last list and before the first write: what does not exist stops the run while nothing has been done.
-	if err := w.checkReferences(ctx, ready.Plan); err != nil {
-		return apply.NotStarted(ready.Plan, err), err
+	if err := r.checkReferences(ctx, p); err != nil {
+		return false, err
 	}
-	if err := a.showPlan(f, ready.Plan, w); err != nil {
+	if err := a.showPlan(f, p, r.workspace); err != nil {
+		return false, err
+	}
+	if n := p.Summary.Changes(); n > 0 || len(p.Touches) > 0 {
+		if err := a.ask(ctx, f, "Apply "+count(n, "change")); err != nil {
+			return false, err
+		}
+		asked = !f.autoApprove
+	}
+	r.offline = offlinePlan{} // shown by now, and as large as the fleet
+	r.show.begin(p.Summary.Changes())
+	return asked, nil
+}
+
+// begin opens the journal.
+func (r *applyRun) begin(p *plan.Plan) (apply.Ledger, error) {
+	err := r.load()
+	if err != nil {
 		return nil, err
 	}
-	if ready.Plan.Summary.Changes() == 0 && len(p.Touches) == 0 {
-		return &apply.Report{Outcome: apply.OutcomeComplete}, nil
+	room := reserveFor(2*len(r.snap.Open), 0)
+	if p != nil {
+		room += reserve(p)
 	}
-	if err := a.confirm(ctx, f, ready.Plan); err != nil {
-		return nil, err
+	if r.run, err = r.file.Begin(r.snap, room); err != nil {
+		return nil, stateError(err)
 	}
-	w.offline = offlinePlan{} // shown by now, and as large as the fleet
-	show.begin(ready.Plan.Summary.Changes())
-	defer context.AfterFunc(ctx, show.interrupted)()
-	return a.carryOut(ctx, w, engine, ready)
+	return r.run, nil
+}
+
+// end folds what was done into the state file.
+func (r *applyRun) end() error {
+	if err := r.app.closeRun(r.workspace, r.run); err != nil {
+		return err
+	}
+	return r.load()
 }
 
 func (f *applyFlags) options(a *app, observe func(apply.Event)) apply.Options {
 	return apply.Options{
 		Parallelism: f.parallelism, RequestTimeout: f.timeout, SettleTimeout: f.settleTimeout,
-		StopOnError: f.onError.value == "stop", NoAdopt: f.noAdopt, AllowDuplicateNames: f.duplicateNames,
+		StopOnError: f.onError.value == "stop", AllowDuplicateNames: f.duplicateNames, NoRefresh: !f.refresh,
 		Lookup: a.secrets(), Observe: observe,
 	}
 }
@@ -344,21 +371,6 @@ func (a *app) showPlan(f *applyFlags, p *plan.Plan, w *workspace) error {
 		return nil
 	}
 	return writePlanTo(a.streams.Out, formatText, "", p, w, a.style(a.streams.Out))
-}
-
-// confirm asks whether to go on.
-func (a *app) confirm(ctx context.Context, f *applyFlags, p *plan.Plan) error {
-	return a.ask(ctx, f, "Apply "+count(p.Summary.Changes(), "change"))
-}
-
-// carryOut opens the journal, runs the engine, and folds what it did into the state file.
-func (a *app) carryOut(ctx context.Context, w *workspace, engine *apply.Engine, ready *apply.Prepared) (*apply.Report, error) {
-	run, err := w.file.Begin(w.snap, reserve(ready.Plan))
-	if err != nil {
-		return nil, stateError(err)
-	}
-	rep, err := engine.Run(ctx, ready, run)
-	return rep, errors.Join(err, a.closeRun(w, run))
 }
 
 // closeRun writes the state file. Where that fails, the state goes to a file of its own, so that no uid
@@ -495,6 +507,7 @@ func exitCodeOf(ctx context.Context, rep *apply.Report) int {
 		}
 	}
 	unknown := rep.Count(apply.StatusUnknown)
+	failed += rep.Unread
 	switch {
 	case rep.Outcome == apply.OutcomeInterrupted || ctx.Err() != nil && failed > 0:
 		return ExitInterrupted
@@ -540,15 +553,23 @@ func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) e
 	if err := w.load(); err != nil {
 		return err
 	}
-	if _, err := a.settleOpen(ctx, f, w, apps); err != nil {
+	engine, err := w.engine(apps, f.options(a, nil))
+	if err != nil {
+		return err
+	}
+	if err := engine.Recover(ctx, (&applyRun{workspace: w, f: f}).session()); err != nil {
 		return err
 	}
 	r, err := w.refreshed(ctx, apps)
 	if err != nil {
 		return err
 	}
-	if err := a.writeRefreshed(f.format.value, r); err != nil || len(r.behind) == 0 {
+	if err := a.writeRefreshed(f.format.value, r); err != nil {
 		return err
+	}
+	r.behind = slices.DeleteFunc(r.behind, func(b plan.Refreshed) bool { return b.Unlisted })
+	if len(r.behind) == 0 {
+		return nil
 	}
 	if err := a.ask(ctx, f, "Record "+count(len(r.behind), "change")+" in the state"); err != nil {
 		return err

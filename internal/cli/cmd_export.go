@@ -224,7 +224,7 @@ func (ex *exporter) compose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	live, err := ex.workspace.live(ctx, apps)
+	live, _, err := ex.workspace.live(ctx, apps)
 	if err != nil {
 		return err
 	}

@@ -333,7 +333,7 @@ func (im *importer) showNext(ctx context.Context) error {
 		return err
 	}
 	defer w.close()
-	p, err := w.build(nil)
+	p, err := w.build()
 	if err != nil {
 		return err
 	}

@@ -236,9 +236,9 @@ func (w *workspace) bind(s *plan.Saved) {
 	}
 }
 
-// hold returns what of the reviewed plan still holds, as of now. What is stale is named; it is an error
-// unless partial allows the rest.
-func (w *workspace) hold(s *plan.Saved, current *plan.Plan, partial bool) (*plan.Plan, error) {
+// hold returns what of the reviewed plan still holds, as of now. What is stale is an error, unless
+// partial allows the rest, and is named with tell.
+func (w *workspace) hold(s *plan.Saved, current *plan.Plan, partial, tell bool) (*plan.Plan, error) {
 	holds, stale := s.Check(current, w.snap.State.Lineage)
 	reviewed := 0
 	for _, st := range stale {
@@ -248,7 +248,9 @@ func (w *workspace) hold(s *plan.Saved, current *plan.Plan, partial bool) (*plan
 		} else {
 			reviewed++
 		}
-		report.Warning(w.app.streams.Err, w.app.style(w.app.streams.Err), st.Address.String()+" "+what+st.Reason, "")
+		if tell {
+			report.Warning(w.app.streams.Err, w.app.style(w.app.streams.Err), st.Address.String()+" "+what+st.Reason, "")
+		}
 	}
 	if reviewed == 0 || partial {
 		return holds, nil
@@ -358,12 +360,12 @@ func (a *app) planRefresh(ctx context.Context, flags planFlags, o planOutputs, p
 
 // refreshed lists the apps and compares the records with what is live.
 func (w *workspace) refreshed(ctx context.Context, apps map[agent.AppID]apply.App) (r refreshed, err error) {
-	live, err := w.live(ctx, apps)
+	live, gone, err := w.live(ctx, apps)
 	if err != nil {
 		return r, err
 	}
 	r.behind, r.doubted, err = plan.Refresh(plan.Input{
-		Prior: w.snap.State.Agents, Live: live, Platforms: schemas(w.platforms), Targets: w.targets,
+		Prior: w.snap.State.Agents, Live: live, Gone: gone, Platforms: schemas(w.platforms), Targets: w.targets,
 		Sealer: secret.Sealer{Key: []byte(w.snap.State.Lineage), Lookup: w.app.lookup()},
 	})
 	return r, err

@@ -47,12 +47,24 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 			continue
 		}
 		s := all[id.Platform].Schema().Version(schema.APIOf(fleet.Apps[id]))
-		apps[id] = apply.App{Client: client, Schema: s, Rate: func() float64 { return pace.State().Rate }}
+		apps[id] = apply.App{
+			Client: client, Schema: s, Where: a.where(fleet.Apps[id], all[id.Platform], local),
+			Rate: func() float64 { return pace.State().Rate },
+		}
 	}
 	if problems != nil {
 		return nil, &Failure{Code: ExitUsage, Err: errors.New(strings.Join(problems, "\n")), Hint: hint}
 	}
 	return apps, nil
+}
+
+// where says to a person where an app is asked.
+func (a *app) where(app agent.App, p platform.Platform, local *localSandbox) string {
+	base, err := a.baseURL(app, p, local)
+	if err != nil {
+		return ""
+	}
+	return base.String()
 }
 
 // errNoKey ends the sentence about a variable that is not set.

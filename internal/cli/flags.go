@@ -124,6 +124,8 @@ type planFlags struct {
 	refreshOnly bool
 	// noReferences leaves out the look for what agents refer to.
 	noReferences bool
+	// noAdopt and duplicateNames are apply's.
+	noAdopt, duplicateNames bool
 	connectFlags
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -298,32 +299,38 @@ func (w *workspace) requireSection(id agent.AppID) error {
 		Hint: fmt.Sprintf("put a section into one of the manifests:\n  %s: {%s}", s.Name, settings)}
 }
 
-// build makes the plan. live is nil offline: apply asks for that plan before it takes the lock and
-// again under it, and gets the same one as long as the state is the same.
-func (w *workspace) build(live map[agent.AppID][]plan.Live) (*plan.Plan, error) {
+// build makes the plan offline: apply asks for that plan before it takes the lock and again under it, and gets the same
+// one as long as the state is the same.
+func (w *workspace) build() (*plan.Plan, error) {
 	lineage := w.snap.State.Lineage
-	if live == nil && w.offline.plan != nil && w.offline.snap == w.snap && w.offline.lineage == lineage {
+	if w.offline.plan != nil && w.offline.snap == w.snap && w.offline.lineage == lineage {
 		return w.offline.plan, nil
 	}
-	apps, versions := make(map[agent.AppID]bool, len(w.fleet.Apps)), make(map[agent.AppID]string, len(w.fleet.Apps))
-	for id, app := range w.fleet.Apps {
-		apps[id], versions[id] = true, schema.APIOf(app)
-	}
-	p, err := plan.Build(plan.Input{
-		Desired: w.fleet.Agents, Apps: apps, Prior: w.snap.State.Agents, Live: live,
-		Sealer:    secret.Sealer{Key: []byte(lineage), Lookup: w.secrets()},
-		Platforms: schemas(w.platforms), Versions: versions, Targets: w.targets, Prune: w.flags.prune, Unbound: w.unbound,
-	})
-	if err == nil && live == nil {
+	p, err := plan.Build(w.input(apply.Known{Prior: w.snap.State.Agents}))
+	if err == nil {
 		w.offline = offlinePlan{p, w.snap, lineage}
 	}
 	return p, err
 }
 
+// input is what a plan depends on, of which k is known.
+func (w *workspace) input(k apply.Known) plan.Input {
+	apps, versions := make(map[agent.AppID]bool, len(w.fleet.Apps)), make(map[agent.AppID]string, len(w.fleet.Apps))
+	for id, app := range w.fleet.Apps {
+		apps[id], versions[id] = true, schema.APIOf(app)
+	}
+	return plan.Input{
+		Desired: w.fleet.Agents, Apps: apps, Prior: k.Prior, Live: k.Live, Gone: k.Gone, Open: k.Open, Claimed: k.Claimed,
+		Sealer:    secret.Sealer{Key: []byte(cmp.Or(k.Lineage, w.snap.State.Lineage)), Lookup: w.secrets()},
+		Platforms: schemas(w.platforms), Versions: versions, Targets: w.targets, Prune: w.flags.prune, Unbound: w.unbound,
+		NoAdopt: w.flags.noAdopt, AllowDuplicates: w.flags.duplicateNames,
+	}
+}
+
 // plan makes the plan, after reading what is live where --refresh asks for it.
 func (w *workspace) plan(ctx context.Context) (*plan.Plan, error) {
 	if !w.flags.refresh {
-		return w.build(nil)
+		return w.build()
 	}
 	if err := w.startSandbox(); err != nil {
 		return nil, err
@@ -332,24 +339,23 @@ func (w *workspace) plan(ctx context.Context) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.planWith(ctx, apps)
-}
-
-// planWith makes the plan with apps that are connected already.
-func (w *workspace) planWith(ctx context.Context, apps map[agent.AppID]apply.App) (*plan.Plan, error) {
-	if !w.flags.refresh {
-		return w.build(nil)
-	}
-	live, err := w.live(ctx, apps)
+	live, gone, err := w.live(ctx, apps)
 	if err != nil {
 		return nil, err
 	}
-	return w.build(live)
+	k := apply.Known{Prior: w.snap.State.Agents, Live: live, Gone: gone, Claimed: map[agent.AppID][]string{}, Open: map[agent.Address]bool{}}
+	for _, i := range w.snap.Open {
+		if _, known := k.Prior[i.Address]; i.Action == "create" || !known {
+			k.Open[i.Address] = k.Open[i.Address] || i.Action == "create"
+		}
+		k.Claimed[i.Address.ID()] = append(k.Claimed[i.Address.ID()], i.UID)
+	}
+	return plan.Build(w.input(k))
 }
 
-// live lists every app that the targets leave something of, one list per app, all at once. A listing
-// that failed is an error: it is never taken as "all gone".
-func (w *workspace) live(ctx context.Context, apps map[agent.AppID]apply.App) (map[agent.AppID][]plan.Live, error) {
+// live lists every app that the targets leave something of, one list per app, all at once, and returns as well which known
+// agents the platforms say are gone. A list that failed is an error: it is never taken as "all gone".
+func (w *workspace) live(ctx context.Context, apps map[agent.AppID]apply.App) (map[agent.AppID][]plan.Live, map[agent.AppID]map[string]bool, error) {
 	var ids []agent.AppID
 	for id := range apps {
 		if w.touches(id) {
@@ -357,50 +363,12 @@ func (w *workspace) live(ctx context.Context, apps map[agent.AppID]apply.App) (m
 		}
 	}
 	slices.SortFunc(ids, agent.AppID.Compare)
-	lists := make([][]plan.Live, len(ids))
-	var g errgroup.Group // without a context: every app that cannot be listed is to be named
-	errs := make([]error, len(ids))
-	for i, id := range ids {
-		g.Go(func() error {
-			defer crash.Guard()
-			remotes, err := apps[id].Client.List(ctx)
-			var doubtful *platform.DoubtfulList
-			if errors.As(err, &doubtful) && w.showsAllKnown(id, doubtful.Agents) {
-				remotes, err = doubtful.Agents, nil
-			}
-			if err != nil {
-				errs[i] = fmt.Errorf("list the agents of %s: %w", id, err)
-			}
-			for _, r := range remotes {
-				lists[i] = append(lists[i], plan.Live{UID: r.UID, Content: r.Content, Mark: r.Mark})
-			}
-			return nil
-		})
+	engine, err := w.engine(apps, apply.Options{Parallelism: w.flags.parallelism})
+	if err != nil {
+		return nil, nil, err
 	}
-	_ = g.Wait() // each error is in errs, in the order of the apps
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	live := map[agent.AppID][]plan.Live{}
-	for i, id := range ids {
-		live[id] = lists[i]
-	}
-	return live, nil
-}
-
-// showsAllKnown reports whether a list shows every agent that state knows in the app: then nothing that
-// the plan is about can be hidden from it.
-func (w *workspace) showsAllKnown(id agent.AppID, list []platform.Remote) bool {
-	shown := make(map[string]bool, len(list))
-	for _, r := range list {
-		shown[r.UID] = true
-	}
-	for a, rec := range w.snap.State.Agents {
-		if a.ID() == id && !shown[rec.UID] {
-			return false
-		}
-	}
-	return true
+	live, gone, err := engine.Lists(ctx, ids)
+	return live, gone, err
 }
 
 // touches reports whether the targets may select an agent of the app.

@@ -36,6 +36,7 @@ func Build(in Input) (*Plan, error) {
 	}
 	b.leave()
 	slices.SortFunc(b.plan.Changes, func(x, y Change) int { return x.Address.Compare(y.Address) })
+	b.plan.Adopt(in)
 	return b.plan, nil
 }
 
@@ -105,7 +106,7 @@ func (b *builder) want(d *agent.Desired) error {
 	b.used++
 	ch.UID, ch.Obsolete = rec.UID, rec.Obsolete
 	if b.live.vanished(d.Address.ID(), rec.UID) {
-		ch.Vanished = true
+		ch.Vanished, ch.Unlisted = true, !b.in.Gone[d.Address.ID()][rec.UID]
 		return b.create(ch, c, d, &rec, doc)
 	}
 	diff, err := b.compare(&c, d, &rec, doc)
@@ -244,6 +245,7 @@ func (b *builder) leave() {
 			Address: a, Name: b.formerName(a, rec), Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: b.in.basis(&rec, nil, nil, nil),
 			Vanished: b.live.vanished(a.ID(), rec.UID),
 		}
+		ch.Unlisted = ch.Vanished && !b.in.Gone[a.ID()][rec.UID]
 		if b.in.Prune {
 			ch.Action = Delete
 			switch {

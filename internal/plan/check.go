@@ -83,6 +83,33 @@ func sameChange(was, is *Change) bool {
 	return err == nil && err2 == nil && bytes.Equal(x, y)
 }
 
+// Since returns what of p is not as in before, a plan that was reviewed a moment ago, ordered by address.
+func (p *Plan) Since(before *Plan) []Stale {
+	was := make(map[agent.Address]*Change, len(before.Changes))
+	for i := range before.Changes {
+		was[before.Changes[i].Address] = &before.Changes[i]
+	}
+	var stale []Stale
+	for i := range p.Changes {
+		ch := &p.Changes[i]
+		old, reviewed := was[ch.Address]
+		delete(was, ch.Address)
+		switch {
+		case !reviewed && ch.Action != Kept:
+			stale = append(stale, Stale{Address: ch.Address, Reason: reasonNew, New: true})
+		case reviewed && !sameChange(old, ch):
+			stale = append(stale, Stale{Address: ch.Address, Reason: reasonChange})
+		}
+	}
+	for a, ch := range was {
+		if ch.Action != Kept {
+			stale = append(stale, Stale{Address: a, Reason: reasonNothing})
+		}
+	}
+	slices.SortFunc(stale, func(a, b Stale) int { return a.Address.Compare(b.Address) })
+	return stale
+}
+
 // stuck returns the renames onto an address whose record a stale rename would have moved away.
 func stuck(current *Plan, stale []Stale) []Stale {
 	onto := map[agent.Address]*Change{} // renames by their new address

@@ -21,6 +21,18 @@ type Input struct {
 	// Live holds a complete list of each app that was looked at. An app that is missing was not looked
 	// at: never put a list here that failed or was cut short.
 	Live map[agent.AppID][]Live
+	// Gone holds, by app, uids of records that the list of Live does not show and of which the platform said
+	// itself that there is no such agent. Others that a list does not show are merely unlisted.
+	Gone map[agent.AppID]map[string]bool
+	// Open are the addresses for which a request without an answer stands in the way of a create: true where it may
+	// have made their agent, false where it is about an agent that they have.
+	Open map[agent.Address]bool
+	// Claimed are, by app, the uids that requests without an answer are about.
+	Claimed map[agent.AppID][]string
+	// NoAdopt leaves unmanaged agents that equal a wanted one alone: they are then in the way.
+	NoAdopt bool
+	// AllowDuplicates creates an agent although an unmanaged one of the same identity is there.
+	AllowDuplicates bool
 	// Sealer seals secrets under the state's lineage. Without its Lookup the values of secrets are
 	// unknown, and they are compared by the variables that they are taken from.
 	Sealer secret.Sealer

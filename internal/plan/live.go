@@ -22,16 +22,9 @@ func index(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.AppID)
 	if len(in.Live) == 0 {
 		return nil, nil, nil
 	}
-	owned := make(map[agent.AppID]map[string]bool, len(in.Live))
-	for a, rec := range in.Prior {
-		id := a.ID()
-		if owned[id] == nil {
-			owned[id] = map[string]bool{}
-		}
-		owned[id][rec.UID] = true
-		for _, uid := range rec.Obsolete {
-			owned[id][uid] = true
-		}
+	owned, known := in.owned(), map[agent.AppID]bool{}
+	for a := range in.Prior {
+		known[a.ID()] = true
 	}
 	l = make(listings, len(in.Live))
 	for id, list := range in.Live {
@@ -45,7 +38,7 @@ func index(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.AppID)
 			}
 			unmanaged = append(unmanaged, Unmanaged{App: id, UID: live.UID, Name: nameOf(in.schema(id), live.Content)})
 		}
-		if found == 0 && len(owned[id]) > 0 {
+		if found == 0 && known[id] {
 			doubted = append(doubted, id)
 			continue
 		}
@@ -85,8 +78,8 @@ func (l listings) vanished(id agent.AppID, uid string) bool {
 // is. It may report false for an agent that did not change. wanted is what was applied.
 func (l listings) unchanged(id agent.AppID, rec *agent.Record, wanted agent.Fields, s secret.Sealer) bool {
 	content, listed := l[id][rec.UID]
-	if !listed || rec.Observed == nil {
-		return true
+	if !listed || rec.Observed == nil || content.IsZero() {
+		return true // what cannot be read is not known
 	}
 	doc, err := ObservedDoc(content, wanted, s)
 	return err == nil && bytes.Equal(doc, rec.Observed)
@@ -96,11 +89,8 @@ func (l listings) unchanged(id agent.AppID, rec *agent.Record, wanted agent.Fiel
 // as it was observed; nil where the app was not listed. like is what was applied.
 func (l listings) shown(p *schema.Platform, id agent.AppID, uid string, observed, like agent.Fields, s secret.Sealer) agent.Fields {
 	content, ok := l[id][uid]
-	if !ok {
+	if !ok || content.IsZero() { // what cannot be read is not known
 		return nil
-	}
-	if content.IsZero() {
-		return agent.Fields{}
 	}
 	raw := content.Fields()
 	sealed := SealAnswer(raw, like, s)

@@ -40,7 +40,7 @@ const (
 	// BlockedByApp: the app's section left the manifests, so nothing says how to reach it.
 	BlockedByApp Block = "app"
 	// BlockedByNamesake: an agent that agentsync does not manage has the same identity at the
-	// platform and other content. Build never says so, since it does not list; apply does.
+	// platform and other content.
 	BlockedByNamesake Block = "namesake"
 )
 
@@ -95,6 +95,11 @@ type Change struct {
 	// Vanished reports that state knows the agent and the platform's list does not show it any more.
 	// A list can lag, so whoever carries a create of a vanished agent out looks a second time.
 	Vanished bool
+	// Unlisted reports of a vanished agent that the list is all there is to say so. Before another takes its
+	// place the platform is asked, by an update that sends what is wanted anyway.
+	Unlisted bool
+	// Adopts is the uid of the live agent that an adopt takes over, or a replace in place of making one.
+	Adopts string
 	// Fields are the differences, ordered by the schema's field order, then by path. They are nil of a
 	// change that has a Wanted document: Differences makes them of it.
 	Fields []FieldChange

@@ -12,12 +12,15 @@ import (
 type Refreshed struct {
 	Address agent.Address
 	UID     string
-	// Vanished reports that the platform's list does not show the agent any more.
+	// Vanished reports that the agent is gone: no list shows it, and the platform says so itself.
 	Vanished bool
+	// Unlisted reports that the platform's list does not show the agent, which is no proof that it is gone:
+	// nothing is to be recorded.
+	Unlisted bool
 	// Fields are what someone else changed: Before is what was last applied, After what is live. It is
 	// empty where only values differ that the platform makes up on its own.
 	Fields []FieldChange
-	// Record is the record as it would be, zero with Vanished.
+	// Record is the record as it would be, zero with Vanished or Unlisted.
 	Record agent.Record
 }
 
@@ -34,7 +37,8 @@ func Refresh(in Input) (behind []Refreshed, doubted []agent.AppID, err error) {
 			continue
 		}
 		if live.vanished(a.ID(), rec.UID) {
-			behind = append(behind, Refreshed{Address: a, UID: rec.UID, Vanished: true})
+			gone := in.Gone[a.ID()][rec.UID]
+			behind = append(behind, Refreshed{Address: a, UID: rec.UID, Vanished: gone, Unlisted: !gone})
 			continue
 		}
 		r, changed, err := refresh(&in, live, a, rec)
@@ -63,8 +67,8 @@ func refresh(in *Input, live listings, a agent.Address, rec agent.Record) (Refre
 	}
 	c.wanted = c.base
 	c.live = live.shown(c.schema, a.ID(), rec.UID, c.observed, c.base, in.Sealer)
-	if rec.Observed != nil && sameFields(c.schema, c.live, c.observed) {
-		return r, false, nil
+	if c.live == nil || rec.Observed != nil && sameFields(c.schema, c.live, c.observed) {
+		return r, false, nil // what cannot be read is not known
 	}
 	drift := c.run()
 	for _, f := range drift.fields {

@@ -62,7 +62,7 @@ func everyAction(t *testing.T) Input {
 		}),
 		Live: map[agent.AppID][]Live{acme: {
 			{UID: "m1", Content: agent.ContentOf(fields{"agentName": "Note", "tags": list{"b", "c"}})}, {UID: "m2", Content: agent.ContentOf(note)}, {UID: "m3", Content: agent.ContentOf(note)},
-			{UID: "m4", Content: agent.ContentOf(tenant("t1"))}, {UID: "m5", Content: agent.ContentOf(tenant("t1"))}, {UID: "m7", Content: agent.ContentOf(note)}, {UID: "wild", Content: agent.ContentOf(note)},
+			{UID: "m4", Content: agent.ContentOf(tenant("t1"))}, {UID: "m5", Content: agent.ContentOf(tenant("t1"))}, {UID: "m7", Content: agent.ContentOf(note)}, {UID: "wild", Content: agent.ContentOf(fields{"agentName": "Wild"})},
 		}},
 		Prune: true,
 	}

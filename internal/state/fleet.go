@@ -69,6 +69,14 @@ func (f *Fleet) Owner(app agent.AppID, uid string) (agent.Address, bool) {
 	return c.address, claimed
 }
 
+// Claimed reports whether an open intent is about the agent.
+func (f *Fleet) Claimed(app agent.AppID, uid string) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	_, claimed := f.claims[handle{app, uid}]
+	return claimed
+}
+
 // Open returns the intents that nothing closed yet, oldest first.
 func (f *Fleet) Open() []Intent {
 	f.mu.RLock()

@@ -1,0 +1,511 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/plan"
+	"agentsync/internal/state"
+)
+
+// Session is what an apply asks of whoever started it.
+type Session struct {
+	// Plan makes the plan of the manifests from what is known.
+	Plan func(Known) (*plan.Plan, error)
+	// Review is shown the plan before anything is sent. It reports whether a person was asked, so that time passed.
+	// An error refuses the plan.
+	Review func(ctx context.Context, p *plan.Plan) (asked bool, err error)
+	// Begin opens the ledger with room for the plan, which is nil where only open requests are recovered.
+	Begin func(p *plan.Plan) (Ledger, error)
+	// End closes the ledger that was opened last: all that it was given is in the state then.
+	End func() error
+	// Pending asks for a ledger even where nothing is open: an earlier run left results to be brought into the state.
+	Pending bool
+	// Apps are those that the plan may be about, all of the engine's where it is nil.
+	Apps []agent.AppID
+}
+
+// Known is what a plan is made of besides the manifests.
+type Known struct {
+	// Again reports that a plan was reviewed already, and that this one is for what of it is still open.
+	Again bool
+	// Lineage is the state's, empty where it has none yet.
+	Lineage string
+	Prior   map[agent.Address]agent.Record
+	// Live, Gone, Open and Claimed are plan.Input's.
+	Live    map[agent.AppID][]plan.Live
+	Gone    map[agent.AppID]map[string]bool
+	Open    map[agent.Address]bool
+	Claimed map[agent.AppID][]string
+}
+
+// StaleError is of a plan that was reviewed, and that is not what would be done any more.
+type StaleError struct{ Changes []plan.Stale }
+
+// Error names the first agent.
+func (e *StaleError) Error() string {
+	first := e.Changes[0]
+	return fmt.Sprintf("the plan is no longer true: %s: %s", first.Address, first.Reason)
+}
+
+// Apply carries out what the manifests want: it recovers what earlier runs left open, lists the apps, makes the
+// plan, has it reviewed, and carries it out, again and again for what has no answer yet. The report is nil where
+// nothing was begun of any agent. The error is not nil where the apply ended early: the report is then true as
+// well.
+func (e *Engine) Apply(ctx context.Context, s Session) (*Report, error) {
+	if err := e.Recover(ctx, s); err != nil {
+		return e.openReport(ctx), err
+	}
+	p, err := e.plan(ctx, s, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.unreadable(p); err != nil {
+		return NotStarted(p, err), err
+	}
+	asked, err := s.Review(ctx, p)
+	if err != nil {
+		return NotStarted(p, err), err
+	}
+	if asked {
+		// While a person read the plan, another checkout may have applied the same manifests: what they said yes to
+		// counts only as far as it is still what would be done.
+		e.look(ctx, e.ids(s))
+		again, err := e.plan(ctx, s, false)
+		if err != nil {
+			return NotStarted(p, err), err
+		}
+		if stale := again.Since(p); len(stale) > 0 {
+			err := &StaleError{stale}
+			return NotStarted(p, err), err
+		}
+		p = again
+	}
+	if p.Summary.Changes() == 0 && len(p.Touches) == 0 && len(e.fleet.Open()) == 0 {
+		return e.finish(ctx, newTally(e, p)), nil
+	}
+	if err := e.begin(s, p); err != nil {
+		return nil, err
+	}
+	t := newTally(e, p)
+	err = e.rounds(ctx, s, p, t)
+	return e.finish(ctx, t), errors.Join(err, e.fault(), s.End())
+}
+
+// Recover brings into the state what earlier runs left: results, and as far as one list of each app tells the
+// outcome of requests. What it does not tell stays open, and holds up nothing but its own agent.
+func (e *Engine) Recover(ctx context.Context, s Session) error {
+	e.begun = time.Now()
+	open := e.fleet.Open()
+	if len(open) == 0 && !s.Pending {
+		return nil
+	}
+	if err := e.begin(s, nil); err != nil {
+		return err
+	}
+	e.look(ctx, slices.DeleteFunc(e.openApps(), func(id agent.AppID) bool { return e.lists[id] != nil }))
+	e.recover(ctx)
+	return errors.Join(e.fault(), s.End(), ctx.Err())
+}
+
+func (e *Engine) begin(s Session, p *plan.Plan) error {
+	ledger, err := s.Begin(p)
+	if err != nil {
+		return err
+	}
+	e.ledger, e.fleet = ledger, ledger.Fleet()
+	return nil
+}
+
+// plan lists what was not listed yet and makes the plan.
+func (e *Engine) plan(ctx context.Context, s Session, again bool) (*plan.Plan, error) {
+	known := e.knownNow(again)
+	ids := e.ids(s)
+	if e.opts.NoRefresh && !again {
+		offline := known
+		offline.Live, offline.Gone = nil, nil
+		p, err := s.Plan(offline)
+		if err != nil {
+			return nil, err
+		}
+		needed := map[agent.AppID]bool{}
+		for _, ch := range p.Changes {
+			needed[ch.Address.ID()] = needed[ch.Address.ID()] || ch.Blocked == "" &&
+				(ch.Action == plan.Create || ch.Action == plan.Replace || ch.Action == plan.Delete)
+		}
+		ids = slices.DeleteFunc(ids, func(id agent.AppID) bool { return !needed[id] })
+	}
+	if !again {
+		e.look(ctx, slices.DeleteFunc(ids, func(id agent.AppID) bool { return e.lists[id] != nil && e.unlisted[id] == nil }))
+		known = e.knownNow(again)
+	}
+	return s.Plan(known)
+}
+
+// ids are the apps that the plan may be about, in order.
+func (e *Engine) ids(s Session) []agent.AppID {
+	if s.Apps != nil {
+		return slices.Clone(s.Apps)
+	}
+	return slices.SortedFunc(maps.Keys(e.apps), agent.AppID.Compare)
+}
+
+// openApps are the apps in which a request is open and that can be reached.
+func (e *Engine) openApps() []agent.AppID {
+	ids := map[agent.AppID]bool{}
+	for _, i := range e.fleet.Open() {
+		if _, reachable := e.apps[i.Address.ID()]; reachable {
+			ids[i.Address.ID()] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(ids), agent.AppID.Compare)
+}
+
+// knownNow returns what the next plan is to be made of.
+func (e *Engine) knownNow(again bool) Known {
+	k := Known{Again: again, Prior: e.fleet.Records(), Claimed: map[agent.AppID][]string{}}
+	if e.ledger != nil {
+		k.Lineage = e.ledger.Lineage()
+	}
+	k.Live, k.Gone = e.live()
+	k.Open = e.heldBack()
+	for _, i := range e.fleet.Open() {
+		if i.UID != "" {
+			k.Claimed[i.Address.ID()] = append(k.Claimed[i.Address.ID()], i.UID)
+		}
+	}
+	return k
+}
+
+// heldBack returns the addresses for which nothing may be made or changed yet: an open create may have made their agent
+// (true) or, where the state was lost, an open request is about one that they have (false).
+func (e *Engine) heldBack() map[agent.Address]bool {
+	held := map[agent.Address]bool{}
+	for _, i := range e.fleet.Open() {
+		a := e.addressOf(i)
+		if _, known := e.fleet.Record(a); i.Action == actionCreate || !known {
+			held[a] = held[a] || i.Action == actionCreate
+		}
+	}
+	return held
+}
+
+// unreadable is the error of a plan of which nothing can be done, or believed, because apps could not be listed.
+func (e *Engine) unreadable(p *plan.Plan) error {
+	if len(e.unlisted) == 0 {
+		return nil
+	}
+	ids := slices.SortedFunc(maps.Keys(e.unlisted), agent.AppID.Compare)
+	first := fmt.Errorf("list the agents of %s: %w", ids[0], e.unlisted[ids[0]])
+	if p.Summary.Changes() == 0 {
+		if e.opts.NoRefresh || len(e.fleet.Open()) > 0 {
+			return nil // it was listed for the sake of what is open, and the report says so
+		}
+		return first
+	}
+	for _, ch := range p.Changes {
+		if ch.Action != plan.Kept && !errors.Is(e.unlisted[ch.Address.ID()], ErrKeyRefused) {
+			return nil
+		}
+	}
+	return first
+}
+
+// rename carries out what concerns the ledger alone: renames, all together because keys may be handed on and swapped,
+// and records that are behind although nothing is to be sent.
+func (e *Engine) rename(p *plan.Plan) error {
+	var leave, arrive []state.Result
+	for _, mv := range p.Renames() {
+		rec, ok := e.fleet.Record(mv.From)
+		if !ok {
+			return fmt.Errorf("rename %s to %s: state does not know it any more", mv.From, mv.To)
+		}
+		for _, uid := range append(slices.Clone(rec.Obsolete), rec.UID) {
+			leave = append(leave, state.Result{Kind: state.Removed, Address: mv.From, UID: uid})
+		}
+		rec.Protect = e.wants(mv.To).Protect
+		arrive = append(arrive, state.Result{Kind: state.Recorded, Address: mv.To, Record: rec})
+	}
+	for _, t := range p.Touches {
+		arrive = append(arrive, state.Result{Kind: state.Recorded, Address: t.Address, Record: t.Record})
+	}
+	if len(arrive) == 0 {
+		return nil
+	}
+	return e.commit(slices.Concat(leave, arrive)...)
+}
+
+// rounds carries out the plan, and again what had no answer, until nothing is open or nothing more can be found out.
+func (e *Engine) rounds(ctx context.Context, s Session, p *plan.Plan, t *tally) error {
+	if err := e.rename(p); err != nil {
+		t.notStarted(err)
+		return err
+	}
+	for changes := p.Changes; ; {
+		e.waiting = e.heldBack()
+		e.carryOut(ctx, changes, t)
+		if ctx.Err() != nil || e.fault() != nil {
+			return nil
+		}
+		// One list after the writes says whether what was sent is what is live, and what became of requests without
+		// an answer.
+		if slices.ContainsFunc(changes, func(ch plan.Change) bool { return ch.Action != plan.Kept }) {
+			e.look(ctx, t.appsToList())
+			e.verify(ctx, t)
+		}
+		var err error
+		if changes, err = e.next(ctx, s, t); err != nil || len(changes) == 0 {
+			return err
+		}
+	}
+}
+
+// next recovers what is open and returns what is then to be carried out again; nothing where all is decided, or where
+// nothing more can be found out. What is decided does not wait for what is not.
+func (e *Engine) next(ctx context.Context, s Session, t *tally) ([]plan.Change, error) {
+	for n := 0; ; n++ {
+		if len(e.fleet.Open()) == 0 && !t.unknown() {
+			return nil, nil
+		}
+		e.recover(ctx)
+		if ctx.Err() != nil || e.fault() != nil {
+			return nil, nil
+		}
+		p, err := e.plan(ctx, s, true)
+		if err != nil {
+			return nil, err
+		}
+		changes, pause := t.again(p)
+		if len(changes) > 0 {
+			if !sleep(ctx, pause) {
+				return nil, nil
+			}
+			return changes, nil
+		}
+		wait, more := e.nextLook(n)
+		if !more {
+			return nil, nil
+		}
+		open := e.openApps()
+		for _, id := range open {
+			e.observe(Event{Kind: EventSettling, App: id, Message: fmt.Sprintf(
+				"%s without an answer: looking again in %s", requests(len(e.fleet.Open())), wait.Round(100*time.Millisecond))})
+		}
+		if !sleep(ctx, wait) {
+			return nil, nil
+		}
+		e.look(ctx, open)
+	}
+}
+
+func requests(n int) string {
+	if n == 1 {
+		return "1 request"
+	}
+	return fmt.Sprintf("%d requests", n)
+}
+
+// tally is what became of the changes of a reviewed plan so far.
+type tally struct {
+	*Engine
+	changes []plan.Change
+
+	mu       sync.Mutex // guards what follows
+	results  map[agent.Address]Result
+	repeated map[agent.Address]int
+	verified map[agent.Address]bool
+	warnings []string
+}
+
+func newTally(e *Engine, p *plan.Plan) *tally {
+	t := &tally{Engine: e, changes: p.Changes, results: make(map[agent.Address]Result, len(p.Changes)), repeated: map[agent.Address]int{},
+		verified: map[agent.Address]bool{}}
+	for _, ch := range p.Changes {
+		if ch.Action != plan.Kept {
+			e.runOf(ch.Address.ID()).left.Add(1)
+		}
+	}
+	return t
+}
+
+// enter takes a result. One that is unknown may become another; any other is final, and told.
+func (t *tally) enter(r *appRun, res Result) {
+	t.mu.Lock()
+	if was, sent := t.results[res.Address]; sent {
+		if res.Status != StatusDone && res.Status != StatusUnknown && t.isOpen(res.Address) {
+			res = was // nothing more can be sent, and nobody knows what became of what was
+			t.repeated[res.Address] = maxSent
+		}
+	}
+	t.results[res.Address] = res
+	t.mu.Unlock()
+	if res.Status != StatusUnknown {
+		r.stopAfter(res)
+		r.tellFinished(res)
+	}
+}
+
+func (r *appRun) tellFinished(res Result) {
+	if res.Action != plan.Kept {
+		r.observe(Event{Kind: EventFinished, App: r.id, Result: res, Left: int(r.left.Add(-1)), Rate: r.app.rate()})
+	}
+}
+
+// isOpen reports whether a request for the address is open.
+func (e *Engine) isOpen(a agent.Address) bool {
+	return slices.ContainsFunc(e.fleet.Open(), func(i state.Intent) bool { return e.addressOf(i) == a })
+}
+
+// notStarted enters that nothing was begun, because of why.
+func (t *tally) notStarted(why error) {
+	for _, ch := range t.changes {
+		t.results[ch.Address] = notStarted(ch, why)
+	}
+}
+
+// unknown reports whether a result is unknown.
+func (t *tally) unknown() bool {
+	for _, res := range t.results {
+		if res.Status == StatusUnknown {
+			return true
+		}
+	}
+	return false
+}
+
+// appsToList are the apps in which something was written or is open.
+func (t *tally) appsToList() []agent.AppID {
+	ids := map[agent.AppID]bool{}
+	for _, id := range t.openApps() {
+		ids[id] = true
+	}
+	for _, ch := range t.changes {
+		if t.toVerify(ch) {
+			ids[ch.Address.ID()] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(ids), agent.AppID.Compare)
+}
+
+// again returns what of a new plan is to be carried out for agents whose outcome was unknown, and how long to wait
+// before. Of an agent for which nothing is open and nothing is planned any more, the request was carried out.
+func (t *tally) again(p *plan.Plan) (changes []plan.Change, pause time.Duration) {
+	planned := make(map[agent.Address]plan.Change, len(p.Changes))
+	for _, ch := range p.Changes {
+		planned[ch.Address] = ch
+	}
+	held := t.heldBack()
+	for _, ch := range t.changes {
+		a := ch.Address
+		res := t.results[a]
+		if _, waits := held[a]; waits || res.Status != StatusUnknown {
+			continue
+		}
+		next, due := planned[a]
+		switch {
+		case due && next.Action != plan.Kept:
+			if n := t.repeated[a]; n >= maxSent {
+				continue // it was sent often enough, and the last try is open
+			} else if n > 0 || next.Action != plan.Create {
+				pause = max(pause, time.Second<<n)
+			}
+			t.repeated[a]++
+			changes = append(changes, next)
+		case !t.isOpen(a):
+			rec, _ := t.fleet.Record(a)
+			r := t.runOf(a.ID())
+			t.enter(r, Result{Address: a, Action: res.Action, Status: StatusDone, UID: orUID(rec.UID, res.UID)})
+		}
+	}
+	return changes, pause
+}
+
+func orUID(uid, otherwise string) string {
+	if uid == "" {
+		return otherwise
+	}
+	return uid
+}
+
+// finish returns the report. What is still open is told, also where the plan asked nothing of its agent.
+func (e *Engine) finish(ctx context.Context, t *tally) *Report {
+	var others []Result // of agents that the plan asks nothing of
+	for _, res := range e.openResults() {
+		was, planned := t.results[res.Address]
+		switch {
+		case !planned:
+			t.results[res.Address] = res
+			others = append(others, res)
+		case was.Status == StatusUnknown:
+			was.Err = res.Err
+			if res.Hint != "" {
+				was.Hint = res.Hint
+			}
+			t.results[res.Address] = was
+		}
+	}
+	results := make([]Result, 0, len(t.changes))
+	for _, ch := range t.changes {
+		res, known := t.results[ch.Address]
+		if !known {
+			res = notStarted(ch, errInterrupted)
+		}
+		if res.Status == StatusUnknown {
+			if !e.isOpen(ch.Address) { // what was sent last was certainly not carried out, and is not sent once more
+				res.Status, res.Err, res.Hint = StatusFailed, fmt.Errorf("%w: %w", errSentOften, res.Err), ""
+			}
+			e.runOf(ch.Address.ID()).tellFinished(res)
+		}
+		results = append(results, res)
+	}
+	results = append(results, others...)
+	slices.SortStableFunc(results, func(a, b Result) int { return a.Address.Compare(b.Address) })
+	rep := newReport(ctx, results, t.warnings)
+	for id, err := range e.unlisted {
+		if !slices.ContainsFunc(results, func(r Result) bool { return r.Address.ID() == id && r.Status != StatusDone }) {
+			rep.Warnings = append(rep.Warnings, fmt.Sprintf("%s could not be listed: %v", id, err))
+			rep.Unread++
+		}
+	}
+	if rep.Unread > 0 && rep.Outcome == OutcomeComplete {
+		rep.Outcome = OutcomePartial
+	}
+	return rep
+}
+
+// openResults are the results of the requests that are open, one for each address.
+func (e *Engine) openResults() []Result {
+	var results []Result
+	told := map[agent.Address]bool{}
+	for _, i := range e.fleet.Open() {
+		a := e.addressOf(i)
+		if told[a] {
+			continue
+		}
+		told[a] = true
+		r := e.requestOf(i)
+		res := unknownResult(plan.Change{Address: a, Action: plan.Action(i.Action), UID: i.UID}, r.cause)
+		if r.why != nil {
+			res.Err = fmt.Errorf("%w; and nobody can say yet what became of it: %w", r.cause, r.why)
+		}
+		if r.hint != "" {
+			res.Hint = r.hint
+		}
+		results = append(results, res)
+	}
+	return results
+}
+
+// openReport is the report of an apply that ended while it recovered what earlier runs left open; nil for nothing.
+func (e *Engine) openReport(ctx context.Context) *Report {
+	if results := e.openResults(); len(results) > 0 {
+		return newReport(ctx, results, nil)
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/crash"
+	"agentsync/internal/plan"
+	"agentsync/internal/platform"
+	"agentsync/schema"
+)
+
+// ErrSuspiciousList is wrapped where a list lacks agents that are there: it was cut short, lags, or is of
+// another app.
+var ErrSuspiciousList = errors.New("the list is not to be trusted")
+
+// list is one answer to "which agents are there", and how far it is to be believed. What it shows is there,
+// unless it is foreign; that it does not show an agent proves something only where doubt is nil.
+type list struct {
+	schema *schema.Platform
+	agents []platform.Remote
+	byUID  map[string]platform.Remote
+	asked  time.Time // when it was asked for
+	// foreign reports that it shows none of the agents that state knows: it may be of another app, and
+	// nothing that it shows counts.
+	foreign bool
+	// doubt is why it may lack agents that are there, nil for a whole list.
+	doubt error
+	// lacking are the known agents that it does not show and that are not known to be gone.
+	lacking []string
+	// gone are the agents of state that it does not show and of which the platform said, when it was asked
+	// for them alone, that there is no such agent.
+	gone map[string]bool
+}
+
+// has reports whether the list shows the uid; a nil list shows nothing.
+func (l *list) has(uid string) bool {
+	if l == nil {
+		return false
+	}
+	_, ok := l.byUID[uid]
+	return ok
+}
+
+// look lists apps, all at once, each again a few times while it lacks an agent that is known: lists lag. What
+// came stands in e.lists; of an app that could not be listed the last list stays, and e.unlisted says why.
+func (e *Engine) look(ctx context.Context, ids []agent.AppID) {
+	lists, errs := make([]*list, len(ids)), make([]error, len(ids))
+	var g sync.WaitGroup
+	for i, id := range ids {
+		g.Go(func() {
+			defer crash.Guard()
+			for n := 0; ; n++ {
+				lists[i], errs[i] = e.list(ctx, id)
+				again := errs[i] == nil && !lists[i].foreign && len(lists[i].lacking) > 0 && n < len(lagPauses)
+				if !again || !sleep(ctx, lagPauses[n]) {
+					return
+				}
+			}
+		})
+	}
+	g.Wait()
+	for i, id := range ids {
+		delete(e.unlisted, id)
+		if errs[i] != nil {
+			e.unlisted[id] = errs[i]
+			continue
+		}
+		e.lists[id] = lists[i]
+	}
+}
+
+// lagPauses lie between the lists of an app that lacks agents.
+var lagPauses = [...]time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second}
+
+// list reads the whole app once and says how far the answer can be believed. This is the only place that says so.
+func (e *Engine) list(ctx context.Context, id agent.AppID) (*list, error) {
+	e.observe(Event{Kind: EventListing, App: id})
+	app := e.apps[id]
+	l := &list{schema: app.Schema, asked: time.Now(), gone: map[string]bool{}}
+	remotes, err := app.Client.List(ctx)
+	if doubtful, ok := errors.AsType[*platform.DoubtfulList](err); ok {
+		remotes, l.doubt = doubtful.Agents, fmt.Errorf("%w: %w", ErrSuspiciousList, err)
+	} else if err != nil {
+		return nil, err
+	}
+	l.agents, l.byUID = remotes, make(map[string]platform.Remote, len(remotes))
+	for _, r := range remotes {
+		l.byUID[r.UID] = r
+	}
+	known, leaving := e.known(id)
+	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(known)), l.has)
+	old := slices.ContainsFunc(missing, func(uid string) bool { return e.earlier[id][uid] }) // what is new may not show yet
+	switch {
+	case old && len(missing) == len(known):
+		l.foreign, l.lacking = true, missing
+		l.doubt = fmt.Errorf("%w: it shows %s of %s, and none of the %d that state knows", ErrSuspiciousList, agents(len(remotes)), id, len(known))
+		return l, nil
+	case l.doubt != nil && len(known) > 0 && len(missing) == 0:
+		l.doubt = nil // it shows all that is known, so nothing that matters can be hidden behind its end
+	}
+	if app.Client.Properties().ReadsOne {
+		e.askOneByOne(ctx, id, l, append(missing, slices.DeleteFunc(leaving, l.has)...), known)
+	} else {
+		l.lacking = missing
+	}
+	if len(l.lacking) > 0 && l.doubt == nil {
+		l.doubt = lackingError(id, l.lacking, known)
+	}
+	return l, nil
+}
+
+// askOneByOne asks the platform for agents that a list does not show. One that answers is there, and so the
+// list is not whole: it is added to what the list shows. The others are then not asked for.
+func (e *Engine) askOneByOne(ctx context.Context, id agent.AppID, l *list, missing []string, known map[string]agent.Address) {
+	var g errgroup.Group
+	g.SetLimit(e.opts.Parallelism)
+	var mu sync.Mutex // guards l and asked
+	asked := map[string]bool{}
+	for _, uid := range missing {
+		g.Go(func() error {
+			defer crash.Guard()
+			mu.Lock()
+			enough := l.doubt != nil
+			mu.Unlock()
+			if enough {
+				return nil
+			}
+			live, err := e.apps[id].Client.Read(ctx, uid)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case errors.Is(err, platform.ErrNoSuchAgent):
+				l.gone[uid], asked[uid] = true, true
+			case err != nil:
+				l.doubt = fmt.Errorf("%w: it lacks agent %s, and that could not be read: %w", ErrSuspiciousList, uid, err)
+			default:
+				asked[uid] = true
+				l.agents, l.byUID[uid] = append(l.agents, live), live
+				l.doubt = fmt.Errorf("%w: it lacks agent %s of %s, which is there", ErrSuspiciousList, uid, id)
+				if _, isKnown := known[uid]; isKnown {
+					l.lacking = append(l.lacking, uid)
+				}
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // what went wrong is in l.doubt
+	for _, uid := range missing {
+		if _, isKnown := known[uid]; !asked[uid] && isKnown {
+			l.lacking = append(l.lacking, uid)
+			l.agents = append(l.agents, platform.Remote{UID: uid, Unreadable: l.doubt}) // nobody knows: it is not gone
+		}
+	}
+}
+
+// known returns the agents of the app that a list must show, those that state knows, and those that it may
+// show or not, because a delete of theirs is open.
+func (e *Engine) known(id agent.AppID) (known map[string]agent.Address, leaving []string) {
+	known = map[string]agent.Address{}
+	for a, rec := range e.fleet.Records() {
+		if a.ID() == id {
+			known[rec.UID] = a
+		}
+	}
+	for _, i := range e.fleet.Open() {
+		if _, there := known[i.UID]; there && i.Action == actionDelete && i.Address.ID() == id {
+			delete(known, i.UID)
+			leaving = append(leaving, i.UID)
+		}
+	}
+	return known, leaving
+}
+
+// errLacking is of a list that shows some of the agents that state knows, and not all.
+var errLacking = fmt.Errorf("%w: it lacks agents that state knows", ErrSuspiciousList)
+
+func lackingError(id agent.AppID, lacking []string, known map[string]agent.Address) error {
+	return fmt.Errorf("%w: %d of %s, such as %s (uid %s)", errLacking, len(lacking), id, known[lacking[0]], lacking[0])
+}
+
+// live returns what the lists show in the form in which plans are made of it. An app that could not be listed was not
+// looked at. A list that may be of another app is there as well: whoever makes a plan of it does not believe it, and
+// says so.
+func (e *Engine) live() (live map[agent.AppID][]plan.Live, gone map[agent.AppID]map[string]bool) {
+	live, gone = map[agent.AppID][]plan.Live{}, map[agent.AppID]map[string]bool{}
+	for id, l := range e.lists {
+		if e.unlisted[id] == nil {
+			live[id], gone[id] = liveOf(l.agents), l.gone
+		}
+	}
+	return live, gone
+}
+
+func liveOf(remotes []platform.Remote) []plan.Live {
+	live := make([]plan.Live, len(remotes))
+	for i, r := range remotes {
+		live[i] = plan.Live{UID: r.UID, Content: r.Content, Mark: r.Mark}
+	}
+	return live
+}
+
+// Lists lists apps, for who only reads: what is live, and which known agents are gone. The error names every app that
+// could not be listed.
+func (e *Engine) Lists(ctx context.Context, ids []agent.AppID) (live map[agent.AppID][]plan.Live, gone map[agent.AppID]map[string]bool, err error) {
+	e.look(ctx, ids)
+	live, gone = e.live()
+	var errs []error
+	for _, id := range ids {
+		if why := e.unlisted[id]; why != nil {
+			errs = append(errs, fmt.Errorf("list the agents of %s: %w", id, why))
+		}
+	}
+	return live, gone, errors.Join(errs...)
+}
+
+func agents(n int) string {
+	if n == 1 {
+		return "1 agent"
+	}
+	return fmt.Sprintf("%d agents", n)
+}

@@ -1,0 +1,565 @@
+package apply
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/plan"
+	"agentsync/internal/platform"
+	"agentsync/internal/secret"
+	"agentsync/internal/state"
+)
+
+// The four writes: each is one procedure, and the order of its steps is what the guarantee rests on.
+
+// The actions of an intent.
+const (
+	actionCreate = "create"
+	actionUpdate = "update"
+	actionDelete = "delete"
+)
+
+// request is what this apply knows of an open intent.
+type request struct {
+	// since is when the grace period of a create begins: when its request was given up or, of an earlier
+	// run, when this apply began to recover.
+	since time.Time
+	// before is the list from before the request, of a request of this apply: what that shows was not made
+	// by it, whatever the clocks say.
+	before *list
+	// absent counts the whole lists that did not show what a create was to make, of which seen is the last.
+	absent int
+	seen   *list
+	// cause is why the outcome is not known, why what kept recovery from finding out, hint what to do about it.
+	cause, why error
+	hint       string
+	// stuck reports that no other list will tell more: a person has to say.
+	stuck bool
+}
+
+// create makes a new agent.
+func (r *appRun) create(ctx context.Context, ch plan.Change) Result {
+	// Nothing is made before a whole list was seen: what that shows is not made a second time.
+	if err := r.mayCreate(); err != nil {
+		res := failed(ch, fmt.Errorf("nothing is created before the app was listed: %w", err))
+		res.Hint = r.listHint(err)
+		return res
+	}
+	wanted := r.wants(ch.Address)
+	send, err := r.createBody(&ch, wanted)
+	if err != nil {
+		return failed(ch, err)
+	}
+	intent := state.Intent{Address: ch.Address, Action: actionCreate, Fields: ch.Wanted}
+	if ch.Action == plan.Replace {
+		intent.UID = ch.UID // the agent that goes once the new one is there
+	}
+	// The intent is on disk before the first byte leaves, one POST leaves, and an answer that cannot be its
+	// own counts as none.
+	var made platform.Remote
+	id, err := r.send(ctx, ch, intent, func(ctx context.Context) (err error) {
+		made, err = r.app.Client.Create(ctx, send)
+		return r.checkMade(made, err)
+	})
+	switch {
+	case isUnknown(err):
+		return unknownResult(ch, err)
+	case err != nil:
+		return failed(ch, err)
+	}
+	made.Mark = wanted.Mark // also where the answer leaves it out
+	res := r.record(ch, id, made)
+	if res.Status != StatusDone || ch.Action != plan.Replace {
+		return res
+	}
+	// Only now that the uid of the new agent is on disk does the old one go.
+	return r.deleteObsolete(ctx, ch)
+}
+
+// createBody returns what a create sends: what is wanted, secrets filled in, with the mark. It makes sure that the
+// change has its document, which is sent as it is where nothing has to be put in.
+func (r *appRun) createBody(ch *plan.Change, wanted *agent.Desired) (agent.Content, error) {
+	if ch.Wanted != nil && wanted.Mark == "" { // it holds no secret
+		return agent.ContentOfDoc(ch.Wanted), nil
+	}
+	want, err := r.wanted(ch.Address)
+	if err == nil {
+		err = r.encode(ch)
+	}
+	return agent.ContentOf(platform.AddMark(r.app.Schema, want, wanted.Mark)), err
+}
+
+// checkMade doubts the answer to a create that cannot be its own: one without a uid, or with a uid that an
+// address has already.
+func (r *appRun) checkMade(made platform.Remote, err error) error {
+	if err != nil {
+		return err
+	}
+	if made.UID == "" {
+		return errors.New("the answer names no uid")
+	}
+	if owner, taken := r.fleet.Owner(r.id, made.UID); taken {
+		return fmt.Errorf("the answer names agent %s, which is %s", made.UID, owner)
+	}
+	return nil
+}
+
+// record stores the record of a new agent. Whatever is wrong with the rest of an answer, its uid is stored: it
+// is the only handle. Of a replace the old uid becomes obsolete in the same line.
+func (r *appRun) record(ch plan.Change, intent uint64, made platform.Remote) Result {
+	want := r.wants(ch.Address)
+	rec, problem := r.newRecord(ch, made)
+	entry := state.Result{Kind: state.Recorded, Intent: intent, Address: ch.Address, Record: rec}
+	err := r.commit(entry)
+	if err != nil && !errors.Is(err, errLedger) {
+		problem = err
+		entry.Record = agent.Record{UID: made.UID, Applied: rec.Applied, Protect: want.Protect, Mark: rec.Mark}
+		err = r.commit(entry)
+	}
+	if err != nil && !errors.Is(err, errLedger) {
+		entry.Record.Applied = nil
+		err = r.commit(entry)
+	}
+	res := done(ch, made.UID)
+	if err != nil {
+		res.Status, res.Err = StatusUnknown, err
+	} else if problem != nil {
+		res.Warning = fmt.Sprintf("what the platform answered could not be kept: %v", problem)
+	}
+	return res
+}
+
+// newRecord is the record of an agent whose every wanted field was sent. The error says what of it could not
+// be kept; the record holds the uid all the same.
+func (r *appRun) newRecord(ch plan.Change, live platform.Remote) (agent.Record, error) {
+	want := r.wants(ch.Address)
+	rec := agent.Record{UID: live.UID, Protect: want.Protect, Mark: live.Mark}
+	if err := r.encode(&ch); err != nil {
+		return rec, err
+	}
+	rec.Applied = ch.Wanted
+	observed, err := plan.ObservedDoc(live.Content, secretsOf(ch.Wanted, want), r.sealer())
+	if err == nil {
+		rec.Observed, err = observed, live.Unreadable
+	}
+	return rec, err
+}
+
+// encode makes sure that the change has the document of what is wanted, secrets sealed.
+func (r *appRun) encode(ch *plan.Change) (err error) {
+	if ch.Wanted == nil {
+		ch.Wanted, err = plan.AppliedDoc(*r.wants(ch.Address), agent.Record{}, r.sealer())
+	}
+	return err
+}
+
+// secretsOf returns what tells where the secrets of doc stand; nil where it holds none.
+func secretsOf(doc agent.Doc, want *agent.Desired) agent.Fields {
+	if !doc.HasSecrets() {
+		return nil
+	}
+	return want.Fields
+}
+
+// adopt records an agent that is there already, and sends what it may not hold yet: what differs of one that was
+// found by its mark, and every field with a secret, since platforms mask those.
+func (r *appRun) adopt(ctx context.Context, ch plan.Change) Result {
+	live, listed := r.lists[r.id].byUID[ch.Adopts]
+	if !listed {
+		return failed(ch, fmt.Errorf("agent %s, which is to be taken over, is not listed any more", ch.Adopts))
+	}
+	want := r.wants(ch.Address)
+	rec, err := r.newRecord(ch, live)
+	if err != nil {
+		return failed(ch, err)
+	}
+	send := slices.Clone(ch.Send)
+	for name, v := range want.Fields {
+		if (agent.Fields{name: v}).HasSecrets() {
+			send = append(send, name)
+		}
+	}
+	f, canMark := r.app.Schema.Marker()
+	if canMark && live.Mark != want.Mark && !slices.Contains(want.IgnoreChanges, f.Name) {
+		send = append(send, f.Name)
+	}
+	slices.Sort(send)
+	send = slices.Compact(send)
+	// What is still to be sent is not recorded as applied: if this process ends now, the next plan sends it.
+	applied, err := rec.Applied.Fields()
+	if err != nil {
+		return failed(ch, err)
+	}
+	for _, name := range send {
+		delete(applied, name)
+	}
+	if rec.Applied, err = agent.Encode(applied); err != nil {
+		return failed(ch, err)
+	}
+	if err := r.commit(state.Result{Kind: state.Recorded, Address: ch.Address, Record: rec}); err != nil {
+		return failed(ch, err)
+	}
+	if len(send) == 0 {
+		return done(ch, live.UID)
+	}
+	ch.Send, ch.UID = send, live.UID
+	return r.update(ctx, ch)
+}
+
+// update sends the changed top-level fields, each whole.
+func (r *appRun) update(ctx context.Context, ch plan.Change) Result {
+	want := r.wants(ch.Address)
+	resolved, err := r.wanted(ch.Address)
+	if err != nil {
+		return failed(ch, err)
+	}
+	before, _ := r.fleet.Record(ch.Address)
+	payload, err := r.keepUnnamed(ch, before, plan.Payload(r.app.Schema, resolved, ch.Send))
+	if err != nil {
+		return failed(ch, err)
+	}
+	values := payload.Seal(r.sealer())
+	doc, err := agent.Encode(values)
+	if err != nil {
+		return failed(ch, err)
+	}
+	if f, ok := r.app.Schema.Marker(); ok && slices.Contains(ch.Send, f.Name) {
+		payload = platform.AddMark(r.app.Schema, payload, want.Mark)
+	}
+	earlier := r.openWrites(ch.UID, actionUpdate)
+	var answer platform.Remote
+	id, err := r.send(ctx, ch, state.Intent{Address: ch.Address, Action: actionUpdate, UID: ch.UID, Fields: doc},
+		func(ctx context.Context) (err error) {
+			answer, err = r.app.Client.Update(ctx, ch.UID, payload)
+			return err
+		})
+	switch {
+	case isUnknown(err):
+		return unknownResult(ch, err)
+	case err != nil:
+		res := failed(ch, err)
+		if errors.Is(err, platform.ErrNotFound) {
+			res.Hint = r.notFoundHint() + "if that is right, someone else deleted the agent, and the next apply makes it again:\n  agentsync apply"
+		}
+		return res
+	}
+	// Of the fields that were sent, what the platform made of them is recorded; any other field may have been
+	// changed by somebody, and that must stay to be seen.
+	rec := before
+	rec.UID, rec.Protect, rec.Mark = ch.UID, want.Protect, plan.MarkOf(r.app.Schema, *want, before, ch.Send)
+	if rec.Applied, err = plan.AppliedDoc(*want, before, r.sealer()); err != nil {
+		return failed(ch, err)
+	}
+	if !answer.Content.IsZero() {
+		if rec.Observed, err = plan.ObservedAfter(before.Observed, answer.Content, want.Fields, ch.Send, r.sealer()); err != nil {
+			return failed(ch, err)
+		}
+	}
+	results := append(earlier, state.Result{Kind: state.Recorded, Intent: id, Address: ch.Address, Record: rec})
+	res := done(ch, ch.UID)
+	if err := r.commit(results...); err != nil {
+		res.Status, res.Err = StatusUnknown, err
+		return res
+	}
+	shown := r.shownBefore(ch.UID, before, want.Fields)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.updates[ch.Address] = update{sent: ch.Send, before: before, shown: shown, values: values}
+	return res
+}
+
+// update is an update that was answered: which fields it sent, the record from before, and what the platform showed
+// before, nil where that is not known.
+type update struct {
+	sent   []string
+	before agent.Record
+	shown  agent.Fields
+	values agent.Fields // what was sent, secrets sealed, without a mark
+}
+
+// shownBefore returns what the agent showed before an update: by the last list or, where there was none, by the record.
+func (r *appRun) shownBefore(uid string, before agent.Record, like agent.Fields) agent.Fields {
+	if l := r.lists[r.id]; l.has(uid) && !l.byUID[uid].Content.IsZero() {
+		return plan.SealAnswer(l.byUID[uid].Content.Fields(), like, r.sealer())
+	}
+	observed, _ := before.Observed.Fields() // what cannot be read is not known
+	return observed
+}
+
+// keepUnnamed puts what the platform holds into a field that is sent for the mark alone and that the manifest
+// does not name: it is sent whole, and would undo what somebody else put there.
+func (r *appRun) keepUnnamed(ch plan.Change, before agent.Record, payload agent.Fields) (agent.Fields, error) {
+	f, ok := r.app.Schema.Marker()
+	if !ok || !slices.Contains(ch.Send, f.Name) || r.wants(ch.Address).Fields[f.Name] != nil || ch.Touches(f.Name) {
+		return payload, nil
+	}
+	observed, err := before.Observed.Fields()
+	if v, there := observed[f.Name]; there {
+		payload[f.Name] = v
+	}
+	return payload, err
+}
+
+// openWrites returns the results that close earlier requests about the agent: one that was answered settles
+// what those before it did, since each sends all that is wanted.
+func (r *appRun) openWrites(uid, action string) []state.Result {
+	if !r.fleet.Claimed(r.id, uid) {
+		return nil
+	}
+	var closed []state.Result
+	for _, i := range r.fleet.Open() {
+		if i.UID == uid && i.Action == action && i.Address.ID() == r.id {
+			closed = append(closed, state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address})
+		}
+	}
+	return closed
+}
+
+// ask finds out whether an agent is there that the list does not show, at a platform that has no read of one
+// agent: by an update that sends what is wanted anyway. It returns true where the agent is gone, and is then out
+// of the state.
+func (r *appRun) ask(ctx context.Context, ch plan.Change) (res Result, gone bool) {
+	rec, _ := r.fleet.Record(ch.Address)
+	res = done(ch, rec.UID)
+	res.Warning = "the platform's list does not show the agent, though it is there"
+	ch.UID, ch.Action = rec.UID, plan.Update
+	if err := r.cutShort(); err != nil {
+		// One that the list does not show either has answered: the list is a cut one, and says nothing of this.
+		wanted, err := plan.AppliedDoc(*r.wants(ch.Address), rec, r.sealer())
+		if err == nil && slices.Equal(wanted, rec.Applied) {
+			res.Warning = "the platform's list is cut short and does not show the agent; it was not looked at"
+			return res, false
+		}
+	}
+	for _, f := range r.app.Schema.Fields {
+		if r.wants(ch.Address).Fields[f.Name] != nil && !f.Immutable && !slices.Contains(r.wants(ch.Address).IgnoreChanges, f.Name) {
+			ch.Send = append(ch.Send, f.Name)
+		}
+	}
+	asked := r.update(ctx, ch)
+	switch {
+	case asked.Status == StatusDone:
+		r.foundUnlisted(rec.UID)
+		return res, false
+	case !errors.Is(asked.Err, platform.ErrNoSuchAgent):
+		asked.Action = plan.Create
+		if asked.Status == StatusFailed {
+			asked.Err = fmt.Errorf("the list does not show the agent, and an update that asked for it was refused: %w", asked.Err)
+			asked.Hint = r.notFoundHint() + "if the agent is really gone:\n  agentsync state rm " + ch.Address.String()
+		}
+		return asked, false
+	}
+	// The platform itself says so, beside a list that shows others that are known: only so is it gone.
+	if err := r.commit(state.Result{Kind: state.Removed, Address: ch.Address, UID: rec.UID}); err != nil {
+		return failed(ch, err), false
+	}
+	r.foundGone(rec.UID)
+	return Result{}, true
+}
+
+// replace makes the new agent before the old one goes. A replace without fields finishes an earlier one: only
+// its deletes are left.
+func (r *appRun) replace(ctx context.Context, ch plan.Change) Result {
+	if len(ch.Fields) == 0 && len(ch.Obsolete) > 0 {
+		return r.deleteObsolete(ctx, ch)
+	}
+	if ch.Adopts == "" {
+		return r.create(ctx, ch)
+	}
+	live, listed := r.lists[r.id].byUID[ch.Adopts]
+	if !listed {
+		return failed(ch, fmt.Errorf("agent %s, which is to take its place, is not listed any more", ch.Adopts))
+	}
+	if res := r.record(ch, 0, live); res.Status != StatusDone {
+		return res
+	}
+	return r.deleteObsolete(ctx, ch)
+}
+
+// deleteObsolete deletes what replaces of the agent left over. The record names these uids until they are gone.
+func (r *appRun) deleteObsolete(ctx context.Context, ch plan.Change) Result {
+	rec, _ := r.fleet.Record(ch.Address)
+	for _, uid := range rec.Obsolete {
+		if res := r.deleteOne(ctx, ch, uid); res.Status != StatusDone {
+			res.UID = rec.UID
+			res.Err = fmt.Errorf("the old agent %s is not deleted yet: %w", uid, res.Err)
+			if res.Status == StatusFailed && res.Hint == "" {
+				res.Hint = "the next apply deletes it:\n  agentsync apply --prune"
+			}
+			return res
+		}
+	}
+	return done(ch, rec.UID)
+}
+
+// delete removes the agent, and whatever earlier replaces of it left over.
+func (r *appRun) delete(ctx context.Context, ch plan.Change) Result {
+	rec, _ := r.fleet.Record(ch.Address)
+	if len(rec.Obsolete) > 0 {
+		if res := r.deleteObsolete(ctx, ch); res.Status != StatusDone {
+			return res
+		}
+	}
+	return r.deleteOne(ctx, ch, ch.UID)
+}
+
+// deleteOne deletes one agent of the change's address, and takes its uid out of the record.
+func (r *appRun) deleteOne(ctx context.Context, ch plan.Change, uid string) Result {
+	// Without a list nothing is known of the app, not even that it is the right one.
+	if err := r.mayDelete(); err != nil {
+		res := failed(ch, fmt.Errorf("nothing is deleted before the app was listed: %w", err))
+		res.Hint = r.listHint(err)
+		return res
+	}
+	earlier := r.openWrites(uid, actionDelete)
+	id, err := r.send(ctx, ch, state.Intent{Address: ch.Address, Action: actionDelete, UID: uid},
+		func(ctx context.Context) error { return r.app.Client.Delete(ctx, uid) })
+	switch {
+	case isUnknown(err):
+		return unknownResult(ch, err)
+	case errors.Is(err, platform.ErrNotFound) && r.isGone(ctx, uid, err):
+		// Every mistyped endpoint answers 404 as well: it counts beside the list alone.
+	case err != nil:
+		res := failed(ch, err)
+		if errors.Is(err, platform.ErrNotFound) {
+			res.Hint = r.notFoundHint() + "if the agent is really gone:\n  agentsync state rm " + ch.Address.String()
+		}
+		return res
+	}
+	res := done(ch, uid)
+	if err := r.commit(append(earlier, state.Result{Kind: state.Removed, Intent: id, Address: ch.Address, UID: uid})...); err != nil {
+		res.Status, res.Err = StatusUnknown, err
+		return res
+	}
+	r.foundGone(uid)
+	return res
+}
+
+// isGone reports whether a 404 that a delete was answered means that the agent is gone: where the platform says
+// so itself, or where a list that was asked for since does not show it.
+func (r *appRun) isGone(ctx context.Context, uid string, err error) bool {
+	if errors.Is(err, platform.ErrNoSuchAgent) {
+		return true
+	}
+	if l := r.lists[r.id]; !l.has(uid) {
+		return true
+	}
+	l, err := r.Engine.list(ctx, r.id)
+	return err == nil && !l.foreign && !l.has(uid)
+}
+
+// isUnknown reports whether err leaves open what became of a request.
+func isUnknown(err error) bool {
+	_, kept := errors.AsType[*notSentError](err)
+	return err != nil && platform.ClassOf(err) == platform.Unknown && !kept && !errors.Is(err, errLedger)
+}
+
+// send stores the intent, calls do once, and says what is known: on nil and on an unknown outcome the intent
+// stays open, for the caller or for recovery to close; else it is closed. While the platform asks to wait, send
+// waits and begins anew with a fresh intent, since a request answered so was not processed. What is in flight is
+// not cut short by ctx; the waiting is.
+func (r *appRun) send(ctx context.Context, ch plan.Change, intent state.Intent, do func(context.Context) error) (id uint64, err error) {
+	if err := r.countRequest(intent); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	for n := 0; ; n++ {
+		if err := r.fault(); err != nil {
+			return 0, err
+		}
+		intent.At = time.Now().UTC()
+		if id, err = r.ledger.Intend(intent); err != nil {
+			return 0, r.breaks(err)
+		}
+		if err = r.inSlot(ctx, ch, id, do); err == nil {
+			return id, nil
+		}
+		if isUnknown(err) {
+			r.giveUp(id, err)
+			return id, err
+		}
+		voided := r.commit(state.Result{Kind: state.Voided, Intent: id, Address: intent.Address})
+		if voided != nil || platform.ClassOf(err) != platform.Throttled {
+			return 0, cmp.Or(voided, err)
+		}
+		wait := throttlePause(err, n)
+		if time.Since(start)+wait > maxThrottled {
+			return 0, r.stopWaiting(wait, err)
+		}
+		r.tellPause(wait)
+		if !sleep(ctx, wait) {
+			return 0, fmt.Errorf("%w: %w", errInterrupted, err)
+		}
+		if why := r.stopped(ctx); why != nil {
+			return 0, &notSentError{why}
+		}
+	}
+}
+
+// giveUp notes that a request of this apply ended without a usable answer. Its connection is closed by now, so
+// nothing more of it leaves, and the grace period begins.
+func (r *appRun) giveUp(id uint64, cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open[id] = &request{since: time.Now(), before: r.lists[r.id], cause: cause}
+}
+
+// inSlot calls do once a request may be in flight, or not at all where the run ends before.
+func (r *appRun) inSlot(ctx context.Context, ch plan.Change, id uint64, do func(context.Context) error) error {
+	r.slots <- struct{}{} // soon: a request ends in time, whatever happens
+	defer func() { <-r.slots }()
+	if why := r.stopped(ctx); why != nil {
+		return &notSentError{why}
+	}
+	r.observe(Event{Kind: EventStarted, App: r.id, Result: Result{Address: ch.Address, Action: ch.Action, UID: ch.UID}})
+	var kept error
+	err := do(platform.BeforeSend(platform.Detach(ctx), func() error {
+		// The last thing before the first byte: it may have waited for the pace since it was asked.
+		if kept = r.stopped(ctx); kept == nil {
+			kept = r.ledger.Leaving(id)
+		}
+		return kept
+	}))
+	if e, ok := errors.AsType[*platform.Error](err); ok && e.NeverSent && (kept != nil || ctx.Err() != nil) {
+		return &notSentError{cmp.Or(kept, errInterrupted)}
+	}
+	return err
+}
+
+// notSentError is why a request was not sent although its intent was stored.
+type notSentError struct{ why error }
+
+func (e *notSentError) Error() string { return e.why.Error() }
+func (e *notSentError) Unwrap() error { return e.why }
+
+// throttlePause is how long to wait before asking again: what the platform says, else 0.25 s
+// doubling up to 8 s.
+func throttlePause(err error, n int) time.Duration {
+	var e *platform.Error
+	if errors.As(err, &e) && e.RetryAfter > 0 {
+		return e.RetryAfter
+	}
+	return 250 * time.Millisecond << min(n, 5)
+}
+
+// hasSecret reports whether reading a value back cannot show that what was sent arrived.
+func hasSecret(v any) bool {
+	switch v := v.(type) {
+	case secret.Text, secret.Sealed:
+		return true
+	case map[string]any:
+		for _, e := range v {
+			if hasSecret(e) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, hasSecret)
+	}
+	return false
+}
