@@ -2,6 +2,8 @@ package torture
 
 import (
 	"encoding/json"
+	"net/http"
+	"sync/atomic"
 	"testing"
 )
 
@@ -30,6 +32,58 @@ func changes(t *testing.T, text string) map[string]string {
 		actions[c.Address] = c.Action
 	}
 	return actions
+}
+
+// TestRefreshSaysWhatApplyDoes: the state is lost. plan --refresh says that what is live is adopted, and a plan that is
+// saved does so.
+func TestRefreshSaysWhatApplyDoes(t *testing.T) {
+	s := newSite(t, manners{})
+	s.write(concierge("a"), coach("a"))
+	s.apply(0)
+	s.forget()
+	s.write(concierge("a"), coach("a"), concierge("new"), coach("new"))
+	s.must(0, "plan", "--refresh", "--json", "plan.json", "--out", "plan.bin")
+	want := map[string]string{"cometchat/app1/a": "adopt", "cometchat/app1/new": "create", "mindset/acme/a": "adopt", "mindset/acme/new": "create"}
+	for address, action := range changes(t, s.read("plan.json")) {
+		if want[address] != action {
+			t.Errorf("%s: the plan says %s, want %s", address, action, want[address])
+		}
+	}
+	s.apply(0, "--plan", "plan.bin")
+	s.whole("Concierge a", "Coach a", "Concierge new", "Coach new")
+}
+
+// TestLostUpdateThatTakesMembersOut: an update that takes members out of objects is lost before its effect, or
+// answered 503. It is not done, and is repeated, or stays in the plan.
+func TestLostUpdateThatTakesMembersOut(t *testing.T) {
+	for name, lose := range map[string]func(q *query) bool{
+		"dropped": func(q *query) bool { return q.drop() },
+		"503":     func(q *query) bool { return q.send(http.StatusServiceUnavailable, "<html>Unavailable</html>") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, manners{})
+			s.write(concierge("a", "metaData: {greetingMessage: Hi}"), concierge("b", "metaData: {greetingMessage: Hi, introductoryMessage: I}"),
+				concierge("c"), coach("a", "tags: [a, b]"))
+			s.apply(0)
+			var left atomic.Int64
+			left.Store(4)
+			s.behave(manners{before: func(q *query) bool { return q.op == "update" && left.Add(-1) >= 0 && lose(q) }})
+			s.write(concierge("a"), concierge("b", "metaData: {greetingMessage: Hi}"),
+				concierge("c", "integrationMeta: {baseUrl: https://agents.example.com}"), coach("a", "tags: [a]"))
+			s.run(quick("apply", "--auto-approve")...)
+			s.behave(manners{})
+			s.apply(0)
+			s.whole("Concierge a", "Concierge b", "Concierge c", "Coach a")
+			for _, is := range []struct{ name, field, want string }{
+				{"Concierge a", "metaData", `{}`}, {"Concierge b", "metaData", `{"greetingMessage":"Hi"}`},
+				{"Concierge c", "integrationMeta", `{"baseUrl":"https://agents.example.com"}`}, {"Coach a", "tags", `["a"]`},
+			} {
+				if got, _ := json.Marshal(s.field(is.name, is.field)); string(got) != is.want {
+					t.Errorf("%s of %s is %s, want %s", is.field, is.name, got, is.want)
+				}
+			}
+		})
+	}
 }
 
 // TestFieldRemovedAfterImport: the manifest names fields when an agent is imported, and then does not.

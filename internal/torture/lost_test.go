@@ -12,6 +12,38 @@ import (
 
 // Each test of this file is a way in which a uid was lost, or a change was believed that did not happen.
 
+// TestPruneWhereNothingIsFound: every path is answered 404, by HTML or by a platform that has other agents. Nothing
+// counts as deleted.
+func TestPruneWhereNothingIsFound(t *testing.T) {
+	noAgent := body{"error": body{"code": "ERR_AGENT_NOT_FOUND", "message": "The agent does not exist."}}
+	cases := map[string]func(q *query) bool{
+		"another path": func(q *query) bool { return q.send(http.StatusNotFound, "<html>Not Found</html>") },
+		"another app, empty": func(q *query) bool {
+			switch {
+			case q.op != "list":
+				return q.send(http.StatusNotFound, noAgent)
+			case q.platform == "cometchat":
+				return q.send(http.StatusOK, []any{})
+			}
+			return q.send(http.StatusOK, body{"agents": []any{}})
+		},
+	}
+	for name, lost := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, manners{})
+			s.write(concierge("a"), concierge("b"), coach("a"), coach("b"))
+			s.apply(0)
+			s.write(concierge("a"), coach("a"))
+			s.behave(manners{before: lost})
+			s.run(quick("apply", "--auto-approve", "--prune")...) // its exit code depends on what it could tell
+			s.everyUID()
+			s.behave(manners{})
+			s.apply(0, "--prune")
+			s.whole("Concierge a", "Coach a")
+		})
+	}
+}
+
 // untrue are answers of 200 that do not say that anything was done.
 var untrue = map[string]any{
 	"sign-in page":  "<html><form>Sign in</form></html>",
@@ -57,6 +89,33 @@ func TestOKThatIsNotDone(t *testing.T) {
 			s.whole("New", "New")
 		})
 	}
+}
+
+// TestUpdateThatIsNotApplied: an update is answered as a success, and nothing changes.
+func TestUpdateThatIsNotApplied(t *testing.T) {
+	s := newSite(t, manners{})
+	s.write(concierge("a"), coach("a"))
+	s.apply(0)
+	s.behave(manners{before: func(q *query) bool {
+		if q.op != "update" {
+			return false
+		}
+		if q.platform == "cometchat" {
+			return q.send(http.StatusOK, body{"success": true})
+		}
+		q.op, q.fields = "read", nil
+		return q.send(s.act(q))
+	}})
+	s.write(concierge("a", "name: New"), coach("a", "agentName: New"))
+	if code, out := s.run(quick("apply", "--auto-approve")...); code == 0 {
+		t.Errorf("exit 0\n%s", out)
+	}
+	if code, out := s.run("plan", "--detailed-exitcode"); code != 2 {
+		t.Errorf("plan: exit %d\n%s", code, out)
+	}
+	s.behave(manners{})
+	s.apply(0)
+	s.whole("New", "New")
 }
 
 // odd gives an agent members of a kind that its field does not have, one of them nested deeper than anybody reads.
@@ -234,5 +293,47 @@ func rewritten() []string {
 		concierge("b", "integrationMeta: {baseUrl: https://Agents.example.com/, agentId: b}"),
 		coach("a", "agentPurpose: |\n        Help <new> colleagues & others.\n        Step by step."),
 		coach("b", "agentPurpose: \"It's fine. \"", "tags: [b, a]"),
+	}
+}
+
+// TestLostStateWherePlatformsRewrite: the state is lost at a platform that does not keep texts as they were sent. All
+// agents are found again. The same holds for answers that are lost.
+func TestLostStateWherePlatformsRewrite(t *testing.T) {
+	names := []string{"Concierge a", "Concierge b", "Coach a", "Coach b"}
+	ways := map[string]func(fields body) body{
+		"fills in defaults": func(fields body) body {
+			for _, name := range []string{"metaData", "integrationMeta"} {
+				if o, ok := fields[name].(body); ok {
+					o["version"], o["theme"] = 2, body{"dark": false}
+				}
+			}
+			return fields
+		},
+	}
+	for name, habit := range habits {
+		ways[name] = func(fields body) body { return each(fields, habit).(body) }
+	}
+	for name, keep := range ways {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, manners{keep: keep})
+			s.write(rewritten()...)
+			s.apply(0)
+			s.whole(names...)
+			s.forget()
+			s.apply(0)
+			s.whole(names...)
+			if n := s.asked("create"); n != 4 {
+				t.Errorf("%d creates for 4 agents", n)
+			}
+		})
+		t.Run(name+", answers lost", func(t *testing.T) {
+			s := newSite(t, manners{keep: keep, after: func(q *query, _ int, _ any) bool { return q.op == "create" && q.drop() }})
+			s.write(rewritten()...)
+			s.apply(0)
+			s.whole(names...)
+			if n := s.asked("create"); n != 4 {
+				t.Errorf("%d creates for 4 agents", n)
+			}
+		})
 	}
 }

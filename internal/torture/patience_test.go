@@ -232,3 +232,61 @@ func (s *site) killedAt(n int, more ...string) {
 	_ = cmd.Wait()         // it was killed
 	s.behave(manners{})
 }
+
+// TestWhatIsInNoDoubtGoesOn: a run was killed while it waited for answers. The next one makes what was never begun at
+// once, and only what may still arrive waits for the grace period.
+func TestWhatIsInNoDoubtGoesOn(t *testing.T) {
+	s := newSite(t, manners{})
+	agents, names := many(20)
+	s.write(agents...)
+	s.killedAt(2)
+	doubtful := s.order(0)[4:]
+	before := s.requests()
+	s.apply(0, "--settle-timeout", "3s")
+	made := s.order(before)
+	for i, name := range made {
+		if slices.Contains(doubtful, name) && i < len(made)-len(doubtful) {
+			t.Errorf("%s was sent again before what is in no doubt: %q", name, made)
+			break
+		}
+	}
+	s.whole(names...)
+}
+
+// TestRequestThatNeverLeftIsNotWaitedFor: a run was killed while its creates waited for their turn, for the platform had
+// said that nothing is left for ten minutes. The next run need not wait for what may become of them: their grace period
+// would last longer than the command may.
+func TestRequestThatNeverLeftIsNotWaitedFor(t *testing.T) {
+	const parallel = 8
+	s := newSite(t, manners{before: func(q *query) bool {
+		q.w.Header().Set("X-Rate-Limit", "100")
+		q.w.Header().Set("X-Rate-Limit-Remaining", "0")
+		q.w.Header().Set("X-Rate-Limit-Reset", fmt.Sprint(time.Now().Add(10*time.Minute).Unix()))
+		return false
+	}})
+	agents, names := many(20)
+	s.write(agents...)
+	cmd, lines := s.start("apply", "--auto-approve", "--parallelism", fmt.Sprint(parallel))
+	ended := make(chan struct{})
+	go func() {
+		drain(lines)
+		close(ended)
+	}()
+	// The first line of the journal says whose it is, and then each request has one that says that it is wanted.
+	for strings.Count(s.read("state.json.journal"), "\n") < 1+parallel {
+		select {
+		case <-ended:
+			t.Fatal("the run ended")
+		case <-time.After(time.Millisecond): // nobody tells of a line in a file
+		}
+	}
+	_ = cmd.Process.Kill() // it waits for its turn
+	<-ended
+	_ = cmd.Wait() // it was killed
+	if n := s.asked("create"); n > 0 {
+		t.Errorf("%d creates left", n)
+	}
+	s.behave(manners{})
+	s.apply(0, "--settle-timeout", "10m")
+	s.whole(names...)
+}

@@ -78,6 +78,31 @@ func (m *terminal) readUntil(t *testing.T, text string) (shown string) {
 	return shown
 }
 
+// TestAppliedElsewhereWhileAPersonReads: while somebody reads the plan, another checkout applies the same manifests. Then
+// the answer is yes.
+func TestAppliedElsewhereWhileAPersonReads(t *testing.T) {
+	s := newSite(t, manners{})
+	s.write(concierge("a"), coach("a"))
+	m := newTerminal(t, 80)
+	cmd := s.command(quick("apply")...)
+	m.run(t, cmd)
+	m.readUntil(t, "yes")
+	other := newSiteAt(t, s.stranger)
+	other.write(concierge("a"), coach("a"))
+	other.apply(0)
+	if _, err := m.own.WriteString("yes\n"); err != nil {
+		t.Fatal(err)
+	}
+	out := m.readUntil(t, "")
+	_ = cmd.Wait() // the exit code is looked at below
+	if code := cmd.ProcessState.ExitCode(); code != 0 && code != 5 {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	s.there("Concierge a", "Coach a")
+	s.apply(0)
+	s.whole("Concierge a", "Coach a")
+}
+
 // TestTerminalOfOneColumn: nothing fits, and nothing goes wrong.
 func TestTerminalOfOneColumn(t *testing.T) {
 	for _, columns := range []uint16{0, 1, 2, 5} {
