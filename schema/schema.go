@@ -73,6 +73,10 @@ type Field struct {
 	KeepsValue bool
 	// RefersTo is what the items of a list are names of (x-refers-to): tool, action, context; empty for anything else.
 	RefersTo string
+	// Example is a value that the field may have, nil where the schema gives none.
+	Example any
+	// FreeText reports that the field is a text of any form, within its length.
+	FreeText bool
 	// Marker is the field, an object or a list of strings, that can carry a mark (x-marker).
 	Marker bool
 	// Secret are the JSON pointers, from the agent's root, of the values below this field that are
@@ -199,6 +203,10 @@ type node struct {
 	CreateOnly           bool            `json:"x-create-only"`
 	KeepsValue           bool            `json:"x-keeps-value"`
 	RefersTo             string          `json:"x-refers-to"`
+	Examples             []any           `json:"examples"`
+	Enum                 []any           `json:"enum"`
+	Pattern              string          `json:"pattern"`
+	Format               string          `json:"format"`
 	Marker               bool            `json:"x-marker"`
 	MaxItems             int             `json:"maxItems"`
 	Ref                  string          `json:"$ref"`
@@ -305,6 +313,12 @@ func (n node) field(name string) (Field, error) {
 		CreateOnly: n.CreateOnly, KeepsValue: n.KeepsValue, RefersTo: n.RefersTo,
 	}
 	f.Type, _ = n.Type.(string)
+	f.FreeText = f.Type == "string" && n.Enum == nil && n.Pattern == "" && n.Format == ""
+	if len(n.Examples) > 0 {
+		if f.Example, err = agent.Canonical(n.Examples[0]); err != nil {
+			return Field{}, err
+		}
+	}
 	f.Pointer = "/" + agent.EscapePointer(name)
 	f.Secret, err = n.secretPaths(f.Pointer)
 	return f, err

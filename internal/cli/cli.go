@@ -137,7 +137,7 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.BoolVarP(&a.common.verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.stateCommand(),
-		a.importCommand(), a.exportCommand(), a.fmtCommand(), a.schemaCommand(), a.sandboxCommand(), a.versionCommand(), a.exitCodesTopic(),
+		a.importCommand(), a.exportCommand(), a.fmtCommand(), a.schemaCommand(), a.sandboxCommand(), a.checkPlatformCommand(), a.versionCommand(), a.exitCodesTopic(),
 	)
 	root.InitDefaultCompletionCmd()
 	strictHelp(root)
@@ -261,6 +261,15 @@ func platforms() (map[string]platform.Platform, error) {
 		all[p.Name()] = p
 	}
 	return all, nil
+}
+
+// knownPlatforms lists the names of the platforms, for help: "cometchat or mindset".
+func knownPlatforms() string {
+	all, err := platforms()
+	if err != nil {
+		return "" // whatever is run says why
+	}
+	return strings.Join(platformNames(all), " or ")
 }
 
 // schemas returns the platforms' traits by name.

@@ -37,6 +37,7 @@ type exportFlags struct {
 	planFlags
 	platform, app          string
 	region, host, endpoint string
+	api                    string // the version of the platform's API
 	apiKeyEnv              string
 	out                    string
 	force, dryRun          bool
@@ -58,12 +59,9 @@ func (a *app) exportCommand() *cobra.Command {
 	f.addReading(cmd)
 	addLockTimeout(cmd, &f.lockTimeout)
 	flags := cmd.Flags()
-	flags.StringVar(&f.platform, "platform", "", "only apps of this `PLATFORM`: cometchat or mindset")
+	flags.StringVar(&f.platform, "platform", "", "only apps of this `PLATFORM`: "+knownPlatforms())
 	flags.StringVar(&f.app, "app", "", "only the app with this `ID`; no manifest needs to name it")
-	flags.StringVar(&f.region, "region", "", "the app's region, where no manifest says it")
-	flags.StringVar(&f.host, "host", "", "the app's host, where no manifest says it")
-	flags.StringVar(&f.endpoint, "endpoint", "", "the app's base URL, where it is not the platform's own")
-	flags.StringVar(&f.apiKeyEnv, "api-key-env", "", "the variable that holds the app's API key, where it is not the usual one")
+	f.addApp(cmd)
 	flags.StringVar(&f.out, "out", "", "write the manifests into the folder `DIR`")
 	flags.BoolVar(&f.force, "force", false, "overwrite files that are there; the agents in them leave the manifests")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print the manifests, and write neither them nor the state")
@@ -76,6 +74,16 @@ func (a *app) exportCommand() *cobra.Command {
 		return a.export(cmd.Context(), f, paths)
 	}
 	return cmd
+}
+
+// addApp adds the flags that describe an app as a section of a manifest would.
+func (f *exportFlags) addApp(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.api, "api", "", "the `VERSION` of the platform's API, for example v2, where a manifest says another one or none")
+	flags.StringVar(&f.region, "region", "", "the app's region, where no manifest says it")
+	flags.StringVar(&f.host, "host", "", "the app's host, where no manifest says it")
+	flags.StringVar(&f.endpoint, "endpoint", "", "the app's base URL, where it is not the platform's own")
+	flags.StringVar(&f.apiKeyEnv, "api-key-env", "", "the variable that holds the app's API key, where it is not the usual one")
 }
 
 // exporter is one export under way.
@@ -189,13 +197,13 @@ func (ex *exporter) describe(ctx context.Context, id agent.AppID) error {
 	if ex.flags.apiKeyEnv != "" {
 		app.APIKeyEnv = ex.flags.apiKeyEnv
 	}
-	given := map[string]string{"region": ex.flags.region, "host": ex.flags.host}
+	given := map[string]string{"api": ex.flags.api, "region": ex.flags.region, "host": ex.flags.host}
 	for _, setting := range s.Settings {
 		if v := given[setting.Name]; v != "" {
 			app.Settings[setting.Name] = v
 		}
 	}
-	fleet, problems, err := ex.parse(ctx, manifest.Source{Path: "flags", Content: compose.File(s, "", compose.Section{App: app})})
+	fleet, problems, err := ex.parse(ctx, manifest.Source{Path: "flags", Content: compose.File(s.Version(ex.flags.api), "", compose.Section{App: app})})
 	if err != nil {
 		return err
 	}

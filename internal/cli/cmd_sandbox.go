@@ -65,7 +65,7 @@ func (a *app) sandboxCommand() *cobra.Command {
 	flags.StringVar(&f.rateLimit, "rate-limit", "", "requests allowed per app, as `N/s` or N/m")
 	flags.BoolVar(&f.quietLimit, "quiet-limit", false, "announce the rate limit by nothing but 429s")
 	flags.IntVar(&f.pageSize, "page-size", 50, "entries in a page of Mindset's lists")
-	flags.IntVar(&f.listEnd, "list-end", 200, "`STATUS` of the empty page that ends a list of Mindset's: 200 or 404")
+	flags.IntVar(&f.listEnd, "list-end", 404, "`STATUS` of the empty page that ends a list of Mindset's: 404 or 200")
 	flags.StringArrayVar(&f.tools, "tool", nil, "a `NAME` that agents may use as a tool; repeatable; without any, every name goes")
 	flags.StringArrayVar(&f.actions, "action", nil, "a `NAME` that agents may use as an action, likewise")
 	flags.StringArrayVar(&f.contexts, "context", nil, "the `UID` of a context that agents may use, likewise")

@@ -75,6 +75,21 @@ func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local
 	if err != nil {
 		return nil, err
 	}
+	hc, err := a.httpClient(app, p, flags, local, base, pace, hide)
+	if err != nil {
+		return nil, err
+	}
+	if a.references == nil {
+		a.references = references{}
+	}
+	a.references[app.ID] = func(ctx context.Context) ([]platform.Reference, error) { return p.References(ctx, app, base, hc) }
+	return p.Client(app, base, hc), nil
+}
+
+// httpClient returns what the app's requests are sent by, with its API key. Without a pace each is sent at once.
+func (a *app) httpClient(
+	app agent.App, p platform.Platform, flags connectFlags, local *localSandbox, base *url.URL, pace *httpx.Pace, hide *secret.Finder,
+) (*http.Client, error) {
 	key := a.withoutLineEnd(app.APIKeyEnv, a.env[app.APIKeyEnv])
 	switch {
 	case local != nil:
@@ -96,11 +111,7 @@ func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", app.APIKeyEnv, err)
 	}
-	if a.references == nil {
-		a.references = references{}
-	}
-	a.references[app.ID] = func(ctx context.Context) ([]platform.Reference, error) { return p.References(ctx, app, base, hc) }
-	return p.Client(app, base, hc), nil
+	return hc, nil
 }
 
 // runSecrets returns what finds the secrets of this run in what platforms answer: API keys, and the values of the

@@ -91,8 +91,8 @@ func TestEndOfList(t *testing.T) {
 		rule, body string
 		status     int
 	}{
-		{"", `{"agents":[]}`, 200}, {"list-end", `{"agents":[]}`, 404}, {"list-end=200", `{"agents":[]}`, 200},
-		{"null-list", `{"agents":null}`, 200}, {"null-list\nlist-end=404", `{"agents":null}`, 404},
+		{"", `{"agents":[]}`, 404}, {"list-end", `{"agents":[]}`, 404}, {"list-end=200", `{"agents":[]}`, 200},
+		{"null-list", `{"agents":null}`, 404}, {"null-list\nlist-end=200", `{"agents":null}`, 200},
 	} {
 		r := faulty(t, tc.rule)
 		if got := r.send("GET", mind, ""); got.status != tc.status || got.body != tc.body {

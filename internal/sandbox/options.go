@@ -41,7 +41,7 @@ const (
 
 func defaults() config {
 	return config{
-		references: references{}, now: time.Now, precision: time.Millisecond, created: 200, pageSize: 50, listEnd: 200,
+		references: references{}, now: time.Now, precision: time.Millisecond, created: 200, pageSize: 50, listEnd: 404,
 	}
 }
 
@@ -131,8 +131,8 @@ func WithCreatedStatus(status int) Option { return func(c *config) { c.created =
 // WithPageSize is the number of entries in one page of Mindset's lists, at least 1; 50 by default.
 func WithPageSize(n int) Option { return func(c *config) { c.pageSize = max(n, 1) } }
 
-// WithListEnd is the status of an empty page of Mindset's lists: 200 by default, or 404, which its
-// reference says of other lists.
+// WithListEnd is the status of an empty page of Mindset's lists: 404 by default, which its reference
+// says of other lists, or 200.
 func WithListEnd(status int) Option { return func(c *config) { c.listEnd = status } }
 
 // WithMaskedHeaders makes CometChat answer the values of integrationMeta.headers as asterisks.
