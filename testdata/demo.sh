@@ -22,7 +22,7 @@ run() {
 run validate
 run plan --sandbox
 run apply --sandbox --auto-approve
-run state list
+run state list --state .agentsync/state.json
 run plan --sandbox --detailed-exitcode # exits with 2 if anything were left to do
 
 printf '\n$ sed -i "s/one question at a time/at their own pace/" manifests/people.yaml\n'

@@ -96,21 +96,30 @@ func ParseAddress(s string) (Address, error) {
 	return Address{platform, app, key}, nil
 }
 
-// Glob selects addresses: each of its three parts is a pattern of path.Match, where * does not cross
-// a slash. Fewer than three parts stand for the rest being *: "cometchat" is "cometchat/*/*".
+// Glob selects addresses, as people type them: * stands for any text, ? for one character, [a-z] for one of a set. It
+// selects an address where it fits the whole of it, or a part of it that stands between slashes: "cometchat" is a
+// platform, "2754abc" an app, "concierge" a key, "mindset/acme" an app of a platform, "acme/coach" a key of an app.
 type Glob string
 
 // ParseGlob checks the pattern. The error says what a right one looks like.
 func ParseGlob(s string) (Glob, error) {
-	n := strings.Count(s, "/")
-	if _, err := path.Match(s, ""); err != nil || s == "" || n > 2 {
+	if _, err := path.Match(s, ""); err != nil || s == "" || strings.Count(s, "/") > 2 {
 		return "", fmt.Errorf("%q is not an address or pattern: write platform/app/key, where * stands for any text, for example 'mindset/acme/*'", s)
 	}
-	return Glob(s + strings.Repeat("/*", 2-n)), nil
+	return Glob(s), nil
 }
 
 // Match reports whether a is selected. It relies on ParseGlob having checked the pattern.
 func (g Glob) Match(a Address) bool {
-	ok, _ := path.Match(string(g), a.String())
-	return ok
+	p, app, key := a.Platform, a.App, a.Key
+	pattern := flat(string(g))
+	for _, part := range []string{p + "/" + app + "/" + key, p + "/" + app, app + "/" + key, p, app, key} {
+		if ok, _ := path.Match(pattern, flat(part)); ok {
+			return true
+		}
+	}
+	return false
 }
+
+// flat writes a slash as a character that no address holds, so that * of path.Match crosses it.
+func flat(s string) string { return strings.ReplaceAll(s, "/", "\x00") }

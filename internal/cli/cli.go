@@ -43,6 +43,8 @@ type app struct {
 	references references
 	// lineEnds are the names of the variables that were warned about.
 	lineEnds sync.Map
+	// typed are the flags that the command line sets, by name; variables and agentsync.yaml do not count.
+	typed map[string]bool
 	// progress is what shows a run's events right now, nil for nothing.
 	progress atomic.Pointer[display]
 	// answered reports that the command has written its one document to stdout.
@@ -136,8 +138,9 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.BoolVarP(&a.common.quiet, "quiet", "q", false, "no progress, only the result and problems")
 	flags.BoolVarP(&a.common.verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
 	root.AddCommand(
-		a.initCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.stateCommand(),
-		a.importCommand(), a.exportCommand(), a.fmtCommand(), a.schemaCommand(), a.sandboxCommand(), a.checkPlatformCommand(), a.versionCommand(), a.exitCodesTopic(),
+		a.initCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.stateCommand(), a.secretsCommand(),
+		a.importCommand(), a.exportCommand(), a.fmtCommand(), a.schemaCommand(), a.sandboxCommand(),
+		a.checkPlatformCommand(), a.versionCommand(), a.exitCodesTopic(),
 	)
 	root.InitDefaultCompletionCmd()
 	strictHelp(root)
@@ -192,6 +195,9 @@ func strictArguments(cmd *cobra.Command) {
 // unknownCommand names the command that was probably meant, if there is one.
 func unknownCommand(cmd *cobra.Command, typed string) error {
 	cmd.SuggestionsMinimumDistance = 2
+	if len(typed) < 6 {
+		cmd.SuggestionsMinimumDistance = 1 // two letters are half of a short word
+	}
 	meant := ""
 	if near := cmd.SuggestionsFor(typed); len(near) > 0 {
 		meant = fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))

@@ -23,12 +23,11 @@ import (
 const applyLong = `Carries out what plan shows, concurrently, and writes the uids into the state file.
 
 For each agent at most one is ever made, and its uid is on disk from the moment the platform's answer
-arrives, whatever happens: a kill, a lost answer, a full disk. A run that ended early is taken up by the
-next one without a question.
+arrives, whatever happens: a kill, a lost answer, a full disk. If a run ended early, the next one goes on
+without a question.
 
 Asks before it changes anything; without a terminal it needs --auto-approve. Nothing is deleted without
---prune. With it, name the whole fleet: an agent of an app that the files name, and that stands in none of
-them, has left the manifests.`
+--prune. With --prune, name all manifests of an app: an agent of that app that is in none of them is deleted.`
 
 // applyFlags are the flags of apply beyond those that it shares with plan.
 type applyFlags struct {
@@ -60,18 +59,20 @@ func (a *app) applyCommand() *cobra.Command {
 	}
 	f.add(cmd)
 	a.completeTargets(cmd, &f.state)
+	cmd.ValidArgsFunction = completeManifests
 	f.format = addFormat(cmd)
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.autoApprove, "auto-approve", "y", false, "do not ask")
-	flags.StringVar(&f.maxDeletes, "max-deletes", "", "refuse to delete or replace more than `N` agents, or N% of those in state")
-	flags.Var(&f.onError, "on-error", "after an agent failed, continue with the others or stop")
-	flags.StringVar(&f.report, "report", "", "write a report to `FILE` as JSON, whatever happens")
+	flags.StringVar(&f.maxDeletes, "max-deletes", "", "refuse the run if it would delete or replace more than `N` agents, or N% of those in the state")
+	flags.Var(&f.onError, "on-error", "what to do after an agent failed: continue with the others, or stop")
+	_ = cmd.RegisterFlagCompletionFunc("on-error", cobra.FixedCompletions(f.onError.allowed, cobra.ShellCompDirectiveNoFileComp))
+	flags.StringVar(&f.report, "report", "", "write a report of the run to `FILE` as JSON, also if the run fails")
 	flags.DurationVar(&f.lockTimeout, "lock-timeout", 0, "how long to wait for another run's lock")
-	flags.DurationVar(&f.settleTimeout, "settle-timeout", 0, "how long after a create without an answer it may still be executed (default 30s, or --timeout if longer)")
-	flags.BoolVar(&f.noAdopt, "no-adopt", false, "never take an existing agent over that equals a wanted one")
-	flags.BoolVar(&f.duplicateNames, "allow-duplicate-names", false, "create an agent although an unmanaged one has the same name")
-	flags.StringVar(&f.plan, "plan", "", "do what the plan saved in `FILE` says, as far as it is still true")
-	flags.BoolVar(&f.allowPartial, "allow-partial", false, "with --plan: leave out what is stale and do the rest")
+	flags.DurationVar(&f.settleTimeout, "settle-timeout", 0, "how long to wait before a create without an answer is sent again (default 30s, or --timeout if that is longer)")
+	flags.BoolVar(&f.noAdopt, "no-adopt", false, "do not adopt unmanaged agents, not even one that equals its manifest")
+	flags.BoolVar(&f.duplicateNames, "allow-duplicate-names", false, "create an agent even if an unmanaged agent has the same name")
+	flags.StringVar(&f.plan, "plan", "", "carry out the plan saved in `FILE`; agents that changed since then are refused")
+	flags.BoolVar(&f.allowPartial, "allow-partial", false, "with --plan: leave out the agents that changed since then, and do the rest")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
 		if f.refreshOnly {
 			return a.applyRefresh(cmd.Context(), f, paths)
@@ -92,8 +93,8 @@ func (f *applyFlags) takeSaved(paths []string) ([]string, error) {
 	if f.plan == "" {
 		return paths, nil
 	}
-	if len(paths) > 0 || len(f.targets) > 0 || f.prune || f.refresh {
-		return nil, usageError("--plan takes everything from the saved plan: no PATH, --target, --prune or --refresh beside it")
+	if len(paths) > 0 {
+		return nil, usageError("--plan takes everything from the saved plan: no PATH beside it")
 	}
 	saved, err := readPlan(f.plan)
 	if err != nil {
@@ -107,6 +108,11 @@ func (f *applyFlags) takeSaved(paths []string) ([]string, error) {
 // apply runs the whole of 'agentsync apply'. The report is nil where the run ended before anything
 // could be reported of an agent.
 func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.Report, error) {
+	if f.plan != "" {
+		if err := a.onlySaved("--plan", "target", "prune", "refresh"); err != nil {
+			return nil, err
+		}
+	}
 	paths, err := f.takeSaved(paths)
 	if err != nil {
 		return nil, err
@@ -483,6 +489,12 @@ func writeReportFile(file *outfile.File, rep *apply.Report, cause error) error {
 	}
 	if cause != nil {
 		rep.Warnings = append(rep.Warnings, cause.Error())
+		var f *Failure
+		if errors.As(cause, &f) {
+			for _, p := range f.Problems {
+				rep.Warnings = append(rep.Warnings, p.String())
+			}
+		}
 	}
 	if err := report.ReportJSON(file, rep); err != nil {
 		return fmt.Errorf("write the report: %w", err)

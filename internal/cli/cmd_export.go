@@ -145,7 +145,7 @@ func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error 
 
 // openExport opens a workspace, with an empty fleet where there are no manifests yet.
 func (a *app) openExport(ctx context.Context, f *exportFlags, paths []string) (*workspace, error) {
-	if _, err := os.Stat(defaultPath); len(paths) > 0 || err == nil {
+	if len(paths) > 0 || anyManifest(defaultPath) {
 		return a.openWorkspace(ctx, f.planFlags, paths)
 	}
 	if err := f.check(); err != nil {
@@ -158,6 +158,20 @@ func (a *app) openExport(ctx context.Context, f *exportFlags, paths []string) (*
 	w := &workspace{app: a, flags: f.planFlags, platforms: all, file: state.NewFile(f.state),
 		fleet: &manifest.Fleet{Apps: map[agent.AppID]agent.App{}}}
 	return w, w.load()
+}
+
+// anyManifest reports whether there is a file below folder that could be a manifest. An empty folder is as good as none.
+func anyManifest(folder string) bool {
+	found := false
+	_ = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error { // what cannot be read is told by who reads it
+		ext := filepath.Ext(path)
+		if err == nil && !d.IsDir() && (ext == ".yaml" || ext == ".yml") {
+			found = true
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return found
 }
 
 // choose decides which apps are looked at.
@@ -383,6 +397,16 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 			if err := outfile.WriteDeep(f.path, 0o644, f.content); err != nil {
 				return err
 			}
+		}
+	}
+	if filepath.IsLocal(ex.flags.out) && len(ex.parts) > 0 { // what the files' first lines name, and what git is to leave out
+		in := initializer{app: ex.app, dir: ".", silent: true}
+		bundle, err := schema.Bundle("manifest")
+		if err == nil {
+			err = in.write("schema/manifest.schema.json", bundle)
+		}
+		if err = errors.Join(err, in.ignore()); err != nil {
+			return err
 		}
 	}
 	err = ex.file.Edit(ctx, ex.snap, func(s *state.State) error {

@@ -54,6 +54,7 @@ manifests. With --check, files that are not in canonical form are listed and the
 		Args: cobra.ArbitraryArgs,
 	}
 	var flags fmtFlags
+	cmd.ValidArgsFunction = completeManifests
 	cmd.Flags().BoolVar(&flags.check, "check", false, "write nothing; list the files that would change, and fail if there are any")
 	cmd.Flags().BoolVar(&flags.diff, "diff", false, "write nothing; print what would change as a unified diff")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {

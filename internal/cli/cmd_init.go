@@ -29,7 +29,7 @@ const initLong = `Writes what a repository needs to begin with: a first manifest
 Schema beside it, so that an editor explains and checks the manifest offline, and the lines of .gitignore.
 --workflow adds the CI workflows that plan in pull requests, apply on merge and look for drift at night.
 
-Nothing that is there is overwritten; init can be run again.`
+Nothing that is there is overwritten; init can be run again. If there are manifests already, no example is added.`
 
 // workflow is a template of docs/ci and where its CI system looks for it.
 type workflow struct{ template, path string }
@@ -76,6 +76,8 @@ func (a *app) initCommand() *cobra.Command {
 type initializer struct {
 	app *app
 	dir string
+	// silent leaves out what was written: init is a part of another command.
+	silent bool
 }
 
 func (in initializer) run(chosen []string, system string) error {
@@ -87,7 +89,14 @@ func (in initializer) run(chosen []string, system string) error {
 	if err != nil {
 		return err
 	}
-	if err := in.write("manifests/agents.yaml", manifest); err != nil {
+	// A fleet that is there gets no example: it would be two agents more in the next apply.
+	fresh := !anyManifest(filepath.Join(in.dir, defaultPath))
+	if fresh {
+		err = in.write("manifests/agents.yaml", manifest)
+	} else {
+		in.say("kept", filepath.Join(in.dir, defaultPath))
+	}
+	if err != nil {
 		return err
 	}
 	if err := in.write("schema/manifest.schema.json", bundle); err != nil {
@@ -100,9 +109,28 @@ func (in initializer) run(chosen []string, system string) error {
 		return err
 	}
 	if !in.app.common.quiet {
-		fmt.Fprintln(in.app.streams.Err, "Put your apps' ids into the manifest, or look around without an account: agentsync plan --sandbox")
+		in.sayNext(fresh, system)
 	}
 	return nil
+}
+
+// sayNext says what init cannot know.
+func (in initializer) sayNext(fresh bool, system string) {
+	var next []string
+	if fresh {
+		next = append(next, "Put your apps' ids into the manifest, or look around without an account: agentsync plan --sandbox")
+	}
+	switch system {
+	case "github":
+		next = append(next, "In .github/workflows, put the action's owner for your-org.",
+			"In the repository's settings, make the environment agents, with its reviewers, and put the API keys there as secrets.",
+			"Each ${secret:NAME} of the manifests is a line of env: in the workflows; agentsync secrets --format github prints them.")
+	case "gitlab":
+		next = append(next, "In .gitlab-ci.yml, put the group of the project for your-org; its first lines say which variables to set.")
+	}
+	for _, line := range next {
+		fmt.Fprintln(in.app.streams.Err, line)
+	}
 }
 
 // firstManifest returns the example of each chosen platform, or of all, in one manifest.
@@ -150,6 +178,9 @@ func (in initializer) write(name string, content []byte) error {
 func initError(err error) error { return &Failure{Code: ExitFailed, Err: fmt.Errorf("init: %w", err)} }
 
 func (in initializer) say(what, path string) {
+	if in.silent {
+		return
+	}
 	fmt.Fprintf(in.app.streams.Out, "%-6s %s\n", what, path)
 }
 

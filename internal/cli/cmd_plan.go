@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,8 +25,8 @@ const planLong = `Shows what apply would do, from the manifests and the state al
 A change of a manifest is a difference from what was last applied. With --refresh, what is live is read
 first, and changes that someone else made there show as drift.
 
-Nothing is deleted without --prune: an agent that left the manifests is shown as kept. With it, name the
-whole fleet: an agent of an app that the files name, and that stands in none of them, has left.`
+Nothing is deleted without --prune: an agent that is in no manifest any more is shown as kept. With --prune,
+name all manifests of an app: an agent of that app that is in none of them is deleted.`
 
 // planOutputs are the flags that say what becomes of a plan.
 type planOutputs struct {
@@ -51,20 +52,25 @@ func (a *app) planCommand() *cobra.Command {
 	}
 	flags.add(cmd)
 	a.completeTargets(cmd, &flags.state)
+	cmd.ValidArgsFunction = completeManifests
 	o.format = addFormat(cmd)
-	cmd.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 where there are changes")
+	cmd.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 if there are changes")
 	cmd.Flags().StringVar(&o.out, "out", "", "save the plan to `FILE`, for apply --plan")
 	o.files.add(cmd)
-	cmd.Flags().StringVar(&o.check, "check", "", "say whether the plan saved in `FILE` is still true, and make no other")
+	cmd.Flags().StringVar(&o.check, "check", "", "only report whether the plan saved in `FILE` still holds; exit with 5 if it does not")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
-		if flags.refreshOnly {
+		if flags.refreshOnly && o.check == "" {
 			return a.planRefresh(cmd.Context(), flags, o, paths)
 		}
 		if o.check == "" {
 			return a.plan(cmd.Context(), flags, o, paths)
 		}
-		if len(paths) > 0 || o.out != "" || o.files.any() {
-			return usageError("--check takes everything from the saved plan and writes no file: no PATH, --out, --html, --json, --markdown or --comment beside it")
+		if len(paths) > 0 {
+			return usageError("--check takes everything from the saved plan: no PATH beside it")
+		}
+		if err := a.onlySaved("--check", "target", "prune", "refresh", "refresh-only", "detailed-exitcode", "out", "html", "json",
+			"markdown", "comment", "marker"); err != nil {
+			return err
 		}
 		return a.checkPlan(cmd.Context(), flags, o.check, o.format.value)
 	}
@@ -94,6 +100,7 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 		if err := w.savePlan(o.out, p, paths); err != nil {
 			return err
 		}
+		a.noteSecrets(w)
 	}
 	if err := o.files.write(p, w); err != nil {
 		return err
@@ -125,6 +132,26 @@ func writePlanTo(out io.Writer, format, marker string, p *plan.Plan, w *workspac
 	}
 }
 
+// noteSecrets names the variables without a value that the apply of a saved plan will need: after the approval is too
+// late to learn of them.
+func (a *app) noteSecrets(w *workspace) {
+	var names []string
+	for _, use := range w.fleet.SecretUses() {
+		_, set := a.secrets()(use.Name)
+		if !set && !slices.Contains(names, use.Name) {
+			names = append(names, use.Name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	slices.Sort(names)
+	report.Warning(a.streams.Err, a.style(a.streams.Err),
+		fmt.Sprintf("the apply of this plan needs %s that %s no value here: %s", count(len(names), "variable"),
+			map[bool]string{true: "has", false: "have"}[len(names) == 1], strings.Join(names, ", ")),
+		"see where each is used:\n  agentsync secrets")
+}
+
 // noteOpen says that an earlier run left requests open, which apply settles before anything else.
 func (a *app) noteOpen(w *workspace) {
 	if n := len(w.snap.Open); n > 0 {
@@ -150,7 +177,7 @@ func (f *planFiles) add(cmd *cobra.Command) {
 	flags.StringVar(&f.json, "json", "", "write the plan to `FILE` as JSON")
 	flags.StringVar(&f.markdown, "markdown", "", "write the plan to `FILE` as Markdown of up to 1 MiB, for a step summary")
 	flags.StringVar(&f.comment, "comment", "", "write the plan to `FILE` as Markdown of up to 60,000 characters, for a comment")
-	flags.StringVar(&f.marker, "marker", "", "the `NAME` in the hidden first line of Markdown, by which a comment is found again (default plan)")
+	flags.StringVar(&f.marker, "marker", "", "the `NAME` in the hidden first line of Markdown; a later run finds its comment by it (default plan)")
 }
 
 // any reports whether any file is asked for.

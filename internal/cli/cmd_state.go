@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -37,12 +38,15 @@ mv and rm take the lock and write atomically, as apply does.`,
 func (a *app) stateListCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
-		Use:     "list [ADDRESS-GLOB…]",
-		Short:   "List the agents in the state with their uids",
-		Example: "  agentsync state list\n  agentsync state list 'mindset/acme/*'",
-		Args:    cobra.ArbitraryArgs,
+		Use:   "list [ADDRESS-GLOB…]",
+		Short: "List the agents in the state with their uids",
+		Example: `  agentsync state list
+  agentsync state list 'mindset/acme/*' --format json`,
+		Args: cobra.ArbitraryArgs,
 	}
 	addState(cmd, &path)
+	format := addFormatOf(cmd, formatText, formatJSON)
+	cmd.ValidArgsFunction = a.completeAddresses(&path, 0)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		globs, err := parseGlobs("ADDRESS-GLOB", args)
 		if err != nil {
@@ -52,11 +56,31 @@ func (a *app) stateListCommand() *cobra.Command {
 		if err != nil {
 			return stateError(err)
 		}
-		t := tabwriter.NewWriter(a.streams.Out, 0, 0, 2, ' ', 0)
+		for i, g := range globs { // a pattern that selects nothing is a slip of the pen
+			if !slices.ContainsFunc(snap.State.Addresses(), g.Match) {
+				return unknownPattern(path, args[i], snap.State.Addresses())
+			}
+		}
+		type agentDoc struct {
+			Address string `json:"address"`
+			UID     string `json:"uid"`
+		}
+		docs := []agentDoc{}
 		for _, addr := range snap.State.Addresses() {
 			if selects(globs, addr) {
-				fmt.Fprintf(t, "%s\t%s\n", addr, report.Sanitize(snap.State.Agents[addr].UID))
+				docs = append(docs, agentDoc{addr.String(), snap.State.Agents[addr].UID})
 			}
+		}
+		if format.value == formatJSON {
+			a.answered = true
+			return writeJSON(a.streams.Out, struct {
+				FormatVersion string     `json:"formatVersion"`
+				Agents        []agentDoc `json:"agents"`
+			}{report.FormatVersion, docs})
+		}
+		t := tabwriter.NewWriter(a.streams.Out, 0, 0, 2, ' ', 0)
+		for _, d := range docs {
+			fmt.Fprintf(t, "%s\t%s\n", d.Address, report.Sanitize(d.UID))
 		}
 		return t.Flush()
 	}
@@ -95,13 +119,14 @@ func (a *app) stateShowCommand() *cobra.Command {
 // showRecord writes a record as JSON; secrets are sealed in it, so it shows none.
 func (a *app) showRecord(addr agent.Address, rec agent.Record) error {
 	doc := struct {
+		Format   string          `json:"formatVersion"`
 		Address  string          `json:"address"`
 		UID      string          `json:"uid"`
 		Protect  bool            `json:"protect,omitempty"`
 		Obsolete []string        `json:"obsolete,omitempty"`
 		Applied  json.RawMessage `json:"applied,omitempty"`
 		Observed json.RawMessage `json:"observed,omitempty"`
-	}{addr.String(), rec.UID, rec.Protect, rec.Obsolete, json.RawMessage(rec.Applied), json.RawMessage(rec.Observed)}
+	}{report.FormatVersion, addr.String(), rec.UID, rec.Protect, rec.Obsolete, json.RawMessage(rec.Applied), json.RawMessage(rec.Observed)}
 	if err := writeJSON(a.streams.Out, doc); err != nil {
 		return fmt.Errorf("show %s: %w", addr, err)
 	}
@@ -182,7 +207,7 @@ place that knows them. The next apply takes an agent back that equals its manife
 				}
 			}
 			if len(gone) == 0 {
-				return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s has no agent %s", path, args[0]), Hint: "see which there are:\n  agentsync state list"}
+				return unknownPattern(path, args[0], s.Addresses())
 			}
 			for _, addr := range gone {
 				rec := s.Agents[addr]

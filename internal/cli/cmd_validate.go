@@ -12,8 +12,9 @@ import (
 
 func (a *app) validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "validate [PATH…]",
-		Short: "Check manifests; needs no network and no keys",
+		Use:        "validate [PATH…]",
+		SuggestFor: []string{"lint", "check", "verify"},
+		Short:      "Check manifests; needs no network and no keys",
 		Long: `Checks every manifest against its JSON Schema and against what a schema cannot say, and reports every
 problem of every file at once, each with its place. Needs no network, no API key and no secret.
 
@@ -24,6 +25,7 @@ PATH is a file or a folder (*.yaml and *.yml, recursively); the default is manif
 		Args: cobra.ArbitraryArgs,
 	}
 	format := addFormat(cmd, formatGitHub)
+	cmd.ValidArgsFunction = completeManifests
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
 		all, err := platforms()
 		if err != nil {

@@ -25,6 +25,11 @@ func (a *app) completeAddresses(statePath *string, n int) cobra.CompletionFunc {
 	}
 }
 
+// completeManifests completes PATH arguments: folders, and files that may be manifests.
+func completeManifests(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return []cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
 // completeTargets completes the values of --target.
 func (a *app) completeTargets(cmd *cobra.Command, statePath *string) {
 	_ = cmd.RegisterFlagCompletionFunc("target", func(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -96,6 +96,48 @@ func unknownAddress(addr agent.Address, path string) error {
 	return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s has no agent %s", path, addr), Hint: "see which there are:\n  agentsync state list"}
 }
 
+// unknownPattern is the error for a pattern that selects nothing in where.
+func unknownPattern(where, pattern string, known []agent.Address) error {
+	hint := "see which there are:\n  agentsync state list"
+	if near := nearestAddress(pattern, known); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s has no agent %s", where, pattern), Hint: hint}
+}
+
+// nearestAddress returns the address that was probably meant by pattern, empty where none is near.
+func nearestAddress(pattern string, known []agent.Address) string {
+	meant := pattern[strings.LastIndex(pattern, "/")+1:]
+	best, found := len(meant)/3+1, ""
+	for _, addr := range known {
+		if d := editDistance(meant, addr.Key); d <= best && (d < best || found == "") {
+			best, found = d, addr.String()
+		}
+	}
+	return found
+}
+
+// editDistance counts the letters to insert, delete or replace to make b of a.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
 // finish reports the error that a command ended with and returns the exit code.
 func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	if err == nil {
@@ -104,6 +146,9 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	f := a.classify(ctx, cmd, err)
 	if f.Err != nil {
 		report.Error(a.streams.Err, a.style(a.streams.Err), f.Err.Error(), f.Hint)
+	}
+	if a.wantsMarkdown(cmd) && !a.answered {
+		_ = a.writeFailure(f) // stdout is gone: the exit code tells
 	}
 	if a.wantsJSON(cmd) && !a.answered {
 		_ = report.ErrorJSON(a.streams.Out, f.Error(), f.Hint, f.Code, f.Problems) // stdout is gone: the exit code tells
@@ -134,6 +179,20 @@ func (a *app) classify(ctx context.Context, cmd *cobra.Command, err error) *Fail
 	default:
 		return &Failure{Code: ExitFailed, Err: err}
 	}
+}
+
+// wantsMarkdown reports whether the command was asked for Markdown.
+func (a *app) wantsMarkdown(cmd *cobra.Command) bool {
+	f := cmd.Flags().Lookup("format")
+	return f != nil && f.Changed && f.Value.String() == formatMarkdown
+}
+
+// writeFailure writes a failed run as Markdown: the problems of the manifests where they are the reason.
+func (a *app) writeFailure(f *Failure) error {
+	if f.Problems.HasErrors() {
+		return report.DiagMarkdown(a.streams.Out, f.Problems, report.MarkdownOptions{})
+	}
+	return report.FailureMarkdown(a.streams.Out, f.Error(), f.Hint)
 }
 
 // wantsJSON reports whether the command was asked for JSON, even where its arguments were refused

@@ -26,20 +26,39 @@ func envName(flag string) string {
 }
 
 // flagsFromEnv sets the flags that the command line left alone from the environment. A value that
-// does not fit is a usage error that names the variable. Flags that mean one file or one run only
-// are not read from the environment.
+// does not fit is a usage error that names the variable. What neither sets is read from agentsync.yaml.
 func (a *app) flagsFromEnv(cmd *cobra.Command) error {
 	var bad error
+	a.typed = map[string]bool{}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		a.typed[f.Name] = f.Changed
 		value, set := a.env[envName(f.Name)]
-		if f.Changed || !set || value == "" || f.Name == "help" || bad != nil {
+		if f.Changed || !set || value == "" || slices.Contains(notFromEnv, f.Name) || bad != nil {
 			return
 		}
 		if err := cmd.Flags().Set(f.Name, value); err != nil {
 			bad = &Failure{Code: ExitUsage, Err: badValue(envName(f.Name), value, f, err)}
 		}
 	})
-	return bad
+	if bad != nil {
+		return bad
+	}
+	return a.flagsFromConfig(cmd)
+}
+
+// notFromEnv are flags that no variable sets: CI systems use AGENTSYNC_VERSION for the version to install, and --out is
+// a file for one command and a folder for another.
+var notFromEnv = []string{"help", "version", "out"}
+
+// onlySaved refuses flags of the command line that a saved plan brings itself. A variable that sets one is meant for
+// other runs.
+func (a *app) onlySaved(what string, names ...string) error {
+	for _, name := range names {
+		if a.typed[name] {
+			return usageError("%s takes everything from the saved plan: no --%s beside it", what, name)
+		}
+	}
+	return nil
 }
 
 // flagError turns what the flag parser says of a value into the sentence that every other refusal has.
@@ -116,10 +135,12 @@ func addFormatOf(cmd *cobra.Command, formats ...string) *choice {
 
 // planFlags are the flags that decide what a plan holds; plan and apply share them.
 type planFlags struct {
-	state   string
-	targets []string
-	prune   bool
-	refresh bool
+	state string
+	// stateFlag says whether the state was named.
+	stateFlag *pflag.Flag
+	targets   []string
+	prune     bool
+	refresh   bool
 	// refreshOnly asks for what is live to be recorded, and for nothing else.
 	refreshOnly bool
 	// noReferences leaves out the look for what agents refer to.
@@ -138,9 +159,9 @@ type connectFlags struct {
 
 func (f *planFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	addState(cmd, &f.state)
-	flags.StringArrayVar(&f.targets, "target", nil, "only agents whose address matches `GLOB` (platform/app/key, * for any text); repeatable")
-	flags.BoolVar(&f.prune, "prune", false, "delete agents that left the manifests, and replace where a field cannot be updated")
+	f.stateFlag = addState(cmd, &f.state)
+	flags.StringArrayVar(&f.targets, "target", nil, "only agents that match `GLOB`: an address, a platform, an app or a key, with * for any text; repeatable")
+	flags.BoolVar(&f.prune, "prune", false, "delete agents that are in no manifest any more; replace agents with a changed field that cannot be updated")
 	flags.BoolVar(&f.refresh, "refresh", false, "read what is live first, so that changes made elsewhere (drift) show")
 	flags.BoolVar(&f.refreshOnly, "refresh-only", false, "bring what is live into the state and change nothing at the platforms")
 	flags.BoolVar(&f.noReferences, "no-check-references", false, "do not look whether tools, actions and contexts exist before anything is sent")
@@ -152,7 +173,7 @@ func (f *planFlags) add(cmd *cobra.Command) {
 // addReading adds the flags of commands that read from the platforms and write state.
 func (f *planFlags) addReading(cmd *cobra.Command) {
 	f.parallelism = 1
-	addState(cmd, &f.state)
+	f.stateFlag = addState(cmd, &f.state)
 	cmd.Flags().BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
 }
@@ -164,6 +185,9 @@ func (f *planFlags) check() error {
 	if f.timeout <= 0 {
 		return usageError("--timeout is %s; it must be more than 0", f.timeout)
 	}
+	if f.sandbox && f.stateFlag != nil && !f.stateFlag.Changed {
+		f.state = sandboxStateFile // beside what the sandbox keeps, so that it is never taken for the real one
+	}
 	return nil
 }
 
@@ -172,9 +196,10 @@ func (f *planFlags) adopt(s *plan.Saved) {
 	f.targets, f.prune, f.refresh = s.Targets, s.Prune, s.Refresh
 }
 
-func addState(cmd *cobra.Command, path *string) {
+func addState(cmd *cobra.Command, path *string) *pflag.Flag {
 	cmd.Flags().StringVar(path, "state", "state.json", "the state `FILE`")
 	_ = cmd.MarkFlagFilename("state", "json")
+	return cmd.Flags().Lookup("state")
 }
 
 func addLockTimeout(cmd *cobra.Command, wait *time.Duration) {

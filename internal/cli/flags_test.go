@@ -2,6 +2,7 @@ package cli
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,7 +22,7 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 		}
 		c.InheritedFlags() // merges the root's flags into those of c
 		c.Flags().VisitAll(func(f *pflag.Flag) {
-			if f.Name == "help" || f.Name == "version" {
+			if slices.Contains(notFromEnv, f.Name) {
 				return
 			}
 			value, ok := values[f.Value.Type()]

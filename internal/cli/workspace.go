@@ -117,7 +117,7 @@ func (a *app) readFleet(
 	if len(paths) == 0 {
 		paths = []string{defaultPath}
 		if _, err := os.Stat(defaultPath); err != nil {
-			hint = "keep the manifests in a folder " + defaultPath + ", or name the files or folders that hold them"
+			hint = "name the files or folders that hold the manifests, or begin with an example in the folder " + defaultPath + ":\n  agentsync init"
 		}
 	}
 	var platforms []*schema.Platform
@@ -160,8 +160,15 @@ func (w *workspace) checkTargets() error {
 			found = found || t.Match(addr)
 		}
 		if !found {
-			return &Failure{Code: ExitUsage, Err: fmt.Errorf("--target %s selects no agent of the manifests or the state", t),
-				Hint: "an address is platform/app/key, as the plan shows it"}
+			hint := "an address is platform/app/key, as the plan shows it"
+			known := w.snap.State.Addresses()
+			for _, d := range w.fleet.Agents {
+				known = append(known, d.Address)
+			}
+			if near := nearestAddress(string(t), known); near != "" {
+				hint = "did you mean " + near + "?"
+			}
+			return &Failure{Code: ExitUsage, Err: fmt.Errorf("--target %s selects no agent of the manifests or the state", t), Hint: hint}
 		}
 	}
 	return nil
@@ -256,7 +263,26 @@ func (w *workspace) requireSecrets() error {
 		return &Failure{Code: ExitUsage, Err: fmt.Errorf("the hashes of secrets in %s were made with %s, which is not set: nobody could tell which secrets changed", w.flags.state, secret.StateKeyEnv),
 			Hint: "set it to what the last apply had; where that is lost, to anything else: then every secret is sent once more"}
 	}
-	return w.app.reportProblems(w.selected(w.fleet.MissingSecrets(w.app.secrets())))
+	return w.app.reportProblems(onePerVariable(w.selected(w.fleet.MissingSecrets(w.app.secrets()))))
+}
+
+// onePerVariable keeps the first place of each missing variable and counts the others.
+func onePerVariable(problems diag.List) diag.List {
+	var kept diag.List
+	at, more := map[string]int{}, map[int]int{}
+	for _, p := range problems {
+		i, again := at[p.Summary]
+		if again {
+			more[i]++
+			continue
+		}
+		at[p.Summary] = len(kept)
+		kept = append(kept, p)
+	}
+	for i, n := range more {
+		kept[i].Summary += fmt.Sprintf(" (%s more)", count(n, "place"))
+	}
+	return kept
 }
 
 // secrets is what is known of the variables that secrets refer to: nothing, as in an offline plan that has none,

@@ -1,9 +1,11 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
@@ -186,6 +188,43 @@ func (j *joiner) fleet() *Fleet {
 type secretUse struct {
 	address agent.Address
 	text    *validate.Text
+}
+
+// SecretUse is a place that refers to a secret: one string, which many agents may share.
+type SecretUse struct {
+	Name    string
+	Address agent.Address // of the first agent that the string is in
+	Pos     diag.Pos
+	Agents  int // that the string is in
+}
+
+// SecretUses returns every place that refers to a secret, by name and then by place.
+func (f *Fleet) SecretUses() []SecretUse {
+	var uses []SecretUse
+	at := map[*validate.Text]map[string]int{}
+	for _, s := range f.secrets {
+		known := at[s.text]
+		if known == nil {
+			known = map[string]int{}
+			at[s.text] = known
+		}
+		counted := map[string]bool{} // a string may name a secret twice
+		for _, name := range s.text.Names {
+			i, ok := known[name]
+			switch {
+			case !ok:
+				known[name] = len(uses)
+				uses = append(uses, SecretUse{Name: name, Address: s.address, Pos: s.text.Pos, Agents: 1})
+			case !counted[name]:
+				uses[i].Agents++
+			}
+			counted[name] = true
+		}
+	}
+	slices.SortStableFunc(uses, func(a, b SecretUse) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Pos.File, b.Pos.File), a.Pos.Line-b.Pos.Line, a.Pos.Column-b.Pos.Column)
+	})
+	return uses
 }
 
 // MissingSecrets returns an error for every ${secret:NAME} whose variable lookup does not have, at the

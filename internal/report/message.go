@@ -77,3 +77,18 @@ type errorBody struct {
 	Hint     string `json:"hint,omitempty"`
 	ExitCode int    `json:"exitCode"`
 }
+
+// FailureMarkdown writes a command that failed before it had a result: the message, and what to do about it.
+func FailureMarkdown(w io.Writer, message, hint string) error {
+	var b strings.Builder
+	b.WriteString("### agentsync: failed\n\n")
+	for _, text := range []string{message, hint} {
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSpace(line); line != "" {
+				b.WriteString("- " + codeSpan(clip(line, 500)) + "\n")
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -80,9 +80,10 @@ func (e *FormatError) foreign(detail string) {
 
 func unmergedHint(name string) string {
 	q := quote(name)
-	return "take one side, never a mix by hand, then plan again; what the other side made is taken back by the list that precedes every create:\n" +
+	return "take your side, and take in what the other side knows:\n" +
 		"  git checkout --ours -- " + q + "\n" +
-		"  git checkout --theirs -- " + q
+		"  git show :3:./" + q + " > theirs.json\n" +
+		"  agentsync state merge theirs.json"
 }
 
 // conflictMarker returns where a line starts with a conflict marker of git, or -1.
