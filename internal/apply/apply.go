@@ -87,7 +87,7 @@ func (e *Engine) Apply(ctx context.Context, s Session) (*Report, error) {
 		}
 		p = again
 	}
-	if p.Summary.Changes() == 0 && len(p.Touches) == 0 && len(e.fleet.Open()) == 0 {
+	if !p.Summary.Any() && len(p.Touches) == 0 && len(e.fleet.Open()) == 0 {
 		return e.finish(ctx, newTally(e, p)), nil
 	}
 	if err := e.begin(s, p); err != nil {

@@ -155,7 +155,7 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	if err := w.startSandbox(); err != nil {
 		return nil, err
 	}
-	apps, err := a.connect(w.fleet, w.platforms, f.connectFlags, w.sandbox)
+	apps, err := w.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (w *workspace) idle() (p *plan.Plan, idle bool, err error) {
 	if p, err = w.build(); err != nil {
 		return nil, false, err
 	}
-	return p, p.Summary.Changes() == 0 && len(p.Touches) == 0 && len(w.snap.Open) == 0 && !w.snap.Pending, nil
+	return p, !p.Summary.Any() && len(p.Touches) == 0 && len(w.snap.Open) == 0 && !w.snap.Pending, nil
 }
 
 // refuseProtected refuses a plan that would delete or replace a protected agent, as a whole and before anything is sent:
@@ -248,14 +248,7 @@ type applyRun struct {
 }
 
 func (r *applyRun) session() apply.Session {
-	var ids []agent.AppID
-	for id := range r.workspace.fleet.Apps {
-		if r.touches(id) {
-			ids = append(ids, id)
-		}
-	}
-	slices.SortFunc(ids, agent.AppID.Compare)
-	return apply.Session{Plan: r.plan, Review: r.review, Begin: r.begin, End: r.end, Pending: r.snap.Pending, Apps: ids}
+	return apply.Session{Plan: r.plan, Review: r.review, Begin: r.begin, End: r.end, Pending: r.snap.Pending, Apps: r.apps()}
 }
 
 // plan makes the plan of what is known now. What was reviewed in a saved plan bounds it, but for what is carried out again
@@ -296,7 +289,7 @@ func (r *applyRun) review(ctx context.Context, p *plan.Plan) (asked bool, err er
 	if err := a.showPlan(f, p, r.workspace); err != nil {
 		return false, err
 	}
-	if n := p.Summary.Changes(); n > 0 || len(p.Touches) > 0 {
+	if n := p.Summary.Changes() + p.Summary.Origins; n > 0 || len(p.Touches) > 0 {
 		if err := a.ask(ctx, f, "Apply "+count(n, "change")); err != nil {
 			return false, err
 		}
@@ -317,10 +310,14 @@ func (r *applyRun) begin(p *plan.Plan) (apply.Ledger, error) {
 	if p != nil {
 		room += reserve(p)
 	}
+	located := r.located(r.apps()...)
 	if r.run, err = r.file.Begin(r.snap, room); err != nil {
 		return nil, stateError(err)
 	}
-	return r.run, nil
+	if p != nil { // a person, or a flag, agreed to where requests go
+		err = r.run.Commit(located...)
+	}
+	return r.run, err
 }
 
 // end folds what was done into the state file.
@@ -558,7 +555,7 @@ func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) e
 	if err := w.startSandbox(); err != nil {
 		return err
 	}
-	apps, err := a.connect(w.fleet, w.platforms, f.connectFlags, w.sandbox)
+	apps, err := w.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -604,7 +601,7 @@ func (a *app) recordRefreshed(w *workspace, r refreshed) error {
 	if err != nil {
 		return stateError(err)
 	}
-	err = run.Commit(results...)
+	err = run.Commit(append(w.located(w.apps()...), results...)...)
 	if err := errors.Join(err, a.closeRun(w, run)); err != nil {
 		return err
 	}

@@ -226,6 +226,9 @@ func (ex *exporter) describe(ctx context.Context, id agent.AppID) error {
 			Hint: "describe the app with --region, --host, --endpoint and --api-key-env, as its platform needs it"}
 	}
 	ex.fleet.Apps[id] = fleet.Apps[id]
+	if f := ex.flags; f.endpoint != "" { // who types an endpoint agrees to it
+		ex.workspace.flags.allowEndpoints = append(ex.workspace.flags.allowEndpoints, f.endpoint)
+	}
 	return nil
 }
 
@@ -242,7 +245,7 @@ func (ex *exporter) checkOpen() error {
 
 // compose lists the apps and makes the manifests.
 func (ex *exporter) compose(ctx context.Context) error {
-	apps, err := ex.reach(ex.apps...)
+	apps, err := ex.reach(ctx, ex.apps...)
 	if err != nil {
 		return err
 	}
@@ -412,6 +415,13 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 	err = ex.file.Edit(ctx, ex.snap, func(s *state.State) error {
 		for addr, rec := range records {
 			s.Agents[addr] = rec
+		}
+		s.Apps = maps.Clone(s.Apps)
+		for _, r := range ex.located(ex.apps...) {
+			if s.Apps == nil {
+				s.Apps = map[agent.AppID]agent.Origin{}
+			}
+			s.Apps[r.App] = r.Origin
 		}
 		return nil
 	})

@@ -164,7 +164,7 @@ func (im *importer) openCreates() []state.Intent {
 // fetch reads the agent from its platform.
 func (im *importer) fetch(ctx context.Context) error {
 	id := im.addr.ID()
-	apps, err := im.reach(id)
+	apps, err := im.reach(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -276,6 +276,7 @@ func (im *importer) record() error {
 	if err == nil {
 		result := state.Result{Kind: state.Recorded, Address: im.addr, Record: rec}
 		results := []state.Result{result}
+		located := im.located(im.addr.ID())
 		for i, open := range im.openCreates() {
 			if i == 0 {
 				results[0].Intent = open.ID
@@ -283,7 +284,7 @@ func (im *importer) record() error {
 			}
 			results = append(results, state.Result{Kind: state.Voided, Intent: open.ID, Address: im.addr})
 		}
-		err = run.Commit(results...)
+		err = run.Commit(append(results, located...)...)
 	}
 	return errors.Join(err, im.app.closeRun(im.workspace, run))
 }

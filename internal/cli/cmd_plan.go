@@ -109,7 +109,7 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 		return err
 	}
 	a.noteOpen(w)
-	if o.detailed && p.Summary.Changes() > 0 {
+	if o.detailed && p.Summary.Any() {
 		return &Failure{Code: ExitChanges}
 	}
 	return nil
@@ -220,8 +220,13 @@ func (w *workspace) savePlan(path string, p *plan.Plan, paths []string) error {
 	if len(paths) == 0 {
 		paths = []string{defaultPath}
 	}
+	places, err := w.places()
+	if err != nil {
+		return err
+	}
 	var b bytes.Buffer
-	err := plan.Save(&b, p, plan.Binding{
+	err = plan.Save(&b, p, plan.Binding{
+		Origins: plan.OriginsOf(places),
 		Version: thisBuild().id(), Lineage: w.snap.State.Lineage, Serial: w.snap.State.Serial,
 		Paths: paths, Targets: w.flags.targets, Prune: w.flags.prune, Refresh: w.flags.refresh,
 	})
@@ -266,6 +271,9 @@ func (w *workspace) bind(s *plan.Saved) {
 // hold returns what of the reviewed plan still holds, as of now. What is stale is an error, unless
 // partial allows the rest, and is named with tell.
 func (w *workspace) hold(s *plan.Saved, current *plan.Plan, partial, tell bool) (*plan.Plan, error) {
+	if err := w.movedError(s); err != nil {
+		return nil, err
+	}
 	holds, stale := s.Check(current, w.snap.State.Lineage)
 	reviewed := 0
 	for _, st := range stale {
@@ -306,42 +314,53 @@ func (a *app) checkPlan(ctx context.Context, flags planFlags, path, format strin
 	if err != nil {
 		return err
 	}
-	_, stale := saved.Check(p, w.snap.State.Lineage)
-	if err := a.writeStale(format, stale); err != nil {
+	places, err := w.places()
+	if err != nil {
 		return err
 	}
-	if len(stale) > 0 {
+	moved := saved.Moved(places)
+	_, stale := saved.Check(p, w.snap.State.Lineage)
+	if err := a.writeStale(format, moved, stale); err != nil {
+		return err
+	}
+	if len(moved)+len(stale) > 0 {
 		return &Failure{Code: ExitStale}
 	}
 	return nil
 }
 
 // writeStale writes the result of 'plan --check'.
-func (a *app) writeStale(format string, stale []plan.Stale) error {
+func (a *app) writeStale(format string, moved []plan.Origin, stale []plan.Stale) error {
+	type staleDoc struct {
+		Address string `json:"address"`
+		Reason  string `json:"reason"`
+		New     bool   `json:"new"`
+	}
+	docs := make([]staleDoc, 0, len(moved)+len(stale))
+	for _, o := range moved {
+		docs = append(docs, staleDoc{o.App.String(), movedWords(o), false})
+	}
+	for _, s := range stale {
+		docs = append(docs, staleDoc{s.Address.String(), s.Reason, s.New})
+	}
 	a.answered = true
 	if format == formatJSON {
-		type staleDoc struct {
-			Address string `json:"address"`
-			Reason  string `json:"reason"`
-			New     bool   `json:"new"`
-		}
-		docs := make([]staleDoc, len(stale))
-		for i, s := range stale {
-			docs[i] = staleDoc{s.Address.String(), s.Reason, s.New}
-		}
 		return writeJSON(a.streams.Out, struct {
 			FormatVersion string     `json:"formatVersion"`
 			Holds         bool       `json:"holds"`
 			Stale         []staleDoc `json:"stale"`
-		}{report.FormatVersion, len(stale) == 0, docs})
+		}{report.FormatVersion, len(docs) == 0, docs})
 	}
 	var b strings.Builder
-	for _, s := range stale {
-		fmt.Fprintf(&b, "%s: %s\n", s.Address, s.Reason)
+	for _, d := range docs {
+		fmt.Fprintf(&b, "%s: %s\n", d.Address, d.Reason)
 	}
-	if len(stale) == 0 {
+	switch {
+	case len(docs) == 0:
 		b.WriteString("The saved plan is still true.\n")
-	} else {
+	case len(moved) > 0:
+		b.WriteString("The saved plan was made for another place.\n")
+	default:
 		fmt.Fprintf(&b, "The saved plan is no longer true for %s.\n", count(len(stale), "agent"))
 	}
 	_, err := a.streams.Out.Write([]byte(b.String()))
@@ -367,7 +386,7 @@ func (a *app) planRefresh(ctx context.Context, flags planFlags, o planOutputs, p
 	if err := w.startSandbox(); err != nil {
 		return err
 	}
-	apps, err := a.connect(w.fleet, w.platforms, flags.connectFlags, w.sandbox)
+	apps, err := w.connect(ctx)
 	if err != nil {
 		return err
 	}

@@ -191,8 +191,11 @@ func (a *app) baseURL(app agent.App, p platform.Platform, local *localSandbox) (
 }
 
 // reach connects some of the fleet's apps, and starts the sandbox where it is asked for.
-func (w *workspace) reach(ids ...agent.AppID) (map[agent.AppID]apply.App, error) {
+func (w *workspace) reach(ctx context.Context, ids ...agent.AppID) (map[agent.AppID]apply.App, error) {
 	if err := w.startSandbox(); err != nil {
+		return nil, err
+	}
+	if err := w.allowHosts(ctx, ids...); err != nil {
 		return nil, err
 	}
 	some := manifest.Fleet{Apps: map[agent.AppID]agent.App{}, Agents: w.fleet.Agents}

@@ -155,6 +155,8 @@ type connectFlags struct {
 	sandbox     bool
 	parallelism int
 	timeout     time.Duration
+	// allowEndpoints are hosts that requests may go to although the state does not know them.
+	allowEndpoints []string
 }
 
 func (f *planFlags) add(cmd *cobra.Command) {
@@ -166,6 +168,7 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.refreshOnly, "refresh-only", false, "bring what is live into the state and change nothing at the platforms")
 	flags.BoolVar(&f.noReferences, "no-check-references", false, "do not look whether tools, actions and contexts exist before anything is sent")
 	flags.BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
+	addAllowEndpoint(cmd, &f.allowEndpoints)
 	flags.IntVar(&f.parallelism, "parallelism", 10, "requests in flight per app, 1 to 1000")
 	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
 }
@@ -173,6 +176,7 @@ func (f *planFlags) add(cmd *cobra.Command) {
 // addReading adds the flags of commands that read from the platforms and write state.
 func (f *planFlags) addReading(cmd *cobra.Command) {
 	f.parallelism = 1
+	addAllowEndpoint(cmd, &f.allowEndpoints)
 	f.stateFlag = addState(cmd, &f.state)
 	cmd.Flags().BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")

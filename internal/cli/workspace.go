@@ -332,6 +332,9 @@ func (w *workspace) build() (*plan.Plan, error) {
 	if w.offline.plan != nil && w.offline.snap == w.snap && w.offline.lineage == lineage {
 		return w.offline.plan, nil
 	}
+	if _, err := w.places(); err != nil {
+		return nil, err
+	}
 	p, err := plan.Build(w.input(apply.Known{Prior: w.snap.State.Agents}))
 	if err == nil {
 		w.offline = offlinePlan{p, w.snap, lineage}
@@ -345,7 +348,9 @@ func (w *workspace) input(k apply.Known) plan.Input {
 	for id, app := range w.fleet.Apps {
 		apps[id], versions[id] = true, schema.APIOf(app)
 	}
+	places, _ := w.places() // whoever offers a plan has found them right: build, connect
 	return plan.Input{
+		Places: places, Origins: w.snap.State.Apps,
 		Desired: w.fleet.Agents, Apps: apps, Prior: k.Prior, Live: k.Live, Gone: k.Gone, Open: k.Open, Claimed: k.Claimed,
 		Sealer:    secret.Sealer{Key: []byte(cmp.Or(k.Lineage, w.snap.State.Lineage)), Lookup: w.secrets()},
 		Platforms: schemas(w.platforms), Versions: versions, Targets: w.targets, Prune: w.flags.prune, Unbound: w.unbound,
@@ -361,7 +366,7 @@ func (w *workspace) plan(ctx context.Context) (*plan.Plan, error) {
 	if err := w.startSandbox(); err != nil {
 		return nil, err
 	}
-	apps, err := w.app.connect(w.fleet, w.platforms, w.flags.connectFlags, w.sandbox)
+	apps, err := w.connect(ctx)
 	if err != nil {
 		return nil, err
 	}

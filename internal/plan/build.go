@@ -25,7 +25,12 @@ func Build(in Input) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := builder{in: &in, plan: &Plan{}, desired: desired, from: from}
+	b := builder{in: &in, plan: &Plan{Origins: in.origins()}, desired: desired, from: from}
+	for _, o := range b.plan.Origins {
+		if o.Changed() {
+			b.plan.Summary.Origins++
+		}
+	}
 	live, unmanaged, doubted := index(&in)
 	b.live, b.plan.Doubted, b.marks = live, doubted, liveMarks(&in)
 	if len(in.Targets) == 0 {

@@ -144,7 +144,7 @@ func (p *Plan) without(stale []Stale) *Plan {
 	}
 	rest := *p
 	rest.Changes, rest.Touches = nil, nil
-	rest.Summary = Summary{Unchanged: p.Summary.Unchanged}
+	rest.Summary = p.Summary.WithoutChanges()
 	for _, ch := range p.Changes {
 		if !out[ch.Address] {
 			rest.Changes = append(rest.Changes, ch)

@@ -16,6 +16,10 @@ type Input struct {
 	// Apps are the apps that the manifests name, also those without agents; the apps of Desired count
 	// as named. In other apps nothing can be deleted, for nothing says how to reach them.
 	Apps map[agent.AppID]bool
+	// Places say where the requests of each app go now, Origins where they went, as state has it. Without Places the plan
+	// says nothing of that.
+	Places  map[agent.AppID]Place
+	Origins map[agent.AppID]agent.Origin
 	// Prior are the state's records.
 	Prior map[agent.Address]agent.Record
 	// Live holds a complete list of each app that was looked at. An app that is missing was not looked

@@ -18,6 +18,7 @@ const FormatVersion = "1.0"
 type Document struct {
 	FormatVersion string              `json:"formatVersion"`
 	Summary       Summary             `json:"summary"`
+	Origins       []OriginDocument    `json:"origins,omitempty"`
 	Changes       []ChangeDocument    `json:"changes"`
 	Unmanaged     []UnmanagedDocument `json:"unmanaged,omitempty"`
 	Doubted       []string            `json:"doubted,omitempty"`
@@ -59,6 +60,21 @@ type FieldDocument struct {
 	Immutable bool `json:"immutable,omitempty"`
 }
 
+// OriginDocument is an Origin as JSON. Before is missing where state does not know.
+type OriginDocument struct {
+	App     string         `json:"app"`
+	Changed bool           `json:"changed"`
+	Foreign bool           `json:"foreign"`
+	Before  *PlaceDocument `json:"before,omitempty"`
+	After   PlaceDocument  `json:"after"`
+}
+
+// PlaceDocument is an agent.Origin as JSON.
+type PlaceDocument struct {
+	BaseURL string `json:"baseUrl"`
+	KeyEnv  string `json:"keyEnv"`
+}
+
 // UnmanagedDocument is an Unmanaged as JSON.
 type UnmanagedDocument struct {
 	App  string         `json:"app"`
@@ -77,6 +93,9 @@ func Encode(w io.Writer, p *Plan) error {
 // Document returns the plan's JSON form. It shares memory with p.
 func (p *Plan) Document() Document {
 	doc := Document{FormatVersion: FormatVersion, Summary: p.Summary, Changes: make([]ChangeDocument, len(p.Changes))}
+	for _, o := range p.Origins {
+		doc.Origins = append(doc.Origins, o.document())
+	}
 	for i := range p.Changes {
 		doc.Changes[i] = p.Changes[i].document()
 	}
@@ -87,6 +106,23 @@ func (p *Plan) Document() Document {
 		doc.Doubted = append(doc.Doubted, app.String())
 	}
 	return doc
+}
+
+func (o Origin) document() OriginDocument {
+	doc := OriginDocument{App: o.App.String(), Changed: o.Changed(), Foreign: o.Foreign, After: PlaceDocument(o.After)}
+	if o.Before != (agent.Origin{}) {
+		doc.Before = (*PlaceDocument)(&o.Before)
+	}
+	return doc
+}
+
+func (doc OriginDocument) origin() (Origin, error) {
+	app, err := parseApp(doc.App)
+	o := Origin{App: app, Foreign: doc.Foreign, After: agent.Origin(doc.After)}
+	if doc.Before != nil {
+		o.Before = agent.Origin(*doc.Before)
+	}
+	return o, err
 }
 
 func (ch *Change) document() ChangeDocument {
@@ -130,6 +166,13 @@ func (f FieldChange) Document() FieldDocument {
 // and nothing more, and it has no Touches. The error says which member cannot be understood.
 func (doc Document) Plan() (*Plan, error) {
 	p := &Plan{Summary: doc.Summary}
+	for _, d := range doc.Origins {
+		o, err := d.origin()
+		if err != nil {
+			return nil, err
+		}
+		p.Origins = append(p.Origins, o)
+	}
 	for i, c := range doc.Changes {
 		ch, err := c.change()
 		if err != nil {

@@ -181,6 +181,8 @@ type Summary struct {
 	Blocked   int `json:"blocked,omitempty"`
 	// Protected counts those of Blocked that lifecycle.protect refuses. Where there is one, apply refuses the whole plan.
 	Protected int `json:"protected,omitempty"`
+	// Origins counts the apps whose requests or whose key go to another place than before.
+	Origins int `json:"origins,omitempty"`
 }
 
 // Count adds one change.
@@ -209,13 +211,22 @@ func (s *Summary) Count(ch Change) {
 	}
 }
 
-// Changes returns how many agents apply would touch: everything but kept and unchanged.
+// Changes returns how many agents apply would change: everything but kept and unchanged.
 func (s Summary) Changes() int {
 	return s.Create + s.Update + s.Replace + s.Delete + s.Adopt + s.Move
 }
 
+// WithoutChanges returns what is counted beside the changes, for counting those anew.
+func (s Summary) WithoutChanges() Summary { return Summary{Unchanged: s.Unchanged, Origins: s.Origins} }
+
+// Any reports whether there is anything that a person has to agree to: a change of an agent, or of where requests go.
+func (s Summary) Any() bool { return s.Changes()+s.Origins > 0 }
+
 // Plan is what apply would do.
 type Plan struct {
+	// Origins are ordered by app: those whose requests go to another place than before, and those whose requests go
+	// elsewhere than to the platform's own address.
+	Origins []Origin
 	// Changes are ordered by address. Unchanged agents are counted and not listed.
 	Changes []Change
 	Summary Summary

@@ -6,13 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"agentsync/internal/agent"
 )
 
 // savedFormat is the version of the saved plan's file. Each change of the form is a new one: a saved
 // plan lives from a review to its merge, not longer.
-const savedFormat = "1"
+const savedFormat = "2"
 
 // maxSaved bounds a saved plan in bytes: some 100,000 changes with long prompts.
 const maxSaved = 512 << 20
@@ -27,6 +29,9 @@ type Binding struct {
 	// Serial is the state's. It is there for a person to read: whether a change still holds is
 	// decided agent by agent.
 	Serial uint64 `json:"serial"`
+	// Origins are where the requests of each app went when the plan was made, ordered by app. A plan made for one environment
+	// is not carried out in another: see Saved.Moved.
+	Origins []AppOrigin `json:"origins,omitempty"`
 	// Paths are the manifests' files and folders, as they were given.
 	Paths []string `json:"paths"`
 	// Targets, Prune and Refresh are the options that decide what is in the plan.
@@ -35,12 +40,29 @@ type Binding struct {
 	Refresh bool     `json:"refresh,omitempty"`
 }
 
+// AppOrigin is where the requests of one app go, in a saved plan.
+type AppOrigin struct {
+	App string `json:"app"`
+	PlaceDocument
+}
+
+// OriginsOf returns the places as a Binding has them.
+func OriginsOf(places map[agent.AppID]Place) []AppOrigin {
+	var all []AppOrigin
+	for _, id := range slices.SortedFunc(maps.Keys(places), agent.AppID.Compare) {
+		all = append(all, AppOrigin{id.String(), PlaceDocument(places[id].Origin)})
+	}
+	return all
+}
+
 // Saved is a plan that was put aside to be reviewed. It holds no secret.
 type Saved struct {
 	Binding
 	// Plan is for showing what was reviewed. To carry it out, make the plan again from the
 	// manifests, where the values are, and let Check say what of it still holds.
 	Plan *Plan
+
+	origins map[agent.AppID]agent.Origin // of Binding.Origins
 }
 
 // envelope is the file: its checksum is over everything else.
@@ -154,5 +176,13 @@ func (e *envelope) open() (*Saved, error) {
 	for i := range p.Changes {
 		p.Changes[i].Basis = body.Bases[i]
 	}
-	return &Saved{Binding: body.Binding, Plan: p}, nil
+	origins := make(map[agent.AppID]agent.Origin, len(body.Origins))
+	for _, o := range body.Origins {
+		app, err := parseApp(o.App)
+		if err != nil {
+			return nil, fmt.Errorf("this is no saved plan: %w"+again, err)
+		}
+		origins[app] = agent.Origin(o.PlaceDocument)
+	}
+	return &Saved{Binding: body.Binding, Plan: p, origins: origins}, nil
 }

@@ -120,8 +120,8 @@ func TestASavedPlanIsRefused(t *testing.T) {
 		{"another document", `{"formatVersion": "1.0"}`, "v1.2.3", `this is no saved plan: it has no "savedPlan" or no "body"; make it again with agentsync plan --out`},
 		{"a list", `[]`, "v1.2.3", "this is no saved plan: json: cannot unmarshal array into Go value of type plan.envelope; make it again with agentsync plan --out"},
 		{"followed by more", file + "{}", "v1.2.3", "this is no saved plan: invalid character '{' after top-level value; make it again with agentsync plan --out"},
-		{"another agentsync", file, "v1.3.0", `the saved plan was made by agentsync "v1.2.3" (format "1") and this is agentsync "v1.3.0" (format "1"); make it again with agentsync plan --out`},
-		{"another format", strings.Replace(file, `"savedPlan": "1"`, `"savedPlan": "2"`, 1), "v1.2.3", `the saved plan was made by agentsync "v1.2.3" (format "2") and this is agentsync "v1.2.3" (format "1"); make it again with agentsync plan --out`},
+		{"another agentsync", file, "v1.3.0", `the saved plan was made by agentsync "v1.2.3" (format "2") and this is agentsync "v1.3.0" (format "2"); make it again with agentsync plan --out`},
+		{"another format", strings.Replace(file, `"savedPlan": "2"`, `"savedPlan": "1"`, 1), "v1.2.3", `the saved plan was made by agentsync "v1.2.3" (format "1") and this is agentsync "v1.2.3" (format "2"); make it again with agentsync plan --out`},
 		{"edited", strings.Replace(file, `"after": "t2"`, `"after": "t3"`, 1), "v1.2.3", "the saved plan was changed after it was made: its checksum is wrong; make it again with agentsync plan --out"},
 		{"made by hand", handmade(`{"plan": {"changes": [{"address": "x", "action": "create"}]}}`), "v1.2.3",
 			`this is no saved plan: change 1: "x" is not an address: write platform/app/key, for example cometchat/2754abc/concierge; make it again with agentsync plan --out`},
@@ -148,13 +148,13 @@ func handmade(body string) string {
 		}
 	}
 	e := envelope{Format: savedFormat, Version: "v1.2.3", Body: compact.Bytes()}
-	return `{"savedPlan": "1", "agentsync": "v1.2.3", "checksum": "` + e.sum() + `", "body": ` + body + `}`
+	return `{"savedPlan": "2", "agentsync": "v1.2.3", "checksum": "` + e.sum() + `", "body": ` + body + `}`
 }
 
 func FuzzReadSaved(f *testing.F) {
 	f.Add(handmade(`{}`))
 	f.Add(handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "create", "fields": [{"path": "/x", "after": 1e999}]}]}, "bases": [{}]}`))
-	f.Add(`{"savedPlan": "1", "body": null}`)
+	f.Add(`{"savedPlan": "2", "body": null}`)
 	f.Fuzz(func(t *testing.T, file string) {
 		s, err := ReadSaved(strings.NewReader(file), "v1.2.3")
 		if (s == nil) == (err == nil) {

@@ -54,7 +54,19 @@ func everything() *plan.Plan {
 	for _, c := range p.Changes {
 		p.Summary.Count(c)
 	}
-	p.Summary.Unchanged = 1041
+	p.Summary.Unchanged, p.Summary.Origins = 1041, 1
+	p.Origins = []plan.Origin{
+		{
+			App:    agent.AppID{Platform: "cometchat", App: "2754abc"},
+			Before: agent.Origin{BaseURL: "https://2754abc.api-us.cometchat.io/v3", KeyEnv: "COMETCHAT_API_KEY"},
+			After:  agent.Origin{BaseURL: "https://xn--pi-6kc.example.com/v3", KeyEnv: "GITHUB_TOKEN"}, Foreign: true,
+		},
+		{
+			App:    agent.AppID{Platform: "mindset", App: "acme"},
+			Before: agent.Origin{BaseURL: "https://gateway.example.com", KeyEnv: "MINDSET_API_KEY"},
+			After:  agent.Origin{BaseURL: "https://gateway.example.com", KeyEnv: "MINDSET_API_KEY"}, Foreign: true,
+		},
+	}
 	return p
 }
 

@@ -51,6 +51,7 @@ type page struct {
 	Policy, Title, Summary string
 	CSS                    template.CSS
 	JS                     template.JS
+	Origins                []pageOrigin
 	Notes, Platforms       []string
 	Actions                []pageAction
 	Changes                []pageChange
@@ -103,7 +104,7 @@ func newPage(p *plan.Plan, o HTMLOptions) page {
 	g := page{
 		Policy: policy(), Title: "agentsync plan", Summary: summaryLine(p.Summary, Style{}),
 		CSS: template.CSS(pageStyle), JS: template.JS(pageScript),
-		Notes: doubts(p), Open: len(p.Changes) <= openUpTo,
+		Origins: newPageOrigins(p.Origins), Notes: doubts(p), Open: len(p.Changes) <= openUpTo,
 	}
 	if o.Title != "" {
 		g.Title = Sanitize(o.Title)

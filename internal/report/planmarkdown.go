@@ -19,7 +19,7 @@ func PlanMarkdown(w io.Writer, p *plan.Plan, o MarkdownOptions) error {
 }
 
 func planHeading(s plan.Summary) string {
-	if s.Changes() == 0 {
+	if !s.Any() {
 		return "no changes"
 	}
 	return toDo(s, Style{})
@@ -50,7 +50,7 @@ func (d planDocument) render() string {
 
 // intro is the heading, the summary and what the plan found beside its changes.
 func (d planDocument) intro() string {
-	intro := d.head + summaryLine(d.p.Summary, Style{}) + "\n"
+	intro := d.head + summaryLine(d.p.Summary, Style{}) + "\n" + originsMarkdown(d.p.Origins)
 	notes := doubts(d.p)
 	if line := unmanagedCount(d.p); line != "" {
 		notes = append(notes, line)

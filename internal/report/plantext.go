@@ -14,6 +14,7 @@ import (
 // Style.Verbose. The error is that of w.
 func PlanText(w io.Writer, p *plan.Plan, s Style) error {
 	b := bufio.NewWriter(w)
+	originsText(b, p.Origins, s)
 	changes, kept := splitKept(p.Changes)
 	shown := changes[:s.maxChanges(len(changes))]
 	for _, c := range shown {

@@ -60,6 +60,9 @@ func countOf(s plan.Summary, a plan.Action) int {
 // Each phrase is coloured as its action is.
 func toDo(s plan.Summary, style Style) string {
 	var parts []string
+	if s.Origins > 0 {
+		parts = append(parts, style.paint(yellow, originCount(s.Origins)))
+	}
 	for _, a := range summaryOrder {
 		if n := countOf(s, a); n > 0 {
 			l := lookOf(a)
@@ -71,7 +74,7 @@ func toDo(s plan.Summary, style Style) string {
 
 // summaryLine is the sentence that closes a plan.
 func summaryLine(s plan.Summary, style Style) string {
-	if s.Changes() == 0 {
+	if !s.Any() {
 		return noChanges(s)
 	}
 	line := "Plan: " + toDo(s, style)
