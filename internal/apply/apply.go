@@ -98,6 +98,15 @@ func (e *Engine) Apply(ctx context.Context, s Session) (*Report, error) {
 	return e.finish(ctx, t), errors.Join(err, e.fault(), s.End())
 }
 
+// Plan is the plan that Apply would have reviewed, where nothing is open and nothing has to be brought into the state.
+func (e *Engine) Plan(ctx context.Context, s Session) (*plan.Plan, error) {
+	p, err := e.plan(ctx, s, false)
+	if err == nil {
+		err = e.unreadable(p)
+	}
+	return p, err
+}
+
 // Recover brings into the state what earlier runs left: results, and as far as one list of each app tells the
 // outcome of requests. What it does not tell stays open, and holds up nothing but its own agent.
 func (e *Engine) Recover(ctx context.Context, s Session) error {

@@ -328,6 +328,7 @@ func (r *appRun) ask(ctx context.Context, ch plan.Change) (res Result, gone bool
 	res = done(ch, rec.UID)
 	res.Warning = "the platform's list does not show the agent, though it is there"
 	ch.UID, ch.Action = rec.UID, plan.Update
+	res.Action = ch.Action
 	if err := r.cutShort(); err != nil {
 		// One that the list does not show either has answered: the list is a cut one, and says nothing of this.
 		wanted, err := plan.AppliedDoc(*r.wants(ch.Address), rec, r.sealer())
@@ -347,7 +348,6 @@ func (r *appRun) ask(ctx context.Context, ch plan.Change) (res Result, gone bool
 		r.foundUnlisted(rec.UID)
 		return res, false
 	case !errors.Is(asked.Err, platform.ErrNoSuchAgent):
-		asked.Action = plan.Create
 		if asked.Status == StatusFailed {
 			asked.Err = fmt.Errorf("the list does not show the agent, and an update that asked for it was refused: %w", asked.Err)
 			asked.Hint = r.notFoundHint() + "if the agent is really gone:\n  agentsync state rm " + ch.Address.String()

@@ -36,6 +36,7 @@ type applyFlags struct {
 	maxDeletes    string
 	onError       choice
 	report        string
+	noRefresh     bool
 	lockTimeout   time.Duration
 	settleTimeout time.Duration
 	plan          string
@@ -69,6 +70,7 @@ func (a *app) applyCommand() *cobra.Command {
 	flags.StringVar(&f.report, "report", "", "write a report of the run to `FILE` as JSON, also if the run fails")
 	flags.DurationVar(&f.lockTimeout, "lock-timeout", 0, "how long to wait for another run's lock")
 	flags.DurationVar(&f.settleTimeout, "settle-timeout", 0, "how long to wait before a create without an answer is sent again (default 30s, or --timeout if that is longer)")
+	flags.BoolVar(&f.noRefresh, "no-refresh", false, "do not read what is live first: changes made elsewhere stay, and what state says is believed")
 	flags.BoolVar(&f.noAdopt, "no-adopt", false, "do not adopt unmanaged agents, not even one that equals its manifest")
 	flags.BoolVar(&f.duplicateNames, "allow-duplicate-names", false, "create an agent even if an unmanaged agent has the same name")
 	flags.StringVar(&f.plan, "plan", "", "carry out the plan saved in `FILE`; agents that changed since then are refused")
@@ -91,6 +93,10 @@ func (a *app) applyCommand() *cobra.Command {
 // takeSaved reads the saved plan that --plan names, and returns the paths that it was made from.
 func (f *applyFlags) takeSaved(paths []string) ([]string, error) {
 	if f.plan == "" {
+		if f.refresh && f.noRefresh {
+			return nil, usageError("--refresh and --no-refresh exclude each other")
+		}
+		f.refresh = !f.noRefresh // nothing is to do only where what is live says so as well
 		return paths, nil
 	}
 	if len(paths) > 0 {
@@ -144,14 +150,11 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 			return apply.NotStarted(offline, err), err
 		}
 	}
-	if err := a.canAsk(f); err != nil {
-		return nil, err
+	if !idle || f.saved != nil {
+		if err := a.canAsk(f); err != nil {
+			return nil, err
+		}
 	}
-	unlock, err := a.lock(ctx, w.file, "apply", f.lockTimeout)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
 	if err := w.startSandbox(); err != nil {
 		return nil, err
 	}
@@ -159,7 +162,27 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	if err != nil {
 		return nil, err
 	}
-	return a.applyLocked(ctx, f, w, apps)
+	run := &applyRun{workspace: w, f: f, show: &display{app: a}}
+	defer run.show.end()
+	if run.engine, err = w.engine(apps, f.options(a, run.show.event)); err != nil {
+		return nil, err
+	}
+	run.show.begin(0)
+	if idle && f.saved == nil {
+		// What is live may differ from what state says: somebody changed it, or state and manifests were reverted together.
+		live, err := run.engine.Plan(ctx, run.session())
+		if err != nil {
+			return nil, err
+		}
+		if live.Summary.Changes() == 0 && len(live.Touches) == 0 {
+			run.show.end()
+			return &apply.Report{Outcome: apply.OutcomeComplete}, a.showPlan(f, live, w)
+		}
+		if err := a.canAsk(f); err != nil {
+			return nil, err
+		}
+	}
+	return a.applyLocked(ctx, run, apps)
 }
 
 // idle returns the plan as it is offline and without a lock, and whether there is nothing at all to do, so that a no-op
@@ -204,21 +227,26 @@ func (a *app) canAsk(f *applyFlags) error {
 		Hint: "look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve"}
 }
 
-// applyLocked is the part of apply that holds the lock.
-func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps map[agent.AppID]apply.App) (*apply.Report, error) {
-	if err := w.load(); err != nil {
-		return nil, err
-	}
-	show := &display{app: a}
-	defer show.end()
-	run := &applyRun{workspace: w, f: f, show: show}
-	engine, err := w.engine(apps, f.options(a, show.event))
+// applyLocked takes the lock and carries out what is to be done.
+func (a *app) applyLocked(ctx context.Context, run *applyRun, apps map[agent.AppID]apply.App) (*apply.Report, error) {
+	w, asked := run.workspace, time.Now()
+	unlock, err := a.lock(ctx, w.file, "apply", run.f.lockTimeout)
 	if err != nil {
 		return nil, err
 	}
-	show.begin(0)
-	defer context.AfterFunc(ctx, show.interrupted)()
-	rep, err := engine.Apply(ctx, run.session())
+	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
+	before := w.snap
+	if err := w.load(); err != nil {
+		return nil, err
+	}
+	if w.snap != before || time.Since(asked) > soon {
+		// Another run changed something meanwhile: what was listed before it counts no more.
+		if run.engine, err = w.engine(apps, run.f.options(a, run.show.event)); err != nil {
+			return nil, err
+		}
+	}
+	defer context.AfterFunc(ctx, run.show.interrupted)()
+	rep, err := run.engine.Apply(ctx, run.session())
 	if stale, ok := errors.AsType[*apply.StaleError](err); ok {
 		for _, st := range stale.Changes {
 			report.Warning(a.streams.Err, a.style(a.streams.Err), st.Address.String()+": "+st.Reason, "")
@@ -228,6 +256,9 @@ func (a *app) applyLocked(ctx context.Context, f *applyFlags, w *workspace, apps
 	}
 	return rep, err
 }
+
+// soon is how long a list that was read before the lock is as good as one that is read under it.
+const soon = 5 * time.Second
 
 // engine returns an engine for what the state knows.
 func (w *workspace) engine(apps map[agent.AppID]apply.App, o apply.Options) (*apply.Engine, error) {
@@ -241,10 +272,11 @@ func (w *workspace) engine(apps map[agent.AppID]apply.App, o apply.Options) (*ap
 // applyRun is one apply under way: what the engine asks for.
 type applyRun struct {
 	*workspace
-	f    *applyFlags
-	show *display
-	run  *state.Run
-	told bool // what is stale of a saved plan was told
+	f      *applyFlags
+	show   *display
+	engine *apply.Engine
+	run    *state.Run
+	told   bool // what is stale of a saved plan was told
 }
 
 func (r *applyRun) session() apply.Session {

@@ -155,7 +155,9 @@ func remarks(c plan.Change) []string {
 	if reason := replaceReason(c); reason != "" {
 		all = append(all, reason)
 	}
-	if c.Vanished {
+	if c.Unlisted && c.Action != plan.Delete && c.Action != plan.Kept {
+		all = append(all, "the platform's list does not show it: apply asks for it, and makes it again if it is gone")
+	} else if c.Vanished {
 		all = append(all, "made again: the platform does not show it any more")
 	}
 	if len(c.Obsolete) > 0 {

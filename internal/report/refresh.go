@@ -12,9 +12,12 @@ import (
 // with what someone else changed, and one sentence that sums up. The error is that of w.
 func RefreshText(w io.Writer, behind []plan.Refreshed, doubted []agent.AppID, s Style) error {
 	b := bufio.NewWriter(w)
-	gone := 0
+	gone, unlisted := 0, 0
 	for _, r := range behind {
 		refreshText(b, r, s)
+		if r.Unlisted {
+			unlisted++
+		}
 		if r.Vanished {
 			gone++
 		}
@@ -23,8 +26,8 @@ func RefreshText(w io.Writer, behind []plan.Refreshed, doubted []agent.AppID, s 
 		b.WriteString(l + "\n\n")
 	}
 	sum := "Nothing to record: the state says what is live."
-	if len(behind) > 0 {
-		sum = "Refresh: " + count(len(behind)-gone, "record") + " to bring up to date, " + comma(gone) + " to drop. Nothing is sent."
+	if len(behind) > unlisted {
+		sum = "Refresh: " + count(len(behind)-gone-unlisted, "record") + " to bring up to date, " + comma(gone) + " to drop. Nothing is sent."
 	}
 	b.WriteString(s.paint(bold, sum) + "\n")
 	return b.Flush()
@@ -35,6 +38,8 @@ func refreshText(b *bufio.Writer, r plan.Refreshed, s Style) {
 	switch {
 	case r.Vanished:
 		symbol, ink, what = "-", red, "gone from the platform (uid "+Sanitize(r.UID)+"); leaves the state"
+	case r.Unlisted:
+		symbol, ink, what = "!", yellow, "not in the platform's list (uid "+Sanitize(r.UID)+"), which does not prove that it is gone; nothing is recorded"
 	case len(r.Fields) == 0:
 		what = "record values that the platform made up on its own"
 	}
@@ -62,6 +67,7 @@ type refreshedDoc struct {
 	Address  string               `json:"address"`
 	UID      string               `json:"uid"`
 	Vanished bool                 `json:"vanished"`
+	Unlisted bool                 `json:"unlisted,omitempty"`
 	Fields   []plan.FieldDocument `json:"fields"`
 }
 
@@ -73,7 +79,7 @@ func RefreshJSON(w io.Writer, behind []plan.Refreshed, doubted []agent.AppID) er
 		for j, f := range r.Fields {
 			fields[j] = f.Document()
 		}
-		doc.Records[i] = refreshedDoc{r.Address.String(), r.UID, r.Vanished, fields}
+		doc.Records[i] = refreshedDoc{r.Address.String(), r.UID, r.Vanished, r.Unlisted, fields}
 	}
 	for _, id := range doubted {
 		doc.Doubted = append(doc.Doubted, id.String())
