@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/diag"
+	"agentsync/internal/yamltext"
 	"agentsync/schema"
 )
 
@@ -20,15 +23,17 @@ var ErrSplice = errors.New("the agent cannot be put into the file")
 // added where there is none. Every byte that is there stays as it is, comments included. It does not
 // check what it made: the caller reads it back and compares. src has been validated.
 func Splice(src []byte, p *schema.Platform, app agent.App, a Agent) ([]byte, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(src, &doc); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSplice, err)
-	}
-	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode || doc.Content[0].Style&yaml.FlowStyle != 0 {
+	src = yamltext.Ended(src)
+	var problems diag.List
+	root := yamltext.Parse("", src, yamltext.Options{Values: math.MaxInt32, Nothing: "the file is empty"}, &problems)
+	switch {
+	case root == nil:
+		return nil, fmt.Errorf("%w: %s", ErrSplice, problems[0].Summary)
+	case root.Kind != yaml.MappingNode || root.Style&yaml.FlowStyle != 0:
 		return nil, fmt.Errorf("%w: its root is no mapping over several lines", ErrSplice)
 	}
-	s := splicer{src: src, p: p, app: app, agent: a}
-	_, section := s.find(doc.Content[0], p.Name)
+	s := splicer{src: src, lines: yamltext.NewLines(src), p: p, app: app, agent: a}
+	_, section := s.find(root, p.Name)
 	if section == nil {
 		return s.addSection(), nil
 	}
@@ -41,6 +46,7 @@ func Splice(src []byte, p *schema.Platform, app agent.App, a Agent) ([]byte, err
 // splicer puts one agent into one file.
 type splicer struct {
 	src   []byte
+	lines *yamltext.Lines
 	p     *schema.Platform
 	app   agent.App
 	agent Agent
@@ -80,11 +86,45 @@ func (s *splicer) addAgent(section *yaml.Node) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the agents of its section %s do not each stand on lines of their own", ErrSplice, s.p.Name)
 	}
 	last := agents.Content[len(agents.Content)-1]
+	dash := s.dashColumn(last)
+	if dash < 0 {
+		return nil, fmt.Errorf("%w: the dash of its last agent in section %s does not begin a line; write `- key: …`", ErrSplice, s.p.Name)
+	}
 	lead := ""
-	if n := len(agents.Content); n > 1 && s.blankBefore(last) {
+	if n := len(agents.Content); n > 1 && s.blankBefore(last) && !s.keepsBlankLines(last) {
 		lead = "\n"
 	}
-	return s.insert(s.end(last, agents.Column), lead, agents.Column-1), nil
+	return s.insert(s.end(last, dash+1), lead, dash), nil
+}
+
+// dashColumn returns the column of the dash before an element of a list, counted from 0, -1 where it does not begin
+// its line. An anchor of the list has a place of its own, so the list's column does not say.
+func (s *splicer) dashColumn(element *yaml.Node) int {
+	start := s.lineStart(element.Line)
+	line := s.src[start:s.lineEnd(element.Line)]
+	column := len(line) - len(bytes.TrimLeft(line, " "))
+	if !bytes.HasPrefix(line[column:], []byte("-")) {
+		return -1
+	}
+	return column
+}
+
+// keepsBlankLines reports whether the blank lines below a node belong to its last text.
+func (s *splicer) keepsBlankLines(n *yaml.Node) bool {
+	n = lastNode(n)
+	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
+		return false
+	}
+	head, _, _ := bytes.Cut(s.lines.Rest(s.lines.Offset(n.Line, n.Column)), []byte("#"))
+	return bytes.ContainsRune(head, '+')
+}
+
+// lastNode returns the node below n that is written last.
+func lastNode(n *yaml.Node) *yaml.Node {
+	for len(n.Content) > 0 {
+		n = n.Content[len(n.Content)-1]
+	}
+	return n
 }
 
 // fillEmpty puts the agent in place of [].
@@ -96,7 +136,7 @@ func (s *splicer) fillEmpty(key, agents *yaml.Node) ([]byte, error) {
 		return nil, fmt.Errorf("%w: write the empty list of agents as []", ErrSplice)
 	}
 	src := bytes.Join([][]byte{s.src[:start], []byte(strings.TrimRight(before, " ") + after), s.src[s.lineEnd(agents.Line):]}, nil)
-	filled := splicer{src: src, p: s.p, app: s.app, agent: s.agent}
+	filled := splicer{src: src, lines: yamltext.NewLines(src), p: s.p, app: s.app, agent: s.agent}
 	return filled.insert(filled.lineEnd(key.Line), "", key.Column-1+step), nil
 }
 
@@ -110,15 +150,21 @@ func (s *splicer) insert(at int, lead string, indent int) []byte {
 }
 
 // end returns where the lines of a node end: behind the last line that is indented by margin columns or
-// more and that begins after the node, blank lines and comments at its end left aside.
+// more and that begins after the node, blank lines and comments at its end left aside. Blank lines that belong to a
+// text at its end are the node's own, and the lines of a quoted text may be indented less.
 func (s *splicer) end(n *yaml.Node, margin int) int {
-	end := s.lineEnd(lastLine(n))
+	last := lastNode(n)
+	end := s.lineEnd(max(lastLine(n), s.closingLine(last)))
+	keeps := s.keepsBlankLines(n)
 	for at := end; at < len(s.src); {
 		next := s.after(at)
 		line := strings.TrimRight(string(s.src[at:next]), "\r\n")
 		text := strings.TrimLeft(line, " ")
 		switch {
 		case strings.TrimSpace(text) == "":
+			if keeps {
+				end = next
+			}
 		case len(line)-len(text) < margin:
 			return end
 		default:
@@ -127,6 +173,37 @@ func (s *splicer) end(n *yaml.Node, margin int) int {
 		at = next
 	}
 	return end
+}
+
+// closingLine returns the line on which the quotes or brackets of a node close, its first line where it has none.
+func (s *splicer) closingLine(n *yaml.Node) int {
+	var quote byte
+	switch {
+	case n.Style&yaml.DoubleQuotedStyle != 0:
+		quote = '"'
+	case n.Style&yaml.SingleQuotedStyle != 0:
+		quote = '\''
+	default:
+		return n.Line
+	}
+	at := s.lines.Offset(n.Line, n.Column)
+	open := bytes.IndexByte(s.src[at:], quote)
+	if open < 0 {
+		return n.Line
+	}
+	for i := at + open + 1; i < len(s.src); i++ {
+		switch {
+		case s.src[i] == '\\' && quote == '"':
+			i++
+		case s.src[i] == quote:
+			if quote == '\'' && i+1 < len(s.src) && s.src[i+1] == quote {
+				i++
+				continue
+			}
+			return s.lines.Pos("", i).Line
+		}
+	}
+	return n.Line
 }
 
 // lastLine returns the highest line on which anything below n begins.

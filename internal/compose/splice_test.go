@@ -27,6 +27,13 @@ func TestSplice(t *testing.T) {
 			head + "  agents:\n  - key: a\n    agentName: A\n" + strings.ReplaceAll("\n"+item, "\n  ", "\n")[1:]},
 		{"an empty list", head + "  agents: [] # none yet\n  host: b.api.mindset.ai\n", head + "  agents: # none yet\n" + item + "  host: b.api.mindset.ai\n"},
 		{"nothing behind agents", head + "  agents:\n  host: b.api.mindset.ai\n", head + "  agents:\n" + item + "  host: b.api.mindset.ai\n"},
+		{"behind a text that keeps blank lines", head + "  agents:\n    - key: b\n      agentName: B\n\n    - key: a\n      agentName: A\n      agentPurpose: |+\n        x\n\n",
+			head + "  agents:\n    - key: b\n      agentName: B\n\n    - key: a\n      agentName: A\n      agentPurpose: |+\n        x\n\n" + item},
+		{"behind a text without a newline at the end", head + "  agents:\n    - key: a\n      agentName: A\n      agentPurpose: |\n        x",
+			head + "  agents:\n    - key: a\n      agentName: A\n      agentPurpose: |\n        x\n" + item},
+		{"a list with an anchor", head + "  agents: &all\n    - key: a\n      agentName: A\n", head + "  agents: &all\n    - key: a\n      agentName: A\n" + item},
+		{"behind a quoted text", head + "  agents:\n    - key: a\n      agentName: A\n      agentPurpose: \"one\n\n    two\"\n",
+			head + "  agents:\n    - key: a\n      agentName: A\n      agentPurpose: \"one\n\n    two\"\n" + item},
 		{"no agents", head + "\n# end\n", head + "  agents:\n" + item + "\n# end\n"},
 		{"no section", "version: 1\n# end\n", "version: 1\n# end\n\nmindset:\n  appUid: acme\n\n  agents:\n" + item},
 	} {

@@ -126,7 +126,7 @@ func (p *parser) flowItem(n *yaml.Node, i int) flowItem {
 		p.refuse(p.at, "fmt does not keep keys behind a question mark; write `key: value`")
 	}
 	item := flowItem{name: key.Value, nodes: n.Content[i : i+2]}
-	if key.Kind == yaml.MappingNode || key.Kind == yaml.SequenceNode {
+	if key.Kind == yaml.MappingNode || key.Kind == yaml.SequenceNode || isNothing(key) && propertyCount(key) > 0 {
 		p.refuse(p.at, "a key must be a string; write it in quotes if it is one")
 		return item
 	}

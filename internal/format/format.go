@@ -7,6 +7,7 @@ import (
 
 	"agentsync/internal/diag"
 	"agentsync/internal/manifest"
+	"agentsync/internal/yamltext"
 	"agentsync/schema"
 )
 
@@ -30,7 +31,7 @@ func New(o manifest.Options) (*Formatter, error) {
 // a file cannot be formatted: it is no YAML, or is written in a way that cannot be kept. The error is
 // for a fault of this package: the form that it found would not mean the same.
 func (f *Formatter) Format(name string, src []byte) ([]byte, diag.List, error) {
-	text := newlines(string(src))
+	text := newlines(string(yamltext.Ended(src)))
 	doc, problems := f.read(name, text)
 	if problems != nil {
 		return nil, problems, nil

@@ -13,6 +13,7 @@ import (
 
 	"agentsync/internal/format"
 	"agentsync/internal/manifest"
+	"agentsync/internal/yamltext"
 	"agentsync/schema"
 )
 
@@ -116,7 +117,7 @@ func sameDecoded(t interface {
 }, before, after []byte) {
 	t.Helper()
 	var a, b any
-	if yaml.Unmarshal(before, &a) != nil {
+	if yaml.Unmarshal(yamltext.Ended(before), &a) != nil {
 		return
 	}
 	if err := yaml.Unmarshal(after, &b); err != nil {
@@ -146,7 +147,8 @@ func TestRefused(t *testing.T) {
 		{"a: ! b\n", "m.yaml:1:4: " + puzzled},
 		{"just text\n", "m.yaml:1:1: a manifest is a mapping that begins with `version: 1`"},
 		{"", "m.yaml:1:1: the file holds no manifest; a manifest begins with `version: 1` and has a section per platform: cometchat and mindset"},
-		{"a: |\n  é\u2028  b\n", "m.yaml:2:4: fmt does not keep the line break U+2028; write it as an escape in double quotes"},
+		{"a: 1\n!!null : b\n", "m.yaml:2:1: a key must be a string; write it in quotes if it is one"},
+		{"a: {!!null : b}\n", "m.yaml:1:5: a key must be a string; write it in quotes if it is one"},
 		{"a: b\rc: d\n", "m.yaml:1:5: fmt does not keep the line break U+000D; write it as an escape in double quotes"},
 	} {
 		out, problems, err := f.Format("m.yaml", []byte(test.src))

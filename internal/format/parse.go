@@ -1,9 +1,7 @@
 package format
 
 import (
-	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -19,8 +17,6 @@ type refusal struct {
 type parser struct {
 	src string
 	at  int
-	// cut reports that the last line of the file has no end; src has been given one.
-	cut bool
 	// pending are the comments between what was read last and what comes next; blank reports a blank
 	// line behind them.
 	pending  []comment
@@ -36,9 +32,6 @@ type parser struct {
 // parse takes a document apart. root is its root node.
 func parse(text string, root *yaml.Node) (*document, *refusal) {
 	p := &parser{src: text}
-	if !strings.HasSuffix(text, "\n") {
-		p.src, p.cut = text+"\n", true
-	}
 	p.checkBreaks()
 	doc := &document{root: root}
 	p.run()
@@ -84,11 +77,10 @@ func (p *parser) rootValue(root *yaml.Node) *value {
 	return &value{block: b}
 }
 
-// checkBreaks refuses the line breaks that YAML knows and editors do not.
+// checkBreaks refuses the line break that YAML knows and editors do not.
 func (p *parser) checkBreaks() {
-	if i := strings.IndexAny(p.src, "\r\u0085\u2028\u2029"); i >= 0 {
-		r, _ := utf8.DecodeRuneInString(p.src[i:])
-		p.refuse(i, fmt.Sprintf("fmt does not keep the line break %U; write it as an escape in double quotes", r))
+	if i := strings.IndexByte(p.src, '\r'); i >= 0 {
+		p.refuse(i, "fmt does not keep the line break U+000D; write it as an escape in double quotes")
 	}
 }
 
@@ -133,7 +125,7 @@ func (p *parser) header(b *block, e *entry) {
 		p.refuse(p.at, "fmt does not keep keys behind a question mark; write `key: value`")
 		return
 	}
-	if key.Kind != yaml.ScalarNode && key.Kind != yaml.AliasNode {
+	if key.Kind != yaml.ScalarNode && key.Kind != yaml.AliasNode || isNothing(key) && propertyCount(key) > 0 {
 		p.refuse(p.at, "a key must be a string; write it in quotes if it is one")
 		return
 	}

@@ -106,14 +106,6 @@ func (p *parser) blockScalar(l *leaf, column int) {
 	p.lineEnd()
 	lines := p.blockLines(header, column)
 	l.open = header.chomp == '+'
-	if n := len(lines); n > 0 && p.cut && p.at == len(p.src)-1 && header.chomp != '-' {
-		// The last line has no end, and so the value has none: written with one, it must say so.
-		if lines[n-1].text == "" {
-			lines = lines[:n-1]
-		} else {
-			header.chomp, l.open = '-', false
-		}
-	}
 	l.first = header.String()
 	l.rest = lines
 }

@@ -190,6 +190,9 @@ func stringsOf(v any) []string {
 
 // keyPos returns where an agent's key stands. It is the one place that is looked up for every agent.
 func (f *file) keyPos(node *yaml.Node) diag.Pos {
+	if node.Kind == yaml.AliasNode { // the key is where another agent's is; this one is where the alias is
+		return f.Start(node)
+	}
 	if n := yamltext.Deref(node); len(n.Content) > 1 && n.Content[0].Value == "key" {
 		return f.Pos(n.Content[1])
 	}
@@ -242,28 +245,28 @@ func (f *file) warnBelow(part *sectionPart, node *yaml.Node, path []string, v an
 
 func (f *file) warnLiteral(part *sectionPart, node *yaml.Node, at string) {
 	value := f.inAgentOrDefaults(part, node, at)
-	if f.bad[value] || f.bad[yamltext.Deref(value)] || f.warned[value] {
-		return
+	if !f.bad[value] && !f.bad[yamltext.Deref(value)] { // however many agents share it, it is one warning
+		f.warn(value, "%s is here in the clear; write ${secret:NAME}, which is filled in only when it is sent", validate.FieldName(at))
 	}
-	if f.warned == nil {
-		f.warned = map[*yaml.Node]bool{}
-	}
-	f.warned[value] = true // however many agents share it, through defaults or an alias
-	f.problems.Warnf(f.Pos(value), "%s stands here in the clear; write ${secret:NAME}, which is filled in only when it is sent", validate.FieldName(at))
 }
 
 // identity joins the values by which people tell agents apart.
 func identity(names []string, fields agent.Fields) string {
 	var b strings.Builder
+	named := false
 	for _, name := range names {
 		switch v := fields[name].(type) {
 		case string:
 			b.WriteString(strconv.Quote(v))
+			named = named || v != ""
 		case nil:
 		case secret.Text:
 			return ""
 		}
 		b.WriteByte(' ')
+	}
+	if !named { // that they have no name is another problem
+		return ""
 	}
 	return strings.TrimSpace(b.String())
 }

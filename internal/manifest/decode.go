@@ -1,12 +1,15 @@
 package manifest
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
@@ -35,6 +38,7 @@ type decoder struct {
 	uses     []variableUse      // of ${env:} and ${secret:}, each name once for each text
 	hasTexts bool               // some string referred to a variable
 	bad      map[*yaml.Node]bool
+	warned   map[*yaml.Node]bool // the values that were warned of
 }
 
 // variableUse is one name in one text.
@@ -292,6 +296,7 @@ func (d *decoder) scalar(n *yaml.Node) any {
 		if !d.grow(n, 0, len(n.Value)) {
 			return ""
 		}
+		d.checkPlainText(n)
 		if strings.Contains(n.Value, "${") {
 			return d.interpolate(n)
 		}
@@ -312,6 +317,43 @@ func (d *decoder) scalar(n *yaml.Node) any {
 		d.unknownTag(n)
 	}
 	return ""
+}
+
+// looksLikeNumber is what JSON and people read as a number, and the parser as text where it is out of range.
+var looksLikeNumber = regexp.MustCompile(`^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$`)
+
+// checkPlainText reports what people write without quotes and YAML reads otherwise than they mean.
+func (d *decoder) checkPlainText(n *yaml.Node) {
+	const written = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle | yaml.TaggedStyle
+	if n.Style&written != 0 || n.Value == "" {
+		return
+	}
+	switch first, _ := utf8.DecodeRuneInString(n.Value); {
+	case looksLikeNumber.MatchString(n.Value):
+		d.errorf(n, "%s is not a number that can be kept exactly; put it in quotes if it is text", diag.Clip(n.Value))
+	case strings.ContainsRune("\u201c\u201d\u201e\u2018\u2019\u00ab", first):
+		d.warn(n, "this text begins with %c, which is a part of it and no quote to YAML; write \" if it is to be one", first)
+	case n.LineComment != "" && strings.Contains(n.Value, " ") && d.touchesComment(n):
+		d.warn(n, "this text ends before the #, which begins a comment; put the text in quotes, or write two blanks before the comment")
+	}
+}
+
+// touchesComment reports whether one blank alone stands between a text on one line and the comment behind it.
+func (d *decoder) touchesComment(n *yaml.Node) bool {
+	pos := d.Pos(n)
+	return bytes.HasPrefix(d.Index().Rest(d.Index().Offset(pos.Line, pos.Column)), []byte(n.Value+" #"))
+}
+
+// warn adds a warning at a node, once for each node.
+func (d *decoder) warn(n *yaml.Node, format string, args ...any) {
+	if d.warned[n] {
+		return
+	}
+	if d.warned == nil {
+		d.warned = map[*yaml.Node]bool{}
+	}
+	d.warned[n] = true
+	d.problems.Warnf(d.Pos(n), format, args...)
 }
 
 // tagged returns v unless an explicit tag stands before text that does not fit it.
@@ -341,12 +383,13 @@ func (d *decoder) number(n *yaml.Node) any {
 	}
 	v, err := canonicalNumber(plain)
 	if err != nil {
-		d.errorf(n, "%s is not a number that can be kept exactly enough; put it in quotes if it is text", diag.Clip(n.Value))
+		d.errorf(n, "%s is not a number that can be kept exactly; put it in quotes if it is text", diag.Clip(n.Value))
 		return ""
 	}
 	return v
 }
 
+// canonicalNumber returns the canonical form of a number. It fails where that would not be the same number.
 func canonicalNumber(s string) (json.Number, error) {
 	if i, err := strconv.ParseInt(s, 0, 64); err == nil {
 		return json.Number(strconv.FormatInt(i, 10)), nil
@@ -354,7 +397,40 @@ func canonicalNumber(s string) (json.Number, error) {
 	if u, err := strconv.ParseUint(s, 0, 64); err == nil {
 		return json.Number(strconv.FormatUint(u, 10)), nil
 	}
-	return agent.Number(s)
+	n, err := agent.Number(s)
+	if err == nil && !sameDecimal(s, n.String()) {
+		err = fmt.Errorf("%s is not %s", n, s)
+	}
+	return n, err
+}
+
+// sameDecimal reports whether two decimal numbers are the same, digit by digit.
+func sameDecimal(a, b string) bool {
+	digitsA, exponentA := decimal(a)
+	digitsB, exponentB := decimal(b)
+	return digitsA == digitsB && (digitsA == "" || exponentA == exponentB)
+}
+
+// decimal returns a number as its sign and digits without zeros at either end, and the exponent of the last.
+func decimal(s string) (digits string, exponent int) {
+	mantissa := s
+	if i := strings.IndexAny(s, "eE"); i >= 0 {
+		mantissa = s[:i]
+		exponent, _ = strconv.Atoi(strings.TrimPrefix(s[i+1:], "+")) // agent.Number has bounded it
+	}
+	sign := ""
+	if strings.HasPrefix(mantissa, "-") {
+		sign = "-"
+	}
+	whole, fraction, _ := strings.Cut(strings.TrimLeft(mantissa, "+-"), ".")
+	digits = strings.TrimLeft(whole+fraction, "0")
+	exponent -= len(fraction)
+	trimmed := strings.TrimRight(digits, "0")
+	exponent += len(digits) - len(trimmed)
+	if trimmed == "" {
+		return "", 0
+	}
+	return sign + trimmed, exponent
 }
 
 // checkKeys reports keys that are no strings, that stand twice, or that are reserved.

@@ -113,8 +113,6 @@ type file struct {
 	// inDefaults are the problems that agents have with values of their section's defaults, told
 	// once for all agents.
 	inDefaults map[toldError]*shared
-	// warned are the values that were warned of.
-	warned map[*yaml.Node]bool
 	// written is how many agents the file's sections hold.
 	written int
 }

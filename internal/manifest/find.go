@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -94,7 +95,7 @@ func (f *finder) argument(path string) error {
 		return fmt.Errorf("find manifests: %w", err)
 	}
 	if n == 0 {
-		f.problems.Errorf(diag.Pos{File: display(path)}, "the folder holds no manifests; they are files that end in .yaml or .yml")
+		f.problems.Errorf(diag.Pos{File: display(path)}, "the folder holds no manifests, which are files that end in .yaml or .yml; agentsync init writes a first one")
 	}
 	return nil
 }
@@ -163,9 +164,20 @@ func (f *finder) entry(path string, e fs.DirEntry) (int, error) {
 	case named:
 		f.file(path, display(filepath.Join(f.root, path)))
 		return 1, nil
-	default:
-		return 0, nil
+	case filepath.Ext(e.Name()) == ".json" && f.looksLikeManifest(path):
+		f.problems.Warnf(diag.Pos{File: display(filepath.Join(f.root, path))},
+			"this looks like a manifest and is not read: in a folder, manifests end in .yaml or .yml; rename it, or name it as a path of its own")
 	}
+	return 0, nil
+}
+
+// jsonSection is the beginning of a platform's section in JSON.
+var jsonSection = regexp.MustCompile(`"(?:cometchat|mindset)"\s*:\s*\{\s*"(?:appId|appUid|region|host|defaults|agents|api|apiKeyEnv|endpoint|marker)"`)
+
+// looksLikeManifest reports whether a JSON file of the root has a section of a platform.
+func (f *finder) looksLikeManifest(path string) bool {
+	src, err := readInside(f.root, path, 1<<20)
+	return err == nil && jsonSection.Match(src)
 }
 
 // realPath returns the absolute path without links.

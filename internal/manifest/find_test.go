@@ -53,6 +53,24 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestManifestInJSON: JSON is YAML, but a folder may hold JSON of every kind.
+func TestManifestInJSON(t *testing.T) {
+	tree(t, "m/a.yaml", "m/state.json")
+	for name, text := range map[string]string{
+		"m/b.json":               "{\"version\": 1,\n \"mindset\": {\"appUid\": \"acme\", \"agents\": []}}",
+		"m/manifest.schema.json": `{"properties": {"mindset": {"allOf": []}}}`,
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, problems, err := find([]string{"m"}, Limits{}.withDefaults())
+	want := "m/b.json: warning: this looks like a manifest and is not read: in a folder, manifests end in .yaml or .yml; rename it, or name it as a path of its own\n"
+	if diff := cmp.Diff(want, lines(problems)); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
 // links makes symbolic links, by name and target.
 func links(t *testing.T, pairs ...string) {
 	t.Helper()

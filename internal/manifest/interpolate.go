@@ -184,7 +184,7 @@ func (d *decoder) placesOf(n *yaml.Node, parts []part) func() []diag.Pos {
 		at := index.Offset(pos.Line, pos.Column)
 		first := at + len(index.Rest(at))
 		if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
-			first = at
+			at = first // what the comment behind the | says is no text
 		}
 		end := len(d.Src)
 		if n.Style&yaml.DoubleQuotedStyle != 0 {

@@ -70,7 +70,7 @@ func (r *Rules) Faults(s *jsonschema.Schema, instance any) []Fault {
 	r.collect(invalid, instance, "", &all)
 	// The validator walks maps, so what it finds comes in any order.
 	slices.SortFunc(all, Fault.compare)
-	return worthTelling(all)
+	return withoutEchoes(worthTelling(all))
 }
 
 // worthTelling leaves out the faults that another of the same value hides. Those of one value stand next to
@@ -91,6 +91,17 @@ func worthTelling(sorted []Fault) []Fault {
 		sorted = sorted[n:]
 	}
 	return kept
+}
+
+// withoutEchoes leaves out the missing members that an unknown one is a slip of: mended, it is there.
+func withoutEchoes(all []Fault) []Fault {
+	meant := map[string]bool{}
+	for _, f := range all {
+		if f.Keyword == "additionalProperties" {
+			meant[f.At+"/"+diag.Nearest(f.Name, f.known())] = true
+		}
+	}
+	return slices.DeleteFunc(all, func(f Fault) bool { return f.Keyword == "required" && meant[f.At+"/"+f.Name] })
 }
 
 // sameSubject reports whether f and g are about the same value, or the same member's name.

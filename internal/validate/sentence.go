@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"agentsync/internal/diag"
+	"agentsync/internal/yamltext"
 )
 
 // Sentence says what is wrong and what would be right. subject is the value's name ("name",
@@ -166,6 +167,11 @@ func (f Fault) unknownSentence(subject string) string {
 		what = "section" // the root of a manifest
 	}
 	s := "unknown " + what + " " + diag.Ticked(dotted(subject, f.Name))
+	for _, r := range f.Name {
+		if odd := yamltext.OddSpaceName(r); odd != "" {
+			return s + "; its name holds " + odd + ", which is no blank to YAML; write plain spaces"
+		}
+	}
 	if best := diag.Nearest(f.Name, known); best != "" {
 		return s + "; did you mean " + diag.Ticked(dotted(subject, best)) + "?"
 	}

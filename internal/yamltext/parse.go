@@ -27,6 +27,11 @@ func Parse(path string, src []byte, o Options, problems *diag.List) *yaml.Node {
 	if !checkEncoding(path, src, problems) || !checkDensity(path, src, o.Values, problems) {
 		return nil
 	}
+	src, stands := standInFor(Ended(src))
+	syntax := func(err error) *yaml.Node {
+		syntaxProblem(path, src, err, stands, problems)
+		return nil
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	doc, err := nextDocument(dec)
 	if errors.Is(err, io.EOF) || err == nil && isNothing(doc) {
@@ -34,20 +39,31 @@ func Parse(path string, src []byte, o Options, problems *diag.List) *yaml.Node {
 		return nil
 	}
 	if err != nil {
-		syntaxProblem(path, src, err, problems)
-		return nil
+		return syntax(err)
 	}
 	switch second, err := nextDocument(dec); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		syntaxProblem(path, src, err, problems)
-		return nil
+		return syntax(err)
 	case !isNothing(second):
 		problems.Errorf(diag.Pos{File: path, Line: second.Line, Column: second.Column},
 			"a second document begins here; put it into a file of its own")
 		return nil
 	}
+	if stands.used() {
+		stands.restore(doc.Content[0])
+	}
 	return doc.Content[0]
+}
+
+// Ended returns src with an end to its last line, as every reader but the parser takes it: else a text there would
+// have no line end, and adding one, as editors do, would change it. Blanks that are all of the last line are dropped.
+func Ended(src []byte) []byte {
+	line := src[bytes.LastIndexByte(src, '\n')+1:]
+	if len(bytes.Trim(line, " \t\r")) == 0 {
+		return src[:len(src)-len(line)]
+	}
+	return append(src[:len(src):len(src)], '\n')
 }
 
 // nextDocument parses one document. The parser is not ours: a fault in it must not end the program,
@@ -86,11 +102,11 @@ func checkDensity(path string, src []byte, most int, problems *diag.List) bool {
 }
 
 // syntaxProblem turns what the YAML parser says into a place and a plain sentence.
-func syntaxProblem(path string, src []byte, err error, problems *diag.List) {
+func syntaxProblem(path string, src []byte, err error, stands standIns, problems *diag.List) {
 	line, message := splitLine(strings.TrimPrefix(err.Error(), "yaml: "))
 	s := syntaxError{src: src, index: NewLines(src), line: line, message: message}
 	offset, sentence := s.explain()
-	problems.Errorf(s.index.Pos(path, offset), "%s", sentence)
+	problems.Errorf(s.index.Pos(path, offset), "%s", stands.text(sentence, false))
 }
 
 // splitLine takes "line 7: " off the front of a message.

@@ -62,6 +62,13 @@ func (e *syntaxError) explain() (int, string) {
 	if offset, ok := e.unclosedQuote(); ok {
 		return offset, "this quote is not closed on its line; close it"
 	}
+	for _, find := range []func(*syntaxError) (int, string, bool){
+		(*syntaxError).oddSpace, (*syntaxError).flatText, (*syntaxError).missingBlank,
+	} {
+		if offset, sentence, ok := find(e); ok {
+			return offset, sentence
+		}
+	}
 	for _, r := range syntaxRules {
 		if strings.Contains(e.message, r.message) {
 			return r.explain(e)
@@ -88,6 +95,92 @@ func reach(src []byte) int {
 type byteReader struct{ r io.Reader }
 
 func (b byteReader) Read(p []byte) (int, error) { return b.r.Read(p[:min(1, len(p))]) }
+
+// eachLineAbove calls visit with the stuck line and the two above it, the last first, until it returns true.
+func (e *syntaxError) eachLineAbove(visit func(start int, line []byte) bool) {
+	at := e.stuckLine()
+	for range 3 {
+		start, end := e.lineAt(at)
+		if visit(start, bytes.TrimRight(e.src[start:end], "\r")) || start == 0 {
+			return
+		}
+		at = start - 1
+	}
+}
+
+// oddSpaceForm finds a space that is none to YAML where people mean one: in front of a line, behind a dash, a colon
+// or a quote.
+var oddSpaceForm = regexp.MustCompile(`(?:^[ \t]*|^[ \t]*-[ \t]*|:[ \t]*|["'\]}])([\x{a0}\x{1680}\x{2000}-\x{200b}\x{202f}\x{205f}\x{3000}\x{feff}])`)
+
+func (e *syntaxError) oddSpace() (offset int, sentence string, ok bool) {
+	e.eachLineAbove(func(start int, line []byte) bool {
+		m := oddSpaceForm.FindSubmatchIndex(line)
+		if m == nil {
+			return false
+		}
+		r, _ := utf8.DecodeRune(line[m[2]:])
+		offset, ok = start+m[2], true
+		sentence = fmt.Sprintf("here is %s, which is no blank to YAML; write a plain space", OddSpaceName(r))
+		return true
+	})
+	return offset, sentence, ok
+}
+
+// OddSpaceName names a character that looks like a space, or like nothing, and is no blank to YAML; it is empty for any
+// other.
+func OddSpaceName(r rune) string {
+	switch {
+	case r == 0xa0 || r == 0x202f || r == 0x2007:
+		return fmt.Sprintf("a no-break space (%U)", r)
+	case r == 0x200b || r == 0xfeff:
+		return fmt.Sprintf("an invisible space (%U)", r)
+	case r == 0x1680 || r >= 0x2000 && r <= 0x200a || r == 0x205f || r == 0x3000:
+		return fmt.Sprintf("a space of another kind (%U)", r)
+	}
+	return ""
+}
+
+// blockHead is a line that ends with the head of a block text.
+var blockHead = regexp.MustCompile(`^([ ]*(?:- +)*)\S.*[:\-][ \t]+[|>][-+0-9]*[ \t]*(?:#.*)?$`)
+
+// flatText finds a text below | that is not indented.
+func (e *syntaxError) flatText() (offset int, sentence string, ok bool) {
+	candidates := []int{e.stuckLine()}
+	if e.line > 0 {
+		candidates = append(candidates, e.named(e.line))
+	}
+	for _, text := range candidates {
+		start, _ := e.lineAt(text)
+		above := bytes.TrimRight(e.src[:start], " \t\r\n") // blank lines may stand between
+		head, end := e.lineAt(len(above))
+		if m := blockHead.FindSubmatch(bytes.TrimRight(e.src[head:end], "\r")); m != nil && text-start <= len(m[1]) {
+			return text, "the text of the line above begins here and is not indented; indent it deeper than its key", true
+		}
+	}
+	return 0, "", false
+}
+
+// noBlank finds a key whose colon, or a dash, touches what follows.
+var noBlank = regexp.MustCompile(`^[ ]*(?:- +)?(?:([A-Za-z][\w.-]*):([^\s/:][^:]*)|-([^\s-].*))$`)
+
+func (e *syntaxError) missingBlank() (offset int, sentence string, ok bool) {
+	e.eachLineAbove(func(start int, line []byte) bool {
+		m := noBlank.FindSubmatchIndex(line)
+		switch {
+		case m == nil:
+			return false
+		case m[2] >= 0:
+			offset = start + m[4]
+			sentence = fmt.Sprintf("a blank is missing behind the colon; write `%s: %s`", line[m[2]:m[3]], diag.Clip(string(line[m[4]:m[5]])))
+		default:
+			offset = start + m[6]
+			sentence = fmt.Sprintf("a blank is missing behind the dash; write `- %s`", diag.Clip(string(line[m[6]:m[7]])))
+		}
+		ok = true
+		return true
+	})
+	return offset, sentence, ok
+}
 
 // lineAt returns the start and end of the line that holds offset.
 func (e *syntaxError) lineAt(offset int) (start, end int) {
@@ -168,6 +261,13 @@ func (e *syntaxError) tab() (int, string) {
 	if lead := bytes.IndexByte(e.src[start:i+1], '\t'); len(bytes.TrimLeft(e.src[start:i+1], " \t")) == 0 && lead >= 0 {
 		i = start + lead
 	}
+	lead := bytes.TrimLeft(e.src[start:i], " ")
+	if head := start - 1; head > 0 && len(lead) == 0 {
+		above, end := e.lineAt(head)
+		if m := blockHead.FindSubmatch(bytes.TrimRight(e.src[above:end], "\r")); m != nil && i-start > len(m[1]) {
+			return i, fmt.Sprintf("this text begins with a tab, which could be its indentation; write |%d in place of | on the line above", i-start-len(m[1]))
+		}
+	}
 	return i, "a tab stands where YAML wants spaces; indent with spaces"
 }
 
@@ -234,10 +334,20 @@ func (e *syntaxError) controlCharacter() (int, string) {
 	return e.stuckLine(), "a control character cannot stand here; take it out"
 }
 
+// halfCharacter is an escape of one UTF-16 unit that is no character by itself.
+var halfCharacter = regexp.MustCompile(`^\\u[dD][89a-fA-F][0-9a-fA-F]{2}`)
+
 func (e *syntaxError) badEscape() (int, string) {
 	i, _ := e.last(`\`)
+	if half := halfCharacter.Find(e.src[i:]); half != nil {
+		return i, fmt.Sprintf(`%s is one half of a character; write both halves, or the character itself`, half)
+	}
 	_, n := utf8.DecodeRune(e.src[min(i+1, len(e.src)-1):])
-	return i, fmt.Sprintf(`%s is no escape that YAML knows in double quotes; write \\ for a backslash, or use single quotes`,
+	switch digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[e.src[min(i+1, len(e.src)-1)]]; {
+	case digits > 0:
+		return i, fmt.Sprintf(`\%c needs %d hexadecimal digits behind it; write \\ for a backslash that is text`, e.src[i+1], digits)
+	}
+	return i, fmt.Sprintf(`%s is no escape that YAML knows in double quotes; write \\ for a backslash that is text`,
 		diag.Clip(string(e.src[i:min(i+1+n, len(e.src))])))
 }
 
