@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"agentsync/internal/agent"
@@ -66,8 +67,11 @@ func (d driftColumns) table() []string {
 
 // clip cuts s to n characters, the last of them an ellipsis.
 func clip(s string, n int) string {
-	if len(s) <= n || utf8.RuneCountInString(s) <= n {
+	switch {
+	case len(s) <= n || utf8.RuneCountInString(s) <= n:
 		return s
+	case n <= 1: // a terminal of one column
+		return strings.Repeat("…", max(n, 0))
 	}
 	return string([]rune(s)[:n-1]) + "…"
 }

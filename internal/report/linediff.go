@@ -23,6 +23,8 @@ const (
 type span struct {
 	text   string
 	marked bool
+	// cut is how many characters the span stands for, which has no text then.
+	cut int
 }
 
 // line is one line of a diff, its text not yet sanitised.

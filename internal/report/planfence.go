@@ -74,19 +74,17 @@ func fenceBody(c plan.Change) string {
 	return b.String()
 }
 
-// maxInlineChars bounds a value on one line of a fence.
-const maxInlineChars = 4000
-
 func fenceValues(b *strings.Builder, r row, notes string) {
+	r.before, r.after = elidePair(r.before, r.after, maxLineChars)
 	if r.op != added {
-		b.WriteString("- " + r.path + ": " + clip(r.before, maxInlineChars))
+		b.WriteString("- " + r.path + ": " + r.before)
 		if r.op == removed {
 			b.WriteString(notes)
 		}
 		b.WriteByte('\n')
 	}
 	if r.op != removed {
-		b.WriteString("+ " + r.path + ": " + clip(r.after, maxInlineChars) + notes + "\n")
+		b.WriteString("+ " + r.path + ": " + r.after + notes + "\n")
 	}
 }
 
@@ -97,10 +95,15 @@ func fenceLines(b *strings.Builder, lines []line) {
 			continue
 		}
 		var text strings.Builder
-		for k, s := range l.spans {
-			text.WriteString(visible(s.text, l.op, s.marked, k == len(l.spans)-1))
+		spans := elide(l.spans, maxLineChars)
+		for k, s := range spans {
+			if s.cut > 0 {
+				text.WriteString(cutWords(s.cut))
+				continue
+			}
+			text.WriteString(visible(s.text, l.op, s.marked, k == len(spans)-1))
 		}
-		shown := clip(text.String(), maxInlineChars)
+		shown := text.String()
 		if l.op == same {
 			shown = breakCommand(shown) // nothing but white space would stand before it
 		}

@@ -55,7 +55,7 @@ const maxLineChars = 4000
 // value writes a change that fits on one line.
 func (t fieldText) value(r row) string {
 	if !t.s.Verbose {
-		r.before, r.after = clip(r.before, maxLineChars), clip(r.after, maxLineChars)
+		r.before, r.after = elidePair(r.before, r.after, maxLineChars)
 	}
 	switch {
 	case r.secret && r.op == changed:
@@ -95,17 +95,16 @@ func (t fieldText) line(l line) {
 	}
 	i := inkOf(l.op)
 	t.w.WriteString(t.s.paint(i, string(l.op)+" "))
-	left := maxLineChars
-	for k, s := range l.spans {
-		text := visible(s.text, l.op, s.marked, k == len(l.spans)-1)
-		if left <= 0 && !t.s.Verbose {
-			t.w.WriteString("…")
-			return
+	spans := l.spans
+	if !t.s.Verbose {
+		spans = elide(spans, maxLineChars)
+	}
+	for k, s := range spans {
+		if s.cut > 0 {
+			t.w.WriteString(t.s.paint(dim, cutWords(s.cut)))
+			continue
 		}
-		if !t.s.Verbose {
-			text = clip(text, left)
-		}
-		left -= utf8.RuneCountInString(text)
+		text := visible(s.text, l.op, s.marked, k == len(spans)-1)
 		if s.marked {
 			t.w.WriteString(t.s.paint(i+";"+inverse, text))
 		} else {

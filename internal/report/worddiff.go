@@ -34,11 +34,12 @@ func whole(lines []string) [][]span {
 }
 
 // wordSpans marks the words in which two lines differ. It is not ok where less than a third of the
-// longer line is common.
+// longer line is common and both are short enough to be shown whole.
 func wordSpans(before, after string) (a, b []span, ok bool) {
 	olds, news := words(before), words(after)
 	if len(olds) > maxWords || len(news) > maxWords {
-		return nil, nil, false
+		a, b = endsApart(before, after)
+		return a, b, true
 	}
 	common, i, j := 0, 0, 0
 	for _, d := range lcs.DiffLines(olds, news) {
@@ -53,6 +54,10 @@ func wordSpans(before, after string) (a, b []span, ok bool) {
 	common += len(strings.TrimSpace(keep))
 	a, b = appendSpan(a, keep, false), appendSpan(b, strings.Join(news[j:], ""), false)
 	longer := max(len(strings.TrimSpace(before)), len(strings.TrimSpace(after)))
+	if common*3 < longer && longer > maxLineChars { // too long to be shown whole: at least what differs must be found
+		a, b = endsApart(before, after)
+		return a, b, true
+	}
 	return joinMarks(a), joinMarks(b), common*3 >= longer
 }
 
@@ -109,7 +114,7 @@ func appendSpan(spans []span, text string, marked bool) []span {
 		spans[n-1].text += text
 		return spans
 	}
-	return append(spans, span{text, marked})
+	return append(spans, span{text: text, marked: marked})
 }
 
 // joinMarks marks the white space between two marked spans, so that a rewritten phrase reads as one.
