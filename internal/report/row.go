@@ -115,6 +115,19 @@ func rowOf(path string, before, after any, hidden bool) row {
 		return r
 	}
 	olds, news, ok := texts(before, after)
+	if ok && r.op == changed {
+		if note := alikeNote(olds, news); note != "" {
+			r.notes = append(r.notes, note)
+		}
+		var note string
+		if olds, news, note = sameLineEnds(olds, news); note != "" {
+			r.notes = append(r.notes, note)
+			if olds == news {
+				r.lines = []line{}
+				return r
+			}
+		}
+	}
 	if !ok || !r.isLong() && !strings.Contains(olds, "\n") && !strings.Contains(news, "\n") {
 		if ok && onlySpace(olds, news) && before != nil && after != nil {
 			r.notes = append(r.notes, "only white space differs")
