@@ -109,6 +109,7 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 		return err
 	}
 	a.noteOpen(w)
+	a.noteOffline(w)
 	if o.detailed && p.Summary.Any() {
 		return &Failure{Code: ExitChanges}
 	}
@@ -150,6 +151,13 @@ func (a *app) noteSecrets(w *workspace) {
 		fmt.Sprintf("the apply of this plan needs %s that %s no value here: %s", count(len(names), "variable"),
 			map[bool]string{true: "has", false: "have"}[len(names) == 1], strings.Join(names, ", ")),
 		"see where each is used:\n  agentsync secrets")
+}
+
+// noteOffline says in one line what an offline plan did not look at, to a person: a pipeline that wants to know asks for it.
+func (a *app) noteOffline(w *workspace) {
+	if _, tty := terminal(a.streams.Err); tty && !w.flags.refresh && !a.common.quiet {
+		fmt.Fprintln(a.streams.Err, "Planned from the manifests and the state; what is live was not read (plan --refresh does, and apply).")
+	}
 }
 
 // noteOpen says that an earlier run left requests open, which apply settles before anything else.

@@ -171,7 +171,7 @@ func (a *app) baseURL(app agent.App, p platform.Platform, local *localSandbox) (
 	if local != nil {
 		return local.baseURL(app.ID)
 	}
-	variable := envName(p.Name() + "-endpoint")
+	variable := endpointVariable(p)
 	source, raw := variable, a.env[variable]
 	if raw == "" {
 		source, raw = app.Source.String(), app.Endpoint

@@ -56,7 +56,8 @@ func (a *app) place(app agent.App, p platform.Platform) (plan.Place, error) {
 }
 
 // allowHosts refuses to send anything to a host that the state does not know, unless a flag or the person at the terminal
-// allows it. Before the state knows an app at all, the platform's own hosts and this machine need no yes.
+// allows it. Before the state knows an app at all, the platform's own hosts and this machine need no yes; neither does this
+// machine where the environment names it, for no pull request can.
 func (w *workspace) allowHosts(ctx context.Context, ids ...agent.AppID) error {
 	places, err := w.places()
 	if err != nil {
@@ -74,7 +75,8 @@ func (w *workspace) allowHosts(ctx context.Context, ids ...agent.AppID) error {
 		place, ok := places[id]
 		was, recorded := w.snap.State.Apps[id]
 		host := hostIn(place.BaseURL)
-		if !ok || known[host] || !recorded && !place.Foreign {
+		here := !place.Foreign && w.app.env[endpointVariable(w.platforms[id.Platform])] != ""
+		if !ok || known[host] || !recorded && !place.Foreign || here {
 			continue
 		}
 		unknown = append(unknown, plan.Origin{App: id, Before: was, After: place.Origin, Foreign: place.Foreign})
@@ -84,6 +86,9 @@ func (w *workspace) allowHosts(ctx context.Context, ids ...agent.AppID) error {
 	}
 	return w.askForHosts(ctx, unknown)
 }
+
+// endpointVariable names the variable that replaces a platform's own address.
+func endpointVariable(p platform.Platform) string { return envName(p.Name() + "-endpoint") }
 
 // askForHosts asks the person at the terminal, if there is one.
 func (w *workspace) askForHosts(ctx context.Context, unknown []plan.Origin) error {
