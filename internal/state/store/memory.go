@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"agentsync/internal/crash"
 )
 
 // Memory is a Store in memory, for tests. The zero Memory is empty and safe for concurrent use.
@@ -175,7 +177,10 @@ func meet[T any](f Faulty, ctx context.Context, method, key string, do func(cont
 	case fault.Err == nil:
 		return do(ctx)
 	case fault.Effect && fault.Late > 0:
-		time.AfterFunc(fault.Late, func() { _, _ = do(context.WithoutCancel(ctx)) })
+		time.AfterFunc(fault.Late, func() {
+			defer crash.Guard()
+			_, _ = do(context.WithoutCancel(ctx))
+		})
 	case fault.Effect:
 		_, _ = do(ctx)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"agentsync/internal/crash"
 )
 
 // ProbePrefix begins the keys of what Probe writes and removes again.
@@ -148,7 +150,10 @@ func (p *prober) race(write func([]byte) error, lost error) ([]byte, error) {
 	errs := make([]error, probeWriters)
 	var wg sync.WaitGroup
 	for i := range errs {
-		wg.Go(func() { errs[i] = write([]byte(fmt.Sprint("writer ", i))) })
+		wg.Go(func() {
+			defer crash.Guard()
+			errs[i] = write([]byte(fmt.Sprint("writer ", i)))
+		})
 	}
 	wg.Wait()
 	var winner []byte

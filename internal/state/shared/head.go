@@ -1,0 +1,151 @@
+package shared
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"agentsync/internal/state/store"
+)
+
+const (
+	headKey       = "head.json"
+	statePrefix   = "state/"
+	journalPrefix = "journal/"
+)
+
+// headVersion is the version of head.json that this package reads and writes.
+const headVersion = 1
+
+// head is head.json.
+type head struct {
+	Version int    `json:"version"`
+	Lineage string `json:"lineage"`
+	// Epoch rises by one with each lock, and is never used twice.
+	Epoch  uint64 `json:"epoch"`
+	Serial uint64 `json:"serial"`
+	// State and Digest name the state that counts, and its SHA-256; both are empty before the first.
+	State  string `json:"state,omitempty"`
+	Digest string `json:"digest,omitempty"`
+	// Journal is the epoch of the journal that counts, 0 for none.
+	Journal uint64  `json:"journal,omitempty"`
+	Holder  *Holder `json:"holder,omitempty"`
+	// Nonce is never the same: a store may give equal contents equal tags, and a writer knows its own head by it.
+	Nonce string `json:"nonce"`
+}
+
+// Holder is who has the lock, for whoever has to wait.
+type Holder struct {
+	PID     int       `json:"pid"`
+	Host    string    `json:"host,omitempty"`
+	User    string    `json:"user,omitempty"`
+	Command string    `json:"command,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+	RunURL  string    `json:"runUrl,omitempty"`
+	// Lease is how long the holder may act after its last renewal, and Request how long one of its requests to a
+	// platform may last: after that, nothing of it is under way.
+	Lease   Duration `json:"lease"`
+	Request Duration `json:"request"`
+}
+
+// Duration is a time.Duration in whole seconds, rounded up.
+type Duration time.Duration
+
+// MarshalJSON writes seconds.
+func (d Duration) MarshalJSON() ([]byte, error) {
+	return json.Marshal(int64((time.Duration(d) + time.Second - 1) / time.Second))
+}
+
+// UnmarshalJSON reads seconds.
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	var seconds int64
+	if err := json.Unmarshal(b, &seconds); err != nil {
+		return err
+	}
+	*d = Duration(time.Duration(seconds) * time.Second)
+	return nil
+}
+
+// DamageError says that what lies in the place is not what was written there, and the way back.
+type DamageError struct {
+	// Place is the store's name, Key the object.
+	Place, Key   string
+	Detail, Hint string
+}
+
+// Error names the object and what is wrong.
+func (e *DamageError) Error() string { return fmt.Sprintf("%s, %s: %s", e.Place, e.Key, e.Detail) }
+
+// ErrNotInitialised: there is no head, and nothing else.
+var ErrNotInitialised = errors.New("no shared state was made here yet")
+
+func (h head) encode() []byte {
+	b, _ := json.MarshalIndent(h, "", "  ") // texts, numbers and one time, which always encode
+	return append(b, '\n')
+}
+
+func decodeHead(place string, b []byte) (head, error) {
+	var h head
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	err := d.Decode(&h)
+	damaged := &DamageError{Place: place, Key: headKey, Hint: "put the last good version back, if the place keeps versions; otherwise keep what is there, and ask somebody who knows agentsync"}
+	var version struct{ Version int }
+	switch {
+	case json.Unmarshal(b, &version) == nil && version.Version > headVersion:
+		damaged.Detail = fmt.Sprintf("written by a newer agentsync: its version is %d, and this agentsync knows %d", version.Version, headVersion)
+		damaged.Hint = "use the agentsync that wrote it, or a later one"
+	case err != nil:
+		damaged.Detail = "it cannot be read: " + err.Error()
+	case h.Version != headVersion || h.Lineage == "" || h.Nonce == "":
+		damaged.Detail = "this is not the head of a shared state of agentsync"
+	default:
+		return h, nil
+	}
+	return head{}, damaged
+}
+
+// stateKey is a new key: two runs that are both about to write a serial never have the same.
+func stateKey(serial, epoch uint64) string {
+	return fmt.Sprintf("%s%010d-%010d%s.json", statePrefix, serial, epoch, nonce()[:10])
+}
+
+func journalOf(epoch uint64) string { return fmt.Sprintf("%s%010d/", journalPrefix, epoch) }
+
+func segmentKey(epoch uint64, n int) string { return fmt.Sprintf("%s%010d", journalOf(epoch), n) }
+
+// epochOf returns the epoch in which a state or a segment was written, 0 where its key does not say.
+func epochOf(key string) (epoch uint64) {
+	var serial uint64
+	if rest, ok := strings.CutPrefix(key, journalPrefix); ok {
+		_, _ = fmt.Sscanf(rest, "%010d/", &epoch)
+	} else if rest, ok := strings.CutPrefix(key, statePrefix); ok {
+		_, _ = fmt.Sscanf(rest, "%d-%010d", &serial, &epoch)
+	}
+	return epoch
+}
+
+// fencePrefix begins a fence; no segment begins so.
+const fencePrefix = `{"fence":`
+
+// fence is the content of a fence: nobody else's is equal.
+func fence(epoch uint64, nonce string) []byte {
+	return fmt.Appendf(nil, "%s%d,\"nonce\":%q}\n", fencePrefix, epoch, nonce)
+}
+
+func isFence(b []byte) bool { return bytes.HasPrefix(b, []byte(fencePrefix)) }
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// isAnswer reports whether an error is what the store said, so that the request is known not to have been carried out.
+func isAnswer(err error) bool {
+	return errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrDenied)
+}

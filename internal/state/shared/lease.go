@@ -1,0 +1,468 @@
+package shared
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"agentsync/internal/crash"
+	"agentsync/internal/state/store"
+)
+
+var (
+	// ErrLost: the lease ended, or another run took over. Nothing more may be sent, and nothing can be written.
+	ErrLost = errors.New("the lease of the shared state is lost: another run may have taken over")
+	// ErrUnknown: the lease ended before the store said whether it has what was to be written. As ErrLost.
+	ErrUnknown = errors.New("the store did not say in time whether it has what was written")
+)
+
+// HeldError says that another run holds the lock.
+type HeldError struct {
+	Place  string
+	Holder Holder
+	// Age is how long ago it was last heard of.
+	Age time.Duration
+	// Err is why the waiting ended: the context's cause.
+	Err error
+}
+
+// Error names the place.
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("the state in %s is locked, last sign of life %v ago", e.Place, e.Age.Round(time.Second))
+}
+
+// Unwrap returns why the waiting ended.
+func (e *HeldError) Unwrap() error { return e.Err }
+
+const (
+	// deadSlack is how much older than its lease a head must be before its holder counts as dead.
+	deadSlack = 10 * time.Second
+	// requestSlack is added to how long a request of the run before may last.
+	requestSlack = 5 * time.Second
+	// lockPoll is how often a run that waits looks at the head, and retryPause how long a request that got no answer
+	// waits before it is made again.
+	lockPoll   = 2 * time.Second
+	retryPause = 500 * time.Millisecond
+)
+
+// Lease is the lock of a place, held by this process, with what the place held when it was taken. It is safe for
+// concurrent use, but for Begin and Close, which are called once.
+type Lease struct {
+	place *Place
+	view  *View
+	epoch uint64
+	lease time.Duration
+	// grace is how long requests of the run before may still take effect, counted from the lock.
+	grace time.Duration
+	stop  context.CancelFunc // ends the renewal
+	done  chan struct{}
+
+	headTurn chan struct{} // holds one token; who has it may write the head and what follows
+	head     head          // as this run last wrote it
+	tag      store.Tag
+
+	mu      sync.Mutex // guards what follows
+	renewed time.Time  // when the last renewal that succeeded was begun
+	lost    error
+
+	appendTurn chan struct{} // holds one token: one append at a time
+	next       int           // the number of the next segment
+}
+
+// renewal is how often a lease is renewed.
+func renewal(lease time.Duration) time.Duration { return lease / 3 }
+
+// Lock takes the lock, waiting until ctx is done; then the error is a *HeldError. It asks at least once. A holder that
+// was not heard of for longer than its lease is taken over from.
+func (p *Place) Lock(ctx context.Context, holder Holder) (*Lease, error) {
+	return p.lock(ctx, holder, false)
+}
+
+// Unlock takes the lock over from whoever has it, without waiting for the end of its lease. It is as safe as any
+// takeover: that run can send nothing more.
+func (p *Place) Unlock(ctx context.Context, holder Holder) (*Lease, error) {
+	return p.lock(ctx, holder, true)
+}
+
+// attempt is a head that this process may have written.
+type attempt struct {
+	start  time.Time
+	before *Holder // whom it took over from
+}
+
+func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, error) {
+	holder.Lease, holder.Request = Duration(p.options.Lease), Duration(p.options.Request)
+	requests := context.WithoutCancel(ctx) // one that was begun is seen through: who knows what it did
+	own := map[string]attempt{}            // by nonce: heads that may have been written although no answer came
+	var seen store.Tag
+	var seenAt time.Time
+	for {
+		now := time.Now()
+		h, tag, age, err := p.readHead(requests)
+		if err != nil {
+			return nil, err
+		}
+		if tag != seen {
+			seen, seenAt = tag, now
+		}
+		if a, isOwn := own[h.Nonce]; isOwn {
+			return p.hold(requests, h, tag, a)
+		}
+		if h.Holder == nil || force || p.isDead(h.Holder, age, time.Since(seenAt)) {
+			if err := p.checkHead(requests, h); err != nil {
+				// Somebody else may have had the lock since the head was read.
+				_, now, _, headErr := p.readHead(requests)
+				if headErr == nil && now != tag {
+					continue
+				}
+				return nil, cmp.Or(headErr, err)
+			}
+			a := attempt{time.Now(), h.Holder}
+			h.Epoch++
+			h.Holder, h.Nonce = &holder, nonce()
+			own[h.Nonce] = a
+			tag, err = call(p, requests, func(ctx context.Context) (store.Tag, error) {
+				return p.store.Replace(ctx, headKey, h.encode(), tag)
+			})
+			switch {
+			case err == nil:
+				return p.hold(requests, h, tag, a)
+			case errors.Is(err, store.ErrDenied), ctx.Err() != nil && !errors.Is(err, store.ErrChanged):
+				return nil, fmt.Errorf("lock %s: %w", p.Name(), err)
+			case !errors.Is(err, store.ErrChanged): // perhaps it was written: the head says
+				time.Sleep(retryPause)
+			}
+			continue // if it was changed, somebody else was first
+		}
+		select {
+		case <-ctx.Done():
+			return nil, &HeldError{Place: p.Name(), Holder: *h.Holder, Age: age, Err: context.Cause(ctx)}
+		case <-time.After(lockPoll):
+		}
+	}
+}
+
+// isDead reports whether a holder was silent for longer than it may be: by the store's clock, which knows when it last
+// wrote, and for a while by this process's own, in case the store's clock jumped; or by the latter alone.
+func (p *Place) isDead(h *Holder, age, seen time.Duration) bool {
+	lease := time.Duration(h.Lease)
+	return age > lease+deadSlack && seen > renewal(lease)*3/2 || seen > lease+deadSlack
+}
+
+// checkHead refuses a head that somebody put back to an older version: a later epoch has written something.
+func (p *Place) checkHead(ctx context.Context, h head) error {
+	keys, err := p.list(ctx, journalPrefix)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", p.Name(), err)
+	}
+	states, err := p.list(ctx, statePrefix)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", p.Name(), err)
+	}
+	for _, key := range append(keys, states...) {
+		if epoch := epochOf(key); epoch > h.Epoch {
+			return &DamageError{Place: p.Name(), Key: headKey, Detail: fmt.Sprintf("it was put back to an older version: it is of epoch %d, and %s is of a later one", h.Epoch, key),
+				Hint: "put the newest version back: the older one does not know which agents were made since"}
+		}
+	}
+	return nil
+}
+
+// hold makes a Lease of a head that this process wrote: it fences the journal of before and reads all.
+func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt) (*Lease, error) {
+	l := &Lease{place: p, epoch: h.Epoch, lease: time.Duration(h.Holder.Lease), head: h, tag: tag, renewed: a.start, done: make(chan struct{}), grace: p.options.Grace}
+	l.headTurn, l.appendTurn = make(chan struct{}, 1), make(chan struct{}, 1)
+	l.headTurn <- struct{}{}
+	l.appendTurn <- struct{}{}
+	if a.before != nil { // what it has still under way ends by its own time limit
+		l.grace = max(l.grace, time.Duration(a.before.Request)+requestSlack)
+	}
+	renewing, stop := context.WithCancel(ctx)
+	l.stop = stop
+	go l.renew(renewing) // from now on: reading a long journal may take longer than a lease
+	v, err := p.readView(ctx, h, tag, 0)
+	if err == nil {
+		l.view = v
+		err = l.fence(ctx)
+	}
+	if err != nil {
+		_ = l.Release(ctx) // the next one reads the same; nothing was changed
+		return nil, err
+	}
+	return l, nil
+}
+
+// fence closes the journal of before: it reads what was appended, and puts a fence at the first free number. After that
+// its writer can append nothing, and all that it was told is durable was read here.
+func (l *Lease) fence(ctx context.Context) error {
+	v := l.view
+	if v.head.Journal == 0 {
+		return nil
+	}
+	mark := fence(l.epoch, nonce())
+	for !v.fenced {
+		if err := l.Check(); err != nil {
+			return err
+		}
+		key := segmentKey(v.head.Journal, v.segments)
+		err := l.place.create(ctx, key, mark)
+		switch {
+		case err == nil:
+			v.fenced = true
+			return nil
+		case errors.Is(err, store.ErrDenied):
+			return fmt.Errorf("lock %s: %w", l.place.Name(), err)
+		}
+		// The old writer was first, or nobody knows: what stands there says it.
+		o, getErr := l.place.get(ctx, key)
+		switch {
+		case getErr == nil:
+			v.take(o.Content) // our own fence among others
+		case !errors.Is(getErr, store.ErrAbsent) || !errors.Is(err, store.ErrExists):
+			l.pause()
+		}
+	}
+	return nil
+}
+
+// View returns what the place held when the lock was taken, the fence behind it.
+func (l *Lease) View() *View { return l.view }
+
+// Grace returns how long after the lock a request of an earlier run may still take effect.
+func (l *Lease) Grace() time.Duration { return l.grace }
+
+// Epoch returns this run's epoch.
+func (l *Lease) Epoch() uint64 { return l.epoch }
+
+// pause waits before a request is made again.
+func (l *Lease) pause() { time.Sleep(retryPause) }
+
+// Check returns an error where the lease has ended. It is the last thing before a request is sent to a platform: what
+// passes it is over by its own time limit before the grace period of whoever takes over.
+func (l *Lease) Check() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost != nil {
+		return l.lost
+	}
+	// The larger of two clocks: a suspended machine stops the monotonic one, and a person may put back the other.
+	now := time.Now()
+	if max(now.Sub(l.renewed), now.Round(0).Sub(l.renewed.Round(0))) >= l.lease {
+		l.lost = ErrLost // for good: whoever takes over may have done so
+	}
+	return l.lost
+}
+
+func (l *Lease) lose(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lost == nil {
+		l.lost = err
+	}
+	return l.lost
+}
+
+// renew replaces the head again and again, so that others see that this run lives.
+func (l *Lease) renew(ctx context.Context) {
+	defer crash.Guard()
+	defer close(l.done)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(renewal(l.lease)):
+		}
+		if l.replaceHead(context.WithoutCancel(ctx), func(h *head) {}) != nil && l.Check() != nil {
+			return
+		}
+	}
+}
+
+// replaceHead writes the head, changed, until it is known to be written or the lease ends.
+func (l *Lease) replaceHead(ctx context.Context, change func(*head)) error {
+	<-l.headTurn
+	defer func() { l.headTurn <- struct{}{} }()
+	own := map[string]time.Time{} // nonces of ours, and when each was sent
+	for {
+		if err := l.Check(); err != nil {
+			return err
+		}
+		next := l.head
+		change(&next)
+		next.Nonce = nonce()
+		start := time.Now()
+		own[next.Nonce] = start
+		tag, err := call(l.place, ctx, func(ctx context.Context) (store.Tag, error) {
+			return l.place.store.Replace(ctx, headKey, next.encode(), l.tag)
+		})
+		if err == nil {
+			l.written(next, tag, start)
+			return nil
+		}
+		if errors.Is(err, store.ErrDenied) {
+			return fmt.Errorf("write %s: %w", l.place.Name(), err)
+		}
+		// No answer, or another head: perhaps this is ours, from this try or from one before.
+		now, tag, _, readErr := l.place.readHead(ctx)
+		sent, isOwn := own[now.Nonce]
+		switch {
+		case readErr != nil:
+			l.pause()
+		case isOwn:
+			l.written(now, tag, sent)
+			return nil
+		case now.Nonce != l.head.Nonce:
+			return l.lose(ErrLost)
+		default:
+			l.pause() // not carried out, or not yet: then the next try finds another head, and it is ours
+		}
+	}
+}
+
+func (l *Lease) written(h head, tag store.Tag, start time.Time) {
+	l.head, l.tag = h, tag
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.renewed = start
+}
+
+// put creates an object that must be there with this content, until it is, or the lease ends. A request that got no
+// answer is made again with the same bytes at the same key, so it cannot be there twice.
+func (l *Lease) put(ctx context.Context, key string, b []byte) error {
+	for {
+		if err := l.Check(); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnknown, err)
+		}
+		err := l.place.create(ctx, key, b)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, store.ErrDenied):
+			return fmt.Errorf("write %s: %w", l.place.Name(), err)
+		case errors.Is(err, store.ErrExists):
+			o, getErr := l.place.get(ctx, key)
+			switch {
+			case getErr == nil && bytes.Equal(o.Content, b):
+				return nil
+			case getErr == nil:
+				return l.lose(ErrLost) // a fence
+			}
+		}
+		l.pause()
+	}
+}
+
+// Begin makes this epoch's journal the one that counts: first is its first segment, and state, if it is not nil, is
+// written before, under the next serial, because it holds what the journal of before said. Until its one write of the head,
+// the old journal counts.
+func (l *Lease) Begin(ctx context.Context, state, first []byte) error {
+	ctx = context.WithoutCancel(ctx)
+	epoch, old := l.epoch, l.view
+	serial, key, err := l.putState(ctx, state)
+	if err != nil {
+		return err
+	}
+	if err := l.put(ctx, segmentKey(epoch, 0), first); err != nil {
+		return err
+	}
+	l.next = 1
+	err = l.replaceHead(ctx, func(h *head) {
+		h.Journal = epoch
+		if state != nil {
+			h.Serial, h.State, h.Digest = serial, key, digest(state)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	l.clean(ctx, old.head.Journal, old.segments) // only now: the head before reached it
+	return nil
+}
+
+func (l *Lease) putState(ctx context.Context, state []byte) (serial uint64, key string, err error) {
+	if state == nil {
+		return 0, "", nil
+	}
+	serial = l.current().Serial + 1
+	key = stateKey(serial, l.epoch)
+	return serial, key, l.put(ctx, key, state)
+}
+
+// Append makes the next segment of the journal durable. With an error it may be there or not, and nothing more is sent.
+func (l *Lease) Append(ctx context.Context, b []byte) error {
+	<-l.appendTurn
+	defer func() { l.appendTurn <- struct{}{} }()
+	if err := l.put(context.WithoutCancel(ctx), segmentKey(l.epoch, l.next), b); err != nil {
+		_ = l.lose(err) // after a segment that may be there, no other may get its number
+		return err
+	}
+	l.next++
+	return nil
+}
+
+// Close writes the state, if it is not nil, under the next serial, and gives the lock back with it. open says that the
+// journal holds intents that are open; otherwise it ends here.
+func (l *Lease) Close(ctx context.Context, state []byte, open bool) error {
+	ctx = context.WithoutCancel(ctx)
+	serial, key, err := l.putState(ctx, state)
+	if err != nil {
+		l.endRenewal()
+		return err
+	}
+	journal, segments := l.current().Journal, l.next
+	if journal != l.epoch {
+		segments = l.view.segments // Begin was not called
+	}
+	l.endRenewal() // a renewal after this would name a holder again, or none for somebody else
+	err = l.replaceHead(ctx, func(h *head) {
+		h.Holder = nil
+		if state != nil {
+			h.Serial, h.State, h.Digest = serial, key, digest(state)
+		}
+		if !open {
+			h.Journal = 0
+		}
+	})
+	_ = l.lose(ErrLost)
+	if err == nil && !open {
+		l.clean(ctx, journal, segments)
+	}
+	return err
+}
+
+// Release gives the lock back and leaves all else as it is.
+func (l *Lease) Release(ctx context.Context) error {
+	l.endRenewal()
+	err := l.replaceHead(context.WithoutCancel(ctx), func(h *head) { h.Holder = nil })
+	_ = l.lose(ErrLost)
+	return err
+}
+
+func (l *Lease) endRenewal() {
+	l.stop()
+	<-l.done
+}
+
+// current returns the head as this run last wrote it.
+func (l *Lease) current() head {
+	<-l.headTurn
+	defer func() { l.headTurn <- struct{}{} }()
+	return l.head
+}
+
+// clean removes segments that no head reaches any more. The fence stays for ever: at its number a writer that woke up
+// would otherwise find room, and be told that what it appended is durable.
+func (l *Lease) clean(ctx context.Context, epoch uint64, segments int) {
+	if epoch == 0 || segments == 0 {
+		return
+	}
+	keys := make([]string, segments)
+	for i := range keys {
+		keys[i] = segmentKey(epoch, i)
+	}
+	_, _ = call(l.place, ctx, func(ctx context.Context) (int, error) { return 0, l.place.store.Delete(ctx, keys...) })
+}

@@ -1,0 +1,275 @@
+package shared
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"agentsync/internal/crash"
+	"agentsync/internal/state/store"
+)
+
+// Options are what a run asks of a place.
+type Options struct {
+	// Lease is how long a holder may act after its last renewal, 60 s where it is 0. Renewal is three times as often.
+	Lease time.Duration
+	// Request is how long one request of this run to a platform may last, 30 s where it is 0.
+	Request time.Duration
+	// Call bounds one request to the store, 10 s where it is 0.
+	Call time.Duration
+	// Grace is how long this run waits before it believes that a request of before was not carried out.
+	Grace time.Duration
+}
+
+// Place is a shared state in a store. It holds nothing itself and is safe for concurrent use.
+type Place struct {
+	store   store.Store
+	options Options
+}
+
+// Open returns the shared state in s. Nothing is read yet.
+func Open(s store.Store, o Options) *Place {
+	o.Lease, o.Request, o.Call = cmp.Or(o.Lease, time.Minute), cmp.Or(o.Request, 30*time.Second), cmp.Or(o.Call, 10*time.Second)
+	return &Place{s, o}
+}
+
+// Name says to people where the state is.
+func (p *Place) Name() string { return p.store.Name() }
+
+// View is what a place held at one moment.
+type View struct {
+	Lineage string
+	Serial  uint64
+	Epoch   uint64
+	// State is the state that counts, nil before the first.
+	State []byte
+	// Journal are the segments of the journal that counts, in order, one behind the other.
+	Journal []byte
+	// Holder has the lock, nil for nobody; Age is how long ago it was last heard of, by the store's clock.
+	Holder *Holder
+	Age    time.Duration
+
+	head     head
+	tag      store.Tag
+	segments int // of the journal, the fence not counted
+	fenced   bool
+}
+
+const (
+	// maxReads bounds how often a view is begun again because a run cleaned up meanwhile.
+	maxReads = 20
+	// readPatience is how long a request that changes nothing is made again without an answer.
+	readPatience = 20 * time.Second
+	// parallelReads is how many segments are read at once.
+	parallelReads = 16
+)
+
+func nonce() string { return strings.ToLower(rand.Text()) }
+
+// call runs one request within its time limit.
+func call[T any](p *Place, ctx context.Context, do func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.options.Call)
+	defer cancel()
+	return do(ctx)
+}
+
+// read runs a request that changes nothing, again where it got no answer, for as long as readPatience.
+func read[T any](p *Place, ctx context.Context, do func(context.Context) (T, error)) (T, error) {
+	for start := time.Now(); ; {
+		v, err := call(p, ctx, do)
+		if err == nil || isAnswer(err) || ctx.Err() != nil || time.Since(start) > readPatience {
+			return v, err
+		}
+		time.Sleep(retryPause)
+	}
+}
+
+func (p *Place) get(ctx context.Context, key string) (store.Object, error) {
+	return read(p, ctx, func(ctx context.Context) (store.Object, error) { return p.store.Get(ctx, key) })
+}
+
+func (p *Place) create(ctx context.Context, key string, b []byte) error {
+	_, err := call(p, ctx, func(ctx context.Context) (store.Tag, error) { return p.store.Create(ctx, key, b) })
+	return err
+}
+
+func (p *Place) list(ctx context.Context, prefix string) ([]string, error) {
+	return read(p, ctx, func(ctx context.Context) ([]string, error) { return p.store.List(ctx, prefix) })
+}
+
+// Init makes the shared state, with a lineage, where there is none, and probes the place before. Where there is one
+// already, whoever made it, that is no error.
+func (p *Place) Init(ctx context.Context, lineage string) error {
+	if _, _, _, err := p.readHead(ctx); !errors.Is(err, ErrNotInitialised) {
+		return err
+	}
+	if err := store.Probe(ctx, p.store); err != nil {
+		return err
+	}
+	h := head{Version: headVersion, Lineage: lineage, Nonce: nonce()}
+	err := p.create(ctx, headKey, h.encode())
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrDenied):
+		return fmt.Errorf("make a shared state in %s: %w", p.Name(), err)
+	}
+	if _, _, _, again := p.readHead(ctx); again == nil { // another init was first, or the answer was lost
+		return nil
+	}
+	return fmt.Errorf("make a shared state in %s: %w", p.Name(), err)
+}
+
+// readHead reads the head. ErrNotInitialised: neither a head nor anything else is there.
+func (p *Place) readHead(ctx context.Context) (head, store.Tag, time.Duration, error) {
+	o, err := p.get(ctx, headKey)
+	if errors.Is(err, store.ErrAbsent) {
+		return head{}, "", 0, p.noHead(ctx)
+	}
+	if err != nil {
+		return head{}, "", 0, fmt.Errorf("read %s: %w", p.Name(), err)
+	}
+	h, err := decodeHead(p.Name(), o.Content)
+	return h, o.Tag, o.Age, err
+}
+
+// noHead tells a place that is new from one whose head somebody removed.
+func (p *Place) noHead(ctx context.Context) error {
+	keys, err := p.list(ctx, "")
+	if err != nil {
+		return fmt.Errorf("read %s: %w", p.Name(), err)
+	}
+	newest := ""
+	for _, k := range keys {
+		if strings.HasPrefix(k, statePrefix) {
+			newest = k
+		}
+		if newest == "" && strings.HasPrefix(k, journalPrefix) {
+			newest = k
+		}
+	}
+	if newest == "" {
+		return fmt.Errorf("%s: %w", p.Name(), ErrNotInitialised)
+	}
+	return &DamageError{Place: p.Name(), Key: headKey, Detail: "it was removed, and " + newest + " is still there",
+		Hint: "put it back, if the place keeps versions; or take the newest state (" + newest + ") out, make another place by 'agentsync state init', and 'agentsync state push' it there"}
+}
+
+// Read returns what the place holds. It writes nothing and takes no lock, so it needs credentials to read alone; while a
+// run goes on, it returns what was true at some moment.
+func (p *Place) Read(ctx context.Context) (*View, error) {
+	for range maxReads {
+		h, tag, age, err := p.readHead(ctx)
+		if err != nil {
+			return nil, err
+		}
+		v, err := p.readView(ctx, h, tag, age)
+		var damage *DamageError
+		if !errors.As(err, &damage) {
+			return v, err
+		}
+		// What is missing may have been cleaned up by a run that went on meanwhile: then the head is another one.
+		if _, now, _, headErr := p.readHead(ctx); headErr != nil || now == tag {
+			return nil, cmp.Or(headErr, err)
+		}
+	}
+	return nil, fmt.Errorf("read %s: runs end faster than this machine can read; try again", p.Name())
+}
+
+func (p *Place) readView(ctx context.Context, h head, tag store.Tag, age time.Duration) (*View, error) {
+	v := &View{Lineage: h.Lineage, Serial: h.Serial, Epoch: h.Epoch, Holder: h.Holder, Age: age, head: h, tag: tag}
+	if h.State != "" {
+		o, err := p.get(ctx, h.State)
+		switch {
+		case errors.Is(err, store.ErrAbsent):
+			return nil, &DamageError{Place: p.Name(), Key: h.State, Detail: "the state that head.json names is missing",
+				Hint: "put it back, if the place keeps versions; an earlier one: agentsync state history, agentsync state rollback"}
+		case err != nil:
+			return nil, fmt.Errorf("read %s: %w", p.Name(), err)
+		case digest(o.Content) != h.Digest:
+			return nil, &DamageError{Place: p.Name(), Key: h.State, Detail: "the state is not what was written: its digest differs",
+				Hint: "put the last good version back, if the place keeps versions; an earlier state: agentsync state history, agentsync state rollback"}
+		}
+		v.State = o.Content
+	}
+	if h.Journal != 0 {
+		if err := p.readJournal(ctx, v); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// readJournal reads segment after segment up to the fence, or to the first number that is free.
+func (p *Place) readJournal(ctx context.Context, v *View) error {
+	keys, err := p.list(ctx, journalOf(v.head.Journal))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", p.Name(), err)
+	}
+	for i, key := range keys {
+		if key != segmentKey(v.head.Journal, i) {
+			return p.missing(v, i)
+		}
+	}
+	listed := make([][]byte, len(keys)) // nil where it is gone again
+	var reading errgroup.Group
+	reading.SetLimit(parallelReads)
+	for i, key := range keys {
+		reading.Go(func() error {
+			defer crash.Guard()
+			o, err := p.get(ctx, key)
+			if errors.Is(err, store.ErrAbsent) {
+				return nil
+			}
+			listed[i] = append([]byte{}, o.Content...)
+			return err
+		})
+	}
+	if err := reading.Wait(); err != nil {
+		return fmt.Errorf("read %s: %w", p.Name(), err)
+	}
+	for i, content := range listed {
+		if content == nil {
+			return p.missing(v, i)
+		}
+		if v.take(content) {
+			return nil
+		}
+	}
+	// What was appended since the list: a writer that was told that its segment is durable must find it read.
+	for !v.fenced {
+		o, err := p.get(ctx, segmentKey(v.head.Journal, v.segments))
+		switch {
+		case errors.Is(err, store.ErrAbsent) && v.segments == 0:
+			return p.missing(v, 0) // it is written before the head names the journal
+		case errors.Is(err, store.ErrAbsent):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read %s: %w", p.Name(), err)
+		}
+		v.take(o.Content)
+	}
+	return nil
+}
+
+// take adds the next object of the journal, and reports whether it is the fence.
+func (v *View) take(content []byte) (fenced bool) {
+	if isFence(content) {
+		v.fenced = true
+		return true
+	}
+	v.Journal = append(v.Journal, content...)
+	v.segments++
+	return false
+}
+
+func (p *Place) missing(v *View, n int) error {
+	return &DamageError{Place: p.Name(), Key: segmentKey(v.head.Journal, n), Detail: "this segment of the journal is missing, and later ones, or the head, show that it was there",
+		Hint: "put it back, if the place keeps versions: it may hold uids that nothing else knows"}
+}
