@@ -2,18 +2,113 @@ package schema
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // reference finds a $ref to a definition, of the same file or of another.
 var reference = regexp.MustCompile(`"\$ref":\s*"(?:([a-z0-9.]+?)\.schema\.json)?#/definitions/([A-Za-z0-9]+)"`)
 
-// Bundle returns the schema called name in one piece: definitions of other files stand in its own
-// definitions, as file.name, and nothing in it refers outside. The error lists the names there are.
+// Bundle returns the schema called name as editors and other tools get it: in one piece, with nothing in it that
+// refers outside, and without the traits (x-…) that only agentsync reads. A text in a manifest may be written with
+// references to variables and files, and what they hold has to be right, not what is written: there the bundle
+// takes any text with a reference. The error lists the names there are.
 func Bundle(name string) ([]byte, error) {
+	b, err := bundle(name)
+	if err != nil {
+		return nil, err
+	}
+	takesReferences := slices.Contains(reach(name), "manifest")
+	var out bytes.Buffer
+	if err := forEditors(&out, b, takesReferences); err != nil {
+		return nil, fmt.Errorf("bundle schema %s: %w", name, err)
+	}
+	text := out.Bytes()
+	if takesReferences {
+		text = bytes.Replace(text, []byte(`"definitions":{`), []byte(`"definitions":{`+textReference+","), 1)
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, text, "", "  "); err != nil {
+		return nil, fmt.Errorf("bundle schema %s: %w", name, err)
+	}
+	indented.WriteByte('\n')
+	return indented.Bytes(), nil
+}
+
+// textReference is the definition of a text that refers to something.
+const textReference = `"reference":{"type":"string","pattern":"\\$\\{(env|secret|file):","description":"A text with a reference to a variable or a file."}`
+
+// forEditors copies a schema, members in their order, as Bundle describes.
+func forEditors(out *bytes.Buffer, piece json.RawMessage, takesReferences bool) error {
+	piece = bytes.TrimSpace(piece)
+	switch piece[0] {
+	case '[':
+		var items []json.RawMessage
+		if err := json.Unmarshal(piece, &items); err != nil {
+			return err
+		}
+		out.WriteByte('[')
+		for i, item := range items {
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			if err := forEditors(out, item, takesReferences); err != nil {
+				return err
+			}
+		}
+		out.WriteByte(']')
+		return nil
+	case '{':
+	default:
+		out.Write(piece)
+		return nil
+	}
+	isText := false
+	err := eachRaw(piece, func(name string, body json.RawMessage) {
+		isText = isText || takesReferences && name == "type" && string(body) == `"string"`
+	})
+	if err != nil {
+		return err
+	}
+	var limits, rest []string
+	var failed error
+	err = eachRaw(piece, func(name string, body json.RawMessage) {
+		member := fmt.Sprintf("%q:", name)
+		switch {
+		case strings.HasPrefix(name, "x-"):
+		case isText && slices.Contains(textLimits, name):
+			limits = append(limits, member+string(body))
+		case slices.Contains(values, name):
+			rest = append(rest, member+string(body))
+		default:
+			var below bytes.Buffer
+			if err := forEditors(&below, body, takesReferences); err != nil && failed == nil {
+				failed = err
+			}
+			rest = append(rest, member+below.String())
+		}
+	})
+	if limits != nil {
+		rest = append(rest, `"anyOf":[{`+strings.Join(limits, ",")+`},{"$ref":"#/definitions/reference"}]`)
+	}
+	out.WriteString("{" + strings.Join(rest, ",") + "}")
+	return cmp.Or(err, failed)
+}
+
+var (
+	// textLimits are the keywords that limit what a text may be.
+	textLimits = []string{"enum", "pattern", "patternErrorMessage", "format", "minLength", "maxLength"}
+	// values are the keywords that hold values and no schemas.
+	values = []string{"enum", "const", "default", "examples"}
+)
+
+// bundle returns the schema called name in one piece: definitions of other files are in its own definitions, as
+// file.name.
+func bundle(name string) ([]byte, error) {
 	root, err := Read(name)
 	if err != nil {
 		return nil, err

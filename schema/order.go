@@ -21,7 +21,7 @@ type Order struct {
 // LoadOrder returns the order of the schema called name. It fails only where the embedded schema is
 // not as this package needs it, which a test rules out.
 func LoadOrder(name string) (*Order, error) {
-	b, err := Bundle(name)
+	b, err := bundle(name)
 	if err != nil {
 		return nil, err
 	}

@@ -70,6 +70,35 @@ func TestBundleStandsAlone(t *testing.T) {
 	}
 }
 
+// TestBundleTakesReferences: an editor sees a text as it is written, before its references are filled in.
+func TestBundleTakesReferences(t *testing.T) {
+	b, err := Bundle("manifest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundled, err := jsonschema.CompileString("bundle.json", string(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := "${env:" + strings.Repeat("A", 60) + "}"
+	for _, text := range []string{
+		`{"version": 1, "cometchat": {"appId": "${env:APP}", "region": "${env:REGION}", "endpoint": "${env:EP}", "agents": [{"key": "a", "name": "A", "icon": "${env:ICON}", "integrationMeta": {"baseUrl": "${env:URL}/x"}}]}}`,
+		`{"version": 1, "mindset": {"appUid": "${env:APP}", "host": "${env:HOST}", "agents": [{"key": "${env:KEY}", "agentName": "` + long + `", "access": "${env:ACCESS}", "externalTenantId": "${env:TENANT}", "mcpserverUids": ["${env:MCP}"]}]}}`,
+		`{"version": 1, "mindset": {"appUid": "a", "agents": [{"key": "a", "agentPurpose": "${file:prompts/coach.md}"}]}}`,
+	} {
+		var v any
+		if err := json.Unmarshal([]byte(text), &v); err != nil {
+			t.Fatal(err)
+		}
+		if err := bundled.Validate(v); err != nil {
+			t.Errorf("%s\n%v", text, err)
+		}
+	}
+	if bytes.Contains(b, []byte(`"x-`)) {
+		t.Error("the bundle holds traits that only agentsync reads")
+	}
+}
+
 func TestBundleMeansTheSame(t *testing.T) {
 	whole, err := compiler(t).Compile("https://agentsync.invalid/manifest" + suffix)
 	if err != nil {
@@ -88,6 +117,8 @@ func TestBundleMeansTheSame(t *testing.T) {
 		`{"version": 2}`: false,
 		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "agentName": "A"}]}}`:                                                           true,
 		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "A", "agentName": "A"}]}}`:                                                           false,
+		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "agentName": "` + strings.Repeat("a", 51) + `"}]}}`:                             false,
+		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "access": "open"}]}}`:                                                           false,
 		`{"version": 1, "mindset": {"appUid": "acme", "defaults": {"key": "a"}}}`:                                                                             false,
 		`{"version": 1, "cometchat": {"appId": "a", "region": "us", "agents": [{"key": "a", "integrateWith": "rasa", "integrationMeta": {"agentId": "x"}}]}}`: false,
 	} {

@@ -23,7 +23,7 @@ The default is manifest, the schema of manifests. There are: ` + strings.Join(sc
 			if len(args) > 0 {
 				name = args[0]
 			}
-			b, err := schema.Read(name)
+			b, err := schema.Bundle(name)
 			if err != nil {
 				return &Failure{Code: ExitUsage, Err: err}
 			}
