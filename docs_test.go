@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"agentsync/internal/sandbox"
+)
+
+// TestGoldenTutorial runs docs/tutorial.md as a reader would, in one shell, from top to bottom, and holds what it
+// shows against what the commands print. AGENTSYNC_GOLDEN=1 writes what they print.
+//
+// What a reader does beside typing commands stands in comments that nobody sees:
+//
+//	<!-- edit: FILE | OLD | NEW -->   replaces the one OLD in FILE
+//	<!-- run: COMMAND -->             is run and not shown
+func TestGoldenTutorial(t *testing.T) {
+	const path = "docs/tutorial.md"
+	for _, program := range []string{"bash", "git", "curl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("no %s to run the tutorial with", program)
+		}
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	platforms, err := sandbox.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(platforms)
+	defer server.Close()
+	shell := &readerShell{dir: t.TempDir(), address: strings.TrimPrefix(server.URL, "http://")}
+	var page strings.Builder
+	inBlock := false
+	for line := range strings.Lines(string(b)) {
+		switch text := strings.TrimSuffix(line, "\n"); {
+		case text == "```console":
+			inBlock = true
+		case text == "```":
+			inBlock = false
+		case inBlock && strings.HasPrefix(text, "$ "):
+			page.WriteString(line + shell.run(t, strings.TrimPrefix(text, "$ ")))
+			continue
+		case inBlock:
+			continue // output, which is written anew
+		case strings.HasPrefix(text, "<!-- run: "):
+			shell.run(t, strings.TrimSuffix(strings.TrimPrefix(text, "<!-- run: "), " -->"))
+		case strings.HasPrefix(text, "<!-- edit: "):
+			parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(text, "<!-- edit: "), " -->"), " | ")
+			if len(parts) != 3 {
+				t.Fatalf("%s: %q is no edit", path, text)
+			}
+			shell.edit(t, parts[0], parts[1], parts[2])
+		}
+		page.WriteString(line)
+	}
+	if shell.commands < 15 {
+		t.Fatalf("only %d commands were found", shell.commands)
+	}
+	if os.Getenv("AGENTSYNC_GOLDEN") != "" {
+		if err := os.WriteFile(path, []byte(page.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(page.String(), string(b)); diff != "" {
+		t.Errorf("%s shows something else than the tool; 'make golden' writes it anew (-want +got):\n%s", path, diff)
+	}
+}
+
+// readerShell is the shell of somebody who follows a document. What one command sets, the next one has.
+type readerShell struct {
+	dir      string
+	address  string // of the sandbox, which the document calls 127.0.0.1:8787
+	exported []string
+	uids     map[string]string
+	commands int
+}
+
+const documentAddress = "127.0.0.1:8787"
+
+// run runs a command and returns what a reader would see, with uids that are the same each time.
+func (s *readerShell) run(t *testing.T, command string) string {
+	t.Helper()
+	s.commands++
+	real := strings.ReplaceAll(command, documentAddress, s.address)
+	if name, ok := strings.CutPrefix(command, "export "); ok {
+		s.exported = append(s.exported, strings.ReplaceAll(name, documentAddress, s.address))
+		return ""
+	}
+	if strings.HasPrefix(command, "agentsync sandbox") {
+		return "" // the test serves it
+	}
+	for stable, uid := range s.uids {
+		real = strings.ReplaceAll(real, stable, uid)
+	}
+	cmd := exec.Command("bash", "-c", real)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), "NO_COLOR=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=You", "GIT_AUTHOR_EMAIL=you@example.com",
+		"GIT_COMMITTER_NAME=You", "GIT_COMMITTER_EMAIL=you@example.com", "GIT_AUTHOR_DATE=2026-01-05T09:00:00Z", "GIT_COMMITTER_DATE=2026-01-05T09:00:00Z")
+	cmd.Env = append(cmd.Env, s.exported...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	code := 0
+	if err := cmd.Run(); err != nil {
+		code = cmd.ProcessState.ExitCode()
+	}
+	shown := s.stable(settle(strings.ReplaceAll(out.String(), s.address, documentAddress)))
+	if shown != "" && !strings.HasSuffix(shown, "\n") {
+		shown += "\n"
+	}
+	if code != 0 && code != 2 {
+		t.Errorf("$ %s\nexit code %d\n%s", command, code, shown)
+	}
+	return shown
+}
+
+var commitName = regexp.MustCompile(`(?m)^\[(\w+) [0-9a-f]{7,}\]`)
+
+var anyUID = regexp.MustCompile(`\b(?:[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}|[A-Za-z0-9]{20})\b`)
+
+// stable replaces each uid by one that depends on the order in which the document shows them.
+func (s *readerShell) stable(text string) string {
+	if s.uids == nil {
+		s.uids = map[string]string{}
+	}
+	text = commitName.ReplaceAllString(text, "[$1 1f0c2d4]") // it depends on the state's lineage, which is random
+	return anyUID.ReplaceAllStringFunc(text, func(uid string) string {
+		for stable, known := range s.uids {
+			if known == uid {
+				return stable
+			}
+		}
+		platform := "cometchat"
+		if len(uid) == 20 {
+			platform = "mindset"
+		}
+		stable := settledUID(fmt.Sprintf("%s/tutorial/%d", platform, len(s.uids)))
+		s.uids[stable] = uid
+		return stable
+	})
+}
+
+// edit replaces the one old text in a file.
+func (s *readerShell) edit(t *testing.T, name, old, text string) {
+	t.Helper()
+	path := filepath.Join(s.dir, name)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, text = strings.ReplaceAll(old, `\n`, "\n"), strings.ReplaceAll(text, `\n`, "\n")
+	if n := strings.Count(string(b), old); n != 1 {
+		t.Fatalf("%s holds %q %d times:\n%s", name, old, n, b)
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(b), old, text, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
