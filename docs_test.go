@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agentsync/internal/sandbox"
+	"agentsync/schema"
 )
 
 // TestGoldenTutorial runs docs/tutorial.md as a reader would, in one shell, from top to bottom, and holds what it
@@ -76,6 +77,32 @@ func TestGoldenTutorial(t *testing.T) {
 	}
 	if diff := cmp.Diff(page.String(), string(b)); diff != "" {
 		t.Errorf("%s shows something else than the tool; 'make golden' writes it anew (-want +got):\n%s", path, diff)
+	}
+}
+
+// TestPagesAreComplete: docs/json.md names every schema, docs/troubleshooting.md every exit code but success.
+func TestPagesAreComplete(t *testing.T) {
+	contracts, err := os.ReadFile("docs/json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range schema.Names() {
+		if !strings.Contains(string(contracts), "`"+name+"`") {
+			t.Errorf("docs/json.md does not name the schema %s", name)
+		}
+	}
+	trouble, err := os.ReadFile("docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := regexp.MustCompile(`(?m)^ +(\d+)  `).FindAllStringSubmatch(run(t, "help", "exit-codes"), -1)
+	if len(codes) < 5 {
+		t.Fatalf("the help lists %d exit codes", len(codes))
+	}
+	for _, m := range codes {
+		if m[1] != "0" && !strings.Contains(string(trouble), "\n| "+m[1]+" |") {
+			t.Errorf("docs/troubleshooting.md does not explain exit code %s", m[1])
+		}
 	}
 }
 

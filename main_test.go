@@ -40,6 +40,7 @@ func TestScript(t *testing.T) {
 			"mask":     mask,
 
 			"onejson":   oneJSON,
+			"schemaof":  schemaOf,
 			"hides":     hides,
 			"replace":   replace,
 			"outside":   outside,

@@ -18,9 +18,11 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v5"
 
 	"agentsync/internal/sandbox"
 	"agentsync/internal/state"
+	"agentsync/schema"
 )
 
 // The commands of the scripts that look at files and processes; those of the sandbox stand in
@@ -39,6 +41,45 @@ func oneJSON(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 			ts.Fatalf("%s holds more than one document", name)
+		}
+	}
+}
+
+// schemaOf checks that a file, or stdout, is what the published schema of that name describes, and holds no member
+// that the schema does not know.
+func schemaOf(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: schemaof NAME FILE")
+	}
+	bundle, err := schema.Bundle(args[0])
+	ts.Check(err)
+	var parsed any
+	ts.Check(json.Unmarshal(bundle, &parsed))
+	closeObjects(parsed)
+	strict, err := json.Marshal(parsed)
+	ts.Check(err)
+	compiled, err := jsonschema.CompileString("schema.json", string(strict))
+	ts.Check(err)
+	var doc any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &doc))
+	if err := compiled.Validate(doc); err != nil {
+		ts.Fatalf("%s is not what schema %s says: %#v", args[1], args[0], err)
+	}
+}
+
+// closeObjects lets no object of a schema have other members than those that it describes.
+func closeObjects(node any) {
+	switch node := node.(type) {
+	case map[string]any:
+		if _, ok := node["properties"].(map[string]any); ok {
+			node["additionalProperties"] = false
+		}
+		for _, child := range node {
+			closeObjects(child)
+		}
+	case []any:
+		for _, child := range node {
+			closeObjects(child)
 		}
 	}
 }
