@@ -70,6 +70,8 @@ type pageChange struct {
 	Address, Platform, Name, Place string
 	Blocked, Command, Remarks      string
 	Rows                           []pageRow
+	// Members are the agents of a group, which changes all of them alike.
+	Members []pageMember
 }
 
 type pageRow struct {
@@ -118,8 +120,14 @@ func newPage(p *plan.Plan, o HTMLOptions) page {
 			g.Actions = append(g.Actions, pageAction{a, l.symbol, l.infinitive, comma(n)})
 		}
 	}
-	for _, c := range p.Changes {
+	single, groups := grouped(p.Changes)
+	for _, c := range single {
 		g.Changes = append(g.Changes, newPageChange(c))
+	}
+	for _, group := range groups {
+		g.Changes = append(g.Changes, newPageGroup(group))
+	}
+	for _, c := range p.Changes {
 		g.Platforms = append(g.Platforms, Sanitize(c.Address.Platform))
 	}
 	slices.Sort(g.Platforms)

@@ -12,6 +12,7 @@ import (
 // any. The error is that of w.
 func PlanJSON(w io.Writer, p *plan.Plan, warnings diag.List) error {
 	doc := planDoc{Document: p.Document(), Diagnostics: problemDocs(warnings)}
+	doc.Groups = groupDocs(p.Changes)
 	doc.Changes = make([]changeDoc, len(p.Changes))
 	for i, c := range p.Changes {
 		doc.Changes[i] = changeDoc{doc.Document.Changes[i], obstacleOf(c).sentence()}
@@ -23,6 +24,7 @@ func PlanJSON(w io.Writer, p *plan.Plan, warnings diag.List) error {
 type planDoc struct {
 	plan.Document
 	Changes     []changeDoc  `json:"changes"`
+	Groups      []groupDoc   `json:"groups,omitempty"`
 	Diagnostics []problemDoc `json:"diagnostics,omitempty"`
 }
 

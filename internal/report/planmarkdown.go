@@ -65,6 +65,9 @@ func (d planDocument) intro() string {
 	return intro
 }
 
+// maxGroups is how many groups are told of where not everything fits.
+const maxGroups = 10
+
 const tableHead = "\n| | agent | action | what changes |\n|---|---|---|---|\n"
 
 // everything writes all changes in the order of addresses. It gives up, and is not ok, as soon as the
@@ -78,15 +81,22 @@ func (d planDocument) everything(intro string) (string, bool) {
 		b.WriteString(s)
 		return left >= 0
 	}
+	single, groups := grouped(d.p.Changes)
 	ok := write(tableHead)
-	for i := 0; ok && i < len(d.p.Changes); i++ {
-		ok = write(tableRow(d.p.Changes[i]))
+	for i := 0; ok && i < len(single); i++ {
+		ok = write(tableRow(single[i]))
+	}
+	for i := 0; ok && i < len(groups); i++ {
+		ok = write(groupRow(groups[i]))
 	}
 	ok = ok && write("\n")
-	for i := 0; ok && i < len(d.p.Changes); i++ {
-		if c := d.p.Changes[i]; hasDetails(c) {
+	for i := 0; ok && i < len(single); i++ {
+		if c := single[i]; hasDetails(c) {
 			ok = write(detailsOf(c, d.budget))
 		}
+	}
+	for i := 0; ok && i < len(groups); i++ {
+		ok = write(groupDetails(groups[i], d.budget))
 	}
 	return b.String(), ok
 }
@@ -94,10 +104,22 @@ func (d planDocument) everything(intro string) (string, bool) {
 // cut writes what fits, the most destructive changes first: half of the room for the table, so that
 // the diffs of what matters most are seen as well.
 func (d planDocument) cut(intro string) string {
-	changes := bySeverity(d.p.Changes)
+	single, groups := grouped(d.p.Changes)
+	changes := bySeverity(single)
 	var b strings.Builder
 	b.WriteString(intro + tableHead)
 	left := d.budget - room - chars(b.String())
+	var tail, tailDetails strings.Builder // groups stand last, but their room is kept: each stands for many agents
+	for i, g := range groups {
+		row, details := groupRow(g), groupDetails(g, maxDetails/2)
+		if i == maxGroups || chars(row)+chars(details) > left/2 {
+			break
+		}
+		left -= chars(row) + chars(details)
+		tail.WriteString(row)
+		tailDetails.WriteString(details)
+		groups[i].members = nil // told of
+	}
 	rows := 0
 	for half := left / 2; rows < len(changes); rows++ {
 		row := tableRow(changes[rows])
@@ -107,6 +129,7 @@ func (d planDocument) cut(intro string) string {
 		left -= chars(row)
 		b.WriteString(row)
 	}
+	b.WriteString(tail.String())
 	b.WriteByte('\n')
 	shown, untold := 0, 0
 	for _, c := range changes {
@@ -125,7 +148,12 @@ func (d planDocument) cut(intro string) string {
 		b.WriteString(section)
 		shown++
 	}
-	b.WriteString(leftOut(changes[rows:], shown, untold))
+	b.WriteString(tailDetails.String())
+	rest := changes[rows:]
+	for _, g := range groups {
+		rest = append(rest, g.members...)
+	}
+	b.WriteString(leftOut(rest, shown, untold))
 	return b.String()
 }
 

@@ -16,6 +16,7 @@ func PlanText(w io.Writer, p *plan.Plan, s Style) error {
 	b := bufio.NewWriter(w)
 	originsText(b, p.Origins, s)
 	changes, kept := splitKept(p.Changes)
+	changes, groups := grouped(changes)
 	shown := changes[:s.maxChanges(len(changes))]
 	for _, c := range shown {
 		changeText(b, c, s)
@@ -24,6 +25,10 @@ func PlanText(w io.Writer, p *plan.Plan, s Style) error {
 	if rest := changes[len(shown):]; len(rest) > 0 {
 		b.WriteString("… and " + count(len(rest), "more change") + ": " + toDo(summarise(rest), s) +
 			". -v shows all.\n\n")
+	}
+	for _, g := range groups {
+		groupText(b, g, s)
+		b.WriteByte('\n')
 	}
 	keptText(b, kept, s)
 	besidesText(b, p, s)
