@@ -156,6 +156,14 @@ func (p *Platform) Version(api string) *Platform {
 	return p
 }
 
+// Recorded is API as a record has it: empty for the first version, whose records say nothing of it.
+func (p *Platform) Recorded() string {
+	if p.File == p.Name {
+		return ""
+	}
+	return p.API
+}
+
 // Versions are p and the same platform by the other versions of its API.
 func (p *Platform) Versions() []*Platform { return append([]*Platform{p}, p.others...) }
 

@@ -59,6 +59,9 @@ type Record struct {
 	// Mark is the mark that the agent carries, as last sent or, of an agent that was taken over, as
 	// seen; empty for none. It stands in neither Applied nor Observed.
 	Mark string
+	// API is the version of the platform's API by which the agent was last written or seen, empty for the first. Applied and
+	// Observed are in its fields.
+	API string
 	// Obsolete are the uids of agents that UID took the place of and that are not known to be gone:
 	// the old half of a replace, until its delete is done. They belong to this address; nobody may
 	// adopt them.

@@ -146,7 +146,7 @@ func (e *Engine) plan(ctx context.Context, s Session, again bool) (*plan.Plan, e
 		needed := map[agent.AppID]bool{}
 		for _, ch := range p.Changes {
 			needed[ch.Address.ID()] = needed[ch.Address.ID()] || ch.Blocked == "" &&
-				(ch.Action == plan.Create || ch.Action == plan.Replace || ch.Action == plan.Delete)
+				(ch.OtherAPI || ch.Action == plan.Create || ch.Action == plan.Replace || ch.Action == plan.Delete)
 		}
 		ids = slices.DeleteFunc(ids, func(id agent.AppID) bool { return !needed[id] })
 	}
@@ -247,7 +247,7 @@ func (e *Engine) rename(p *plan.Plan) error {
 	if len(arrive) == 0 {
 		return nil
 	}
-	return e.commit(slices.Concat(leave, arrive)...)
+	return e.store(slices.Concat(leave, arrive)...)
 }
 
 // rounds carries out the plan, and again what had no answer, until nothing is open or nothing more can be found out.

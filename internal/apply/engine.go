@@ -220,9 +220,28 @@ func (e *Engine) breaks(err error) error {
 	return e.broken
 }
 
-// commit stores results. An error that is about the results themselves, and not about the disk, is the
-// caller's: nothing was stored, and other agents go on.
+// commit stores results of requests and lists: what they record was seen by the version of the API that the app's section
+// asks for.
 func (e *Engine) commit(results ...state.Result) error {
+	for i := range results {
+		if app, ok := e.apps[results[i].Address.ID()]; ok && results[i].Kind == state.Recorded && app.Schema != nil {
+			results[i].Record.API = app.Schema.Recorded()
+		}
+	}
+	return e.store(results...)
+}
+
+// comparable returns a record without what was observed by another version of the API than the app's section asks for.
+func (e *Engine) comparable(id agent.AppID, rec agent.Record) agent.Record {
+	if s := e.apps[id].Schema; s != nil && rec.API != s.Recorded() {
+		rec.Observed = nil
+	}
+	return rec
+}
+
+// store stores results. An error that is about the results themselves, and not about the disk, is the
+// caller's: nothing was stored, and other agents go on.
+func (e *Engine) store(results ...state.Result) error {
 	err := e.ledger.Commit(results...)
 	switch {
 	case err == nil:

@@ -137,6 +137,7 @@ func (e *Engine) recoverUpdate(l *list, i state.Intent) ([]state.Result, error) 
 	if !known || rec.UID != i.UID || l.gone[i.UID] {
 		return voided, nil // nothing is left to be updated
 	}
+	rec = e.comparable(a.ID(), rec)
 	live, listed := l.byUID[i.UID]
 	switch {
 	case !listed:

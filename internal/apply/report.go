@@ -161,6 +161,9 @@ func withoutRequest(ch plan.Change) Result {
 	case plan.BlockedByApp:
 		res.Err = fmt.Errorf("%w: no manifest has a section for %s any more, so nothing says how to reach it", ErrBlocked, ch.Address.ID())
 		res.Hint = "put the section back without the agent; or, to leave the agent at the platform:\n  agentsync state rm " + ch.Address.String()
+	case plan.BlockedByAPI:
+		res.Err = fmt.Errorf("%w: the version of the API that the section asks for does not show the agent, which another version made", ErrBlocked)
+		res.Hint = "go back to the other version of the API; if the agent is really gone:\n  agentsync state rm " + ch.Address.String()
 	case plan.BlockedByNamesake:
 		res.Err = fmt.Errorf("%w: an agent of the same name that agentsync does not manage is in the way", ErrBlocked)
 		res.Hint = importHint(ch)

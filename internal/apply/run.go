@@ -111,6 +111,13 @@ func (r *appRun) change(ctx context.Context, ch plan.Change, t *tally) {
 		t.enter(r, withoutRequest(ch))
 		return
 	}
+	if ch.OtherAPI && !r.lists[r.id].has(ch.UID) {
+		// Another version of the API made the agent. What this one does not show is not written to: it might answer
+		// that there is no such agent, and the next run would make a second one.
+		ch.Blocked = plan.BlockedByAPI
+		t.enter(r, withoutRequest(ch))
+		return
+	}
 	if _, waits := r.waiting[ch.Address]; waits {
 		t.enter(r, unknownResult(ch, errors.New("an earlier run sent a request for it whose outcome is still unknown")))
 		return

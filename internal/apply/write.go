@@ -223,6 +223,7 @@ func (r *appRun) update(ctx context.Context, ch plan.Change) Result {
 	if err != nil {
 		return failed(ch, err)
 	}
+	before = r.comparable(r.id, before)
 	values := payload.Seal(r.sealer())
 	doc, err := agent.Encode(values)
 	if err != nil {

@@ -291,7 +291,7 @@ func (r *applyRun) plan(k apply.Known) (p *plan.Plan, err error) {
 		p, err = plan.Build(in)
 	} else {
 		offline := in
-		offline.Live = nil
+		offline.Live = in.LiveOfOtherAPIs()
 		p, err = plan.Build(offline)
 	}
 	if err == nil && r.f.saved != nil && !k.Again {
@@ -300,6 +300,9 @@ func (r *applyRun) plan(k apply.Known) (p *plan.Plan, err error) {
 	}
 	if err == nil && !r.f.refresh {
 		p.Adopt(in)
+	}
+	if err == nil {
+		err = r.app.reportProblems(plan.CannotEmpty(p, r.workspace.fleet.Agents, r.schemaOf))
 	}
 	return p, err
 }

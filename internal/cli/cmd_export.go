@@ -92,6 +92,8 @@ type exporter struct {
 	flags *exportFlags
 	apps  []agent.AppID
 	parts []*part
+	// converts reports that managed agents are written anew in the fields of another version of the API.
+	converts bool
 }
 
 // part is what is exported of one app.
@@ -186,10 +188,14 @@ func (ex *exporter) choose(ctx context.Context) error {
 		}
 		id := agent.AppID{Platform: f.platform, App: f.app}
 		ex.apps = []agent.AppID{id}
-		if _, known := ex.fleet.Apps[id]; known {
-			return nil
+		app, known := ex.fleet.Apps[id]
+		if !known {
+			return ex.describe(ctx, id)
 		}
-		return ex.describe(ctx, id)
+		return ex.convert(id, app)
+	}
+	if f.api != "" {
+		return usageError("--api says by which version of its API an app is read; say with --platform and --app which app")
 	}
 	for id := range ex.fleet.Apps {
 		if f.platform == "" || id.Platform == f.platform {
@@ -201,6 +207,26 @@ func (ex *exporter) choose(ctx context.Context) error {
 			Hint: "name one:\n  agentsync export --platform cometchat --app ID --region us --out manifests\n  agentsync export --platform mindset --app ID --out manifests"}
 	}
 	slices.SortFunc(ex.apps, agent.AppID.Compare)
+	return nil
+}
+
+// convert has an app that the manifests name read by another version of its platform's API: its manifests are then written
+// anew, of the agents that are managed and under the keys that they have. The state stays as it is: apply records what it
+// sees when the new manifests have taken the place of the old ones.
+func (ex *exporter) convert(id agent.AppID, app agent.App) error {
+	api := ex.flags.api
+	if api == "" || api == schema.APIOf(app) {
+		return nil
+	}
+	s := ex.platforms[id.Platform].Schema()
+	if s.Version(api).API != api {
+		var names []string
+		for _, v := range s.Versions() {
+			names = append(names, v.API)
+		}
+		return usageError("%s has no API version %q: there are %s", id.Platform, api, strings.Join(names, ", "))
+	}
+	ex.fleet.Apps[id], ex.converts = withAPI(app, api), true
 	return nil
 }
 
@@ -267,9 +293,16 @@ func (ex *exporter) compose(ctx context.Context) error {
 
 // composeApp returns what is exported of one app, nil where there is nothing.
 func (ex *exporter) composeApp(ctx context.Context, id agent.AppID, live []plan.Live) (*part, error) {
-	s := ex.platforms[id.Platform].Schema()
+	s := ex.schemaOf(id)
 	p := &part{live: map[string]plan.Live{}}
 	unmanaged, namesakes := ex.unmanaged(id, live)
+	keyOf := map[string]string{}
+	if ex.converts {
+		if unmanaged, keyOf = ex.managed(id, live); len(keyOf) > len(unmanaged) {
+			report.Warning(ex.app.streams.Err, ex.app.style(ex.app.streams.Err),
+				fmt.Sprintf("%s of %s not written: the API's version %s does not show them", count(len(keyOf)-len(unmanaged), "managed agent"), id, ex.flags.api), "")
+		}
+	}
 	if namesakes > 0 {
 		report.Warning(ex.app.streams.Err, ex.app.style(ex.app.streams.Err),
 			fmt.Sprintf("%s of %s left out: agents of the same name stand in the manifests and not in the state", count(namesakes, "live agent"), id),
@@ -281,7 +314,10 @@ func (ex *exporter) composeApp(ctx context.Context, id agent.AppID, live []plan.
 	keys := compose.NewKeys(ex.takenKeys(id))
 	var all []found
 	for _, l := range unmanaged {
-		f := found{key: keys.Name(s, l.Content.Fields(), l.UID), uid: l.UID, fields: l.Content.Fields()}
+		f := found{key: keyOf[l.UID], uid: l.UID, fields: l.Content.Fields()}
+		if f.key == "" {
+			f.key = keys.Name(s, l.Content.Fields(), l.UID)
+		}
 		p.live[f.key] = l
 		all = append(all, f)
 	}
@@ -291,6 +327,22 @@ func (ex *exporter) composeApp(ctx context.Context, id agent.AppID, live []plan.
 		p.files = ex.cut(p.composed)
 	}
 	return p, err
+}
+
+// managed returns the live agents that state knows, and the key of each agent that it knows, by uid.
+func (ex *exporter) managed(id agent.AppID, live []plan.Live) (known []plan.Live, keyOf map[string]string) {
+	keyOf = map[string]string{}
+	for addr, rec := range ex.snap.State.Agents {
+		if addr.ID() == id {
+			keyOf[rec.UID] = addr.Key
+		}
+	}
+	for _, l := range live {
+		if keyOf[l.UID] != "" {
+			known = append(known, l)
+		}
+	}
+	return known, keyOf
 }
 
 // inUse returns the value of a variable that is set, or that stands for a secret of an app before.
@@ -309,7 +361,7 @@ func (ex *exporter) inUse(name string) (string, bool) {
 // unmanaged returns the live agents that state does not know, and counts those left out because the
 // manifests want an agent of the same name that state does not know either.
 func (ex *exporter) unmanaged(id agent.AppID, live []plan.Live) (free []plan.Live, namesakes int) {
-	s := ex.platforms[id.Platform].Schema()
+	s := ex.schemaOf(id)
 	owned := map[string]bool{}
 	for addr, rec := range ex.snap.State.Agents {
 		if addr.ID() == id {
@@ -412,6 +464,9 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 			return err
 		}
 	}
+	if ex.converts { // apply records what it sees, once the files have taken the place of the old ones
+		return nil
+	}
 	err = ex.file.Edit(ctx, ex.snap, func(s *state.State) error {
 		for addr, rec := range records {
 			s.Agents[addr] = rec
@@ -483,7 +538,7 @@ func (p *part) record(d agent.Desired, s secret.Sealer) (rec agent.Record, err e
 	if err == nil && !agent.Equal(map[string]any(resolved), map[string]any(want)) { // with an error, a secret is hidden
 		return rec, errors.New("its manifest would not read back as what is live; nothing was written")
 	}
-	rec.UID, rec.Mark = live.UID, live.Mark
+	rec.UID, rec.Mark, rec.API = live.UID, live.Mark, p.platform.Recorded()
 	if rec.Applied, err = plan.AppliedDoc(d, agent.Record{}, s); err != nil {
 		return rec, err
 	}
@@ -515,6 +570,8 @@ func (ex *exporter) tell() error {
 	switch {
 	case agents == 0:
 		summary = "Nothing to export: every live agent is managed"
+	case ex.converts:
+		summary = fmt.Sprintf("%s written as the API's version %s shows them; the state is as it was", count(agents, "agent"), ex.flags.api)
 	case ex.flags.dryRun:
 		fmt.Fprintf(ex.app.streams.Err, "%s would be taken over; nothing was written\n", count(agents, "agent"))
 		return nil

@@ -273,6 +273,7 @@ func (im *importer) record() error {
 		return stateError(err)
 	}
 	rec, err := im.takeOver([]byte(run.Lineage()))
+	rec.API = im.schemaOf(im.addr.ID()).Recorded()
 	if err == nil {
 		result := state.Result{Kind: state.Recorded, Address: im.addr, Record: rec}
 		results := []state.Result{result}

@@ -37,7 +37,7 @@ type composed struct {
 // compose turns live agents of one app into manifests, and reads them back. inUse are the variables that
 // have a value already.
 func (w *workspace) compose(ctx context.Context, id agent.AppID, live []found, inUse secret.Lookup) (*composed, error) {
-	c := &composed{app: w.fleet.Apps[id], platform: w.platforms[id.Platform].Schema()}
+	c := &composed{app: w.fleet.Apps[id], platform: w.schemaOf(id)}
 	for _, f := range live {
 		c.agents = append(c.agents, compose.Agent{Key: f.key, Fields: compose.Tidy(c.platform, f.fields)})
 	}

@@ -335,11 +335,20 @@ func (w *workspace) build() (*plan.Plan, error) {
 	if _, err := w.places(); err != nil {
 		return nil, err
 	}
-	p, err := plan.Build(w.input(apply.Known{Prior: w.snap.State.Agents}))
+	p, err := w.makePlan(apply.Known{Prior: w.snap.State.Agents})
 	if err == nil {
 		w.offline = offlinePlan{p, w.snap, lineage}
 	}
 	return p, err
+}
+
+// makePlan makes a plan of what is known. What no schema can see and no platform would do is refused here, at its place.
+func (w *workspace) makePlan(k apply.Known) (*plan.Plan, error) {
+	p, err := plan.Build(w.input(k))
+	if err != nil {
+		return nil, err
+	}
+	return p, w.app.reportProblems(plan.CannotEmpty(p, w.fleet.Agents, w.schemaOf))
 }
 
 // input is what a plan depends on, of which k is known.
@@ -381,7 +390,7 @@ func (w *workspace) plan(ctx context.Context) (*plan.Plan, error) {
 		}
 		k.Claimed[i.Address.ID()] = append(k.Claimed[i.Address.ID()], i.UID)
 	}
-	return plan.Build(w.input(k))
+	return w.makePlan(k)
 }
 
 // live lists every app that the targets leave something of, one list per app, all at once, and returns as well which known

@@ -55,6 +55,8 @@ type builder struct {
 	live listings
 	// marks are the marks that the listed agents carry, by app and uid; an agent without one is missing.
 	marks map[agent.AppID]map[string]string
+	// seen are the uids that the lists show, by app; made where it is needed.
+	seen map[agent.AppID]map[string]bool
 	// used counts the records that wanted agents stand for.
 	used int
 	// room is where each wanted agent's document is written in turn.
@@ -109,7 +111,17 @@ func (b *builder) want(d *agent.Desired) error {
 		return b.create(ch, c, d, nil, doc)
 	}
 	b.used++
-	ch.UID, ch.Obsolete = rec.UID, rec.Obsolete
+	ch.UID, ch.Obsolete, ch.OtherAPI = rec.UID, rec.Obsolete, rec.API != c.schema.Recorded()
+	if ch.OtherAPI {
+		// What was observed is in the fields of the other version: nothing can be compared with it.
+		rec.Observed = nil
+	}
+	if ch.OtherAPI && b.unseen(d.Address.ID(), rec.UID) {
+		// Whatever that version says, the other one made an agent with this uid: to make it again is to make a second one.
+		ch.Action, ch.Blocked, ch.Basis = Update, BlockedByAPI, b.in.basis(&rec, d, &c, doc)
+		b.add(ch)
+		return nil
+	}
 	if b.live.vanished(d.Address.ID(), rec.UID) {
 		ch.Vanished, ch.Unlisted = true, !b.in.Gone[d.Address.ID()][rec.UID]
 		return b.create(ch, c, d, &rec, doc)
@@ -128,6 +140,24 @@ func (b *builder) want(d *agent.Desired) error {
 		b.plan.Summary.Unchanged++
 	}
 	return b.touch(&ch, &c, d, rec, diff)
+}
+
+// unseen reports whether the app was listed and the list, believed or not, does not show the uid.
+func (b *builder) unseen(id agent.AppID, uid string) bool {
+	list, listed := b.in.Live[id]
+	if !listed {
+		return false
+	}
+	if b.seen[id] == nil {
+		if b.seen == nil {
+			b.seen = map[agent.AppID]map[string]bool{}
+		}
+		b.seen[id] = make(map[string]bool, len(list))
+		for _, l := range list {
+			b.seen[id][l.UID] = true
+		}
+	}
+	return !b.seen[id][uid]
 }
 
 // create plans an agent that does not exist, or no longer does.
@@ -201,6 +231,9 @@ func (b *builder) decide(ch *Change, protect bool, diff difference) {
 
 // touch adds the record of an agent that nothing is sent for, where the record is behind.
 func (b *builder) touch(ch *Change, c *comparison, d *agent.Desired, rec agent.Record, diff difference) error {
+	if ch.OtherAPI && c.live != nil && ch.Blocked == "" {
+		diff.settled, rec.API = true, c.schema.Recorded() // seen by this version, and recorded in its fields
+	}
 	sends := ch.Blocked == "" && (len(ch.Fields) > 0 || ch.Marker != "")
 	settled := diff.settled && ch.Blocked == ""
 	if sends || rec.Protect == d.Protect && !settled {
@@ -253,9 +286,13 @@ func (b *builder) leave() {
 		ch.Unlisted = ch.Vanished && !b.in.Gone[a.ID()][rec.UID]
 		if b.in.Prune {
 			ch.Action = Delete
+			s := b.in.schema(a.ID())
+			ch.OtherAPI = s != nil && rec.API != s.Recorded()
 			switch {
 			case rec.Protect:
 				ch.Blocked = BlockedByProtect
+			case ch.OtherAPI && b.unseen(a.ID(), rec.UID):
+				ch.Blocked = BlockedByAPI
 			case !named[a.ID()] && !b.in.Apps[a.ID()]:
 				ch.Blocked = BlockedByApp
 			}

@@ -93,6 +93,18 @@ func (in *Input) schema(id agent.AppID) *schema.Platform {
 	return p.Version(in.Versions[id])
 }
 
+// LiveOfOtherAPIs returns the lists of the apps in which state knows agents by another version of the API than their
+// sections ask for: without them nothing could be said of such an agent, not even that the version knows it.
+func (in *Input) LiveOfOtherAPIs() map[agent.AppID][]Live {
+	lists := map[agent.AppID][]Live{}
+	for a, rec := range in.Prior {
+		if s := in.schema(a.ID()); s != nil && rec.API != s.Recorded() && in.Live[a.ID()] != nil {
+			lists[a.ID()] = in.Live[a.ID()]
+		}
+	}
+	return lists
+}
+
 // targets reports whether any of the addresses is selected.
 func (in *Input) targets(addresses ...agent.Address) bool {
 	if len(in.Targets) == 0 {

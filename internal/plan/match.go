@@ -209,7 +209,7 @@ func (m *matcher) holds(wanted agent.Fields, live agent.Content) bool {
 	for i := range m.schema.Fields {
 		f := &m.schema.Fields[i]
 		v, named := wanted[f.Name]
-		if !named && m.added {
+		if !named && m.added || f.CreateOnly {
 			continue
 		}
 		if !(comparer{fold: true, added: true}).field(f, v, shown[f.Name]) {
@@ -227,7 +227,7 @@ func Unlike(p *schema.Platform, sent agent.Fields, live agent.Content) []string 
 	for i := range p.Fields {
 		f := &p.Fields[i]
 		v, ok := sent[f.Name]
-		if ok && !(comparer{added: true}).field(f, v, shown[f.Name]) {
+		if ok && !f.CreateOnly && !(comparer{added: true}).field(f, v, shown[f.Name]) {
 			names = append(names, f.Name)
 		}
 	}
@@ -469,6 +469,9 @@ func contentKey(p *schema.Platform, fields agent.Fields, fold bool) string {
 	norm := agent.Fields{}
 	for i := range p.Fields {
 		f := &p.Fields[i]
+		if f.CreateOnly {
+			continue // never shown
+		}
 		v := visible(p, f.Pointer, fields[f.Name], fold)
 		if list, ok := v.([]any); ok && f.Unordered {
 			v = comparer{}.sorted(list)

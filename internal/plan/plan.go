@@ -39,6 +39,9 @@ const (
 	BlockedByPrune Block = "prune"
 	// BlockedByApp: the app's section left the manifests, so nothing says how to reach it.
 	BlockedByApp Block = "app"
+	// BlockedByAPI: the agent was made by another version of the platform's API, and the one that its section asks for
+	// does not show it.
+	BlockedByAPI Block = "api"
 	// BlockedByNamesake: an agent that agentsync does not manage has the same identity at the
 	// platform and other content.
 	BlockedByNamesake Block = "namesake"
@@ -111,6 +114,9 @@ type Change struct {
 	Wanted agent.Doc
 	// Send names the top-level fields that an update sends, in the schema's order.
 	Send []string
+	// OtherAPI reports that the record is by another version of the platform's API than the section asks for: before
+	// anything is sent, the agent must be seen by that one.
+	OtherAPI bool
 	// Obsolete are uids that an earlier replace of this agent left to be deleted. A replace without
 	// Fields does nothing but delete them.
 	Obsolete []string

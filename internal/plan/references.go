@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/diag"
 	"agentsync/schema"
 )
 
@@ -46,6 +47,31 @@ func References(p *Plan, desired []agent.Desired, schemaOf func(agent.AppID) *sc
 		}
 	}
 	return all
+}
+
+// CannotEmpty returns a problem for each field that an update would empty although its platform cannot: the field was
+// taken out of the manifest, which no schema can see.
+func CannotEmpty(p *Plan, desired []agent.Desired, schemaOf func(agent.AppID) *schema.Platform) diag.List {
+	var problems diag.List
+	for i := range p.Changes {
+		ch := &p.Changes[i]
+		if ch.Action != Update || ch.Blocked != "" {
+			continue
+		}
+		for _, name := range ch.Send {
+			f, _ := schemaOf(ch.Address.ID()).Field(name)
+			at, wanted := slices.BinarySearchFunc(desired, ch.Address, func(d agent.Desired, a agent.Address) int { return d.Address.Compare(a) })
+			if !f.KeepsValue || !wanted || desired[at].Fields[name] != nil {
+				continue
+			}
+			problems = append(problems, diag.Problem{
+				Severity: diag.Error, Pos: ch.Source, Address: ch.Address.String(),
+				Summary: name + " was taken out, and the platform cannot empty it; put it back, or leave it to others: " +
+					"lifecycle: {ignoreChanges: [" + name + "]}",
+			})
+		}
+	}
+	return problems
 }
 
 // UnknownReference is one that its app does not have.

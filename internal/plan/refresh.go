@@ -37,7 +37,7 @@ func Refresh(in Input) (behind []Refreshed, doubted []agent.AppID, err error) {
 			continue
 		}
 		if live.vanished(a.ID(), rec.UID) {
-			gone := in.Gone[a.ID()][rec.UID]
+			gone := in.Gone[a.ID()][rec.UID] && rec.API == in.schema(a.ID()).Recorded()
 			behind = append(behind, Refreshed{Address: a, UID: rec.UID, Vanished: gone, Unlisted: !gone})
 			continue
 		}
@@ -54,6 +54,9 @@ func Refresh(in Input) (behind []Refreshed, doubted []agent.AppID, err error) {
 
 func refresh(in *Input, live listings, a agent.Address, rec agent.Record) (Refreshed, bool, error) {
 	c := comparison{schema: in.schema(a.ID()), sealer: in.Sealer}
+	if now := c.schema.Recorded(); rec.API != now {
+		rec.Observed, rec.API = nil, now // it is in another version's fields
+	}
 	r := Refreshed{Address: a, UID: rec.UID, Record: rec}
 	applied, err := decode(a, "applied", rec.Applied)
 	if err != nil {

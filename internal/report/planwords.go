@@ -214,6 +214,8 @@ func obstacleOf(c plan.Change) obstacle {
 	case plan.BlockedByApp:
 		return obstacle{reason: "the section of " + Sanitize(c.Address.ID().String()) +
 			" left the manifests: put it back, with agents: [], to reach the app"}
+	case plan.BlockedByAPI:
+		return obstacle{reason: "the version of the API that the section asks for does not show the agent, which another version made"}
 	case plan.BlockedByNamesake:
 		return namesake(c)
 	default:

@@ -147,6 +147,8 @@ func (d *decoder) record() (r agent.Record, err error) {
 				r.Obsolete = append(r.Obsolete, uid)
 				return err
 			})
+		case "api":
+			r.API, err = d.text()
 		case "mark":
 			r.Mark, err = d.text()
 		case "protect":

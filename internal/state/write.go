@@ -148,6 +148,7 @@ func (w *writer) record(r agent.Record) error {
 	if err := w.docMember("observed", r.Observed); err != nil {
 		return err
 	}
+	w.textMember("api", r.API)
 	w.textMember("mark", r.Mark)
 	if len(r.Obsolete) > 0 {
 		w.key("obsolete")
