@@ -13,8 +13,10 @@ import (
 // The platform pages by time: startAfter asks for what was created after it, and agents that share a
 // createdAt can fall on both sides of a page's end. So each page is asked for from just before the last
 // createdAt seen: it begins with agents that are known already. That overlap is what shows that nothing
-// lies between two pages; a list without it is an error. So is one in which more agents share a
-// createdAt than a page holds, because those behind the page's end cannot be reached at all.
+// lies between two pages; a list without it is an error. Where a full page holds nothing but agents that are known, a
+// later time is looked for from which a page still overlaps and goes on behind them: a platform may show times in
+// whole seconds and keep them in milliseconds. Where there is none, more agents may share a createdAt than a page
+// holds, and those behind the page's end cannot be reached at all: that is an error too.
 
 // Bounds of one list.
 const (
@@ -33,6 +35,7 @@ type walk struct {
 	all     []platform.Remote
 	seen    map[string]bool
 	last    time.Time // the newest createdAt seen
+	from    time.Time // the latest time from which a page is known to overlap; zero where last tells
 	largest int       // the length of the longest page
 	steps   int       // pages that brought something new
 }
@@ -46,7 +49,7 @@ func listAll(ctx context.Context, ask asker) ([]platform.Remote, error) {
 		if err != nil {
 			return nil, err
 		}
-		fresh, err := w.take(page)
+		fresh, err := w.add(page)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +57,7 @@ func listAll(ctx context.Context, ask asker) ([]platform.Remote, error) {
 			return w.all, nil // the page had room for more
 		}
 		if fresh == 0 {
-			goOn, err := w.confirm(ctx, ask, len(page))
+			goOn, err := w.stepOver(ctx, ask)
 			if err != nil || !goOn {
 				return w.all, err
 			}
@@ -62,15 +65,23 @@ func listAll(ctx context.Context, ask asker) ([]platform.Remote, error) {
 		if len(w.all) > maxAgents {
 			return nil, fmt.Errorf("the list holds more than %d agents", maxAgents)
 		}
-		after = timestamp(w.last.Add(-resolution))
+		after = timestamp(w.overlap())
 	}
 	return nil, fmt.Errorf("the list has more than %d pages", maxPages)
 }
 
+// overlap returns the latest time from which a page is known to hold the last agent.
+func (w *walk) overlap() time.Time {
+	if at := w.last.Add(-resolution); at.After(w.from) {
+		return at
+	}
+	return w.from
+}
+
 func timestamp(t time.Time) string { return t.UTC().Format(timeForm) }
 
-// take adds a page and returns how many of its agents are new.
-func (w *walk) take(page []platform.Remote) (fresh int, err error) {
+// add takes in a page and returns how many of its agents are new.
+func (w *walk) add(page []platform.Remote) (fresh int, err error) {
 	if err := w.check(page); err != nil {
 		return 0, err
 	}
@@ -78,68 +89,105 @@ func (w *walk) take(page []platform.Remote) (fresh int, err error) {
 		if !w.seen[r.UID] {
 			w.seen[r.UID] = true
 			w.all = append(w.all, r)
-			w.last = r.CreatedAt
 			fresh++
+			if !r.CreatedAt.IsZero() {
+				w.last = r.CreatedAt
+			}
 		}
 	}
 	w.largest = max(w.largest, len(page))
 	if fresh > 0 {
 		w.steps++
 	}
+	if len(w.all) > 0 && w.last.IsZero() {
+		return 0, fmt.Errorf("agent %s has no readable createdAt, so the list cannot be read page by page", w.all[0].UID)
+	}
 	return fresh, nil
 }
 
-// check refuses a page that cannot be continued from, or that does not continue the one before.
+// check refuses a page that does not continue the one before. An agent without a readable createdAt stands where
+// it stands.
 func (w *walk) check(page []platform.Remote) error {
-	on := make(map[string]bool, len(page))
-	for i, r := range page {
-		switch {
-		case on[r.UID]:
-			return fmt.Errorf("the list holds agent %s twice", r.UID)
-		case r.CreatedAt.IsZero():
-			return fmt.Errorf("agent %s has no readable createdAt, so the list cannot be read page by page", r.UID)
-		case i > 0 && r.CreatedAt.Before(page[i-1].CreatedAt):
+	before := time.Time{}
+	for _, r := range page {
+		if r.CreatedAt.IsZero() {
+			continue
+		}
+		if r.CreatedAt.Before(before) {
 			return errors.New("the list is not in order of creation, so it cannot be read page by page")
 		}
-		on[r.UID] = true
+		before = r.CreatedAt
 	}
-	if n := len(w.all); n > 0 && !on[w.all[n-1].UID] {
-		return fmt.Errorf("%w: agent %s is not where it was", errChanged, w.all[n-1].UID)
+	if len(w.all) > 0 && !w.overlaps(page) {
+		return fmt.Errorf("%w: agent %s is not where it was", errChanged, w.all[len(w.all)-1].UID)
 	}
 	return nil
 }
 
-// confirm decides whether a full page that brought nothing new ends the list. It holds agents of the
-// last createdAt, and others of that time can hide behind them. So it asks for what comes after that
-// time: for a server that includes startAfter itself this is the next page, and the list goes on; for
-// any other, agents there show that the page was cut. The later steps are for servers that include
-// startAfter itself, and for those that show times in whole seconds; after the last of them none of the
-// agents that are known can be left, unless the server does not heed startAfter.
-func (w *walk) confirm(ctx context.Context, ask asker, n int) (goOn bool, err error) {
-	cut := w.steps > 1
-	for _, step := range []time.Duration{0, resolution, time.Second - resolution, time.Second} {
-		next, err := ask(ctx, timestamp(w.last.Add(step)))
-		if err != nil {
-			return false, err
+// overlaps reports whether a page holds the last agent that is known, so that nothing lies between.
+func (w *walk) overlaps(page []platform.Remote) bool {
+	last := w.all[len(w.all)-1].UID
+	return slices.ContainsFunc(page, func(r platform.Remote) bool { return r.UID == last })
+}
+
+// stepOver is for a full page that brought nothing new: agents of one createdAt may fill it, and others of that
+// time hide behind them. It looks for the latest time from which a page still overlaps with what is known, takes
+// in that page, and reports whether the list goes on.
+func (w *walk) stepOver(ctx context.Context, ask asker) (goOn bool, err error) {
+	n := w.largest
+	low, high := w.overlap(), time.Time{} // from low on a page overlaps; from high on, once it is known, it does not
+	var best []platform.Remote
+	cut := w.steps > 1 // earlier pages show how long a page is
+	probe := func(at time.Time) error {
+		page, err := ask(ctx, timestamp(at))
+		switch {
+		case err != nil:
+			return err
+		case w.overlaps(page):
+			low, best = at, page
+		default:
+			high = at
+			cut = cut || slices.ContainsFunc(page, func(r platform.Remote) bool { return !w.seen[r.UID] })
 		}
-		if len(next) == 0 {
-			break
-		}
-		known := !slices.ContainsFunc(next, func(r platform.Remote) bool { return !w.seen[r.UID] })
-		if next[0].CreatedAt.Before(w.last.Truncate(resolution)) || known && step == time.Second {
-			return false, errors.New("the list repeats itself: the server does not heed startAfter")
-		}
-		if !known {
-			if w.check(next) == nil { // it overlaps with what is known, so nothing lies between
-				_, err := w.take(next)
-				return true, err
+		return nil
+	}
+	// The time itself: that is enough where times are kept as they are shown. A little later: for a server that
+	// includes startAfter. A second later: nothing that is known can still be there, if startAfter is heeded at all.
+	for _, step := range []time.Duration{0, resolution, time.Second} {
+		if at := w.last.Add(step); high.IsZero() && at.After(low) {
+			if err := probe(at); err != nil {
+				return false, err
 			}
-			cut = true
-			break
 		}
 	}
-	reason := fmt.Sprintf("%d agents were created at %s and fill a page of the list, so others of that time may be hidden behind them",
-		n, timestamp(w.last))
+	if high.IsZero() {
+		return false, errors.New("the list repeats itself: the server does not heed startAfter")
+	}
+	for high.Sub(low) > resolution {
+		if err := probe(low.Add(high.Sub(low) / 2).Truncate(resolution)); err != nil {
+			return false, err
+		}
+	}
+	fresh := 0
+	if best != nil {
+		if fresh, err = w.add(best); err != nil {
+			return false, err
+		}
+	}
+	switch w.from = low; {
+	case fresh > 0:
+		return true, nil
+	case best != nil && len(best) < n:
+		return false, nil // that page had room for more
+	}
+	shared := 0
+	for _, r := range w.all {
+		if r.CreatedAt.Equal(w.last) {
+			shared++
+		}
+	}
+	reason := fmt.Sprintf("%d agents were created at %s and fill a page of the list, so others of that time may be hidden behind "+
+		"them; to make the app readable again delete one of the %d at the platform, such as %s", shared, timestamp(w.last), shared, w.all[len(w.all)-1].UID)
 	switch {
 	case cut:
 		return false, errors.New(reason)
