@@ -77,6 +77,8 @@ type Field struct {
 	Example any
 	// FreeText reports that the field is a text of any form, within its length.
 	FreeText bool
+	// SentWith are fields that an update sends along where it sends this one (x-sent-with).
+	SentWith []string
 	// Marker is the field, an object or a list of strings, that can carry a mark (x-marker).
 	Marker bool
 	// Secret are the JSON pointers, from the agent's root, of the values below this field that are
@@ -215,6 +217,7 @@ type node struct {
 	Enum                 []any           `json:"enum"`
 	Pattern              string          `json:"pattern"`
 	Format               string          `json:"format"`
+	SentWith             []string        `json:"x-sent-with"`
 	Marker               bool            `json:"x-marker"`
 	MaxItems             int             `json:"maxItems"`
 	Ref                  string          `json:"$ref"`
@@ -318,7 +321,7 @@ func (n node) field(name string) (Field, error) {
 	f := Field{
 		Name: name, Description: n.Description, Default: def,
 		Identity: n.Identity, Immutable: n.Immutable, Unordered: n.Unordered, Marker: n.Marker, MaxItems: n.MaxItems,
-		CreateOnly: n.CreateOnly, KeepsValue: n.KeepsValue, RefersTo: n.RefersTo,
+		CreateOnly: n.CreateOnly, KeepsValue: n.KeepsValue, RefersTo: n.RefersTo, SentWith: n.SentWith,
 	}
 	f.Type, _ = n.Type.(string)
 	f.FreeText = f.Type == "string" && n.Enum == nil && n.Pattern == "" && n.Format == ""

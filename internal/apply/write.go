@@ -219,7 +219,7 @@ func (r *appRun) update(ctx context.Context, ch plan.Change) Result {
 		return failed(ch, err)
 	}
 	before, _ := r.fleet.Record(ch.Address)
-	payload, err := r.keepUnnamed(ch, before, plan.Payload(r.app.Schema, resolved, ch.Send))
+	payload, err := r.keepUnnamed(ch, before, plan.Payload(r.app.Schema, resolved, ch.Send, want.IgnoreChanges...))
 	if err != nil {
 		return failed(ch, err)
 	}

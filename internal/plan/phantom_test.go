@@ -219,7 +219,11 @@ func TestEveryFieldShowsAChange(t *testing.T) {
 					diffOf(t, fmt.Sprintf("%s %s %s: action", name, f.Name, tt.what), Replace, ch.Action)
 					continue
 				}
-				diffOf(t, fmt.Sprintf("%s %s %s: sent", name, f.Name, tt.what), fields{f.Name: tt.wantSent}, Payload(p, tt.is, ch.Send))
+				sent := fields{f.Name: tt.wantSent}
+				for _, other := range f.SentWith {
+					sent[other] = tt.is[other]
+				}
+				diffOf(t, fmt.Sprintf("%s %s %s: sent", name, f.Name, tt.what), sent, Payload(p, tt.is, ch.Send))
 			}
 		}
 	}

@@ -10,10 +10,19 @@ import (
 )
 
 // Payload returns the fields that an update sends: each one named in send, whole, and one that the
-// manifest does not hold as the platform's default or empty. Its values are desired's own, so
-// secrets stay as they are there.
-func Payload(p *schema.Platform, desired agent.Fields, send []string) agent.Fields {
+// manifest does not hold as the platform's default or empty. With them go the fields without which a platform may
+// not take them (schema.Field.SentWith), as desired has them, but for those that ignored names: they are no changes,
+// and nobody shows them. Values are desired's own, so secrets stay as they are there.
+func Payload(p *schema.Platform, desired agent.Fields, send []string, ignored ...string) agent.Fields {
 	fields := make(agent.Fields, len(send))
+	for _, name := range send {
+		f, _ := p.Field(name)
+		for _, other := range f.SentWith {
+			if v := desired[other]; v != nil && !slices.Contains(ignored, other) {
+				fields[other] = v
+			}
+		}
+	}
 	for _, name := range send {
 		v := desired[name]
 		if f, ok := p.Field(name); v == nil && ok {

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"agentsync/internal/agent"
@@ -61,5 +63,35 @@ func TestObservedAfter(t *testing.T) {
 	}
 	if _, err := ObservedAfter(agent.Doc("{"), agent.ContentOf(shown), nil, nil, testSealer); err == nil {
 		t.Error("a damaged record is taken")
+	}
+}
+
+// An update of integrationMeta says which integration it is for, and nothing that the manifest leaves to others.
+func TestPayloadSendsAlong(t *testing.T) {
+	p := platforms(t)["cometchat"]
+	desired := agent.Fields{"name": "a", "integrateWith": "mastra", "integrationType": "agent", "integrationMeta": map[string]any{"baseUrl": "u"}}
+	for _, c := range []struct {
+		send, ignored []string
+		want          []string
+	}{
+		{[]string{"integrationMeta"}, nil, []string{"integrateWith", "integrationMeta", "integrationType"}},
+		{[]string{"integrationMeta", "integrateWith"}, nil, []string{"integrateWith", "integrationMeta", "integrationType"}},
+		{[]string{"integrationMeta"}, []string{"integrateWith"}, []string{"integrationMeta", "integrationType"}},
+		{[]string{"integrateWith"}, nil, []string{"integrateWith"}},
+		{[]string{"name"}, nil, []string{"name"}},
+	} {
+		got := Payload(p, desired, c.send, c.ignored...)
+		if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, c.want) {
+			t.Errorf("%v without %v sends %v, want %v", c.send, c.ignored, names, c.want)
+		}
+		for name, v := range got {
+			if !agent.Equal(v, desired[name]) {
+				t.Errorf("%v sends %s as %v", c.send, name, v)
+			}
+		}
+	}
+	delete(desired, "integrationType")
+	if got := Payload(p, desired, []string{"integrationMeta"}); len(got) != 2 {
+		t.Errorf("what is not wanted is sent: %v", got)
 	}
 }
