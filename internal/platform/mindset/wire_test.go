@@ -95,7 +95,7 @@ func TestAnswerForms(t *testing.T) {
 		t.Errorf("read answered nothing: %v", err)
 	}
 	for body, done := range map[string]bool{
-		``: true, " \n": true, `{}`: true, `null`: true, `{"success": true}`: true, `{"uid": "a"}`: true,
+		``: true, " \n": true, `{}`: false, `null`: false, `{"success": true}`: true, `{"uid": "a"}`: true,
 		`{"error": {"code": "ERR_PLAN", "message": "no"}}`: false, `{"error": "no"}`: false, `<html>Sign in</html>`: false,
 		`{"statusCode": 403, "message": "Forbidden", "error": "Forbidden"}`: false, `{"success": false}`: false, `[]`: false,
 		`{"message": "x"}`: false, `OK`: false, `{`: false, `true`: false,
