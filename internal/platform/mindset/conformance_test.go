@@ -20,7 +20,7 @@ func TestConformance(t *testing.T) {
 			t.Fatal(err)
 		}
 		return platformtest.Fixture{
-			Platform: p, Document: openapitest.Mindset,
+			Platform: p, Document: openapitest.Mindset, NullLists: true,
 			App: agent.App{ID: agent.AppID{Platform: p.Name(), App: "acme"}},
 			Full: agent.Fields{
 				"agentName": "Zoë & <Co>", "agentPurpose": "Help\nwith \"all\" 👋", "formatting": "Markdown",

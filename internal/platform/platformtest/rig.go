@@ -84,6 +84,7 @@ func (r *rig) clientWith(key string, timeout time.Duration) platform.Client {
 	}
 	hc, err := httpx.NewClient(httpx.Options{
 		Base: base, KeyHeader: r.f.Platform.APIKeyHeader(), Key: secret.Literal(key), Timeout: timeout,
+		Secrets: secret.Whole(append(r.secrets(), key)...),
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -116,22 +117,26 @@ func (r *rig) noSecrets(err error, more ...string) {
 	if err == nil {
 		return
 	}
-	hide := append(more, rigKey)
-	agent.Walk("", map[string]any(r.f.Full.Clone()), func(_ string, leaf any) any {
-		if s, ok := leaf.(secret.Text); ok {
-			plain, revealErr := s.Reveal()
-			if revealErr != nil {
-				r.t.Fatal(revealErr)
-			}
-			hide = append(hide, plain)
-		}
-		return leaf
-	})
-	for _, s := range hide {
+	for _, s := range append(append(more, rigKey), r.secrets()...) {
 		if strings.Contains(err.Error(), s) {
 			r.t.Errorf("the error shows a secret: %v", err)
 		}
 	}
+}
+
+// secrets returns every secret of the fixture.
+func (r *rig) secrets() (all []string) {
+	agent.Walk("", map[string]any(r.f.Full.Clone()), func(_ string, leaf any) any {
+		if s, ok := leaf.(secret.Text); ok {
+			plain, err := s.Reveal()
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			all = append(all, plain)
+		}
+		return leaf
+	})
+	return all
 }
 
 // equal compares fields as the contract means it: secrets by their value.

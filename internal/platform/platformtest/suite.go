@@ -29,6 +29,8 @@ type Fixture struct {
 	Document string
 	// Full is an agent with every field of the schema, each with a value that is not its default.
 	Full agent.Fields
+	// NullLists: the platform may write an empty list as null.
+	NullLists bool
 	// Change is another value for every field that can be changed.
 	Change agent.Fields
 	// Cleared is what the platform shows of fields that were sent empty, where that is something else.
@@ -56,6 +58,9 @@ func Run(t *testing.T, fixture func(t *testing.T) Fixture) {
 		"Create":      testCreateFaults,
 		"Change":      testChangeFaults,
 		"List":        testListFaults,
+		"ListEnds":    testListEnds,
+		"Odd":         testOdd,
+		"Echoes":      testEchoes,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}

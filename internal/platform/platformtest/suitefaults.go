@@ -2,6 +2,7 @@ package platformtest
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/platform"
 	"agentsync/internal/sandbox"
+	"agentsync/internal/secret"
 )
 
 // trial is one fault of the sandbox and what must come of a request that meets it.
@@ -32,7 +34,17 @@ func trials() []trial {
 		{fault: "status-after=500", class: platform.Unknown, done: true},
 		{fault: "status-before=500 body=empty", class: platform.Unknown, says: "an empty body"},
 		{fault: "html", class: platform.Unknown, says: "an HTML page"},
+		{fault: "status-before=500 body=deflate", class: platform.Unknown, says: "bytes that are no text"},
+		{fault: "status-before=400 body=bom", class: platform.Refused, says: "the sandbox was told to answer 400"},
+		{fault: "not-done=error", class: platform.Unknown, says: "200 OK: "},
+		{fault: "not-done=status", class: platform.Unknown, says: "200 OK: "},
+		{fault: "not-done=false", class: platform.Unknown, says: "the answer says that it was not done"},
+		{fault: "not-done=html", class: platform.Unknown, says: "an HTML page"},
+		{fault: "not-done=list", class: platform.Unknown},
+		{fault: "not-done=nothing", class: platform.Unknown},
 		{fault: "throttle=2s", class: platform.Throttled},
+		{fault: "throttle=2000s", class: platform.Refused, says: "asks to wait for too long: 33m20s"},
+		{fault: "unavailable=2000s", class: platform.Refused, says: "asks to wait for too long: 33m20s"},
 		{fault: "throttle=2s retry-as=date", class: platform.Throttled},
 		{fault: "throttle retry-as=none", class: platform.Throttled},
 		{fault: "unavailable=2s", class: platform.Throttled},
@@ -56,6 +68,95 @@ func answerTrials() []trial {
 	return []trial{
 		{fault: "cut-body", class: platform.Unknown, done: true, says: "cut short"},
 		{fault: "garbage", class: platform.Unknown, done: true, says: "not JSON"},
+		{fault: "garbage=html", class: platform.Unknown, done: true, says: "an HTML page"},
+		{fault: "garbage=empty", class: platform.Unknown, done: true, says: "an empty body"},
+		{fault: "garbage=deflate", class: platform.Unknown, done: true, says: "bytes that are no text"},
+	}
+}
+
+// testOdd: one odd agent is one odd agent. Its uid is known, and the others are as they are.
+func testOdd(t *testing.T, f Fixture) {
+	shared := newFaultyRig(t, f, sandbox.WithClock(ticking(1)))
+	for _, form := range []string{"list", "deep", "number", "no-name", "null", "no-time"} {
+		t.Run(form, func(t *testing.T) {
+			r := shared.script(t, "odd-agents="+form+" agent=Odd*")
+			var made []platform.Remote
+			for _, name := range []string{"First", "Odd one", "Last"} {
+				fields := f.Full.Clone()
+				fields[identity(f)] = name
+				one, err := r.client.Create(t.Context(), agent.ContentOf(fields))
+				if err != nil || one.UID == "" {
+					t.Fatalf("%s: %+v, %v", name, one, err)
+				}
+				made = append(made, one)
+			}
+			list, err := r.client.List(t.Context())
+			if err != nil || len(list) != len(made) {
+				t.Fatalf("listed %d agents, %v", len(list), err)
+			}
+			for i, one := range list {
+				_, hasMeta := f.Platform.Schema().Field("metaData") // where nobody reads what is deep, nothing is odd
+				odd := i == 1 && (form == "list" || form == "deep" && hasMeta)
+				if one.UID != made[i].UID || (one.Unreadable != nil) != odd || one.Content.IsZero() != odd {
+					t.Errorf("agent %d is %s, unreadable: %v", i, one.UID, one.Unreadable)
+				}
+			}
+		})
+	}
+	t.Run("no-uid", func(t *testing.T) {
+		r := shared.script(t, "odd-agents=no-uid agent=Odd* op=list")
+		fields := f.Full.Clone()
+		fields[identity(f)] = "Odd one"
+		if _, err := r.client.Create(t.Context(), agent.ContentOf(fields)); err != nil {
+			t.Fatal(err)
+		}
+		if list, err := r.client.List(t.Context()); platform.ClassOf(err) != platform.Unknown || list != nil {
+			t.Errorf("a list with an agent that nobody can name: %v, %v", list, err)
+		}
+	})
+}
+
+// testListEnds: a list ends in any of the ways in which one may, with any number of agents.
+func testListEnds(t *testing.T, f Fixture) {
+	for _, end := range []string{"list-end=404", "list-end=200", "null-list"} {
+		if end == "null-list" && !f.NullLists {
+			continue
+		}
+		for n := range 7 {
+			t.Run(fmt.Sprintf("%s with %d", end, n), func(t *testing.T) {
+				r := newFaultyRig(t, f, sandbox.WithClock(ticking(1)), sandbox.WithPageSize(3)).script(t, end)
+				for i := range n {
+					fields := f.Full.Clone()
+					fields[identity(f)] = fmt.Sprintf("agent %d", i)
+					if _, err := r.client.Create(t.Context(), agent.ContentOf(fields)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if list, err := r.client.List(t.Context()); err != nil || len(list) != n {
+					t.Errorf("%d agents, %v", len(list), err)
+				}
+			})
+		}
+	}
+}
+
+// testEchoes: a secret of the run that the platform repeats elsewhere is a secret there too.
+func testEchoes(t *testing.T, f Fixture) {
+	r := newFaultyRig(t, f).script(t, "echo-secrets")
+	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range append(r.list(), made) {
+		doc, err := agent.Encode(one.Content.Fields().Seal(secret.Sealer{Key: []byte("k")}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, plain := range r.secrets() {
+			if strings.Contains(string(doc), plain) {
+				t.Errorf("a secret is kept in clear: %s", doc)
+			}
+		}
 	}
 }
 
