@@ -29,7 +29,6 @@ type appRun struct {
 	state sync.Mutex // guards what follows, and the doubt of the app's list
 	stop  error      // why nothing more is started, or nil
 	cut   error      // why the list is known to lack agents that are there, or nil
-	until time.Time  // the end of the last pause that was told
 }
 
 func (e *Engine) runOf(id agent.AppID) *appRun {
@@ -200,21 +199,6 @@ func (r *appRun) stopWaiting(wait time.Duration, cause error) error {
 		r.stop = err
 	}
 	return err
-}
-
-// tellPause tells that the platform asked to wait, once for each pause.
-func (r *appRun) tellPause(wait time.Duration) {
-	r.state.Lock()
-	now := time.Now()
-	told := !now.After(r.until)
-	if end := now.Add(wait); end.After(r.until) {
-		r.until = end
-	}
-	r.state.Unlock()
-	if !told {
-		r.observe(Event{Kind: EventThrottled, App: r.id, Rate: r.app.rate(),
-			Message: fmt.Sprintf("%s asks to wait %s", r.id, wait.Round(100*time.Millisecond))})
-	}
 }
 
 // errSentOften is of a request that is not sent once more.

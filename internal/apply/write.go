@@ -492,7 +492,6 @@ func (r *appRun) send(ctx context.Context, ch plan.Change, intent state.Intent, 
 		if time.Since(start)+wait > maxThrottled {
 			return 0, r.stopWaiting(wait, err)
 		}
-		r.tellPause(wait)
 		if !sleep(ctx, wait) {
 			return 0, fmt.Errorf("%w: %w", errInterrupted, err)
 		}

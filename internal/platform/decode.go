@@ -97,6 +97,10 @@ func newRemote(s *schema.Platform, run *secret.Finder, uid, createdAt any, o age
 		r.Content = agent.ContentOfDoc(doc)
 		return r, nil
 	}
+	if name := tooDeepIn(s, o); name != "" {
+		r.Unreadable = fmt.Errorf("agent %s: field %s: %w", r.UID, name, errTooDeep)
+		return r, nil
+	}
 	fields, err := KnownFields(s, o.Map())
 	if err != nil {
 		r.Unreadable = fmt.Errorf("agent %s: %w", r.UID, err)
@@ -166,7 +170,17 @@ func sealEchoes(run *secret.Finder, v any) any {
 
 // mayBeDeep reports whether v may be nested deeper than agent.MaxDepth.
 func mayBeDeep(v agent.Raw) bool {
-	return strings.Count(string(v), "{")+strings.Count(string(v), "[") > agent.MaxDepth
+	return len(v) > agent.MaxDepth && strings.Count(string(v), "{")+strings.Count(string(v), "[") > agent.MaxDepth
+}
+
+// tooDeepIn returns the name of a field whose value is nested too deep, or "".
+func tooDeepIn(s *schema.Platform, o agent.Object) string {
+	for _, m := range o {
+		if _, known := s.Field(m.Name); known && mayBeDeep(m.Value) && deeperThan(m.Value.Value(), agent.MaxDepth) {
+			return m.Name
+		}
+	}
+	return ""
 }
 
 var errTooDeep = fmt.Errorf("nested more than %d levels deep", agent.MaxDepth)
@@ -218,9 +232,6 @@ func KnownFields(s *schema.Platform, m map[string]any) (agent.Fields, error) {
 		v, ok = asType(f.Type, v)
 		if !ok {
 			return nil, fmt.Errorf("field %s: %s where the type is %s", f.Name, jsonType(v), f.Type)
-		}
-		if deeperThan(v, agent.MaxDepth) {
-			return nil, fmt.Errorf("field %s: %w", f.Name, errTooDeep)
 		}
 		v, err := normalize(v, f.Secret, "/"+agent.EscapePointer(f.Name))
 		if err != nil {

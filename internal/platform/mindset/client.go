@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/platform"
@@ -95,9 +96,17 @@ func (c *client) Properties() platform.Properties {
 // listTries is how often a list is read whose pages do not fit together, because agents came or went meanwhile.
 const listTries = 3
 
+// maxListTime bounds how long a list may be read, all its pages, waits and tries together.
+const maxListTime = 30 * time.Minute
+
+var errListTime = fmt.Errorf("the list was not read to its end within %v", maxListTime)
+
 // List implements platform.Client. A page that goes wrong is asked for again alone, see platform.Caller.Do: the longer
 // a list, the less likely it is to be read without a fault.
 func (c *client) List(ctx context.Context) ([]platform.Remote, error) {
+	// Each page ends within its own time limit; without this one a server that drips page after page never does.
+	ctx, cancel := context.WithTimeoutCause(ctx, maxListTime, errListTime)
+	defer cancel()
 	for try := 1; ; try++ {
 		list, err := listAll(ctx, c.page)
 		if err == nil {

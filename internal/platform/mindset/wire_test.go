@@ -1,14 +1,17 @@
 package mindset_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"agentsync/internal/agent"
@@ -312,3 +315,35 @@ func TestReferences(t *testing.T) {
 		}
 	}
 }
+
+// A server that drips page after page, each within its time limit, ends nevertheless.
+func TestAListEndsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := mindset.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages := 0
+		drip := roundTrips(func(r *http.Request) (*http.Response, error) {
+			select {
+			case <-time.After(29 * time.Second):
+			case <-r.Context().Done():
+				return nil, context.Cause(r.Context())
+			}
+			pages++
+			at := func(n int) string { return time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC).Format(time.RFC3339) }
+			body := fmt.Sprintf(`[{"uid": "a%d", "createdAt": %q}, {"uid": "a%d", "createdAt": %q}]`, pages-1, at(pages-1), pages, at(pages))
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(body))}, nil
+		})
+		base, _ := url.Parse("https://platform.test")
+		start := time.Now()
+		list, err := p.Client(agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}}, base, &http.Client{Transport: drip}).List(t.Context())
+		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "within 30m0s") || took > 31*time.Minute {
+			t.Errorf("%d agents after %v: %v", len(list), took, err)
+		}
+	})
+}
+
+type roundTrips func(*http.Request) (*http.Response, error)
+
+func (f roundTrips) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
