@@ -34,6 +34,8 @@ check:
 	GOOS=windows go vet . ./internal/state ./internal/cli
 	go mod verify >/dev/null
 	go run . fmt --check manifests
+	@command -v shellcheck >/dev/null && shellcheck -x -P ci $$(git ls-files '*.sh') .ci/run || \
+		{ ! command -v shellcheck >/dev/null && test "$(CI)" != true && echo "no shellcheck: the scripts are not checked"; }
 	go tool actionlint docs/ci/pull-request.yml docs/ci/merge.yml docs/ci/drift.yml .github/workflows/*.yml
 	$(GOBUILD) -o /dev/null .
 
@@ -41,7 +43,7 @@ check:
 # the binary a few hundred times.
 unit: export GORACE = atexit_sleep_ms=0
 unit:
-	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
+	@test -n "$(RACE)" || { echo "no C compiler: testing without the race detector"; test "$(CI)" != true; }
 	go test $(RACE) -shuffle=on -timeout 8m ./...
 
 # Golden files are what the code writes now: renewing them must change nothing.

@@ -1,6 +1,6 @@
 module agentsync
 
-go 1.26.0
+go 1.26.8
 
 require (
 	github.com/aymanbagabas/go-udiff v0.4.1

@@ -53,8 +53,8 @@ find_author() {
 	author=${author:-github-actions[bot]}
 }
 
-# find leaves the comment's id in $id, empty if there is none yet.
-find() {
+# find_comment leaves the comment's id in $id, empty if there is none yet.
+find_comment() {
 	local page
 	id=
 	for ((page = 1; page <= 100; page++)); do
@@ -80,7 +80,7 @@ denied() {
 find_author
 # Each attempt looks first: an answer that got lost may have been a comment that was made.
 for attempt in 1 2 3 4; do
-	if find; then
+	if find_comment; then
 		if [[ -n $id ]]; then
 			call PATCH "/issues/comments/$id" "$tmp/body.json"
 		else
@@ -96,7 +96,7 @@ for attempt in 1 2 3 4; do
 		echo "commented on pull request $number"
 		login=$(jq -r '.user.login // empty' "$tmp/answer" 2>/dev/null) || login=
 		case $login in
-		"" | "$author" | "$author[bot]") ;;
+		"" | "$author" | "${author}[bot]") ;;
 		*) say warning "the token comments as $login, so the next run would not find this comment: set comment-author: $login" ;;
 		esac
 		exit 0

@@ -38,8 +38,8 @@ call() {
 			${data[@]+"${data[@]}"} "${CI_API_V4_URL:?}$2") || status=000
 }
 
-# find leaves the note's id in $id, empty if there is none yet.
-find() {
+# find_note leaves the note's id in $id, empty if there is none yet.
+find_note() {
 	local page me
 	id=
 	call GET /user
@@ -56,7 +56,7 @@ find() {
 
 # Each attempt looks first: an answer that got lost may have been a note that was made.
 for attempt in 1 2 3 4; do
-	if find; then
+	if find_note; then
 		if [[ -n $id ]]; then
 			call PUT "$notes/$id" "$tmp/body.json"
 		else

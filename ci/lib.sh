@@ -62,7 +62,7 @@ refuse_links() {
 enter_folder() {
 	local folder=${INPUT_WORKING_DIRECTORY:-.} state
 	refuse_links "${folder#./}"
-	cd "$folder"
+	cd "$folder" || fail 4 "there is no folder $folder"
 	state=$(state_path)
 	refuse_links "$state" "$state.journal" "$state.lock"
 }

@@ -37,6 +37,7 @@ export GIT_COMMITTER_NAME=${GIT_COMMITTER_NAME:-$GIT_AUTHOR_NAME} GIT_COMMITTER_
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 if [[ -n ${STATE_TOKEN:-} ]]; then # by a program that git asks: a process list shows the URLs that git is given
+	# shellcheck disable=SC2016 # it is expanded when git asks
 	printf '#!/bin/sh\nprintf "%%s\\n" "$STATE_TOKEN"\n' >"$tmp/askpass"
 	chmod 700 "$tmp/askpass"
 	export STATE_TOKEN GIT_ASKPASS=$tmp/askpass GIT_TERMINAL_PROMPT=0

@@ -75,6 +75,7 @@ validate() {
 	prefix=${prefix%/}/
 	[[ $prefix != ./ && $prefix != /* ]] || prefix=
 	prefix=$(escape_property "$prefix")
+	# shellcheck disable=SC2317 # run calls it
 	annotate() { agentsync validate --format github "$@" >"$dir/annotations.txt"; }
 	run annotate ${args[@]+"${args[@]}"} -- ${paths[@]+"${paths[@]}"}
 	while IFS= read -r line; do
@@ -128,6 +129,7 @@ apply() {
 	[[ -z ${INPUT_PLAN_FILE:-} ]] || args+=("--plan=$INPUT_PLAN_FILE")
 	[[ -z ${INPUT_MAX_DELETES:-} ]] || args+=("--max-deletes=$INPUT_MAX_DELETES")
 	add_switch allow-partial "${INPUT_ALLOW_PARTIAL:-}"
+	# shellcheck disable=SC2317 # run calls it
 	apply_to() { exec agentsync apply --auto-approve --report "$dir/report.json" --format markdown "$@" >"$dir/apply.md"; }
 	run apply_to ${args[@]+"${args[@]}"} -- ${paths[@]+"${paths[@]}"}
 	summary "$dir/apply.md"

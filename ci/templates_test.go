@@ -31,9 +31,7 @@ func TestActionIsSafe(t *testing.T) {
 		if (s.Run == "") == (s.Uses == "") || s.Run != "" && s.Shell != "bash" {
 			t.Errorf("%s: %+v", s.Name, s)
 		}
-		if s.Uses != "" && !regexp.MustCompile(`@v\d+$`).MatchString(s.Uses) {
-			t.Errorf("%s is not pinned", s.Uses)
-		}
+		checkPinned(t, s)
 	}
 	for name, in := range a.Inputs {
 		used := false
@@ -43,6 +41,14 @@ func TestActionIsSafe(t *testing.T) {
 		if in.Description == "" || !used {
 			t.Errorf("input %s: described %t, used %t", name, in.Description != "", used)
 		}
+	}
+}
+
+// checkPinned holds an action of somebody else to a commit: a tag can be moved.
+func checkPinned(t *testing.T, s step) {
+	t.Helper()
+	if s.Uses != "" && !strings.Contains(s.Uses, "/agentsync@") && !regexp.MustCompile(`@[0-9a-f]{40}$`).MatchString(s.Uses) {
+		t.Errorf("%s is not pinned to a commit", s.Uses)
 	}
 }
 
@@ -71,6 +77,7 @@ func TestTemplatesFitTheAction(t *testing.T) {
 		uses := 0
 		for _, job := range w.Jobs {
 			for _, s := range job.Steps {
+				checkPinned(t, s)
 				if strings.Contains(s.Run, "${{") {
 					t.Errorf("%s: an expression in a script", name)
 				}
@@ -92,6 +99,33 @@ func TestTemplatesFitTheAction(t *testing.T) {
 		}
 		if uses == 0 {
 			t.Errorf("%s does not use the action", name)
+		}
+	}
+}
+
+// TestOnlyTheApplyHasKeys: of the jobs that run for a merge, the one that applies alone has the platforms' keys.
+func TestOnlyTheApplyHasKeys(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"pull-request.yml", "merge.yml"} {
+		var w struct {
+			Env  map[string]string
+			Jobs map[string]struct {
+				Env   map[string]string
+				Steps []step
+			}
+		}
+		if err := yaml.Unmarshal([]byte(read(t, filepath.Join("../docs/ci", name))), &w); err != nil {
+			t.Fatal(err)
+		}
+		for job, j := range w.Jobs {
+			all := []map[string]string{w.Env, j.Env}
+			for _, s := range j.Steps {
+				all = append(all, s.Env)
+			}
+			has := strings.Contains(strings.Join(values(all...), " "), "_API_KEY")
+			if has != (job == "apply") {
+				t.Errorf("%s: job %s has keys: %t", name, job, has)
+			}
 		}
 	}
 }

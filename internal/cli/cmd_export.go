@@ -79,11 +79,11 @@ func (a *app) exportCommand() *cobra.Command {
 // addApp adds the flags that describe an app as a section of a manifest would.
 func (f *exportFlags) addApp(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.api, "api", "", "the `VERSION` of the platform's API, for example v2, where a manifest says another one or none")
-	flags.StringVar(&f.region, "region", "", "the app's region, where no manifest says it")
-	flags.StringVar(&f.host, "host", "", "the app's host, where no manifest says it")
-	flags.StringVar(&f.endpoint, "endpoint", "", "the app's base URL, where it is not the platform's own")
-	flags.StringVar(&f.apiKeyEnv, "api-key-env", "", "the variable that holds the app's API key, where it is not the usual one")
+	flags.StringVar(&f.api, "api", "", "the `VERSION` of the platform's API, for example v2, if no manifest says it")
+	flags.StringVar(&f.region, "region", "", "the app's region, if no manifest says it")
+	flags.StringVar(&f.host, "host", "", "the app's host, if no manifest says it")
+	flags.StringVar(&f.endpoint, "endpoint", "", "the app's base URL, if it is not the platform's own")
+	flags.StringVar(&f.apiKeyEnv, "api-key-env", "", "the variable that holds the app's API key, if it is not the usual one")
 }
 
 // exporter is one export under way.

@@ -8,18 +8,20 @@ import (
 	"agentsync/internal/agent"
 )
 
-// TestIgnoredFiles: README.md shows the lines of .gitignore that init writes, and export and the documents mean the same.
+// TestIgnoredFiles: the documents show the lines of .gitignore that init and export write.
 func TestIgnoredFiles(t *testing.T) {
 	lines, err := initFiles.ReadFile("initfiles/gitignore")
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(readme), "```gitignore\n"+string(lines)+"```\n") {
-		t.Errorf("README.md has other lines than:\n%s", lines)
+	for _, page := range []string{"../../README.md", "../../docs/ci.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "```gitignore\n"+string(lines)+"```\n") {
+			t.Errorf("%s has other lines than:\n%s", page, lines)
+		}
 	}
 }
 

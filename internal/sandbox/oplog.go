@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,6 +74,12 @@ type oplog struct {
 
 // openLog locks the file at path and replays it into visit.
 func openLog(path string, visit func(record)) (*oplog, error) {
+	// Git stores links: whoever opens a pull request chooses what stands at these names.
+	for _, name := range []string{filepath.Dir(path), path, path + ".lock"} {
+		if info, err := os.Lstat(name); err == nil && info.Mode()&fs.ModeSymlink != 0 && !filepath.IsAbs(name) {
+			return nil, fmt.Errorf("%s is a symbolic link, and nothing is written through a link", name)
+		}
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("sandbox file: %w", err)
 	}
@@ -171,7 +178,7 @@ func (l *oplog) rewrite(records []record) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next, err := os.OpenFile(l.path+".new", os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	next, err := os.CreateTemp(filepath.Dir(l.path), ".sandbox-*") // 0600, and a name that nobody can have made before
 	if err != nil {
 		return fmt.Errorf("rewrite sandbox file: %w", err)
 	}
