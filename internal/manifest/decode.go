@@ -39,6 +39,8 @@ type decoder struct {
 	hasTexts bool               // some string referred to a variable
 	bad      map[*yaml.Node]bool
 	warned   map[*yaml.Node]bool // the values that were warned of
+	files    *textFiles
+	textAt   map[*yaml.Node]*textFile // the values that are the text of a file
 }
 
 // variableUse is one name in one text.

@@ -25,6 +25,7 @@ type loader struct {
 	limits    Limits
 	wanted    map[agent.Address][]string // the values whose places are asked for
 	total     atomic.Int64               // bytes read so far
+	files     textFiles
 }
 
 func newLoader(o Options) *loader {
@@ -79,7 +80,7 @@ func (l *loader) decode(src []byte, result *fileResult) error {
 		return err
 	}
 	file := &file{
-		decoder:    decoder{Places: yamltext.Places{Path: path, Src: src}, env: l.env, limits: l.limits, problems: problems},
+		decoder:    decoder{Places: yamltext.Places{Path: path, Src: src}, files: &l.files, env: l.env, limits: l.limits, problems: problems},
 		rules:      rules,
 		wanted:     l.wanted,
 		inDefaults: map[toldError]*shared{},

@@ -21,6 +21,16 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 	if !ok {
 		return ""
 	}
+	for i, p := range parts {
+		if p.kind != partFile {
+			continue
+		}
+		if n.Value != p.raw {
+			d.errorAt(n, d.placesOf(n, parts)()[i], "%s must be the whole value: a text comes from the manifest or from a file", diag.Clip(p.raw))
+			return ""
+		}
+		return d.textOf(n, p.text)
+	}
 	t := &validate.Text{Pos: d.Pos(n)}
 	named := map[variableUse]bool{}
 	var b, literal strings.Builder
@@ -96,6 +106,7 @@ const (
 	partText partKind = iota
 	partEnv
 	partSecret
+	partFile
 )
 
 // part is a piece of a string: literal text, or a reference to the variable text.
@@ -149,6 +160,9 @@ func reference(s string) (part, bool) {
 		p.kind = partEnv
 	case "secret":
 		p.kind = partSecret
+	case "file":
+		p.kind = partFile
+		return p, true
 	default:
 		return p, false
 	}
@@ -168,10 +182,10 @@ func isVariable(name string) bool {
 
 func (d *decoder) badReference(n *yaml.Node, p part, pos diag.Pos) {
 	if p.raw == "${" {
-		d.errorAt(n, pos, "`${` begins a reference that is not closed; write ${env:NAME}, ${secret:NAME}, or $${ for a literal ${")
+		d.errorAt(n, pos, "`${` begins a reference that is not closed; write ${env:NAME}, ${secret:NAME}, ${file:PATH}, or $${ for a literal ${")
 		return
 	}
-	d.errorAt(n, pos, "`%s` is no reference; write ${env:NAME}, ${secret:NAME}, or $${ for a literal ${", diag.Clip(p.raw))
+	d.errorAt(n, pos, "`%s` is no reference; write ${env:NAME}, ${secret:NAME}, ${file:PATH}, or $${ for a literal ${", diag.Clip(p.raw))
 }
 
 // placesOf returns the places of the parts of a scalar, found when they are first asked for, all in one

@@ -57,6 +57,7 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 		problems = append(problems, r.problems...)
 		fleet.Files = append(fleet.Files, r.path)
 	}
+	l.files.unused(&problems)
 	problems.Sort()
 	return fleet, problems, nil
 }

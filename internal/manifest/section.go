@@ -99,9 +99,17 @@ func (f *file) checkShell(shell map[string]any) {
 // reportFault adds the problem that a fault stands for. root is the node that the fault's pointer starts
 // from, home where a missing value would stand.
 func (f *file) reportFault(fault validate.Fault, root, home *yaml.Node, subject, owner string) {
-	if pos, ok := f.faultPos(fault, root, home); ok {
-		f.report(pos, "%s", fault.Sentence(validate.FieldName(subject), owner, f.shown(fault, root)))
+	pos, ok := f.faultPos(fault, root, home)
+	if !ok {
+		return
 	}
+	sentence := fault.Sentence(validate.FieldName(subject), owner, f.shown(fault, root))
+	if text := f.textAt[yamltext.Deref(f.Locate(root, fault.At).Value)]; text != nil && !fault.OnKey() && fault.Keyword != "required" {
+		// It has to be mended in the file; what uses it may as well be the wrong field.
+		f.report(diag.Pos{File: text.shown, Line: 1, Column: 1}, "%s (the text is used at %s)", sentence, pos)
+		sentence += " (the text of " + text.shown + ")"
+	}
+	f.report(pos, "%s", sentence)
 }
 
 // faultPos returns where a fault is reported: the key of a member that should not be there, the place
