@@ -50,6 +50,7 @@ func (a *app) checkPlatformCommand() *cobra.Command {
 	flags := cmd.Flags()
 	f.parallelism = 1
 	flags.StringVar(&f.platform, "platform", "", "the `PLATFORM` to look at: "+knownPlatforms())
+	_ = cmd.RegisterFlagCompletionFunc("platform", completePlatforms)
 	flags.StringVar(&f.app, "app", "", "the `ID` of the app to make the agent in; no manifest needs to name it")
 	f.addApp(cmd)
 	flags.BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")

@@ -60,6 +60,7 @@ func (a *app) exportCommand() *cobra.Command {
 	addLockTimeout(cmd, &f.lockTimeout)
 	flags := cmd.Flags()
 	flags.StringVar(&f.platform, "platform", "", "only apps of this `PLATFORM`: "+knownPlatforms())
+	_ = cmd.RegisterFlagCompletionFunc("platform", completePlatforms)
 	flags.StringVar(&f.app, "app", "", "only the app with this `ID`; no manifest needs to name it")
 	f.addApp(cmd)
 	flags.StringVar(&f.out, "out", "", "write the manifests into the folder `DIR`")

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/docs/ci"
+	"agentsync/internal/agent"
+	"agentsync/internal/compose"
 	"agentsync/internal/outfile"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
@@ -58,10 +60,10 @@ func (a *app) initCommand() *cobra.Command {
   agentsync init agents-of-acme`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	cmd.Flags().StringSliceVar(&chosen, "platform", nil, "only examples of this `PLATFORM`: cometchat or mindset; repeatable")
+	cmd.Flags().StringSliceVar(&chosen, "platform", nil, "only examples of this `PLATFORM`: "+knownPlatforms()+"; repeatable")
 	cmd.Flags().Var(system, "workflow", "write the workflows of this CI `SYSTEM`: github or gitlab")
 	_ = cmd.RegisterFlagCompletionFunc("workflow", cobra.FixedCompletions(system.allowed, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("platform", cobra.FixedCompletions([]string{"cometchat", "mindset"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("platform", completePlatforms)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		in := initializer{app: a, dir: "."}
 		if len(args) > 0 {
@@ -147,9 +149,27 @@ func firstManifest(chosen []string) ([]byte, error) {
 	content, err := initFiles.ReadFile("initfiles/head.yaml")
 	for _, name := range exampleOrder(all, chosen) {
 		part, perr := initFiles.ReadFile("initfiles/" + name + ".yaml")
+		if errors.Is(perr, fs.ErrNotExist) {
+			part, perr = plainExample(all[name].Schema()), nil
+		}
 		content, err = append(content, part...), errors.Join(err, perr)
 	}
 	return content, err
+}
+
+// plainExample is the section of a platform that has no example of its own: one agent, made of the schema's examples.
+func plainExample(p *schema.Platform) []byte {
+	fields := agent.Fields{}
+	for _, f := range p.Fields {
+		if f.Required {
+			fields[f.Name] = f.Example
+		}
+	}
+	content := compose.File(p, "", compose.Section{
+		App:    agent.App{ID: agent.AppID{Platform: p.Name, App: "my-app"}, APIKeyEnv: p.APIKeyEnv},
+		Agents: []compose.Agent{{Key: "first", Fields: fields}},
+	})
+	return bytes.TrimPrefix(content, []byte("version: 1\n"))
 }
 
 func exampleOrder(all map[string]platform.Platform, chosen []string) []string {

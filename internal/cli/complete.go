@@ -30,6 +30,12 @@ func completeManifests(*cobra.Command, []string, string) ([]cobra.Completion, co
 	return []cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
+// completePlatforms completes the name of a platform.
+func completePlatforms(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	all, _ := platforms() // a shell is no place for errors
+	return platformNames(all), cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeTargets completes the values of --target.
 func (a *app) completeTargets(cmd *cobra.Command, statePath *string) {
 	_ = cmd.RegisterFlagCompletionFunc("target", func(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
