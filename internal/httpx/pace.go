@@ -21,7 +21,7 @@ type Pace struct {
 	line chan struct{} // holds the one who watches
 
 	mu       sync.Mutex
-	tempo    tempo
+	learnt   learntRate
 	limiter  *rate.Limiter
 	resume   time.Time     // nothing is sent before
 	since    time.Time     // when the pauses began that nothing has been let through since; zero outside of them
@@ -65,7 +65,7 @@ var ErrWaitTooLong = errors.New("the platform asks to wait for too long")
 func NewPace() *Pace {
 	return &Pace{
 		line:    make(chan struct{}, 1),
-		tempo:   newTempo(time.Now()),
+		learnt:  newLearntRate(time.Now()),
 		limiter: rate.NewLimiter(rate.Inf, 1),
 		left:    unknown,
 	}
@@ -94,7 +94,7 @@ func (p *Pace) State() State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := State{Pause: max(0, time.Until(p.resume)), InFlight: p.inFlight}
-	if t := p.tempo.settled(); t.bounded() {
+	if t := p.learnt.afterPause(); t.bounded() {
 		s.Rate = t.rate
 	}
 	return s
@@ -147,8 +147,8 @@ func (p *Pace) acquire(ctx context.Context) (leave, error) {
 			p.sleep(ctx, pause)
 			continue
 		}
-		p.tempo.settle()
-		p.limiter.SetLimit(rate.Limit(p.tempo.rate))
+		p.learnt.endPause()
+		p.limiter.SetLimit(rate.Limit(p.learnt.rate))
 		if p.inFlight > 0 && p.inFlight >= p.left {
 			p.sleep(ctx, 0) // until one of them is answered
 			continue
@@ -160,7 +160,7 @@ func (p *Pace) acquire(ctx context.Context) (leave, error) {
 			continue
 		}
 		if p.inFlight == 0 && !p.idle.IsZero() {
-			p.tempo.rest(p.idle, time.Now())
+			p.learnt.noteIdle(p.idle, time.Now())
 		}
 		p.inFlight++
 		p.sent++
@@ -219,7 +219,7 @@ func (p *Pace) release(l leave, resp *http.Response) {
 
 // learn is release for a caller that holds mu.
 func (p *Pace) learn(l leave, resp *http.Response) {
-	p.inFlight--
+	p.inFlight-- // also where no answer came: or those that wait for it would wait for ever
 	if p.changed != nil {
 		close(p.changed)
 		p.changed = nil
@@ -233,7 +233,9 @@ func (p *Pace) learn(l leave, resp *http.Response) {
 		p.throttled(l.storm, resp, now)
 		return
 	}
-	p.tempo.pass(now)
+	p.learnt.noteGranted(now)
+	// Only an answer to a request that left after the last pause ends the count of pauses: one that was on its way
+	// before says nothing of whether the platform lets anything through now.
 	if l.storm == p.storm { // what an older answer says of the quota is no longer true
 		p.silent, p.since = 0, time.Time{}
 		p.note(l, resp, now)
@@ -260,7 +262,7 @@ func (p *Pace) note(l leave, resp *http.Response, now time.Time) {
 	if left > 0 {
 		return
 	}
-	interval := p.tempo.exhaust(now)
+	interval := p.learnt.noteNoneLeft(now)
 	if wait := reset(h, serverNow(h, now)); wait > 0 && wait <= MaxWait {
 		p.pause(resp, now, now.Add(wait))
 	} else if interval > 0 {
@@ -288,13 +290,13 @@ func (p *Pace) throttled(storm int, resp *http.Response, now time.Time) {
 // pause holds all requests until resume and lowers the rate.
 func (p *Pace) pause(resp *http.Response, now, resume time.Time) {
 	if p.since.IsZero() {
-		p.since = now
+		p.since = now // the bound counts from the first pause of a row, or pause after pause would add up
 	}
 	p.asked = quote(resp)
 	p.storm++
 	p.left = unknown
 	p.resume = resume
-	p.tempo.throttle(now, resume)
+	p.learnt.notePause(now, resume)
 }
 
 // quote is what an answer says of how long to wait, for a person: "429 Too Many Requests, Retry-After: 30".

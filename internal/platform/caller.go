@@ -121,7 +121,7 @@ func (c *Caller) Do(ctx context.Context, r Request, decode func(Answer) error) e
 func (c *Caller) send(ctx context.Context, r Request, decode func(Answer) error) error {
 	u := c.locate(r)
 	u.RawQuery = r.Query.Encode()
-	w := &witness{}
+	w := &departure{}
 	req, secrets, err := c.build(w.watch(ctx), r, u)
 	if err != nil {
 		return r.failed(u, Error{Class: Refused, NeverSent: true, Err: err})

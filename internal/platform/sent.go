@@ -11,9 +11,9 @@ import (
 	"agentsync/internal/httpx"
 )
 
-// witness watches one request on its way out: how far it came, and which API key it carried, which
+// departure notes of one request on its way out one request on its way out: how far it came, and which API key it carried, which
 // only the layers below know and no error may show. Its hooks are called by several goroutines.
-type witness struct {
+type departure struct {
 	key string // see httpx.NoteKey
 
 	mu      sync.Mutex // guards what follows
@@ -26,8 +26,8 @@ type witness struct {
 	since   time.Time // when one of these was noted last
 }
 
-// watch returns ctx with the witness's hooks.
-func (w *witness) watch(ctx context.Context) context.Context {
+// watch returns ctx with the hooks that note it.
+func (w *departure) watch(ctx context.Context) context.Context {
 	note := func(flag *bool) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -53,7 +53,7 @@ func (w *witness) watch(ctx context.Context) context.Context {
 
 // leave calls Leaving once, and returns what it returned. A second connection for the same request, which only
 // a GET can get, calls nothing.
-func (w *witness) leave(ctx context.Context) error {
+func (w *departure) leave(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.left {
@@ -63,7 +63,7 @@ func (w *witness) leave(ctx context.Context) error {
 }
 
 // giveUp closes the connection that the request was handed to, hard. It returns when that is done.
-func (w *witness) giveUp() {
+func (w *departure) giveUp() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.conn != nil {
@@ -72,7 +72,7 @@ func (w *witness) giveUp() {
 }
 
 // stoppedBy returns why Leaving kept the request from leaving, nil where it did not.
-func (w *witness) stoppedBy() error {
+func (w *departure) stoppedBy() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.stopped
@@ -82,7 +82,7 @@ func (w *witness) stoppedBy() error {
 // proof: without a connection nothing leaves, and a header that was not written to its end cannot be
 // acted on. The second is not believed of a request that was called off, for then the writer may
 // still be at work while the error is already here.
-func (w *witness) neverSent(ctx context.Context, err error) bool {
+func (w *departure) neverSent(ctx context.Context, err error) bool {
 	if httpx.NeverSent(err) {
 		return true
 	}
@@ -96,7 +96,7 @@ func (w *witness) neverSent(ctx context.Context, err error) bool {
 }
 
 // sentAt returns the last sign of the request on its way out, zero where it waited for the pace to the end.
-func (w *witness) sentAt() time.Time {
+func (w *departure) sentAt() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.since

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// tempo is what is known of the rate that a platform allows, learnt from what it let through. It
+// learntRate is what is known of the rate that a platform allows, learnt from what it let through. It
 // knows nothing of waiting, and takes the time as an argument.
 //
 // At first the rate is unlimited: whoever keeps n requests in flight sends n at once and no more.
@@ -15,7 +15,7 @@ import (
 // was next to nothing, a trial rate takes its place that soon grows. From then
 // on it grows a little with each success, faster the longer nothing was throttled, and falls with
 // each storm of throttled answers, by half at the most.
-type tempo struct {
+type learntRate struct {
 	rate   float64 // requests a second; unbounded until a platform sets a bound
 	start  time.Time
 	passed int       // requests let through since start
@@ -57,13 +57,13 @@ const (
 	backOff = 0.97
 )
 
-func newTempo(now time.Time) tempo { return tempo{rate: unbounded, start: now} }
+func newLearntRate(now time.Time) learntRate { return learntRate{rate: unbounded, start: now} }
 
 // bounded reports whether the platform has set a bound.
-func (t *tempo) bounded() bool { return t.rate < unbounded }
+func (t *learntRate) bounded() bool { return t.rate < unbounded }
 
-// pass notes a request that was let through.
-func (t *tempo) pass(now time.Time) {
+// noteGranted notes a request that was let through.
+func (t *learntRate) noteGranted(now time.Time) {
 	t.passed++
 	if t.struck.IsZero() && t.bounded() {
 		if t.trial {
@@ -79,19 +79,19 @@ func (t *tempo) pass(now time.Time) {
 	}
 }
 
-// rest notes a time in which nothing was sent: somebody read the plan before he said yes. What was let
+// noteIdle notes a time in which nothing was sent: somebody read the plan before he said yes. What was let
 // through before it says nothing of the rate, which is measured anew.
-func (t *tempo) rest(from, to time.Time) {
+func (t *learntRate) noteIdle(from, to time.Time) {
 	if !t.bounded() && to.Sub(from) >= time.Second {
 		t.start, t.passed = to, 0
 	}
 }
 
-// exhaust notes that the platform says nothing is left although it refused nothing: the rate is about the
+// noteNoneLeft notes that the platform says nothing is left although it refused nothing: the rate is about the
 // limit, and does not grow for a while. A platform that counts aloud need not refuse to be understood. It
 // returns how long to wait before the next request, 0 where the rate has no bound: one interval, and once
 // in a while more, since a window that was filled a little early is not over yet.
-func (t *tempo) exhaust(now time.Time) time.Duration {
+func (t *learntRate) noteNoneLeft(now time.Time) time.Duration {
 	first := now.Sub(t.full) > fullAgain
 	t.full = now
 	if !t.bounded() {
@@ -104,28 +104,28 @@ func (t *tempo) exhaust(now time.Time) time.Duration {
 	return wait
 }
 
-// throttle notes a pause. The rate falls when the pause is over, see settle.
-func (t *tempo) throttle(now, resume time.Time) {
+// notePause notes a pause. The rate falls when the pause is over, see endPause.
+func (t *learntRate) notePause(now, resume time.Time) {
 	if t.struck.IsZero() {
 		t.struck = now
 	}
 	t.resume = resume
 }
 
-// settle lowers the rate after a pause that is over, and starts measuring anew from its end.
-func (t *tempo) settle() {
-	*t = t.settled()
+// endPause lowers the rate after a pause that is over, and starts measuring anew from its end.
+func (t *learntRate) endPause() {
+	*t = t.afterPause()
 }
 
-// settled returns the tempo as it will be when the pause is over, if there is one.
-func (t *tempo) settled() tempo {
+// afterPause returns the rate as it will be when the pause is over, if there is one.
+func (t *learntRate) afterPause() learntRate {
 	if t.struck.IsZero() {
 		return *t
 	}
 	if !t.bounded() && t.passed < evidence {
-		return tempo{rate: max(trialRate, t.measured()*backOff), start: t.resume, trial: true}
+		return learntRate{rate: max(trialRate, t.measuredRate()*backOff), start: t.resume, trial: true}
 	}
-	lower := t.measured() * backOff
+	lower := t.measuredRate() * backOff
 	if t.bounded() {
 		least := t.rate / 2
 		if t.struck.Sub(t.start) >= telling {
@@ -133,12 +133,12 @@ func (t *tempo) settled() tempo {
 		}
 		lower = max(least, min(lower, t.rate*backOff))
 	}
-	return tempo{rate: min(maxRate, max(minRate, lower)), start: t.resume}
+	return learntRate{rate: min(maxRate, max(minRate, lower)), start: t.resume}
 }
 
-// measured returns the rate that was let through. While the rate was unlimited a burst was followed
+// measuredRate returns the rate that was let through. While the rate was unlimited a burst was followed
 // by a pause that pays for it; under a rate there was no burst, and the pause is a penalty.
-func (t *tempo) measured() float64 {
+func (t *learntRate) measuredRate() float64 {
 	elapsed := t.struck.Sub(t.start)
 	if !t.bounded() || elapsed < time.Second {
 		elapsed = t.resume.Sub(t.start)
