@@ -198,6 +198,9 @@ func (b *builder) compare(c *comparison, d *agent.Desired, rec *agent.Record, do
 		like = c.wanted
 	}
 	c.live = b.live.shown(c.schema, id, rec.UID, c.observed, like, b.in.Sealer)
+	if c.observed == nil && c.live != nil && c.base != nil {
+		c.observed, c.unseen = firstSeen(c.schema, c.base, c.live), true
+	}
 	if c.base == nil {
 		if c.base = c.observed; c.base == nil {
 			c.base = c.live
@@ -205,6 +208,24 @@ func (b *builder) compare(c *comparison, d *agent.Desired, rec *agent.Record, do
 		c.inferred = c.base != nil
 	}
 	return c.run(), nil
+}
+
+// firstSeen returns what to hold the live fields of an agent against that was not seen since something was applied, because
+// an answer could not be read or a list failed: what the platform may have made of what was applied is as it is live, and
+// anything else is somebody's change of it.
+func firstSeen(p *schema.Platform, applied, live agent.Fields) agent.Fields {
+	seen := make(agent.Fields, len(live))
+	for i := range p.Fields {
+		f := &p.Fields[i]
+		v, sent := applied[f.Name]
+		if !sent || Holds(f, v, live[f.Name]) {
+			v = live[f.Name]
+		}
+		if v != nil {
+			seen[f.Name] = v
+		}
+	}
+	return seen
 }
 
 // decide sets the action, if anything is to be done, and what stands in its way.

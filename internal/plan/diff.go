@@ -21,6 +21,8 @@ type comparison struct {
 	inferred bool
 	// observed and live are nil where they are not known.
 	observed, live agent.Fields
+	// unseen reports that observed is what live makes likely: the agent was not seen since it was applied.
+	unseen bool
 	// fresh reports that there is no agent yet: every wanted field is listed.
 	fresh bool
 }
@@ -73,7 +75,7 @@ func (c *comparison) run() difference {
 			d.send = append(d.send, f.Name)
 		}
 	}
-	d.settled = d.settled || c.inferred && len(d.fields) == 0
+	d.settled = d.settled || (c.inferred || c.unseen) && len(d.fields) == 0
 	return d
 }
 

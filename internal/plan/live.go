@@ -74,12 +74,14 @@ func (l listings) vanished(id agent.AppID, uid string) bool {
 	return listed && !ok
 }
 
-// unchanged reports whether the agent is certainly as it was observed, or nothing says what it was or
-// is. It may report false for an agent that did not change. wanted is what was applied.
+// unchanged reports whether the agent is certainly as it was observed, or nothing says what it is. It may report false for an agent that did not change. wanted is what was applied.
 func (l listings) unchanged(id agent.AppID, rec *agent.Record, wanted agent.Fields, s secret.Sealer) bool {
 	content, listed := l[id][rec.UID]
-	if !listed || rec.Observed == nil || content.IsZero() {
+	if !listed || content.IsZero() {
 		return true // what cannot be read is not known
+	}
+	if rec.Observed == nil {
+		return false
 	}
 	doc, err := ObservedDoc(content, wanted, s)
 	return err == nil && bytes.Equal(doc, rec.Observed)

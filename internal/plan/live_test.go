@@ -59,7 +59,14 @@ func TestDrift(t *testing.T) {
 			name: "an unordered list in another order", wanted: one, rec: record(t, "u1", one), live: with("tags", list{"b", "a"}),
 		},
 		{
-			name: "an agent that was not observed yet", wanted: one, rec: agent.Record{UID: "u1", Applied: doc(t, one)}, live: with("agentName", "Mine"),
+			name: "an agent that was not observed yet, and is as it was applied", wanted: one,
+			rec: agent.Record{UID: "u1", Applied: doc(t, one)}, live: with("agentName", " Coach\r\n"), touched: true,
+		},
+		{
+			name: "an agent that was not observed yet, and that someone changed", wanted: one,
+			rec: agent.Record{UID: "u1", Applied: doc(t, one)}, live: with("agentName", "Mine"),
+			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName"}, Fields: []FieldChange{
+				{Path: "/agentName", Before: "Coach", After: "Coach", Live: "Mine", Drift: true}}}},
 		},
 		{
 			name: "a field that cannot be changed", wanted: with("externalTenantId", "t1"), rec: record(t, "u1", with("externalTenantId", "t1")), live: one,
