@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -181,7 +182,7 @@ func (e *Engine) recoverUpdate(l *list, i state.Intent) ([]state.Result, error) 
 		case shown[name] == nil:
 			delete(applied, name)
 		default:
-			applied[name] = shown[name]
+			applied[name] = ownMembers(shown[name], v, applied[name])
 		}
 		changed = true
 	}
@@ -232,6 +233,16 @@ func (e *Engine) recoverCreates(id agent.AppID, l *list, intents []state.Intent)
 		r := e.requestOf(i)
 		candidates[n] = plan.Candidate{Fields: fields, Mark: i.Address.Mark(), // under which it was sent
 			May: func(live plan.Live) bool { return r.mayHaveMade(i, byUID[live.UID]) }}
+	}
+	// Agents that the manifests want and that state does not know (it was lost, or their turn has not come) look for
+	// theirs as well: what is exactly theirs was not made by a request that it is merely like.
+	for _, a := range slices.SortedFunc(maps.Keys(e.want), agent.Address.Compare) {
+		if _, known := e.fleet.Record(a); known || a.ID() != id || e.isOpen(a) {
+			continue
+		}
+		if fields, err := e.wanted(a); err == nil {
+			candidates = append(candidates, plan.Candidate{Fields: fields, Mark: e.wants(a).Mark})
+		}
 	}
 	taken := map[string]bool{}
 	matches := plan.Find(l.schema, candidates, liveOf(free), true)

@@ -12,6 +12,7 @@ import (
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/state"
+	"agentsync/schema"
 )
 
 // verifyBatch is how many records share one line of the journal, and so one fsync.
@@ -135,31 +136,53 @@ func (e *Engine) notCarriedOut(l *list, rec *agent.Record, up update, live platf
 	if err != nil {
 		return nil, err
 	}
-	observed, err := up.before.Observed.Fields()
-	if err != nil {
-		return nil, err
-	}
 	shown := plan.SealAnswer(live.Content.Fields(), like, e.sealer())
 	var names []string
 	for _, name := range up.sent {
 		f, _ := l.schema.Field(name)
 		sent := up.values[name]
 		switch {
-		case hasSecret(sent) || plan.Equal(f, sent, shown[name]) || !plan.Equal(f, up.shown[name], shown[name]):
+		case hasSecret(sent) || plan.Equal(f, sent, shown[name]) || !asItWas(f, up.shown[name], shown[name], sent):
 			continue // as it was sent, or not as it was: the platform did something with it
-		case plan.Holds(f, sent, shown[name]) && !plan.Leftover(sent, shown[name], earlier[name], observed[name]):
-			continue // it was as the platform makes it already
+		case plan.Holds(f, sent, shown[name]) && !plan.Leftover(sent, shown[name], earlier[name], shown[name]):
+			// It was as the platform makes it already. Members that nobody ever sent are the platform's own: taken for
+			// somebody's, they would fail each update, for the platform adds them again.
+			continue
 		}
 		names = append(names, name)
 		delete(applied, name)
-		if shown[name] != nil {
-			applied[name] = shown[name]
+		if v := ownMembers(shown[name], sent, earlier[name]); v != nil {
+			applied[name] = v
 		}
 	}
 	if len(names) > 0 {
 		rec.Applied, err = agent.Encode(applied)
 	}
 	return names, err
+}
+
+// asItWas reports whether a field shows what it showed before an update. Before is what was sent then where no list came
+// in between: what the platform makes of that, and members that it adds, are no change, unless they are those sent now.
+func asItWas(f *schema.Field, before, shown, sent any) bool {
+	return plan.Equal(f, before, shown) || plan.Holds(f, before, shown) && !plan.Leftover(before, shown, sent, shown)
+}
+
+// ownMembers returns what is shown without the members that the platform added on its own: they were neither sent nor applied
+// before. Recorded as applied they would look like something that an update is to take out.
+func ownMembers(shown, sent, applied any) any {
+	members, ok := shown.(map[string]any)
+	if !ok {
+		return shown
+	}
+	s, _ := sent.(map[string]any)
+	a, _ := applied.(map[string]any)
+	rest := make(map[string]any, len(members))
+	for name, v := range members {
+		if s[name] != nil || a[name] != nil {
+			rest[name] = ownMembers(v, s[name], a[name])
+		}
+	}
+	return rest
 }
 
 // sentOf returns what was sent of an agent, and what tells where its secrets stand. Both are what the manifests want,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -256,10 +257,8 @@ func (r *appRun) update(ctx context.Context, ch plan.Change) Result {
 	if rec.Applied, err = plan.AppliedDoc(*want, before, r.sealer()); err != nil {
 		return failed(ch, err)
 	}
-	if !answer.Content.IsZero() {
-		if rec.Observed, err = plan.ObservedAfter(before.Observed, answer.Content, want.Fields, ch.Send, r.sealer()); err != nil {
-			return failed(ch, err)
-		}
+	if rec.Observed, err = r.observedAfter(before, answer, want.Fields, values); err != nil {
+		return failed(ch, err)
 	}
 	results := append(earlier, state.Result{Kind: state.Recorded, Intent: id, Address: ch.Address, Record: rec})
 	res := done(ch, ch.UID)
@@ -281,6 +280,30 @@ type update struct {
 	before agent.Record
 	shown  agent.Fields
 	values agent.Fields // what was sent, secrets sealed, without a mark
+}
+
+// observedAfter returns what to record as observed until a list has shown what the platform made of the values that were
+// sent: what the answer shows of them, where it holds them, else the values. What was observed before an update must
+// not stay: where no list comes after it, nobody could see that the update was not carried out.
+func (r *appRun) observedAfter(before agent.Record, answer platform.Remote, like, values agent.Fields) (agent.Doc, error) {
+	observed, answered := before.Observed, !answer.Content.IsZero()
+	var err error
+	if answered {
+		names := slices.Collect(maps.Keys(values))
+		if observed, err = plan.ObservedAfter(observed, answer.Content, like, names, r.sealer()); err != nil {
+			return nil, err
+		}
+	}
+	fields, err := observed.Fields()
+	if err != nil || fields == nil {
+		return observed, err // nothing is known of it
+	}
+	for name, v := range values {
+		if f, _ := r.app.Schema.Field(name); !answered || !plan.Holds(f, v, fields[name]) {
+			fields[name] = v
+		}
+	}
+	return agent.Encode(fields)
 }
 
 // shownBefore returns what the agent showed before an update: by the last list or, where there was none, by the record.
@@ -338,8 +361,15 @@ func (r *appRun) ask(ctx context.Context, ch plan.Change) (res Result, gone bool
 			return res, false
 		}
 	}
+	applied, err := rec.Applied.Fields()
+	if err != nil {
+		return failed(ch, err), false
+	}
+	want := r.wants(ch.Address)
 	for _, f := range r.app.Schema.Fields {
-		if r.wants(ch.Address).Fields[f.Name] != nil && !f.Immutable && !slices.Contains(r.wants(ch.Address).IgnoreChanges, f.Name) {
+		// What left the manifest is sent as well: the record says after this update that all is as it is wanted.
+		named := want.Fields[f.Name] != nil || applied[f.Name] != nil
+		if named && !f.Immutable && !slices.Contains(want.IgnoreChanges, f.Name) {
 			ch.Send = append(ch.Send, f.Name)
 		}
 	}
@@ -442,16 +472,13 @@ func (r *appRun) deleteOne(ctx context.Context, ch plan.Change, uid string) Resu
 }
 
 // isGone reports whether a 404 that a delete was answered means that the agent is gone: where the platform says
-// so itself, or where a list that was asked for since does not show it.
+// so itself, or where a list that is whole but for it does not show it, the last one or one that is asked for now.
 func (r *appRun) isGone(ctx context.Context, uid string, err error) bool {
-	if errors.Is(err, platform.ErrNoSuchAgent) {
-		return true
-	}
-	if l := r.lists[r.id]; !l.has(uid) {
+	if errors.Is(err, platform.ErrNoSuchAgent) || r.lists[r.id].lacksOnly(uid) {
 		return true
 	}
 	l, err := r.Engine.list(ctx, r.id)
-	return err == nil && !l.foreign && !l.has(uid)
+	return err == nil && l.lacksOnly(uid)
 }
 
 // isUnknown reports whether err leaves open what became of a request.

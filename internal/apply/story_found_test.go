@@ -1,0 +1,78 @@
+package apply_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/platform"
+	"agentsync/internal/platform/platformtest"
+)
+
+// Each test here is what drawn stories found at platforms that rewrite, lie and cut their lists.
+
+// A delete is answered 404 by something that is not the platform, and the list that is asked for then is cut: the old
+// agent of a replace is not gone.
+func TestCutListProvesNoDelete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.prune = true
+		w.want = []agent.Desired{coach("z"), coach("a", "externalTenantId", "t1")}
+		w.mustApply()
+		w.want[1].Fields["externalTenantId"] = "t2"
+		w.client[mind] = platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpDelete, Nth: 1, Class: platform.Refused, Status: 404},
+			platformtest.Fault{Op: platformtest.OpList, Nth: 2, List: func(all []platform.Remote) []platform.Remote { return all[:1] }})
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.client[mind] = w.memory[mind]
+		w.mustApply()
+		w.check()
+	})
+}
+
+// An agent that the list does not show is asked for by an update: what left the manifest leaves the platform as well.
+func TestAskingSendsWhatLeftTheManifest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.refresh = true
+		w.want = []agent.Desired{concierge("a", "metaData", map[string]any{"greetingMessage": "Hi"}), concierge("b")}
+		w.mustApply()
+		delete(w.want[0].Fields, "metaData")
+		lacks := func(all []platform.Remote) []platform.Remote { return all[1:] }
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpList, List: lacks})
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.client[comet] = w.memory[comet]
+		w.mustApply()
+		w.check()
+		for _, r := range w.memory[comet].Agents() {
+			if v, _ := r.Content.Fields()["metaData"].(map[string]any); len(v) > 0 {
+				t.Errorf("metaData is %v", v)
+			}
+		}
+	})
+}
+
+// An update is answered as done and was not, and no list comes after it. The next one that looks sends it again.
+func TestIgnoredUpdateThatNoListConfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{concierge("a")}
+		w.mustApply()
+		w.want[0].Fields["name"] = "New"
+		w.client[comet] = platformtest.WithFaults(w.memory[comet],
+			platformtest.Fault{Op: platformtest.OpUpdate, Ignored: true}, platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.client[comet], w.refresh = w.memory[comet], true
+		w.mustApply()
+		w.check()
+		if got := w.memory[comet].Agents()[0].Content.Fields()["name"]; got != "New" {
+			t.Errorf("the name is %v", got)
+		}
+	})
+}
