@@ -43,6 +43,7 @@ type world struct {
 	refresh bool
 	opts    apply.Options
 	events  []apply.Event
+	observe func(apply.Event) // is told of events, if it is not nil
 	noAdopt bool
 	// answer is what a person says to a plan, nil for yes.
 	answer func(context.Context, *plan.Plan) (bool, error)
@@ -164,7 +165,12 @@ func (w *world) engine(fleet *state.Fleet) *apply.Engine {
 	}
 	opts := w.opts
 	opts.NoRefresh = !w.refresh
-	opts.Observe = func(e apply.Event) { w.events = append(w.events, e) }
+	opts.Observe = func(e apply.Event) {
+		w.events = append(w.events, e)
+		if w.observe != nil {
+			w.observe(e)
+		}
+	}
 	return apply.New(apps, w.want, fleet, opts)
 }
 
