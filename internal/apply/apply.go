@@ -303,14 +303,27 @@ func (e *Engine) next(ctx context.Context, s Session, t *tally) ([]plan.Change, 
 		}
 		open := e.openApps()
 		for _, id := range open {
-			e.observe(Event{Kind: EventSettling, App: id, Message: fmt.Sprintf(
-				"%s without an answer: looking again in %s", requests(len(e.fleet.Open())), wait.Round(100*time.Millisecond))})
+			e.observe(Event{Kind: EventSettling, App: id, Message: e.waitingFor(id, wait)})
 		}
 		if !sleep(ctx, wait) {
 			return nil, nil
 		}
 		e.look(ctx, open)
 	}
+}
+
+// waitingFor says what is waited for in an app, and how the first of it ended.
+func (e *Engine) waitingFor(id agent.AppID, wait time.Duration) string {
+	n, cause := 0, ""
+	for _, i := range e.fleet.Open() {
+		if i.Address.ID() != id {
+			continue
+		}
+		if n++; n == 1 {
+			cause = " (" + e.requestOf(i).cause.Error() + ")"
+		}
+	}
+	return fmt.Sprintf("%s without a usable answer%s: looking again in %s", requests(n), cause, wait.Round(100*time.Millisecond))
 }
 
 func requests(n int) string {
@@ -467,7 +480,10 @@ func (e *Engine) finish(ctx context.Context, t *tally) *Report {
 		}
 		if res.Status == StatusUnknown {
 			if !e.isOpen(ch.Address) { // what was sent last was certainly not carried out, and is not sent once more
-				res.Status, res.Err, res.Hint = StatusFailed, fmt.Errorf("%w: %w", errSentOften, res.Err), ""
+				res.Status, res.Hint = StatusFailed, ""
+				if !errors.Is(res.Err, errSentOften) {
+					res.Err = fmt.Errorf("%w: %w", errSentOften, res.Err)
+				}
 			}
 			e.runOf(ch.Address.ID()).tellFinished(res)
 		}

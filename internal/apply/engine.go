@@ -116,7 +116,7 @@ type Engine struct {
 	// open holds what this apply knows of open intents, by their ids.
 	open map[uint64]*request
 	// sent counts the requests of each kind.
-	sent map[requestKey]int
+	sent map[requestKey]tries
 	// updates are the updates that were answered and not verified yet.
 	updates map[agent.Address]update
 }
@@ -146,7 +146,7 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, 
 	e := &Engine{
 		apps: apps, want: make(map[agent.Address]*agent.Desired, len(desired)), renamed: map[agent.Address]agent.Address{},
 		opts: opts, fleet: fleet, lists: map[agent.AppID]*list{}, unlisted: map[agent.AppID]error{},
-		runs: map[agent.AppID]*appRun{}, open: map[uint64]*request{}, sent: map[requestKey]int{},
+		runs: map[agent.AppID]*appRun{}, open: map[uint64]*request{}, sent: map[requestKey]tries{},
 		updates: map[agent.Address]update{}, earlier: map[agent.AppID]map[string]bool{},
 	}
 	for a, rec := range fleet.Records() {

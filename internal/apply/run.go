@@ -202,18 +202,50 @@ func (r *appRun) stopWaiting(wait time.Duration, cause error) error {
 }
 
 // errSentOften is of a request that is not sent once more.
-var errSentOften = fmt.Errorf("sent %d times, and never carried out", maxSent)
+var errSentOften = errors.New("it was sent often enough, and never carried out")
 
 // countRequest refuses a request that this apply has sent often enough.
 func (e *Engine) countRequest(i state.Intent) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	key := requestKey{i.Address, i.Action, i.UID}
-	if e.sent[key] >= maxSent {
-		return errSentOften
+	tries := e.sent[requestKey{i.Address, i.Action, i.UID}]
+	if tries.n >= maxSent || tries.enough {
+		return &oftenError{tries.n, tries.cause}
 	}
-	e.sent[key]++
+	tries.n++
+	e.sent[requestKey{i.Address, i.Action, i.UID}] = tries
 	return nil
+}
+
+// tries is how often a request was sent, and how it ended last without an outcome.
+type tries struct {
+	n     int
+	cause error
+	// enough reports that the platform gave the same answer, in its own words, twice: it would give it once more.
+	enough bool
+}
+
+// oftenError matches errSentOften and says how the last try ended.
+type oftenError struct {
+	n     int
+	cause error
+}
+
+func (e *oftenError) Error() string {
+	return fmt.Sprintf("sent %d times, and never carried out: %v", e.n, e.cause)
+}
+func (e *oftenError) Is(target error) bool { return target == errSentOften }
+func (e *oftenError) Unwrap() error        { return e.cause }
+
+// noteCause notes how a request ended that has no outcome. The caller holds mu.
+func (e *Engine) noteCause(i state.Intent, cause error) {
+	key := requestKey{i.Address, i.Action, i.UID}
+	t := e.sent[key]
+	was, _ := errors.AsType[*platform.Error](t.cause)
+	is, ok := errors.AsType[*platform.Error](cause)
+	t.enough = ok && was != nil && is.OwnWords && is.Status == was.Status && is.Code == was.Code && is.Message == was.Message
+	t.cause = cause
+	e.sent[key] = t
 }
 
 // mayCreate says why nothing can be made in the app, or nil.

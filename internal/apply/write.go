@@ -508,7 +508,7 @@ func (r *appRun) send(ctx context.Context, ch plan.Change, intent state.Intent, 
 			return id, nil
 		}
 		if isUnknown(err) {
-			r.giveUp(id, err)
+			r.giveUp(id, intent, err)
 			return id, err
 		}
 		voided := r.commit(state.Result{Kind: state.Voided, Intent: id, Address: intent.Address})
@@ -530,9 +530,10 @@ func (r *appRun) send(ctx context.Context, ch plan.Change, intent state.Intent, 
 
 // giveUp notes that a request of this apply ended without a usable answer. Its connection is closed by now, so
 // nothing more of it leaves, and the grace period begins.
-func (r *appRun) giveUp(id uint64, cause error) {
+func (r *appRun) giveUp(id uint64, intent state.Intent, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.noteCause(intent, cause)
 	r.open[id] = &request{since: time.Now(), before: r.lists[r.id], cause: cause}
 }
 
