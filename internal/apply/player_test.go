@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/platform"
 	"agentsync/internal/state/statetest"
 )
 
@@ -68,7 +69,7 @@ func (p *player) step(i int, seed uint64, st step) {
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
 	p.want = st.desired()
-	p.opts.Parallelism = st.Parallel
+	p.opts.Parallelism, p.refresh = st.Parallel, st.Refresh
 	known := map[agent.AppID]map[string]bool{comet: {}, mind: {}}
 	if snap, err := p.file().Load(); err == nil && st.Lose == "" {
 		for a, r := range snap.State.Agents {
@@ -108,7 +109,7 @@ func (p *player) step(i int, seed uint64, st step) {
 		if st.CrashAt > 0 { // it was not reached: the machine is not to crash later
 			p.disk = p.disk.Crash(statetest.LoseNothing)
 		}
-		if err != nil {
+		if _, unread := errors.AsType[*platform.Error](err); err != nil && !unread { // an app that cannot be listed ends an apply
 			p.Errorf("step %d: %v", i, err)
 		}
 	}

@@ -31,6 +31,7 @@ type step struct {
 	Parallel  int
 	Lose      string // files that are gone after the step
 	Marker    bool   // agents are to carry marks
+	Refresh   bool   // what is live is read first
 }
 
 // desired are the agents that the step wants.
@@ -94,6 +95,7 @@ func genStep(t *rapid.T) step {
 		Lag:      rapid.SampledFrom([]time.Duration{0, time.Second, 8 * time.Second}).Draw(t, "lag"),
 		Parallel: rapid.SampledFrom([]int{1, 3, 10}).Draw(t, "parallel"),
 		Marker:   rapid.Bool().Draw(t, "marker"),
+		Refresh:  rapid.Bool().Draw(t, "refresh"),
 	}
 	switch rapid.IntRange(0, 3).Draw(t, "end") {
 	case 1, 2:
