@@ -366,6 +366,7 @@ func TestALostUpdateThatTakesMembersOut(t *testing.T) {
 		w := newWorld(t)
 		w.want = []agent.Desired{concierge("a", "metaData", map[string]any{"greetingMessage": "Hi"}),
 			concierge("b", "metaData", map[string]any{"greetingMessage": "Hi", "introductoryMessage": "Me"})}
+		w.opts.Parallelism = 1
 		w.mustApply()
 		w.want = []agent.Desired{concierge("a"), concierge("b", "metaData", map[string]any{"greetingMessage": "Hi"})}
 		w.client[comet] = platformtest.WithFaults(w.memory[comet],
