@@ -300,15 +300,22 @@ func (b *builder) leave() {
 		if wanted || taken[a] || !b.in.targets(a) {
 			continue
 		}
+		p, fields := b.former(a, rec)
 		ch := Change{
-			Address: a, Name: b.formerName(a, rec), Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: b.in.basis(&rec, nil, nil, nil),
+			Address: a, Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: b.in.basis(&rec, nil, nil, nil),
 			Vanished: b.live.vanished(a.ID(), rec.UID),
 		}
 		ch.Unlisted = ch.Vanished && !b.in.Gone[a.ID()][rec.UID]
+		if p != nil {
+			ch.Name = nameIn(p, fields)
+		}
 		if b.in.Prune {
 			ch.Action = Delete
 			s := b.in.schema(a.ID())
 			ch.OtherAPI = s != nil && rec.API != s.Recorded()
+			if p != nil && !ch.OtherAPI { // the other version has other fields
+				ch.Fields = b.lost(p, fields)
+			}
 			switch {
 			case rec.Protect:
 				ch.Blocked = BlockedByProtect
@@ -344,8 +351,8 @@ func nameIn(p *schema.Platform, f agent.Fields) string {
 	return ""
 }
 
-// formerName returns the name of an agent that left the manifests. A record that cannot be read has none.
-func (b *builder) formerName(a agent.Address, rec agent.Record) string {
+// former returns the schema and the fields of an agent that left the manifests, nil where its record cannot be read.
+func (b *builder) former(a agent.Address, rec agent.Record) (*schema.Platform, agent.Fields) {
 	p := b.in.schema(a.ID())
 	doc := rec.Applied
 	if doc == nil {
@@ -353,7 +360,17 @@ func (b *builder) formerName(a agent.Address, rec agent.Record) string {
 	}
 	fields, err := doc.Fields()
 	if err != nil || p == nil {
-		return ""
+		return nil, nil
 	}
-	return nameIn(p, fields)
+	return p, fields
+}
+
+// lost lists what goes with an agent that is deleted: each value as Before, for a reviewer to see what nobody can bring back.
+func (b *builder) lost(p *schema.Platform, fields agent.Fields) []FieldChange {
+	c := comparison{schema: p, sealer: b.in.Sealer, base: fields}
+	all := c.run().fields
+	for i := range all {
+		all[i].Immutable = false // nothing is updated
+	}
+	return all
 }

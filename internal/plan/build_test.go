@@ -12,6 +12,9 @@ const (
 	third  = "mindset/acme/third"
 )
 
+// lostCoach is what goes with the agent that the tables delete.
+var lostCoach = []FieldChange{{Path: "/agentName", Before: "Coach"}, {Path: "/tags", Before: list{"hr"}}}
+
 func TestActions(t *testing.T) {
 	one := fields{"agentName": "Coach", "tags": list{"hr"}}
 	tests := []struct {
@@ -80,7 +83,7 @@ func TestActions(t *testing.T) {
 			edit: func(in *Input) {
 				in.Prune, in.Apps = true, map[agent.AppID]bool{{Platform: "mindset", App: "acme"}: true}
 			},
-			want:    []brief{{Action: Delete, Address: coach, UID: "u1"}},
+			want:    []brief{{Action: Delete, Address: coach, UID: "u1", Fields: lostCoach}},
 			summary: Summary{Delete: 1},
 		},
 		{
@@ -88,21 +91,21 @@ func TestActions(t *testing.T) {
 			desired: []agent.Desired{want(t, helper, one)},
 			prior:   map[string]agent.Record{coach: record(t, "u1", one), helper: record(t, "u2", one)},
 			edit:    func(in *Input) { in.Prune = true },
-			want:    []brief{{Action: Delete, Address: coach, UID: "u1"}},
+			want:    []brief{{Action: Delete, Address: coach, UID: "u1", Fields: lostCoach}},
 			summary: Summary{Delete: 1, Unchanged: 1},
 		},
 		{
 			name:    "an agent whose app left the manifests cannot be deleted",
 			prior:   map[string]agent.Record{coach: record(t, "u1", one)},
 			edit:    func(in *Input) { in.Prune = true },
-			want:    []brief{{Action: Delete, Address: coach, UID: "u1", Blocked: BlockedByApp}},
+			want:    []brief{{Action: Delete, Address: coach, UID: "u1", Fields: lostCoach, Blocked: BlockedByApp}},
 			summary: Summary{Delete: 1, Blocked: 1},
 		},
 		{
 			name:    "an agent that was protected stays so after it left the manifests",
 			prior:   map[string]agent.Record{coach: {UID: "u1", Applied: doc(t, one), Protect: true}},
 			edit:    func(in *Input) { in.Prune = true },
-			want:    []brief{{Action: Delete, Address: coach, UID: "u1", Blocked: BlockedByProtect}},
+			want:    []brief{{Action: Delete, Address: coach, UID: "u1", Fields: lostCoach, Blocked: BlockedByProtect}},
 			summary: Summary{Delete: 1, Blocked: 1, Protected: 1},
 		},
 		{

@@ -193,7 +193,11 @@ func tableRow(c plan.Change) string {
 	if c.Blocked != "" {
 		what = "**blocked** (" + prose(string(c.Blocked)) + ") " + what
 	}
-	return "| `" + l.symbol + "` | " + codeSpan(clip(c.Address.String(), 200)) + " | " + l.infinitive + " | " + what + " |\n"
+	who := codeSpan(clip(c.Address.String(), 200))
+	if c.Name != "" && c.Action != plan.Create && c.Action != plan.Delete { // those say it where others say what changes
+		who += " " + codeSpan(clip(c.Name, 80))
+	}
+	return "| `" + l.symbol + "` | " + who + " | " + l.infinitive + " | " + what + " |\n"
 }
 
 // maxNamed is how many fields a table's cell names.
