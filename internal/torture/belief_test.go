@@ -18,6 +18,45 @@ func (s *site) keep() (back func()) {
 	}
 }
 
+// TestGitRevert: manifest and state go back together. What is live goes back as well.
+func TestGitRevert(t *testing.T) {
+	t.Run("of an update", func(t *testing.T) {
+		s := newSite(t, manners{})
+		s.write(concierge("a"), coach("a"))
+		s.apply(0)
+		revert := s.keep()
+		s.write(concierge("a", "name: Bad"), coach("a", "agentName: Bad"))
+		s.apply(0)
+		revert()
+		s.apply(0)
+		s.whole("Concierge a", "Coach a")
+	})
+	t.Run("of a delete", func(t *testing.T) {
+		s := newSite(t, manners{})
+		s.write(concierge("a"), concierge("b"), coach("a"), coach("b"))
+		s.apply(0)
+		revert := s.keep()
+		s.write(concierge("a"), coach("a"))
+		s.apply(0, "--prune")
+		revert()
+		s.apply(0)
+		s.whole("Concierge a", "Concierge b", "Coach a", "Coach b")
+	})
+	t.Run("of a create, and back again", func(t *testing.T) {
+		s := newSite(t, manners{})
+		s.write(concierge("a"), coach("a"))
+		s.apply(0)
+		revert := s.keep()
+		s.write(concierge("a"), concierge("b"), coach("a"), coach("b"))
+		s.apply(0)
+		revert()
+		s.apply(0) // the two of b are nobody's now
+		s.write(concierge("a"), concierge("b"), coach("a"), coach("b"))
+		s.apply(0)
+		s.whole("Concierge a", "Concierge b", "Coach a", "Coach b")
+	})
+}
+
 // changes is what a plan in JSON says of each address.
 func changes(t *testing.T, text string) map[string]string {
 	t.Helper()
@@ -86,6 +125,25 @@ func TestLostUpdateThatTakesMembersOut(t *testing.T) {
 	}
 }
 
+// TestUpdateSwallowsNoDrift: somebody changed one field at the platform, we change another. The first stays drift.
+func TestUpdateSwallowsNoDrift(t *testing.T) {
+	s := newSite(t, manners{})
+	s.write(concierge("a"), coach("a"))
+	s.apply(0)
+	s.change("Concierge a", "isActive", false)
+	s.change("Coach a", "live", true)
+	s.write(concierge("a", "metaData: {greetingMessage: Hi}"), coach("a", "agentPurpose: New."))
+	s.apply(0, "--no-refresh")
+	if code, out := s.run("plan", "--refresh", "--detailed-exitcode"); code != 2 {
+		t.Errorf("plan --refresh: exit %d\n%s", code, out)
+	}
+	s.apply(0)
+	s.whole("Concierge a", "Coach a")
+	if s.field("Concierge a", "isActive") != true || s.field("Coach a", "live") != false {
+		t.Error("the drift is live")
+	}
+}
+
 // TestFieldRemovedAfterImport: the manifest names fields when an agent is imported, and then does not.
 func TestFieldRemovedAfterImport(t *testing.T) {
 	s := newSite(t, manners{})
@@ -99,5 +157,27 @@ func TestFieldRemovedAfterImport(t *testing.T) {
 	s.whole("Coach a")
 	if p, live := s.field("Coach a", "agentPersonality"), s.field("Coach a", "live"); p != "" || live != false {
 		t.Errorf("agentPersonality is %v, live is %v", p, live)
+	}
+}
+
+// TestApplyReadsBeforeItBelieves: nothing has changed here, and something has there.
+func TestApplyReadsBeforeItBelieves(t *testing.T) {
+	s := newSite(t, manners{})
+	s.write(concierge("a"), coach("a"))
+	s.apply(0)
+	s.change("Coach a", "live", true)
+	s.apply(0, "--no-refresh")
+	if s.asked("update") > 0 {
+		t.Error("--no-refresh looked")
+	}
+	s.apply(0)
+	s.whole("Coach a", "Concierge a")
+	if s.field("Coach a", "live") != false {
+		t.Error("the drift is live")
+	}
+	before := s.read("state.json")
+	s.apply(0)
+	if s.read("state.json") != before || s.read("state.json.journal") != "" {
+		t.Error("an apply with nothing to do wrote")
 	}
 }

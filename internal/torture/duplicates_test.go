@@ -89,6 +89,21 @@ func TestListThatIsCut(t *testing.T) {
 	s.whole(append(names, "Concierge g")...)
 }
 
+// TestAgentDeletedInTheDashboard: one of the known agents is gone, the platform says so in its own words, and its list
+// shows the others. It is made again by a plain apply, once.
+func TestAgentDeletedInTheDashboard(t *testing.T) {
+	s := newSite(t, manners{})
+	s.write(concierge("a"), concierge("b"), coach("a"), coach("b"))
+	s.apply(0)
+	s.remove("Concierge b")
+	s.remove("Coach b")
+	s.apply(0)
+	s.whole("Concierge a", "Concierge b", "Coach a", "Coach b")
+	if n := s.asked("create"); n != 6 {
+		t.Errorf("%d creates for 4 agents and 2 that were deleted", n)
+	}
+}
+
 // TestNotFoundInAnotherVoice: the list lacks an agent, and an update of it is answered 404 by something that is not the
 // platform. That proves nothing.
 func TestNotFoundInAnotherVoice(t *testing.T) {
@@ -204,4 +219,23 @@ func TestStrangerBlocksNoOpenCreate(t *testing.T) {
 	s.apply(0)
 	s.there("Concierge a", "Coach a", "Other", "Other")
 	s.everyUID("Other")
+}
+
+// TestRepeatedRefusalsCostOnePost: what the platform refuses for good is sent once, and what it said is shown.
+func TestRepeatedRefusalsCostOnePost(t *testing.T) {
+	for status, posts := range map[int]int{http.StatusPaymentRequired: 1, http.StatusLocked: 1} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			s := newSite(t, manners{before: func(q *query) bool {
+				return q.op == "create" && q.send(status, body{"error": body{"code": "ERR_NO", "message": "An agent of this name is in the trash."}})
+			}})
+			s.write(concierge("a"))
+			code, out := s.run(quick("apply", "--auto-approve")...)
+			if code == 0 || !strings.Contains(out, "is in the trash") {
+				t.Errorf("exit %d\n%s", code, out)
+			}
+			if n := s.asked("create"); n > posts {
+				t.Errorf("%d POSTs, want at most %d", n, posts)
+			}
+		})
+	}
 }

@@ -250,6 +250,21 @@ func TestProtectedAgentRefusesTheRun(t *testing.T) {
 	}
 }
 
+// TestPlanOfAnotherPlace: a plan that was reviewed for one place is not carried out at another.
+func TestPlanOfAnotherPlace(t *testing.T) {
+	s := newSite(t, manners{})
+	production := newStranger(t, manners{})
+	s.write(concierge("a"), coach("a"))
+	s.must(0, "plan", "--out", "plan.bin")
+	s.moveTo(production.server.URL)
+	if code, out := s.run(quick("apply", "--auto-approve", "--plan", "plan.bin")...); code == 0 {
+		t.Errorf("exit 0\n%s", out)
+	}
+	if n := len(production.names()); n > 0 {
+		t.Errorf("%d agents were made at the other place", n)
+	}
+}
+
 // habits are what platforms do to what they are sent.
 var habits = map[string]func(text string) any{
 	"trims":   func(text string) any { return strings.TrimSpace(text) },
