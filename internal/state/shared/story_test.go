@@ -56,6 +56,7 @@ type machine struct {
 	mu       sync.Mutex
 	rng      *rand.Rand
 	calm     bool      // no faults any more
+	killOnly bool      // no fault but the kill
 	budget   int       // requests to the store until it is killed; below 0 it is not
 	dead     bool      // the process was killed: nothing of it leaves any more
 	stopped  time.Time // it stands still until then
@@ -89,6 +90,7 @@ func (m *machine) next(method, _ string) store.Fault {
 		}
 	}
 	switch n := m.rng.IntN(100); {
+	case m.killOnly:
 	case time.Now().Before(m.badUntil):
 		f.Err = store.ErrLost
 	case n < 4: // lost before the effect, after it, or carried out much later
@@ -363,4 +365,50 @@ func TestStories(t *testing.T) {
 		}
 	}
 	t.Logf("%d stories, %d requests to the store", count, requests)
+}
+
+// TestKillAtEveryRequest kills a run at its n-th request to the store, for every n, the request being carried out, lost or
+// carried out late; another machine then takes over, and is killed at every m-th request in turn for some n.
+func TestKillAtEveryRequest(t *testing.T) {
+	wanted := []string{"a", "b", "c"}
+	for n := 0; ; n++ {
+		reached := false
+		for how := range uint64(4) {
+			second := -1
+			if how == 3 {
+				second = n * 7 % 23
+			}
+			synctest.Test(t, func(t *testing.T) {
+				place, v := new(store.Memory), &vendor{agents: map[string][]string{}}
+				if err := shared.Open(place, shared.Options{}).Init(t.Context(), "lineage"); err != nil {
+					t.Fatal(err)
+				}
+				for i, budget := range []int{n, second, -1} {
+					m := &machine{name: fmt.Sprint("machine-", i), vendor: v, place: place, rng: rand.New(rand.NewPCG(how, uint64(n))), killOnly: true, budget: budget}
+					_ = m.apply(t.Context(), wanted)
+					reached = reached || i == 0 && m.dead
+					time.Sleep(2 * time.Minute) // what is late is over, and so is the lease
+				}
+				last := &machine{name: "last", vendor: v, place: place, rng: rand.New(rand.NewPCG(how, 1)), calm: true, budget: -1}
+				if err := last.apply(t.Context(), wanted); err != nil {
+					t.Errorf("killed at request %d: the last run: %v", n, err)
+				}
+				view, err := shared.Open(place, shared.Options{}).Read(t.Context())
+				if err != nil {
+					t.Fatalf("killed at request %d: %v", n, err)
+				}
+				known, err := replay(view)
+				if err == nil {
+					err = checkVendor(v, wanted, known.uids)
+				}
+				if err != nil {
+					t.Errorf("killed at request %d, how %d: %v", n, how, err)
+				}
+			})
+		}
+		if !reached || t.Failed() {
+			t.Logf("%d requests", n)
+			return
+		}
+	}
 }
