@@ -126,10 +126,10 @@ func lockNow(ctx context.Context, p *shared.Place) (*shared.Lease, error) {
 
 func TestOpenRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"s3://key:secret@fleet/x":                       "no key stands in a URL",
-		"s3:///x":                                       "write s3://",
-		"https://fleet/x":                               "write s3://",
-		"s3://fleet/x?regoin=eu":                        "regoin",
+		"s3://key:secret@fleet/x": "no key stands in a URL",
+		"s3:///x":                 "write s3://",
+		"https://fleet/x":         "write s3://",
+		"s3://fleet/x?regoin=eu":  "regoin",
 		"s3://fleet?endpoint=http://store.example.com":  "needs https",
 		"s3://fleet?endpoint=https://a:b@store.example": "without a path or a key",
 		"s3://fleet?path-style=perhaps":                 "true or false",
