@@ -121,7 +121,7 @@ func (p *prober) lists() error {
 
 // races: of several writers at once exactly one succeeds, for each condition, and its content is there.
 func (p *prober) races() error {
-	created, winners := p.race(func(b []byte) error {
+	created, winners := p.race("create", func(b []byte) error {
 		_, err := p.store.Create(p.ctx, p.prefix+"race", b)
 		return err
 	}, ErrExists)
@@ -132,7 +132,7 @@ func (p *prober) races() error {
 	if err != nil || !bytes.Equal(o.Content, created) {
 		return p.unfit("the content is not that of the writer who was told that it won (If-None-Match is not atomic)", err)
 	}
-	replaced, winners := p.race(func(b []byte) error {
+	replaced, winners := p.race("replace", func(b []byte) error {
 		_, err := p.store.Replace(p.ctx, p.prefix+"race", b, o.Tag)
 		return err
 	}, ErrChanged)
@@ -145,14 +145,15 @@ func (p *prober) races() error {
 	return nil
 }
 
-// race returns the content of the one writer that succeeded, or why there is not exactly one.
-func (p *prober) race(write func([]byte) error, lost error) ([]byte, error) {
+// race returns the content of the one writer that succeeded, or why there is not exactly one. No content is ever written
+// twice: a tag can be a digest, and then a second writer would find the object unchanged, and rightly.
+func (p *prober) race(kind string, write func([]byte) error, lost error) ([]byte, error) {
 	errs := make([]error, probeWriters)
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
 			defer crash.Guard()
-			errs[i] = write([]byte(fmt.Sprint("writer ", i)))
+			errs[i] = write([]byte(fmt.Sprint(kind, " by writer ", i)))
 		})
 	}
 	wg.Wait()
@@ -162,7 +163,7 @@ func (p *prober) race(write func([]byte) error, lost error) ([]byte, error) {
 		case err == nil && winner != nil:
 			return nil, fmt.Errorf("writers %d and another won", i)
 		case err == nil:
-			winner = []byte(fmt.Sprint("writer ", i))
+			winner = []byte(fmt.Sprint(kind, " by writer ", i))
 		case !errors.Is(err, lost):
 			return nil, err
 		}
