@@ -61,14 +61,16 @@ func TestGitRevert(t *testing.T) {
 func changes(t *testing.T, text string) map[string]string {
 	t.Helper()
 	var plan struct {
-		Changes []struct{ Address, Action string }
+		Changes []struct{ Address, Action, Blocked string }
 	}
 	if err := json.Unmarshal([]byte(text), &plan); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	actions := map[string]string{}
 	for _, c := range plan.Changes {
-		actions[c.Address] = c.Action
+		if actions[c.Address] = c.Action; c.Blocked != "" {
+			actions[c.Address] += ", blocked by " + c.Blocked
+		}
 	}
 	return actions
 }
@@ -90,6 +92,20 @@ func TestRefreshSaysWhatApplyDoes(t *testing.T) {
 	}
 	s.apply(0, "--plan", "plan.bin")
 	s.whole("Concierge a", "Coach a", "Concierge new", "Coach new")
+}
+
+// TestRefreshSaysWhatIsInTheWay: somebody made an agent of the same name. The plan does not say that ours is created, for
+// apply does not create it.
+func TestRefreshSaysWhatIsInTheWay(t *testing.T) {
+	s := newSite(t, manners{})
+	s.put("mindset", body{"agentName": "Coach a", "agentPurpose": "Another thing."})
+	s.write(coach("a"))
+	s.run("plan", "--refresh", "--json", "plan.json")
+	if got := changes(t, s.read("plan.json"))["mindset/acme/a"]; got != "create, blocked by namesake" {
+		t.Errorf("the plan says %s", got)
+	}
+	s.apply(6)
+	s.there("Coach a")
 }
 
 // TestLostUpdateThatTakesMembersOut: an update that takes members out of objects is lost before its effect, or
