@@ -119,8 +119,19 @@ func applied(b *testing.B, dir string) string {
 	b.Helper()
 	state := filepath.Join(b.TempDir(), "state.json")
 	serve(b).apply(b, dir, state, "--parallelism", "64")
+	// The plans that are measured name the platforms' own addresses: what the state says of where the server of this
+	// apply was would be a change.
+	content, err := os.ReadFile(state)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(state, recordedApps.ReplaceAll(content, nil), 0o600); err != nil {
+		b.Fatal(err)
+	}
 	return state
 }
+
+var recordedApps = regexp.MustCompile(`(?s)  "apps": \{.*?\n  \},\n`)
 
 // inFlight is the flag for n requests at once per app.
 func inFlight(n int) string { return fmt.Sprintf("--parallelism=%d", n) }

@@ -53,6 +53,8 @@ func (a *app) checkPlatformCommand() *cobra.Command {
 	_ = cmd.RegisterFlagCompletionFunc("platform", completePlatforms)
 	flags.StringVar(&f.app, "app", "", "the `ID` of the app to make the agent in; no manifest needs to name it")
 	f.addApp(cmd)
+	addState(cmd, &f.state)
+	addAllowEndpoint(cmd, &f.allowEndpoints)
 	flags.BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
 	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
 	flags.DurationVar(&f.patience, "patience", 30*time.Second, "how long to wait for lists that lag")
@@ -76,6 +78,9 @@ func (a *app) checkPlatform(ctx context.Context, f *checkPlatformFlags) error {
 		return err
 	}
 	id := agent.AppID{Platform: f.platform, App: f.app}
+	if err := w.allowHosts(ctx, id); err != nil {
+		return err
+	}
 	if err := a.ask(ctx, ask, fmt.Sprintf("Make, change and delete one agent in %s", id)); err != nil {
 		return err
 	}
@@ -125,6 +130,10 @@ func (a *app) openCheck(ctx context.Context, f *checkPlatformFlags) (*workspace,
 	}
 	if f.sandbox {
 		return w, w.startSandbox()
+	}
+	// The state says which hosts somebody has agreed to; nothing else of it is used.
+	if w.snap, err = w.file.Load(); err != nil {
+		return nil, stateError(err)
 	}
 	return w, nil
 }
