@@ -322,6 +322,10 @@ func (r *appRun) keepUnnamed(ch plan.Change, before agent.Record, payload agent.
 	if !ok || !slices.Contains(ch.Send, f.Name) || r.wants(ch.Address).Fields[f.Name] != nil || ch.Touches(f.Name) {
 		return payload, nil
 	}
+	applied, err := before.Applied.Fields()
+	if err != nil || applied[f.Name] != nil {
+		return payload, err // it left the manifest, and so it leaves the platform
+	}
 	observed, err := before.Observed.Fields()
 	if v, there := observed[f.Name]; there {
 		payload[f.Name] = v

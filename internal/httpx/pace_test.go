@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,7 +187,7 @@ func TestWaitsAreBounded(t *testing.T) {
 				rt := httpx.NewPace().Wrap(a)
 				start := time.Now()
 				var wg sync.WaitGroup
-				var last error
+				var last atomic.Value
 				for i := range 10 {
 					wg.Go(func() {
 						for { // as apply does
@@ -194,7 +195,7 @@ func TestWaitsAreBounded(t *testing.T) {
 								if !httpx.NeverSent(err) || !errors.Is(err, httpx.ErrWaitTooLong) || !strings.Contains(err.Error(), c.says) {
 									t.Errorf("%d: %v, want one that says %q", i, err, c.says)
 								}
-								last = err
+								last.Store(err.Error())
 								return
 							}
 						}
@@ -202,7 +203,7 @@ func TestWaitsAreBounded(t *testing.T) {
 				}
 				wg.Wait()
 				if took := time.Since(start); took.Round(time.Second) != c.after.Round(time.Second) {
-					t.Errorf("the last gave up after %v, want %v: %v", took, c.after, last)
+					t.Errorf("the last gave up after %v, want %v: %v", took, c.after, last.Load())
 				}
 			})
 		})

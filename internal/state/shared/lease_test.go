@@ -93,23 +93,23 @@ func TestRun(t *testing.T) {
 func TestZombie(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)
-		asleep := false
+		var asleep atomic.Bool
 		sleeper := shared.Open(store.Faulty{Store: m, Next: func(string, string) store.Fault {
-			if asleep {
+			if asleep.Load() {
 				return store.Fault{Err: store.ErrLost}
 			}
 			return store.Fault{}
 		}}, shared.Options{})
 		old := lock(t, sleeper)
 		ok(t, old.Begin(t.Context(), nil, []byte("one ")), old.Append(t.Context(), []byte("two ")))
-		asleep = true
+		asleep.Store(true)
 		time.Sleep(80 * time.Second)
 		taker := lock(t, p)
 		if v := taker.View(); string(v.Journal) != "one two " || taker.Grace() != 35*time.Second {
 			t.Errorf("the taker finds %+v, grace %v", v, taker.Grace())
 		}
 		ok(t, taker.Begin(t.Context(), []byte("state"), []byte("three ")))
-		asleep = false
+		asleep.Store(false)
 		// Straight at the store, as requests do that were held up on their way.
 		if _, err := m.Create(t.Context(), "journal/0000000001/0000000002", []byte("late")); !errors.Is(err, store.ErrExists) {
 			t.Errorf("there is room where the taker cleaned up: %v", err)

@@ -273,6 +273,8 @@ func (m *machine) work(t *testing.T, wanted []string, until time.Time) {
 
 // checkVendor returns what is wrong: an address with two agents, or one whose uid the state does not have.
 func checkVendor(v *vendor, wanted []string, uids map[string]string) error {
+	v.mu.Lock() // a create that takes effect late may be under way
+	defer v.mu.Unlock()
 	for addr, made := range v.agents {
 		if len(made) > 1 {
 			return fmt.Errorf("%s has the agents %v", addr, made)
@@ -341,7 +343,9 @@ func story(t *testing.T, seed uint64) (requests int) {
 		t.Errorf("seed %d: %v; holder %v, open %v", seed, err, view.Holder, known.open)
 	}
 	for _, m := range machines {
+		m.mu.Lock() // a renewal may still be under way
 		requests += m.requests
+		m.mu.Unlock()
 	}
 	return requests
 }
