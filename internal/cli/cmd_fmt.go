@@ -134,7 +134,7 @@ func fmtSource(f *format.Formatter, name string, src []byte, flags fmtFlags) (fo
 	}
 	r.changed = true
 	if flags.diff {
-		r.diff = udiff.Unified("a/"+name, "b/"+name, string(src), string(out))
+		r.diff = lineEndDiff(name, string(src), string(out))
 	}
 	return r, out
 }
@@ -192,6 +192,16 @@ func (a *app) fmtReport(results []formatted, problems diag.List, flags fmtFlags)
 		}
 	}
 	return nil
+}
+
+// lineEndDiff returns the unified diff of a file. Line ends that change everywhere are said once, in front of what
+// else changes: otherwise each line would stand there twice and look the same.
+func lineEndDiff(name, src, out string) string {
+	lf := strings.ReplaceAll(src, "\r\n", "\n")
+	if lf == src {
+		return udiff.Unified("a/"+name, "b/"+name, src, out)
+	}
+	return name + ": line ends become \\n (they are \\r\\n)\n" + udiff.Unified("a/"+name, "b/"+name, lf, out)
 }
 
 // printDiff writes a unified diff, in colour where that is wanted.
