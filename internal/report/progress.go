@@ -3,9 +3,13 @@ package report
 import (
 	"fmt"
 	"io"
+	"strings"
+	"sync"
 	"time"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/crash"
 )
 
 // Progress shows a run while it goes on. Event takes one event at a time; Close ends the display and
@@ -102,4 +106,264 @@ func finishedLine(r apply.Result, s Style) string {
 		line += " (warning: " + Sanitize(r.Warning) + ")"
 	}
 	return line
+}
+
+// redrawEvery is the pace of the live line: quicker would flicker and cost, slower would seem stuck.
+const redrawEvery = 100 * time.Millisecond
+
+// live is the one line at the foot of a terminal. A goroutine redraws it, so that the clock goes on
+// while a run waits; events only count.
+type live struct {
+	w     io.Writer
+	s     Style
+	total int
+	stop  chan struct{}
+	ended chan struct{}
+
+	mu       sync.Mutex // guards everything below, and writing
+	done     int
+	failed   int
+	inFlight map[agent.Address]bool
+	waiting  string    // what the run waits for, "" if it goes on
+	waitedAt time.Time // when waiting was said
+	pace     pace
+	apps     loads
+	lines    []string // finished lines to print above the live line
+	drawn    string
+}
+
+func newLive(w io.Writer, s Style, total int) *live {
+	l := &live{
+		w: w, s: s, total: total, stop: make(chan struct{}), ended: make(chan struct{}),
+		inFlight: map[agent.Address]bool{}, pace: pace{start: time.Now()}, apps: loads{},
+	}
+	go l.run()
+	return l
+}
+
+func (l *live) run() {
+	defer crash.Guard()
+	defer close(l.ended)
+	ticker := time.NewTicker(redrawEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case now := <-ticker.C:
+			l.draw(now)
+		}
+	}
+}
+
+// Close clears the line and prints what is still to be said.
+func (l *live) Close() {
+	close(l.stop)
+	<-l.ended
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.write("")
+}
+
+func (l *live) Event(e apply.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch e.Kind {
+	case apply.EventStarted:
+		l.inFlight[e.Result.Address] = true
+		l.apps.of(e.App, time.Now())
+		l.waiting = ""
+	case apply.EventFinished:
+		l.apps.finished(e, time.Now())
+		l.finish(e.Result)
+	default:
+		if e.Rate > 0 {
+			l.apps.of(e.App, time.Now()).bound = e.Rate
+		}
+		l.waiting, l.waitedAt = noticeOf(e), time.Now()
+	}
+}
+
+// finish counts a result. Only what did not work is worth a line of its own on a terminal.
+func (l *live) finish(r apply.Result) {
+	delete(l.inFlight, r.Address)
+	l.done++
+	l.pace.add(time.Now())
+	if r.Status != apply.StatusDone {
+		l.failed++
+	}
+	if r.Status == apply.StatusFailed || r.Status == apply.StatusUnknown {
+		l.lines = append(l.lines, finishedLine(r, l.s))
+	}
+}
+
+func (l *live) draw(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.write(clip(l.status(now), max(l.s.Width-1, 1)))
+}
+
+// write puts the finished lines and the new live line out in one write, so that a terminal never shows
+// a half-drawn state, and does nothing where nothing changed.
+func (l *live) write(status string) {
+	if len(l.lines) == 0 && status == l.drawn {
+		return
+	}
+	var b strings.Builder
+	b.WriteByte('\r')
+	for _, text := range l.lines {
+		b.WriteString(text + "\x1b[K\n")
+	}
+	b.WriteString(status + "\x1b[K")
+	l.lines, l.drawn = nil, status
+	_, _ = io.WriteString(l.w, b.String())
+}
+
+// status is the live line: done, in flight, failed, rate, time left, and what is waited for.
+func (l *live) status(now time.Time) string {
+	parts := []string{fmt.Sprintf("%s/%s done", comma(l.done), comma(l.total))}
+	if n := len(l.inFlight); n > 0 {
+		parts = append(parts, comma(n)+" in flight")
+	}
+	if l.failed > 0 {
+		parts = append(parts, comma(l.failed)+" failed")
+	}
+	if rate := l.pace.rate(now); rate > 0 {
+		parts = append(parts, rateText(rate))
+		if left, ok := l.apps.timeLeft(now, l.total-l.done); ok {
+			parts = append(parts, "about "+durationText(left)+" left")
+		}
+	}
+	if l.waiting != "" {
+		parts = append(parts, l.waiting+" ("+durationText(now.Sub(l.waitedAt))+")")
+	}
+	return strings.Join(parts, " · ")
+}
+
+func rateText(perSecond float64) string {
+	if perSecond < 1 {
+		return fmt.Sprintf("%.0f/min", perSecond*60)
+	}
+	return fmt.Sprintf("%.0f/s", perSecond)
+}
+
+// durationText rounds to what a person wants to know: 8 s, 2 min 05 s, 25 min, 1 h 10 min.
+func durationText(d time.Duration) string {
+	s := int(d.Round(time.Second) / time.Second)
+	switch {
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 600:
+		return fmt.Sprintf("%d min %02d s", s/60, s%60/5*5)
+	case s < 3600:
+		return fmt.Sprintf("%d min", s/60)
+	default:
+		return fmt.Sprintf("%d h %02d min", s/3600, s%3600/60)
+	}
+}
+
+// appLoad is what is known of one app's part of a run.
+type appLoad struct {
+	pace  pace
+	left  int
+	bound float64 // what the platform lets through in a second, 0 for no bound
+}
+
+// loads are the apps of a run. They go on side by side and each at its own pace, so the run is over
+// when the slowest is.
+type loads map[agent.AppID]*appLoad
+
+// of returns the app's load. Its pace counts from now on where it was not seen before.
+func (l loads) of(id agent.AppID, now time.Time) *appLoad {
+	if l[id] == nil {
+		l[id] = &appLoad{pace: pace{start: now}}
+	}
+	return l[id]
+}
+
+func (l loads) finished(e apply.Event, now time.Time) {
+	app := l.of(e.App, now)
+	app.pace.add(now)
+	app.left, app.bound = e.Left, e.Rate
+}
+
+// timeLeft is how long the run will still go on, as far as its apps' paces say; it is false where one of
+// them says nothing. left is how many agents the whole run has still to finish.
+func (l loads) timeLeft(now time.Time, left int) (d time.Duration, known bool) {
+	counted := 0
+	for _, app := range l {
+		counted += app.left
+	}
+	for _, app := range l {
+		todo := app.left
+		if counted == 0 { // events that do not say how many are left
+			todo = left
+		}
+		if todo == 0 {
+			continue
+		}
+		rate := app.rate(now)
+		if rate == 0 {
+			return 0, false
+		}
+		d = max(d, time.Duration(float64(todo)/rate*float64(time.Second)))
+	}
+	return d, d > 0
+}
+
+// rate is how many agents a second the app will finish: what it did of late, but no more than its
+// platform lets through, however quick the burst before a limit was.
+func (a *appLoad) rate(now time.Time) float64 {
+	rate := a.pace.rate(now)
+	if a.bound > 0 && (rate == 0 || a.bound < rate) {
+		return a.bound
+	}
+	return rate
+}
+
+// paceWindow is how far back the rate looks: long enough to be steady across a platform's pauses,
+// short enough to follow when a limit sets in.
+const paceWindow = 15
+
+// settleFirst is how long a run must have gone on before a rate is said: the first answers come in a
+// burst and promise too much.
+const settleFirst = 2 * time.Second
+
+// pace measures how many agents are finished in a second, over the last paceWindow seconds. It keeps
+// one number per second, however many agents there are.
+type pace struct {
+	start   time.Time
+	buckets [paceWindow]int
+	last    int // the second, from start, that the newest bucket is for
+}
+
+// add counts one finished agent.
+func (p *pace) add(now time.Time) {
+	p.roll(now)
+	p.buckets[p.last%paceWindow]++
+}
+
+// roll moves on to the current second and empties the buckets that were passed over.
+func (p *pace) roll(now time.Time) {
+	second := int(now.Sub(p.start) / time.Second)
+	for steps := 0; p.last < second && steps < paceWindow; steps++ {
+		p.last++
+		p.buckets[p.last%paceWindow] = 0
+	}
+	p.last = max(p.last, second)
+}
+
+// rate returns agents per second, or 0 where it is too early to say. Only whole seconds count, so that
+// it stands still between two of them instead of trembling with every redraw.
+func (p *pace) rate(now time.Time) float64 {
+	p.roll(now)
+	whole := min(p.last, paceWindow-1)
+	if now.Sub(p.start) < settleFirst || whole == 0 {
+		return 0
+	}
+	total := 0
+	for back := 1; back <= whole; back++ {
+		total += p.buckets[(p.last-back)%paceWindow]
+	}
+	return float64(total) / float64(whole)
 }

@@ -1,13 +1,17 @@
 package report
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/plan"
+	"agentsync/internal/secret"
 )
 
 // row is one difference made ready to be shown, whatever the medium: a value on one line, or a diff of
@@ -215,4 +219,173 @@ func elements(list []any) []string {
 		tokens[i] = compact(e)
 	}
 	return tokens
+}
+
+// noteDrift marks a value that differs at the platform from what was seen there after the last apply.
+const noteDrift = "changed outside agentsync"
+
+// hiddenValue is what is shown of any secret.
+var hiddenValue = secret.Sealed{}
+
+// driftColumns are the three sides of a value that somebody else changed, each on one line and
+// sanitised.
+type driftColumns struct {
+	manifest, applied, live string
+}
+
+// driftHeads are the columns' names.
+var driftHeads = [...]string{"manifest", "last applied", "live"}
+
+// explainDrift adds to the rows of a field that drifted what its three sides are: as columns where the
+// values fit on one line, and in words beside a longer diff, which compares what is live with what is
+// wanted.
+func explainDrift(rows []row, f plan.FieldChange) {
+	if len(rows) == 1 && rows[0].lines == nil && !rows[0].secret {
+		rows[0].notes = append(rows[0].notes, noteDrift)
+		rows[0].drift = &driftColumns{manifest: side(f.After), applied: side(f.Before), live: side(f.Live)}
+		return
+	}
+	note := noteDrift + "; the manifest is as last applied"
+	if !agent.Equal(f.Before, f.After) {
+		note = noteDrift + "; the manifest changed as well"
+	}
+	for i := range rows {
+		rows[i].notes = append(rows[i].notes, note)
+	}
+}
+
+// maxColumn bounds a column: longer values are told apart by the diff above them.
+const maxColumn = 40
+
+func side(v any) string {
+	if v == nil {
+		return "(not set)"
+	}
+	return clip(compact(v), maxColumn)
+}
+
+// table returns the three columns under their heads.
+func (d driftColumns) table() []string {
+	cells := [...]string{d.manifest, d.applied, d.live}
+	head, values := "", ""
+	for i, c := range cells {
+		width := max(utf8.RuneCountInString(c), len(driftHeads[i])) + 3
+		head += fmt.Sprintf("%-*s", width, driftHeads[i])
+		values += fmt.Sprintf("%-*s", width, c)
+	}
+	return []string{head, values}
+}
+
+// clip cuts s to n characters, the last of them an ellipsis.
+func clip(s string, n int) string {
+	switch {
+	case len(s) <= n || utf8.RuneCountInString(s) <= n:
+		return s
+	case n <= 1: // a terminal of one column
+		return strings.Repeat("…", max(n, 0))
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}
+
+// compact writes a value on one line, as JSON with spaces, everything in it sanitised. A secret is the
+// placeholder.
+func compact(v any) string {
+	var b strings.Builder
+	writeCompact(&b, v)
+	return b.String()
+}
+
+func writeCompact(b *strings.Builder, v any) {
+	switch v := v.(type) {
+	case nil:
+		b.WriteString("null")
+	case bool:
+		b.WriteString(strconv.FormatBool(v))
+	case json.Number:
+		b.WriteString(Sanitize(v.String()))
+	case string:
+		b.WriteString(quote(v))
+	case []any:
+		b.WriteByte('[')
+		for i, e := range v {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			writeCompact(b, e)
+		}
+		b.WriteByte(']')
+	case map[string]any:
+		b.WriteByte('{')
+		for i, k := range slices.Sorted(maps.Keys(v)) {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString(quote(k))
+			b.WriteString(": ")
+			writeCompact(b, v[k])
+		}
+		b.WriteByte('}')
+	default:
+		b.WriteString(compactOther(v))
+	}
+}
+
+// compactOther shows what Fields may hold beyond JSON: secrets. Anything else is a fault elsewhere
+// and is named by its type, never by its content.
+func compactOther(v any) string {
+	if isSecret(v) {
+		return secret.Placeholder
+	}
+	return Sanitize(fmt.Sprintf("(%T)", v))
+}
+
+func isSecret(v any) bool {
+	switch v.(type) {
+	case secret.Sealed, secret.Text:
+		return true
+	}
+	return false
+}
+
+// Replacers are built once: building one costs more than using it.
+var (
+	quoteEscaper    = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	pointerUnescape = strings.NewReplacer("~1", "/", "~0", "~")
+)
+
+// quote puts a string in double quotes, sanitised, so that its ends and its spaces can be seen.
+func quote(s string) string {
+	return `"` + Sanitize(quoteEscaper.Replace(s)) + `"`
+}
+
+// shownPath turns a JSON pointer into the dotted path that a person knows from the manifest:
+// /integrationMeta/baseUrl is integrationMeta.baseUrl. A name with other characters is quoted.
+func shownPath(pointer string) string {
+	tokens := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	for i, t := range tokens {
+		t = pointerUnescape.Replace(t)
+		if !plainName(t) {
+			t = quote(t)
+		}
+		tokens[i] = t
+	}
+	return strings.Join(tokens, ".")
+}
+
+func plainName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
+	})
+}
+
+// shellWord quotes data for a command that a person may copy: nothing in it is an operator, a
+// substitution or an option to the shell.
+func shellWord(s string) string {
+	safe := s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !plainName(string(r)) && r != '.' && r != '/'
+	})
+	if safe {
+		return s
+	}
+	return "'" + strings.ReplaceAll(Sanitize(s), "'", `'\''`) + "'"
 }

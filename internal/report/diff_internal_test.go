@@ -73,3 +73,51 @@ func TestWordMarks(t *testing.T) {
 		}
 	}
 }
+
+// Texts that look the same get a note of what differs; texts in which a difference can be seen get none.
+func TestAlikeNote(t *testing.T) {
+	for _, tt := range []struct{ before, after, want string }{
+		{"caf\u00e9", "cafe\u0301", "looks the same: U+00E9 → U+0065 U+0301"},
+		{"cafe\u0301 au lait", "caf\u00e9 au lait", "looks the same: U+0065 U+0301 → U+00E9"},
+		{"paypal", "p\u0430ypal", "looks the same: U+0061 → U+0430"},
+		{"a b", "a\u00a0b", "looks the same: U+0020 → U+00A0"},
+		{"ABC", "\uff21\uff22\uff23", "looks the same: U+0041 → U+FF21, U+0042 → U+FF22, U+0043 → U+FF23"},
+		{"aaaa", "\u0430\u0430\u0430\u0430", "looks the same: U+0061 → U+0430, U+0061 → U+0430, U+0061 → U+0430, …"},
+		{"it's", "it\u2019s", "looks the same: U+0027 → U+2019"},
+		{"paypal", "p\u0430ypals", ""},
+		{"Bot", "Boot", ""},
+		{"東京", "西京", ""},
+		{"cafe", "caf\u00e9", ""},
+		{"e\u0301", "e\u0300", ""},
+		{"same", "same", ""},
+		{"", "x", ""},
+	} {
+		if got := alikeNote(tt.before, tt.after); got != tt.want {
+			t.Errorf("%q, %q: %q, want %q", tt.before, tt.after, got, tt.want)
+		}
+	}
+}
+
+// Line ends that change everywhere are said once, and the word that changed is the only line that differs.
+func TestLineEndsAreSaidOnce(t *testing.T) {
+	const was = "one\r\ntwo\r\nthree\r\nfour\r\n"
+	for after, want := range map[string]int{
+		strings.ReplaceAll(was, "\r\n", "\n"):                                 0,
+		strings.ReplaceAll(strings.Replace(was, "two", "2", 1), "\r\n", "\n"): 2,
+		strings.Replace(was, "two\r\n", "two\n", 1):                           2,
+		strings.ReplaceAll(was, "\r\n", "\n") + "five\n":                      1,
+	} {
+		r := rowOf("/agentPurpose", was, after, false)
+		differ := 0
+		for _, l := range r.lines {
+			if l.op == added || l.op == removed {
+				differ++
+			}
+		}
+		said := strings.Count(strings.Join(r.notes, "; "), "every line's end changes from CRLF to LF")
+		everywhere := lineEnds(after) == "LF"
+		if differ != want || (said == 1) != everywhere || r.lines == nil {
+			t.Errorf("%q: %d lines differ, want %d; notes %q", after, differ, want, r.notes)
+		}
+	}
+}
