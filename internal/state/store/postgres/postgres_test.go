@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,78 +13,37 @@ import (
 	"agentsync/internal/state/store/storetest"
 )
 
-// tool returns the path of a program of PostgreSQL's server, which Debian does not put into PATH.
-func tool(name string) string {
-	if path, err := exec.LookPath(name); err == nil {
-		return path
-	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
-	if len(found) == 0 {
-		return ""
-	}
-	return found[len(found)-1]
-}
-
-// startServer starts a PostgreSQL of the test's own, on a socket in its folder and with synchronous_commit off, and returns
-// a way to name a fleet in it. Without the programs the test is skipped; with CI=true that is a failure.
-func startServer(t *testing.T) func(fleet string) *postgres.Table {
+// open returns the table that a URL names, made.
+func open(t *testing.T, url string) *postgres.Table {
 	t.Helper()
-	initdb, pgctl := tool("initdb"), tool("pg_ctl")
-	if initdb == "" || pgctl == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("PostgreSQL is needed: apt-get install postgresql")
-		}
-		t.Skip("PostgreSQL is not there: apt-get install postgresql")
-	}
-	dir, err := os.MkdirTemp("/tmp", "pg") // a socket's path is short
+	table, err := postgres.Open(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	as := func(name string, args ...string) *exec.Cmd { // the server refuses to run as root
-		if os.Geteuid() == 0 {
-			return exec.Command("setpriv", append([]string{"--reuid=postgres", "--regid=postgres", "--clear-groups", name}, args...)...)
-		}
-		return exec.Command(name, args...)
+	t.Cleanup(func() { table.Close(context.Background()) })
+	if err := table.Make(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	if os.Geteuid() == 0 {
-		if out, err := exec.Command("chown", "postgres", dir).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
-	data := filepath.Join(dir, "data")
-	run := func(cmd *exec.Cmd) {
-		t.Helper()
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-	}
-	run(as(initdb, "--no-sync", "--auth=trust", "--username=agentsync", "--encoding=UTF8", "--pgdata="+data))
-	run(as(pgctl, "--pgdata="+data, "--wait", "--log="+filepath.Join(dir, "log"),
-		"--options=-c listen_addresses='' -c unix_socket_directories="+dir+" -c synchronous_commit=off", "start"))
-	t.Cleanup(func() { run(as(pgctl, "--pgdata="+data, "--mode=immediate", "--wait", "stop")) })
-	return func(fleet string) *postgres.Table {
-		table, err := postgres.Open("postgres://agentsync@/postgres?host=" + url.QueryEscape(dir) + "#fleet=" + fleet)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := table.Make(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { table.Close(context.Background()) })
-		return table
-	}
+	return table
 }
 
+// TestPostgres: the contract holds on a server whose default is not to wait for the disk, straight and through a pooler
+// in transaction mode that gives each statement another of its two connections.
 func TestPostgres(t *testing.T) {
-	open := startServer(t)
-	n := 0
-	storetest.Run(t, func(*testing.T) store.Store {
-		n++
-		return open(fmt.Sprint("fleet-", n))
-	})
-	t.Run("runs", func(t *testing.T) { runs(t, open("runs")) })
+	server := storetest.StartPostgres(t)
+	port := server.Pool()
+	for name, url := range map[string]func(fleet string) string{
+		"straight": server.URL, "pooled": func(fleet string) string { return server.TCPURL(port, fleet) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := 0
+			storetest.Run(t, func(t *testing.T) store.Store {
+				n++
+				return open(t, url(fmt.Sprint(name, "-", n)))
+			})
+			t.Run("runs", func(t *testing.T) { runs(t, open(t, url(name+"-runs"))) })
+		})
+	}
 }
 
 // runs goes through runs of the protocol.

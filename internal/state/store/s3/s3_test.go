@@ -4,14 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"agentsync/internal/state/shared"
 	"agentsync/internal/state/store"
@@ -19,77 +13,33 @@ import (
 	"agentsync/internal/state/store/storetest"
 )
 
-// startServer starts versitygw on a folder of the test's, and returns a way to name a place in it. Without the program the
-// test is skipped; with CI=true that is a failure.
-func startServer(t *testing.T) func(prefix string) *s3.Bucket {
+// open returns the place that a URL names.
+func open(t *testing.T, url string) *s3.Bucket {
 	t.Helper()
-	program, err := exec.LookPath("versitygw")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("versitygw is needed: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
-		}
-		t.Skip("versitygw is not there: go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
-	}
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "fleet"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	b, err := s3.Open(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "--port", addr, "--quiet", "posix", dir)
-	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY=test-key", "ROOT_SECRET_KEY=test-secret-of-usual-length")
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for start := time.Now(); ; { // until it answers
-		response, err := http.Get("http://" + addr + "/")
-		if err == nil {
-			_ = response.Body.Close()
-			break
-		}
-		if time.Since(start) > time.Minute {
-			t.Fatal(err)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Setenv("AWS_ACCESS_KEY_ID", "test-key")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "test-secret-of-usual-length")
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	return func(prefix string) *s3.Bucket {
-		b, err := s3.Open(fmt.Sprintf("s3://fleet/%s?region=us-east-1&path-style=true&endpoint=http://%s", prefix, addr))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(b.CloseIdle)
-		return b
-	}
+	t.Cleanup(b.CloseIdle)
+	return b
 }
 
 func TestVersitygw(t *testing.T) {
-	open := startServer(t)
+	server := storetest.StartS3(t)
+	storetest.SetEnv(t, server.Env())
 	n := 0
-	storetest.Run(t, func(*testing.T) store.Store {
+	storetest.Run(t, func(t *testing.T) store.Store {
 		n++
-		return open(fmt.Sprint("place-", n))
+		return open(t, server.URL(fmt.Sprint("place-", n)))
 	})
 }
 
 // TestRuns goes through runs of the protocol: a run, a second one, and a wrong key.
 func TestRuns(t *testing.T) {
-	open := startServer(t)
+	server := storetest.StartS3(t)
+	storetest.SetEnv(t, server.Env())
 	ctx := t.Context()
-	place := shared.Open(open("prod/fleet"), shared.Options{})
+	place := shared.Open(open(t, server.URL("prod/fleet")), shared.Options{})
 	if err := place.Init(ctx, "lineage"); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +63,7 @@ func TestRuns(t *testing.T) {
 		t.Errorf("%+v, %v", v, err)
 	}
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "another-secret-of-usual-length")
-	if _, err := shared.Open(open("prod/fleet"), shared.Options{}).Read(ctx); !errors.Is(err, store.ErrDenied) || strings.Contains(err.Error(), "another-secret") {
+	if _, err := shared.Open(open(t, server.URL("prod/fleet")), shared.Options{}).Read(ctx); !errors.Is(err, store.ErrDenied) || strings.Contains(err.Error(), "another-secret") {
 		t.Errorf("with a wrong key: %v", err)
 	}
 }
