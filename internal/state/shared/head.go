@@ -35,6 +35,9 @@ type head struct {
 	// Journal is the epoch of the journal that counts, 0 for none.
 	Journal uint64  `json:"journal,omitempty"`
 	Holder  *Holder `json:"holder,omitempty"`
+	// Grace is how long after a lock requests of runs that were taken over from may still take effect, 0 where no run
+	// that was taken over from can have one under way.
+	Grace Duration `json:"grace,omitzero"`
 	// Nonce is never the same: a store may give equal contents equal tags, and a writer knows its own head by it.
 	Nonce string `json:"nonce"`
 }
@@ -83,6 +86,13 @@ func (e *DamageError) Error() string { return fmt.Sprintf("%s, %s: %s", e.Place,
 
 // ErrNotInitialised: there is no head, and nothing else.
 var ErrNotInitialised = errors.New("no shared state was made here yet")
+
+// name makes state, unless it is nil, the one that counts.
+func (h *head) name(serial uint64, key string, state []byte) {
+	if state != nil {
+		h.Serial, h.State, h.Digest = serial, key, digest(state)
+	}
+}
 
 func (h head) encode() []byte {
 	b, _ := json.MarshalIndent(h, "", "  ") // texts, numbers and one time, which always encode

@@ -56,10 +56,11 @@ type Lease struct {
 	view  *View
 	epoch uint64
 	lease time.Duration
-	// grace is how long requests of the run before may still take effect, counted from the lock.
-	grace time.Duration
-	stop  context.CancelFunc // ends the renewal
-	done  chan struct{}
+	// grace is how long requests of runs before may still take effect, counted from locked.
+	grace  time.Duration
+	locked time.Time
+	stop   context.CancelFunc // ends the renewal
+	done   chan struct{}
 
 	headTurn chan struct{} // holds one token; who has it may write the head and what follows
 	head     head          // as this run last wrote it
@@ -70,7 +71,8 @@ type Lease struct {
 	lost    error
 
 	appendTurn chan struct{} // holds one token: one append at a time
-	next       int           // the number of the next segment
+	next       int           // how many segments the journal has that counts, and so the number of the next one
+	begun      bool          // a journal of this epoch was begun
 }
 
 // renewal is how often a lease is renewed.
@@ -89,9 +91,16 @@ func (p *Place) Unlock(ctx context.Context, holder Holder) (*Lease, error) {
 }
 
 // attempt is a head that this process may have written.
-type attempt struct {
-	start  time.Time
-	before *Holder // whom it took over from
+type attempt struct{ start time.Time }
+
+// graceAfter is how long after a takeover requests of the holder may still take effect: what it has under way ends by its
+// own time limit. One whose lease was not over goes on until it is, or until it hears of the takeover.
+func graceAfter(h *Holder, alive bool) Duration {
+	grace := h.Request + Duration(requestSlack)
+	if alive {
+		grace += h.Lease
+	}
+	return grace
 }
 
 func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, error) {
@@ -121,7 +130,10 @@ func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, er
 				}
 				return nil, cmp.Or(headErr, err)
 			}
-			a := attempt{time.Now(), h.Holder}
+			a := attempt{time.Now()}
+			if h.Holder != nil {
+				h.Grace = max(h.Grace, graceAfter(h.Holder, force))
+			}
 			h.Epoch++
 			h.Holder, h.Nonce = &holder, nonce()
 			own[h.Nonce] = a
@@ -138,9 +150,14 @@ func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, er
 			}
 			continue // if it was changed, somebody else was first
 		}
+		held := &HeldError{Place: p.Name(), Holder: *h.Holder, Age: age}
+		if p.options.Waiting != nil {
+			p.options.Waiting(held)
+		}
 		select {
 		case <-ctx.Done():
-			return nil, &HeldError{Place: p.Name(), Holder: *h.Holder, Age: age, Err: context.Cause(ctx)}
+			held.Err = context.Cause(ctx)
+			return nil, held
 		case <-time.After(lockPoll):
 		}
 	}
@@ -174,13 +191,11 @@ func (p *Place) checkHead(ctx context.Context, h head) error {
 
 // hold makes a Lease of a head that this process wrote: it fences the journal of before and reads all.
 func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt) (*Lease, error) {
-	l := &Lease{place: p, epoch: h.Epoch, lease: time.Duration(h.Holder.Lease), head: h, tag: tag, renewed: a.start, done: make(chan struct{}), grace: p.options.Grace}
+	l := &Lease{place: p, epoch: h.Epoch, lease: time.Duration(h.Holder.Lease), head: h, tag: tag, renewed: a.start, done: make(chan struct{}),
+		grace: max(p.options.Grace, time.Duration(h.Grace)), locked: time.Now()}
 	l.headTurn, l.appendTurn = make(chan struct{}, 1), make(chan struct{}, 1)
 	l.headTurn <- struct{}{}
 	l.appendTurn <- struct{}{}
-	if a.before != nil { // what it has still under way ends by its own time limit
-		l.grace = max(l.grace, time.Duration(a.before.Request)+requestSlack)
-	}
 	renewing, stop := context.WithCancel(ctx)
 	l.stop = stop
 	go l.renew(renewing) // from now on: reading a long journal may take longer than a lease
@@ -188,8 +203,10 @@ func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt) (*Le
 	if err == nil {
 		l.view = v
 		err = l.fence(ctx)
+		l.next = v.segments
 	}
 	if err != nil {
+		l.view = cmp.Or(l.view, new(View))
 		_ = l.Release(ctx) // the next one reads the same; nothing was changed
 		return nil, err
 	}
@@ -229,10 +246,12 @@ func (l *Lease) fence(ctx context.Context) error {
 	return nil
 }
 
-// View returns what the place held when the lock was taken, the fence behind it.
+// View returns what the place held when the lock was taken, the fence behind it, and what Begin and Save did since. It is
+// not to be changed.
 func (l *Lease) View() *View { return l.view }
 
-// Grace returns how long after the lock a request of an earlier run may still take effect.
+// Grace returns how long after the lock a request of an earlier run may still take effect. A run that ends sooner hands
+// that on: nothing is known of those requests yet.
 func (l *Lease) Grace() time.Duration { return l.grace }
 
 // Epoch returns this run's epoch.
@@ -356,12 +375,18 @@ func (l *Lease) put(ctx context.Context, key string, b []byte) error {
 	}
 }
 
-// Begin makes this epoch's journal the one that counts: first is its first segment, and state, if it is not nil, is
-// written before, under the next serial, because it holds what the journal of before said. Until its one write of the head,
-// the old journal counts.
+// Begin makes a new journal the one that counts: first is its first segment, and state, if it is not nil, is written
+// before, under the next serial, because it holds what the journal of before said. Until its one write of the head, the old
+// journal counts.
 func (l *Lease) Begin(ctx context.Context, state, first []byte) error {
 	ctx = context.WithoutCancel(ctx)
-	epoch, old := l.epoch, l.view
+	if l.begun { // no key is ever used twice, so a second journal needs an epoch of its own
+		if err := l.replaceHead(ctx, func(h *head) { h.Epoch++ }); err != nil {
+			return err
+		}
+		l.epoch = l.current().Epoch
+	}
+	epoch := l.epoch
 	serial, key, err := l.putState(ctx, state)
 	if err != nil {
 		return err
@@ -369,20 +394,33 @@ func (l *Lease) Begin(ctx context.Context, state, first []byte) error {
 	if err := l.put(ctx, segmentKey(epoch, 0), first); err != nil {
 		return err
 	}
-	l.next = 1
+	l.begun = true
+	before, segments := l.current().Journal, l.next
 	err = l.replaceHead(ctx, func(h *head) {
 		h.Journal = epoch
-		if state != nil {
-			h.Serial, h.State, h.Digest = serial, key, digest(state)
-		}
+		h.name(serial, key, state)
 	})
 	if err != nil {
 		return err
 	}
-	l.clean(ctx, old.head.Journal, old.segments) // only now: the head before reached it
+	l.next = 1
+	l.changed(state, first)
+	l.clean(ctx, before, segments) // only now: the head before reached it
 	return nil
 }
 
+// changed makes state, unless it is nil, and journal what View returns.
+func (l *Lease) changed(state, journal []byte) {
+	v := *l.view
+	if state != nil {
+		v.State = state
+	}
+	v.head, v.Journal = l.current(), journal
+	v.Serial, v.Epoch = v.head.Serial, v.head.Epoch
+	l.view = &v
+}
+
+// putState writes the state, if it is not nil, and returns what the head is to say of it.
 func (l *Lease) putState(ctx context.Context, state []byte) (serial uint64, key string, err error) {
 	if state == nil {
 		return 0, "", nil
@@ -404,42 +442,60 @@ func (l *Lease) Append(ctx context.Context, b []byte) error {
 	return nil
 }
 
-// Close writes the state, if it is not nil, under the next serial, and gives the lock back with it. open says that the
-// journal holds intents that are open; otherwise it ends here.
+// Save writes the state, if it is not nil, under the next serial, and keeps the lock. open says that the journal goes on to
+// count; otherwise it ends here.
+func (l *Lease) Save(ctx context.Context, state []byte, open bool) error {
+	if state == nil && (open || l.current().Journal == 0) {
+		return nil
+	}
+	return l.save(ctx, state, open, false)
+}
+
+// Close is Save, and gives the lock back with the same write.
 func (l *Lease) Close(ctx context.Context, state []byte, open bool) error {
-	ctx = context.WithoutCancel(ctx)
-	serial, key, err := l.putState(ctx, state)
-	if err != nil {
-		l.endRenewal()
-		return err
-	}
-	journal, segments := l.current().Journal, l.next
-	if journal != l.epoch {
-		segments = l.view.segments // Begin was not called
-	}
-	l.endRenewal() // a renewal after this would name a holder again, or none for somebody else
-	err = l.replaceHead(ctx, func(h *head) {
-		h.Holder = nil
-		if state != nil {
-			h.Serial, h.State, h.Digest = serial, key, digest(state)
-		}
-		if !open {
-			h.Journal = 0
-		}
-	})
+	err := l.save(ctx, state, open, true)
+	l.endRenewal()
 	_ = l.lose(ErrLost)
-	if err == nil && !open {
-		l.clean(ctx, journal, segments)
-	}
 	return err
 }
 
 // Release gives the lock back and leaves all else as it is.
-func (l *Lease) Release(ctx context.Context) error {
-	l.endRenewal()
-	err := l.replaceHead(context.WithoutCancel(ctx), func(h *head) { h.Holder = nil })
-	_ = l.lose(ErrLost)
-	return err
+func (l *Lease) Release(ctx context.Context) error { return l.Close(ctx, nil, true) }
+
+func (l *Lease) save(ctx context.Context, state []byte, open, release bool) error {
+	ctx = context.WithoutCancel(ctx)
+	serial, key, err := l.putState(ctx, state)
+	if err != nil {
+		return err
+	}
+	before := l.current().Journal
+	if release {
+		l.endRenewal() // a renewal after this would name a holder again, or none for somebody else
+	}
+	err = l.replaceHead(ctx, func(h *head) {
+		h.name(serial, key, state)
+		if !open {
+			h.Journal = 0
+		}
+		if !release {
+			return
+		}
+		h.Holder = nil
+		if time.Since(l.locked) >= l.grace {
+			h.Grace = 0
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if open {
+		l.changed(state, l.view.Journal)
+		return nil
+	}
+	l.changed(state, nil)
+	l.clean(ctx, before, l.next)
+	l.next = 0
+	return nil
 }
 
 func (l *Lease) endRenewal() {

@@ -25,6 +25,8 @@ type Options struct {
 	Call time.Duration
 	// Grace is how long this run waits before it believes that a request of before was not carried out.
 	Grace time.Duration
+	// Waiting, where it is not nil, is told again and again, while a lock is waited for, who has it.
+	Waiting func(*HeldError)
 }
 
 // Place is a shared state in a store. It holds nothing itself and is safe for concurrent use.
@@ -105,14 +107,17 @@ func (p *Place) list(ctx context.Context, prefix string) ([]string, error) {
 
 // Init makes the shared state, with a lineage, where there is none, and probes the place before. Where there is one
 // already, whoever made it, that is no error.
-func (p *Place) Init(ctx context.Context, lineage string) error {
+func (p *Place) Init(ctx context.Context, lineage string) error { return p.InitAt(ctx, lineage, 0) }
+
+// InitAt is Init for a state that comes from elsewhere, where it had the serial.
+func (p *Place) InitAt(ctx context.Context, lineage string, serial uint64) error {
 	if _, _, _, err := p.readHead(ctx); !errors.Is(err, ErrNotInitialised) {
 		return err
 	}
 	if err := store.Probe(ctx, p.store); err != nil {
 		return err
 	}
-	h := head{Version: headVersion, Lineage: lineage, Nonce: nonce()}
+	h := head{Version: headVersion, Lineage: lineage, Serial: serial, Nonce: nonce()}
 	err := p.create(ctx, headKey, h.encode())
 	switch {
 	case err == nil:
