@@ -131,7 +131,7 @@ func holdLock(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: holdlock STATE")
 	}
-	holder := state.Holder{PID: 4711, Host: "build-7", User: "ann", Command: "apply",
+	holder := state.Holder{PID: 4711, Host: "build-7\x1b[31m", User: "ann", Command: "apply",
 		Started: time.Date(2026, 1, 2, 10, 4, 5, 0, time.UTC), RunURL: "https://ci.example.com/runs/12"}
 	unlock, err := state.NewFile(ts.MkAbs(args[0])).Lock(context.Background(), holder)
 	ts.Check(err)

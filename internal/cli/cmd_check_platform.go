@@ -93,7 +93,7 @@ func (a *app) checkPlatform(ctx context.Context, f *checkPlatformFlags) error {
 	})
 	a.answered = true
 	if f.format.value == formatJSON {
-		err = cmp.Or(err, writeJSON(a.streams.Out, rep))
+		err = cmp.Or(err, report.JSON(a.streams.Out, rep))
 	} else {
 		a.tellProbe(rep)
 	}

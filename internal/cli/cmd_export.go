@@ -605,5 +605,5 @@ func (ex *exporter) tellJSON(agents int) error {
 		}
 	}
 	ex.app.answered = true
-	return writeJSON(ex.app.streams.Out, doc)
+	return report.JSON(ex.app.streams.Out, doc)
 }

@@ -371,5 +371,5 @@ func (im *importer) tellJSON(imported, inManifest bool) error {
 		}
 	}
 	im.app.answered = true
-	return writeJSON(im.app.streams.Out, doc)
+	return report.JSON(im.app.streams.Out, doc)
 }

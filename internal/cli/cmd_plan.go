@@ -353,7 +353,7 @@ func (a *app) writeStale(format string, moved []plan.Origin, stale []plan.Stale)
 	}
 	a.answered = true
 	if format == formatJSON {
-		return writeJSON(a.streams.Out, struct {
+		return report.JSON(a.streams.Out, struct {
 			FormatVersion string     `json:"formatVersion"`
 			Holds         bool       `json:"holds"`
 			Stale         []staleDoc `json:"stale"`

@@ -147,7 +147,7 @@ func (a *app) writeSecrets(format string, docs []secretDoc) error {
 	var b strings.Builder
 	switch format {
 	case formatJSON:
-		return writeJSON(a.streams.Out, struct {
+		return report.JSON(a.streams.Out, struct {
 			FormatVersion string      `json:"formatVersion"`
 			Secrets       []secretDoc `json:"secrets"`
 		}{report.FormatVersion, docs})

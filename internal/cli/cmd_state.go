@@ -73,7 +73,7 @@ func (a *app) stateListCommand() *cobra.Command {
 		}
 		if format.value == formatJSON {
 			a.answered = true
-			return writeJSON(a.streams.Out, struct {
+			return report.JSON(a.streams.Out, struct {
 				FormatVersion string     `json:"formatVersion"`
 				Agents        []agentDoc `json:"agents"`
 			}{report.FormatVersion, docs})
@@ -127,7 +127,7 @@ func (a *app) showRecord(addr agent.Address, rec agent.Record) error {
 		Applied  json.RawMessage `json:"applied,omitempty"`
 		Observed json.RawMessage `json:"observed,omitempty"`
 	}{report.FormatVersion, addr.String(), rec.UID, rec.Protect, rec.Obsolete, json.RawMessage(rec.Applied), json.RawMessage(rec.Observed)}
-	if err := writeJSON(a.streams.Out, doc); err != nil {
+	if err := report.JSON(a.streams.Out, doc); err != nil {
 		return fmt.Errorf("show %s: %w", addr, err)
 	}
 	return nil

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -111,9 +110,7 @@ checkout had changes.`,
 
 func (a *app) versionJSON(b build) error {
 	a.answered = true
-	enc := json.NewEncoder(a.streams.Out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(struct {
+	return report.JSON(a.streams.Out, struct {
 		FormatVersion string `json:"formatVersion"`
 		Version       string `json:"version"`
 		Commit        string `json:"commit"`

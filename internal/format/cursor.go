@@ -166,5 +166,3 @@ func propertyCount(n *yaml.Node) int {
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' }
-
-func isFlowIndicator(c byte) bool { return strings.IndexByte(",[]{}", c) >= 0 }

@@ -304,7 +304,7 @@ func quote(resp *http.Response) string {
 	said := strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)
 	for _, name := range []string{"Retry-After", "X-Rate-Limit-Reset", "X-Ratelimit-Reset"} {
 		if v := resp.Header.Get(name); v != "" {
-			return said + ", " + name + ": " + printable(v)
+			return said + ", " + name + ": " + v
 		}
 	}
 	return said + " without a Retry-After"

@@ -41,5 +41,5 @@ func proxyAnswered(_ context.Context, proxy *url.URL, connect *http.Request, ans
 	if answer.StatusCode == http.StatusOK {
 		return nil
 	}
-	return fmt.Errorf("the proxy %s refused to connect to %s: %s", proxy.Host, connect.Host, printable(answer.Status))
+	return fmt.Errorf("the proxy %s refused to connect to %s: %s", proxy.Host, connect.Host, answer.Status)
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
 
 	"agentsync/internal/secret"
 )
@@ -49,17 +48,7 @@ func (t *trace) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (t *trace) say(line string) {
-	t.print(printable(t.key.Hide(t.run.Hide(line))))
-}
-
-// printable returns text with every character that does not print as U+FFFD.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
+	t.print(t.key.Hide(t.run.Hide(line)))
 }
 
 func headers(h http.Header) string {

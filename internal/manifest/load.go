@@ -209,12 +209,3 @@ func (p *Parser) Parse(ctx context.Context, sources ...Source) (*Fleet, diag.Lis
 	problems.Sort()
 	return fleet, problems, nil
 }
-
-// Parse reads the sources once, with a Parser of their own.
-func Parse(ctx context.Context, sources []Source, o Options) (*Fleet, diag.List, error) {
-	p, err := NewParser(o)
-	if err != nil {
-		return nil, nil, err
-	}
-	return p.Parse(ctx, sources...)
-}

@@ -23,7 +23,11 @@ cometchat:
       integrationType: agent
       integrationMeta: {baseUrl: https://agents.example.com, agentId: a}
 `)}
-	fleet, problems, err := Parse(t.Context(), []Source{source}, Options{Env: variables(), Platforms: platforms(t)})
+	p, err := NewParser(Options{Env: variables(), Platforms: platforms(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fleet, problems, err := p.Parse(t.Context(), source)
 	if err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
 	}

@@ -1,9 +1,7 @@
 package plan
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
@@ -80,14 +78,6 @@ type UnmanagedDocument struct {
 	App  string         `json:"app"`
 	UID  string         `json:"uid"`
 	Name map[string]any `json:"name"`
-}
-
-// Encode writes p as one indented JSON document, <, > and & as they are. The error is that of w.
-func Encode(w io.Writer, p *Plan) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(p.Document())
 }
 
 // Document returns the plan's JSON form. It shares memory with p.

@@ -263,7 +263,7 @@ func orCleared(f *schema.Field, v any) any {
 
 // value compares below a field. A secret whose value one side does not show matches anything.
 func (c comparer) value(sent, live any, unordered bool) bool {
-	if isSecret(sent) || isSecret(live) {
+	if secret.Is(sent) || secret.Is(live) {
 		return c.secret(sent, live)
 	}
 	switch sent := sent.(type) {
@@ -334,7 +334,7 @@ func (c comparer) sorted(list []any) []any {
 func holdsOnlySecrets(v any) bool {
 	m, ok := v.(map[string]any)
 	if !ok {
-		return isSecret(v)
+		return secret.Is(v)
 	}
 	for _, e := range m {
 		if !holdsOnlySecrets(e) {
@@ -371,7 +371,7 @@ func Leftover(sent, live, applied, observed any) bool {
 	a, _ := applied.(map[string]any)
 	o, _ := observed.(map[string]any)
 	for k, v := range l {
-		if v == nil || isSecret(v) {
+		if v == nil || secret.Is(v) {
 			continue
 		}
 		if _, wasSent := s[k]; wasSent {

@@ -192,7 +192,7 @@ func TestNoSecretAndNoMarkIsWritten(t *testing.T) {
 			rt.Fatal(err)
 		}
 		var plain, saved bytes.Buffer
-		if err := Encode(&plain, p); err != nil {
+		if err := encodePlan(&plain, p); err != nil {
 			rt.Fatal(err)
 		}
 		if err := Save(&saved, p, Binding{Version: "v1"}); err != nil {

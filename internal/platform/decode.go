@@ -250,17 +250,17 @@ func normalize(v any, secrets []string, path string) (any, error) {
 		if v == tooDeep {
 			return nil, errTooDeep
 		}
-		if isSecret(secrets, path) {
+		if isBelowSecret(secrets, path) {
 			return secret.Literal(v.String()), nil
 		}
 		return agent.Number(v.String())
 	case string:
-		if isSecret(secrets, path) {
+		if isBelowSecret(secrets, path) {
 			return secret.Literal(v), nil
 		}
 		return v, nil
 	case bool:
-		if isSecret(secrets, path) {
+		if isBelowSecret(secrets, path) {
 			return secret.Literal(strconv.FormatBool(v)), nil
 		}
 		return v, nil
@@ -297,7 +297,7 @@ func below(secrets []string, path, token string) string {
 	return path + "/" + agent.EscapePointer(token)
 }
 
-func isSecret(secrets []string, path string) bool {
+func isBelowSecret(secrets []string, path string) bool {
 	for _, s := range secrets {
 		if path == s || strings.HasPrefix(path, s+"/") {
 			return true

@@ -40,18 +40,6 @@ type line struct {
 	count int
 }
 
-// text returns the line without marks.
-func (l line) text() string {
-	if len(l.spans) == 1 {
-		return l.spans[0].text
-	}
-	var b strings.Builder
-	for _, s := range l.spans {
-		b.WriteString(s.text)
-	}
-	return b.String()
-}
-
 // contextLines is how many unchanged lines stand around a change.
 const contextLines = 3
 

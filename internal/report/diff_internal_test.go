@@ -121,3 +121,15 @@ func TestLineEndsAreSaidOnce(t *testing.T) {
 		}
 	}
 }
+
+// text returns the line without marks.
+func (l line) text() string {
+	if len(l.spans) == 1 {
+		return l.spans[0].text
+	}
+	var b strings.Builder
+	for _, s := range l.spans {
+		b.WriteString(s.text)
+	}
+	return b.String()
+}

@@ -431,7 +431,7 @@ func PlanJSON(w io.Writer, p *plan.Plan, warnings diag.List) error {
 	for i, c := range p.Changes {
 		doc.Changes[i] = changeDoc{doc.Document.Changes[i], obstacleOf(c).sentence()}
 	}
-	return writeJSON(w, doc)
+	return JSON(w, doc)
 }
 
 // planDoc is a plan's document with changes that say more.

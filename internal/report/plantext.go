@@ -434,5 +434,5 @@ func RefreshJSON(w io.Writer, behind []plan.Refreshed, doubted []agent.AppID) er
 	for _, id := range doubted {
 		doc.Doubted = append(doc.Doubted, id.String())
 	}
-	return writeJSON(w, doc)
+	return JSON(w, doc)
 }

@@ -65,7 +65,7 @@ func tagged(s Style, i ink, tag, text string) string {
 // before it has a result, with the problems of the manifests where they are the reason. All three
 // published output schemas allow it. The error is that of w.
 func ErrorJSON(w io.Writer, message, hint string, exitCode int, problems diag.List) error {
-	return writeJSON(w, errorDoc{FormatVersion, errorBody{message, hint, exitCode}, problemDocs(sorted(problems))})
+	return JSON(w, errorDoc{FormatVersion, errorBody{message, hint, exitCode}, problemDocs(sorted(problems))})
 }
 
 type errorDoc struct {
@@ -163,7 +163,7 @@ func DiagJSON(w io.Writer, l diag.List) error {
 	if doc.Diagnostics == nil {
 		doc.Diagnostics = []problemDoc{}
 	}
-	return writeJSON(w, doc)
+	return JSON(w, doc)
 }
 
 type diagDoc struct {

@@ -111,7 +111,7 @@ func rowOf(path string, before, after any, hidden bool) row {
 	if after != nil {
 		r.after = compact(after)
 	}
-	if hidden || isSecret(before) || isSecret(after) {
+	if hidden || secret.Is(before) || secret.Is(after) {
 		return r.hide(before, after)
 	}
 	if list, ok := listDiff(before, after); ok && r.isLong() {
@@ -333,18 +333,10 @@ func writeCompact(b *strings.Builder, v any) {
 // compactOther shows what Fields may hold beyond JSON: secrets. Anything else is a fault elsewhere
 // and is named by its type, never by its content.
 func compactOther(v any) string {
-	if isSecret(v) {
+	if secret.Is(v) {
 		return secret.Placeholder
 	}
 	return Sanitize(fmt.Sprintf("(%T)", v))
-}
-
-func isSecret(v any) bool {
-	switch v.(type) {
-	case secret.Sealed, secret.Text:
-		return true
-	}
-	return false
 }
 
 // Replacers are built once: building one costs more than using it.

@@ -180,7 +180,7 @@ func ReportJSON(w io.Writer, r *apply.Report) error {
 			doc.Results[i].Error = res.Err.Error()
 		}
 	}
-	return writeJSON(w, doc)
+	return JSON(w, doc)
 }
 
 type reportDoc struct {

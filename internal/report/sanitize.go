@@ -129,9 +129,9 @@ func writeEscape(b *strings.Builder, r rune) {
 // follows the published schema could break; new members alone raise the second.
 const FormatVersion = "1.0"
 
-// writeJSON writes v as one indented document with a newline at its end. Characters that could steer
+// JSON writes v as one indented document with a newline at its end. Characters that could steer
 // a terminal, and those that cannot be seen, are written as \u escapes: the value stays the same.
-func writeJSON(w io.Writer, v any) error {
+func JSON(w io.Writer, v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

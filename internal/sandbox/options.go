@@ -116,9 +116,6 @@ func WithPrecision(d time.Duration) Option {
 // WithTimes says how CometChat writes its times; ISO by default.
 func WithTimes(f TimeFormat) Option { return func(c *config) { c.times = f } }
 
-// WithBareList makes CometChat's list a bare array, which is the default.
-func WithBareList() Option { return func(c *config) { c.wrapped = false } }
-
 // WithWrappedList makes CometChat's list {"data": [...]}.
 func WithWrappedList() Option { return func(c *config) { c.wrapped = true } }
 

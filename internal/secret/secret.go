@@ -144,6 +144,15 @@ type Sealed struct {
 	Template string `json:"template,omitempty"`
 }
 
+// Is reports whether v is a secret, sealed or not.
+func Is(v any) bool {
+	switch v.(type) {
+	case Text, Sealed:
+		return true
+	}
+	return false
+}
+
 // Equal reports whether two sealed secrets are the same as far as can be known: by value where both
 // values are known, by template otherwise. Hashes under different keys are different.
 func (s Sealed) Equal(t Sealed) bool {

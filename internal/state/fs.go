@@ -80,7 +80,7 @@ func (osFS) CheckPath(name string) error {
 	if within, err := filepath.Rel(here, there); err == nil && filepath.IsLocal(within) {
 		return nil
 	}
-	return &FormatError{Name: name, Reason: Linked, Detail: fmt.Sprintf("the folder %s is a link that leads out of the working folder, to %s", dir, printable(there)),
+	return &FormatError{Name: name, Reason: Linked, Detail: fmt.Sprintf("the folder %s is a link that leads out of the working folder, to %s", dir, there),
 		Hint: "a link in a repository can lead anywhere; if this one is meant, name its target with --state:\n  --state " + quote(filepath.Join(there, filepath.Base(name)))}
 }
 
@@ -167,7 +167,7 @@ func openFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
 
 // linkRefused is the error of a file that is a link.
 func linkRefused(name, target string) error {
-	e := &FormatError{Name: name, Reason: Linked, Detail: "this is a symbolic link, to " + printable(target) + ", and agentsync does not read or write through one"}
+	e := &FormatError{Name: name, Reason: Linked, Detail: "this is a symbolic link, to " + target + ", and agentsync does not read or write through one"}
 	switch filepath.Ext(name) {
 	case ".lock", ".journal":
 		e.Hint = "agentsync makes this file itself, and never as a link; see who put it there, and remove it:\n  rm " + quote(name)

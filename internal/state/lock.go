@@ -42,17 +42,7 @@ func (h Holder) String() string {
 	if h.RunURL != "" {
 		b.WriteString(", " + h.RunURL)
 	}
-	return printable(b.String())
-}
-
-// printable replaces what could steer a terminal: the lock file's content is anyone's.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
-			return '?'
-		}
-		return r
-	}, s)
+	return b.String()
 }
 
 // LockedError says that another run holds the lock.

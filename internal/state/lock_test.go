@@ -38,7 +38,7 @@ func TestLock(t *testing.T) {
 		if waited := time.Since(start); waited != 30*time.Second {
 			t.Errorf("waited %v", waited)
 		}
-		want := "the state is locked: apply by ann on build-7?[31m (process 4711) since 2025-03-04 05:06:07 UTC, https://ci.example.com/1 holds " + path + ".lock"
+		want := "the state is locked: apply by ann on build-7\x1b[31m (process 4711) since 2025-03-04 05:06:07 UTC, https://ci.example.com/1 holds " + path + ".lock"
 		if err.Error() != want {
 			t.Errorf("got  %s\nwant %s", err, want)
 		}
