@@ -418,7 +418,7 @@ func (a *app) closeRun(w *workspace, run *state.Run) error {
 	if err == nil {
 		return nil
 	}
-	saved, rescueErr := state.Rescue(w.flags.state, run.State())
+	saved, rescueErr := w.file.Rescue(run.State())
 	if rescueErr != nil {
 		a.lastResort(run.State())
 		return &Failure{Code: ExitFailed, Err: errors.Join(err, rescueErr), Hint: "the uids are listed above; take each back with: agentsync import ADDRESS UID"}

@@ -106,7 +106,7 @@ func childUmask() error {
 		if err := errors.Join(run.Close(), unlock()); err != nil {
 			return err
 		}
-		if _, err := state.Rescue(f.Path(), sample()); err != nil {
+		if _, err := f.Rescue(sample()); err != nil {
 			return err
 		}
 		if err := modesAre(dir, 3); err != nil {

@@ -4,45 +4,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"hash/maphash"
 	"maps"
+	"strconv"
+	"time"
 )
 
-// File is a state, its lock and its journal. It holds no state itself and is safe for concurrent
-// use; what happens between Lock and unlock is one run's affair.
-type File struct {
-	fs    FS
-	path  string
-	store Store
-}
+// File is a state, its lock and its journal, in files or in a shared place. It holds no state itself and is safe for
+// concurrent use; what happens between Lock and unlock is one run's affair.
+type File struct{ keeper keeper }
 
 // Option changes how a File works.
-type Option func(*File)
+type Option func(*local)
 
 // WithFS puts another file system in place of the real one, for tests. The lock stays on the real one.
-func WithFS(fsys FS) Option { return func(f *File) { f.fs = fsys } }
-
-// WithStore keeps the state itself in s. Journal and lock stay beside the path.
-func WithStore(s Store) Option { return func(f *File) { f.store = s } }
+func WithFS(fsys FS) Option { return func(l *local) { l.fs = fsys } }
 
 // NewFile returns the state file at path. Nothing is read yet. No file is read or written through a symbolic
 // link: what uses the File then fails with a *FormatError.
 func NewFile(path string, options ...Option) *File {
-	f := &File{fs: osFS{}, path: path}
+	l := &local{fs: osFS{}, path: path}
 	for _, o := range options {
-		o(f)
+		o(l)
 	}
-	if f.store == nil {
-		f.store = fileStore{f.fs, path}
-	}
-	return f
+	return &File{l}
 }
 
-// Path returns the path that the File was made with.
-func (f *File) Path() string { return f.path }
+// Name says to a person where the state is: the path that the File was made with, or the shared place.
+func (f *File) Name() string { return f.keeper.name() }
 
-// journalPath is where the journal lies.
-func (f *File) journalPath() string { return f.path + ".journal" }
+// Lock takes the lock, waiting until ctx is done; then the error is a *LockedError. It asks at least once, whatever ctx
+// says. It ends at the latest with the process: that of a file at once, that of a shared place when its lease is over.
+func (f *File) Lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
+	return f.keeper.lock(ctx, holder)
+}
 
 // Snapshot is what was on disk at one moment.
 type Snapshot struct {
@@ -55,6 +50,9 @@ type Snapshot struct {
 	// Pending reports that the journal holds what the state file does not: the next Begin or Edit
 	// writes it, and a command that changes nothing else has still that to do.
 	Pending bool
+	// Grace is how long, from the lock on, requests of a run may still take effect that was taken over from; 0 where none
+	// was. It is known under the lock.
+	Grace time.Duration
 
 	version string // of the state's content, for the check at the next write
 	journal string // digest of the journal, for the same
@@ -66,40 +64,43 @@ type Snapshot struct {
 // another run goes on, it gives a state that was true at some moment. An absent file is an empty
 // state, unless its folder is missing too. An error about content is a *FormatError.
 func (f *File) Load() (*Snapshot, error) {
-	if err := f.fs.CheckPath(f.path); err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
-	}
-	// The journal first: a run that ends in between has put into the state what it then removed.
-	name, raw, err := f.readJournal()
+	on, err := f.keeper.read()
 	if err != nil {
 		return nil, err
 	}
-	instance := f.fs.Instance(name)
-	content, version, err := f.store.Load()
+	snap, err := f.snapshot(on)
 	if err != nil {
-		return nil, err
-	}
-	snap := &Snapshot{Exists: version != "", version: version, journal: digest(raw)}
-	var s *State
-	if snap.Exists {
-		if s, err = Decode(f.store.Name(), content); err != nil {
-			return nil, err
-		}
-	}
-	journal, err := readJournal(name, raw, instance)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.replay(snap, s, journal); err != nil {
-		return nil, err
+		return nil, f.keeper.explain(on, err)
 	}
 	return snap, nil
+}
+
+func (f *File) snapshot(on stored) (*Snapshot, error) {
+	snap := &Snapshot{Exists: on.version != "", Grace: on.grace, version: on.version, journal: digest(on.journal)}
+	var s *State
+	var err error
+	switch {
+	case snap.Exists:
+		if s, err = Decode(f.keeper.name(), on.state); err != nil {
+			return nil, err
+		}
+	case on.lineage != "":
+		s = &State{Lineage: on.lineage}
+	}
+	journal, err := readJournal(f.keeper.journalName(), on.journal, on.instance)
+	if err != nil {
+		return nil, err
+	}
+	if on.whole && journal.torn != nil {
+		return nil, journal.damage(on.journal, *journal.torn, "the line is damaged")
+	}
+	return snap, f.replay(snap, s, journal)
 }
 
 func (f *File) replay(snap *Snapshot, s *State, journal *replay) error {
 	empty := journal.results == 0 && len(journal.open) == 0
 	if s != nil && !empty && s.Lineage != journal.header.lineage {
-		return journal.foreign(f.store.Name(), s)
+		return journal.foreign(f.keeper.name(), s)
 	}
 	merged, err := journal.merge(s)
 	if err != nil {
@@ -124,32 +125,18 @@ func equalContent(a, b *State) bool {
 	return true
 }
 
-// readJournal returns the journal's path and content, none where there is no journal.
-func (f *File) readJournal() (name string, b []byte, err error) {
-	name = f.journalPath()
-	b, err = f.fs.ReadFile(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("read journal: %w", err)
-	}
-	return name, b, nil
-}
-
 // unchanged returns an error that matches ErrStale unless state and journal are still what snap was
 // made of.
 func (f *File) unchanged(snap *Snapshot) error {
-	name, raw, err := f.readJournal()
+	on, err := f.keeper.read()
 	if err != nil {
 		return err
 	}
-	_, version, err := f.store.Load()
-	if err != nil {
-		return err
+	if on.version != snap.version {
+		return fmt.Errorf("%w: %s was written by someone else", ErrStale, f.keeper.name())
 	}
-	if version != snap.version {
-		return fmt.Errorf("%w: %s was written by someone else", ErrStale, f.store.Name())
-	}
-	if digest(raw) != snap.journal {
-		return fmt.Errorf("%w: %s was written by another run", ErrStale, name)
+	if digest(on.journal) != snap.journal {
+		return fmt.Errorf("%w: %s was written by another run", ErrStale, f.keeper.journalName())
 	}
 	return nil
 }
@@ -164,21 +151,15 @@ func (f *File) Fresh(snap *Snapshot) (bool, error) {
 	return err == nil, err
 }
 
-// save writes s as the state after snap, serial and lineage seen to.
-func (f *File) save(s *State, version string) (*State, string, error) {
+// successor returns s as it is written next, serial and lineage seen to, and its content.
+func (s *State) successor() (*State, []byte, error) {
 	next := *s
 	next.Serial++
 	if next.Lineage == "" {
 		next.Lineage = newLineage()
 	}
 	content, err := next.Encode()
-	if err != nil {
-		return nil, "", err
-	}
-	if err := f.store.Save(content, version); err != nil {
-		return nil, "", err
-	}
-	return &next, digest(content), nil
+	return &next, content, err
 }
 
 // Edit changes the state by hand: state mv, state rm, import. change gets a copy; where it returns an
@@ -208,13 +189,16 @@ func (f *File) Edit(ctx context.Context, snap *Snapshot, change func(*State) err
 
 func (f *File) edit(snap *Snapshot, edited *State) (err error) {
 	s, version := snap.State, snap.version
-	if snap.Pending {
-		if s, version, err = f.save(s, version); err != nil {
-			return err
+	if snap.Pending || snap.results {
+		var content []byte
+		if snap.Pending {
+			if s, content, err = s.successor(); err != nil {
+				return err
+			}
+			version = digest(content)
 		}
-	}
-	if snap.results {
-		if err := f.resetJournal(s, snap.Open); err != nil {
+		// An error of the journal alone counts as well: replayed, it could bring back what the edit takes out.
+		if _, err := f.keeper.fold(content, snap.version, openLines(s, snap.Open)); err != nil {
 			return err
 		}
 	}
@@ -222,6 +206,15 @@ func (f *File) edit(snap *Snapshot, edited *State) (err error) {
 		return nil
 	}
 	edited.Serial, edited.Lineage = s.Serial, s.Lineage
-	_, _, err = f.save(edited, version)
-	return err
+	_, content, err := edited.successor()
+	if err != nil {
+		return err
+	}
+	return f.keeper.save(content, version)
 }
+
+// seed makes digests differ from process to process: they are compared in one, and never kept.
+var seed = maphash.MakeSeed()
+
+// digest returns the version of a content.
+func digest(b []byte) string { return strconv.FormatUint(maphash.Bytes(seed, b), 16) }

@@ -279,7 +279,7 @@ func TestRescue(t *testing.T) {
 	path := filepath.Join(dir, "state.json")
 	s := &state.State{Serial: 3, Lineage: lineage, Agents: agents{addr("a"): {UID: "a1"}}}
 	for _, want := range []string{"errored.state.json", "errored.state.2.json"} {
-		got, err := state.Rescue(path, s)
+		got, err := state.NewFile(path).Rescue(s)
 		if err != nil || got != filepath.Join(dir, want) {
 			t.Fatalf("%s, %v; want %s", got, err, want)
 		}
@@ -297,11 +297,11 @@ func TestRescue(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	got, err := state.Rescue(filepath.Join(dir, "none", "state.json"), s)
+	got, err := state.NewFile(filepath.Join(dir, "none", "state.json")).Rescue(s)
 	if err != nil || filepath.Dir(got) != os.TempDir() {
 		t.Errorf("without its folder: %s, %v", got, err)
 	}
-	again, err := state.Rescue(filepath.Join(dir, "none", "state.json"), s)
+	again, err := state.NewFile(filepath.Join(dir, "none", "state.json")).Rescue(s)
 	if err != nil || again == got || strings.Contains(filepath.Base(again), "state.json") || strings.Contains(again, "state.2.json") {
 		t.Errorf("others can know the name: %s, then %s, %v", got, again, err)
 	}

@@ -1,10 +1,7 @@
 package state
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -14,7 +11,7 @@ import (
 // journal is a journal that is open for writing. One goroutine writes: what callers hand in while
 // it waits for the disk goes to the disk together, with one fsync.
 type journal struct {
-	file Handle
+	tape tape
 	wake chan struct{} // holds one token while next is not empty or closing is set
 	done chan struct{} // closed when the goroutine has ended
 
@@ -48,17 +45,14 @@ func newBatch(written *batch) *batch {
 	return b
 }
 
-func openJournal(fsys FS, name string, offset int64) (*journal, error) {
-	h, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
+// openJournal goes on with a journal of which end bytes are durable.
+func openJournal(t tape, end int64) *journal {
 	j := &journal{
-		file: h, offset: offset, synced: offset, next: newBatch(nil),
+		tape: t, offset: end, synced: end, next: newBatch(nil),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go j.run()
-	return j, nil
+	return j
 }
 
 // submit hands in a payload, which write appends to what it is given, and returns what will say when it
@@ -99,7 +93,7 @@ func (j *journal) close() {
 	j.signal()
 	j.mu.Unlock()
 	<-j.done
-	_ = j.file.Close() // everything that counts was synced
+	_ = j.tape.Close() // everything that counts was synced
 }
 
 func (j *journal) run() {
@@ -136,7 +130,7 @@ func (j *journal) write(b *batch) error {
 		return err
 	}
 	start := time.Now()
-	if err := j.file.Sync(); err != nil {
+	if err := j.tape.Sync(); err != nil {
 		return err
 	}
 	j.end.Lock()
@@ -156,21 +150,27 @@ func (j *journal) append(payloads []byte, ends []int) (end int64, err error) {
 		j.buf = appendLine(j.buf, payloads[start:end], j.synced)
 		start = end
 	}
-	if _, err := j.file.WriteAt(j.buf, j.offset); err != nil {
+	if _, err := j.tape.WriteAt(j.buf, j.offset); err != nil {
 		return 0, err
 	}
 	j.offset += int64(len(j.buf))
 	return j.offset, nil
 }
 
-// leaving writes the line of a request that is about to leave, at once and beside the goroutine, which may be
-// waiting for the disk.
+// leaving says whether a request may leave, as the last thing before it does. It writes the line of it, where that can
+// be of use, at once and beside the goroutine, which may be waiting for the disk.
 func (j *journal) leaving(id uint64) error {
 	j.mu.Lock()
 	err := j.err
 	j.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if err := j.tape.mayLeave(); err != nil {
+		return j.fail(err)
+	}
+	if !j.tape.notesLeaving() {
+		return nil
 	}
 	payload := leavingPayload(id)
 	if _, err := j.append(payload, []int{len(payload)}); err != nil {
@@ -206,6 +206,14 @@ func (j *journal) fail(err error) error {
 	return j.err
 }
 
+// openLines returns the first lines of a journal of open intents, nil without any.
+func openLines(s *State, open []Intent) firstLines {
+	if len(open) == 0 {
+		return nil
+	}
+	return func(instance string) []byte { return journalContent(s, open, instance) }
+}
+
 // journalContent is what a journal starts with: its header and the intents that are still open, with their
 // leaving lines: what an earlier journal could not exclude, this one must not.
 func journalContent(s *State, open []Intent, instance string) []byte {
@@ -217,21 +225,4 @@ func journalContent(s *State, open []Intent, instance string) []byte {
 		}
 	}
 	return b
-}
-
-// resetJournal leaves nothing in the journal but the open intents, and no journal without any.
-func (f *File) resetJournal(s *State, open []Intent) error {
-	name := f.journalPath()
-	if len(open) > 0 {
-		return replaceFile(f.fs, name, replacement{perm: 0o600, content: func(instance string) []byte {
-			return journalContent(s, open, instance)
-		}})
-	}
-	if err := f.fs.Remove(name); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	return f.fs.SyncDir(filepath.Dir(name))
 }

@@ -64,7 +64,7 @@ func TestLinksAreRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 				err := use(t, filepath.Join(dir, "state.json"))
-				if _, rescueErr := state.Rescue(filepath.Join(dir, "state.json"), sample()); rescueErr != nil {
+				if _, rescueErr := state.NewFile(filepath.Join(dir, "state.json")).Rescue(sample()); rescueErr != nil {
 					t.Error(rescueErr)
 				}
 				var format *state.FormatError

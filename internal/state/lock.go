@@ -47,17 +47,24 @@ func (h Holder) String() string {
 
 // LockedError says that another run holds the lock.
 type LockedError struct {
-	// Path is the lock file.
+	// Path is the lock file, or the shared place.
 	Path string
 	// Holder is who holds it as far as it can be read, else zero.
 	Holder Holder
+	// Lease is how long the holder of a shared place may act after its last sign of life, and Age how long ago that was,
+	// by the store's clock. Both are 0 for a file, whose lock ends with its holder.
+	Lease, Age time.Duration
 	// Err is why the waiting ended: the context's cause.
 	Err error
 }
 
 // Error names the holder.
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("the state is locked: %s holds %s", e.Holder, e.Path)
+	text := fmt.Sprintf("the state is locked: %s holds %s", e.Holder, e.Path)
+	if e.Lease > 0 {
+		text += fmt.Sprintf(", last sign of life %d seconds ago", e.Age/time.Second)
+	}
+	return text
 }
 
 // Unwrap returns why the waiting ended, so that an interrupt can be told from a deadline.
@@ -70,16 +77,14 @@ const lockPoll = 100 * time.Millisecond
 // maxHolder bounds what is read of a lock file.
 const maxHolder = 4096
 
-// Lock takes the lock beside the state file, waiting until ctx is done; then the error is a
-// *LockedError. It asks at least once, whatever ctx says. The kernel frees the lock when the process
-// ends in whatever way, so the file is never removed and never stale; a run that removed it could
-// let two others in. The lock is advisory and does not reach over every network file system: the
-// check of the file's version on each write is what makes a stale writer fail.
-func (f *File) Lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
-	if err := (osFS{}).CheckPath(f.path); err != nil {
+// lockBeside takes the lock beside the state file at path. The kernel frees it when the process ends in whatever way, so
+// the file is never removed and never stale; a run that removed it could let two others in. The lock is advisory and does
+// not reach over every network file system: the check of the file's version on each write is what makes a stale writer fail.
+func lockBeside(ctx context.Context, path string, holder Holder) (unlock func() error, err error) {
+	if err := (osFS{}).CheckPath(path); err != nil {
 		return nil, fmt.Errorf("lock state: %w", err)
 	}
-	path := f.path + ".lock"
+	path += ".lock"
 	for {
 		file, err := lockFile(path)
 		switch {

@@ -24,6 +24,7 @@ type replay struct {
 	left    map[uint64]bool // the intents that have a leaving line
 	lastID  uint64
 	results int
+	torn    *place // where a line is that a crash tore, nil for none
 }
 
 type place struct{ line, offset int }
@@ -67,6 +68,7 @@ func readJournal(name string, b []byte, instance string) (*replay, error) {
 	}
 	// A process that was killed tears at most the line that it was writing, and did not send on the strength of it.
 	// But a torn line is no longer a file in which every write is found: nothing is believed of it.
+	p.torn = torn
 	neverLeft := torn == nil && instance != "" && instance == p.header.instance
 	for id, i := range p.open {
 		i.NeverLeft = neverLeft && !p.left[id]

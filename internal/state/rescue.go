@@ -14,21 +14,16 @@ const rescueName = "errored.state"
 // maxRescues bounds how many rescued states may lie in one folder.
 const maxRescues = 100
 
-// Rescue writes s to a new file, errored.state.json, in the folder of the state file at path, or,
-// where that fails, in the system's folder for temporary files. It returns the file's path; it never
+// Rescue writes s to a new file, errored.state.json, in the folder of the state file, for a shared place in the working
+// folder, or, where that fails, in the system's folder for temporary files. It returns the file's path; it never
 // writes over an earlier one. The file is a complete state file, one serial on, so that it can be
 // put in the state file's place, or taken in by Merge.
-func Rescue(path string, s *State) (string, error) {
-	next := *s
-	next.Serial++
-	if next.Lineage == "" {
-		next.Lineage = newLineage()
-	}
-	content, err := next.Encode()
+func (f *File) Rescue(s *State) (string, error) {
+	_, content, err := s.successor()
 	if err != nil {
 		return "", err
 	}
-	name, err := rescueInto(filepath.Dir(path), content)
+	name, err := rescueInto(f.keeper.folder(), content)
 	if err == nil {
 		return name, nil
 	}

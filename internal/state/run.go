@@ -37,47 +37,24 @@ func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
 	if s.Lineage == "" {
 		s.Lineage = newLineage()
 	}
+	var content []byte
 	if snap.Pending {
 		var err error
-		if s, version, err = f.save(s, version); err != nil {
+		if s, content, err = s.successor(); err != nil {
 			return nil, fmt.Errorf("begin: %w", err)
 		}
+		version = digest(content)
 	}
 	fleet, err := NewFleet(s, snap.Open)
 	if err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
-	j, err := f.newJournal(s, snap.Open, reserve)
+	first := func(instance string) []byte { return journalContent(s, snap.Open, instance) }
+	t, end, err := f.keeper.begin(content, snap.version, first, reserve)
 	if err != nil {
 		return nil, err
 	}
-	return &Run{file: f, version: version, journal: j, fleet: fleet, lastID: snap.lastID}, nil
-}
-
-func (f *File) newJournal(s *State, open []Intent, reserve int64) (*journal, error) {
-	name := f.journalPath()
-	if err := needFolder(f.fs, name); err != nil {
-		return nil, fmt.Errorf("begin journal: %w", err)
-	}
-	removeTemps(f.fs, f.path)
-	removeTemps(f.fs, name)
-	var length int64
-	err := replaceFile(f.fs, name, replacement{reserve: reserve, perm: 0o600, content: func(instance string) []byte {
-		content := journalContent(s, open, instance)
-		length = int64(len(content))
-		return content
-	}})
-	switch {
-	case isNoSpace(err):
-		return nil, fmt.Errorf("%w, %d bytes: %w", ErrNoSpace, length+reserve, err)
-	case err != nil:
-		return nil, fmt.Errorf("begin journal: %w", err)
-	}
-	j, err := openJournal(f.fs, name, length)
-	if err != nil {
-		return nil, fmt.Errorf("begin journal: %w", err)
-	}
-	return j, nil
+	return &Run{file: f, version: version, journal: openJournal(t, end), fleet: fleet, lastID: snap.lastID}, nil
 }
 
 // Lineage returns the state's lineage, the key under which secrets are sealed.
@@ -235,16 +212,17 @@ func (r *Run) Close() error {
 	r.journal.close()
 
 	s, changed := r.fleet.result()
+	var content []byte
 	if changed {
-		saved, _, err := r.file.save(s, r.version)
-		if err != nil {
+		var err error
+		if s, content, err = s.successor(); err != nil {
 			return fmt.Errorf("close state: %w", err)
 		}
-		r.fleet.saved(saved.Serial)
-		s = saved
 	}
-	// The state is on disk. A journal that stays because of an error says nothing new, and the next
-	// run empties it.
-	_ = r.file.resetJournal(s, r.fleet.Open())
+	// Where the state is durable, a journal that stays because of an error says nothing new, and the next run empties it.
+	if saved, err := r.file.keeper.fold(content, r.version, openLines(s, r.fleet.Open())); err != nil && !saved {
+		return fmt.Errorf("close state: %w", err)
+	}
+	r.fleet.saved(s.Serial)
 	return nil
 }

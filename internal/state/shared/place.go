@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,8 @@ type View struct {
 
 	head     head
 	tag      store.Tag
-	segments int // of the journal, the fence not counted
+	segments int   // of the journal, the fence not counted
+	ends     []int // where in Journal each of them ends
 	fenced   bool
 }
 
@@ -263,6 +265,12 @@ func (p *Place) readJournal(ctx context.Context, v *View) error {
 	return nil
 }
 
+// Segment names the object in which a byte of Journal stands.
+func (v *View) Segment(offset int) string {
+	n, _ := slices.BinarySearch(v.ends, offset+1)
+	return segmentKey(v.head.Journal, n)
+}
+
 // take adds the next object of the journal, and reports whether it is the fence.
 func (v *View) take(content []byte) (fenced bool) {
 	if isFence(content) {
@@ -271,6 +279,7 @@ func (v *View) take(content []byte) (fenced bool) {
 	}
 	v.Journal = append(v.Journal, content...)
 	v.segments++
+	v.ends = append(v.ends, len(v.Journal))
 	return false
 }
 

@@ -1,0 +1,165 @@
+package state
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"agentsync/internal/state/shared"
+)
+
+// remote keeps a state in a shared place. What the journal syncs at once is one segment there, and reading the segments in
+// order gives what a file would hold, but for leaving lines: another machine could not believe one.
+type remote struct {
+	ctx   context.Context // of reads alone; what is written is not given up because a run was interrupted
+	place *shared.Place
+
+	mu    sync.Mutex    // guards what follows
+	lease *shared.Lease // while this process has the lock
+}
+
+// NewShared returns the state in a shared place. Nothing is read yet. ctx ends reads that are under way.
+func NewShared(ctx context.Context, place *shared.Place) *File {
+	return &File{&remote{ctx: ctx, place: place}}
+}
+
+func (r *remote) name() string        { return r.place.Name() }
+func (r *remote) journalName() string { return r.place.Name() + ", journal" }
+
+// folder is the working folder: no other is near.
+func (r *remote) folder() string { return "." }
+
+func (r *remote) held() *shared.Lease {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lease
+}
+
+func (r *remote) hold(l *shared.Lease) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lease = l
+}
+
+func (r *remote) read() (stored, error) {
+	on := stored{whole: true}
+	var v *shared.View
+	if l := r.held(); l != nil {
+		v, on.grace = l.View(), l.Grace() // nobody else can have written since
+	} else {
+		var err error
+		if v, err = r.place.Read(r.ctx); err != nil {
+			return stored{}, err
+		}
+	}
+	if v.State != nil {
+		on.state, on.version = v.State, digest(v.State)
+	}
+	on.lineage, on.journal, on.segment = v.Lineage, v.Journal, v.Segment
+	return on, nil
+}
+
+func (r *remote) lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
+	l, err := r.place.Lock(ctx, shared.Holder{PID: holder.PID, Host: holder.Host, User: holder.User, Command: holder.Command, Started: holder.Started, RunURL: holder.RunURL})
+	if held, ok := errors.AsType[*shared.HeldError](err); ok {
+		return nil, lockedBy(held)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.hold(l)
+	return func() error {
+		r.hold(nil)
+		return l.Release(ctx)
+	}, nil
+}
+
+// lockedBy says the same in this package's words.
+func lockedBy(held *shared.HeldError) *LockedError {
+	h := held.Holder
+	return &LockedError{Path: held.Place, Lease: time.Duration(h.Lease), Age: held.Age, Err: held.Err,
+		Holder: Holder{PID: h.PID, Host: h.Host, User: h.User, Command: h.Command, Started: h.Started, RunURL: h.RunURL}}
+}
+
+// leased returns the lease, if the state is still of the version.
+func (r *remote) leased(version string) (*shared.Lease, error) {
+	l := r.held()
+	if l == nil {
+		return nil, fmt.Errorf("write %s: %w", r.name(), shared.ErrLost)
+	}
+	if s := l.View().State; s != nil && digest(s) != version || s == nil && version != "" {
+		return nil, fmt.Errorf("write %s: %w", r.name(), ErrStale)
+	}
+	return l, nil
+}
+
+func (r *remote) save(content []byte, version string) error {
+	l, err := r.leased(version)
+	if err != nil {
+		return err
+	}
+	return l.Save(r.ctx, content, true)
+}
+
+func (r *remote) fold(content []byte, version string, first firstLines) (saved bool, err error) {
+	l, err := r.leased(version)
+	switch {
+	case err != nil:
+		return false, err
+	case first == nil:
+		err = l.Save(r.ctx, content, false)
+	default:
+		err = l.Begin(r.ctx, content, first("")) // state and journal change with one write of the head
+	}
+	return err == nil, err
+}
+
+func (r *remote) begin(content []byte, version string, first firstLines, _ int64) (tape, int64, error) {
+	l, err := r.leased(version)
+	if err != nil {
+		return nil, 0, err
+	}
+	lines := first("")
+	if err := l.Begin(r.ctx, content, lines); err != nil {
+		return nil, 0, err
+	}
+	return &leaseTape{ctx: r.ctx, lease: l}, int64(len(lines)), nil
+}
+
+func (r *remote) explain(on stored, err error) error {
+	e, ok := errors.AsType[*FormatError](err)
+	if !ok || e.Reason == Newer {
+		return err
+	}
+	at := *e
+	if at.Name == r.journalName() && on.segment != nil {
+		at.Name, at.Line = r.name()+", "+on.segment(at.Offset), 0
+	}
+	at.Hint = "put the last good version of it back, if the place keeps versions; or go back to an earlier state, after which the next apply lists each app and takes the agents back that equal their manifests:\n" +
+		"  agentsync state history\n" +
+		"  agentsync state rollback SERIAL"
+	return &at
+}
+
+// leaseTape is the journal of a run that has a lease. Its goroutine alone writes.
+type leaseTape struct {
+	ctx    context.Context
+	lease  *shared.Lease
+	unsent bytes.Buffer
+}
+
+// WriteAt keeps b until Sync: the journal writes without gaps.
+func (t *leaseTape) WriteAt(b []byte, _ int64) (int, error) { return t.unsent.Write(b) }
+
+// Sync makes what was written since the last time one segment.
+func (t *leaseTape) Sync() error {
+	defer t.unsent.Reset()
+	return t.lease.Append(t.ctx, bytes.Clone(t.unsent.Bytes()))
+}
+
+func (t *leaseTape) Close() error       { return nil }
+func (t *leaseTape) mayLeave() error    { return t.lease.Check() }
+func (t *leaseTape) notesLeaving() bool { return false }
