@@ -16,7 +16,7 @@ import (
 type Place struct {
 	// Path names it from where it is written: integrationMeta.headers, region.
 	Path string
-	// In says where that is: "an agent of mindset, api v2", "the cometchat section", "a manifest".
+	// In says where that is: "an agent of mindset (api v2)", "the cometchat section", "a manifest".
 	In string
 	// Type says what a value is: "string", "list of strings".
 	Type string
@@ -31,6 +31,8 @@ type Place struct {
 	Example any
 	// Order is the canonical order of what the value holds.
 	Order *Order
+	// Required reports that the value must be there: in an agent, in it or in its section's defaults.
+	Required bool
 	// Members are what an object holds, in canonical order.
 	Members []Place
 }
@@ -64,6 +66,12 @@ func Explain(path []string) (places []Place, near string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
+	places, near = explainIn(roots, path)
+	return places, near, nil
+}
+
+// explainIn is Explain in what was read.
+func explainIn(roots []explainRoot, path []string) (places []Place, near string) {
 	platform, level := "", levelAny
 	switch {
 	case len(path) == 0:
@@ -76,27 +84,34 @@ func Explain(path []string) (places []Place, near string, err error) {
 	if len(path) > 0 && (path[0] == "agents" || path[0] == "defaults") {
 		path, level = path[1:], levelAgent
 	}
-	var names []string
-	for _, root := range roots {
-		if platform != "" && root.platform != platform || level != levelAny && root.level != level {
-			continue
-		}
-		if piece, order, ok := find(root.piece, root.order, path); ok {
+	here := slices.DeleteFunc(slices.Clone(roots), func(r explainRoot) bool {
+		return platform != "" && r.platform != platform || level != levelAny && r.level != level
+	})
+	for _, root := range here {
+		if piece, order, ok := find(root.piece, root.order, path); ok && (level == levelAny || root.level == level) {
 			level = root.level // a name that an agent has is not looked for further up
 			places = append(places, describe(piece, order, strings.Join(path, "."), root.in, true))
 		}
-		names = append(names, memberPaths(root.piece, root.order, "")...)
-		if near = knownAs(root.piece, path); near != "" && len(places) == 0 {
-			return nil, near, nil
+	}
+	if len(places) > 0 {
+		return places, ""
+	}
+	var names []string
+	for _, root := range here {
+		if near = knownAs(root.piece, path); near != "" {
+			return nil, near
+		}
+		for _, name := range memberPaths(root.piece, root.order, "") {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
-	if len(places) == 0 {
-		near = diag.Nearest(strings.Join(path, "."), names)
-		if i := slices.IndexFunc(names, func(n string) bool { return strings.HasSuffix(n, "."+path[len(path)-1]) }); near == "" && i >= 0 {
-			near = names[i]
-		}
+	near = diag.Nearest(strings.Join(path, "."), names)
+	if i := slices.IndexFunc(names, func(n string) bool { return strings.HasSuffix(n, "."+path[len(path)-1]) }); near == "" && i >= 0 {
+		near = names[i]
 	}
-	return places, near, nil
+	return nil, near
 }
 
 // find follows a path through the properties of a piece.
@@ -128,6 +143,7 @@ func memberPaths(piece map[string]any, order *Order, lead string) []string {
 func describe(piece map[string]any, order *Order, path, in string, members bool) Place {
 	p := Place{Path: path, In: in, Type: typeWords(piece), Limits: limitWords(piece), Traits: traitWords(piece), Order: order, Default: piece["default"]}
 	p.Description, _ = piece["description"].(string)
+	p.Required, _ = piece[requiredTrait].(bool)
 	if examples, _ := piece["examples"].([]any); len(examples) > 0 {
 		p.Example = examples[0]
 	}
@@ -167,11 +183,11 @@ func typeWords(piece map[string]any) string {
 			words = append(words, fmt.Sprint(t))
 		}
 	}
-	if len(words) == 0 && piece["properties"] != nil {
-		return "object"
-	}
-	if len(words) == 0 && piece["const"] != nil {
+	switch {
+	case len(words) == 0 && piece["const"] != nil:
 		return "number"
+	case len(words) == 0:
+		return "object" // a section, which is one of several by the version of its API
 	}
 	return strings.Join(words, ", or ")
 }
@@ -231,11 +247,9 @@ func rangeWords(piece map[string]any, least, most, noun string) []string {
 func traitWords(piece map[string]any) []string {
 	var traits []string
 	for _, t := range []struct{ name, words string }{
-		{requiredTrait, "Required: here, or in the section's defaults."},
 		{"writeOnly", "Secret: it is never shown, and the state has a keyed hash of it."},
 		{"x-immutable", "It cannot be changed: another value makes a new agent and deletes the old one, with --prune alone."},
 		{"x-create-only", "It is sent when the agent is made, and never again."},
-		{"x-keeps-value", "It cannot be emptied."},
 		{"x-unordered", "The order does not matter."},
 		{"x-identity", "People tell agents apart by it: an agent that has it already is in the way of a new one."},
 		{"x-marker", "The mark of a section with marker: true is written here."},
@@ -256,19 +270,12 @@ const requiredTrait = "required-here"
 // explainRoots returns the agents and the sections of every platform by each version of its API, and the manifest.
 func explainRoots() ([]explainRoot, error) {
 	var agents, sections []explainRoot
+	m := merger{read: map[string]any{}}
 	for _, file := range Names() {
-		b, err := Read(file)
-		if err != nil {
-			return nil, err
-		}
-		var root struct {
-			Definitions map[string]any `json:"definitions"`
-		}
-		if err := decode(b, &root); err != nil {
-			return nil, fmt.Errorf("schema %s: %w", file, err)
-		}
-		if root.Definitions["section"] == nil || root.Definitions["agent"] == nil {
-			continue
+		m.file = file
+		section, complete := m.definition("#/definitions/section"), m.definition("#/definitions/complete")
+		if section == nil || complete == nil {
+			continue // no platform's
 		}
 		platform, _, _ := strings.Cut(file, ".")
 		p, err := Load(platform)
@@ -277,35 +284,31 @@ func explainRoots() ([]explainRoot, error) {
 		}
 		api := ""
 		if len(p.Versions()) > 1 {
-			api = ", api " + p.API
+			api = " (api " + p.API + ")"
 			if file != platform {
-				api = ", api " + strings.TrimPrefix(file, platform+".")
+				api = " (api " + strings.TrimPrefix(file, platform+".") + ")"
 			}
 		}
 		order, err := LoadOrder(file)
 		if err != nil {
 			return nil, err
 		}
-		m := merger{file: file}
-		agents = append(agents, explainRoot{levelAgent, platform, "an agent of " + platform + api, m.whole(root.Definitions["complete"]),
+		m.file = file
+		agents = append(agents, explainRoot{levelAgent, platform, "an agent of " + platform + api, m.whole(complete),
 			order.Member("agents").Items()})
-		sections = append(sections, explainRoot{levelSection, platform, "the " + platform + " section" + api, m.whole(root.Definitions["section"]), order})
+		sections = append(sections, explainRoot{levelSection, platform, "the " + platform + " section" + api, m.whole(section), order})
 	}
-	b, err := Read("manifest")
-	if err != nil {
-		return nil, err
-	}
-	var manifest any
-	if err := decode(b, &manifest); err != nil {
-		return nil, fmt.Errorf("schema manifest: %w", err)
-	}
-	order, err := LoadOrder("manifest")
-	return append(append(agents, sections...), explainRoot{levelManifest, "", "a manifest", (&merger{file: "manifest"}).whole(manifest), order}), err
+	m.file = "manifest"
+	order, err := LoadOrder(m.file)
+	return append(append(agents, sections...), explainRoot{levelManifest, "", "a manifest", m.whole(m.definition("")), order}), err
 }
 
 // merger puts the parts of a schema together: what a reference or allOf leads to stands beside what is said on the
 // spot, which comes first.
-type merger struct{ file string }
+type merger struct {
+	file string         // that holds the piece at hand
+	read map[string]any // the files by name
+}
 
 // whole returns a piece with its parts merged in, and marks the members that must be there.
 func (m *merger) whole(v any) map[string]any {
@@ -313,7 +316,10 @@ func (m *merger) whole(v any) map[string]any {
 	merged := maps.Clone(piece)
 	var parts []any
 	if ref, ok := piece["$ref"].(string); ok {
-		parts = append(parts, m.definition(ref))
+		home := m.file
+		below := m.definition(ref)
+		parts = append(parts, m.whole(below))
+		m.file = home
 	}
 	all, _ := piece["allOf"].([]any)
 	for _, part := range append(parts, all...) {
@@ -341,22 +347,23 @@ func (m *merger) whole(v any) map[string]any {
 	return merged
 }
 
-// definition returns what a reference names, in its own file or in the manifest's.
+// definition returns what a reference names, in its own file or in another, which is at hand then.
 func (m *merger) definition(ref string) any {
 	file, path, _ := strings.Cut(ref, "#")
-	if file = strings.TrimSuffix(file, suffix); file == "" {
-		file = m.file
+	if file = strings.TrimSuffix(file, suffix); file != "" {
+		m.file = file
 	}
-	b, _ := Read(file) // a reference that leads nowhere adds nothing: a test holds each field to a description
-	var root any
-	if decode(b, &root) != nil {
-		return nil
+	v, ok := m.read[m.file]
+	if !ok {
+		b, _ := Read(m.file)
+		_ = decode(b, &v) // what cannot be read says nothing: a test holds each field to a description
+		m.read[m.file] = v
 	}
 	for _, name := range agent.SplitPointer(path) {
-		object, _ := root.(map[string]any)
-		root = object[name]
+		object, _ := v.(map[string]any)
+		v = object[name]
 	}
-	return (&merger{file: file}).whole(root)
+	return v
 }
 
 // mergeInto adds to piece what part says and piece does not: maps deep, and required as both together.

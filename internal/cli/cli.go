@@ -138,7 +138,8 @@ func (a *app) rootCommand() *cobra.Command {
 	flags.BoolVarP(&a.common.quiet, "quiet", "q", false, "no progress, only the result and problems")
 	flags.BoolVarP(&a.common.verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
 	root.AddCommand(
-		a.initCommand(), a.validateCommand(), a.planCommand(), a.applyCommand(), a.stateCommand(), a.secretsCommand(),
+		a.initCommand(), a.validateCommand(), a.planCommand(), a.diffCommand(), a.applyCommand(), a.showCommand(),
+		a.listCommand(), a.explainCommand(), a.stateCommand(), a.secretsCommand(),
 		a.importCommand(), a.exportCommand(), a.fmtCommand(), a.schemaCommand(), a.sandboxCommand(),
 		a.checkPlatformCommand(), a.versionCommand(), a.exitCodesTopic(),
 	)

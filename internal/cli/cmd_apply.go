@@ -408,7 +408,7 @@ func (a *app) showPlan(f *applyFlags, p *plan.Plan, w *workspace) error {
 	if f.format.value != formatText {
 		return nil
 	}
-	return writePlanTo(a.streams.Out, formatText, "", p, w, a.style(a.streams.Out))
+	return writePlanTo(a.streams.Out, formatText, "", p, w.warnings, a.style(a.streams.Out))
 }
 
 // closeRun writes the state file. Where that fails, the state goes to a file of its own, so that no uid

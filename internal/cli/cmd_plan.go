@@ -14,6 +14,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/diag"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
@@ -38,9 +39,7 @@ type planOutputs struct {
 }
 
 func (a *app) planCommand() *cobra.Command {
-	var flags planFlags
-	var o planOutputs
-	cmd := &cobra.Command{
+	return a.planning(&cobra.Command{
 		Use:   "plan [PATH…]",
 		Short: "Show what apply would do",
 		Long:  planLong,
@@ -48,9 +47,30 @@ func (a *app) planCommand() *cobra.Command {
   agentsync plan --format markdown > comment.md
   agentsync plan --out plan.bin && agentsync apply --plan plan.bin
   agentsync plan --target 'mindset/acme/*' --detailed-exitcode`,
-		Args: cobra.ArbitraryArgs,
-	}
+	}, false)
+}
+
+// diffCommand is 'plan --refresh' by the name that kubectl users know.
+func (a *app) diffCommand() *cobra.Command {
+	return a.planning(&cobra.Command{
+		Use:   "diff [PATH…]",
+		Short: "Show what apply would do, against what is live (plan --refresh)",
+		Long: `Reads what is live and shows exactly what apply would do, changes that were made elsewhere (drift) among it. It is
+another name of 'plan --refresh', with the same flags and the same exit codes.`,
+		Example: `  agentsync diff
+  agentsync diff --target concierge --detailed-exitcode`,
+	}, true)
+}
+
+// planning makes cmd show plans. Those of diff are always made against what is live.
+func (a *app) planning(cmd *cobra.Command, diff bool) *cobra.Command {
+	var flags planFlags
+	var o planOutputs
+	cmd.Args = cobra.ArbitraryArgs
 	flags.add(cmd)
+	if diff {
+		_ = cmd.Flags().MarkHidden("refresh") // it is always set
+	}
 	a.completeTargets(cmd, &flags.state)
 	cmd.ValidArgsFunction = completeManifests
 	o.format = addFormat(cmd)
@@ -59,6 +79,7 @@ func (a *app) planCommand() *cobra.Command {
 	o.files.add(cmd)
 	cmd.Flags().StringVar(&o.check, "check", "", "only report whether the plan saved in `FILE` still holds; exit with 5 if it does not")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
+		flags.refresh = flags.refresh || diff
 		if flags.refreshOnly && o.check == "" {
 			return a.planRefresh(cmd.Context(), flags, o, paths)
 		}
@@ -102,7 +123,7 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 		}
 		a.noteSecrets(w)
 	}
-	if err := o.files.write(p, w); err != nil {
+	if err := o.files.write(p, w.warnings); err != nil {
 		return err
 	}
 	if err := a.writeMarkedPlan(o.format.value, o.files.marker, p, w); err != nil {
@@ -119,13 +140,15 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 // writeMarkedPlan is writePlan with another marker than the plan's own, where it is Markdown.
 func (a *app) writeMarkedPlan(format, marker string, p *plan.Plan, w *workspace) error {
 	a.answered = true
-	return writePlanTo(a.streams.Out, format, marker, p, w, a.style(a.streams.Out))
+	return writePlanTo(a.streams.Out, format, marker, p, w.warnings, a.style(a.streams.Out))
 }
 
-func writePlanTo(out io.Writer, format, marker string, p *plan.Plan, w *workspace, s report.Style) error {
+func writePlanTo(out io.Writer, format, marker string, p *plan.Plan, warnings diag.List, s report.Style) error {
 	switch format {
 	case formatJSON:
-		return report.PlanJSON(out, p, w.warnings)
+		return report.PlanJSON(out, p, warnings)
+	case formatHTML:
+		return report.PlanHTML(out, p, report.HTMLOptions{})
 	case formatMarkdown:
 		return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: marker})
 	default:
@@ -194,13 +217,13 @@ func (f *planFiles) any() bool {
 }
 
 // write writes the files that are asked for. The error names the file.
-func (f *planFiles) write(p *plan.Plan, w *workspace) error {
+func (f *planFiles) write(p *plan.Plan, warnings diag.List) error {
 	for _, file := range []struct {
 		path   string
 		render func(io.Writer) error
 	}{
 		{f.html, func(out io.Writer) error { return report.PlanHTML(out, p, report.HTMLOptions{}) }},
-		{f.json, func(out io.Writer) error { return report.PlanJSON(out, p, w.warnings) }},
+		{f.json, func(out io.Writer) error { return report.PlanJSON(out, p, warnings) }},
 		{f.markdown, func(out io.Writer) error {
 			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker, MaxChars: summaryChars})
 		}},

@@ -115,6 +115,7 @@ const (
 	formatJSON     = "json"
 	formatMarkdown = "markdown"
 	formatGitHub   = "github"
+	formatHTML     = "html"
 )
 
 // addFormat adds --format with text as the default.
@@ -162,7 +163,7 @@ type connectFlags struct {
 func (f *planFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	f.stateFlag = addState(cmd, &f.state)
-	flags.StringArrayVar(&f.targets, "target", nil, "only agents that match `GLOB`: an address, a platform, an app or a key, with * for any text; repeatable")
+	addTarget(cmd, &f.targets)
 	flags.BoolVar(&f.prune, "prune", false, "delete agents that are in no manifest any more; replace agents with a changed field that cannot be updated")
 	flags.BoolVar(&f.refresh, "refresh", false, "read what is live first, so that changes made elsewhere (drift) show")
 	flags.BoolVar(&f.refreshOnly, "refresh-only", false, "bring what is live into the state and change nothing at the platforms")
@@ -204,6 +205,10 @@ func addState(cmd *cobra.Command, path *string) *pflag.Flag {
 	cmd.Flags().StringVar(path, "state", "state.json", "the state `FILE`")
 	_ = cmd.MarkFlagFilename("state", "json")
 	return cmd.Flags().Lookup("state")
+}
+
+func addTarget(cmd *cobra.Command, targets *[]string) {
+	cmd.Flags().StringArrayVar(targets, "target", nil, "only agents that match `GLOB`: an address, a platform, an app or a key, with * for any text; repeatable")
 }
 
 func addLockTimeout(cmd *cobra.Command, wait *time.Duration) {

@@ -34,12 +34,14 @@ import (
 // style decides how text for w looks.
 func (a *app) style(w io.Writer) report.Style {
 	width, tty := terminal(w)
-	return report.Style{
-		Color:   a.color(tty),
-		Width:   width,
-		Verbose: a.common.verbose,
-		Quiet:   a.common.quiet,
+	s := report.Style{Color: a.color(tty), Width: width, Verbose: a.common.verbose, Quiet: a.common.quiet}
+	if tty {
+		s.Columns = func() int {
+			now, _ := terminal(w)
+			return now
+		}
 	}
+	return s
 }
 
 // color follows no-color.org and the CLICOLOR convention; a flag beats both.

@@ -240,3 +240,34 @@ func oneLine(list []any) (string, bool) {
 	line := "[" + strings.Join(words, ", ") + "]"
 	return line, len(list) > 0 && len(line) <= maxOneLine
 }
+
+// Value returns one member of a mapping as a manifest has it: its name and its value, in canonical order. Strings stand
+// as they are: ${secret:NAME} in them is a reference.
+func Value(name string, v any, o *schema.Order) []byte {
+	w := writer{order: o}
+	w.member(0, name, asReferences(v), o)
+	return w.b.Bytes()
+}
+
+// asReferences returns a copy of v whose strings are written without a change.
+func asReferences(v any) any {
+	switch v := v.(type) {
+	case string:
+		if strings.Contains(v, "${") {
+			return Reference(v)
+		}
+	case map[string]any:
+		copied := make(map[string]any, len(v))
+		for name, e := range v {
+			copied[name] = asReferences(e)
+		}
+		return copied
+	case []any:
+		copied := make([]any, len(v))
+		for i, e := range v {
+			copied[i] = asReferences(e)
+		}
+		return copied
+	}
+	return v
+}

@@ -40,6 +40,7 @@ const (
 // of the repository's own manifests. The longest beginning of the example counts.
 var scenes = map[string]string{
 	"agentsync apply --plan plan.bin":     "agentsync plan --out plan.bin && ",
+	"agentsync show plan.bin":             "agentsync plan --out plan.bin && ",
 	"agentsync plan --sandbox":            "rm state.json && ",
 	"agentsync state mv":                  oldKey,
 	"agentsync state rm":                  oldKey,

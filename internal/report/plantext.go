@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/plan"
@@ -119,7 +118,7 @@ type fieldText struct {
 func labelWidth(rows []row) int {
 	width := 0
 	for _, r := range rows {
-		if n := utf8.RuneCountInString(r.path); r.lines == nil && n <= maxLabel {
+		if n := Cells(r.path); r.lines == nil && n <= maxLabel {
 			width = max(width, n)
 		}
 	}
@@ -132,8 +131,7 @@ func (t fieldText) row(r row) {
 	t.w.WriteByte(' ')
 	t.w.WriteString(r.path)
 	if r.lines == nil {
-		pad := max(0, t.label-utf8.RuneCountInString(r.path))
-		t.w.WriteString(strings.Repeat(" ", pad+2))
+		t.w.WriteString(strings.Repeat(" ", max(0, t.label-Cells(r.path))+2))
 		t.w.WriteString(t.value(r))
 	}
 	if len(r.notes) > 0 {

@@ -200,7 +200,11 @@ func (l *live) finish(r apply.Result) {
 func (l *live) draw(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.write(clip(l.status(now), max(l.s.Width-1, 1)))
+	width := l.s.Width
+	if l.s.Columns != nil { // somebody may have changed the window's size
+		width = l.s.Columns()
+	}
+	l.write(clipCells(l.status(now), max(width-1, 1)))
 }
 
 // write puts the finished lines and the new live line out in one write, so that a terminal never shows

@@ -269,9 +269,9 @@ func (d driftColumns) table() []string {
 	cells := [...]string{d.manifest, d.applied, d.live}
 	head, values := "", ""
 	for i, c := range cells {
-		width := max(utf8.RuneCountInString(c), len(driftHeads[i])) + 3
-		head += fmt.Sprintf("%-*s", width, driftHeads[i])
-		values += fmt.Sprintf("%-*s", width, c)
+		width := max(Cells(c), len(driftHeads[i])) + 3
+		head += padCells(driftHeads[i], width)
+		values += padCells(c, width)
 	}
 	return []string{head, values}
 }

@@ -13,6 +13,8 @@ type Style struct {
 	Color bool
 	// Width is the terminal's width in columns, 0 where there is no terminal.
 	Width int
+	// Columns returns the width as it is now, for what is drawn again and again; nil where there is no terminal.
+	Columns func() int
 	// Verbose shows everything: no change, line or result is summed up.
 	Verbose bool
 	// Quiet leaves out progress.
@@ -57,6 +59,9 @@ func (s Style) paint(i ink, text string) string {
 	}
 	return "\x1b[" + string(i) + "m" + text + "\x1b[0m"
 }
+
+// Bold makes a heading of text where colour is allowed.
+func (s Style) Bold(text string) string { return s.paint(bold, text) }
 
 // look is how an action is shown.
 type look struct {

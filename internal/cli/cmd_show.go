@@ -1,0 +1,70 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/plan"
+	"agentsync/internal/report"
+)
+
+const showLong = `Shows a plan that 'plan --out' saved, as it was reviewed: in any format, without the manifests, the state, a network or
+a key. Whether it still holds is what 'plan --check' says.
+
+A saved plan holds no secret. The warnings about the manifests are not in it.`
+
+func (a *app) showCommand() *cobra.Command {
+	var files planFiles
+	cmd := &cobra.Command{
+		Use:   "show PLAN",
+		Short: "Show a saved plan",
+		Long:  showLong,
+		Example: `  agentsync show plan.bin
+  agentsync show plan.bin --format markdown > comment.md
+  agentsync show plan.bin --html plan.html`,
+		Args: cobra.ExactArgs(1),
+	}
+	format := addFormat(cmd, formatHTML)
+	files.add(cmd)
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		saved, err := readPlan(args[0])
+		if err != nil {
+			return err
+		}
+		if err := files.write(saved.Plan, nil); err != nil {
+			return err
+		}
+		a.answered = true
+		if err := writePlanTo(a.streams.Out, format.value, files.marker, saved.Plan, nil, a.style(a.streams.Out)); err != nil {
+			return err
+		}
+		if !a.common.quiet {
+			_, _ = fmt.Fprintln(a.streams.Err, report.Sanitize(savedFrom(saved)))
+		}
+		return nil
+	}
+	return cmd
+}
+
+// savedFrom says what a saved plan was made of.
+func savedFrom(s *plan.Saved) string {
+	words := fmt.Sprintf("Saved from %s, at serial %d of the state", strings.Join(s.Paths, " "), s.Serial)
+	if len(s.Targets) > 0 {
+		words += ", --target " + strings.Join(s.Targets, " --target ")
+	}
+	if s.Prune {
+		words += ", --prune"
+	}
+	if s.Refresh {
+		words += ", against what was live"
+	}
+	return words + "."
+}
