@@ -244,17 +244,17 @@ func Load(name string) (*Platform, error) {
 			p.others = append(p.others, other)
 		}
 	}
-	if i := slices.IndexFunc(p.Settings, func(s Setting) bool { return s.Name == apiSetting }); i >= 0 {
+	if i := slices.IndexFunc(p.Settings, func(s Setting) bool { return s.Name == APISetting }); i >= 0 {
 		p.API = p.Settings[i].Default
 	}
 	return p, nil
 }
 
-// apiSetting is the section's setting that names the version of the API.
-const apiSetting = "api"
+// APISetting is the section's setting that names the version of the API.
+const APISetting = "api"
 
 // APIOf returns the version of the API that an app's section asks for; empty where its platform has one.
-func APIOf(app agent.App) string { return app.Settings[apiSetting] }
+func APIOf(app agent.App) string { return app.Settings[APISetting] }
 
 func loadFile(name, file string) (*Platform, error) {
 	b, err := Read(file)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -125,8 +126,8 @@ func (a *app) openCheck(ctx context.Context, f *checkPlatformFlags) (*workspace,
 		if err := (&exporter{workspace: w, flags: &f.exportFlags}).describe(ctx, id); err != nil {
 			return nil, err
 		}
-	} else if f.api != "" {
-		w.fleet.Apps[id] = withAPI(app, f.api)
+	} else if api := f.api(); api != "" {
+		w.fleet.Apps[id] = withAPI(app, api)
 	}
 	if f.sandbox {
 		return w, w.startSandbox()
@@ -183,12 +184,10 @@ func (a *app) tellProbe(rep *probe.Report) {
 
 // withAPI returns the app managed by another version of its platform's API.
 func withAPI(app agent.App, api string) agent.App {
-	settings := map[string]string{"api": api}
-	for name, v := range app.Settings {
-		if name != "api" {
-			settings[name] = v
-		}
+	app.Settings = maps.Clone(app.Settings)
+	if app.Settings == nil {
+		app.Settings = map[string]string{}
 	}
-	app.Settings = settings
+	app.Settings[schema.APISetting] = api
 	return app
 }

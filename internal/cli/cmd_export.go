@@ -15,12 +15,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
-	"agentsync/internal/compose"
+	"agentsync/internal/export"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
+	"agentsync/internal/platform"
 	"agentsync/internal/report"
-	"agentsync/internal/secret"
 	"agentsync/internal/state"
 	"agentsync/schema"
 )
@@ -35,14 +35,14 @@ platform shows are never written: ${secret:NAME} stands for them, and the variab
 // exportFlags are the flags of export.
 type exportFlags struct {
 	planFlags
-	platform, app          string
-	region, host, endpoint string
-	api                    string // the version of the platform's API
-	apiKeyEnv              string
-	out                    string
-	force, dryRun          bool
-	lockTimeout            time.Duration
-	format                 *choice
+	platform, app string
+	settings      map[string]*string // by the name that they have in a section
+	endpoint      string
+	apiKeyEnv     string
+	out           string
+	force, dryRun bool
+	lockTimeout   time.Duration
+	format        *choice
 }
 
 func (a *app) exportCommand() *cobra.Command {
@@ -77,14 +77,32 @@ func (a *app) exportCommand() *cobra.Command {
 	return cmd
 }
 
-// addApp adds the flags that describe an app as a section of a manifest would.
+// addApp adds the flags that describe an app as a section of a manifest would: one for each setting of a platform.
 func (f *exportFlags) addApp(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.api, "api", "", "the `VERSION` of the platform's API, for example v2, if no manifest says it")
-	flags.StringVar(&f.region, "region", "", "the app's region, if no manifest says it")
-	flags.StringVar(&f.host, "host", "", "the app's host, if no manifest says it")
+	f.settings = map[string]*string{}
+	all, _ := platforms() // whatever is wrong with them is told by what the command does with them
+	for _, name := range platformNames(all) {
+		for _, set := range all[name].Schema().Settings {
+			if f.settings[set.Name] == nil {
+				usage := "the app's " + set.Name + ", if no manifest says it"
+				if set.Name == schema.APISetting {
+					usage = "the `VERSION` of the platform's API, for example v2, if no manifest says it"
+				}
+				f.settings[set.Name] = flags.String(set.Name, "", usage)
+			}
+		}
+	}
 	flags.StringVar(&f.endpoint, "endpoint", "", "the app's base URL, if it is not the platform's own")
 	flags.StringVar(&f.apiKeyEnv, "api-key-env", "", "the variable that holds the app's API key, if it is not the usual one")
+}
+
+// api is the version of the platform's API that the flags ask for, "" where they ask for none.
+func (f *exportFlags) api() string {
+	if v := f.settings[schema.APISetting]; v != nil {
+		return *v
+	}
+	return ""
 }
 
 // exporter is one export under way.
@@ -99,16 +117,9 @@ type exporter struct {
 
 // part is what is exported of one app.
 type part struct {
-	*composed
-	live map[string]plan.Live // by key
-	// files are what is written, in order.
-	files []exportFile
-}
-
-type exportFile struct {
-	path    string
-	agents  int
-	content []byte
+	*export.Draft
+	files []export.ManifestFile // in order
+	paths []string              // of the files
 }
 
 func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error {
@@ -135,7 +146,7 @@ func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error 
 	if err := ex.checkOpen(); err != nil {
 		return err
 	}
-	if err := ex.compose(ctx); err != nil {
+	if err := ex.draw(ctx); err != nil {
 		return err
 	}
 	if !f.dryRun {
@@ -195,7 +206,7 @@ func (ex *exporter) choose(ctx context.Context) error {
 		}
 		return ex.convert(id, app)
 	}
-	if f.api != "" {
+	if f.api() != "" {
 		return usageError("--api says by which version of its API an app is read; say with --platform and --app which app")
 	}
 	for id := range ex.fleet.Apps {
@@ -204,18 +215,32 @@ func (ex *exporter) choose(ctx context.Context) error {
 		}
 	}
 	if len(ex.apps) == 0 {
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("no manifest names an app to look at"),
-			Hint: "name one:\n  agentsync export --platform cometchat --app ID --region us --out manifests\n  agentsync export --platform mindset --app ID --out manifests"}
+		return &Failure{Code: ExitUsage, Err: fmt.Errorf("no manifest names an app to look at"), Hint: nameAnApp(ex.platforms)}
 	}
 	slices.SortFunc(ex.apps, agent.AppID.Compare)
 	return nil
+}
+
+// nameAnApp is a hint with one export of each platform that shows the settings which have no default.
+func nameAnApp(all map[string]platform.Platform) string {
+	hint := "name one:"
+	for _, name := range platformNames(all) {
+		hint += "\n  agentsync export --platform " + name + " --app ID"
+		for _, set := range all[name].Schema().Settings {
+			if set.Default == "" {
+				hint += " --" + set.Name + " " + strings.ToUpper(set.Name)
+			}
+		}
+		hint += " --out manifests"
+	}
+	return hint
 }
 
 // convert has an app that the manifests name read by another version of its platform's API: its manifests are then written
 // anew, of the agents that are managed and under the keys that they have. The state stays as it is: apply records what it
 // sees when the new manifests have taken the place of the old ones.
 func (ex *exporter) convert(id agent.AppID, app agent.App) error {
-	api := ex.flags.api
+	api := ex.flags.api()
 	if api == "" || api == schema.APIOf(app) {
 		return nil
 	}
@@ -238,19 +263,22 @@ func (ex *exporter) describe(ctx context.Context, id agent.AppID) error {
 	if ex.flags.apiKeyEnv != "" {
 		app.APIKeyEnv = ex.flags.apiKeyEnv
 	}
-	given := map[string]string{"api": ex.flags.api, "region": ex.flags.region, "host": ex.flags.host}
-	for _, setting := range s.Settings {
-		if v := given[setting.Name]; v != "" {
-			app.Settings[setting.Name] = v
+	for _, set := range s.Settings {
+		if v := *ex.flags.settings[set.Name]; v != "" {
+			app.Settings[set.Name] = v
 		}
 	}
-	fleet, problems, err := ex.parse(ctx, manifest.Source{Path: "flags", Content: compose.File(s.Version(ex.flags.api), "", compose.Section{App: app})})
+	parser, err := ex.parser()
+	if err != nil {
+		return err
+	}
+	fleet, problems, err := parser.Parse(ctx, manifest.Source{Path: "flags", Content: export.File(s.Version(ex.flags.api()), "", export.Section{App: app})})
 	if err != nil {
 		return err
 	}
 	for _, p := range problems {
 		return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s: %s", id, p.Summary),
-			Hint: "describe the app with --region, --host, --endpoint and --api-key-env, as its platform needs it"}
+			Hint: "describe the app with --" + strings.Join(slices.Sorted(maps.Keys(ex.flags.settings)), ", --") + ", --endpoint and --api-key-env, as its platform needs it"}
 	}
 	ex.fleet.Apps[id] = fleet.Apps[id]
 	if f := ex.flags; f.endpoint != "" { // who types an endpoint agrees to it
@@ -270,172 +298,66 @@ func (ex *exporter) checkOpen() error {
 	return nil
 }
 
-// compose lists the apps and makes the manifests.
-func (ex *exporter) compose(ctx context.Context) error {
+// draw lists the apps and makes the manifests.
+func (ex *exporter) draw(ctx context.Context) error {
 	apps, err := ex.reach(ctx, ex.apps...)
 	if err != nil {
 		return err
 	}
-	live, _, err := ex.workspace.live(ctx, apps)
+	live, _, err := ex.live(ctx, apps)
 	if err != nil {
 		return err
 	}
 	for _, id := range ex.apps {
-		p, err := ex.composeApp(ctx, id, live[id])
+		agents := ex.agentsOf(id, live[id])
+		if len(agents) == 0 {
+			continue
+		}
+		d, err := ex.draft(ctx, id, agents, ex.inUse)
 		if err != nil {
 			return err
 		}
-		if p != nil {
-			ex.parts = append(ex.parts, p)
+		p := &part{Draft: d, files: d.Files(schemaURL(filepath.Join(ex.flags.out, "one.yaml")))}
+		for _, f := range p.files {
+			p.paths = append(p.paths, filepath.Join(ex.flags.out, f.Name))
 		}
+		ex.parts = append(ex.parts, p)
 	}
 	return nil
 }
 
-// composeApp returns what is exported of one app, nil where there is nothing.
-func (ex *exporter) composeApp(ctx context.Context, id agent.AppID, live []plan.Live) (*part, error) {
-	s := ex.schemaOf(id)
-	p := &part{live: map[string]plan.Live{}}
-	unmanaged, namesakes := ex.unmanaged(id, live)
-	keyOf := map[string]string{}
-	if ex.converts {
-		if unmanaged, keyOf = ex.managed(id, live); len(keyOf) > len(unmanaged) {
-			report.Warning(ex.app.streams.Err, ex.app.style(ex.app.streams.Err),
-				fmt.Sprintf("%s of %s not written: the API's version %s does not show them", count(len(keyOf)-len(unmanaged), "managed agent"), id, ex.flags.api), "")
-		}
+// agentsOf returns the agents of an app that are exported, and says which are not.
+func (ex *exporter) agentsOf(id agent.AppID, live []plan.Live) []export.Live {
+	warn := func(message, hint string) {
+		report.Warning(ex.app.streams.Err, ex.app.style(ex.app.streams.Err), message, hint)
 	}
+	known := export.Known{App: id, Platform: ex.schemaOf(id), Prior: ex.snap.State.Agents, Desired: ex.fleet.Agents}
+	if ex.converts {
+		agents, unseen := known.Managed(live)
+		if unseen > 0 {
+			warn(fmt.Sprintf("%s of %s not written: the API's version %s does not show them", count(unseen, "managed agent"), id, ex.flags.api()), "")
+		}
+		return agents
+	}
+	agents, namesakes := known.Unmanaged(live)
 	if namesakes > 0 {
-		report.Warning(ex.app.streams.Err, ex.app.style(ex.app.streams.Err),
-			fmt.Sprintf("%s of %s left out: agents of the same name stand in the manifests and not in the state", count(namesakes, "live agent"), id),
+		warn(fmt.Sprintf("%s of %s left out: agents of the same name stand in the manifests and not in the state", count(namesakes, "live agent"), id),
 			"apply takes over those that equal their manifests, and names the others:\n  agentsync apply")
 	}
-	if len(unmanaged) == 0 {
-		return nil, nil
-	}
-	keys := compose.NewKeys(ex.takenKeys(id))
-	var all []found
-	for _, l := range unmanaged {
-		f := found{key: keyOf[l.UID], uid: l.UID, fields: l.Content.Fields()}
-		if f.key == "" {
-			f.key = keys.Name(s, l.Content.Fields(), l.UID)
-		}
-		p.live[f.key] = l
-		all = append(all, f)
-	}
-	var err error
-	p.composed, err = ex.workspace.compose(ctx, id, all, ex.inUse)
-	if err == nil {
-		p.files = ex.cut(p.composed)
-	}
-	return p, err
-}
-
-// managed returns the live agents that state knows, and the key of each agent that it knows, by uid.
-func (ex *exporter) managed(id agent.AppID, live []plan.Live) (known []plan.Live, keyOf map[string]string) {
-	keyOf = map[string]string{}
-	for addr, rec := range ex.snap.State.Agents {
-		if addr.ID() == id {
-			keyOf[rec.UID] = addr.Key
-		}
-	}
-	for _, l := range live {
-		if keyOf[l.UID] != "" {
-			known = append(known, l)
-		}
-	}
-	return known, keyOf
+	return agents
 }
 
 // inUse returns the value of a variable that is set, or that stands for a secret of an app before.
 func (ex *exporter) inUse(name string) (string, bool) {
 	for _, p := range ex.parts {
-		for _, v := range p.variables {
+		for _, v := range p.Variables {
 			if v.Name == name {
-				value, _ := p.lookup(name)
+				value, _ := p.Lookup(name)
 				return value, true
 			}
 		}
 	}
 	return ex.app.lookup()(name)
-}
-
-// unmanaged returns the live agents that state does not know, and counts those left out because the
-// manifests want an agent of the same name that state does not know either.
-func (ex *exporter) unmanaged(id agent.AppID, live []plan.Live) (free []plan.Live, namesakes int) {
-	s := ex.schemaOf(id)
-	owned := map[string]bool{}
-	for addr, rec := range ex.snap.State.Agents {
-		if addr.ID() == id {
-			owned[rec.UID] = true
-			for _, uid := range rec.Obsolete {
-				owned[uid] = true
-			}
-		}
-	}
-	waiting := map[string]bool{}
-	for _, d := range ex.fleet.Agents {
-		if _, known := ex.snap.State.Agents[d.Address]; d.Address.ID() == id && !known {
-			waiting[identity(s, d.Fields)] = true
-		}
-	}
-	for _, l := range live {
-		switch {
-		case owned[l.UID]:
-		case waiting[identity(s, l.Content.Fields())]:
-			namesakes++
-		default:
-			free = append(free, l)
-		}
-	}
-	return free, namesakes
-}
-
-// identity joins what a person tells agents apart by.
-func identity(s *schema.Platform, f agent.Fields) string {
-	var b strings.Builder
-	for _, field := range s.Fields {
-		if field.Identity {
-			text, _ := f[field.Name].(string)
-			fmt.Fprintf(&b, "%q ", text)
-		}
-	}
-	return b.String()
-}
-
-func (ex *exporter) takenKeys(id agent.AppID) map[string]bool {
-	taken := map[string]bool{}
-	for addr := range ex.snap.State.Agents {
-		taken[addr.Key] = taken[addr.Key] || addr.ID() == id
-	}
-	for _, d := range ex.fleet.Agents {
-		taken[d.Address.Key] = taken[d.Address.Key] || d.Address.ID() == id
-		for _, key := range d.PreviousKeys {
-			taken[key] = taken[key] || d.Address.ID() == id
-		}
-	}
-	maps.DeleteFunc(taken, func(_ string, is bool) bool { return !is })
-	return taken
-}
-
-// maxPerFile is how many agents one exported file holds at the most.
-const maxPerFile = 500
-
-// cut puts an app's agents into files.
-func (ex *exporter) cut(c *composed) []exportFile {
-	var files []exportFile
-	total := (len(c.agents) + maxPerFile - 1) / maxPerFile
-	for n := range total {
-		agents := c.agents[n*maxPerFile : min((n+1)*maxPerFile, len(c.agents))]
-		name := c.app.ID.Platform + "-" + c.app.ID.App
-		if total > 1 {
-			name += fmt.Sprintf("-%0*d", len(fmt.Sprint(total)), n+1)
-		}
-		path := filepath.Join(ex.flags.out, name+".yaml")
-		defaults, rest := compose.Share(c.platform, agents)
-		content := compose.File(c.platform, schemaURL(path), compose.Section{App: c.app, Defaults: defaults, Agents: rest})
-		files = append(files, exportFile{path: path, agents: len(agents), content: content})
-	}
-	return files
 }
 
 // carryOut writes the files and then the state: in the other order, a run that ends in between would
@@ -449,8 +371,8 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 		return err
 	}
 	for _, p := range ex.parts {
-		for _, f := range p.files {
-			if err := outfile.WriteDeep(f.path, 0o644, f.content); err != nil {
+		for i, f := range p.files {
+			if err := outfile.WriteDeep(p.paths[i], 0o644, f.Content); err != nil {
 				return err
 			}
 		}
@@ -493,9 +415,9 @@ func (ex *exporter) checkAbsent() error {
 		return nil
 	}
 	for _, p := range ex.parts {
-		for _, f := range p.files {
-			if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {
-				return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s is there already; nothing was written", f.path),
+		for _, path := range p.paths {
+			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+				return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s is there already; nothing was written", path),
 					Hint: "name another folder with --out; --force overwrites the file, and the agents in it leave the manifests"}
 			}
 		}
@@ -503,67 +425,44 @@ func (ex *exporter) checkAbsent() error {
 	return nil
 }
 
-// records returns what the state keeps of the exported agents. What is applied is what the files say,
-// read as the next plan reads them, and that must be what is live.
+// records returns what the state keeps of the exported agents.
 func (ex *exporter) records(ctx context.Context) (map[agent.Address]agent.Record, error) {
 	records := map[agent.Address]agent.Record{}
 	for _, p := range ex.parts {
 		var sources []manifest.Source
-		for _, f := range p.files {
-			sources = append(sources, manifest.Source{Path: f.path, Content: f.content})
+		for i, f := range p.files {
+			sources = append(sources, manifest.Source{Path: p.paths[i], Content: f.Content})
 		}
-		fleet, problems, err := ex.parse(ctx, sources...)
+		some, err := p.Records(ctx, sources, ex.snap.State.Lineage)
+		if errors.Is(err, export.ErrUnwritable) {
+			_ = ex.app.reportProblems(p.Problems) // the error says that nothing was written
+			return nil, fmt.Errorf("%w; nothing was written", err)
+		}
 		if err != nil {
 			return nil, err
 		}
-		p.problems = problems
-		if len(fleet.Agents) != len(p.agents) {
-			_ = ex.app.reportProblems(problems)
-			return nil, fmt.Errorf("the agents of %s cannot be written as manifests; nothing was written", p.app.ID)
-		}
-		for _, d := range fleet.Agents {
-			rec, err := p.record(d, secret.Sealer{Key: []byte(ex.snap.State.Lineage), Lookup: p.lookup})
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", d.Address, err)
-			}
-			records[d.Address] = rec
-		}
+		maps.Copy(records, some)
 	}
 	return records, nil
-}
-
-func (p *part) record(d agent.Desired, s secret.Sealer) (rec agent.Record, err error) {
-	live := p.live[d.Address.Key]
-	resolved, err := d.Fields.Resolve(p.lookup)
-	want := compose.Tidy(p.platform, live.Content.Fields())
-	if err == nil && !agent.Equal(map[string]any(resolved), map[string]any(want)) { // with an error, a secret is hidden
-		return rec, errors.New("its manifest would not read back as what is live; nothing was written")
-	}
-	rec.UID, rec.Mark, rec.API = live.UID, live.Mark, p.platform.Recorded()
-	if rec.Applied, err = plan.AppliedDoc(d, agent.Record{}, s); err != nil {
-		return rec, err
-	}
-	rec.Observed, err = agent.Encode(plan.SealAnswer(live.Content.Fields(), d.Fields, s))
-	return rec, err
 }
 
 // tell writes the result: which files, how many agents, and which variables must be set.
 func (ex *exporter) tell() error {
 	agents := 0
 	for _, p := range ex.parts {
-		agents += len(p.agents)
-		p.warn(ex.app)
+		agents += len(p.Agents)
+		ex.app.sayDraft(p.Draft)
 	}
 	if ex.flags.format.value == formatJSON {
 		return ex.tellJSON(agents)
 	}
 	out := ex.app.streams.Out
 	for _, p := range ex.parts {
-		for _, f := range p.files {
+		for i, f := range p.files {
 			if ex.flags.dryRun {
-				fmt.Fprintf(out, "# %s\n%s\n", f.path, f.content)
+				fmt.Fprintf(out, "# %s\n%s\n", p.paths[i], f.Content)
 			} else {
-				fmt.Fprintf(out, "wrote %s: %s\n", f.path, count(f.agents, "agent"))
+				fmt.Fprintf(out, "wrote %s: %s\n", p.paths[i], count(f.Agents, "agent"))
 			}
 		}
 	}
@@ -572,7 +471,7 @@ func (ex *exporter) tell() error {
 	case agents == 0:
 		summary = "Nothing to export: every live agent is managed"
 	case ex.converts:
-		summary = fmt.Sprintf("%s written as the API's version %s shows them; the state is as it was", count(agents, "agent"), ex.flags.api)
+		summary = fmt.Sprintf("%s written as the API's version %s shows them; the state is as it was", count(agents, "agent"), ex.flags.api())
 	case ex.flags.dryRun:
 		fmt.Fprintf(ex.app.streams.Err, "%s would be taken over; nothing was written\n", count(agents, "agent"))
 		return nil
@@ -595,11 +494,11 @@ func (ex *exporter) tellJSON(agents int) error {
 		Secrets       []variableDoc `json:"secrets"`
 	}{report.FormatVersion, ex.flags.dryRun, agents, []fileDoc{}, []variableDoc{}}
 	for _, p := range ex.parts {
-		doc.Secrets = append(doc.Secrets, p.variableDocs()...)
-		for _, f := range p.files {
-			d := fileDoc{Path: f.path, Agents: f.agents}
+		doc.Secrets = append(doc.Secrets, variableDocs(p.Draft)...)
+		for i, f := range p.files {
+			d := fileDoc{Path: p.paths[i], Agents: f.Agents}
 			if ex.flags.dryRun {
-				d.Content = string(f.content)
+				d.Content = string(f.Content)
 			}
 			doc.Files = append(doc.Files, d)
 		}

@@ -7,15 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"reflect"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
-	"agentsync/internal/compose"
-	"agentsync/internal/diag"
+	"agentsync/internal/export"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
@@ -76,12 +74,11 @@ type importer struct {
 	addr  agent.Address
 	uid   string
 	paths []string
-	live  agent.Fields
-	mark  string // that the agent carries
+	live  platform.Remote
 	// wanted is what the manifests want, nil where they do not name the address.
 	wanted *agent.Desired
 	// drawn is the YAML for an agent that no manifest names, with its variables.
-	drawn *composed
+	drawn *export.Draft
 }
 
 func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Address, uid string, paths []string) error {
@@ -110,7 +107,8 @@ func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Addres
 		return err
 	}
 	if im.wanted == nil {
-		if im.drawn, err = w.compose(ctx, addr.ID(), []found{{key: addr.Key, uid: uid, fields: im.live}}, a.lookup()); err != nil {
+		live := export.Live{Key: addr.Key, Live: plan.Live{UID: uid, Content: im.live.Content, Mark: im.live.Mark}}
+		if im.drawn, err = w.draft(ctx, addr.ID(), []export.Live{live}, a.lookup()); err != nil {
 			return err
 		}
 	}
@@ -176,7 +174,7 @@ func (im *importer) fetch(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("read the agent %s of %s: %w", im.uid, id, err)
 	}
-	im.live, im.mark = remote.Content.Fields(), remote.Mark
+	im.live = remote
 	return nil
 }
 
@@ -195,8 +193,7 @@ func readAgent(ctx context.Context, c platform.Client, uid string) (platform.Rem
 	return platform.Remote{}, platform.ErrNotFound
 }
 
-// splice puts the composed agent into the manifest that --write names. What it makes is read back
-// before it is written: nothing but the new agent may differ.
+// splice puts the drawn agent into the manifest that --write names.
 func (im *importer) splice(ctx context.Context) error {
 	path := im.flags.write
 	before, err := os.ReadFile(path)
@@ -206,22 +203,12 @@ func (im *importer) splice(ctx context.Context) error {
 	if err != nil {
 		return usageError("read the manifest of --write: %w", err)
 	}
-	old, problems, err := im.parse(ctx, manifest.Source{Path: path, Content: before})
-	if err != nil {
-		return err
-	}
+	after, problems, err := im.drawn.Add(ctx, manifest.Source{Path: path, Content: before})
 	if problems.HasErrors() {
 		return im.app.reportProblems(problems)
 	}
-	for id := range old.Apps {
-		if id.Platform == im.addr.Platform && id != im.addr.ID() {
-			return &Failure{Code: ExitUsage, Err: fmt.Errorf("the %s section of %s is that of %s, and a file has one section for each platform", id.Platform, path, id),
-				Hint: "name another file, which is made if it is not there"}
-		}
-	}
-	after, err := compose.Splice(before, im.drawn.platform, im.drawn.app, im.drawn.agents[0])
-	if err == nil {
-		err = im.checkSplice(ctx, old, manifest.Source{Path: path, Content: after})
+	if other, ok := errors.AsType[*export.OtherAppError](err); ok {
+		return &Failure{Code: ExitUsage, Err: fmt.Errorf("the %s section of %s is that of %s, and a file has one section for each platform", other.App.Platform, path, other.App), Hint: "name another file, which is made if it is not there"}
 	}
 	if err != nil {
 		return &Failure{Code: ExitFailed, Err: fmt.Errorf("%s: %w", path, err), Hint: "leave --write out, and put what is printed into the file by hand"}
@@ -229,46 +216,14 @@ func (im *importer) splice(ctx context.Context) error {
 	return outfile.Replace(path, after)
 }
 
-// checkSplice holds the manifest as it would be against what it was.
-func (im *importer) checkSplice(ctx context.Context, old *manifest.Fleet, src manifest.Source) error {
-	fleet, problems, err := im.parse(ctx, src)
-	if err != nil {
-		return err
-	}
-	fresh := 0
-	var kept []agent.Desired
-	for _, d := range fleet.Agents {
-		if d.Address == im.addr {
-			fresh++
-			continue
-		}
-		d.Source = diag.Pos{}
-		kept = append(kept, d)
-	}
-	var was []agent.Desired
-	for _, d := range old.Agents {
-		d.Source = diag.Pos{}
-		was = append(was, d)
-	}
-	if fresh != 1 || !reflect.DeepEqual(kept, was) {
-		return compose.ErrSplice
-	}
-	for _, p := range problems {
-		if p.Severity == diag.Error && p.Address != im.addr.String() {
-			return compose.ErrSplice
-		}
-	}
-	return nil
-}
-
 func (im *importer) writeNew(path string) error {
-	content := compose.File(im.drawn.platform, schemaURL(path), compose.Section{App: im.drawn.app, Agents: im.drawn.agents})
+	content := export.File(im.drawn.Platform, schemaURL(path), export.Section{App: im.drawn.App, Agents: im.drawn.Agents})
 	return outfile.WriteDeep(path, 0o644, content)
 }
 
 // record enters the agent into state, and closes what an earlier run left open at its address.
 func (im *importer) record() error {
-	run, err := im.file.Begin(im.snap, reserveFor(1, textLen(map[string]any(im.live))))
+	run, err := im.file.Begin(im.snap, reserveFor(1, textLen(map[string]any(im.live.Content.Fields()))))
 	if err != nil {
 		return stateError(err)
 	}
@@ -291,13 +246,14 @@ func (im *importer) record() error {
 }
 
 func (im *importer) takeOver(lineage []byte) (rec agent.Record, err error) {
+	live := im.live.Content.Fields()
 	if im.wanted == nil {
-		rec, err = plan.TakeOver(im.uid, im.live, im.drawn.wanted(im.addr), secret.Sealer{Key: lineage, Lookup: im.drawn.lookup})
+		rec, err = plan.TakeOver(im.uid, live, im.drawn.Wanted(im.addr), secret.Sealer{Key: lineage, Lookup: im.drawn.Lookup})
 	} else {
-		rec, err = plan.TakeOver(im.uid, im.live, im.wanted.Fields, secret.Sealer{Key: lineage, Lookup: im.app.lookup()})
+		rec, err = plan.TakeOver(im.uid, live, im.wanted.Fields, secret.Sealer{Key: lineage, Lookup: im.app.lookup()})
 		rec.Protect = im.wanted.Protect
 	}
-	rec.Mark = im.mark
+	rec.Mark = im.live.Mark
 	return rec, err
 }
 
@@ -312,7 +268,7 @@ func (im *importer) tell(ctx context.Context, known bool) error {
 	}
 	inManifest := im.wanted != nil || im.flags.write != ""
 	if im.drawn != nil {
-		im.drawn.warn(im.app)
+		im.app.sayDraft(im.drawn)
 	}
 	if im.flags.format.value == formatJSON {
 		return im.tellJSON(!known, inManifest)
@@ -321,7 +277,7 @@ func (im *importer) tell(ctx context.Context, known bool) error {
 		if !im.app.common.quiet {
 			fmt.Fprintf(im.app.streams.Err, "put this into a manifest, below agents: of %s\n", im.addr.ID())
 		}
-		_, err := im.app.streams.Out.Write(im.drawn.item())
+		_, err := im.app.streams.Out.Write(im.drawn.Item())
 		return err
 	}
 	return im.showNext(ctx)
@@ -365,9 +321,9 @@ func (im *importer) tellJSON(imported, inManifest bool) error {
 		Secrets       []variableDoc `json:"secrets"`
 	}{report.FormatVersion, im.addr.String(), im.uid, imported, "", []variableDoc{}}
 	if im.drawn != nil {
-		doc.Secrets = im.drawn.variableDocs()
+		doc.Secrets = variableDocs(im.drawn)
 		if !inManifest {
-			doc.Manifest = string(bytes.TrimRight(im.drawn.item(), "\n")) + "\n"
+			doc.Manifest = string(bytes.TrimRight(im.drawn.Item(), "\n")) + "\n"
 		}
 	}
 	im.app.answered = true

@@ -15,7 +15,7 @@ import (
 
 	"agentsync/docs/ci"
 	"agentsync/internal/agent"
-	"agentsync/internal/compose"
+	"agentsync/internal/export"
 	"agentsync/internal/outfile"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
@@ -165,9 +165,9 @@ func plainExample(p *schema.Platform) []byte {
 			fields[f.Name] = f.Example
 		}
 	}
-	content := compose.File(p, "", compose.Section{
+	content := export.File(p, "", export.Section{
 		App:    agent.App{ID: agent.AppID{Platform: p.Name, App: "my-app"}, APIKeyEnv: p.APIKeyEnv},
-		Agents: []compose.Agent{{Key: "first", Fields: fields}},
+		Agents: []export.Agent{{Key: "first", Fields: fields}},
 	})
 	return bytes.TrimPrefix(content, []byte("version: 1\n"))
 }

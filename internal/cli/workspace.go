@@ -138,19 +138,6 @@ func (a *app) readFleet(
 	return fleet, problems, nil
 }
 
-// parse reads manifests from memory as loadFleet reads them from files.
-func (w *workspace) parse(ctx context.Context, sources ...manifest.Source) (*manifest.Fleet, diag.List, error) {
-	var all []*schema.Platform
-	for _, s := range schemas(w.platforms) {
-		all = append(all, s)
-	}
-	parser, err := manifest.NewParser(manifest.Options{Env: w.app.lookup(), Platforms: all})
-	if err != nil {
-		return nil, nil, err
-	}
-	return parser.Parse(ctx, sources...)
-}
-
 // checkTargets refuses a target that selects nothing: it is a slip of the pen, and an empty plan would
 // hide it.
 func (w *workspace) checkTargets() error {

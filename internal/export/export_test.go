@@ -1,4 +1,4 @@
-package compose_test
+package export_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"agentsync/internal/agent"
-	"agentsync/internal/compose"
+	"agentsync/internal/export"
 	"agentsync/internal/manifest"
 	"agentsync/internal/secret"
 	"agentsync/schema"
@@ -44,6 +44,10 @@ func read(t testing.TB, content []byte) (*manifest.Fleet, []string) {
 		sentences = append(sentences, p.String())
 	}
 	return fleet, sentences
+}
+
+func platformsOf(t testing.TB) map[string]*schema.Platform {
+	return map[string]*schema.Platform{"cometchat": load(t, "cometchat"), "mindset": load(t, "mindset")}
 }
 
 // parser is made once: the schemas are compiled for it.
@@ -109,14 +113,14 @@ func TestGoldenFile(t *testing.T) {
 			},
 		},
 	}
-	var agents []compose.Agent
-	keys := compose.NewKeys(nil)
+	var agents []export.Agent
+	keys := export.NewKeys(nil)
 	for _, f := range live {
-		agents = append(agents, compose.Agent{Key: keys.Name(p, f, "u"), Fields: compose.Tidy(p, f)})
+		agents = append(agents, export.Agent{Key: keys.Name(p, f, "u"), Fields: export.Tidy(p, f)})
 	}
-	agents, vars := compose.Secrets(cometchatApp().ID, agents, compose.LookupIn(nil))
-	defaults, rest := compose.Share(p, agents)
-	got := compose.File(p, "../schema/manifest.schema.json", compose.Section{App: cometchatApp(), Defaults: defaults, Agents: rest})
+	agents, vars := export.Secrets(cometchatApp().ID, agents, export.LookupIn(nil))
+	defaults, rest := export.Share(p, agents)
+	got := export.File(p, "../schema/manifest.schema.json", export.Section{App: cometchatApp(), Defaults: defaults, Agents: rest})
 	golden(t, "file.yaml", got)
 	if strings.Contains(string(got), "s3cret") {
 		t.Error("the secret stands in the manifest")
@@ -130,11 +134,11 @@ func TestGoldenFile(t *testing.T) {
 		if d.Address.Key != key {
 			t.Errorf("agent %d has the key %s, want %s", i, d.Address.Key, key)
 		}
-		resolved, err := d.Fields.Resolve(compose.LookupIn(vars))
+		resolved, err := d.Fields.Resolve(export.LookupIn(vars))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := compose.Tidy(p, live[i]); !agent.Equal(map[string]any(resolved), map[string]any(want)) {
+		if want := export.Tidy(p, live[i]); !agent.Equal(map[string]any(resolved), map[string]any(want)) {
 			t.Errorf("%s reads back as %v, want %v", key, resolved, want)
 		}
 	}
@@ -186,21 +190,21 @@ func anyValue(depth int) *rapid.Generator[any] {
 func TestRoundTrip(t *testing.T) {
 	p := load(t, "cometchat")
 	rapid.Check(t, func(rt *rapid.T) {
-		var agents []compose.Agent
+		var agents []export.Agent
 		for i := range rapid.IntRange(1, 3).Draw(rt, "agents") {
-			agents = append(agents, compose.Agent{Key: "k" + string(rune('0'+i)), Fields: agent.Fields{
+			agents = append(agents, export.Agent{Key: "k" + string(rune('0'+i)), Fields: agent.Fields{
 				"name":     awkwardText().Draw(rt, "name"),
 				"metaData": rapid.MapOfN(rapid.SampledFrom([]string{"a", "b: c", "on", "x-y", "é"}), anyValue(3), 1, 3).Draw(rt, "metaData"),
 			}})
 		}
-		defaults, rest := compose.Share(p, agents)
-		content := compose.File(p, "", compose.Section{App: cometchatApp(), Defaults: defaults, Agents: rest})
+		defaults, rest := export.Share(p, agents)
+		content := export.File(p, "", export.Section{App: cometchatApp(), Defaults: defaults, Agents: rest})
 		compare(t, rt, content, agents)
 	})
 }
 
 // compare reads content and holds its agents against what was written.
-func compare(t *testing.T, rt *rapid.T, content []byte, agents []compose.Agent) {
+func compare(t *testing.T, rt *rapid.T, content []byte, agents []export.Agent) {
 	fleet, problems := read(t, content)
 	if len(fleet.Agents) != len(agents) {
 		rt.Fatalf("%d agents of %d in\n%s\n%q", len(fleet.Agents), len(agents), content, problems)
@@ -215,8 +219,8 @@ func compare(t *testing.T, rt *rapid.T, content []byte, agents []compose.Agent) 
 
 func TestSettings(t *testing.T) {
 	p := load(t, "mindset")
-	agents := []compose.Agent{{Key: "a", Fields: agent.Fields{"agentName": "A"}}}
-	fleet, problems := read(t, compose.File(p, "", compose.Section{App: mindsetApp(), Agents: agents}))
+	agents := []export.Agent{{Key: "a", Fields: agent.Fields{"agentName": "A"}}}
+	fleet, problems := read(t, export.File(p, "", export.Section{App: mindsetApp(), Agents: agents}))
 	if problems != nil {
 		t.Fatal(problems)
 	}

@@ -1,4 +1,4 @@
-package compose_test
+package export_test
 
 import (
 	"errors"
@@ -8,10 +8,10 @@ import (
 	"pgregory.net/rapid"
 
 	"agentsync/internal/agent"
-	"agentsync/internal/compose"
+	"agentsync/internal/export"
 )
 
-var newcomer = compose.Agent{Key: "new", Fields: agent.Fields{"agentName": "New", "agentPurpose": "One.\nTwo.\n"}}
+var newcomer = export.Agent{Key: "new", Fields: agent.Fields{"agentName": "New", "agentPurpose": "One.\nTwo.\n"}}
 
 func TestSplice(t *testing.T) {
 	const item = "    - key: new\n      agentName: New\n      agentPurpose: |\n        One.\n        Two.\n"
@@ -40,7 +40,7 @@ func TestSplice(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			app := mindsetApp()
 			app.Settings, app.APIKeyEnv, app.Marker = nil, "MINDSET_API_KEY", false
-			got, err := compose.Splice([]byte(tt.src), load(t, "mindset"), app, newcomer)
+			got, err := export.Splice([]byte(tt.src), load(t, "mindset"), app, newcomer)
 			if err != nil || string(got) != tt.want {
 				t.Errorf("got %v\n%s\nwant\n%s", err, got, tt.want)
 			}
@@ -56,23 +56,23 @@ func TestSpliceRefuses(t *testing.T) {
 		"{version: 1}", "- 1", "version: 1\nmindset: {appUid: acme}\n", "version: 1\nx-a: &a {appUid: acme}\nmindset: *a\n",
 		"version: 1\nmindset:\n  appUid: acme\n  agents: [{key: a, agentName: A}]\n", "version: 1\nmindset:\n  appUid: acme\n  agents: [\n  ]\n", "a: b: c",
 	} {
-		if got, err := compose.Splice([]byte(src), load(t, "mindset"), mindsetApp(), newcomer); !errors.Is(err, compose.ErrSplice) {
+		if got, err := export.Splice([]byte(src), load(t, "mindset"), mindsetApp(), newcomer); !errors.Is(err, export.ErrSplice) {
 			t.Errorf("%q becomes %q, %v; want ErrSplice", src, got, err)
 		}
 	}
 }
 
-// Whatever stands in a file that compose wrote, one more agent leaves the others as they are.
+// Whatever stands in a file that this package wrote, one more agent leaves the others as they are.
 func TestSpliceKeeps(t *testing.T) {
 	p := load(t, "mindset")
 	rapid.Check(t, func(rt *rapid.T) {
-		var agents []compose.Agent
+		var agents []export.Agent
 		for i := range rapid.IntRange(1, 3).Draw(rt, "agents") {
-			agents = append(agents, compose.Agent{Key: "a" + string(rune('0'+i)), Fields: agent.Fields{
+			agents = append(agents, export.Agent{Key: "a" + string(rune('0'+i)), Fields: agent.Fields{
 				"agentName": "A", "agentPurpose": strings.TrimRight(awkwardText().Draw(rt, "purpose"), "\n") + "."}})
 		}
-		content := compose.File(p, "", compose.Section{App: mindsetApp(), Agents: agents})
-		spliced, err := compose.Splice(content, p, mindsetApp(), newcomer)
+		content := export.File(p, "", export.Section{App: mindsetApp(), Agents: agents})
+		spliced, err := export.Splice(content, p, mindsetApp(), newcomer)
 		if err != nil {
 			rt.Fatalf("%v in\n%s", err, content)
 		}

@@ -1,4 +1,4 @@
-package compose_test
+package export_test
 
 import (
 	"strings"
@@ -7,12 +7,12 @@ import (
 	"pgregory.net/rapid"
 
 	"agentsync/internal/agent"
-	"agentsync/internal/compose"
+	"agentsync/internal/export"
 )
 
 func TestKeys(t *testing.T) {
 	p := load(t, "mindset")
-	keys := compose.NewKeys(map[string]bool{"taken": true})
+	keys := export.NewKeys(map[string]bool{"taken": true})
 	long := strings.Repeat("long ", 30)
 	for _, tt := range []struct{ name, tenant, want string }{
 		{"Onboarding coach", "", "onboarding-coach"},
@@ -40,7 +40,7 @@ func TestKeysValid(t *testing.T) {
 	p := load(t, "mindset")
 	rapid.Check(t, func(rt *rapid.T) {
 		given := map[string]bool{}
-		keys := compose.NewKeys(nil)
+		keys := export.NewKeys(nil)
 		for range rapid.IntRange(1, 30).Draw(rt, "n") {
 			name := rapid.SampledFrom([]string{rapid.String().Draw(rt, "any"), "same", strings.Repeat("x", 70), "...", "-a-"}).Draw(rt, "name")
 			tenant := rapid.SampledFrom([]string{"", "", "t", "-T_"}).Draw(rt, "tenant")

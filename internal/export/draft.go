@@ -1,0 +1,138 @@
+package export
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/diag"
+	"agentsync/internal/manifest"
+	"agentsync/internal/plan"
+	"agentsync/internal/secret"
+	"agentsync/schema"
+)
+
+// Draft is live agents of one app in the form of manifests: tidy, without secrets, and read back.
+type Draft struct {
+	App      agent.App
+	Platform *schema.Platform
+	// Agents are in the order of their keys.
+	Agents []Agent
+	// Variables stand in for the agents' secrets; Lookup has the values of those that the platform shows.
+	Variables []Variable
+	Lookup    secret.Lookup
+	// Fleet is what the manifests want, read as the next plan will read it. Problems are what that run would
+	// say of it: what the platform allowed may not pass validation.
+	Fleet    *manifest.Fleet
+	Problems diag.List
+
+	live   map[string]plan.Live // by key
+	parser *manifest.Parser
+}
+
+// NewDraft writes the live agents of an app as manifests. inUse are the variables that have a value already,
+// which no secret with another value is named after. The error is the context's.
+func NewDraft(
+	ctx context.Context, parser *manifest.Parser, p *schema.Platform, app agent.App, live []Live, inUse secret.Lookup,
+) (*Draft, error) {
+	d := &Draft{App: app, Platform: p, live: make(map[string]plan.Live, len(live)), parser: parser}
+	for _, l := range live {
+		d.live[l.Key] = l.Live
+		d.Agents = append(d.Agents, Agent{Key: l.Key, Fields: Tidy(p, l.Content.Fields())})
+	}
+	slices.SortFunc(d.Agents, func(a, b Agent) int { return strings.Compare(a.Key, b.Key) })
+	d.Agents, d.Variables = Secrets(app.ID, d.Agents, inUse)
+	d.Lookup = LookupIn(d.Variables)
+	source := manifest.Source{Path: app.ID.String(), Content: File(p, "", Section{App: app, Agents: d.Agents})}
+	var err error
+	d.Fleet, d.Problems, err = parser.Parse(ctx, source)
+	return d, err
+}
+
+// Wanted returns the fields that the draft's manifest wants of the agent at an address, nil for one that it does
+// not have.
+func (d *Draft) Wanted(addr agent.Address) agent.Fields {
+	for _, a := range d.Fleet.Agents {
+		if a.Address == addr {
+			return a.Fields
+		}
+	}
+	return nil
+}
+
+// Item returns the YAML of the first agent, indented as in a manifest.
+func (d *Draft) Item() []byte { return Item(d.Platform, d.Agents[0], 2*step) }
+
+// MaxPerFile is how many agents one file of an export holds at the most.
+const MaxPerFile = 500
+
+// ManifestFile is one manifest of an export.
+type ManifestFile struct {
+	// Name is the file's name: the app's, and a number where there are several.
+	Name    string
+	Agents  int
+	Content []byte
+}
+
+// Files writes the agents as whole manifests of MaxPerFile agents at the most, what they share as defaults.
+// schemaRef is what their modelines point to; see File.
+func (d *Draft) Files(schemaRef string) []ManifestFile {
+	var files []ManifestFile
+	total := (len(d.Agents) + MaxPerFile - 1) / MaxPerFile
+	for n := range total {
+		name := d.App.ID.Platform + "-" + d.App.ID.App
+		if total > 1 {
+			name += fmt.Sprintf("-%0*d", len(fmt.Sprint(total)), n+1)
+		}
+		agents := d.Agents[n*MaxPerFile : min((n+1)*MaxPerFile, len(d.Agents))]
+		defaults, rest := Share(d.Platform, agents)
+		content := File(d.Platform, schemaRef, Section{App: d.App, Defaults: defaults, Agents: rest})
+		files = append(files, ManifestFile{Name: name + ".yaml", Agents: len(agents), Content: content})
+	}
+	return files
+}
+
+// ErrUnwritable is returned by Records where files do not hold all the agents of the draft.
+var ErrUnwritable = errors.New("cannot be written as manifests")
+
+// Records returns what the state keeps of the agents once files are their manifests: what is applied is what
+// the files say, read as the next plan reads them, and that must be what is live, or the next apply would
+// change an agent that nobody touched. Problems is then what reading the files said.
+func (d *Draft) Records(ctx context.Context, files []manifest.Source, lineage string) (map[agent.Address]agent.Record, error) {
+	fleet, problems, err := d.parser.Parse(ctx, files...)
+	if err != nil {
+		return nil, err
+	}
+	d.Problems = problems
+	if len(fleet.Agents) != len(d.Agents) {
+		return nil, fmt.Errorf("the agents of %s %w", d.App.ID, ErrUnwritable)
+	}
+	records := make(map[agent.Address]agent.Record, len(fleet.Agents))
+	for _, a := range fleet.Agents {
+		rec, err := d.record(a, secret.Sealer{Key: []byte(lineage), Lookup: d.Lookup})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", a.Address, err)
+		}
+		records[a.Address] = rec
+	}
+	return records, nil
+}
+
+func (d *Draft) record(a agent.Desired, s secret.Sealer) (rec agent.Record, err error) {
+	live := d.live[a.Address.Key]
+	fields := live.Content.Fields()
+	resolved, err := a.Fields.Resolve(d.Lookup)
+	// With an error a secret is hidden, and nothing can be compared.
+	if err == nil && !agent.Equal(map[string]any(resolved), map[string]any(Tidy(d.Platform, fields))) {
+		return rec, errors.New("its manifest would not read back as what is live; nothing was written")
+	}
+	rec.UID, rec.Mark, rec.API = live.UID, live.Mark, d.Platform.Recorded()
+	if rec.Applied, err = plan.AppliedDoc(a, agent.Record{}, s); err != nil {
+		return rec, err
+	}
+	rec.Observed, err = agent.Encode(plan.SealAnswer(fields, a.Fields, s))
+	return rec, err
+}
