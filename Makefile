@@ -40,13 +40,15 @@ check:
 	$(GOBUILD) -o /dev/null .
 
 # A program under the race detector sleeps for a second at its end unless told not to, and the tests start
-# the binary a few hundred times. Two packages run without it: the scripts start the binary some thousand times, for
-# one command each (internal/torture and ci start it with the detector), and internal/bench counts what is allocated.
+# the binary a few hundred times. Two packages run without it: the scripts start the binary some thousand times, mostly
+# for commands of one goroutine (those that are not run with it as well), and internal/bench counts what is allocated.
 PLAIN := . ./internal/bench
+RACED := TestScript/^apply_(first|interrupt|pages|partial|settle_cut|throttle|tty)$$
 unit: export GORACE = atexit_sleep_ms=0
 unit:
 	@test -n "$(RACE)" || { echo "no C compiler: testing without the race detector"; test "$(CI)" != true; }
 	go test $(RACE) -shuffle=on -timeout 8m $$(go list ./... | grep -vxF "$$(go list $(PLAIN))")
+	go test $(RACE) -run '$(RACED)' .
 	go test -shuffle=on -timeout 8m $(PLAIN)
 
 # Golden files are what the code writes now: renewing them must change nothing. The check leaves out the scripts,
