@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"agentsync/internal/compose"
+	"agentsync/internal/export"
 	"agentsync/internal/report"
 	"agentsync/schema"
 )
@@ -152,7 +152,7 @@ func writePlace(b *strings.Builder, p *schema.Place, style report.Style) {
 	}
 	if p.Example != nil && p.Path != "" {
 		b.WriteString("  example\n")
-		for line := range strings.Lines(string(compose.Value(p.Name(), p.Example, p.Order))) {
+		for line := range strings.Lines(string(export.Value(p.Name(), p.Example, p.Order))) {
 			b.WriteString("      " + line)
 		}
 	}
