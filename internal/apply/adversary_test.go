@@ -259,30 +259,35 @@ func TestRewrittenIdentityStopsInsteadOfDuplicating(t *testing.T) {
 }
 
 func TestListThatLacksAKnownAgentStopsCreates(t *testing.T) {
-	w := newWorld(t)
-	w.want = []agent.Desired{coach("a"), coach("b")}
-	w.mustApply()
-	short := func(all []platform.Remote) []platform.Remote { return all[:1] }
-	w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, List: short})
-	w.refresh = true // b looks as if it had vanished
-	w.want = append(w.want, coach("c"))
-	rep, err := w.apply(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range rep.Results {
-		if !errors.Is(r.Err, apply.ErrSuspiciousList) {
-			t.Errorf("results:\n%s", describe(rep))
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for _, key := range []string{"a", "b"} {
+			w.want = append(w.want, coach(key))
+			w.mustApply()
+			time.Sleep(time.Second) // what shares a time may be hidden by a page's end
 		}
-	}
-	w.made(mind, 2)
+		short := func(all []platform.Remote) []platform.Remote { return all[:1] }
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, List: short})
+		w.refresh = true // b looks as if it had vanished
+		w.want = append(w.want, coach("c"))
+		rep, err := w.apply(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rep.Results {
+			if !errors.Is(r.Err, apply.ErrSuspiciousList) {
+				t.Errorf("results:\n%s", describe(rep))
+			}
+		}
+		w.made(mind, 2)
 
-	w.client[mind] = w.memory[mind]
-	w.memory[mind].Remove("agent-0002") // now it really is gone
-	w.mustApply()
-	w.refresh = false
-	w.check()
-	w.made(mind, 4)
+		w.client[mind] = w.memory[mind]
+		w.memory[mind].Remove("agent-0002") // now it really is gone
+		w.mustApply()
+		w.refresh = false
+		w.check()
+		w.made(mind, 4)
+	})
 }
 
 func TestVanishedAgentWhoseCreateIsLost(t *testing.T) {

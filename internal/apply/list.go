@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,11 @@ type list struct {
 	foreign bool
 	// doubt is why it may lack agents that are there, nil for a whole list.
 	doubt error
+	// hides is why an agent that nobody knows may be hidden although all that are known are accounted for, or nil:
+	// with it nothing proves that a request did not make one.
+	hides error
+	// hidden are the times of creation of agents that it may hide, nil where it may hide others as well.
+	hidden map[int64]bool // in milliseconds
 	// lacking are the known agents that it does not show and that are not known to be gone.
 	lacking []string
 	// gone are the agents of state that it does not show and of which the platform said, when it was asked
@@ -97,9 +103,20 @@ func (e *Engine) list(ctx context.Context, id agent.AppID) (*list, error) {
 	l := &list{schema: app.Schema, asked: time.Now(), gone: map[string]bool{}}
 	remotes, err := app.Client.List(ctx)
 	if doubtful, ok := errors.AsType[*platform.DoubtfulList](err); ok {
-		remotes, l.doubt = doubtful.Agents, fmt.Errorf("%w: %w", ErrSuspiciousList, err)
+		remotes, l.hides = doubtful.Agents, fmt.Errorf("%w: %w", ErrSuspiciousList, err)
+		if doubtful.SameTime {
+			l.hidden = make(map[int64]bool, len(remotes))
+		}
+		for _, r := range remotes {
+			if l.hidden != nil {
+				l.hidden[r.CreatedAt.UnixMilli()] = true
+			}
+		}
 	} else if err != nil {
 		return nil, err
+	}
+	if len(remotes) == 1 && l.hides == nil {
+		l.hidden = map[int64]bool{remotes[0].CreatedAt.UnixMilli(): true} // it may be a page of one agent
 	}
 	l.agents, l.byUID = remotes, make(map[string]platform.Remote, len(remotes))
 	for _, r := range remotes {
@@ -113,8 +130,8 @@ func (e *Engine) list(ctx context.Context, id agent.AppID) (*list, error) {
 		l.foreign, l.lacking = true, missing
 		l.doubt = fmt.Errorf("%w: it shows %s of %s, and none of the %d that state knows", ErrSuspiciousList, agents(len(remotes)), id, len(known))
 		return l, nil
-	case l.doubt != nil && len(known) > 0 && len(missing) == 0:
-		l.doubt = nil // it shows all that is known, so nothing that matters can be hidden behind its end
+	case l.hides != nil && (len(known) == 0 || len(missing) > 0 && l.hidden == nil):
+		l.doubt = l.hides // else it shows all that is known: nothing that matters to who makes a new agent is hidden
 	}
 	if app.Client.Properties().ReadsOne {
 		e.askOneByOne(ctx, id, l, append(missing, slices.DeleteFunc(leaving, l.has)...), known)
@@ -154,7 +171,12 @@ func (e *Engine) askOneByOne(ctx context.Context, id agent.AppID, l *list, missi
 			default:
 				asked[uid] = true
 				l.agents, l.byUID[uid] = append(l.agents, live), live
-				l.doubt = fmt.Errorf("%w: it lacks agent %s of %s, which is there", ErrSuspiciousList, uid, id)
+				lacks := fmt.Errorf("%w: it lacks agent %s of %s, which is there", ErrSuspiciousList, uid, id)
+				if l.hidden[live.CreatedAt.UnixMilli()] {
+					l.hides = cmp.Or(l.hides, lacks)
+					break // it hides agents of that time alone, and this one is found
+				}
+				l.doubt = lacks
 				if _, isKnown := known[uid]; isKnown {
 					l.lacking = append(l.lacking, uid)
 				}

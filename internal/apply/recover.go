@@ -95,7 +95,10 @@ func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state
 // keepOpen notes why recovery could not tell what became of a request.
 func (e *Engine) keepOpen(i state.Intent, why error) {
 	hint := ""
-	if errors.Is(why, ErrSuspiciousList) {
+	switch l := e.lists[i.Address.ID()]; {
+	case l != nil && l.hides != nil && why == l.hides:
+		hint = "if the platform does not have the agent, create it all the same:\n  agentsync apply --allow-duplicate-names"
+	case errors.Is(why, ErrSuspiciousList):
 		hint = e.listHint(i.Address.ID(), why)
 	}
 	e.mu.Lock()
@@ -267,6 +270,10 @@ func (e *Engine) recoverCreates(id agent.AppID, l *list, intents []state.Intent)
 			e.mustSay(i, suspects, false)
 		case l.doubt != nil:
 			e.keepOpen(i, l.doubt)
+		case l.hides != nil && !e.opts.AllowDuplicateNames:
+			// What it made may be hidden, however often the list is read.
+			e.keepOpen(i, l.hides)
+			e.requestOf(i).stuck = true
 		default:
 			e.recoverAbsent(i, l)
 		}

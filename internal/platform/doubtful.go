@@ -8,6 +8,8 @@ type DoubtfulList struct {
 	Agents []Remote
 	// Reason says in a sentence why there may be more.
 	Reason string
+	// SameTime reports that there can be more only of the createdAt of one that was listed.
+	SameTime bool
 }
 
 // Error returns the reason.

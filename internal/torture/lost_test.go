@@ -166,7 +166,7 @@ func TestOddStrangerInTheList(t *testing.T) {
 // TestEndOfTheList: the list of Mindset ends with an empty page, or with 404 and an empty list, at every size of its pages.
 func TestEndOfTheList(t *testing.T) {
 	for _, ends := range []bool{false, true} {
-		for _, pageSize := range []int{0, 2, 3, 4} {
+		for _, pageSize := range []int{0, 1, 2, 3, 4} {
 			t.Run(fmt.Sprintf("404 %v, pages of %d", ends, pageSize), func(t *testing.T) {
 				s := newSite(t, manners{pageSize: pageSize, end404: ends})
 				names, agents := []string{}, []string{}
@@ -182,6 +182,27 @@ func TestEndOfTheList(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestPagesOfOneAgent: each two agents share a time, so the list shows every other one. Those that are known are read alone. A
+// create whose answer was lost may have made one that is hidden: it is not sent again.
+func TestPagesOfOneAgent(t *testing.T) {
+	s := newSite(t, manners{pageSize: 1, samePair: true})
+	s.write(coach("a"), coach("b"))
+	s.apply(0)
+	s.whole("Coach a", "Coach b")
+	s.write(coach("a"), coach("b"), coach("c"))
+	s.apply(0)
+	s.whole("Coach a", "Coach b", "Coach c")
+	s.behave(manners{pageSize: 1, samePair: true, after: func(q *query, _ int, _ any) bool { return q.op == "create" && q.drop() }})
+	s.write(coach("a"), coach("b"), coach("c"), coach("d"))
+	for range 2 {
+		code, out := s.run(quick("apply", "--auto-approve")...)
+		if code != 3 || !strings.Contains(out, "hold one agent each") || !strings.Contains(out, "agentsync apply --allow-duplicate-names") {
+			t.Errorf("exit %d\n%s", code, out)
+		}
+	}
+	s.there("Coach a", "Coach b", "Coach c", "Coach d")
 }
 
 // TestListThatIsNull: an empty app is {"agents": null}.

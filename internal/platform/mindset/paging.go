@@ -16,7 +16,8 @@ import (
 // lies between two pages; a list without it is an error. Where a full page holds nothing but agents that are known, a
 // later time is looked for from which a page still overlaps and goes on behind them: a platform may show times in
 // whole seconds and keep them in milliseconds. Where there is none, more agents may share a createdAt than a page
-// holds, and those behind the page's end cannot be reached at all: that is an error too.
+// holds, and those behind the page's end cannot be reached at all: that is an error too. Pages of one agent never
+// overlap and go on; they are read all the same, and the list says that it may hide agents of the same createdAt.
 
 // Bounds of one list.
 const (
@@ -38,6 +39,16 @@ type walk struct {
 	from    time.Time // the latest time from which a page is known to overlap; zero where last tells
 	largest int       // the length of the longest page
 	steps   int       // pages that brought something new
+	hides   bool      // pages hold one agent, so others of the same createdAt are hidden
+}
+
+// result is the list, as far as it can be believed.
+func (w *walk) result() ([]platform.Remote, error) {
+	if !w.hides {
+		return w.all, nil
+	}
+	return nil, &platform.DoubtfulList{Agents: w.all, SameTime: true,
+		Reason: "its pages hold one agent each, so it shows only one of agents that were created in the same millisecond"}
 }
 
 // listAll reads page after page until one brings nothing new.
@@ -54,12 +65,15 @@ func listAll(ctx context.Context, ask asker) ([]platform.Remote, error) {
 			return nil, err
 		}
 		if fresh == 0 && (len(page) < w.largest || len(page) == 0) {
-			return w.all, nil // the page had room for more
+			return w.result() // the page had room for more
 		}
 		if fresh == 0 {
 			goOn, err := w.stepOver(ctx, ask)
-			if err != nil || !goOn {
-				return w.all, err
+			switch {
+			case err != nil:
+				return nil, err
+			case !goOn:
+				return w.result()
 			}
 		}
 		if len(w.all) > maxAgents {
@@ -136,8 +150,8 @@ func (w *walk) overlaps(page []platform.Remote) bool {
 func (w *walk) stepOver(ctx context.Context, ask asker) (goOn bool, err error) {
 	n := w.largest
 	low, high := w.overlap(), time.Time{} // from low on a page overlaps; from high on, once it is known, it does not
-	var best []platform.Remote
-	cut := w.steps > 1 // earlier pages show how long a page is
+	var best, beyond []platform.Remote    // what they answered
+	cut := w.steps > 1                    // earlier pages show how long a page is
 	probe := func(at time.Time) error {
 		page, err := ask(ctx, timestamp(at))
 		switch {
@@ -146,7 +160,7 @@ func (w *walk) stepOver(ctx context.Context, ask asker) (goOn bool, err error) {
 		case w.overlaps(page):
 			low, best = at, page
 		default:
-			high = at
+			high, beyond = at, page
 			cut = cut || slices.ContainsFunc(page, func(r platform.Remote) bool { return !w.seen[r.UID] })
 		}
 		return nil
@@ -179,6 +193,15 @@ func (w *walk) stepOver(ctx context.Context, ask asker) (goOn bool, err error) {
 		return true, nil
 	case best != nil && len(best) < n:
 		return false, nil // that page had room for more
+	}
+	if n == 1 && (len(beyond) > 0 || w.hides) {
+		// Nothing can overlap where a page holds one agent. What follows is not created at the same time as the last
+		// one, since low and high are as close as startAfter can say.
+		w.hides, w.all = true, append(w.all, beyond...)
+		for _, r := range beyond {
+			w.seen[r.UID], w.last, w.from = true, r.CreatedAt, high // from there on it is shown
+		}
+		return len(beyond) > 0, nil
 	}
 	shared := 0
 	for _, r := range w.all {

@@ -100,7 +100,7 @@ func TestPaging(t *testing.T) {
 		"a tie that just fills a page":        {server: server{ms: []int{1, 2, 3, 3}, size: 2}, says: "may be hidden"},
 		"a first page of one time":            {server: server{ms: []int{1, 1, 1, 2}, size: 2}, says: "may be hidden"},
 		"ten agents of one time":              {server: server{ms: slices.Repeat([]int{1}, 11), size: 10}, says: "may be hidden"},
-		"one agent a page":                    {server: server{ms: []int{1, 2}, size: 1}, says: "may be hidden"},
+		"one agent a page":                    {server: server{ms: []int{1, 2}, size: 1}, says: "hold one agent each"},
 		"startAfter not heeded":               {server: server{ms: []int{1, 2, 3}, size: 2, deaf: true}, says: "does not heed startAfter"},
 		"startAfter not heeded, no page":      {server: server{ms: []int{1, 2, 3}, size: 9, deaf: true}, says: "does not heed startAfter"},
 		"startAfter not heeded, one time":     {server: server{ms: []int{1, 1}, size: 2, deaf: true}, says: "does not heed startAfter"},
@@ -133,12 +133,22 @@ func TestPagingProperty(t *testing.T) {
 		if s.asked > 15*(len(s.ms)+1) {
 			t.Fatalf("%d requests for %d agents", s.asked, len(s.ms))
 		}
-		uids := map[string]bool{}
+		uids, times := map[string]bool{}, map[time.Time]bool{}
+		doubtful, _ := errors.AsType[*platform.DoubtfulList](err)
+		if doubtful != nil && doubtful.SameTime {
+			got = doubtful.Agents
+		}
 		for _, r := range got {
 			if uids[r.UID] {
 				t.Fatalf("%s twice", r.UID)
 			}
-			uids[r.UID] = true
+			uids[r.UID], times[r.CreatedAt] = true, true
+		}
+		for i, ms := range s.ms {
+			at := epoch.Add(time.Duration(ms) * time.Millisecond).Truncate(s.show)
+			if doubtful != nil && doubtful.SameTime && !uids[fmt.Sprint("u", i)] && !times[at] {
+				t.Fatalf("u%d is missing, and no agent of its time is listed", i)
+			}
 		}
 		if err == nil && len(got) != len(s.ms) && !indistinguishable(s, len(got)) {
 			t.Fatalf("%d of %d agents and no error", len(got), len(s.ms))
