@@ -225,6 +225,10 @@ func (e *Engine) recoverCreates(id agent.AppID, l *list, intents []state.Intent)
 			byUID[r.UID] = r
 		}
 	}
+	// Of requests that sent the same nobody can say which one made an agent, and each may still have its effect until its own
+	// grace period is over. So what was given up first counts as answered first: what stays open then waits for as long
+	// as any of them may take.
+	slices.SortStableFunc(intents, func(a, b state.Intent) int { return e.requestOf(a).since.Compare(e.requestOf(b).since) })
 	candidates := make([]plan.Candidate, len(intents))
 	for n, i := range intents {
 		fields, err := e.intended(i)

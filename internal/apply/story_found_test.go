@@ -3,6 +3,7 @@ package apply_test
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/platform"
@@ -74,5 +75,46 @@ func TestIgnoredUpdateThatNoListConfirmed(t *testing.T) {
 		if got := w.memory[comet].Agents()[0].Content.Fields()["name"]; got != "New" {
 			t.Errorf("the name is %v", got)
 		}
+	})
+}
+
+// Two requests send the same. One takes effect and loses its answer, the other is given up and takes effect later still: the
+// agent that shows first is not taken for the other one's, whose own is yet to come.
+func TestAlikeCreatesWaitForTheLastOfThem(t *testing.T) {
+	for first, second := range map[string]string{"a": "b", "b": "a"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.want = []agent.Desired{coach(first, "agentName", "Same"), coach(second, "agentName", "Same")}
+			slow := platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate, Nth: 1, Slow: 34 * time.Second, Limit: 30 * time.Second},
+				lost(platformtest.OpCreate, 2))
+			w.client[mind] = slow
+			w.mustApply()
+			slow.Wait()
+			w.check()
+			w.made(mind, 2)
+		})
+	}
+}
+
+// Somebody changes one field while the update of another loses its answer, and another agent needs a second round. What
+// recovery finds to be done is no reason to take the rest of the agent for what is wanted.
+func TestARecoveredUpdateSwallowsNoDrift(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.opts.Parallelism = 1
+		w.want = []agent.Desired{coach("a", "agentPurpose", "Old."), coach("b", "agentPurpose", "Old.")}
+		w.mustApply()
+		w.memory[mind].Set("agent-0001", "agentName", "Foreign")
+		for _, d := range w.want {
+			d.Fields["agentPurpose"] = "New."
+		}
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], lost(platformtest.OpUpdate, 1),
+			platformtest.Fault{Op: platformtest.OpUpdate, Nth: 2, Class: platform.Unknown})
+		w.mustApply()
+		w.refresh = true
+		if rep := w.mustApply(); len(rep.Results) != 1 {
+			t.Errorf("the drift was swallowed:\n%s", describe(rep))
+		}
+		w.check()
 	})
 }

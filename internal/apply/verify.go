@@ -78,6 +78,10 @@ func (e *Engine) verifyOne(l *list, res Result) ([]state.Result, Result, error) 
 		return nil, res, nil // what cannot be read is not known
 	}
 	up, updated := e.updates[res.Address]
+	if !updated && res.Action == plan.Update {
+		// Recovery found what became of it, and recorded what it sent: any other field may have been changed by somebody.
+		return nil, res, nil
+	}
 	sent, like, err := e.sentOf(rec, res.Address)
 	if err != nil {
 		return nil, res, err
