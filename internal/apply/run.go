@@ -221,7 +221,7 @@ func (e *Engine) countRequest(i state.Intent) error {
 type tries struct {
 	n     int
 	cause error
-	// enough reports that the platform gave the same answer, in its own words, twice: it would give it once more.
+	// enough reports that the platform would give the same answer once more.
 	enough bool
 }
 
@@ -232,6 +232,9 @@ type oftenError struct {
 }
 
 func (e *oftenError) Error() string {
+	if e.n == 1 {
+		return fmt.Sprintf("sent, and not carried out: %v", e.cause)
+	}
 	return fmt.Sprintf("sent %d times, and never carried out: %v", e.n, e.cause)
 }
 func (e *oftenError) Is(target error) bool { return target == errSentOften }
@@ -243,7 +246,10 @@ func (e *Engine) noteCause(i state.Intent, cause error) {
 	t := e.sent[key]
 	was, _ := errors.AsType[*platform.Error](t.cause)
 	is, ok := errors.AsType[*platform.Error](cause)
-	t.enough = ok && was != nil && is.OwnWords && is.Status == was.Status && is.Code == was.Code && is.Message == was.Message
+	// Where the platform says in its own words that the request conflicts with what is there, one look at what is there
+	// tells the rest. Any other trouble may pass: that it is there to stay, the same words twice say.
+	twice := was != nil && is != nil && is.Status == was.Status && is.Code == was.Code && is.Message == was.Message
+	t.enough = ok && is.OwnWords && (errors.Is(cause, platform.ErrConflict) || twice)
 	t.cause = cause
 	e.sent[key] = t
 }

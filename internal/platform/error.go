@@ -115,6 +115,8 @@ func (e *Error) Is(target error) bool {
 		return e.Status == 404
 	case ErrNoSuchAgent:
 		return e.NoSuchAgent
+	case ErrConflict:
+		return e.Status == http.StatusConflict && e.OwnWords
 	}
 	return false
 }
@@ -127,6 +129,9 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrNoSuchAgent matches an *Error in which the platform says in its own words that it has no such agent.
 	ErrNoSuchAgent = errors.New("the platform knows no such agent")
+	// ErrConflict matches an *Error of status 409 in which the platform says in its own words that the request conflicts
+	// with what is there. It may have been carried out all the same: a gateway answers so to its repetition.
+	ErrConflict = errors.New("the request conflicts with what is there")
 )
 
 // ClassOf returns the class of the outcome that err stands for: Done for nil, Unknown for an error
