@@ -184,30 +184,80 @@ func TestReportIsOpenedFirst(t *testing.T) {
 	}
 }
 
-// TestTimesInWholeSeconds: 120 agents of Mindset are made within a second or two, and shown with times in whole seconds, 50
-// to a page. apply does not make an app that it cannot list any more, or it says what to do.
+// TestTimesInWholeSeconds: agents of Mindset are made within one second, and shown and compared with times in whole seconds, 50
+// to a page. Where a page holds them all, nothing is different. Where it does not, nothing of the app can be read, and
+// nothing is sent: each command says so, with what to do, and that helps.
 func TestTimesInWholeSeconds(t *testing.T) {
-	s := newSite(t, manners{seconds: true, pageSize: 50})
-	var agents, names []string
-	for i := range 120 {
-		key := fmt.Sprintf("c%03d", i)
-		agents, names = append(agents, coach(key)), append(names, "Coach "+key)
-	}
-	s.write(agents...)
-	s.run(quick("apply", "--auto-approve", "--parallelism", "50")...)
-	s.there(names...)
-	s.everyUID()
-	s.write(append(agents, coach("new"))...)
-	if code, out := s.run(quick("apply", "--auto-approve")...); code != 0 &&
-		!strings.Contains(out, "to make the app readable again delete one of the") && !strings.Contains(out, "hint:") {
-		t.Errorf("exit %d, and nothing says what to do\n%s", code, out)
-	}
-	s.everyUID()
-	for _, name := range append(names, "Coach new") {
-		if n := len(slices.DeleteFunc(s.names(), func(is string) bool { return is != name })); n > 1 {
-			t.Errorf("%d agents are called %s", n, name)
+	made := func(t *testing.T, n int) (*site, []string, []string) {
+		s := newSite(t, manners{seconds: true, pageSize: 50})
+		s.clock = time.Now().Add(time.Minute).UTC().Truncate(time.Second) // it stands there: agents are a millisecond apart
+		var agents, names []string
+		for i := range n {
+			key := fmt.Sprintf("c%03d", i)
+			agents, names = append(agents, coach(key)), append(names, "Coach "+key)
 		}
+		s.write(agents...)
+		s.apply(0, "--parallelism", "50")
+		s.there(names...)
+		s.everyUID()
+		s.write(append(agents, coach("new"))...)
+		return s, agents, names
 	}
+	t.Run("40", func(t *testing.T) {
+		s, _, names := made(t, 40)
+		s.apply(0)
+		s.whole(append(names, "Coach new")...)
+	})
+	t.Run("120", func(t *testing.T) {
+		s, agents, names := made(t, 120)
+		code, out := s.run(quick("apply", "--auto-approve")...)
+		if code != 1 || !strings.Contains(out, "to make the app readable again delete one of the 50 at the platform") {
+			t.Errorf("exit %d\n%s", code, out)
+		}
+		s.there(names...)
+		for _, name := range names[:71] { // so that less than a page is left
+			s.remove(name)
+		}
+		s.write(append(agents[71:], coach("new"))...)
+		s.apply(0, "--prune")
+		s.whole(append(names[71:], "Coach new")...)
+	})
+}
+
+// TestKilledWhileAskedToWait: the platform asks to wait for an hour, one create is still on its way to it, and the run is
+// killed. That create takes effect while the next run looks for it. What was asked to wait had not left.
+func TestKilledWhileAskedToWait(t *testing.T) {
+	var s *site
+	hangs, waits, late := make(chan *query, 100), make(chan bool, 100), make(chan bool)
+	var first atomic.Bool
+	s = newSite(t, manners{before: func(q *query) bool {
+		switch {
+		case q.op != "create":
+			return false
+		case !first.Swap(true):
+			hangs <- q
+			q.until()
+			return true
+		}
+		waits <- true
+		return hour(q)
+	}})
+	agents, names := many(12)
+	s.write(agents...)
+	cmd, lines := s.start(quick("apply", "--auto-approve", "--parallelism", "4")...)
+	go drain(lines)
+	sent := <-hangs
+	<-waits
+	_ = cmd.Process.Kill() // it waits for the one that is on its way
+	_ = cmd.Wait()         // it was killed
+	s.behave(manners{})
+	time.AfterFunc(time.Second, func() {
+		s.put(sent.platform, sent.fields)
+		close(late)
+	})
+	s.apply(0, "--settle-timeout", "3s")
+	<-late
+	s.whole(names...)
 }
 
 // killedAt applies until n creates wait at the platform, and kills the run there.

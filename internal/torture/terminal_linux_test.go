@@ -95,10 +95,13 @@ func TestAppliedElsewhereWhileAPersonReads(t *testing.T) {
 	}
 	out := m.readUntil(t, "")
 	_ = cmd.Wait() // the exit code is looked at below
-	if code := cmd.ProcessState.ExitCode(); code != 0 && code != 5 {
+	if code := cmd.ProcessState.ExitCode(); code != 5 || !strings.Contains(out, "stopped being true") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 	s.there("Concierge a", "Coach a")
+	if n := s.asked("create"); n != 2 {
+		t.Errorf("%d creates for two agents", n)
+	}
 	s.apply(0)
 	s.whole("Concierge a", "Coach a")
 }
