@@ -39,10 +39,21 @@ func (e *UnfitError) Error() string {
 // Unwrap returns the store's own error.
 func (e *UnfitError) Unwrap() error { return e.Err }
 
+// Durable is what a Store has besides where its server says of itself whether what it acknowledged survives a power cut: an
+// *UnfitError.
+type Durable interface {
+	Durable(ctx context.Context) error
+}
+
 // Probe checks that a place keeps the contract of Store, and writes nothing but below ProbePrefix. An *UnfitError says
 // what it ignores; any other error says nothing about the place.
 func Probe(ctx context.Context, s Store) error {
 	p := prober{ctx: ctx, store: s, prefix: ProbePrefix + strings.ToLower(rand.Text()) + "/"}
+	if s, ok := s.(Durable); ok {
+		if err := s.Durable(ctx); err != nil {
+			return err
+		}
+	}
 	defer p.clean()
 	for _, check := range []func() error{p.creates, p.replaces, p.lists, p.races} {
 		if err := check(); err != nil {

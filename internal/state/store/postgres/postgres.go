@@ -17,7 +17,8 @@ import (
 	"agentsync/internal/state/store"
 )
 
-// DDL makes the table, for a database where the state's own user may not.
+// DDL makes the table, and a view of each fleet's current state for people, for a database where the state's own user may
+// not. That user needs select, insert, update and delete on the table; who only plans needs select.
 const DDL = `create table if not exists agentsync_object (
   fleet text not null,
   key text not null,
@@ -25,7 +26,13 @@ const DDL = `create table if not exists agentsync_object (
   content bytea not null,
   at timestamptz not null default clock_timestamp(),
   primary key (fleet, key)
-)`
+);
+create or replace view agentsync_state as
+  select head.fleet, (head.content ->> 'serial')::bigint as serial, head.content -> 'holder' as holder, head.at as changed,
+    convert_from(state.content, 'UTF8')::json as state
+  from (select fleet, at, convert_from(content, 'UTF8')::json as content from agentsync_object where key = 'head.json') as head
+  left join agentsync_object as state on state.fleet = head.fleet and state.key = head.content ->> 'state';
+`
 
 // Table is one fleet's rows. It is safe for concurrent use: requests take turns on a few connections.
 type Table struct {
@@ -77,11 +84,16 @@ func Open(text string) (*Table, error) {
 // Name returns the database and the fleet.
 func (t *Table) Name() string { return t.name }
 
-// Close closes the connections that nobody uses.
+// Close closes the connections that nobody uses. A later request makes a new one.
 func (t *Table) Close(ctx context.Context) {
 	for range connections {
-		if conn := <-t.free; conn != nil {
-			_ = conn.Close(ctx)
+		select {
+		case conn := <-t.free:
+			if conn != nil {
+				_ = conn.Close(ctx)
+			}
+			t.free <- nil
+		default:
 		}
 	}
 }
@@ -197,8 +209,38 @@ func (t *Table) Delete(ctx context.Context, keys ...string) error {
 	return err
 }
 
-// Make makes the table where it is not there yet.
+// makeTries bounds how often Make looks again after somebody else's DDL at the same moment made its own fail.
+const makeTries = 10
+
+// Make makes the table and the view where the table is not there yet. Where it is, the user needs no right to make one.
 func (t *Table) Make(ctx context.Context) error {
-	_, err := t.query(ctx, DDL)
-	return err
+	for try := 1; ; try++ {
+		rows, err := t.query(ctx, `select convert_to(coalesce(to_regclass('agentsync_object')::text, ''), 'UTF8')`)
+		if err != nil || len(rows[0][0]) > 0 {
+			return err
+		}
+		// One statement, so that nobody finds the table without the view. Two at once can fail in each other's way, in spite of
+		// "if not exists": then one of them was made.
+		if _, err = t.query(ctx, "do $agentsync$ begin "+DDL+" end $agentsync$"); err == nil {
+			return nil
+		}
+		if errors.Is(err, store.ErrDenied) || try == makeTries || ctx.Err() != nil {
+			return fmt.Errorf("make the table: %w", err)
+		}
+	}
+}
+
+// Durable returns what keeps the server from holding on to what it acknowledged, an *store.UnfitError: it follows another one,
+// or it does not wait for its disk.
+func (t *Table) Durable(ctx context.Context) error {
+	rows, err := t.query(ctx, `select convert_to(pg_is_in_recovery()::text, 'UTF8'), convert_to(current_setting('fsync'), 'UTF8')`)
+	switch {
+	case err != nil:
+		return err
+	case string(rows[0][0]) != "false":
+		return &store.UnfitError{Place: t.name, Detail: "it is a standby, which only follows another server: name the primary (target_session_attrs=primary)"}
+	case string(rows[0][1]) != "on":
+		return &store.UnfitError{Place: t.name, Detail: "its setting fsync is off, so a power cut can lose what it acknowledged"}
+	}
+	return nil
 }

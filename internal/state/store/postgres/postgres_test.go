@@ -28,10 +28,11 @@ func open(t *testing.T, url string) *postgres.Table {
 }
 
 // TestPostgres: the contract holds on a server whose default is not to wait for the disk, straight and through a pooler
-// in transaction mode that gives each statement another of its two connections.
+// in transaction mode that gives each statement another of its two connections. Starting a server is slow, so all share one.
 func TestPostgres(t *testing.T) {
 	server := storetest.StartPostgres(t)
 	port := server.Pool()
+	t.Run("make at once", func(t *testing.T) { makeAtOnce(t, server) }) // the first: there is no table yet
 	for name, url := range map[string]func(fleet string) string{
 		"straight": server.URL, "pooled": func(fleet string) string { return server.TCPURL(port, fleet) },
 	} {
@@ -44,6 +45,10 @@ func TestPostgres(t *testing.T) {
 			t.Run("runs", func(t *testing.T) { runs(t, open(t, url(name+"-runs"))) })
 		})
 	}
+	t.Run("view", func(t *testing.T) { view(t, server) })
+	t.Run("durable", func(t *testing.T) { durable(t, server, port) })
+	t.Run("killed in commit", func(t *testing.T) { killedInCommit(t, server) })
+	t.Run("unfit", func(t *testing.T) { unfit(t, server) }) // the last: it ends as a standby
 }
 
 // runs goes through runs of the protocol.

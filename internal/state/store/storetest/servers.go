@@ -251,3 +251,14 @@ func answers(t testing.TB, network, addr string) {
 		t.Fatal(err)
 	}
 }
+
+// Silent listens until the test ends, takes connections, and never says a word. It returns its address.
+func Silent(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String() // the kernel takes them, and nobody reads
+}
