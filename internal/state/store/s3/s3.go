@@ -327,7 +327,7 @@ func (b *Bucket) failure(a *answer) error {
 			text += ", " + strconv.QuoteToGraphic(more[:min(len(more), 300)])
 		}
 	}
-	if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
+	if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden || code == "ExpiredToken" || code == "InvalidToken" {
 		return fmt.Errorf("%s: %w", text, store.ErrDenied)
 	}
 	return errors.New(text)
