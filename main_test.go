@@ -69,7 +69,8 @@ type serverKey struct{}
 
 // startSandbox starts a sandbox, its uids counted from 1 in each app, and points both endpoint
 // variables at it. Its arguments are fault rules, or the options page-size=N, wrapped, millis, masked,
-// list-end=STATUS, key=KEY, and tools=, actions=, contexts= with names between commas.
+// list-end=STATUS, key=KEY, tools=, actions=, contexts= with names between commas, and references= with lines of a file
+// of references between semicolons.
 func startSandbox(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("unsupported: ! sandbox")
@@ -129,6 +130,9 @@ func option(arg string) (sandbox.Option, bool) {
 		return sandbox.WithActions(strings.Split(value, ",")...), true
 	case "contexts":
 		return sandbox.WithContexts(strings.Split(value, ",")...), true
+	case "references":
+		known, err := sandbox.ParseReferences(strings.ReplaceAll(value, ";", "\n"))
+		return sandbox.WithReferences(known...), err == nil
 	case "masked":
 		return sandbox.WithMaskedHeaders(true), true
 	case "key":

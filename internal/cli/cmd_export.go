@@ -317,6 +317,7 @@ func (ex *exporter) draw(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		d.Names = ex.displayNames(ctx, d)
 		p := &part{Draft: d, files: d.Files(schemaURL(filepath.Join(ex.flags.out, "one.yaml")))}
 		for _, f := range p.files {
 			p.paths = append(p.paths, filepath.Join(ex.flags.out, f.Name))
@@ -324,6 +325,28 @@ func (ex *exporter) draw(ctx context.Context) error {
 		ex.parts = append(ex.parts, p)
 	}
 	return nil
+}
+
+// displayNames lists what the agents of a draft refer to, one request, and only where they refer to something. A list that
+// cannot be had costs comments, and nothing else.
+func (ex *exporter) displayNames(ctx context.Context, d *export.Draft) export.DisplayNames {
+	list := ex.app.references[d.App.ID]
+	if list == nil || !d.Refers() {
+		return nil
+	}
+	have, err := list(ctx)
+	if err != nil {
+		ex.note("%s: the names of what agents refer to are not known: %v", d.App.ID, err)
+		return nil
+	}
+	names := export.DisplayNames{}
+	for _, r := range have {
+		if names[r.Kind] == nil {
+			names[r.Kind] = map[string]string{}
+		}
+		names[r.Kind][r.Name] = r.DisplayName
+	}
+	return names
 }
 
 // agentsOf returns the agents of an app that are exported, and says which are not.

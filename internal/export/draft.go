@@ -28,6 +28,8 @@ type Draft struct {
 	// say of it: what the platform allowed may not pass validation.
 	Fleet    *manifest.Fleet
 	Problems diag.List
+	// Names are the comments of Files; see Section.
+	Names DisplayNames
 
 	live   map[string]plan.Live // by key
 	parser *manifest.Parser
@@ -63,6 +65,16 @@ func (d *Draft) Wanted(addr agent.Address) agent.Fields {
 	return nil
 }
 
+// Refers reports whether any agent refers to something of its app by name.
+func (d *Draft) Refers() bool {
+	for _, f := range d.Platform.Fields {
+		if f.RefersTo != "" && slices.ContainsFunc(d.Agents, func(a Agent) bool { return a.Fields[f.Name] != nil }) {
+			return true
+		}
+	}
+	return false
+}
+
 // Item returns the YAML of the first agent, indented as in a manifest.
 func (d *Draft) Item() []byte { return Item(d.Platform, d.Agents[0], 2*step) }
 
@@ -89,7 +101,7 @@ func (d *Draft) Files(schemaRef string) []ManifestFile {
 		}
 		agents := d.Agents[n*MaxPerFile : min((n+1)*MaxPerFile, len(d.Agents))]
 		defaults, rest := Share(d.Platform, agents)
-		content := File(d.Platform, schemaRef, Section{App: d.App, Defaults: defaults, Agents: rest})
+		content := File(d.Platform, schemaRef, Section{App: d.App, Defaults: defaults, Agents: rest, Names: d.Names})
 		files = append(files, ManifestFile{Name: name + ".yaml", Agents: len(agents), Content: content})
 	}
 	return files

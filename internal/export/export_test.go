@@ -187,6 +187,40 @@ func anyValue(depth int) *rapid.Generator[any] {
 }
 
 // Whatever an agent holds, it reads back as it was written.
+// TestDisplayNames: what people call a tool stands beside its name, whatever the platform answers for it.
+func TestDisplayNames(t *testing.T) {
+	p := load(t, "cometchat")
+	fields := agent.Fields{
+		"name": "A", "icon": "https://cdn.example.com/a.png", "integrateWith": "mastra",
+		"integrationType": "agent", "integrationMeta": map[string]any{"baseUrl": "https://a.example.com"},
+		"tools": []any{"weather", "bare", "same", "odd # one", "evil", "long"}, "actions": []any{"handoff"},
+	}
+	names := export.DisplayNames{"tool": {
+		"weather": "The weather", "same": "same", "odd # one": "Odd", "handoff": "not an action",
+		"evil": "x\n  - more\u2028\u202e\x1b[31m: {a: b} # c", "long": strings.Repeat("é", 70),
+	}}
+	got := export.File(p, "", export.Section{App: cometchatApp(), Agents: []export.Agent{{Key: "a", Fields: fields}}, Names: names})
+	want := `      tools:
+        - weather  # The weather
+        - bare
+        - same
+        - "odd # one"  # Odd
+        - evil  # x - more [31m: {a: b} # c
+        - long  # ` + strings.Repeat("é", 59) + `…
+      actions: [handoff]
+`
+	if !strings.Contains(string(got), want) {
+		t.Errorf("got\n%s\nwant in it\n%s", got, want)
+	}
+	fleet, problems := read(t, got)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	if read := fleet.Agents[0].Fields["tools"]; !agent.Equal(read, fields["tools"]) {
+		t.Errorf("read back as %v", read)
+	}
+}
+
 func TestRoundTrip(t *testing.T) {
 	p := load(t, "cometchat")
 	rapid.Check(t, func(rt *rapid.T) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"agentsync/internal/agent"
 	"agentsync/schema"
@@ -18,7 +19,13 @@ type Section struct {
 	App      agent.App
 	Defaults agent.Fields
 	Agents   []Agent
+	// Names, if known, are written as comments beside the names that agents refer to.
+	Names DisplayNames
 }
+
+// DisplayNames are what people call that which agents refer to by name: by kind (schema.Field.RefersTo), then by name.
+// They come from the platform: any text.
+type DisplayNames map[string]map[string]string
 
 // File returns a whole manifest with one section. schemaRef is what the modeline points editors to, a
 // path relative to the file or a URL; without one there is no modeline.
@@ -29,6 +36,7 @@ func File(p *schema.Platform, schemaRef string, s Section) []byte {
 	}
 	w.line(0, "version: 1")
 	w.b.WriteByte('\n')
+	w.names = s.Names
 	w.section(p, s)
 	return w.b.Bytes()
 }
@@ -47,7 +55,8 @@ type writer struct {
 	// order is in which order an agent's fields, and what is below them, are written.
 	order *schema.Order
 	// kept reports that a blank line would belong to the scalar before it.
-	kept bool
+	kept  bool
+	names DisplayNames
 }
 
 // newWriter returns a writer of p's agents. Without an order, which a test of the schemas rules out, names
@@ -119,7 +128,7 @@ func (w *writer) item(p *schema.Platform, a Agent, indent int) {
 
 // dash writes what write puts at column indent+step as one element of a list.
 func (w *writer) dash(indent int, write func(*writer)) {
-	element := writer{order: w.order}
+	element := writer{order: w.order, names: w.names}
 	write(&element)
 	w.b.WriteString(strings.Repeat(" ", indent) + "- ")
 	w.b.Write(element.b.Bytes()[indent+step:])
@@ -129,10 +138,71 @@ func (w *writer) dash(indent int, write func(*writer)) {
 // fields writes an agent's fields in the schema's order.
 func (w *writer) fields(p *schema.Platform, fields agent.Fields, indent int) {
 	for _, f := range p.Fields {
-		if v, ok := fields[f.Name]; ok {
-			w.member(indent, f.Name, v, w.order.Member(f.Name))
+		v, ok := fields[f.Name]
+		if !ok {
+			continue
+		}
+		if labels := w.labels(f, v); labels != nil {
+			w.labelled(indent, f.Name, v.([]any), labels)
+			continue
+		}
+		w.member(indent, f.Name, v, w.order.Member(f.Name))
+	}
+}
+
+// labels returns the display name of each item of a list of references, "" where it is not known or says nothing new;
+// nil where there is none at all.
+func (w *writer) labels(f schema.Field, v any) []string {
+	known := w.names[f.RefersTo]
+	list, ok := v.([]any)
+	if !ok || f.RefersTo == "" {
+		return nil
+	}
+	labels := make([]string, len(list))
+	for i, e := range list {
+		name, _ := e.(string)
+		if label := commentText(known[name]); label != name {
+			labels[i] = label
 		}
 	}
+	if strings.Join(labels, "") == "" {
+		return nil
+	}
+	return labels
+}
+
+// labelled writes a list with a comment behind each item that has a label: an item a line, as no line has two comments.
+func (w *writer) labelled(indent int, key string, list []any, labels []string) {
+	w.line(indent, key+":")
+	for i, e := range list {
+		element := writer{order: w.order}
+		element.scalar(indent+step, "- ", e)
+		item, single := bytes.CutSuffix(element.b.Bytes(), []byte("\n"))
+		w.b.Write(item)
+		if labels[i] != "" && single && !bytes.Contains(item, []byte("\n")) { // a block text takes no comment
+			w.b.WriteString("  # " + labels[i])
+		}
+		w.line(0, "")
+		w.kept = element.kept
+	}
+}
+
+// maxLabel is how many characters of a display name are written.
+const maxLabel = 60
+
+// commentText returns s as it can stand in a comment: on one line, of printable characters.
+func commentText(s string) string {
+	printable := strings.Map(func(r rune) rune {
+		if !isPrintable(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, s)
+	text := []rune(strings.Join(strings.Fields(printable), " "))
+	if len(text) > maxLabel {
+		text = append(text[:maxLabel-1], '…')
+	}
+	return string(text)
 }
 
 // member writes key and value of a mapping whose keys stand at column indent.
