@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -246,14 +247,19 @@ func (ex *exporter) convert(id agent.AppID, app agent.App) error {
 	}
 	s := ex.platforms[id.Platform].Schema()
 	if s.Version(api).API != api {
-		var names []string
-		for _, v := range s.Versions() {
-			names = append(names, v.API)
-		}
-		return usageError("%s has no API version %q: there are %s", id.Platform, api, strings.Join(names, ", "))
+		return usageError("%s has no API version %q: there are %s", id.Platform, api, strings.Join(apiVersions(s), ", "))
 	}
 	ex.fleet.Apps[id], ex.converts = withAPI(app, api), true
 	return nil
+}
+
+// apiVersions returns the names of the versions of a platform's API; "only one" where it has none.
+func apiVersions(s *schema.Platform) []string {
+	var names []string
+	for _, v := range s.Versions() {
+		names = append(names, cmp.Or(v.API, "only one"))
+	}
+	return names
 }
 
 // describe takes an app that no manifest names from the flags. They are checked as a section would be.

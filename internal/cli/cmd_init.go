@@ -50,6 +50,7 @@ func workflowsOf(system string) []workflow {
 
 func (a *app) initCommand() *cobra.Command {
 	var chosen []string
+	var api string
 	system := &choice{allowed: []string{"github", "gitlab"}}
 	cmd := &cobra.Command{
 		Use:   "init [DIR]",
@@ -57,6 +58,7 @@ func (a *app) initCommand() *cobra.Command {
 		Long:  initLong,
 		Example: `  agentsync init
   agentsync init --platform mindset --workflow github
+  agentsync init --platform mindset --api v2
   agentsync init agents-of-acme`,
 		Args: cobra.MaximumNArgs(1),
 	}
@@ -64,12 +66,13 @@ func (a *app) initCommand() *cobra.Command {
 	cmd.Flags().Var(system, "workflow", "write the workflows of this CI `SYSTEM`: github or gitlab")
 	_ = cmd.RegisterFlagCompletionFunc("workflow", cobra.FixedCompletions(system.allowed, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("platform", completePlatforms)
+	cmd.Flags().StringVar(&api, "api", "", "an example for this `VERSION` of the platform's API, for example v2")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		in := initializer{app: a, dir: "."}
 		if len(args) > 0 {
 			in.dir = args[0]
 		}
-		return in.run(chosen, system.value)
+		return in.run(chosen, api, system.value)
 	}
 	return cmd
 }
@@ -82,8 +85,8 @@ type initializer struct {
 	silent bool
 }
 
-func (in initializer) run(chosen []string, system string) error {
-	manifest, err := firstManifest(chosen)
+func (in initializer) run(chosen []string, api, system string) error {
+	manifest, err := firstManifest(chosen, api)
 	if err != nil {
 		return err
 	}
@@ -135,8 +138,9 @@ func (in initializer) sayNext(fresh bool, system string) {
 	}
 }
 
-// firstManifest returns the example of each chosen platform, or of all, in one manifest.
-func firstManifest(chosen []string) ([]byte, error) {
+// firstManifest returns the example of each chosen platform, or of all, in one manifest. Where api is a version of a
+// platform's API, its example is that version's, and platforms that do not have it are left out.
+func firstManifest(chosen []string, api string) ([]byte, error) {
 	all, err := platforms()
 	if err != nil {
 		return nil, err
@@ -147,12 +151,22 @@ func firstManifest(chosen []string) ([]byte, error) {
 		}
 	}
 	content, err := initFiles.ReadFile("initfiles/head.yaml")
+	written, versions := 0, []string{}
 	for _, name := range exampleOrder(all, chosen) {
-		part, perr := initFiles.ReadFile("initfiles/" + name + ".yaml")
+		s := all[name].Schema().Version(api)
+		if api != "" && s.API != api {
+			versions = append(versions, name+": "+strings.Join(apiVersions(all[name].Schema()), ", "))
+			continue
+		}
+		written++
+		part, perr := initFiles.ReadFile("initfiles/" + s.File + ".yaml")
 		if errors.Is(perr, fs.ErrNotExist) {
-			part, perr = plainExample(all[name].Schema()), nil
+			part, perr = plainExample(s), nil
 		}
 		content, err = append(content, part...), errors.Join(err, perr)
+	}
+	if written == 0 {
+		return nil, usageError("no example is of the API version %q; the versions are %s", api, strings.Join(versions, "; "))
 	}
 	return content, err
 }
