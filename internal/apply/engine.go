@@ -117,6 +117,8 @@ type Engine struct {
 	open map[uint64]*request
 	// sent counts the requests of each kind.
 	sent map[requestKey]tries
+	// late is what updates without an answer sent, by uid: they may overwrite what is sent after them.
+	late map[string][]agent.Fields
 	// updates are the updates that were answered and not verified yet.
 	updates map[agent.Address]update
 }
@@ -147,7 +149,7 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, 
 		apps: apps, want: make(map[agent.Address]*agent.Desired, len(desired)), renamed: map[agent.Address]agent.Address{},
 		opts: opts, fleet: fleet, lists: map[agent.AppID]*list{}, unlisted: map[agent.AppID]error{},
 		runs: map[agent.AppID]*appRun{}, open: map[uint64]*request{}, sent: map[requestKey]tries{},
-		updates: map[agent.Address]update{}, earlier: map[agent.AppID]map[string]bool{},
+		late: map[string][]agent.Fields{}, updates: map[agent.Address]update{}, earlier: map[agent.AppID]map[string]bool{},
 	}
 	for a, rec := range fleet.Records() {
 		if e.earlier[a.ID()] == nil {

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/apply"
 	"agentsync/internal/platform"
+	"agentsync/internal/platform/platformtest"
 	"agentsync/internal/state/statetest"
 )
 
@@ -24,7 +26,8 @@ type player struct {
 	ctx      context.Context
 	failures []string
 	log      []string
-	late     sync.WaitGroup
+	late     sync.WaitGroup         // what platforms still do
+	faulty   []*platformtest.Faulty // the same of these
 	faults   atomic.Int64
 	crashes  int
 	runs     int
@@ -43,25 +46,75 @@ func (p *player) Fatalf(format string, args ...any) {
 	panic(p)
 }
 
-// play returns what went wrong.
-func play(t *testing.T, s story) (p *player) {
+// inBubble tells a story in a world of its own, and returns what went wrong.
+func inBubble(t *testing.T, tell func(*player)) (p *player) {
 	synctest.Test(t, func(t *testing.T) {
 		p = &player{ctx: t.Context()}
-		defer p.late.Wait()
+		defer p.effects()
 		defer func() {
 			if r := recover(); r != nil && r != any(p) {
 				panic(r)
 			}
 		}()
 		p.world = newWorldAt(p, "/fleet/state.json")
-		p.disk = statetest.New()
-		p.prune = true
+		p.disk, p.prune = statetest.New(), true
+		tell(p)
+	})
+	return p
+}
+
+// effects waits for what the platforms still do.
+func (p *player) effects() {
+	p.late.Wait()
+	for _, f := range p.faulty {
+		f.Wait()
+	}
+}
+
+// ended notes how a run ended that was to crash at a call of the disk, 0 for none, and lets what was not synced be lost.
+func (p *player) ended(rep *apply.Report, err error, crashAt int, powerCut bool, seed uint64) {
+	p.runs++
+	if rep != nil {
+		p.Logf("run %d: %s %v\n%s", p.runs, rep.Outcome, err, describe(rep))
+	}
+	var loss statetest.Loss = statetest.LoseNothing
+	switch crashed := crashAt > 0 && errors.Is(err, statetest.ErrCrashed); {
+	case crashed:
+		p.crashes++
+		if powerCut {
+			loss = statetest.LoseSome(seed)
+		}
+	case err != nil:
+		_, unread := errors.AsType[*platform.Error](err) // an app that cannot be listed ends an apply
+		_, stale := errors.AsType[*apply.StaleError](err)
+		if !unread && !stale {
+			p.Errorf("run %d: %v", p.runs, err)
+		}
+	}
+	if crashAt > 0 { // a crash that was not reached is not to come later
+		p.disk = p.disk.Crash(loss)
+	}
+}
+
+// lose deletes files: "state", "journal" or both.
+func (p *player) lose(files string) {
+	if files != "" {
+		p.effects()
+		time.Sleep(time.Minute) // without a journal nobody knows that something may still come
+	}
+	for _, file := range strings.Fields(files) {
+		p.disk.Delete(map[string]string{"state": "/fleet/state.json", "journal": "/fleet/state.json.journal"}[file])
+	}
+}
+
+// play plays a story at platforms that keep what they are sent.
+func play(t *testing.T, s story) *player {
+	return inBubble(t, func(p *player) {
 		for i, st := range s.Steps {
 			p.step(i, s.Seed, st)
 		}
 		p.end(s)
 	})
-	return p
 }
 
 // step is one run that goes wrong.
@@ -97,32 +150,9 @@ func (p *player) step(i int, seed uint64, st step) {
 	if st.CrashAt > 0 {
 		p.disk.CrashAt(st.CrashAt)
 	}
-	p.runs++
 	rep, err := p.apply(ctx)
-	if rep != nil {
-		p.Logf("step %d: %s %v\n%s", i, rep.Outcome, err, describe(rep))
-	}
-	if st.CrashAt > 0 && errors.Is(err, statetest.ErrCrashed) {
-		p.crashes++
-		p.disk = p.disk.Crash(map[bool]statetest.Loss{true: statetest.LoseSome(seed), false: statetest.LoseNothing}[st.PowerCut])
-	} else {
-		if st.CrashAt > 0 { // it was not reached: the machine is not to crash later
-			p.disk = p.disk.Crash(statetest.LoseNothing)
-		}
-		if _, unread := errors.AsType[*platform.Error](err); err != nil && !unread { // an app that cannot be listed ends an apply
-			p.Errorf("step %d: %v", i, err)
-		}
-	}
-	if st.Lose != "" {
-		p.late.Wait()
-		time.Sleep(time.Minute) // without a journal nobody knows that something may still come
-	}
-	if strings.Contains(st.Lose, "state") {
-		p.disk.Delete("/fleet/state.json")
-	}
-	if strings.Contains(st.Lose, "journal") {
-		p.disk.Delete("/fleet/state.json.journal")
-	}
+	p.ended(rep, err, st.CrashAt, st.PowerCut, seed)
+	p.lose(st.Lose)
 }
 
 // end lets the faults stop and checks the guarantee. Two runs may be needed: one that settles, and one
@@ -142,7 +172,7 @@ func (p *player) end(s story) {
 		}
 		p.Logf("end: %s\n%s", rep.Outcome, describe(rep))
 	}
-	p.late.Wait()
+	p.effects()
 	p.check()
 	if !slices.ContainsFunc(s.Steps, func(st step) bool { return strings.Contains(st.Lose, "journal") }) {
 		p.checkMarks() // else an update may have been done that nobody knows of: the plan is offline

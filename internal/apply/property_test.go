@@ -158,7 +158,7 @@ func losing(t *rapid.T) story {
 }
 
 // checkStories plays drawn stories until rapid has enough of them.
-func checkStories(t *testing.T, draw func(*rapid.T) story) {
+func checkStories[S any](t *testing.T, draw func(*rapid.T) S, play func(*testing.T, S) *player) {
 	var stories, runs, crashes, faults int64
 	rapid.Check(t, func(rt *rapid.T) {
 		s := draw(rt)
@@ -172,9 +172,13 @@ func checkStories(t *testing.T, draw func(*rapid.T) story) {
 	t.Logf("%d stories, %d runs, %d crashes, %d faults", stories, runs, crashes, faults)
 }
 
-func TestStoriesOfChange(t *testing.T) { checkStories(t, evolving) }
+func TestStoriesOfChange(t *testing.T) { checkStories(t, evolving, play) }
 
-func TestStoriesOfLoss(t *testing.T) { checkStories(t, losing) }
+func TestStoriesOfLoss(t *testing.T) { checkStories(t, losing, play) }
+
+func TestTalesOfChange(t *testing.T) { checkStories(t, changing, tell) }
+
+func TestTalesOfLoss(t *testing.T) { checkStories(t, forgetting, tell) }
 
 // TestTortureStories plays AGENTSYNC_TORTURE_STORIES of each kind, 10,000 unless it says otherwise.
 func TestTortureStories(t *testing.T) {
@@ -187,6 +191,8 @@ func TestTortureStories(t *testing.T) {
 	if err := checks.Set(cmp.Or(os.Getenv("AGENTSYNC_TORTURE_STORIES"), "10000")); err != nil {
 		t.Fatal(err)
 	}
-	t.Run("Change", func(t *testing.T) { checkStories(t, evolving) })
-	t.Run("Loss", func(t *testing.T) { checkStories(t, losing) })
+	t.Run("Change", TestStoriesOfChange)
+	t.Run("Loss", TestStoriesOfLoss)
+	t.Run("TalesOfChange", TestTalesOfChange)
+	t.Run("TalesOfLoss", TestTalesOfLoss)
 }

@@ -168,6 +168,9 @@ func (e *Engine) recoverUpdate(l *list, i state.Intent) ([]state.Result, error) 
 		applied = agent.Fields{}
 	}
 	shown := plan.SealAnswer(live.Content.Fields(), sent, e.sealer())
+	e.mu.Lock()
+	e.late[i.UID] = append(e.late[i.UID], sent) // whatever is decided now, it may still take effect
+	e.mu.Unlock()
 	names, changed := make([]string, 0, len(sent)), false
 	for name, v := range sent {
 		f, _ := l.schema.Field(name)

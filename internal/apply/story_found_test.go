@@ -1,11 +1,13 @@
 package apply_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/apply"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/platformtest"
 )
@@ -116,5 +118,38 @@ func TestARecoveredUpdateSwallowsNoDrift(t *testing.T) {
 			t.Errorf("the drift was swallowed:\n%s", describe(rep))
 		}
 		w.check()
+	})
+}
+
+// An update is given up and takes effect late, over one that was sent after it and answered. What is live then was not made of
+// what was sent last: it stays in the plan.
+func TestALateUpdateIsNoRewriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.opts.Parallelism = 1
+		w.want = []agent.Desired{concierge("a"), concierge("z")}
+		w.mustApply()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		w.want[0].Fields["name"] = "Second"
+		slow := platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, Slow: 34 * time.Second, Limit: 30 * time.Second})
+		w.client[comet] = slow
+		time.AfterFunc(time.Second, cancel)
+		if rep, err := w.apply(ctx); err != nil || rep.Outcome != apply.OutcomeInterrupted {
+			t.Fatal(rep, err)
+		}
+		w.want[0].Fields["name"] = "Third"
+		w.want[1].Fields["name"] = "Last" // which takes its time
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, UID: "agent-0002", Slow: 10 * time.Second})
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusFailed) != 1 {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		slow.Wait()
+		w.mustApply()
+		w.check()
+		if name := w.memory[comet].Agents()[0].Content.Value("name"); name != "Third" {
+			t.Errorf("the name is %v", name)
+		}
 	})
 }

@@ -1,18 +1,16 @@
-//go:build stories
-
 package apply_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -22,6 +20,7 @@ import (
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/platformtest"
+	"agentsync/internal/state"
 	"agentsync/internal/state/statetest"
 )
 
@@ -29,7 +28,6 @@ import (
 type teller struct {
 	*player
 	tale      tale
-	faulty    []*platformtest.Faulty
 	strangers map[agent.AppID]map[string]agent.Fields // by uid
 	adopted   map[agent.Address]string                // uids that a plan took for equal to what was wanted
 	seen      map[string]bool                         // platform and uid of agents whose looks state knows
@@ -38,28 +36,19 @@ type teller struct {
 // requestLimit is how long a request may take, and slowest what the slowest takes: it is given up before its effect.
 const requestLimit, slowest = 30 * time.Second, 34 * time.Second
 
-// tell returns what went wrong.
-func tell(t *testing.T, s tale) (p *teller) {
-	synctest.Test(t, func(t *testing.T) {
-		p = &teller{player: &player{ctx: t.Context()}, tale: s, adopted: map[agent.Address]string{},
+// tell plays a tale.
+func tell(t *testing.T, s tale) *player {
+	return inBubble(t, func(inner *player) {
+		p := &teller{player: inner, tale: s, adopted: map[agent.Address]string{},
 			strangers: map[agent.AppID]map[string]agent.Fields{comet: {}, mind: {}}}
-		defer p.effects()
-		defer func() {
-			if r := recover(); r != nil && r != any(p.player) {
-				panic(r)
-			}
-		}()
-		p.world = newWorldAt(p.player, "/fleet/state.json")
 		for i, id := range []agent.AppID{comet, mind} {
 			p.memory[id] = platformtest.NewMemory(p.schemas[id.Platform], p.options(id, s.Nature[i])...)
 		}
-		p.disk, p.prune = statetest.New(), true
 		for i, c := range s.Chapters {
 			p.chapter(i, c)
 		}
 		p.last()
 	})
-	return p
 }
 
 func (p *teller) options(id agent.AppID, n nature) []platformtest.MemoryOption {
@@ -74,13 +63,6 @@ func (p *teller) options(id agent.AppID, n nature) []platformtest.MemoryOption {
 		opts = append(opts, platformtest.WholeSeconds())
 	}
 	return opts
-}
-
-// effects waits for what the platforms still do.
-func (p *teller) effects() {
-	for _, f := range p.faulty {
-		f.Wait()
-	}
 }
 
 // chapter is what other people did, and one apply that goes wrong.
@@ -99,29 +81,42 @@ func (p *teller) chapter(i int, c chapter) {
 	if c.CrashAt > 0 {
 		p.disk.CrashAt(c.CrashAt)
 	}
-	p.runs++
+	p.answer = nil
+	if c.Rival {
+		p.answer = p.rival
+	}
 	rep, err := p.apply(ctx)
+	p.answer = nil
 	if rep != nil {
 		p.adoptions(rep)
-		p.Logf("chapter %d: %s %v\n%s", i, rep.Outcome, err, describe(rep))
 	}
-	if c.CrashAt > 0 && errors.Is(err, statetest.ErrCrashed) {
-		p.crashes++
-		var loss statetest.Loss = statetest.LoseNothing
-		if c.PowerCut {
-			loss = statetest.LoseSome(p.tale.Seed)
-		}
-		p.disk = p.disk.Crash(loss)
-	} else if c.CrashAt > 0 { // it was not reached: the machine is not to crash later
-		p.disk = p.disk.Crash(statetest.LoseNothing)
+	p.ended(rep, err, c.CrashAt, c.PowerCut, p.tale.Seed)
+	p.lose(c.Lose)
+}
+
+// rival applies the same manifests in another checkout, which has the state that is committed and no journal. Where a request
+// of this checkout is open it does not: two machines that share no storage cannot know of each other's.
+func (p *teller) rival(context.Context, *plan.Plan) (asked bool, err error) {
+	snap, err := p.file().Load()
+	if err != nil || len(snap.Open) > 0 || snap.Pending {
+		return true, nil // this run's disk may have crashed: what it does then is the point of the tale
 	}
-	if c.Lose != "" {
-		p.effects()
-		time.Sleep(time.Minute) // without a journal nobody knows that something may still come
+	p.effects()
+	disk, client, answer := p.disk, p.client, p.answer
+	p.disk, p.client, p.answer = disk.Crash(statetest.LoseNothing), map[agent.AppID]platform.Client{}, nil
+	for id, m := range p.memory {
+		p.client[id] = m
 	}
-	for _, file := range strings.Fields(c.Lose) {
-		p.disk.Delete(map[string]string{"state": "/fleet/state.json", "journal": "/fleet/state.json.journal"}[file])
+	rep, err := p.apply(p.ctx)
+	if err != nil {
+		p.Errorf("the other checkout: %v", err)
+	} else {
+		p.adoptions(rep)
+		p.Logf("the other checkout: %s\n%s", rep.Outcome, describe(rep))
 	}
+	p.disk, p.client, p.answer = disk, client, answer
+	time.Sleep(time.Minute) // a person takes longer than lists lag: of two that create in the same second neither can know
+	return true, nil
 }
 
 // adoptions notes which agents were adopted: such an agent may have members in its objects that nobody wanted, for
@@ -204,8 +199,17 @@ func (p *teller) unruly(id agent.AppID, c chapter, n nature, rng *rand.Rand, kno
 			delete(known, call.UID)
 		}
 		if call.Op == platformtest.OpList {
-			cut := c.Cut || f.List != nil
-			f.List = func(all []platform.Remote) []platform.Remote { return listed(all, n.Lag, cut, known) }
+			cut, odd, known := c.Cut || f.List != nil, f.Odd, maps.Clone(known)
+			f.List = func(all []platform.Remote) []platform.Remote {
+				shown := listed(all, n.Lag, cut, known)
+				for i := range shown {
+					// One that nobody knows and that cannot be read stops no create, so it may be what is wanted.
+					if _, isKnown := known[shown[i].UID]; odd && isKnown && i%2 == 0 {
+						shown[i] = platform.Remote{UID: shown[i].UID, CreatedAt: shown[i].CreatedAt, Unreadable: errOddAgent}
+					}
+				}
+				return shown
+			}
 		}
 		return f
 	}
@@ -218,10 +222,10 @@ func (p *teller) unruly(id agent.AppID, c chapter, n nature, rng *rand.Rand, kno
 func (p *teller) strike(call platformtest.Call, f platformtest.Fault, rng *rand.Rand) platformtest.Fault {
 	p.faults.Add(1)
 	ways := map[platformtest.Op][]string{
-		platformtest.OpCreate: {"lost before", "lost after", "slow", "refused", "throttled", "never sent"},
-		platformtest.OpUpdate: {"lost before", "lost after", "slow", "refused", "throttled", "lying 404"},
-		platformtest.OpDelete: {"lost before", "lost after", "refused", "throttled", "lying 404"},
-		platformtest.OpList:   {"lost before", "cut"},
+		platformtest.OpCreate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "never sent", "odd"},
+		platformtest.OpUpdate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404", "ignored"},
+		platformtest.OpDelete: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404"},
+		platformtest.OpList:   {"lost before", "cut", "odd"},
 		platformtest.OpRead:   {"lost before", "lying 404"},
 	}[call.Op]
 	switch ways[rng.IntN(len(ways))] {
@@ -235,6 +239,12 @@ func (p *teller) strike(call platformtest.Call, f platformtest.Fault, rng *rand.
 		f.Class, f.Status = platform.Refused, http.StatusBadRequest
 	case "throttled":
 		f.Class, f.Status, f.RetryAfter = platform.Throttled, http.StatusTooManyRequests, 2*time.Second
+	case "for an hour":
+		f.Class, f.Status, f.RetryAfter = platform.Throttled, http.StatusTooManyRequests, time.Hour
+	case "ignored": // answered as done, and not done
+		f.Ignored, f.Slow = true, 0
+	case "odd": // what can be read of an agent is its uid
+		f.Odd = true
 	case "never sent":
 		f.Class, f.NeverSent = platform.Refused, true
 	case "lying 404": // in the voice of something that is not the platform
@@ -244,6 +254,8 @@ func (p *teller) strike(call platformtest.Call, f platformtest.Fault, rng *rand.
 	}
 	return f
 }
+
+var errOddAgent = errors.New("a text where a list should be")
 
 // listed is what a list shows: nothing that is too new, and, where it is cut, nothing from the last agent on that
 // state knows.
@@ -258,7 +270,8 @@ func listed(all []platform.Remote, lag time.Duration, cut bool, known map[string
 }
 
 // last lets the faults stop, and checks what is promised, twice: the second time after other people have changed and
-// deleted agents. Two runs may be needed: one that recovers, and one for what it found to be done.
+// deleted agents. A few runs may be needed: one that recovers, one for what
+// it found to be done, and one after a person did what they were told.
 func (p *teller) last() {
 	for id, m := range p.memory {
 		p.client[id] = m
@@ -281,15 +294,34 @@ func (p *teller) last() {
 	p.settled("after drift and deletes")
 }
 
+// person does what a hint says where apply may not decide: of agents that are gone, and beside which the list shows none
+// that is known, somebody has to look.
+func (p *teller) person(rep *apply.Report) {
+	for _, res := range rep.Results {
+		here := slices.ContainsFunc(p.memory[res.Address.ID()].Agents(), func(r platform.Remote) bool { return r.UID == res.UID })
+		if here || !errors.Is(res.Err, apply.ErrSuspiciousList) || !strings.Contains(res.Hint, "agentsync state rm") {
+			continue
+		}
+		err := p.file().Edit(p.ctx, p.load(p.file()), func(s *state.State) error {
+			delete(s.Agents, res.Address)
+			return nil
+		})
+		if err != nil {
+			p.Errorf("state rm: %v", err)
+		}
+	}
+}
+
 // settled runs until all is done and checks it.
 func (p *teller) settled(when string) {
-	for range 3 {
+	for range 4 {
 		p.runs++
 		rep, err := p.apply(p.ctx)
 		if err != nil {
 			p.Fatalf("%s: %v", when, err)
 		}
 		p.adoptions(rep)
+		p.person(rep)
 		p.Logf("%s: %s\n%s", when, rep.Outcome, describe(rep))
 	}
 	before := len(p.failures)

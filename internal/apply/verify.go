@@ -129,7 +129,8 @@ func (e *Engine) rewritten(l *list, rec agent.Record, sent agent.Fields, live pl
 // notCarriedOut names the fields of an update that show what they showed before it, and takes them out of what the
 // record says was applied, so that they stay in the plan.
 func (e *Engine) notCarriedOut(l *list, rec *agent.Record, up update, live platform.Remote, like agent.Fields) ([]string, error) {
-	if up.shown == nil {
+	late := e.late[rec.UID]
+	if up.shown == nil && late == nil {
 		return nil, nil
 	}
 	applied, err := rec.Applied.Fields()
@@ -145,9 +146,15 @@ func (e *Engine) notCarriedOut(l *list, rec *agent.Record, up update, live platf
 	for _, name := range up.sent {
 		f, _ := l.schema.Field(name)
 		sent := up.values[name]
+		overtaken := slices.ContainsFunc(late, func(earlier agent.Fields) bool {
+			return earlier[name] != nil && plan.Holds(f, earlier[name], shown[name]) && !plan.Holds(f, sent, shown[name])
+		})
 		switch {
-		case hasSecret(sent) || plan.Equal(f, sent, shown[name]) || !asItWas(f, up.shown[name], shown[name], sent):
-			continue // as it was sent, or not as it was: the platform did something with it
+		case hasSecret(sent) || plan.Equal(f, sent, shown[name]):
+			continue
+		case overtaken: // by an earlier update that took effect after it had been given up
+		case up.shown == nil || !asItWas(f, up.shown[name], shown[name], sent):
+			continue // not as it was: the platform did something with it
 		case plan.Holds(f, sent, shown[name]) && !plan.Leftover(sent, shown[name], earlier[name], shown[name]):
 			// It was as the platform makes it already. Members that nobody ever sent are the platform's own: taken for
 			// somebody's, they would fail each update, for the platform adds them again.
