@@ -99,6 +99,9 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			golden(t, tt.name, readable(b.Bytes()))
+			if strings.HasSuffix(tt.name, ".md") { // what GitHub makes of it
+				golden(t, tt.name+".tree", markdownTree(t, b.Bytes()))
+			}
 		})
 	}
 }

@@ -110,7 +110,8 @@ func escapeHTML(s string) string {
 
 // prose makes a sentence that may hold data safe as Markdown text: punctuation that could be markup is
 // escaped, and an invisible space keeps mentions, references, addresses and emoji from being linked.
-// It stands after @ and #, and after a colon or a point that no space follows.
+// It stands after @, # and GH-, and after a colon or a point that no space follows. A backslash would not do: GitHub
+// looks for mentions and references in what has been rendered.
 func prose(s string) string {
 	var b strings.Builder
 	s = Sanitize(s)
@@ -126,6 +127,9 @@ func prose(s string) string {
 		case r < utf8.RuneSelf && strings.ContainsRune("\\`*_{}[]()<>+-!|~&=\"'$^", r):
 			b.WriteByte('\\')
 			b.WriteRune(r)
+			if r == '-' && i >= 2 && strings.EqualFold(s[i-2:i], "GH") {
+				b.WriteString("\u200b")
+			}
 		default:
 			b.WriteRune(r)
 		}
