@@ -3,11 +3,15 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 
 	"agentsync/internal/secret"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Doc is the canonical form of Fields as bytes: JSON without spaces, keys sorted, secrets sealed. Two
@@ -123,17 +127,22 @@ func (d Doc) Fields() (Fields, error) {
 
 // members decodes the document as JSON.
 func (d Doc) members() (m map[string]any, err error) {
-	if v, ok := ReadJSON(d); ok {
-		if m, ok = v.(map[string]any); ok {
-			return m, nil
+	err = Raw(d).read(false, func(dec *jsontext.Decoder) error {
+		v, err := readValue(dec)
+		if err != nil {
+			return err
 		}
-	}
-	dec := json.NewDecoder(bytes.NewReader(d))
-	dec.UseNumber()
-	return m, dec.Decode(&m)
+		object, ok := v.(map[string]any)
+		if _, err := dec.ReadToken(); !ok || !errors.Is(err, io.EOF) {
+			return errors.New("it is not one JSON object")
+		}
+		m = object
+		return nil
+	})
+	return m, err
 }
 
-// Canonical turns a value that encoding/json decoded with UseNumber into the values that Fields
+// Canonical turns a value that was read from JSON into the values that Fields
 // lists: numbers in canonical form, sealed secrets recognised. v is changed in place.
 func Canonical(v any) (any, error) {
 	switch v := v.(type) {

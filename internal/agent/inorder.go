@@ -13,44 +13,17 @@ func (d Doc) Canonical() bool {
 	return len(d) > 0 && d[0] == '{' && inOrderEnd(d, 0, 0) == len(d) && utf8.Valid(d)
 }
 
-// inOrder reports whether the value certainly is as AppendCanonical would write it.
-func (r Raw) inOrder() bool {
-	return inOrderEnd(r, 0, 0) == len(r) && !strings.Contains(string(r), "null") && !strings.Contains(string(r), ReservedKey)
-}
-
 // Holds reports whether d certainly has each field of other with the same value, byte for byte. Both are
 // canonical. It may say no where values are written in ways that are not compared.
 func (d Doc) Holds(other Doc) bool {
-	at := 1 // where the next field of d starts; both are sorted
-	for i := 1; i < len(other) && other[i] == '"'; {
-		end := fieldEnd(other, i)
-		if end < 0 {
+	has, _ := Raw(d).Object()
+	wanted, _ := Raw(other).Object()
+	for _, m := range wanted {
+		if v := has.Get(m.Name); v == nil || !bytes.Equal(v, m.Value) {
 			return false
 		}
-		for found := false; !found; {
-			next := fieldEnd(d, at)
-			if next < 0 {
-				return false
-			}
-			found = bytes.Equal(d[at:next], other[i:end])
-			at = next + 1
-		}
-		i = end + 1
 	}
-	return len(other) > len("{}")
-}
-
-// fieldEnd returns the index behind the name and value of the field that starts at i, or -1 where there is
-// none.
-func fieldEnd(d Doc, i int) int {
-	if byteAt(d, i) != '"' {
-		return -1
-	}
-	name := StringEnd(d, i)
-	if byteAt(d, name) != ':' {
-		return -1
-	}
-	return inOrderEnd(d, name+1, 0)
+	return len(wanted) > 0
 }
 
 const (
@@ -62,7 +35,7 @@ const (
 )
 
 // text is what can be looked at without a copy.
-type text interface{ Doc | Raw }
+type text interface{ Doc }
 
 // inOrderEnd returns the index behind the value at i, or -1 where it is not certainly canonical.
 func inOrderEnd[T text](t T, i, depth int) int {
@@ -76,7 +49,7 @@ func inOrderEnd[T text](t T, i, depth int) int {
 		return membersInOrderEnd(t, i, depth)
 	case c == '[':
 		return elementsInOrderEnd(t, i, depth)
-	case c == '-' || isDigit(c):
+	case c == '-' || c >= '0' && c <= '9':
 		return wholeNumberEnd(t, i)
 	}
 	for _, word := range [...]string{"true", "false", "null"} {
@@ -163,7 +136,7 @@ func wholeNumberEnd[T text](t T, i int) int {
 		i++
 	}
 	first := i
-	for isDigit(byteAt(t, i)) {
+	for isDigitAt(t, i) {
 		i++
 	}
 	c := byteAt(t, i)
@@ -179,4 +152,9 @@ func byteAt[T text](t T, i int) byte {
 		return 0
 	}
 	return t[i]
+}
+
+func isDigitAt[T text](t T, i int) bool {
+	c := byteAt(t, i)
+	return c >= '0' && c <= '9'
 }

@@ -1,272 +1,262 @@
 package agent
 
 import (
+	"bytes"
 	"encoding/json"
-	"strings"
-	"unicode/utf8"
-)
+	"errors"
+	"slices"
+	"sync"
 
-// ReadJSON reads b, one JSON document, as encoding/json does into an any with UseNumber: nil, bool,
-// json.Number, string, []any and map[string]any. It is some four times as quick, since it looks at
-// each byte once and does not copy strings: the value keeps b's text alive. It is false, and says no
-// more, for what is no JSON or very deeply nested: encoding/json then has the word. A fuzz test holds
-// the two against each other.
-func ReadJSON(b []byte) (v any, ok bool) {
-	if !utf8.Valid(b) {
-		return nil, false
-	}
-	r := jsonReader{text: string(b)}
-	v, ok = r.value(0)
-	r.space()
-	return v, ok && r.at == len(r.text)
-}
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // MaxDepth is how deep the values of an agent's fields may be nested, in manifests and in answers alike. What
 // is written of an agent, and what is written around it, is then never too deep for a reader.
 const MaxDepth = 100
 
-// jsonDepth is how deep a document may be nested: as deep as encoding/json goes.
-const jsonDepth = 10_000
+// Raw is one JSON value as it is written, known to be right; nil is none. What is in it is read when it is
+// asked for: of most answers little is. Nobody may change it.
+type Raw []byte
 
-// jsonReader reads text from the byte at on.
-type jsonReader struct {
-	text string
-	at   int
+// ReadRaw returns b, one JSON document, and keeps it. It is false for anything else, broken UTF-8 included. A name may
+// stand twice in an object, as servers do it.
+func ReadRaw(b []byte) (Raw, bool) {
+	b = bytes.TrimSpace(b)
+	return b, jsontext.Value(b).IsValid(jsontext.AllowDuplicateNames(true))
 }
 
-func (r *jsonReader) space() { r.at = spaceEnd(r.text, r.at) }
+// IsNull reports whether there is no value, or a null.
+func (r Raw) IsNull() bool { return len(r) == 0 || r.Is("null") }
 
-// spaceEnd returns the index behind the white space at i.
-func spaceEnd(text string, i int) int {
-	for i < len(text) && text[i] <= ' ' && (text[i] == ' ' || text[i] == '\n' || text[i] == '\t' || text[i] == '\r') {
-		i++
+// Is reports whether the value is of the JSON type: "string", "boolean", "number", "array", "object" or
+// "null".
+func (r Raw) Is(jsonType string) bool {
+	switch jsontext.Value(r).Kind() {
+	case '"':
+		return jsonType == "string"
+	case '{':
+		return jsonType == "object"
+	case '[':
+		return jsonType == "array"
+	case 't', 'f':
+		return jsonType == "boolean"
+	case 'n':
+		return jsonType == "null"
+	case '0':
+		return jsonType == "number"
 	}
-	return i
+	return false
 }
 
-// next skips white space and returns the byte behind it, 0 at the end.
-func (r *jsonReader) next() byte {
-	r.space()
-	if r.at == len(r.text) {
-		return 0
+// reader reads one document. Readers are used again: a new one for each value was most of the cost of a list.
+type reader struct {
+	*jsontext.Decoder
+	text bytes.Buffer
+}
+
+var readers = sync.Pool{New: func() any { return &reader{Decoder: new(jsontext.Decoder)} }}
+
+// read calls do with a decoder of r, in which a name may stand twice if often is true. Nothing of the decoder may be kept.
+func (r Raw) read(often bool, do func(*jsontext.Decoder) error) error {
+	in := readers.Get().(*reader)
+	defer readers.Put(in)
+	in.text = *bytes.NewBuffer(r)
+	in.Reset(&in.text, jsontext.AllowDuplicateNames(often))
+	return do(in.Decoder)
+}
+
+// Value reads the value: nil, bool, string, []any, map[string]any, and json.Number with the text that the number
+// has. None is nil.
+func (r Raw) Value() (v any) {
+	switch {
+	case r.IsNull():
+		return nil
+	case r.Is("string"):
+		b, _ := jsontext.AppendUnquote(nil, r) // known to be right
+		return string(b)
 	}
-	return r.text[r.at]
+	_ = r.read(true, func(dec *jsontext.Decoder) (err error) {
+		v, err = readValue(dec)
+		return err
+	})
+	return v
 }
 
-// take moves over c, if it is next.
-func (r *jsonReader) take(c byte) bool {
-	if r.next() != c {
-		return false
+// readValue reads the next value.
+func readValue(dec *jsontext.Decoder) (any, error) {
+	token, err := dec.ReadToken()
+	if err != nil {
+		return nil, err
 	}
-	r.at++
-	return true
+	switch token.Kind() {
+	case '{':
+		m := map[string]any{}
+		for dec.PeekKind() != '}' {
+			name, err := dec.ReadToken()
+			if err != nil {
+				return nil, err
+			}
+			key := name.String() // before the next read: the token is part of what is read
+			if m[key], err = readValue(dec); err != nil {
+				return nil, err
+			}
+		}
+		_, err = dec.ReadToken()
+		return m, err
+	case '[':
+		list := []any{}
+		for dec.PeekKind() != ']' {
+			e, err := readValue(dec)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, e)
+		}
+		_, err = dec.ReadToken()
+		return list, err
+	case '"':
+		return token.String(), nil
+	case '0':
+		return json.Number(token.String()), nil
+	case 'n':
+		return nil, nil
+	default:
+		return token.Bool(), nil
+	}
 }
 
-func (r *jsonReader) value(depth int) (v any, ok bool) {
-	switch c := r.next(); {
-	case depth > jsonDepth:
+// next cuts the next value out of r, which dec reads.
+func (r Raw) next(dec *jsontext.Decoder) (Raw, error) {
+	v, err := dec.ReadValue()
+	end := dec.InputOffset()
+	return r[end-int64(len(v)) : end : end], err
+}
+
+// Object returns the value's members; it is false for what is no object.
+func (r Raw) Object() (Object, bool) {
+	if !r.Is("object") {
 		return nil, false
-	case c == '"':
-		return r.str()
-	case c == '{':
-		return r.object(depth)
-	case c == '[':
-		return r.array(depth)
-	case c == 't':
-		return true, r.scalar()
-	case c == 'f':
-		return false, r.scalar()
-	case c == 'n':
-		return nil, r.scalar()
-	default:
-		start := r.at
-		if !r.scalar() {
-			return nil, false
+	}
+	var room [usualKeys]Member
+	o := Object(room[:0])
+	err := r.read(true, func(dec *jsontext.Decoder) error {
+		_, _ = dec.ReadToken() // {
+		for dec.PeekKind() == '"' {
+			token, _ := dec.ReadToken() // all is known to be right
+			name := token.String()
+			value, err := r.next(dec)
+			if err != nil {
+				return err
+			}
+			o = append(o, Member{name, value})
 		}
-		return json.Number(r.text[start:r.at]), true
-	}
-}
-
-// scalar moves over a number, true, false or null.
-func (r *jsonReader) scalar() bool {
-	switch c := r.next(); {
-	case c == '-' || isDigit(c):
-		return r.number()
-	case c == 't':
-		return r.word("true")
-	case c == 'f':
-		return r.word("false")
-	default:
-		return r.word("null")
-	}
-}
-
-func (r *jsonReader) word(w string) bool {
-	if !strings.HasPrefix(r.text[r.at:], w) {
-		return false
-	}
-	r.at += len(w)
-	return true
-}
-
-func (r *jsonReader) object(depth int) (v any, ok bool) {
-	m := map[string]any{}
-	ok = r.members(func(name string) (ok bool) {
-		m[name], ok = r.value(depth + 1)
-		return ok
+		return nil
 	})
-	return m, ok
+	return slices.Clone(o), err == nil
 }
 
-func (r *jsonReader) array(depth int) (v any, ok bool) {
-	list := []any{}
-	ok = r.elements(func() bool {
-		e, ok := r.value(depth + 1)
-		list = append(list, e)
-		return ok
+// List returns the value's elements; it is false for what is no array.
+func (r Raw) List() (list []Raw, ok bool) {
+	if !r.Is("array") {
+		return nil, false
+	}
+	err := r.read(true, func(dec *jsontext.Decoder) error {
+		_, _ = dec.ReadToken() // [
+		for dec.PeekKind() != ']' {
+			e, err := r.next(dec)
+			if err != nil {
+				return err
+			}
+			list = append(list, e)
+		}
+		return nil
 	})
-	return list, ok
+	return list, err == nil
 }
 
-// members moves over an object and calls read before each value, which moves over it.
-func (r *jsonReader) members(read func(name string) bool) bool {
-	r.at++
-	if r.take('}') {
-		return true
-	}
-	for {
-		if r.next() != '"' {
-			return false
-		}
-		name, ok := r.str()
-		if !ok || !r.take(':') || !read(name) {
-			return false
-		}
-		if !r.take(',') {
-			return r.take('}')
-		}
-	}
+// Object is a JSON object, its members in the order of the text.
+type Object []Member
+
+// Member is a member of an Object.
+type Member struct {
+	Name  string
+	Value Raw
 }
 
-// elements moves over an array and calls read before each value, which moves over it.
-func (r *jsonReader) elements(read func() bool) bool {
-	r.at++
-	if r.take(']') {
-		return true
-	}
-	for {
-		if !read() {
-			return false
-		}
-		if !r.take(',') {
-			return r.take(']')
+// Get returns the value of the member, nil where there is none. Of several the last counts.
+func (o Object) Get(name string) Raw {
+	for _, m := range slices.Backward(o) {
+		if m.Name == name {
+			return m.Value
 		}
 	}
+	return nil
 }
 
-// str reads a string. Most hold no escape and are a piece of the text.
-func (r *jsonReader) str() (s string, ok bool) {
-	r.at++
-	start := r.at
-	for i := SkipPlain(r.text, start); i < len(r.text); i = SkipPlain(r.text, i+1) {
-		switch c := r.text[i]; {
-		case c == '"':
-			r.at = i + 1
-			return r.text[start:i], true
-		case c == '\\':
-			r.at = i
-			return r.escaped(start)
-		case c < ' ':
-			return "", false
-		}
+// Value reads the value of the member; nil where there is none.
+func (o Object) Value(name string) any {
+	if v := o.Get(name); v != nil {
+		return v.Value()
 	}
-	r.at = len(r.text)
-	return "", false
+	return nil
 }
 
-// escaped reads a string that starts at start and whose first escape is here.
-func (r *jsonReader) escaped(start int) (s string, ok bool) {
-	var b strings.Builder
-	from := start // of what is not in b yet
-	for ; r.at < len(r.text); r.at++ {
-		switch c := r.text[r.at]; {
-		case c == '"':
-			b.WriteString(r.text[from:r.at])
-			r.at++
-			return b.String(), true
-		case c < ' ':
-			return "", false
-		case c == '\\':
-			b.WriteString(r.text[from:r.at])
-			if r.at++; r.at == len(r.text) {
-				return "", false
+// Map reads the whole object.
+func (o Object) Map() map[string]any {
+	m := make(map[string]any, len(o))
+	for _, e := range o {
+		m[e.Name] = e.Value.Value()
+	}
+	return m
+}
+
+// AppendCanonical appends the canonical form of the value, as Encode writes it, null members of objects left
+// out. It is false, and dst is then of no use, for what needs a closer look: a member that stands twice, the
+// reserved key, a number that is out of range, or no value.
+func (r Raw) AppendCanonical(dst []byte) ([]byte, bool) {
+	if r.Is("string") {
+		dst, err := jsontext.AppendFormat(dst, r, jsontext.EscapeForJS(true))
+		return dst, err == nil
+	}
+	err := r.read(false, func(dec *jsontext.Decoder) error {
+		v, err := readValue(dec)
+		if err == nil {
+			v, err = answered(v)
+		}
+		if err == nil {
+			dst, err = appendValue(dst, v)
+		}
+		return err
+	})
+	return dst, err == nil
+}
+
+var errReserved = errors.New("the name " + ReservedKey + " is reserved")
+
+// answered makes numbers canonical and leaves null members out. v is changed in place.
+func answered(v any) (_ any, err error) {
+	switch v := v.(type) {
+	case json.Number:
+		return Number(v.String())
+	case map[string]any:
+		for k, e := range v {
+			if e == nil {
+				delete(v, k)
+				continue
 			}
-			if r.text[r.at] == 'u' {
-				return r.unicode(start)
+			if k == ReservedKey {
+				return nil, errReserved
 			}
-			i := strings.IndexByte(escapes, r.text[r.at])
-			if i < 0 {
-				return "", false
+			if v[k], err = answered(e); err != nil {
+				return nil, err
 			}
-			b.WriteByte(escaped[i])
-			from = r.at + 1
+		}
+	case []any:
+		for i, e := range v {
+			if v[i], err = answered(e); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return "", false
+	return v, nil
 }
-
-// What may stand behind a backslash, and what it stands for.
-const (
-	escapes = `"\/bfnrt`
-	escaped = "\"\\/\b\f\n\r\t"
-)
-
-// unicode leaves a string with a \u to encoding/json, which knows about surrogates.
-func (r *jsonReader) unicode(start int) (s string, ok bool) {
-	for r.at < len(r.text) && r.text[r.at] != '"' {
-		if r.text[r.at] == '\\' {
-			r.at++
-		}
-		r.at++
-	}
-	if r.at >= len(r.text) {
-		return "", false
-	}
-	r.at++
-	return s, json.Unmarshal([]byte(r.text[start-1:r.at]), &s) == nil
-}
-
-func (r *jsonReader) number() bool {
-	if r.text[r.at] == '-' {
-		r.at++
-	}
-	whole := r.at
-	if !r.digits() || r.text[whole] == '0' && r.at > whole+1 {
-		return false
-	}
-	if r.at < len(r.text) && r.text[r.at] == '.' {
-		if r.at++; !r.digits() {
-			return false
-		}
-	}
-	if r.at < len(r.text) && r.text[r.at]|0x20 == 'e' {
-		if r.at++; r.at < len(r.text) && (r.text[r.at] == '+' || r.text[r.at] == '-') {
-			r.at++
-		}
-		if !r.digits() {
-			return false
-		}
-	}
-	return true
-}
-
-// digits moves over digits, and reports whether there was one.
-func (r *jsonReader) digits() bool {
-	start := r.at
-	for r.at < len(r.text) && isDigit(r.text[r.at]) {
-		r.at++
-	}
-	return r.at > start
-}
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }

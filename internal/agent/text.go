@@ -1,32 +1,24 @@
 package agent
 
 import (
+	"bytes"
 	"math/bits"
+	"strings"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// appendString appends s as a JSON string, byte for byte as encoding/json does without escaping <, >
-// and &: the file is read by people. It is by far the most called part of Encode, and an Encoder for
-// each string would be most of its cost.
+// appendString appends s as a JSON string. Like encoding/json, whose documents are in states, it escapes the line
+// separators of JavaScript; unlike it, not <, > and &: the file is read by people.
 func appendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	start := 0 // of what is not written yet
-	for i := 0; i < len(s); {
-		if i = SkipPlain(s, i); i == len(s) {
-			break
-		}
-		c, size := utf8.DecodeRuneInString(s[i:])
-		if !special(c, size) {
-			i += size
-			continue
-		}
-		dst = append(dst, s[start:i]...)
-		dst = appendEscaped(dst, c)
-		i += size
-		start = i
+	start := len(dst)
+	dst, _ = jsontext.AppendQuote(dst, s) // what is no UTF-8 was refused when it was read
+	if strings.Contains(s, "\u2028") || strings.Contains(s, "\u2029") {
+		line := bytes.ReplaceAll(dst[start:], []byte("\u2028"), []byte(`\u2028`))
+		dst = append(dst[:start], bytes.ReplaceAll(line, []byte("\u2029"), []byte(`\u2029`))...)
 	}
-	dst = append(dst, s[start:]...)
-	return append(dst, '"')
+	return dst
 }
 
 // SkipPlain returns the index of the first byte of text, from i on, that is not one plain character of a
@@ -52,29 +44,4 @@ func SkipPlain[T ~string | ~[]byte](text T, i int) int {
 		}
 	}
 	return i
-}
-
-// special reports whether a character of size bytes cannot stand for itself. The line separators
-// U+2028 and U+2029 cannot, since encoding/json escapes them; neither can a byte that is no UTF-8.
-func special(c rune, size int) bool {
-	switch {
-	case c < ' ', c == '"', c == '\\', c == '\u2028', c == '\u2029':
-		return true
-	}
-	return c == utf8.RuneError && size == 1
-}
-
-func appendEscaped(dst []byte, c rune) []byte {
-	const short = "\"\"\\\\\nn\rr\tt\bb\ff" // pairs of a character and its letter
-	for i := 0; i < len(short); i += 2 {
-		if c == rune(short[i]) {
-			return append(dst, '\\', short[i+1])
-		}
-	}
-	const hex = "0123456789abcdef"
-	dst = append(dst, `\u`...)
-	for shift := 12; shift >= 0; shift -= 4 {
-		dst = append(dst, hex[c>>shift&0xf])
-	}
-	return dst
 }

@@ -181,7 +181,7 @@ func TestBuildRefuses(t *testing.T) {
 		{"a damaged record", Input{
 			Desired: []agent.Desired{want(t, coach, one)},
 			Prior:   map[agent.Address]agent.Record{addr(t, coach): {UID: "u1", Applied: agent.Doc(`{"agentName":`)}},
-		}, "state: applied of mindset/acme/coach: decode agent: unexpected EOF"},
+		}, `state: applied of mindset/acme/coach: decode agent: jsontext: unexpected EOF within "/agentName" after offset 13`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,14 +2,16 @@ package platform
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/secret"
 	"agentsync/schema"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Answer is what was answered to a request.
@@ -31,7 +33,7 @@ func (a Answer) IsEmpty() bool { return a.Cut == nil && len(withoutMark(a.Body))
 // the one that was asked for.
 func (a Answer) JSON() (agent.Raw, error) {
 	if a.Cut != nil {
-		return "", a.Cut
+		return nil, a.Cut
 	}
 	return Decode(a.Body)
 }
@@ -73,7 +75,7 @@ func (s Shape) Agent(a Answer) (Remote, error) {
 	answer, err := a.JSON()
 	if err != nil {
 		// The uid first: an answer that names the new agent says that it was made, also where it breaks off behind it.
-		if uid := s.looseUID(string(a.Body)); uid != "" {
+		if uid := s.looseUID(a.Body); uid != "" {
 			return Remote{UID: uid, Unreadable: fmt.Errorf("agent %s: %w", uid, err)}, nil
 		}
 		return Remote{}, err
@@ -157,68 +159,39 @@ func (s Shape) Listed(elements []agent.Raw, skip func(agent.Object) bool) ([]Rem
 	return list, nil
 }
 
-// looseUID returns the uid that stands in text, which is no whole JSON document: it is cut, nested too deep, or goes
+// looseUID returns the uid that stands in body, which is no whole JSON document: it is cut, nested too deep, or goes
 // wrong behind the uid. Only a whole string or number counts, and only a member of the outermost object or of a
 // wrapper in it: a uid further in is another's.
-func (s Shape) looseUID(text string) string {
-	depth, outer := 0, 0 // how deep text is nested at i; how deep the innermost object that counts is
-	name := ""           // of the member of that object which was seen last
-	for i := 0; i < len(text); {
-		switch c := text[i]; c {
-		case '{', '[':
-			if counts := depth == 0 || slices.Contains(s.Wrappers, name); c == '{' && depth == outer && counts {
-				outer++
-			}
-			depth++
-			i++
-		case '}', ']':
-			if depth == outer {
-				outer--
-			}
+func (s Shape) looseUID(body []byte) string {
+	body = shallow(body)
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), lenient...)
+	outer, name := 0, "" // how deep the innermost object that counts is, and the member of it that was read last
+	for {
+		token, err := dec.ReadToken()
+		if err != nil {
+			return ""
+		}
+		// Where a value stands, not where it leads to.
+		depth, kind := dec.StackDepth(), token.Kind()
+		if kind == '{' || kind == '[' {
 			depth--
-			i++
-		case '"':
-			end := quotedEnd(text, i)
-			if end < 0 {
-				return ""
-			}
-			raw := agent.Raw(text[i:end])
-			i = end + spaces(text[end:])
-			switch {
-			case depth != outer || outer == 0:
-			case i < len(text) && text[i] == ':':
-				name, _ = raw.Value().(string)
-			case name == s.UID:
-				return UIDOf(raw.Value())
-			}
-		default:
-			end := i + strings.IndexAny(text[i:], `{}[]",`)
-			if end < i {
-				return ""
-			}
-			if value, ok := agent.ReadRaw([]byte(strings.Trim(text[i:end], ": \t\r\n"))); ok && depth == outer && outer > 0 && name == s.UID {
-				return UIDOf(value.Value())
-			}
-			i = max(end, i+1)
+		}
+		_, read := dec.StackIndex(depth)
+		switch isName := kind == '"' && depth > 0 && read%2 == 1; {
+		case kind == '}' || kind == ']':
+			outer = min(outer, dec.StackDepth())
+		case depth != outer:
+		case kind == '{' && (depth == 0 || slices.Contains(s.Wrappers, name)):
+			outer++
+		case isName:
+			name = token.String()
+		case depth > 0 && name == s.UID && kind == '"':
+			return UIDOf(token.String())
+		case depth > 0 && name == s.UID && kind == '0' && dec.InputOffset() < int64(len(body)):
+			return UIDOf(json.Number(token.String())) // where the text goes on, the number is whole
 		}
 	}
-	return ""
 }
-
-// quotedEnd returns the index behind the string that starts at i, or -1 where it has no end.
-func quotedEnd(text string, i int) int {
-	for i++; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return -1
-}
-
-func spaces(text string) int { return len(text) - len(strings.TrimLeft(text, " \t\r\n")) }
 
 // shallow returns body with every value that is nested deeper than agent.MaxDepth members of an agent can be in
 // place of which tooDeep stands. It is for answers that no reader reads for their depth.

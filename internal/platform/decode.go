@@ -13,6 +13,8 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/secret"
 	"agentsync/schema"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Decode reads one JSON document of an answer. Anything but white space behind it is an error: two documents are
@@ -21,29 +23,37 @@ import (
 func Decode(body []byte) (agent.Raw, error) {
 	body = withoutMark(body)
 	if len(body) == 0 {
-		return "", errors.New("the answer is empty")
+		return nil, errors.New("the answer is empty")
 	}
 	if err := countValues(body); err != nil {
-		return "", err
+		return nil, err
 	}
-	if raw, ok := agent.ReadRaw(body); ok {
+	// Nobody may keep the body of an answer, and what is read of it keeps it.
+	if raw, ok := agent.ReadRaw(bytes.Clone(body)); ok {
 		return raw, nil
 	}
 	// What a strict reader refuses is read anew by a lenient one: half a character, values nested too deep to be read.
-	dec := json.NewDecoder(bytes.NewReader(shallow(body)))
-	dec.UseNumber()
-	var v any
-	if dec.Decode(&v) != nil {
-		return "", errNoJSON
+	dec := jsontext.NewDecoder(bytes.NewBuffer(shallow(body)), lenient...)
+	v, err := dec.ReadValue()
+	if err != nil {
+		return nil, errNoJSON
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return "", errors.New("the answer is more than one JSON document")
+	clean, err := jsontext.AppendFormat(nil, v, lenient...)
+	if err != nil {
+		return nil, errNoJSON
 	}
-	clean, _ := json.Marshal(v)
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("the answer is more than one JSON document")
+	}
 	if raw, ok := agent.ReadRaw(clean); ok {
 		return raw, nil
 	}
-	return "", errNoJSON
+	return nil, errNoJSON
+}
+
+// lenient reads what servers write, and puts U+FFFD in the place of what is no character.
+var lenient = []jsontext.Options{
+	jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(false),
 }
 
 // errNoJSON says no more, because the words of JSON's readers say nothing to a person: what was answered instead
@@ -170,7 +180,7 @@ func sealEchoes(run *secret.Finder, v any) any {
 
 // mayBeDeep reports whether v may be nested deeper than agent.MaxDepth.
 func mayBeDeep(v agent.Raw) bool {
-	return len(v) > agent.MaxDepth && strings.Count(string(v), "{")+strings.Count(string(v), "[") > agent.MaxDepth
+	return len(v) > agent.MaxDepth && bytes.Count(v, []byte("{"))+bytes.Count(v, []byte("[")) > agent.MaxDepth
 }
 
 // tooDeepIn returns the name of a field whose value is nested too deep, or "".
@@ -203,7 +213,7 @@ func deeperThan(v any, n int) bool {
 
 // mayHoldMark reports whether a mark may be in v, its name written out or with an escape.
 func mayHoldMark(f *schema.Field, v agent.Raw) bool {
-	return f.Marker && (strings.Contains(string(v), agent.MarkName) || strings.Contains(string(v), `\u`))
+	return f.Marker && (bytes.Contains(v, []byte(agent.MarkName)) || bytes.Contains(v, []byte(`\u`)))
 }
 
 // mayHoldSecret reports whether a secret of the field may be in v: the name of its last member stands
@@ -211,7 +221,7 @@ func mayHoldMark(f *schema.Field, v agent.Raw) bool {
 func mayHoldSecret(f *schema.Field, v agent.Raw) bool {
 	for _, pointer := range f.Secret {
 		last := pointer[strings.LastIndexByte(pointer, '/')+1:]
-		if strings.Contains(string(v), last) || strings.Contains(string(v), `\`) {
+		if bytes.Contains(v, []byte(last)) || bytes.ContainsRune(v, '\\') {
 			return true
 		}
 	}

@@ -32,7 +32,7 @@ func isEmptyList(shape platform.Shape, a platform.Answer) bool {
 		return false
 	}
 	if envelope, isObject := answer.Object(); isObject {
-		if a.NotDone() != nil || envelope.Get(memberAgents) == "null" {
+		if a.NotDone() != nil || envelope.Get(memberAgents).Is("null") {
 			return a.NotDone() == nil
 		}
 	}
