@@ -140,6 +140,20 @@ func epochOf(key string) (epoch uint64) {
 	return epoch
 }
 
+// segmentPrefix begins a segment, before the digest of what follows after the first line: an object that is cut, even at the end of a
+// line, must not pass for a shorter one.
+const segmentPrefix = `{"segment":"`
+
+func encodeSegment(b []byte) []byte {
+	return append([]byte(segmentPrefix+digest(b)+"\"}\n"), b...)
+}
+
+// decodeSegment returns what a segment holds, and whether it is what was written.
+func decodeSegment(content []byte) ([]byte, bool) {
+	first, b, _ := bytes.Cut(content, []byte("\n"))
+	return b, string(first) == segmentPrefix+digest(b)+`"}`
+}
+
 // fencePrefix begins a fence; no segment begins so.
 const fencePrefix = `{"fence":`
 

@@ -94,13 +94,10 @@ func (p *Place) Unlock(ctx context.Context, holder Holder) (*Lease, error) {
 type attempt struct{ start time.Time }
 
 // graceAfter is how long after a takeover requests of the holder may still take effect: what it has under way ends by its
-// own time limit. One whose lease was not over goes on until it is, or until it hears of the takeover.
-func graceAfter(h *Holder, alive bool) Duration {
-	grace := h.Request + Duration(requestSlack)
-	if alive {
-		grace += h.Lease
-	}
-	return grace
+// own time limit. It may begin more for a lease after its last renewal, and all that proves when that was is how long this
+// process has seen none: the store's clock may have jumped.
+func graceAfter(h *Holder, seen time.Duration) Duration {
+	return h.Request + Duration(requestSlack) + max(0, h.Lease-Duration(seen))
 }
 
 func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, error) {
@@ -110,13 +107,12 @@ func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, er
 	var seen store.Tag
 	var seenAt time.Time
 	for {
-		now := time.Now()
 		h, tag, age, err := p.readHead(requests)
 		if err != nil {
 			return nil, err
 		}
-		if tag != seen {
-			seen, seenAt = tag, now
+		if tag != seen { // after the answer: the renewal that it shows was begun before
+			seen, seenAt = tag, time.Now()
 		}
 		if a, isOwn := own[h.Nonce]; isOwn {
 			return p.hold(requests, h, tag, a)
@@ -132,7 +128,7 @@ func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, er
 			}
 			a := attempt{time.Now()}
 			if h.Holder != nil {
-				h.Grace = max(h.Grace, graceAfter(h.Holder, force))
+				h.Grace = max(h.Grace, graceAfter(h.Holder, time.Since(seenAt)))
 			}
 			h.Epoch++
 			h.Holder, h.Nonce = &holder, nonce()
@@ -237,8 +233,10 @@ func (l *Lease) fence(ctx context.Context) error {
 		// The old writer was first, or nobody knows: what stands there says it.
 		o, getErr := l.place.get(ctx, key)
 		switch {
-		case getErr == nil:
-			v.take(o.Content) // our own fence among others
+		case getErr == nil: // our own fence among others
+			if err := l.place.take(v, o.Content); err != nil {
+				return err
+			}
 		case !errors.Is(getErr, store.ErrAbsent) || !errors.Is(err, store.ErrExists):
 			l.pause()
 		}
@@ -391,7 +389,7 @@ func (l *Lease) Begin(ctx context.Context, state, first []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := l.put(ctx, segmentKey(epoch, 0), first); err != nil {
+	if err := l.put(ctx, segmentKey(epoch, 0), encodeSegment(first)); err != nil {
 		return err
 	}
 	l.begun = true
@@ -434,7 +432,7 @@ func (l *Lease) putState(ctx context.Context, state []byte) (serial uint64, key 
 func (l *Lease) Append(ctx context.Context, b []byte) error {
 	<-l.appendTurn
 	defer func() { l.appendTurn <- struct{}{} }()
-	if err := l.put(context.WithoutCancel(ctx), segmentKey(l.epoch, l.next), b); err != nil {
+	if err := l.put(context.WithoutCancel(ctx), segmentKey(l.epoch, l.next), encodeSegment(b)); err != nil {
 		_ = l.lose(err) // after a segment that may be there, no other may get its number
 		return err
 	}

@@ -105,7 +105,7 @@ func TestZombie(t *testing.T) {
 		asleep.Store(true)
 		time.Sleep(80 * time.Second)
 		taker := lock(t, p)
-		if v := taker.View(); string(v.Journal) != "one two " || taker.Grace() != 35*time.Second {
+		if v := taker.View(); string(v.Journal) != "one two " || taker.Grace() < 35*time.Second || taker.Grace() > 65*time.Second {
 			t.Errorf("the taker finds %+v, grace %v", v, taker.Grace())
 		}
 		ok(t, taker.Begin(t.Context(), []byte("state"), []byte("three ")))
@@ -194,12 +194,12 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
-// TestManyAtOnce: two inits, then 50 runs at once that wait, and 50 that do not: one at a time has the lock.
+// TestManyAtOnce: fifty inits, then 50 runs at once that wait, and 50 that do not: one at a time has the lock.
 func TestManyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := new(store.Memory)
 		var wg sync.WaitGroup
-		for i := range 2 {
+		for i := range 50 {
 			wg.Go(func() { ok(t, shared.Open(m, shared.Options{}).Init(t.Context(), fmt.Sprint("lineage ", i))) })
 		}
 		wg.Wait()
@@ -284,6 +284,8 @@ func TestBadPlaces(t *testing.T) {
 		"state missing":      {func(m *store.Memory, _ []byte) { remove(m, "state/") }, "state/", "missing"},
 		"state changed":      {func(m *store.Memory, _ []byte) { change(m, "state/") }, "state/", "digest"},
 		"segment missing":    {func(m *store.Memory, _ []byte) { m.Put("journal/0000000002/0000000001", nil) }, "journal/0000000002/0000000001", "missing"},
+		"segment cut":        {func(m *store.Memory, _ []byte) { cut(m, "journal/0000000002/0000000001") }, "journal/0000000002/0000000001", "is cut"},
+		"last segment cut":   {func(m *store.Memory, _ []byte) { cut(m, "journal/0000000002/0000000002") }, "journal/0000000002/0000000002", "is cut"},
 		"first of a journal": {func(m *store.Memory, _ []byte) { remove(m, "journal/0000000002/") }, "journal/0000000002/0000000000", "missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -313,6 +315,12 @@ func TestBadPlaces(t *testing.T) {
 func remove(m *store.Memory, prefix string) { each(m, prefix, func(key string) { m.Put(key, nil) }) }
 func change(m *store.Memory, prefix string) {
 	each(m, prefix, func(key string) { m.Put(key, []byte("edited")) })
+}
+
+// cut takes the last byte of an object.
+func cut(m *store.Memory, key string) {
+	o, _ := m.Get(context.Background(), key)
+	m.Put(key, o.Content[:len(o.Content)-1])
 }
 
 func each(m *store.Memory, prefix string, do func(string)) {

@@ -245,8 +245,8 @@ func (p *Place) readJournal(ctx context.Context, v *View) error {
 		if content == nil {
 			return p.missing(v, i)
 		}
-		if v.take(content) {
-			return nil
+		if err := p.take(v, content); err != nil || v.fenced {
+			return err
 		}
 	}
 	// What was appended since the list: a writer that was told that its segment is durable must find it read.
@@ -260,7 +260,9 @@ func (p *Place) readJournal(ctx context.Context, v *View) error {
 		case err != nil:
 			return fmt.Errorf("read %s: %w", p.Name(), err)
 		}
-		v.take(o.Content)
+		if err := p.take(v, o.Content); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -271,16 +273,21 @@ func (v *View) Segment(offset int) string {
 	return segmentKey(v.head.Journal, n)
 }
 
-// take adds the next object of the journal, and reports whether it is the fence.
-func (v *View) take(content []byte) (fenced bool) {
+// take adds the next object of the journal, which may be the fence.
+func (p *Place) take(v *View, content []byte) error {
 	if isFence(content) {
 		v.fenced = true
-		return true
+		return nil
 	}
-	v.Journal = append(v.Journal, content...)
+	b, whole := decodeSegment(content)
+	if !whole {
+		return &DamageError{Place: p.Name(), Key: segmentKey(v.head.Journal, v.segments), Detail: "this segment of the journal is cut, or somebody changed it",
+			Hint: "put back what was written, if the place keeps versions: it may hold uids that nothing else knows"}
+	}
+	v.Journal = append(v.Journal, b...)
 	v.segments++
 	v.ends = append(v.ends, len(v.Journal))
-	return false
+	return nil
 }
 
 func (p *Place) missing(v *View, n int) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"agentsync/internal/state/shared"
 	"agentsync/internal/state/store"
@@ -61,7 +64,31 @@ type machine struct {
 	dead     bool      // the process was killed: nothing of it leaves any more
 	stopped  time.Time // it stands still until then
 	badUntil time.Time // the store cannot be reached from here until then
-	requests int
+	counts   tally
+}
+
+// tally counts what happened in stories.
+type tally struct{ requests, faults, kills, stops, runs int }
+
+func (a *tally) add(b tally) {
+	a.requests, a.faults, a.kills = a.requests+b.requests, a.faults+b.faults, a.kills+b.kills
+	a.stops, a.runs = a.stops+b.stops, a.runs+b.runs
+}
+
+// drawn is where a story's chances come from. After some of them nothing happens any more: rapid draws how many, and so
+// shortens a story that fails.
+type drawn struct {
+	rand.PCG
+	left int
+}
+
+// Uint64 returns the next one.
+func (d *drawn) Uint64() uint64 {
+	if d.left == 0 {
+		return math.MaxUint64 // the last of the chances, whatever their number
+	}
+	d.left--
+	return d.PCG.Uint64()
 }
 
 var errKilled = errors.New("the process was killed")
@@ -70,7 +97,7 @@ var errKilled = errors.New("the process was killed")
 func (m *machine) next(method, _ string) store.Fault {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.requests++
+	m.counts.requests++
 	if m.calm {
 		return store.Fault{Delay: 20 * time.Millisecond}
 	}
@@ -85,6 +112,7 @@ func (m *machine) next(method, _ string) store.Fault {
 	if m.budget >= 0 {
 		if m.budget--; m.budget < 0 {
 			m.dead = true
+			m.counts.kills++
 			f.Err, f.Effect, f.Late = errKilled, m.rng.IntN(2) == 0, time.Duration(m.rng.IntN(40))*time.Second
 			return f
 		}
@@ -92,8 +120,10 @@ func (m *machine) next(method, _ string) store.Fault {
 	switch n := m.rng.IntN(100); {
 	case m.killOnly:
 	case time.Now().Before(m.badUntil):
+		m.counts.faults++
 		f.Err = store.ErrLost
 	case n < 4: // lost before the effect, after it, or carried out much later
+		m.counts.faults++
 		f.Err, f.Effect = store.ErrLost, n > 0
 		if n > 1 {
 			f.Late = time.Duration(m.rng.IntN(90)) * time.Second
@@ -101,6 +131,7 @@ func (m *machine) next(method, _ string) store.Fault {
 	case n < 5:
 		m.badUntil = time.Now().Add(time.Duration(m.rng.IntN(150)) * time.Second)
 	case n < 6: // SIGSTOP in the middle of a request: it is on its way, and nothing else happens here
+		m.counts.stops++
 		m.stopped = time.Now().Add(time.Duration(m.rng.IntN(200)) * time.Second)
 		f.Delay += time.Until(m.stopped)
 		f.Effect = m.rng.IntN(2) == 0
@@ -248,27 +279,28 @@ func (m *machine) apply(ctx context.Context, wanted []string) error {
 	return nil
 }
 
-// work lets runs follow each other on the machine until one is through, or time is up.
-func (m *machine) work(t *testing.T, wanted []string, until time.Time) {
+// work lets runs follow each other on the machine until time is up. A place that looks damaged is an error.
+func (m *machine) work(parent context.Context, wanted []string, until time.Time) error {
 	for time.Now().Before(until) {
 		m.mu.Lock()
 		m.dead, m.stopped = false, time.Time{}
+		m.counts.runs++
 		m.budget = -1
-		if m.rng.IntN(3) > 0 {
+		if m.rng.IntN(3) < 2 {
 			m.budget = m.rng.IntN(25)
 		}
 		patience := time.Duration(m.rng.IntN(300)) * time.Second
 		pause := time.Duration(m.rng.IntN(20)) * time.Second
 		m.mu.Unlock()
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(parent, patience)
 		err := m.apply(ctx, wanted)
 		cancel()
-		var damage *shared.DamageError
-		if errors.As(err, &damage) {
-			t.Errorf("%s: %v", m.name, err)
+		if errors.As(err, new(*shared.DamageError)) {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		time.Sleep(pause)
 	}
+	return nil
 }
 
 // checkVendor returns what is wrong: an address with two agents, or one whose uid the state does not have.
@@ -291,85 +323,123 @@ func checkVendor(v *vendor, wanted []string, uids map[string]string) error {
 	return nil
 }
 
+// cast is who plays in a story, and what may happen to each.
+type cast struct {
+	agents   int
+	minutes  int           // how long it goes on
+	jump     time.Duration // of the store's clock, a minute after the beginning
+	machines []rand.Source // one for each: two or three
+}
+
 // story lets two or three machines work on one fleet, with everything that can happen on the way to the store, to the
 // platform and to the processes; in the end one run without faults must find everything.
-func story(t *testing.T, seed uint64) (requests int) {
+func story(ctx context.Context, c cast) (counts tally, err error) {
 	place, v := new(store.Memory), &vendor{agents: map[string][]string{}}
-	if err := shared.Open(place, shared.Options{}).Init(t.Context(), "lineage"); err != nil {
-		t.Fatal(err)
+	if err := shared.Open(place, shared.Options{}).Init(ctx, "lineage"); err != nil {
+		return counts, err
 	}
-	rng := rand.New(rand.NewPCG(seed, 7))
-	wanted := []string{"a", "b", "c", "d", "e", "f"}[:3+rng.IntN(4)]
-	until := time.Now().Add(time.Duration(5+rng.IntN(15)) * time.Minute)
-	var machines []*machine
+	wanted := []string{"a", "b", "c", "d", "e", "f"}[:c.agents]
+	until := time.Now().Add(time.Duration(c.minutes) * time.Minute)
+	machines := make([]*machine, len(c.machines))
+	failed := make([]error, len(c.machines))
 	var working sync.WaitGroup
-	for i := range 2 + rng.IntN(2) {
-		m := &machine{name: fmt.Sprint("machine-", i), vendor: v, place: place, rng: rand.New(rand.NewPCG(seed, uint64(i)))}
-		machines = append(machines, m)
+	for i, source := range c.machines {
+		m := &machine{name: fmt.Sprint("machine-", i), vendor: v, place: place, rng: rand.New(source)}
+		machines[i] = m
 		order := slices.Clone(wanted)
-		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-		working.Go(func() { m.work(t, order, until) })
+		m.rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		working.Go(func() { failed[i] = m.work(ctx, order, until) })
 	}
-	if rng.IntN(4) == 0 { // the store's clock jumps
-		time.AfterFunc(time.Duration(rng.IntN(300))*time.Second, func() {
-			place.SetClock([]time.Duration{time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour}[rng.IntN(4)])
-		})
-	}
+	time.AfterFunc(time.Minute, func() { place.SetClock(c.jump) })
 	working.Wait()
 	place.SetClock(0)
-	if err := checkVendor(v, nil, nil); err != nil {
-		t.Errorf("seed %d: %v", seed, err)
-	}
-	last := &machine{name: "last", vendor: v, place: place, rng: rng, calm: true, budget: -1}
-	var err error
-	for range 3 { // the first may leave nothing open; a head from the future is older than its lease after a while
-		if err = last.apply(t.Context(), wanted); err == nil {
-			break
-		}
-	}
-	time.Sleep(5 * time.Minute) // what was late is over
-	if err != nil {
-		t.Errorf("seed %d: the last run: %v", seed, err)
-	}
-	view, err := shared.Open(place, shared.Options{}).Read(t.Context())
-	if err != nil {
-		t.Fatalf("seed %d: %v", seed, err)
-	}
-	known, err := replay(view)
-	if err == nil {
-		err = checkVendor(v, wanted, known.uids)
-	}
-	if err != nil || view.Holder != nil || len(known.open) > 0 {
-		t.Errorf("seed %d: %v; holder %v, open %v", seed, err, view.Holder, known.open)
+	if err := errors.Join(append(failed, checkVendor(v, nil, nil))...); err != nil {
+		return counts, err
 	}
 	for _, m := range machines {
 		m.mu.Lock() // a renewal may still be under way
-		requests += m.requests
+		counts.add(m.counts)
 		m.mu.Unlock()
 	}
-	return requests
+	last := &machine{name: "last", vendor: v, place: place, rng: rand.New(new(drawn)), calm: true, budget: -1}
+	return counts, ends(ctx, last, wanted)
 }
 
-// storiesEnv says how many stories are told; the first seed follows after a comma.
+// ends lets a machine to which nothing happens apply once more, and returns what is wrong then.
+func ends(ctx context.Context, last *machine, wanted []string) (err error) {
+	for range 3 { // the first may leave nothing open; a head from the future is older than its lease after a while
+		if err = last.apply(ctx, wanted); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the last run: %w", err)
+	}
+	time.Sleep(5 * time.Minute) // what was late is over
+	view, err := shared.Open(last.place, shared.Options{}).Read(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := replay(view)
+	if err == nil {
+		err = checkVendor(last.vendor, wanted, known.uids)
+	}
+	if err == nil && (view.Holder != nil || len(known.open) > 0) {
+		err = fmt.Errorf("holder %v, open %v", view.Holder, known.open)
+	}
+	return err
+}
+
+// TestTortureStories: never two agents for one address, every uid in the state, the plan empty, and nobody waits for ever.
+// rapid draws 100 stories, or as many as -rapid.checks says; with AGENTSYNC_TORTURE, 20,000 more from seeds.
+func TestTortureStories(t *testing.T) {
+	var counts tally
+	play := func(c cast) (err error) {
+		synctest.Test(t, func(t *testing.T) {
+			var more tally
+			more, err = story(t.Context(), c)
+			counts.add(more)
+		})
+		return err
+	}
+	jumps := []time.Duration{0, 0, time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour}
+	told := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		told++
+		c := cast{agents: rapid.IntRange(1, 4).Draw(rt, "agents"), minutes: rapid.IntRange(2, 12).Draw(rt, "minutes"), jump: rapid.SampledFrom(jumps).Draw(rt, "jump")}
+		for range rapid.IntRange(2, 3).Draw(rt, "machines") {
+			source := &drawn{left: rapid.IntRange(0, 4000).Draw(rt, "chances")}
+			source.Seed(rapid.Uint64().Draw(rt, "seed"), 1)
+			c.machines = append(c.machines, source)
+		}
+		if err := play(c); err != nil {
+			rt.Fatal(err)
+		}
+	})
+	if os.Getenv("AGENTSYNC_TORTURE") != "" {
+		count, from := 20000, uint64(0)
+		if text := os.Getenv(storiesEnv); text != "" {
+			if _, err := fmt.Sscanf(text+",0", "%d,%d", &count, &from); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for seed := from; seed < from+uint64(count); seed++ {
+			told++
+			rng := rand.New(rand.NewPCG(seed, 7))
+			c := cast{agents: 3 + rng.IntN(4), minutes: 5 + rng.IntN(15), jump: jumps[rng.IntN(len(jumps))]}
+			for i := range 2 + rng.Uint64N(2) {
+				c.machines = append(c.machines, rand.NewPCG(seed, i))
+			}
+			if err := play(c); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+		}
+	}
+	t.Logf("%d stories: %d runs, %d requests to the store, %d faults, %d kills, %d stops", told, counts.runs, counts.requests, counts.faults, counts.kills, counts.stops)
+}
+
+// storiesEnv says how many stories are told from seeds; the first seed follows after a comma.
 const storiesEnv = "AGENTSYNC_SHARED_STORIES"
-
-// TestStories: never two agents for one address, every uid in the state, the plan empty, and nobody waits for ever.
-func TestStories(t *testing.T) {
-	count, from := 60, uint64(0)
-	if text := os.Getenv(storiesEnv); text != "" {
-		if _, err := fmt.Sscanf(text+",0", "%d,%d", &count, &from); err != nil {
-			t.Fatal(err)
-		}
-	}
-	requests := 0
-	for i := range count {
-		synctest.Test(t, func(t *testing.T) { requests += story(t, from+uint64(i)) })
-		if t.Failed() {
-			return
-		}
-	}
-	t.Logf("%d stories, %d requests to the store", count, requests)
-}
 
 // TestKillAtEveryRequest kills a run at its n-th request to the store, for every n, the request being carried out, lost or
 // carried out late; another machine then takes over, and is killed at every m-th request in turn for some n.
@@ -393,23 +463,41 @@ func TestKillAtEveryRequest(t *testing.T) {
 					reached = reached || i == 0 && m.dead
 					time.Sleep(2 * time.Minute) // what is late is over, and so is the lease
 				}
-				last := &machine{name: "last", vendor: v, place: place, rng: rand.New(rand.NewPCG(how, 1)), calm: true, budget: -1}
-				if err := last.apply(t.Context(), wanted); err != nil {
-					t.Errorf("killed at request %d: the last run: %v", n, err)
-				}
-				view, err := shared.Open(place, shared.Options{}).Read(t.Context())
-				if err != nil {
-					t.Fatalf("killed at request %d: %v", n, err)
-				}
-				known, err := replay(view)
-				if err == nil {
-					err = checkVendor(v, wanted, known.uids)
-				}
-				if err != nil {
+				last := &machine{name: "last", vendor: v, place: place, rng: rand.New(new(drawn)), calm: true, budget: -1}
+				if err := ends(t.Context(), last, wanted); err != nil {
 					t.Errorf("killed at request %d, how %d: %v", n, how, err)
 				}
 			})
 		}
+		if !reached || t.Failed() {
+			t.Logf("%d requests", n)
+			return
+		}
+	}
+}
+
+// TestTakerDies kills a run in the middle of its work, then whoever takes over at its n-th request to the store, for every n: just
+// after its fence, after segment 0 and everywhere else. The third one finds everything.
+func TestTakerDies(t *testing.T) {
+	wanted := []string{"a", "b", "c"}
+	for n := 0; ; n++ {
+		reached := false
+		synctest.Test(t, func(t *testing.T) {
+			place, v := new(store.Memory), &vendor{agents: map[string][]string{}}
+			if err := shared.Open(place, shared.Options{}).Init(t.Context(), "lineage"); err != nil {
+				t.Fatal(err)
+			}
+			for i, budget := range []int{12, n} {
+				m := &machine{name: fmt.Sprint("machine-", i), vendor: v, place: place, rng: rand.New(rand.NewPCG(1, uint64(n))), killOnly: true, budget: budget}
+				_ = m.apply(t.Context(), wanted)
+				reached = m.dead
+				time.Sleep(2 * time.Minute)
+			}
+			last := &machine{name: "last", vendor: v, place: place, rng: rand.New(new(drawn)), calm: true, budget: -1}
+			if err := ends(t.Context(), last, wanted); err != nil {
+				t.Errorf("the taker is killed at request %d: %v", n, err)
+			}
+		})
 		if !reached || t.Failed() {
 			t.Logf("%d requests", n)
 			return
