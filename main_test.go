@@ -47,6 +47,11 @@ func TestScript(t *testing.T) {
 			"loose":     startLoose,
 			"holdlock":  holdLock,
 			"interrupt": interrupt,
+
+			"bucket":     startBucket,
+			"bucketis":   bucketIs,
+			"object":     object,
+			"holdshared": holdShared,
 		},
 	})
 }

@@ -216,7 +216,7 @@ func (w *watched) String() string {
 // environ is the script's environment as far as the tool reads it.
 func environ(ts *testscript.TestScript) []string {
 	env := []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "GORACE=" + ts.Getenv("GORACE")}
-	for _, name := range []string{"COMETCHAT_API_KEY", "MINDSET_API_KEY", "NO_COLOR", "AGENTSYNC_PARALLELISM",
+	for _, name := range []string{"AGENTSYNC_STATE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "COMETCHAT_API_KEY", "MINDSET_API_KEY", "NO_COLOR", "AGENTSYNC_PARALLELISM",
 		"AGENTSYNC_COMETCHAT_ENDPOINT", "AGENTSYNC_MINDSET_ENDPOINT"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}

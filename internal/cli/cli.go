@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -47,6 +48,9 @@ type app struct {
 	typed map[string]bool
 	// progress is what shows a run's events right now, nil for nothing.
 	progress atomic.Pointer[display]
+	// waits is set while a lock is waited for, and toldHolder is when it was said last for whom.
+	waits      bool
+	toldHolder time.Time
 	// answered reports that the command has written its one document to stdout.
 	answered bool
 }

@@ -114,7 +114,11 @@ func (a *app) openCheck(ctx context.Context, f *checkPlatformFlags) (*workspace,
 	if all[f.platform] == nil {
 		return nil, usageError("no platform is called %q: there are %s", f.platform, strings.Join(platformNames(all), ", "))
 	}
-	w := &workspace{app: a, flags: f.planFlags, platforms: all, file: state.NewFile(f.state),
+	file, err := a.openState(ctx, f.state, f.timeout)
+	if err != nil {
+		return nil, err
+	}
+	w := &workspace{app: a, flags: f.planFlags, platforms: all, file: file,
 		fleet: &manifest.Fleet{Apps: map[agent.AppID]agent.App{}}, snap: &state.Snapshot{State: &state.State{}}}
 	if _, err := os.Stat(defaultPath); err == nil {
 		if w.fleet, _, err = a.loadFleet(ctx, all, nil); err != nil {

@@ -170,7 +170,11 @@ func (a *app) openExport(ctx context.Context, f *exportFlags, paths []string) (*
 	if err != nil {
 		return nil, err
 	}
-	w := &workspace{app: a, flags: f.planFlags, platforms: all, file: state.NewFile(f.state),
+	file, err := a.openState(ctx, f.state, f.timeout)
+	if err != nil {
+		return nil, err
+	}
+	w := &workspace{app: a, flags: f.planFlags, platforms: all, file: file,
 		fleet: &manifest.Fleet{Apps: map[agent.AppID]agent.App{}}}
 	return w, w.load()
 }

@@ -23,15 +23,16 @@ func (a *app) stateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "state",
 		Short: "Look into and repair the state",
-		Long: `Looks into the state file and repairs it by hand. Nothing is sent to a platform.
+		Long: `Looks into the state and repairs it by hand, in a file or in a place that a team shares. Nothing is sent to a platform.
 
-mv and rm take the lock and write atomically, as apply does.`,
+What changes the state takes the lock and writes atomically, as apply does.`,
 		Example: "  agentsync state list\n  agentsync state show cometchat/2754abc/concierge",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return &Failure{Code: ExitUsage, Err: fmt.Errorf("say what to do with the state: list, show, mv, rm, merge or fold"), Hint: "see how:\n  agentsync state --help"}
+			return &Failure{Code: ExitUsage, Err: errors.New("say what to do with the state"), Hint: "see how:\n  agentsync state --help"}
 		},
 	}
-	cmd.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.stateMergeCommand(), a.stateFoldCommand())
+	cmd.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.stateMergeCommand(), a.stateFoldCommand(),
+		a.stateInitCommand(), a.stateCheckCommand(), a.stateStatusCommand(), a.stateUnlockCommand())
 	return cmd
 }
 
@@ -47,18 +48,18 @@ func (a *app) stateListCommand() *cobra.Command {
 	addState(cmd, &path)
 	format := addFormatOf(cmd, formatText, formatJSON)
 	cmd.ValidArgsFunction = a.completeAddresses(&path, 0)
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		globs, err := parseGlobs("ADDRESS-GLOB", args)
 		if err != nil {
 			return err
 		}
-		snap, err := state.NewFile(path).Load()
+		file, snap, err := a.loadState(cmd.Context(), path)
 		if err != nil {
-			return stateError(err)
+			return err
 		}
 		for i, g := range globs { // a pattern that selects nothing is a slip of the pen
 			if !slices.ContainsFunc(snap.State.Addresses(), g.Match) {
-				return unknownPattern(path, args[i], snap.State.Addresses())
+				return unknownPattern(file.Name(), args[i], snap.State.Addresses())
 			}
 		}
 		type agentDoc struct {
@@ -87,6 +88,19 @@ func (a *app) stateListCommand() *cobra.Command {
 	return cmd
 }
 
+// loadState reads the state that --state names, without a lock.
+func (a *app) loadState(ctx context.Context, name string) (*state.File, *state.Snapshot, error) {
+	file, err := a.openState(ctx, name, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	snap, err := file.Load()
+	if err != nil {
+		return nil, nil, stateError(err)
+	}
+	return file, snap, nil
+}
+
 func (a *app) stateShowCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
@@ -97,18 +111,18 @@ func (a *app) stateShowCommand() *cobra.Command {
 	}
 	addState(cmd, &path)
 	cmd.ValidArgsFunction = a.completeAddresses(&path, 1)
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		addr, err := agent.ParseAddress(args[0])
 		if err != nil {
 			return &Failure{Code: ExitUsage, Err: err}
 		}
-		snap, err := state.NewFile(path).Load()
+		file, snap, err := a.loadState(cmd.Context(), path)
 		if err != nil {
-			return stateError(err)
+			return err
 		}
 		rec, ok := snap.State.Agents[addr]
 		if !ok {
-			return unknownAddress(addr, path)
+			return unknownAddress(addr, file.Name())
 		}
 		a.answered = true
 		return a.showRecord(addr, rec)
@@ -159,13 +173,13 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 		if from.ID() != to.ID() {
 			return usageError("%s and %s are of different apps: an agent cannot move between apps", from, to)
 		}
-		err = a.editState(cmd.Context(), path, "state mv", wait, func(s *state.State) error {
+		err = a.editState(cmd.Context(), path, "state mv", wait, func(s *state.State, name string) error {
 			rec, ok := s.Agents[from]
 			if !ok {
-				return unknownAddress(from, path)
+				return unknownAddress(from, name)
 			}
 			if _, taken := s.Agents[to]; taken {
-				return usageError("%s has an agent %s already", path, to)
+				return usageError("%s has an agent %s already", name, to)
 			}
 			delete(s.Agents, from)
 			s.Agents[to] = rec
@@ -199,7 +213,7 @@ place that knows them. The next apply takes an agent back that equals its manife
 			return err
 		}
 		var forgot strings.Builder
-		err = a.editState(cmd.Context(), path, "state rm", wait, func(s *state.State) error {
+		err = a.editState(cmd.Context(), path, "state rm", wait, func(s *state.State, name string) error {
 			var gone []agent.Address
 			for _, addr := range s.Addresses() {
 				if selects(globs, addr) {
@@ -207,7 +221,7 @@ place that knows them. The next apply takes an agent back that equals its manife
 				}
 			}
 			if len(gone) == 0 {
-				return unknownPattern(path, args[0], s.Addresses())
+				return unknownPattern(name, args[0], s.Addresses())
 			}
 			for _, addr := range gone {
 				rec := s.Agents[addr]
@@ -249,9 +263,9 @@ it had to leave its uids in errored.state.json.`,
 		if err != nil {
 			return err
 		}
-		before, after := 0, 0
-		err = a.editState(cmd.Context(), path, "state merge", wait, func(s *state.State) error {
-			before = len(s.Agents)
+		where, before, after := "", 0, 0
+		err = a.editState(cmd.Context(), path, "state merge", wait, func(s *state.State, name string) error {
+			where, before = name, len(s.Agents)
 			if err := s.Merge(other); err != nil {
 				return &Failure{Code: ExitUsage, Err: err}
 			}
@@ -259,7 +273,7 @@ it had to leave its uids in errored.state.json.`,
 			return nil
 		})
 		if err == nil { // only now may the other file go
-			fmt.Fprintf(a.streams.Out, "%s now has %s, %d more than before; %s can go\n", path, count(after, "agent"), after-before, args[0])
+			fmt.Fprintf(a.streams.Out, "%s now has %s, %d more than before; %s can go\n", where, count(after, "agent"), after-before, args[0])
 		}
 		return err
 	}
@@ -280,13 +294,13 @@ It needs neither a platform nor a key. Requests without an answer stay in the jo
 	addState(cmd, &path)
 	addLockTimeout(cmd, &wait)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		agents := 0
-		err := a.editState(cmd.Context(), path, "state fold", wait, func(s *state.State) error {
-			agents = len(s.Agents)
+		where, agents := "", 0
+		err := a.editState(cmd.Context(), path, "state fold", wait, func(s *state.State, name string) error {
+			where, agents = name, len(s.Agents)
 			return nil
 		})
 		if err == nil { // it is on disk
-			fmt.Fprintf(a.streams.Out, "%s has %s\n", path, count(agents, "agent"))
+			fmt.Fprintf(a.streams.Out, "%s has %s\n", where, count(agents, "agent"))
 		}
 		return err
 	}
@@ -294,8 +308,11 @@ It needs neither a platform nor a key. Requests without an answer stay in the jo
 }
 
 // editState changes the state under the lock.
-func (a *app) editState(ctx context.Context, path, command string, wait time.Duration, change func(*state.State) error) error {
-	file := state.NewFile(path)
+func (a *app) editState(ctx context.Context, path, command string, wait time.Duration, change func(s *state.State, name string) error) error {
+	file, err := a.openState(ctx, path, 0)
+	if err != nil {
+		return err
+	}
 	unlock, err := a.lock(ctx, file, command, wait)
 	if err != nil {
 		return err
@@ -305,7 +322,7 @@ func (a *app) editState(ctx context.Context, path, command string, wait time.Dur
 	if err != nil {
 		return stateError(err)
 	}
-	err = file.Edit(ctx, snap, change)
+	err = file.Edit(ctx, snap, func(s *state.State) error { return change(s, file.Name()) })
 	var f *Failure
 	if err == nil || errors.As(err, &f) {
 		return err

@@ -1,16 +1,16 @@
 package cli
 
 import (
-	"cmp"
+	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/manifest"
 	"agentsync/internal/report"
-	"agentsync/internal/state"
 	"agentsync/schema"
 )
 
@@ -21,7 +21,7 @@ func (a *app) completeAddresses(statePath *string, n int) cobra.CompletionFunc {
 		if n > 0 && len(args) >= n {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
-		return a.addresses(cmd, *statePath, word), cobra.ShellCompDirectiveNoFileComp
+		return a.addresses(cmd, statePath, word), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
@@ -39,15 +39,16 @@ func completePlatforms(*cobra.Command, []string, string) ([]cobra.Completion, co
 // completeTargets completes the values of --target.
 func (a *app) completeTargets(cmd *cobra.Command, statePath *string) {
 	_ = cmd.RegisterFlagCompletionFunc("target", func(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		return a.addresses(cmd, *statePath, word), cobra.ShellCompDirectiveNoFileComp
+		return a.addresses(cmd, statePath, word), cobra.ShellCompDirectiveNoFileComp
 	})
 }
 
+// completionPatience is how long a shell waits for a shared state.
+const completionPatience = 2 * time.Second
+
 // addresses returns the known addresses that begin with word, each with its uid where state has one.
-func (a *app) addresses(cmd *cobra.Command, statePath, word string) []cobra.Completion {
-	if !cmd.Flags().Changed("state") {
-		statePath = cmp.Or(a.env[envName("state")], statePath)
-	}
+func (a *app) addresses(cmd *cobra.Command, statePath *string, word string) []cobra.Completion {
+	_ = a.flagsFromEnv(cmd) // completion runs before any command does
 	known := map[agent.Address]string{}
 	if all, err := platforms(); err == nil {
 		var s []*schema.Platform
@@ -61,9 +62,13 @@ func (a *app) addresses(cmd *cobra.Command, statePath, word string) []cobra.Comp
 			}
 		}
 	}
-	if snap, err := state.NewFile(statePath).Load(); err == nil {
-		for addr, rec := range snap.State.Agents {
-			known[addr] = "uid " + report.Sanitize(rec.UID)
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
+	defer cancel()
+	if file, err := a.openState(ctx, *statePath, 0); err == nil {
+		if snap, err := file.Load(); err == nil {
+			for addr, rec := range snap.State.Agents {
+				known[addr] = "uid " + report.Sanitize(rec.UID)
+			}
 		}
 	}
 	var found []cobra.Completion

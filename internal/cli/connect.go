@@ -286,11 +286,11 @@ func (w *workspace) checkSandboxState() error {
 		s.Lineage = sandboxLineage + strings.ToLower(rand.Text())
 	case s.Lineage != "" && w.flags.sandbox && !isSandbox:
 		return &Failure{Code: ExitUsage,
-			Err:  fmt.Errorf("%s holds agents of the real platforms, so --sandbox leaves it alone", w.flags.state),
+			Err:  fmt.Errorf("%s holds agents of the real platforms, so --sandbox leaves it alone", w.file.Name()),
 			Hint: "keep the sandbox's state in a file of its own:\n  agentsync apply --sandbox --state " + sandboxStateFile}
 	case isSandbox && !w.flags.sandbox:
 		return &Failure{Code: ExitUsage,
-			Err:  fmt.Errorf("%s was made with --sandbox: its uids mean nothing to the real platforms", w.flags.state),
+			Err:  fmt.Errorf("%s was made with --sandbox: its uids mean nothing to the real platforms", w.file.Name()),
 			Hint: "go on with --sandbox, or begin anew:\n  rm " + w.flags.state}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -89,6 +90,9 @@ func stateError(err error) error {
 	if errors.As(err, &format) {
 		return err
 	}
+	if f := sharedError(err); f != nil {
+		return f
+	}
 	return &Failure{Code: ExitUsage, Err: err}
 }
 
@@ -164,6 +168,9 @@ func (a *app) classify(ctx context.Context, cmd *cobra.Command, err error) *Fail
 	switch {
 	case errors.As(err, &f):
 		return f
+	case errors.As(err, &locked) && ctx.Err() == nil && locked.Lease > 0:
+		return &Failure{Code: ExitLocked, Err: err, Hint: fmt.Sprintf("wait for it with --lock-timeout, for example --lock-timeout 5m; a run that died is taken over from %s after its last sign of life, or, where you know that it did, at once by:\n  agentsync state unlock",
+			locked.Lease+10*time.Second)}
 	case errors.As(err, &locked) && ctx.Err() == nil:
 		return &Failure{Code: ExitLocked, Err: err, Hint: "wait for it with --lock-timeout, for example --lock-timeout 5m; a run that was killed holds nothing"}
 	case errors.As(err, &format):

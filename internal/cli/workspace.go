@@ -74,7 +74,11 @@ func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string
 			return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("make the sandbox's folder: %w", err)}
 		}
 	}
-	w := &workspace{app: a, flags: flags, platforms: all, paths: paths, targets: targets, file: state.NewFile(flags.state)}
+	file, err := a.openState(ctx, flags.state, flags.timeout)
+	if err != nil {
+		return nil, err
+	}
+	w := &workspace{app: a, flags: flags, platforms: all, paths: paths, targets: targets, file: file}
 	var reading errgroup.Group // the state is read while the manifests are
 	var snap *state.Snapshot
 	reading.Go(func() (err error) {
@@ -202,11 +206,20 @@ func (w *workspace) close() {
 
 // lock takes the state's lock, saying who waits for whom.
 func (a *app) lock(ctx context.Context, file *state.File, command string, wait time.Duration) (func() error, error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	unlock, err := file.Lock(ctx, a.holder(command))
-	var locked *state.LockedError
-	if err != nil && !errors.As(err, &locked) {
+	within := func(wait time.Duration) (func() error, error) {
+		ctx, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		a.waits = wait > 0
+		return file.Lock(ctx, a.holder(command))
+	}
+	unlock, err := within(wait)
+	locked, isLocked := errors.AsType[*state.LockedError](err)
+	if isLocked && locked.Watch > wait && ctx.Err() == nil {
+		// Its holder is most likely dead. A pipeline that waits for nobody would otherwise never get by.
+		unlock, err = within(locked.Watch)
+		_, isLocked = errors.AsType[*state.LockedError](err)
+	}
+	if err != nil && !isLocked {
 		return nil, stateError(err)
 	}
 	return unlock, err
@@ -247,7 +260,7 @@ func (w *workspace) desired(addr agent.Address) *agent.Desired {
 // requireSecrets fails where a secret is not set that a selected agent needs.
 func (w *workspace) requireSecrets() error {
 	if w.noStateKey {
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("the hashes of secrets in %s were made with %s, which is not set: nobody could tell which secrets changed", w.flags.state, secret.StateKeyEnv),
+		return &Failure{Code: ExitUsage, Err: fmt.Errorf("the hashes of secrets in %s were made with %s, which is not set: nobody could tell which secrets changed", w.file.Name(), secret.StateKeyEnv),
 			Hint: "set it to what the last apply had; where that is lost, to anything else: then every secret is sent once more"}
 	}
 	return w.app.reportProblems(onePerVariable(w.selected(w.fleet.MissingSecrets(w.app.secrets()))))

@@ -68,6 +68,10 @@ func (f *File) Load() (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.load(on)
+}
+
+func (f *File) load(on stored) (*Snapshot, error) {
 	snap, err := f.snapshot(on)
 	if err != nil {
 		return nil, f.keeper.explain(on, err)
@@ -156,7 +160,7 @@ func (s *State) successor() (*State, []byte, error) {
 	next := *s
 	next.Serial++
 	if next.Lineage == "" {
-		next.Lineage = newLineage()
+		next.Lineage = NewLineage()
 	}
 	content, err := next.Encode()
 	return &next, content, err

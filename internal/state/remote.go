@@ -55,17 +55,30 @@ func (r *remote) read() (stored, error) {
 			return stored{}, err
 		}
 	}
+	on.enter(v)
+	return on, nil
+}
+
+// enter makes on what the view says.
+func (on *stored) enter(v *shared.View) {
 	if v.State != nil {
 		on.state, on.version = v.State, digest(v.State)
 	}
 	on.lineage, on.journal, on.segment = v.Lineage, v.Journal, v.Segment
-	return on, nil
+}
+
+// SnapshotOf returns what a view of a shared place says.
+func SnapshotOf(place *shared.Place, v *shared.View) (*Snapshot, error) {
+	f := &File{&remote{place: place}}
+	on := stored{whole: true}
+	on.enter(v)
+	return f.load(on)
 }
 
 func (r *remote) lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
-	l, err := r.place.Lock(ctx, shared.Holder{PID: holder.PID, Host: holder.Host, User: holder.User, Command: holder.Command, Started: holder.Started, RunURL: holder.RunURL})
+	l, err := r.place.Lock(ctx, holder.Shared())
 	if held, ok := errors.AsType[*shared.HeldError](err); ok {
-		return nil, lockedBy(held)
+		return nil, LockedBy(held)
 	}
 	if err != nil {
 		return nil, err
@@ -77,10 +90,15 @@ func (r *remote) lock(ctx context.Context, holder Holder) (unlock func() error, 
 	}, nil
 }
 
-// lockedBy says the same in this package's words.
-func lockedBy(held *shared.HeldError) *LockedError {
+// Shared says the same in the words of a shared place.
+func (h Holder) Shared() shared.Holder {
+	return shared.Holder{PID: h.PID, Host: h.Host, User: h.User, Command: h.Command, Started: h.Started, RunURL: h.RunURL}
+}
+
+// LockedBy says who has the lock of a shared place in this package's words.
+func LockedBy(held *shared.HeldError) *LockedError {
 	h := held.Holder
-	return &LockedError{Path: held.Place, Lease: time.Duration(h.Lease), Age: held.Age, Err: held.Err,
+	return &LockedError{Path: held.Place, Lease: time.Duration(h.Lease), Age: held.Age, Watch: held.Watch, Err: held.Err,
 		Holder: Holder{PID: h.PID, Host: h.Host, User: h.User, Command: h.Command, Started: h.Started, RunURL: h.RunURL}}
 }
 

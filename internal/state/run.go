@@ -35,7 +35,7 @@ func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
 	}
 	s, version := snap.State.Clone(), snap.version
 	if s.Lineage == "" {
-		s.Lineage = newLineage()
+		s.Lineage = NewLineage()
 	}
 	var content []byte
 	if snap.Pending {

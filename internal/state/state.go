@@ -107,8 +107,8 @@ func errShared(h handle, a, b agent.Address) error {
 	return fmt.Errorf("%s and %s both have the uid %s: an agent has one address", a, b, h.uid)
 }
 
-// newLineage returns 128 random bits in hexadecimal.
-func newLineage() string {
+// NewLineage returns 128 random bits in hexadecimal.
+func NewLineage() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program where there is no randomness
 	return hex.EncodeToString(b[:])

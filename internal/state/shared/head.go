@@ -122,7 +122,7 @@ func decodeHead(place string, b []byte) (head, error) {
 
 // stateKey is a new key: two runs that are both about to write a serial never have the same.
 func stateKey(serial, epoch uint64) string {
-	return fmt.Sprintf("%s%010d-%010d%s.json", statePrefix, serial, epoch, nonce()[:10])
+	return fmt.Sprintf("%s%010d-%010d-%s-%s.json", statePrefix, serial, epoch, time.Now().UTC().Format(keyTime), nonce()[:10])
 }
 
 func journalOf(epoch uint64) string { return fmt.Sprintf("%s%010d/", journalPrefix, epoch) }

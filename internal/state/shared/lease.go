@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +27,9 @@ type HeldError struct {
 	Holder Holder
 	// Age is how long ago it was last heard of.
 	Age time.Duration
+	// Watch is how long it has to be seen silent, by this process, before it is taken over from; 0 where it was not silent
+	// for longer than its lease by the store's clock.
+	Watch time.Duration
 	// Err is why the waiting ended: the context's cause.
 	Err error
 }
@@ -72,6 +76,7 @@ type Lease struct {
 
 	appendTurn chan struct{} // holds one token: one append at a time
 	next       int           // how many segments the journal has that counts, and so the number of the next one
+	outdated   []string      // states that are deleted once another is written
 	begun      bool          // a journal of this epoch was begun
 }
 
@@ -91,7 +96,10 @@ func (p *Place) Unlock(ctx context.Context, holder Holder) (*Lease, error) {
 }
 
 // attempt is a head that this process may have written.
-type attempt struct{ start time.Time }
+type attempt struct {
+	start    time.Time
+	outdated []string // states that are kept no longer
+}
 
 // graceAfter is how long after a takeover requests of the holder may still take effect: what it has under way ends by its
 // own time limit. It may begin more for a lease after its last renewal, and all that proves when that was is how long this
@@ -118,7 +126,8 @@ func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, er
 			return p.hold(requests, h, tag, a)
 		}
 		if h.Holder == nil || force || p.isDead(h.Holder, age, time.Since(seenAt)) {
-			if err := p.checkHead(requests, h); err != nil {
+			states, err := p.checkHead(requests, h)
+			if err != nil {
 				// Somebody else may have had the lock since the head was read.
 				_, now, _, headErr := p.readHead(requests)
 				if headErr == nil && now != tag {
@@ -126,7 +135,7 @@ func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, er
 				}
 				return nil, cmp.Or(headErr, err)
 			}
-			a := attempt{time.Now()}
+			a := attempt{time.Now(), outdated(states, h.State, time.Now())}
 			if h.Holder != nil {
 				h.Grace = max(h.Grace, graceAfter(h.Holder, time.Since(seenAt)))
 			}
@@ -147,6 +156,9 @@ func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, er
 			continue // if it was changed, somebody else was first
 		}
 		held := &HeldError{Place: p.Name(), Holder: *h.Holder, Age: age}
+		if lease := time.Duration(h.Holder.Lease); age > lease+deadSlack {
+			held.Watch = watching(lease) + 2*lockPoll
+		}
 		if p.options.Waiting != nil {
 			p.options.Waiting(held)
 		}
@@ -163,32 +175,36 @@ func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, er
 // wrote, and for a while by this process's own, in case the store's clock jumped; or by the latter alone.
 func (p *Place) isDead(h *Holder, age, seen time.Duration) bool {
 	lease := time.Duration(h.Lease)
-	return age > lease+deadSlack && seen > renewal(lease)*3/2 || seen > lease+deadSlack
+	return age > lease+deadSlack && seen > watching(lease) || seen > lease+deadSlack
 }
 
+// watching is how long a run that waits must see nothing of a holder that is silent for too long by the store's clock.
+func watching(lease time.Duration) time.Duration { return renewal(lease) * 3 / 2 }
+
 // checkHead refuses a head that somebody put back to an older version: a later epoch has written something.
-func (p *Place) checkHead(ctx context.Context, h head) error {
+// It returns the keys of the states that are there.
+func (p *Place) checkHead(ctx context.Context, h head) ([]string, error) {
 	keys, err := p.list(ctx, journalPrefix)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", p.Name(), err)
+		return nil, fmt.Errorf("read %s: %w", p.Name(), err)
 	}
 	states, err := p.list(ctx, statePrefix)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", p.Name(), err)
+		return nil, fmt.Errorf("read %s: %w", p.Name(), err)
 	}
-	for _, key := range append(keys, states...) {
+	for _, key := range slices.Concat(keys, states) {
 		if epoch := epochOf(key); epoch > h.Epoch {
-			return &DamageError{Place: p.Name(), Key: headKey, Detail: fmt.Sprintf("it was put back to an older version: it is of epoch %d, and %s is of a later one", h.Epoch, key),
+			return nil, &DamageError{Place: p.Name(), Key: headKey, Detail: fmt.Sprintf("it was put back to an older version: it is of epoch %d, and %s is of a later one", h.Epoch, key),
 				Hint: "put the newest version back: the older one does not know which agents were made since"}
 		}
 	}
-	return nil
+	return states, nil
 }
 
 // hold makes a Lease of a head that this process wrote: it fences the journal of before and reads all.
 func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt) (*Lease, error) {
 	l := &Lease{place: p, epoch: h.Epoch, lease: time.Duration(h.Holder.Lease), head: h, tag: tag, renewed: a.start, done: make(chan struct{}),
-		grace: max(p.options.Grace, time.Duration(h.Grace)), locked: time.Now()}
+		grace: max(p.options.Grace, time.Duration(h.Grace)), locked: time.Now(), outdated: a.outdated}
 	l.headTurn, l.appendTurn = make(chan struct{}, 1), make(chan struct{}, 1)
 	l.headTurn <- struct{}{}
 	l.appendTurn <- struct{}{}
@@ -508,15 +524,17 @@ func (l *Lease) current() head {
 	return l.head
 }
 
-// clean removes segments that no head reaches any more. The fence stays for ever: at its number a writer that woke up
-// would otherwise find room, and be told that what it appended is durable.
+// clean removes what no head reaches any more: segments, and states that are kept no longer. The fence stays for ever: at its
+// number a writer that woke up would otherwise find room, and be told that what it appended is durable.
 func (l *Lease) clean(ctx context.Context, epoch uint64, segments int) {
-	if epoch == 0 || segments == 0 {
-		return
+	keys := l.outdated
+	l.outdated = nil
+	for i := range segments {
+		if epoch != 0 {
+			keys = append(keys, segmentKey(epoch, i))
+		}
 	}
-	keys := make([]string, segments)
-	for i := range keys {
-		keys[i] = segmentKey(epoch, i)
+	if len(keys) > 0 {
+		_, _ = call(l.place, ctx, func(ctx context.Context) (int, error) { return 0, l.place.store.Delete(ctx, keys...) })
 	}
-	_, _ = call(l.place, ctx, func(ctx context.Context) (int, error) { return 0, l.place.store.Delete(ctx, keys...) })
 }

@@ -70,6 +70,8 @@ const (
 	maxReads = 20
 	// readPatience is how long a request that changes nothing is made again without an answer.
 	readPatience = 20 * time.Second
+	// dialPatience is the same where nobody listens: more often a wrong address than a store that starts anew.
+	dialPatience = 3 * time.Second
 	// parallelReads is how many segments are read at once.
 	parallelReads = 16
 )
@@ -87,7 +89,11 @@ func call[T any](p *Place, ctx context.Context, do func(context.Context) (T, err
 func read[T any](p *Place, ctx context.Context, do func(context.Context) (T, error)) (T, error) {
 	for start := time.Now(); ; {
 		v, err := call(p, ctx, do)
-		if err == nil || isAnswer(err) || ctx.Err() != nil || time.Since(start) > readPatience {
+		patience := readPatience
+		if errors.Is(err, store.ErrUnreachable) {
+			patience = dialPatience
+		}
+		if err == nil || isAnswer(err) || ctx.Err() != nil || time.Since(start) > patience {
 			return v, err
 		}
 		time.Sleep(retryPause)

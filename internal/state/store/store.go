@@ -48,6 +48,8 @@ var (
 	ErrExists = errors.New("the object exists already")
 	// ErrChanged: the object is not the one that was read; nothing was written.
 	ErrChanged = errors.New("the object changed since it was read")
+	// ErrUnreachable: nothing was sent, because nobody listens where the store should be, or nothing is called that.
+	ErrUnreachable = errors.New("the store cannot be reached")
 	// ErrDenied: the credentials do not allow the request; nothing was done.
 	ErrDenied = errors.New("the store refused the credentials")
 )

@@ -141,6 +141,9 @@ func (t *Table) failure(err error) error {
 		}
 		return fmt.Errorf("%s: %s (%s)", t.name, pg.Message, pg.Code)
 	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return fmt.Errorf("%s: %w: %w", t.name, store.ErrUnreachable, dial)
+	}
 	return fmt.Errorf("%s: %w", t.name, err)
 }
 

@@ -266,6 +266,9 @@ func (b *Bucket) do(ctx context.Context, method, key string, query url.Values, b
 		return nil, fmt.Errorf("sign a request to %s: %w", b.name, err)
 	}
 	response, err := b.client.Do(request)
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return nil, fmt.Errorf("ask %s: %w: %w", b.name, store.ErrUnreachable, dial)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", b.name, err)
 	}

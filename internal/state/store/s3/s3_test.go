@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -92,4 +93,21 @@ func TestOpenRefuses(t *testing.T) {
 	if err != nil || b.Name() != "s3://fleet/prod/a/" {
 		t.Errorf("%v, %v", b, err)
 	}
+}
+
+// TestS3Handler: what scripts use in place of a real server keeps the same contract.
+func TestS3Handler(t *testing.T) {
+	server := httptest.NewServer(new(storetest.S3Handler))
+	defer server.Close()
+	storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=" + storetest.FullKey, "AWS_SECRET_ACCESS_KEY=any", "AWS_EC2_METADATA_DISABLED=true"})
+	n := 0
+	storetest.Run(t, func(*testing.T) store.Store {
+		n++
+		b, err := s3.Open(storetest.S3URL(strings.TrimPrefix(server.URL, "http://"), fmt.Sprint("place-", n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.CloseIdle)
+		return b
+	})
 }

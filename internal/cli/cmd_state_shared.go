@@ -1,0 +1,318 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"agentsync/internal/report"
+	"agentsync/internal/state"
+	"agentsync/internal/state/shared"
+	"agentsync/internal/state/store"
+	"agentsync/internal/state/store/postgres"
+)
+
+const stateInitLong = `Makes a shared state in a bucket or a database, after trying whether the place keeps what a shared state needs.
+Where there is one already, nothing changes. A fleet that has a state file moves it there with 'state migrate'.
+
+  s3://BUCKET/PREFIX?region=REGION                      credentials as the AWS tools find them
+  s3://BUCKET/PREFIX?endpoint=https://HOST&path-style=true   any store that keeps conditional writes
+  postgres://USER@HOST/DB?sslmode=verify-full#fleet=NAME     password from PGPASSWORD or .pgpass
+
+lease=90s in either query is how long a run may go on without reaching the store (10s to 10m, default 60s). No key and no
+password stands in the URL. Name it with --state, AGENTSYNC_STATE, or state: in agentsync.yaml.`
+
+func (a *app) stateInitCommand() *cobra.Command {
+	var name string
+	var printDDL bool
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Make a shared state in a bucket or a database",
+		Long:  stateInitLong,
+		Example: `  agentsync state init --state 's3://acme-agents/prod?region=eu-central-1'
+  agentsync state init --state 'postgres://agentsync@db.acme.example/ops?sslmode=verify-full#fleet=prod'
+  agentsync state init --print-ddl`,
+		Args: cobra.NoArgs,
+	}
+	addState(cmd, &name)
+	cmd.Flags().BoolVar(&printDDL, "print-ddl", false, "print the statements that make the table in PostgreSQL, for whoever may make one, and do nothing")
+	format := addFormatOf(cmd, formatText, formatJSON)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if printDDL {
+			a.answered = true
+			_, err := fmt.Fprintln(a.streams.Out, postgres.DDL+";")
+			return err
+		}
+		place, err := a.sharedPlace(name)
+		if err != nil {
+			return err
+		}
+		made, err := a.initPlace(cmd.Context(), name, place, state.NewLineage(), 0)
+		if err != nil {
+			return err
+		}
+		text := "is ready"
+		if !made {
+			text = "was made before, and is as it was"
+		}
+		return a.answer(format, stateDoc{State: place.Name(), Made: &made}, fmt.Sprintf("%s %s\n", place.Name(), text))
+	}
+	return cmd
+}
+
+// initPlace makes the shared state, and reports whether there was none.
+func (a *app) initPlace(ctx context.Context, name string, place *shared.Place, lineage string, serial uint64) (made bool, err error) {
+	if strings.HasPrefix(name, "postgres") {
+		if err := makeTable(ctx, name); err != nil {
+			return false, err
+		}
+	}
+	_, err = place.Read(ctx)
+	if !errors.Is(err, shared.ErrNotInitialised) {
+		return false, stateErrorOf(err)
+	}
+	return true, stateErrorOf(place.InitAt(ctx, lineage, serial))
+}
+
+// makeTable makes the table in PostgreSQL, where it is not there.
+func makeTable(ctx context.Context, name string) error {
+	s, _, err := openStore(name)
+	if err != nil {
+		return err
+	}
+	table, ok := s.(*postgres.Table)
+	if !ok {
+		return nil
+	}
+	defer table.Close(ctx)
+	err = table.Make(ctx)
+	if errors.Is(err, store.ErrDenied) {
+		if _, err := table.List(ctx, ""); err == nil {
+			return nil // somebody else made it
+		}
+		return &Failure{Code: ExitUsage, Err: err, Hint: "let somebody make the table who may:\n  agentsync state init --print-ddl"}
+	}
+	return stateErrorOf(err)
+}
+
+// stateErrorOf is stateError, and nil for nil.
+func stateErrorOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	return stateError(err)
+}
+
+// sharedPlace opens the shared place of a command that is of no use for a file.
+func (a *app) sharedPlace(name string) (*shared.Place, error) {
+	if !isShared(name) {
+		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("%s is a file, and this is for a state in a bucket or a database", name),
+			Hint: "name that by --state URL, AGENTSYNC_STATE, or state: in agentsync.yaml; see how it is named:\n  agentsync state init --help"}
+	}
+	return a.openPlace(name, 0)
+}
+
+// stateDoc is the JSON of the commands for a shared state. Each has the members that its schema says.
+type stateDoc struct {
+	FormatVersion string     `json:"formatVersion"`
+	State         string     `json:"state"`
+	Made          *bool      `json:"made,omitempty"`
+	Reads         *bool      `json:"reads,omitempty"`
+	Writes        *bool      `json:"writes,omitempty"`
+	Locked        *bool      `json:"locked,omitempty"`
+	Unlocked      *bool      `json:"unlocked,omitempty"`
+	Holder        *holderDoc `json:"holder,omitempty"`
+	Serial        *uint64    `json:"serial,omitempty"`
+	Epoch         *uint64    `json:"epoch,omitempty"`
+	Agents        *int       `json:"agents,omitempty"`
+	Added         *int       `json:"added,omitempty"`
+	Open          []openDoc  `json:"open,omitempty"`
+	States        []savedDoc `json:"states,omitempty"`
+	From          *string    `json:"from,omitempty"`
+}
+
+// holderDoc is who has the lock.
+type holderDoc struct {
+	Command    string    `json:"command"`
+	User       string    `json:"user"`
+	Host       string    `json:"host"`
+	PID        int       `json:"pid"`
+	Started    time.Time `json:"started"`
+	RunURL     string    `json:"runUrl"`
+	AgeSeconds int64     `json:"ageSeconds"`
+	Lease      int64     `json:"leaseSeconds"`
+}
+
+// openDoc is a request without an answer.
+type openDoc struct {
+	Address string    `json:"address"`
+	Action  string    `json:"action"`
+	At      time.Time `json:"at"`
+}
+
+// savedDoc is a state that is kept.
+type savedDoc struct {
+	Serial  uint64    `json:"serial"`
+	At      time.Time `json:"at"`
+	Current bool      `json:"current"`
+}
+
+// answer writes a command's one result.
+func (a *app) answer(format *choice, doc stateDoc, text string) error {
+	a.answered = true
+	if format.value == formatJSON {
+		doc.FormatVersion = report.FormatVersion
+		return report.JSON(a.streams.Out, doc)
+	}
+	_, err := a.streams.Out.Write([]byte(text))
+	return err
+}
+
+func (a *app) stateCheckCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Try whether a bucket or a database keeps what a shared state needs",
+		Long: `Tries whether the place that --state names can be reached with these credentials, what they may do, and whether
+the place keeps each condition that a shared state needs, also for 16 writers at once. It writes below probe/ alone, and
+removes that again. Credentials that may only read are enough for plan, and say so here.`,
+		Example: "  agentsync state check --state 's3://acme-agents/prod?region=eu-central-1'",
+		Args:    cobra.NoArgs,
+	}
+	addState(cmd, &name)
+	format := addFormatOf(cmd, formatText, formatJSON)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		place, err := a.sharedPlace(name)
+		if err != nil {
+			return err
+		}
+		_, err = place.Read(cmd.Context())
+		isMade := !errors.Is(err, shared.ErrNotInitialised)
+		if err != nil && isMade {
+			return stateError(err)
+		}
+		reads, writes := true, true
+		text := place.Name() + " keeps what a shared state needs"
+		if err := place.Probe(cmd.Context()); errors.Is(err, store.ErrDenied) {
+			writes, text = false, place.Name()+" can be read with these credentials, and not written: enough for plan"
+		} else if err != nil {
+			return stateError(err)
+		}
+		if !isMade {
+			text += "; none was made yet: agentsync state init"
+		}
+		return a.answer(format, stateDoc{State: place.Name(), Made: &isMade, Reads: &reads, Writes: &writes}, text+"\n")
+	}
+	return cmd
+}
+
+func (a *app) stateStatusCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show who holds a shared state, and what is open in it",
+		Long: `Shows who holds the lock of a shared state and when that run was last heard of, by the store's clock, and what requests
+have no answer yet. It takes no lock. The exit code is 7 where the state is held, and 0 where it is free.`,
+		Example: "  agentsync state status\n  agentsync state status --format json",
+		Args:    cobra.NoArgs,
+	}
+	addState(cmd, &name)
+	format := addFormatOf(cmd, formatText, formatJSON)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		place, err := a.sharedPlace(name)
+		if err != nil {
+			return err
+		}
+		view, err := place.Read(cmd.Context())
+		if err != nil {
+			return stateError(err)
+		}
+		snap, err := state.SnapshotOf(place, view)
+		if err != nil {
+			return stateError(err)
+		}
+		isLocked, agents := view.Holder != nil, len(snap.State.Agents)
+		doc := stateDoc{State: place.Name(), Locked: &isLocked, Serial: &view.Serial, Epoch: &view.Epoch, Agents: &agents, Open: []openDoc{}}
+		var text strings.Builder
+		fmt.Fprintf(&text, "%s: %s, serial %d, epoch %d\n", place.Name(), count(agents, "agent"), view.Serial, view.Epoch)
+		if isLocked {
+			doc.Holder = holderDocOf(view.Holder, view.Age)
+			fmt.Fprintf(&text, "held: %s\n", state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age}))
+		} else {
+			text.WriteString("nobody holds it\n")
+		}
+		for _, i := range snap.Open {
+			doc.Open = append(doc.Open, openDoc{i.Address.String(), i.Action, i.At})
+			fmt.Fprintf(&text, "open: %s of %s, sent about %s\n", i.Action, i.Address, i.At.UTC().Format(time.DateTime+" UTC"))
+		}
+		if err := a.answer(format, doc, text.String()); err != nil || !isLocked {
+			return err
+		}
+		return &Failure{Code: ExitLocked}
+	}
+	return cmd
+}
+
+func holderDocOf(h *shared.Holder, age time.Duration) *holderDoc {
+	return &holderDoc{h.Command, h.User, h.Host, h.PID, h.Started, h.RunURL, int64(age / time.Second), int64(time.Duration(h.Lease) / time.Second)}
+}
+
+func (a *app) stateUnlockCommand() *cobra.Command {
+	var name string
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "unlock",
+		Short: "Take a shared state over from a run that holds it",
+		Long: `Takes the lock of a shared state over from the run that holds it, without waiting for the end of its lease, and frees
+it. That run can write and send nothing more, should it still go on: what it was told is durable stays, and the next apply
+finds out what became of its requests. A run that died needs no unlock: it is taken over from when its lease is over.
+
+Asks, after showing who holds the lock; without a terminal it needs --auto-approve.`,
+		Example: "  agentsync state unlock\n  agentsync state unlock --auto-approve",
+		Args:    cobra.NoArgs,
+	}
+	addState(cmd, &name)
+	cmd.Flags().BoolVarP(&yes, "auto-approve", "y", false, "do not ask")
+	format := addFormatOf(cmd, formatText, formatJSON)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx := cmd.Context()
+		place, err := a.sharedPlace(name)
+		if err != nil {
+			return err
+		}
+		view, err := place.Read(ctx)
+		if err != nil {
+			return stateError(err)
+		}
+		unlocked := view.Holder != nil
+		if !unlocked {
+			return a.answer(format, stateDoc{State: place.Name(), Unlocked: &unlocked}, "nobody holds "+place.Name()+"\n")
+		}
+		held := state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age})
+		if !yes {
+			if _, tty := terminal(a.streams.In); !tty {
+				return &Failure{Code: ExitUsage, Err: fmt.Errorf("%w; there is no terminal to ask on", held),
+					Hint: "if it is dead, or may be stopped:\n  agentsync state unlock --auto-approve"}
+			}
+			fmt.Fprintln(a.streams.Err, report.Sanitize(held.Error()))
+			if err := a.ask(ctx, &applyFlags{}, "Take the lock over from it"); err != nil {
+				return err
+			}
+		}
+		lease, err := place.Unlock(ctx, a.holder("state unlock").Shared())
+		if err == nil {
+			err = lease.Release(ctx)
+		}
+		if err != nil {
+			return stateError(err)
+		}
+		return a.answer(format, stateDoc{State: place.Name(), Unlocked: &unlocked, Holder: holderDocOf(view.Holder, view.Age)},
+			fmt.Sprintf("%s is free: taken over from %s\n", place.Name(), cmp.Or(held.Holder.String(), "its holder")))
+	}
+	return cmd
+}
