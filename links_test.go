@@ -49,7 +49,7 @@ var writers = map[string][]string{
 }
 
 // readers are the commands that write nothing.
-var readers = []string{"validate", "state list", "state show", "secrets", "schema", "version", "completion bash", "completion zsh",
+var readers = []string{"validate", "state list", "state show", "state init", "state check", "state status", "state unlock", "secrets", "schema", "version", "completion bash", "completion zsh",
 	"completion fish", "completion powershell", "completion", "help", "state", "show", "list", "explain", "diff"}
 
 // TestLinks runs every command that writes in a repository where every name that it writes is a link out of it. What the

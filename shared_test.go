@@ -56,7 +56,7 @@ func startBucket(ts *testscript.TestScript, neg bool, args []string) {
 //	bucketis PUT 503
 //	bucketis PUT 0
 //
-// or compares how many requests of a method there were since the last time: bucketis PUT = 0.
+// or compares how many requests of a method there were since it was asked last: bucketis PUT = 0.
 func bucketIs(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: bucketis METHOD STATUS | METHOD = COUNT")

@@ -61,6 +61,9 @@ type Options struct {
 	// the platform may still carry it out, or still not list it. Zero means 30 seconds; the request
 	// timeout counts where it is longer, unless SettleTimeout was given.
 	SettleTimeout time.Duration
+	// EarlierGrace is how long requests of a run on another machine that was taken over from may still take effect: for what
+	// an earlier run left open it counts where it is longer than SettleTimeout.
+	EarlierGrace time.Duration
 	// StopOnError starts no further change of an app after one of its changes failed.
 	StopOnError bool
 	// NoRefresh lists only the apps in which something is to be made or deleted, or in which a request is

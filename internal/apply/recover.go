@@ -44,10 +44,18 @@ func (e *Engine) requestOf(i state.Intent) *request {
 	defer e.mu.Unlock()
 	r := e.open[i.ID]
 	if r == nil {
-		r = &request{since: e.begun, cause: errors.New("an earlier run sent a request for it whose outcome is still unknown")}
+		r = &request{since: e.begun, earlier: true, cause: errors.New("an earlier run sent a request for it whose outcome is still unknown")}
 		e.open[i.ID] = r
 	}
 	return r
+}
+
+// graceOf is how long after its since a request may still take effect.
+func (e *Engine) graceOf(r *request) time.Duration {
+	if r.earlier {
+		return max(e.opts.SettleTimeout, e.opts.EarlierGrace)
+	}
+	return e.opts.SettleTimeout
 }
 
 func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state.Intent) {
@@ -299,7 +307,7 @@ func (e *Engine) recoverAbsent(i state.Intent, l *list) {
 		r.seen = l
 		r.absent++
 	}
-	if r.absent < minWholeLists || l.asked.Sub(r.since) < e.opts.SettleTimeout {
+	if r.absent < minWholeLists || l.asked.Sub(r.since) < e.graceOf(r) {
 		return
 	}
 	if err := e.commit(state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}); err != nil {
@@ -453,7 +461,7 @@ func (e *Engine) nextLook(n int) (wait time.Duration, more bool) {
 			continue
 		}
 		more = true
-		if left := e.opts.SettleTimeout - time.Since(r.since); i.Action == actionCreate && left > 0 {
+		if left := e.graceOf(r) - time.Since(r.since); i.Action == actionCreate && left > 0 {
 			over, wait = false, max(wait, left)
 		}
 	}

@@ -30,6 +30,8 @@ type request struct {
 	// since is when the grace period of a create begins: when its request was given up or, of an earlier
 	// run, when this apply began to recover.
 	since time.Time
+	// earlier reports that it is of an earlier run.
+	earlier bool
 	// before is the list from before the request, of a request of this apply: what that shows was not made
 	// by it, whatever the clocks say.
 	before *list

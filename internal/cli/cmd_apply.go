@@ -134,6 +134,7 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		return nil, err
 	}
 	defer w.close()
+	a.nameState(w)
 	if err := w.requireSecrets(); err != nil {
 		return nil, err
 	}
@@ -164,7 +165,7 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	}
 	run := &applyRun{workspace: w, f: f, show: &display{app: a}}
 	defer run.show.end()
-	if run.engine, err = w.engine(apps, f.options(a, run.show.event)); err != nil {
+	if run.engine, err = w.engine(apps, run.options()); err != nil {
 		return nil, err
 	}
 	run.show.begin(0)
@@ -183,6 +184,13 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		}
 	}
 	return a.applyLocked(ctx, run, apps)
+}
+
+// nameState says which shared state is about to be changed: a wrong one is a wrong fleet.
+func (a *app) nameState(w *workspace) {
+	if isShared(w.flags.state) && !a.common.quiet {
+		fmt.Fprintf(a.streams.Err, "State: %s, serial %d\n", w.file.Name(), w.snap.State.Serial)
+	}
 }
 
 // idle returns the plan as it is offline and without a lock, and whether there is nothing at all to do, so that a no-op
@@ -239,9 +247,9 @@ func (a *app) applyLocked(ctx context.Context, run *applyRun, apps map[agent.App
 	if err := w.load(); err != nil {
 		return nil, err
 	}
-	if w.snap != before || time.Since(asked) > soon {
+	if w.snap != before || time.Since(asked) > soon || w.snap.Grace > 0 {
 		// Another run changed something meanwhile: what was listed before it counts no more.
-		if run.engine, err = w.engine(apps, run.f.options(a, run.show.event)); err != nil {
+		if run.engine, err = w.engine(apps, run.options()); err != nil {
 			return nil, err
 		}
 	}
@@ -361,6 +369,13 @@ func (r *applyRun) end() error {
 		return err
 	}
 	return r.load()
+}
+
+// options are those of the flags, and what the state says of earlier runs.
+func (r *applyRun) options() apply.Options {
+	o := r.f.options(r.app, r.show.event)
+	o.EarlierGrace = r.snap.Grace
+	return o
 }
 
 func (f *applyFlags) options(a *app, observe func(apply.Event)) apply.Options {
@@ -579,6 +594,7 @@ func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) e
 		return err
 	}
 	defer w.close()
+	a.nameState(w)
 	if err := a.canAsk(f); err != nil {
 		return err
 	}
@@ -597,7 +613,9 @@ func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) e
 	if err := w.load(); err != nil {
 		return err
 	}
-	engine, err := w.engine(apps, f.options(a, nil))
+	options := f.options(a, nil)
+	options.EarlierGrace = w.snap.Grace
+	engine, err := w.engine(apps, options)
 	if err != nil {
 		return err
 	}

@@ -67,10 +67,8 @@ func (a *app) stateInitCommand() *cobra.Command {
 
 // initPlace makes the shared state, and reports whether there was none.
 func (a *app) initPlace(ctx context.Context, name string, place *shared.Place, lineage string, serial uint64) (made bool, err error) {
-	if strings.HasPrefix(name, "postgres") {
-		if err := makeTable(ctx, name); err != nil {
-			return false, err
-		}
+	if err := prepareTable(ctx, name, (*postgres.Table).Make, (*postgres.Table).Durable); err != nil {
+		return false, err
 	}
 	_, err = place.Read(ctx)
 	if !errors.Is(err, shared.ErrNotInitialised) {
@@ -79,8 +77,8 @@ func (a *app) initPlace(ctx context.Context, name string, place *shared.Place, l
 	return true, stateErrorOf(place.InitAt(ctx, lineage, serial))
 }
 
-// makeTable makes the table in PostgreSQL, where it is not there.
-func makeTable(ctx context.Context, name string) error {
+// prepareTable takes steps with the table that a URL of PostgreSQL names, and does nothing for any other.
+func prepareTable(ctx context.Context, name string, steps ...func(*postgres.Table, context.Context) error) error {
 	s, _, err := openStore(name)
 	if err != nil {
 		return err
@@ -89,15 +87,17 @@ func makeTable(ctx context.Context, name string) error {
 	if !ok {
 		return nil
 	}
-	defer table.Close(ctx)
-	err = table.Make(ctx)
-	if errors.Is(err, store.ErrDenied) {
-		if _, err := table.List(ctx, ""); err == nil {
-			return nil // somebody else made it
+	defer table.Close(context.WithoutCancel(ctx))
+	for _, step := range steps {
+		err := step(table, ctx)
+		if errors.Is(err, store.ErrDenied) {
+			return &Failure{Code: ExitUsage, Err: err, Hint: "see that user and password are right; where this user may not make a table, let somebody make it who may:\n  agentsync state init --print-ddl"}
 		}
-		return &Failure{Code: ExitUsage, Err: err, Hint: "let somebody make the table who may:\n  agentsync state init --print-ddl"}
+		if err != nil {
+			return stateError(err)
+		}
 	}
-	return stateErrorOf(err)
+	return nil
 }
 
 // stateErrorOf is stateError, and nil for nil.
@@ -131,8 +131,8 @@ type stateDoc struct {
 	Epoch         *uint64    `json:"epoch,omitempty"`
 	Agents        *int       `json:"agents,omitempty"`
 	Added         *int       `json:"added,omitempty"`
-	Open          []openDoc  `json:"open,omitempty"`
-	States        []savedDoc `json:"states,omitempty"`
+	Open          []openDoc  `json:"open,omitzero"`
+	States        []savedDoc `json:"states,omitzero"`
 	From          *string    `json:"from,omitempty"`
 }
 
@@ -198,6 +198,9 @@ removes that again. Credentials that may only read are enough for plan, and say 
 		}
 		reads, writes := true, true
 		text := place.Name() + " keeps what a shared state needs"
+		if err := prepareTable(cmd.Context(), name, (*postgres.Table).Durable); err != nil {
+			return err
+		}
 		if err := place.Probe(cmd.Context()); errors.Is(err, store.ErrDenied) {
 			writes, text = false, place.Name()+" can be read with these credentials, and not written: enough for plan"
 		} else if err != nil {

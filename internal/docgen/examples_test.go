@@ -18,6 +18,7 @@ import (
 
 	"agentsync/internal/cli"
 	"agentsync/internal/sandbox"
+	"agentsync/internal/state/store/storetest"
 )
 
 // TestMain puts agentsync on PATH: this test binary under another name.
@@ -34,6 +35,10 @@ const (
 	forgetAll = "agentsync state rm 'cometchat/*' 'mindset/*' && "
 	oldKey    = "agentsync state mv mindset/acme/onboarding-coach mindset/acme/coach && "
 	empty     = "rm -r manifests state.json && "
+	// bucket and database are the places of the examples, for both of which the test has a bucket of its own.
+	bucket   = "s3://acme-agents/prod?region=eu-central-1"
+	database = "postgres://agentsync@db.acme.example/ops?sslmode=verify-full#fleet=prod"
+	inBucket = "export AGENTSYNC_STATE='" + bucket + "' && agentsync state init && agentsync apply && "
 )
 
 // scenes are what must have happened before an example makes sense. Every other example follows an apply
@@ -44,6 +49,8 @@ var scenes = map[string]string{
 	"agentsync plan --sandbox":            "rm state.json && ",
 	"agentsync state mv":                  oldKey,
 	"agentsync state rm":                  oldKey,
+	"agentsync state status":              inBucket,
+	"agentsync state unlock":              inBucket,
 	"agentsync state merge":               "cp state.json errored.state.json && rm state.json && ",
 	"agentsync import":                    forgetAll + "sed -i.bak 's/key: concierge/key: other/' manifests/support.yaml && ",
 	"agentsync export":                    forgetAll,
@@ -83,7 +90,7 @@ func TestExamples(t *testing.T) {
 					return
 				}
 				w.run("agentsync apply >/dev/null 2>&1")
-				w.run(sceneOf(example) + example)
+				w.run(strings.NewReplacer(bucket, w.bucket, database, w.bucket).Replace(sceneOf(example) + example))
 			})
 		}
 	}
@@ -94,9 +101,10 @@ func TestExamples(t *testing.T) {
 
 // world is a folder with the repository's manifests, and a sandbox.
 type world struct {
-	t   *testing.T
-	dir string
-	env []string
+	t      *testing.T
+	dir    string
+	env    []string
+	bucket string // the URL of a place for a shared state
 }
 
 func newWorld(t *testing.T) *world {
@@ -110,13 +118,16 @@ func newWorld(t *testing.T) *world {
 		h.Close()
 		_ = server.Close()
 	})
-	w := &world{t: t, dir: t.TempDir()}
+	store := httptest.NewServer(new(storetest.S3Handler))
+	t.Cleanup(store.Close)
+	w := &world{t: t, dir: t.TempDir(), bucket: storetest.S3URL(strings.TrimPrefix(store.URL, "http://"), "prod")}
 	if err := os.CopyFS(filepath.Join(w.dir, "manifests"), os.DirFS("../../manifests")); err != nil {
 		t.Fatal(err)
 	}
 	w.env = append(os.Environ(), "COMETCHAT_API_KEY=key-c", "MINDSET_API_KEY=key-m", "LANGGRAPH_TOKEN=token-of-usual-length",
 		"AGENTSYNC_COMETCHAT_ENDPOINT="+h.URL+"/cometchat/{app}/v3", "AGENTSYNC_MINDSET_ENDPOINT="+h.URL,
-		"AGENTSYNC_AUTO_APPROVE=true", "AGENTSYNC_PARALLELISM=1", "AGENTSYNC_LISTEN=127.0.0.1:0", "NO_COLOR=1")
+		"AGENTSYNC_AUTO_APPROVE=true", "AGENTSYNC_PARALLELISM=1", "AGENTSYNC_LISTEN=127.0.0.1:0", "NO_COLOR=1",
+		"AWS_ACCESS_KEY_ID="+storetest.FullKey, "AWS_SECRET_ACCESS_KEY=any", "AWS_EC2_METADATA_DISABLED=true")
 	return w
 }
 

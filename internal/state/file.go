@@ -139,6 +139,7 @@ func (f *File) unchanged(snap *Snapshot) error {
 	if on.version != snap.version {
 		return fmt.Errorf("%w: %s was written by someone else", ErrStale, f.keeper.name())
 	}
+	snap.Grace = on.grace // a snapshot from before the lock knows of none
 	if digest(on.journal) != snap.journal {
 		return fmt.Errorf("%w: %s was written by another run", ErrStale, f.keeper.journalName())
 	}
@@ -146,7 +147,7 @@ func (f *File) unchanged(snap *Snapshot) error {
 }
 
 // Fresh reports whether state and journal are still what snap was made of. It reads them, and decodes
-// neither.
+// neither. Where they are, the Grace of snap is that of the lock.
 func (f *File) Fresh(snap *Snapshot) (bool, error) {
 	err := f.unchanged(snap)
 	if errors.Is(err, ErrStale) {

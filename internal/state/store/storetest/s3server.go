@@ -40,11 +40,13 @@ func (h *S3Handler) Refuse(method string, status int) {
 	h.refused[method] = status
 }
 
-// Requests returns how many requests of a method there were.
+// Requests returns how many requests of a method there were since it was asked last.
 func (h *S3Handler) Requests(method string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.requests[method]
+	n := h.requests[method]
+	delete(h.requests, method)
+	return n
 }
 
 // note counts a request, and returns the status that it is refused with, 0 for none.
