@@ -125,8 +125,12 @@ func (e *Engine) list(ctx context.Context, id agent.AppID) (*list, error) {
 	known, leaving := e.known(id)
 	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(known)), l.has)
 	old := slices.ContainsFunc(missing, func(uid string) bool { return e.earlier[id][uid] }) // what is new may not show yet
+	ours := func(r platform.Remote) bool {                                                   // an old agent of a replace, and one whose delete is open, included
+		_, owned := e.fleet.Owner(id, r.UID)
+		return owned
+	}
 	switch {
-	case old && len(missing) == len(known):
+	case old && !slices.ContainsFunc(remotes, ours):
 		l.foreign, l.lacking = true, missing
 		l.doubt = fmt.Errorf("%w: it shows %s of %s, and none of the %d that state knows", ErrSuspiciousList, agents(len(remotes)), id, len(known))
 		return l, nil

@@ -153,3 +153,36 @@ func TestALateUpdateIsNoRewriting(t *testing.T) {
 		}
 	})
 }
+
+// A cut list shows, of all that state knows, the one agent whose delete is open. It is of the right app all the same: what it
+// lacks is asked for, and no agent is taken for gone.
+func TestAListThatShowsWhatIsBeingDeletedIsOfThisApp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.prune, w.refresh, w.opts.Parallelism = []agent.Desired{coach("a"), coach("b", "externalTenantId", "t1")}, true, true, 1
+		w.mustApply()
+		b := w.want[1]
+		w.want = []agent.Desired{b}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		time.AfterFunc(time.Second, cancel)
+		w.client[mind] = platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Unknown, Hold: ctx.Done()})
+		if rep, err := w.apply(ctx); err != nil || rep.Outcome != apply.OutcomeInterrupted {
+			t.Fatal(rep, err)
+		}
+		delete(b.Fields, "externalTenantId") // another agent, to the platform
+		w.client[mind] = platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpList, List: func(all []platform.Remote) []platform.Remote { return all[:1] }},
+			platformtest.Fault{Op: platformtest.OpRead, Class: platform.Unknown})
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.client[mind] = w.memory[mind]
+		w.mustApply()
+		w.check()
+		if tenant := w.memory[mind].Agents()[0].Content.Value("externalTenantId"); tenant != nil {
+			t.Errorf("the tenant is still %v", tenant)
+		}
+	})
+}

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -294,16 +293,27 @@ func (p *teller) last() {
 	p.settled("after drift and deletes")
 }
 
-// person does what a hint says where apply may not decide: of agents that are gone, and beside which the list shows none
-// that is known, somebody has to look.
-func (p *teller) person(rep *apply.Report) {
-	for _, res := range rep.Results {
-		here := slices.ContainsFunc(p.memory[res.Address.ID()].Agents(), func(r platform.Remote) bool { return r.UID == res.UID })
-		if here || !errors.Is(res.Err, apply.ErrSuspiciousList) || !strings.Contains(res.Hint, "agentsync state rm") {
+// person does what a hint says where apply may not decide: where a list shows no agent that state knows, somebody has to see
+// that they are gone.
+func (p *teller) person() {
+	gone := map[agent.AppID][]agent.Address{}
+	snap, there := p.load(p.file()), map[agent.AppID]bool{}
+	for a, rec := range snap.State.Agents {
+		isHere := func(r platform.Remote) bool { return r.UID == rec.UID || slices.Contains(rec.Obsolete, r.UID) }
+		if slices.ContainsFunc(p.memory[a.ID()].Agents(), isHere) {
+			there[a.ID()] = true
+		} else {
+			gone[a.ID()] = append(gone[a.ID()], a)
+		}
+	}
+	for id, addresses := range gone {
+		if there[id] {
 			continue
 		}
 		err := p.file().Edit(p.ctx, p.load(p.file()), func(s *state.State) error {
-			delete(s.Agents, res.Address)
+			for _, a := range addresses {
+				delete(s.Agents, a)
+			}
 			return nil
 		})
 		if err != nil {
@@ -321,7 +331,7 @@ func (p *teller) settled(when string) {
 			p.Fatalf("%s: %v", when, err)
 		}
 		p.adoptions(rep)
-		p.person(rep)
+		p.person()
 		p.Logf("%s: %s\n%s", when, rep.Outcome, describe(rep))
 	}
 	before := len(p.failures)
