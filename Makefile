@@ -5,6 +5,7 @@
 # make fuzz     each fuzz target for FUZZTIME
 # make bench    the benchmarks: the table of docs/performance.md first
 # make torture  the long versions of the crash and fault tests
+# make mutants  how many small faults in apply, state, plan and platform their tests notice
 # make dist     what a version is published as: make dist VERSION=v0.1.0 (docs/releasing.md)
 # make tidy     whether go.mod and go.sum are tidy; needs the network
 SHELL   := /bin/bash
@@ -13,7 +14,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 # The race detector needs a C compiler; without one the tests run without it, and say so.
 RACE    := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo -race)
 
-.PHONY: all build demo test check unit golden golden-check release-test fuzz bench torture tidy clean dist dist-test
+.PHONY: all build demo test check unit golden golden-check release-test fuzz bench torture mutants tidy clean dist dist-test
 
 all: build
 
@@ -87,6 +88,12 @@ bench:
 
 torture:
 	AGENTSYNC_TORTURE=1 go test -count=1 -timeout 60m -run 'Torture' -v ./...
+
+# ROOMS and SAMPLE, the number of faults in each, may be given. A room of 100 takes some 20 minutes.
+mutants: ROOMS ?= apply state plan platform
+mutants: SAMPLE ?= 100
+mutants:
+	AGENTSYNC_MUTANTS="$(ROOMS)" AGENTSYNC_MUTANTS_SAMPLE=$(SAMPLE) go test -count=1 -timeout 6h -run TestMutants -v ./internal/mutants
 
 # Not part of test: it looks at the tests of libraries, which building and testing do not need. That go.mod
 # requires what is imported, and nothing else, internal/archtest holds offline.

@@ -79,7 +79,7 @@ func (r room) files(t *testing.T) (fset *token.FileSet, files []*ast.File) {
 }
 
 // testOnly are rooms for tests and for writing documents, which the tool does not ship.
-var testOnly = []string{"archtest", "ci", "docgen", "openapitest", "platform/platformtest", "state/statetest", "state/store/storetest", "torture"}
+var testOnly = []string{"archtest", "ci", "docgen", "mutants", "openapitest", "platform/platformtest", "state/statetest", "state/store/storetest", "torture"}
 
 // shipped leaves the rooms for tests out.
 func shipped(all []room) []room {
