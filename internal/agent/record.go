@@ -1,6 +1,10 @@
 package agent
 
-import "agentsync/internal/diag"
+import (
+	"slices"
+
+	"agentsync/internal/diag"
+)
 
 // App is one app of one platform as the manifests describe it: where it lives and how to reach it.
 // Every section of every file that names the same app must agree on it.
@@ -66,4 +70,17 @@ type Record struct {
 	// the old half of a replace, until its delete is done. They belong to this address; nobody may
 	// adopt them.
 	Obsolete []string
+	// FormerKeys are the keys that the agent had before in this app, the newest last, each once and never its key of now.
+	// A manifest that goes back to one of them, as the revert of a rename does, gets this agent and not a second one.
+	FormerKeys []string
+}
+
+// Moved returns the record of an agent that had the key from and now has the key to, in the same app.
+func (r Record) Moved(from, to string) Record {
+	former := slices.DeleteFunc(slices.Clone(r.FormerKeys), func(key string) bool { return key == from || key == to })
+	if from != to {
+		former = append(former, from)
+	}
+	r.FormerKeys = former
+	return r
 }

@@ -238,6 +238,7 @@ func (e *Engine) rename(p *plan.Plan) error {
 		for _, uid := range append(slices.Clone(rec.Obsolete), rec.UID) {
 			leave = append(leave, state.Result{Kind: state.Removed, Address: mv.From, UID: uid})
 		}
+		rec = rec.Moved(mv.From.Key, mv.To.Key)
 		rec.Protect = e.wants(mv.To).Protect
 		arrive = append(arrive, state.Result{Kind: state.Recorded, Address: mv.To, Record: rec})
 	}

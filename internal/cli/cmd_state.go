@@ -138,9 +138,10 @@ func (a *app) showRecord(addr agent.Address, rec agent.Record) error {
 		UID      string          `json:"uid"`
 		Protect  bool            `json:"protect,omitempty"`
 		Obsolete []string        `json:"obsolete,omitempty"`
+		Former   []string        `json:"formerKeys,omitempty"`
 		Applied  json.RawMessage `json:"applied,omitempty"`
 		Observed json.RawMessage `json:"observed,omitempty"`
-	}{report.FormatVersion, addr.String(), rec.UID, rec.Protect, rec.Obsolete, json.RawMessage(rec.Applied), json.RawMessage(rec.Observed)}
+	}{report.FormatVersion, addr.String(), rec.UID, rec.Protect, rec.Obsolete, rec.FormerKeys, json.RawMessage(rec.Applied), json.RawMessage(rec.Observed)}
 	if err := report.JSON(a.streams.Out, doc); err != nil {
 		return fmt.Errorf("show %s: %w", addr, err)
 	}
@@ -182,7 +183,7 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 				return usageError("%s has an agent %s already", name, to)
 			}
 			delete(s.Agents, from)
-			s.Agents[to] = rec
+			s.Agents[to] = rec.Moved(from.Key, to.Key)
 			return nil
 		})
 		if err == nil { // it is on disk

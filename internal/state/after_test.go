@@ -26,7 +26,11 @@ func TestAfter(t *testing.T) {
 		"removed before its old":       {agent.Record{UID: "b", Obsolete: []string{"a"}}, state.Result{Kind: state.Removed}, agent.Record{UID: "a"}, true},
 		"another's uid removed":        {agent.Record{UID: "b"}, state.Result{Kind: state.Removed, UID: "x"}, agent.Record{UID: "b"}, true},
 		"removed where there was none": {none, state.Result{Kind: state.Removed, UID: "x"}, none, false},
-		"voided":                       {agent.Record{UID: "b"}, state.Result{Kind: state.Voided}, agent.Record{UID: "b"}, true},
+		"recorded after a rename": {agent.Record{UID: "a", FormerKeys: []string{"k"}}, state.Result{Kind: state.Recorded, Record: agent.Record{UID: "b"}},
+			agent.Record{UID: "b", Obsolete: []string{"a"}, FormerKeys: []string{"k"}}, true},
+		"removed before its old, renamed": {agent.Record{UID: "b", Obsolete: []string{"a"}, FormerKeys: []string{"k"}}, state.Result{Kind: state.Removed},
+			agent.Record{UID: "a", FormerKeys: []string{"k"}}, true},
+		"voided": {agent.Record{UID: "b"}, state.Result{Kind: state.Voided}, agent.Record{UID: "b"}, true},
 	} {
 		got, left := state.After(c.old, c.r)
 		if d := cmp.Diff(c.want, got); d != "" || left != c.left {

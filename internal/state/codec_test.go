@@ -31,6 +31,8 @@ func sample() *state.State {
 				Obsolete: []string{"old-1", "old-2"},
 				Protect:  true,
 				Mark:     "3fa9c1d2e4b5",
+
+				FormerKeys: []string{"helper", "guide"},
 			},
 			addr("adopted"): {UID: "plain"},
 			cc: {
@@ -106,6 +108,7 @@ func badStates(t testing.TB) []struct{ name, content string } {
 		return `{"version": 1, "serial": 1, "lineage": "l", "agents": {"mindset/acme/a": {` + members + `}}}`
 	}
 	return []struct{ name, content string }{
+		{"a former key that is none", in(`"guide"`, `"Guide/"`)},
 		{"empty", ""},
 		{"only spaces", " \n\n"},
 		{"zero bytes", text[:300] + strings.Repeat("\x00", 100)},

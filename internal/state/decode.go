@@ -142,11 +142,14 @@ func (d *decoder) record() (r agent.Record, err error) {
 		case "observed":
 			r.Observed, err = d.document()
 		case "obsolete":
-			err = d.list('[', ']', func() error {
-				uid, err := d.text()
-				r.Obsolete = append(r.Obsolete, uid)
-				return err
-			})
+			r.Obsolete, err = d.texts()
+		case "formerKeys":
+			r.FormerKeys, err = d.texts()
+			for _, key := range r.FormerKeys {
+				if err == nil && !agent.ValidKey(key) {
+					err = d.fail(at, "%q is no key", key)
+				}
+			}
 		case "api":
 			r.API, err = d.text()
 		case "mark":
@@ -159,6 +162,16 @@ func (d *decoder) record() (r agent.Record, err error) {
 		return err
 	})
 	return r, err
+}
+
+// texts reads a list of strings.
+func (d *decoder) texts() (values []string, err error) {
+	err = d.list('[', ']', func() error {
+		v, err := d.text()
+		values = append(values, v)
+		return err
+	})
+	return values, err
 }
 
 func (d *decoder) document() (agent.Doc, error) {

@@ -276,6 +276,7 @@ func (f *Fleet) move(r Result, taken bool) (Result, error) {
 	if rec.UID != from.UID {
 		return r, fmt.Errorf("%s has the uid %s and cannot become %s with the uid %s", r.From, from.UID, r.Address, rec.UID)
 	}
+	rec = rec.Moved(r.From.Key, r.Address.Key)
 	f.drop(r.From)
 	f.changed = true
 	return Result{Intent: r.Intent, Address: r.Address, Kind: Moved, From: r.From, Record: rec}, f.put(r.Address, rec)

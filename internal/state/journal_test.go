@@ -32,7 +32,7 @@ func sampleJournal(t testing.TB) []byte {
 		{Intent: 2, Address: at("coach"), Kind: Recorded, Record: agent.Record{
 			UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Mark: "3fa9c1d2e4b5", Protect: true}},
 		{Intent: 3, Address: at("gone"), Kind: Removed, UID: "g"},
-		{Address: at("b"), Kind: Moved, From: at("a"), Record: agent.Record{UID: "m"}},
+		{Address: at("b"), Kind: Moved, From: at("a"), Record: agent.Record{UID: "m"}.Moved("a", "b")},
 		{Intent: 4, Kind: Voided},
 		{Kind: Located, App: at("b").ID(), Origin: agent.Origin{BaseURL: "https://a.example.com", KeyEnv: "KEY"}},
 	})
@@ -71,7 +71,7 @@ func TestJournalGolden(t *testing.T) {
 	}
 	records := map[agent.Address]agent.Record{
 		at("coach"): {UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Mark: "3fa9c1d2e4b5", Protect: true},
-		at("b"):     {UID: "m"},
+		at("b"):     {UID: "m", FormerKeys: []string{"a"}},
 	}
 	if diff := cmp.Diff(records, p.records); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)

@@ -13,6 +13,9 @@ import (
 func After(old agent.Record, r Result) (agent.Record, bool) {
 	switch {
 	case r.Kind == Recorded:
+		if r.Record.FormerKeys == nil { // they belong to the address: who records an agent need not know them
+			r.Record.FormerKeys = old.FormerKeys
+		}
 		return withObsolete(r.Record, append(slices.Clip(old.Obsolete), old.UID)...), true
 	case r.Kind == Removed && old.UID != "":
 		gone := cmp.Or(r.UID, old.UID)
@@ -36,7 +39,7 @@ func without(r agent.Record, gone func(uid string) bool) (agent.Record, bool) {
 	if n == 0 {
 		return agent.Record{}, false
 	}
-	return trim(agent.Record{UID: r.Obsolete[n-1], Obsolete: r.Obsolete[: n-1 : n-1], Protect: r.Protect}), true
+	return trim(agent.Record{UID: r.Obsolete[n-1], Obsolete: r.Obsolete[: n-1 : n-1], Protect: r.Protect, FormerKeys: r.FormerKeys}), true
 }
 
 // trim makes an empty list of obsolete uids nil, so that equal records are equal in every respect.
@@ -64,7 +67,7 @@ func withObsolete(r agent.Record, more ...string) agent.Record {
 
 func equalRecord(a, b agent.Record) bool {
 	return a.UID == b.UID && a.API == b.API && a.Mark == b.Mark && a.Protect == b.Protect && equalDoc(a.Applied, b.Applied) &&
-		equalDoc(a.Observed, b.Observed) && slices.Equal(a.Obsolete, b.Obsolete)
+		equalDoc(a.Observed, b.Observed) && slices.Equal(a.Obsolete, b.Obsolete) && slices.Equal(a.FormerKeys, b.FormerKeys)
 }
 
 func equalDoc(a, b agent.Doc) bool {

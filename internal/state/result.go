@@ -42,7 +42,8 @@ const (
 	// the last of them takes its place, without documents, since it may still be live.
 	Removed
 	// Moved: the record of From is now that of Address, where no agent stood before. Record replaces
-	// it if it has a UID, which is then the same.
+	// it if it has a UID, which is then the same. The key of From
+	// becomes one of its former keys.
 	Moved
 	// Voided: the request certainly had no effect. Nothing changes but that the intent is closed.
 	Voided

@@ -42,6 +42,7 @@ func (m agents) after(r state.Result) agents {
 	switch r.Kind {
 	case state.Recorded:
 		rec := r.Record
+		rec.FormerKeys = old.FormerKeys
 		rec.Obsolete = slices.Clone(old.Obsolete)
 		if had && old.UID != rec.UID {
 			rec.Obsolete = append(rec.Obsolete, old.UID)
@@ -59,7 +60,7 @@ func (m agents) after(r state.Result) agents {
 		}
 		delete(next, r.Address)
 		if n := len(old.Obsolete); n > 0 {
-			next[r.Address] = agent.Record{UID: old.Obsolete[n-1], Obsolete: old.Obsolete[:n-1], Protect: old.Protect}
+			next[r.Address] = agent.Record{UID: old.Obsolete[n-1], Obsolete: old.Obsolete[:n-1], Protect: old.Protect, FormerKeys: old.FormerKeys}
 		}
 	case state.Located:
 		next[appKey(r.App)] = agent.Record{UID: r.Origin.BaseURL + " " + r.Origin.KeyEnv}
@@ -67,7 +68,7 @@ func (m agents) after(r state.Result) agents {
 			delete(next, appKey(r.App))
 		}
 	case state.Moved:
-		next[r.Address] = m[r.From]
+		next[r.Address] = m[r.From].Moved(r.From.Key, r.Address.Key)
 		delete(next, r.From)
 	}
 	return next
@@ -170,7 +171,7 @@ var sameAgents = cmp.Options{cmpopts.EquateEmpty()}
 func same(a, b agents) bool {
 	return maps.EqualFunc(a, b, func(r, q agent.Record) bool {
 		return r.UID == q.UID && r.Mark == q.Mark && r.Protect == q.Protect && slices.Equal(r.Obsolete, q.Obsolete) &&
-			string(r.Applied) == string(q.Applied) && string(r.Observed) == string(q.Observed)
+			slices.Equal(r.FormerKeys, q.FormerKeys) && string(r.Applied) == string(q.Applied) && string(r.Observed) == string(q.Observed)
 	})
 }
 
@@ -287,7 +288,7 @@ func TestScript(t *testing.T) {
 	}
 	want := agents{
 		addr("a"): {UID: "a3", Applied: doc("third")},
-		addr("c"): {UID: "b1", Applied: doc("b"), Protect: true},
+		addr("c"): {UID: "b1", Applied: doc("b"), Protect: true, FormerKeys: []string{"b"}},
 
 		appKey(addr("a").ID()): {UID: "https://two.example.com KEY"},
 	}

@@ -103,6 +103,20 @@ func (w *writer) textMember(name, value string) {
 	}
 }
 
+// textsMember writes a member unless its list is empty.
+func (w *writer) textsMember(name string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	w.key(name)
+	w.open('[')
+	for _, v := range values {
+		w.item()
+		w.text(v)
+	}
+	w.end(']')
+}
+
 // docMember writes a document unless it is nil. It fails on what is no object.
 func (w *writer) docMember(name string, d agent.Doc) error {
 	if d == nil {
@@ -150,15 +164,8 @@ func (w *writer) record(r agent.Record) error {
 	}
 	w.textMember("api", r.API)
 	w.textMember("mark", r.Mark)
-	if len(r.Obsolete) > 0 {
-		w.key("obsolete")
-		w.open('[')
-		for _, uid := range r.Obsolete {
-			w.item()
-			w.text(uid)
-		}
-		w.end(']')
-	}
+	w.textsMember("obsolete", r.Obsolete)
+	w.textsMember("formerKeys", r.FormerKeys)
 	if r.Protect {
 		w.key("protect")
 		w.raw([]byte("true"))
