@@ -60,7 +60,13 @@ func want(t testing.TB, address string, f fields, edits ...func(*agent.Desired))
 }
 
 func previously(keys ...string) func(*agent.Desired) {
-	return func(d *agent.Desired) { d.PreviousKeys = keys }
+	return func(d *agent.Desired) { d.PreviousKeys = append([]string{}, keys...) } // none is an empty list, not no list
+}
+
+// had returns the record of an agent that had other keys before.
+func had(rec agent.Record, keys ...string) agent.Record {
+	rec.FormerKeys = keys
+	return rec
 }
 
 func ignoring(names ...string) func(*agent.Desired) {

@@ -83,7 +83,92 @@ func TestRenames(t *testing.T) {
 		{
 			name:    "a swap that was carried out is not turned back",
 			desired: []agent.Desired{want(t, coach, b, previously("helper")), want(t, helper, a, previously("coach"))},
+			prior:   map[string]agent.Record{coach: had(record(t, "u2", b), "helper"), helper: had(record(t, "u1", a), "coach")},
+		},
+		{
+			name:    "a swap that a lost state forgot is not turned back",
+			desired: []agent.Desired{want(t, coach, b, previously("helper")), want(t, helper, a, previously("coach"))},
 			prior:   map[string]agent.Record{coach: record(t, "u2", b), helper: record(t, "u1", a)},
+		},
+		{
+			name:    "a swap takes the agents along although one changes too",
+			desired: []agent.Desired{want(t, coach, c, previously("helper")), want(t, helper, a, previously("coach"))},
+			prior:   map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b)},
+			want: []brief{
+				{Action: Update, Address: coach, From: helper, UID: "u2", Send: []string{"agentName"},
+					Fields: []FieldChange{{Path: "/agentName", Before: "B", After: "C"}}},
+				{Action: Move, Address: helper, From: coach, UID: "u1"},
+			},
+		},
+		{
+			name:    "one that asks for a key that is not handed on keeps its record",
+			desired: []agent.Desired{want(t, coach, b, previously("helper")), want(t, helper, c, previously("third"))},
+			prior:   map[string]agent.Record{coach: record(t, "u1", b), helper: record(t, "u2", c)},
+		},
+		{
+			name:    "the revert of a rename moves back",
+			desired: []agent.Desired{want(t, coach, a)},
+			prior:   map[string]agent.Record{helper: had(record(t, "u1", a), "coach")},
+			want:    []brief{{Action: Move, Address: coach, From: helper, UID: "u1"}},
+		},
+		{
+			name:    "the revert of two renames in a row moves back",
+			desired: []agent.Desired{want(t, coach, b)},
+			prior:   map[string]agent.Record{third: had(record(t, "u1", a), "coach", "helper")},
+			want: []brief{{Action: Update, Address: coach, From: third, UID: "u1", Send: []string{"agentName"},
+				Fields: []FieldChange{{Path: "/agentName", Before: "A", After: "B"}}}},
+		},
+		{
+			name:    "the revert of a chain moves back",
+			desired: []agent.Desired{want(t, coach, a), want(t, helper, b)},
+			prior:   map[string]agent.Record{helper: had(record(t, "u1", a), "coach"), third: had(record(t, "u2", b), "helper")},
+			want: []brief{
+				{Action: Move, Address: coach, From: helper, UID: "u1"},
+				{Action: Move, Address: helper, From: third, UID: "u2"},
+			},
+		},
+		{
+			name:    "the revert of a swap moves back",
+			desired: []agent.Desired{want(t, coach, a), want(t, helper, b)},
+			prior:   map[string]agent.Record{coach: had(record(t, "u2", b), "helper"), helper: had(record(t, "u1", a), "coach")},
+			want: []brief{
+				{Action: Move, Address: coach, From: helper, UID: "u1"},
+				{Action: Move, Address: helper, From: coach, UID: "u2"},
+			},
+		},
+		{
+			name:    "a new agent at a former key is new where the renamed one is still wanted",
+			desired: []agent.Desired{want(t, coach, b), want(t, helper, a, previously("coach"))},
+			prior:   map[string]agent.Record{helper: had(record(t, "u1", a), "coach")},
+			want:    []brief{{Action: Create, Address: coach, Fields: []FieldChange{{Path: "/agentName", After: "B"}}}},
+		},
+		{
+			name:    "a new agent at a former key sends no known one through two addresses",
+			desired: []agent.Desired{want(t, coach, c), want(t, helper, a)},
+			prior:   map[string]agent.Record{helper: had(record(t, "u1", a), "coach"), third: had(record(t, "u2", b), "helper")},
+			want: []brief{
+				{Action: Create, Address: coach, Fields: []FieldChange{{Path: "/agentName", After: "C"}}},
+				{Action: Kept, Address: third, UID: "u2"},
+			},
+		},
+		{
+			name:    "of two that had a key nobody can say which one comes back",
+			desired: []agent.Desired{want(t, coach, c)},
+			prior:   map[string]agent.Record{helper: had(record(t, "u1", a), "coach"), third: had(record(t, "u2", b), "coach")},
+			want: []brief{
+				{Action: Create, Address: coach, Fields: []FieldChange{{Path: "/agentName", After: "C"}}},
+				{Action: Kept, Address: helper, UID: "u1"},
+				{Action: Kept, Address: third, UID: "u2"},
+			},
+		},
+		{
+			name:    "an empty list of previous keys says that an agent is new",
+			desired: []agent.Desired{want(t, coach, a, previously())},
+			prior:   map[string]agent.Record{helper: had(record(t, "u1", a), "coach")},
+			want: []brief{
+				{Action: Create, Address: coach, Fields: []FieldChange{{Path: "/agentName", After: "A"}}},
+				{Action: Kept, Address: helper, UID: "u1"},
+			},
 		},
 		{
 			name: "three agents hand their keys on in a ring",
