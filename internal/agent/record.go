@@ -39,7 +39,8 @@ type Desired struct {
 	Protect bool
 	// IgnoreChanges names top-level fields that are left to whoever else sets them.
 	IgnoreChanges []string
-	// PreviousKeys are keys that this agent had before, in the same app.
+	// PreviousKeys are keys that this agent had before, in the same app. An empty list that is not nil says that it is a
+	// new agent, whatever it is like.
 	PreviousKeys []string
 	// Mark is the mark that the agent is to carry at its platform, Address.Mark, or empty where its
 	// section asks for none.

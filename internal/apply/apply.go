@@ -443,7 +443,8 @@ func (t *tally) again(p *plan.Plan) (changes []plan.Change, pause time.Duration)
 		case !t.isOpen(a):
 			rec, _ := t.fleet.Record(a)
 			r := t.runOf(a.ID())
-			t.enter(r, Result{Address: a, Action: res.Action, Status: StatusDone, UID: orUID(rec.UID, res.UID)})
+			ch.Action = res.Action
+			t.enter(r, done(ch, orUID(rec.UID, res.UID)))
 		}
 	}
 	return changes, pause
@@ -516,7 +517,7 @@ func (e *Engine) openResults() []Result {
 		}
 		told[a] = true
 		r := e.requestOf(i)
-		res := unknownResult(plan.Change{Address: a, Action: plan.Action(i.Action), UID: i.UID}, r.cause)
+		res := unknownResult(plan.Change{Address: a, Action: plan.Action(i.Action), UID: i.UID, Source: e.wants(a).Source}, r.cause)
 		if r.why != nil {
 			res.Err = fmt.Errorf("%w; and nobody can say yet what became of it: %w", r.cause, r.why)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/diag"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 )
@@ -32,6 +33,9 @@ type Result struct {
 	Status  Status
 	// UID is the agent's handle where it is known.
 	UID string
+	// Name and Source are plan.Change's.
+	Name   string
+	Source diag.Pos
 	// Err says why Status is not done, nil if it is.
 	Err error
 	// Hint is what the user can do about Err, or empty; a command to type stands alone on an
@@ -108,20 +112,30 @@ var (
 	errStopOnError = errors.New("another agent of the app failed first (--on-error stop)")
 )
 
+// resultOf is what all results of a change have in common.
+func resultOf(ch plan.Change, s Status) Result {
+	return Result{Address: ch.Address, Action: ch.Action, Status: s, UID: ch.UID, Name: ch.Name, Source: ch.Source}
+}
+
 func done(ch plan.Change, uid string) Result {
-	return Result{Address: ch.Address, Action: ch.Action, Status: StatusDone, UID: uid}
+	res := resultOf(ch, StatusDone)
+	res.UID = uid
+	return res
 }
 
 func failed(ch plan.Change, err error) Result {
 	if kept, ok := errors.AsType[*notSentError](err); ok {
 		return notStarted(ch, kept.why)
 	}
-	return Result{Address: ch.Address, Action: ch.Action, Status: StatusFailed, UID: ch.UID, Err: err}
+	res := resultOf(ch, StatusFailed)
+	res.Err = err
+	return res
 }
 
 func unknownResult(ch plan.Change, err error) Result {
-	return Result{Address: ch.Address, Action: ch.Action, Status: StatusUnknown, UID: ch.UID, Err: err,
-		Hint: "the next apply finds out what became of it; nothing is created twice"}
+	res := resultOf(ch, StatusUnknown)
+	res.Err, res.Hint = err, "the next apply finds out what became of it; nothing is created twice"
+	return res
 }
 
 // NotStarted is the report of a plan that was refused as a whole, because of why.
@@ -139,7 +153,9 @@ func notStarted(ch plan.Change, err error) Result {
 	if ch.Action == plan.Kept {
 		return done(ch, ch.UID)
 	}
-	return Result{Address: ch.Address, Action: ch.Action, Status: StatusNotStarted, UID: ch.UID, Err: err}
+	res := resultOf(ch, StatusNotStarted)
+	res.Err = err
+	return res
 }
 
 // withoutRequest is the result of a change for which nothing is sent: kept, moved in the ledger, or refused.
@@ -147,7 +163,7 @@ func withoutRequest(ch plan.Change) Result {
 	if ch.Blocked == "" {
 		return done(ch, ch.UID)
 	}
-	res := Result{Address: ch.Address, Action: ch.Action, Status: StatusNotStarted, UID: ch.UID}
+	res := resultOf(ch, StatusNotStarted)
 	switch ch.Blocked {
 	case plan.BlockedByProtect:
 		res.Err = fmt.Errorf("%w: lifecycle.protect forbids to %s it", ErrBlocked, ch.Action)
@@ -164,6 +180,9 @@ func withoutRequest(ch plan.Change) Result {
 	case plan.BlockedByAPI:
 		res.Err = fmt.Errorf("%w: the version of the API that the section asks for does not show the agent, which another version made", ErrBlocked)
 		res.Hint = "go back to the other version of the API; if the agent is really gone:\n  agentsync state rm " + ch.Address.String()
+	case plan.BlockedByRename:
+		res.Err = fmt.Errorf("%w: %s may be %s under another key, whose uid would be lost: %s", ErrBlocked, ch.Likely.To, ch.Likely.From, ch.Likely.Why())
+		res.Hint = ch.Likely.Ways()
 	case plan.BlockedByNamesake:
 		res.Err = fmt.Errorf("%w: an agent of the same name that agentsync does not manage is in the way", ErrBlocked)
 		res.Hint = importHint(ch)
@@ -204,6 +223,21 @@ func (r *Report) Count(s Status) int {
 	n := 0
 	for _, res := range r.Results {
 		if res.Status == s {
+			n++
+		}
+	}
+	return n
+}
+
+// Again returns, of a run that did a part, how many agents the next apply sends: those that were not carried out, but for the
+// ones that a safety limit refuses.
+func (r *Report) Again() int {
+	n := 0
+	if r.Outcome != OutcomePartial && r.Outcome != OutcomeInterrupted {
+		return 0
+	}
+	for _, res := range r.Results {
+		if res.Status != StatusDone && !errors.Is(res.Err, ErrBlocked) {
 			n++
 		}
 	}

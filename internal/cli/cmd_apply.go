@@ -423,7 +423,7 @@ func (a *app) showPlan(f *applyFlags, p *plan.Plan, w *workspace) error {
 	if f.format.value != formatText {
 		return nil
 	}
-	return writePlanTo(a.streams.Out, formatText, "", p, w.warnings, a.style(a.streams.Out))
+	return a.writePlanTo(a.streams.Out, formatText, "", p, w.warnings, a.style(a.streams.Out))
 }
 
 // closeRun writes the state file. Where that fails, the state goes to a file of its own, so that no uid
@@ -510,7 +510,7 @@ func (a *app) writeReport(format string, rep *apply.Report) error {
 	case formatJSON:
 		return report.ReportJSON(a.streams.Out, rep)
 	case formatMarkdown:
-		return report.ReportMarkdown(a.streams.Out, rep, report.MarkdownOptions{})
+		return report.ReportMarkdown(a.streams.Out, rep, report.MarkdownOptions{Link: a.sourceLinks()})
 	default:
 		return report.ReportText(a.streams.Out, rep, a.style(a.streams.Out))
 	}

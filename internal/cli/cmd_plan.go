@@ -123,7 +123,7 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 		}
 		a.noteSecrets(w)
 	}
-	if err := o.files.write(p, w.warnings); err != nil {
+	if err := o.files.write(a, p, w.warnings); err != nil {
 		return err
 	}
 	if err := a.writeMarkedPlan(o.format.value, o.files.marker, p, w); err != nil {
@@ -140,17 +140,17 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 // writeMarkedPlan is writePlan with another marker than the plan's own, where it is Markdown.
 func (a *app) writeMarkedPlan(format, marker string, p *plan.Plan, w *workspace) error {
 	a.answered = true
-	return writePlanTo(a.streams.Out, format, marker, p, w.warnings, a.style(a.streams.Out))
+	return a.writePlanTo(a.streams.Out, format, marker, p, w.warnings, a.style(a.streams.Out))
 }
 
-func writePlanTo(out io.Writer, format, marker string, p *plan.Plan, warnings diag.List, s report.Style) error {
+func (a *app) writePlanTo(out io.Writer, format, marker string, p *plan.Plan, warnings diag.List, s report.Style) error {
 	switch format {
 	case formatJSON:
 		return report.PlanJSON(out, p, warnings)
 	case formatHTML:
 		return report.PlanHTML(out, p, report.HTMLOptions{})
 	case formatMarkdown:
-		return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: marker})
+		return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: marker, Link: a.sourceLinks()})
 	default:
 		return report.PlanText(out, p, s)
 	}
@@ -217,7 +217,7 @@ func (f *planFiles) any() bool {
 }
 
 // write writes the files that are asked for. The error names the file.
-func (f *planFiles) write(p *plan.Plan, warnings diag.List) error {
+func (f *planFiles) write(a *app, p *plan.Plan, warnings diag.List) error {
 	for _, file := range []struct {
 		path   string
 		render func(io.Writer) error
@@ -225,10 +225,10 @@ func (f *planFiles) write(p *plan.Plan, warnings diag.List) error {
 		{f.html, func(out io.Writer) error { return report.PlanHTML(out, p, report.HTMLOptions{}) }},
 		{f.json, func(out io.Writer) error { return report.PlanJSON(out, p, warnings) }},
 		{f.markdown, func(out io.Writer) error {
-			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker, MaxChars: summaryChars})
+			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker, MaxChars: summaryChars, Link: a.sourceLinks()})
 		}},
 		{f.comment, func(out io.Writer) error {
-			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker})
+			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker, Link: a.sourceLinks()})
 		}},
 	} {
 		if file.path == "" {

@@ -39,11 +39,11 @@ func (a *app) showCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := files.write(saved.Plan, nil); err != nil {
+		if err := files.write(a, saved.Plan, nil); err != nil {
 			return err
 		}
 		a.answered = true
-		if err := writePlanTo(a.streams.Out, format.value, files.marker, saved.Plan, nil, a.style(a.streams.Out)); err != nil {
+		if err := a.writePlanTo(a.streams.Out, format.value, files.marker, saved.Plan, nil, a.style(a.streams.Out)); err != nil {
 			return err
 		}
 		if !a.common.quiet {

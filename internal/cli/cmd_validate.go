@@ -57,7 +57,7 @@ func (a *app) writeProblems(format string, problems diag.List) error {
 	case formatJSON:
 		return report.DiagJSON(a.streams.Out, problems)
 	case formatMarkdown:
-		return report.DiagMarkdown(a.streams.Out, problems, report.MarkdownOptions{})
+		return report.DiagMarkdown(a.streams.Out, problems, report.MarkdownOptions{Link: a.sourceLinks()})
 	case formatGitHub:
 		return report.DiagGitHub(a.streams.Out, problems)
 	default:

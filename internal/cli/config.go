@@ -75,7 +75,7 @@ func findConfig() string {
 	in := ""
 	for {
 		if _, err := os.Lstat(filepath.Join(dir, configName)); err == nil {
-			if in == "" || repository(dir) {
+			if in == "" || repositoryOf(dir) != "" {
 				return filepath.Join(in, configName)
 			}
 			return ""
@@ -91,15 +91,16 @@ func findConfig() string {
 	}
 }
 
-// repository reports whether dir lies in a git repository: outside of one, a file above is somebody else's.
-func repository(dir string) bool {
+// repositoryOf returns the top folder of the git repository that dir lies in, empty for none: outside of one, a file above is
+// somebody else's.
+func repositoryOf(dir string) string {
 	for {
 		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
-			return true
+			return dir
 		}
 		up := filepath.Dir(dir)
 		if up == dir {
-			return false
+			return ""
 		}
 		dir = up
 	}

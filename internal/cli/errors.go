@@ -197,7 +197,7 @@ func (a *app) wantsMarkdown(cmd *cobra.Command) bool {
 // writeFailure writes a failed run as Markdown: the problems of the manifests where they are the reason.
 func (a *app) writeFailure(f *Failure) error {
 	if f.Problems.HasErrors() {
-		return report.DiagMarkdown(a.streams.Out, f.Problems, report.MarkdownOptions{})
+		return report.DiagMarkdown(a.streams.Out, f.Problems, report.MarkdownOptions{Link: a.sourceLinks()})
 	}
 	return report.FailureMarkdown(a.streams.Out, f.Error(), f.Hint)
 }

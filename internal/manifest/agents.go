@@ -165,7 +165,7 @@ func (f *file) ownFields(node *yaml.Node, own map[string]any, a *loaded) string 
 		a.IgnoreChanges = stringsOf(lifecycle["ignoreChanges"])
 	}
 	if previous, ok := own["previousKeys"]; ok {
-		a.PreviousKeys = stringsOf(previous)
+		a.PreviousKeys = append([]string{}, stringsOf(previous)...) // an empty list says that the agent is new: it is not nil
 		for i := range a.PreviousKeys {
 			a.previous = append(a.previous, f.Pos(f.Locate(node, "/previousKeys/"+strconv.Itoa(i)).Value))
 		}

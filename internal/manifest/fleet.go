@@ -121,6 +121,12 @@ func (j *joiner) checkCredentials(results []fileResult, apiKeys []string) {
 // checkPreviousKeys refuses former keys that would make two agents one.
 func (j *joiner) checkPreviousKeys() {
 	claims := map[agent.Address]diag.Pos{}
+	handsOn := map[agent.Address]bool{} // keys whose agents had other keys before: so they can have been another's
+	for _, a := range j.agents {
+		if len(a.PreviousKeys) > 0 {
+			handsOn[a.Address] = true
+		}
+	}
 	for _, a := range j.agents {
 		for i, key := range a.PreviousKeys {
 			pos, old := a.previous[i], a.Address
@@ -130,8 +136,9 @@ func (j *joiner) checkPreviousKeys() {
 			switch {
 			case old == a.Address:
 				j.problem(a, pos, "previousKeys holds %s, which is the agent's key now; leave it out", diag.Ticked(key))
-			case used:
-				j.problem(a, pos, "previousKeys holds %s, which is the key of another agent, at %s; leave it out or rename that one", diag.Ticked(key), user)
+			case used && !handsOn[old]:
+				j.problem(a, pos, "previousKeys holds %s, which is the key of another agent, at %s; leave it out, or name in that agent's previousKeys the key that it had",
+					diag.Ticked(key), user)
 			case claimed:
 				j.problem(a, pos, "previousKeys holds %s, which another agent claims too, at %s; only one can have had it", diag.Ticked(key), claim)
 			default:

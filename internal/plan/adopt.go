@@ -38,10 +38,7 @@ func (p *Plan) Adopt(in Input) {
 		in.adoptIn(id, changes, wants, owned, taken[id])
 	}
 	p.Unmanaged = slices.DeleteFunc(p.Unmanaged, func(u Unmanaged) bool { return taken[u.App][u.UID] })
-	p.Summary = p.Summary.WithoutChanges()
-	for _, ch := range p.Changes {
-		p.Summary.Count(ch)
-	}
+	p.recount()
 }
 
 // adoptIn does so for the creates of one app, and notes in taken what is adopted.

@@ -39,9 +39,10 @@ func Build(in Input) (*Plan, error) {
 	if err := b.wantAll(b.selection()); err != nil {
 		return nil, err
 	}
-	b.leave()
+	gone := b.leave()
 	slices.SortFunc(b.plan.Changes, func(x, y Change) int { return x.Address.Compare(y.Address) })
 	b.plan.Adopt(in)
+	b.likelyRenames(gone) // behind Adopt: what is there already does not arrive
 	return b.plan, nil
 }
 
@@ -280,10 +281,11 @@ func (b *builder) touch(ch *Change, c *comparison, d *agent.Desired, rec agent.R
 	return nil
 }
 
-// leave plans the agents of the state that the manifests do not name.
-func (b *builder) leave() {
+// leave plans the agents of the state that the manifests do not name, and returns the addresses of all of them, also of
+// those that the targets do not select.
+func (b *builder) leave() (gone []agent.Address) {
 	if b.used == len(b.in.Prior) {
-		return
+		return nil
 	}
 	taken := make(map[agent.Address]bool, len(b.from))
 	for _, from := range b.from {
@@ -297,7 +299,10 @@ func (b *builder) leave() {
 		_, wanted := slices.BinarySearchFunc(b.desired, a, func(d *agent.Desired, a agent.Address) int {
 			return d.Address.Compare(a)
 		})
-		if wanted || taken[a] || !b.in.targets(a) {
+		if wanted || taken[a] {
+			continue
+		}
+		if gone = append(gone, a); !b.in.targets(a) {
 			continue
 		}
 		p, fields := b.former(a, rec)
@@ -327,6 +332,7 @@ func (b *builder) leave() {
 		}
 		b.add(ch)
 	}
+	return gone
 }
 
 // checkNames refuses a field that the platform's schema does not know: it would be left out of every

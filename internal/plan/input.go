@@ -48,6 +48,8 @@ type Input struct {
 	Targets []agent.Glob
 	// Prune asks for deletes, those that a replace needs included.
 	Prune bool
+	// Reviewed reports that the plan is for the rest of one that was reviewed: no renames are guessed any more.
+	Reviewed bool
 	// Unbound leaves each Change's Basis out: the plan can then neither be saved nor be held against a
 	// saved one.
 	Unbound bool

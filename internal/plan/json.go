@@ -14,12 +14,13 @@ const FormatVersion = "1.0"
 // Document is a plan as JSON, as schema/plan.schema.json describes it. It holds no secret: a
 // placeholder stands for each one that is there.
 type Document struct {
-	FormatVersion string              `json:"formatVersion"`
-	Summary       Summary             `json:"summary"`
-	Origins       []OriginDocument    `json:"origins,omitempty"`
-	Changes       []ChangeDocument    `json:"changes"`
-	Unmanaged     []UnmanagedDocument `json:"unmanaged,omitempty"`
-	Doubted       []string            `json:"doubted,omitempty"`
+	FormatVersion string                 `json:"formatVersion"`
+	Summary       Summary                `json:"summary"`
+	Origins       []OriginDocument       `json:"origins,omitempty"`
+	Changes       []ChangeDocument       `json:"changes"`
+	Unmanaged     []UnmanagedDocument    `json:"unmanaged,omitempty"`
+	LikelyRenames []LikelyRenameDocument `json:"likelyRenames,omitempty"`
+	Doubted       []string               `json:"doubted,omitempty"`
 }
 
 // ChangeDocument is a Change as JSON. Only the last members can be missing.
@@ -73,6 +74,17 @@ type PlaceDocument struct {
 	KeyEnv  string `json:"keyEnv"`
 }
 
+// LikelyRenameDocument is a LikelyRename as JSON.
+type LikelyRenameDocument struct {
+	From       string          `json:"from"`
+	To         string          `json:"to"`
+	SameName   bool            `json:"sameName"`
+	Similarity int             `json:"similarity,omitempty"`
+	Source     *SourceDocument `json:"source,omitempty"`
+	// Line is what the manifest says at Source if it is the same agent.
+	Line string `json:"line"`
+}
+
 // UnmanagedDocument is an Unmanaged as JSON.
 type UnmanagedDocument struct {
 	App  string         `json:"app"`
@@ -92,10 +104,41 @@ func (p *Plan) Document() Document {
 	for _, u := range p.Unmanaged {
 		doc.Unmanaged = append(doc.Unmanaged, UnmanagedDocument{App: u.App.String(), UID: u.UID, Name: u.Name})
 	}
+	for i := range p.LikelyRenames {
+		doc.LikelyRenames = append(doc.LikelyRenames, p.LikelyRenames[i].document())
+	}
 	for _, app := range p.Doubted {
 		doc.Doubted = append(doc.Doubted, app.String())
 	}
 	return doc
+}
+
+func (l *LikelyRename) document() LikelyRenameDocument {
+	return LikelyRenameDocument{From: l.From.String(), To: l.To.String(), SameName: l.SameName, Similarity: l.Similarity,
+		Source: sourceDocument(l.Source), Line: l.Line()}
+}
+
+func (doc LikelyRenameDocument) likelyRename() (l LikelyRename, err error) {
+	l = LikelyRename{SameName: doc.SameName, Similarity: doc.Similarity, Source: doc.Source.pos()}
+	if l.From, err = agent.ParseAddress(doc.From); err == nil {
+		l.To, err = agent.ParseAddress(doc.To)
+	}
+	return l, err
+}
+
+// sourceDocument returns a place's JSON form, nil for none.
+func sourceDocument(pos diag.Pos) *SourceDocument {
+	if pos.IsZero() {
+		return nil
+	}
+	return &SourceDocument{pos.File, pos.Line, pos.Column}
+}
+
+func (doc *SourceDocument) pos() diag.Pos {
+	if doc == nil {
+		return diag.Pos{}
+	}
+	return diag.Pos{File: doc.File, Line: doc.Line, Column: doc.Column}
 }
 
 func (o Origin) document() OriginDocument {
@@ -124,9 +167,7 @@ func (ch *Change) document() ChangeDocument {
 	if !ch.From.IsZero() {
 		doc.From = ch.From.String()
 	}
-	if !ch.Source.IsZero() {
-		doc.Source = &SourceDocument{ch.Source.File, ch.Source.Line, ch.Source.Column}
-	}
+	doc.Source = sourceDocument(ch.Source)
 	for i, f := range fields {
 		doc.Fields[i] = f.Document()
 	}
@@ -180,6 +221,14 @@ func (doc Document) Plan() (*Plan, error) {
 		}
 		p.Unmanaged = append(p.Unmanaged, Unmanaged{App: app, UID: u.UID, Name: u.Name})
 	}
+	for _, d := range doc.LikelyRenames {
+		l, err := d.likelyRename()
+		if err != nil {
+			return nil, err
+		}
+		p.LikelyRenames = append(p.LikelyRenames, l)
+	}
+	p.linkLikelyRenames()
 	for _, s := range doc.Doubted {
 		app, err := parseApp(s)
 		if err != nil {
@@ -223,9 +272,7 @@ func (doc ChangeDocument) change() (Change, error) {
 			return Change{}, err
 		}
 	}
-	if doc.Source != nil {
-		ch.Source = diag.Pos{File: doc.Source.File, Line: doc.Source.Line, Column: doc.Source.Column}
-	}
+	ch.Source = doc.Source.pos()
 	for _, f := range doc.Fields {
 		fc, err := f.change()
 		if err != nil {

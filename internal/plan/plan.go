@@ -42,6 +42,9 @@ const (
 	// BlockedByAPI: the agent was made by another version of the platform's API, and the one that its section asks for
 	// does not show it.
 	BlockedByAPI Block = "api"
+	// BlockedByRename: the agent may be another one of this plan under another key, see LikelyRename, and deletes were asked
+	// for.
+	BlockedByRename Block = "rename"
 	// BlockedByNamesake: an agent that agentsync does not manage has the same identity at the
 	// platform and other content.
 	BlockedByNamesake Block = "namesake"
@@ -106,6 +109,8 @@ type Change struct {
 	// Fields are the differences, ordered by the schema's field order, then by path. They are nil of a
 	// change that has a Wanted document: Differences makes them of it.
 	Fields []FieldChange
+	// Likely is the pair of Plan.LikelyRenames that the agent is one side of, nil for none.
+	Likely *LikelyRename
 	// Marker says what an update does about the agent's mark. Fields say nothing of it, Send names the
 	// field that carries it.
 	Marker MarkerChange
@@ -241,9 +246,19 @@ type Plan struct {
 	// Unmanaged are ordered by app, then uid. It is nil where the plan was made offline or for
 	// selected agents.
 	Unmanaged []Unmanaged
+	// LikelyRenames are ordered by the address that arrives.
+	LikelyRenames []LikelyRename
 	// Doubted are the apps whose list shows none of the agents that state knows there. Such a list
 	// is never taken as "all gone"; the plan is made as if the app had not been listed.
 	Doubted []agent.AppID
+}
+
+// recount counts the changes anew.
+func (p *Plan) recount() {
+	p.Summary = p.Summary.WithoutChanges()
+	for _, ch := range p.Changes {
+		p.Summary.Count(ch)
+	}
 }
 
 // Renames returns the records that get another address, ordered by the new one. They happen together

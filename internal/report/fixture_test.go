@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"agentsync/internal/agent"
@@ -171,6 +172,32 @@ func vanished() plan.Change {
 	}
 }
 
+// renamed is a plan with --prune and a likely rename by name, and one without by content.
+func renamed() *plan.Plan {
+	at := diag.Pos{File: "manifests/hr.yaml", Line: 7, Column: 12}
+	p := &plan.Plan{LikelyRenames: []plan.LikelyRename{
+		{From: cometchat("old-bot"), To: cometchat("concierge"), SameName: true, Source: diag.Pos{File: "manifests/support.yaml", Line: 12, Column: 11}},
+		{From: mindset("helper"), To: mindset("help-desk"), Similarity: 87, Source: at},
+	}}
+	deleted, made := deleteOld(), createConcierge()
+	kept := plan.Change{Address: mindset("helper"), Name: "Helper", Action: plan.Kept, UID: "Helper00000000000000a", Likely: &p.LikelyRenames[1]}
+	desk := plan.Change{Address: mindset("help-desk"), Name: "Help desk", Action: plan.Create, Source: at, Likely: &p.LikelyRenames[1],
+		Fields: []plan.FieldChange{{Path: "/agentName", After: "Help desk"}}}
+	for _, c := range []*plan.Change{&deleted, &made} {
+		c.Likely, c.Blocked = &p.LikelyRenames[0], plan.BlockedByRename
+	}
+	p.Changes = []plan.Change{made, deleted, desk, kept}
+	for _, c := range p.Changes {
+		p.Summary.Count(c)
+	}
+	return p
+}
+
+// linkAll links every place, as a CI with a page for each line does.
+func linkAll(pos diag.Pos) string {
+	return "https://github.com/acme/agents/blob/0123abcd/" + url.PathEscape(pos.File) + fmt.Sprintf("#L%d", pos.Line)
+}
+
 // refreshed is everything, with what only a look at the platforms can tell.
 func refreshed() *plan.Plan {
 	p := everything()
@@ -215,6 +242,8 @@ func hostile() *plan.Plan {
 	for _, c := range p.Changes {
 		p.Summary.Count(c)
 	}
+	e := agent.Address{Platform: evil, App: evil, Key: evil}
+	p.LikelyRenames = []plan.LikelyRename{{From: e, To: e, Source: diag.Pos{File: evil, Line: 1, Column: 1}}}
 	p.Doubted = []agent.AppID{{Platform: evil, App: evil}}
 	p.Unmanaged = []plan.Unmanaged{{App: agent.AppID{Platform: evil, App: evil}, UID: evil, Name: agent.Fields{"name": evil, evil: evil}}}
 	return p
@@ -256,9 +285,10 @@ func ranReport() *apply.Report {
 		Outcome: apply.OutcomePartial,
 		Results: []apply.Result{
 			{Address: cometchat("concierge"), Action: plan.Create, Status: apply.StatusDone, UID: "0b7e1c1e-0000-4000-8000-000000000009"},
-			{Address: cometchat("guide"), Action: plan.Create, Status: apply.StatusFailed,
-				Err:  errors.New("POST /v3/ai-agents/agents: 400 Bad Request: ERR_TOOL_NOT_FOUND: no tool is called \"serach\""),
-				Hint: "take over the one that is there:\n    agentsync import cometchat/2754abc/guide 0b7e1c1e-0000-4000-8000-000000000003"},
+			{Address: cometchat("guide"), Action: plan.Create, Status: apply.StatusFailed, Name: "Guide",
+				Source: diag.Pos{File: "manifests/support.yaml", Line: 41, Column: 11},
+				Err:    errors.New("POST /v3/ai-agents/agents: 400 Bad Request: ERR_TOOL_NOT_FOUND: no tool is called \"serach\""),
+				Hint:   "take over the one that is there:\n    agentsync import cometchat/2754abc/guide 0b7e1c1e-0000-4000-8000-000000000003"},
 			{Address: cometchat("helper"), Action: plan.Update, Status: apply.StatusDone, UID: "h",
 				Warning: "the platform shows another value for icon than was sent"},
 			{Address: mindset("coach"), Action: plan.Create, Status: apply.StatusUnknown, Err: errors.New("POST /api/v1/appuid/acme/agents: unexpected EOF")},

@@ -62,8 +62,13 @@ func TestGolden(t *testing.T) {
 		{"plan-cut.md", func(w io.Writer) error {
 			return report.PlanMarkdown(w, crowd(60), report.MarkdownOptions{MaxChars: 6000})
 		}},
+		{"plan-renamed.txt", func(w io.Writer) error { return report.PlanText(w, renamed(), report.Style{}) }},
+		{"plan-renamed.md", func(w io.Writer) error {
+			return report.PlanMarkdown(w, renamed(), report.MarkdownOptions{Link: linkAll})
+		}},
+		{"plan-renamed.json", func(w io.Writer) error { return report.PlanJSON(w, renamed(), nil) }},
 		{"plan-hostile.md", func(w io.Writer) error {
-			return report.PlanMarkdown(w, hostile(), report.MarkdownOptions{Marker: evil, Title: evil})
+			return report.PlanMarkdown(w, hostile(), report.MarkdownOptions{Marker: evil, Title: evil, Link: linkAll})
 		}},
 		{"plan.json", func(w io.Writer) error { return report.PlanJSON(w, refreshed(), problems()[2:]) }},
 		{"plan-hostile.json", func(w io.Writer) error { return report.PlanJSON(w, hostile(), nil) }},

@@ -52,6 +52,9 @@ type page struct {
 	CSS                    template.CSS
 	JS                     template.JS
 	Origins                []pageOrigin
+	RenamesHead            string
+	Renames                []pageRename
+	RenamesWay, NewAgent   string
 	Notes, Platforms       []string
 	Actions                []pageAction
 	Changes                []pageChange
@@ -107,6 +110,7 @@ func newPage(p *plan.Plan, o HTMLOptions) page {
 		Policy: policy(), Title: "agentsync plan", Summary: summaryLine(p.Summary, Style{}),
 		CSS: template.CSS(pageStyle), JS: template.JS(pageScript),
 		Origins: newPageOrigins(p.Origins), Notes: doubts(p), Open: len(p.Changes) <= openUpTo,
+		RenamesHead: renamesHead(len(p.LikelyRenames)), Renames: newPageRenames(p), RenamesWay: renamesWay, NewAgent: plan.NewAgentLine,
 	}
 	if o.Title != "" {
 		g.Title = Sanitize(o.Title)
@@ -156,6 +160,9 @@ func newPageChange(c plan.Change) pageChange {
 	}
 	if c.Action == plan.Kept {
 		g.Remarks = "left the manifests and is kept; --prune deletes it"
+		if words := renameRemark(c); words != "" {
+			g.Remarks += "; " + words
+		}
 	}
 	for _, r := range rowsOf(c) {
 		g.Rows = append(g.Rows, newPageRow(r))

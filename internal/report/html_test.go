@@ -31,7 +31,7 @@ func TestPlanHTMLHostile(t *testing.T) {
 	doc := page(t, hostile(), report.HTMLOptions{Title: evil})
 	body := doc[strings.Index(doc, "<body>"):strings.LastIndex(doc, "<script>")]
 	own := regexp.MustCompile(`^</?(body|header|h1|h2|p|form|label|input|select|option|fieldset|legend|b|span|button|output|main|` +
-		`details|summary|code|q|section|small|table|colgroup|col|tbody|thead|tr|td|th|mark|del|ins|pre|footer)[ >]`)
+		`details|summary|code|q|section|small|table|colgroup|col|tbody|thead|tr|td|th|mark|del|ins|pre|footer|div|ul|li|br)[ >]`)
 	tags := regexp.MustCompile(`<[^ ]`).FindAllStringIndex(body, -1)
 	if len(tags) < 50 {
 		t.Fatalf("%d tags, want a page", len(tags))

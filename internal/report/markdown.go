@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"agentsync/internal/diag"
 	"agentsync/internal/plan"
 )
 
@@ -20,6 +21,9 @@ type MarkdownOptions struct {
 	Marker string
 	// Title is the heading's text, or empty for the kind's own. It is shown as text, never as markup.
 	Title string
+	// Link returns the address of the page that shows a place, empty where there is none; nil for no links. What it returns
+	// must be safe in a Markdown link.
+	Link func(diag.Pos) string
 	// MaxChars bounds the document in UTF-16 units, as GitHub counts; 0 stands for
 	// DefaultMarkdownChars, and less than 2,000 is taken as 2,000.
 	MaxChars int
@@ -51,6 +55,22 @@ func (o MarkdownOptions) head(kind, heading string) string {
 		title = codeSpan(clip(o.Title, 120))
 	}
 	return "<!-- agentsync:" + marker + " -->\n### " + title + ": " + heading + "\n\n"
+}
+
+// place shows a place as code, linked where there is a page for it.
+func (o MarkdownOptions) place(pos diag.Pos) string {
+	return o.linked(codeSpan(clip(pos.String(), 200)), pos)
+}
+
+// linked links what is shown to the page of a place.
+func (o MarkdownOptions) linked(shown string, pos diag.Pos) string {
+	if o.Link == nil || pos.IsZero() {
+		return shown
+	}
+	if url := o.Link(pos); url != "" {
+		return "[" + shown + "](" + url + ")"
+	}
+	return shown
 }
 
 // chars counts s as GitHub does: in UTF-16 units.
@@ -159,7 +179,7 @@ func clipLines(body string, budget int) (kept string, left int) {
 // in an agent's content can end its fence, become HTML, ping a person or load an image. The error is
 // that of w.
 func PlanMarkdown(w io.Writer, p *plan.Plan, o MarkdownOptions) error {
-	d := planDocument{p: p, head: o.head("plan", planHeading(p.Summary)), budget: o.maxChars()}
+	d := planDocument{p: p, options: o, head: o.head("plan", planHeading(p.Summary)), budget: o.maxChars()}
 	_, err := io.WriteString(w, d.render())
 	return err
 }
@@ -173,9 +193,10 @@ func planHeading(s plan.Summary) string {
 
 // planDocument is a Markdown document under construction.
 type planDocument struct {
-	p      *plan.Plan
-	head   string
-	budget int
+	p       *plan.Plan
+	options MarkdownOptions
+	head    string
+	budget  int
 }
 
 // room is what the closing sentences need.
@@ -188,8 +209,14 @@ func (d planDocument) render() string {
 	if len(d.p.Changes) == 0 {
 		return intro
 	}
-	if all, ok := d.everything(intro); ok {
-		return all
+	// In the table the agents are linked as well, if there is room for that.
+	for _, inTable := range []MarkdownOptions{d.options, {}} {
+		if all, ok := d.everything(intro, inTable); ok {
+			return all
+		}
+		if d.options.Link == nil {
+			break
+		}
 	}
 	return d.cut(intro)
 }
@@ -197,6 +224,7 @@ func (d planDocument) render() string {
 // intro is the heading, the summary and what the plan found beside its changes.
 func (d planDocument) intro() string {
 	intro := d.head + summaryLine(d.p.Summary, Style{}) + "\n" + originsMarkdown(d.p.Origins)
+	intro += d.options.renamesMarkdown(d.p, d.budget/4)
 	notes := doubts(d.p)
 	if line := unmanagedCount(d.p); line != "" {
 		notes = append(notes, line)
@@ -218,7 +246,7 @@ const tableHead = "\n| | agent | action | what changes |\n|---|---|---|---|\n"
 
 // everything writes all changes in the order of addresses. It gives up, and is not ok, as soon as the
 // budget is used up.
-func (d planDocument) everything(intro string) (string, bool) {
+func (d planDocument) everything(intro string, inTable MarkdownOptions) (string, bool) {
 	left := d.budget - chars(intro)
 	var b strings.Builder
 	b.WriteString(intro)
@@ -230,7 +258,7 @@ func (d planDocument) everything(intro string) (string, bool) {
 	single, groups := grouped(d.p.Changes)
 	ok := write(tableHead)
 	for i := 0; ok && i < len(single); i++ {
-		ok = write(tableRow(single[i]))
+		ok = write(inTable.tableRow(single[i]))
 	}
 	for i := 0; ok && i < len(groups); i++ {
 		ok = write(groupRow(groups[i]))
@@ -238,11 +266,11 @@ func (d planDocument) everything(intro string) (string, bool) {
 	ok = ok && write("\n")
 	for i := 0; ok && i < len(single); i++ {
 		if c := single[i]; hasDetails(c) {
-			ok = write(detailsOf(c, d.budget))
+			ok = write(d.options.detailsOf(c, d.budget))
 		}
 	}
 	for i := 0; ok && i < len(groups); i++ {
-		ok = write(groupDetails(groups[i], d.budget))
+		ok = write(inTable.groupDetails(groups[i], d.budget))
 	}
 	return b.String(), ok
 }
@@ -257,7 +285,7 @@ func (d planDocument) cut(intro string) string {
 	left := d.budget - room - chars(b.String())
 	var tail, tailDetails strings.Builder // groups stand last, but their room is kept: each stands for many agents
 	for i, g := range groups {
-		row, details := groupRow(g), groupDetails(g, maxDetails/2)
+		row, details := groupRow(g), MarkdownOptions{}.groupDetails(g, maxDetails/2)
 		if i == maxGroups || chars(row)+chars(details) > left/2 {
 			break
 		}
@@ -268,7 +296,7 @@ func (d planDocument) cut(intro string) string {
 	}
 	rows := 0
 	for half := left / 2; rows < len(changes); rows++ {
-		row := tableRow(changes[rows])
+		row := MarkdownOptions{}.tableRow(changes[rows])
 		if half -= chars(row); half < 0 {
 			break
 		}
@@ -284,7 +312,7 @@ func (d planDocument) cut(intro string) string {
 		}
 		section, ok := "", untold == 0
 		if ok {
-			section, ok = fitDetails(c, left)
+			section, ok = d.options.fitDetails(c, left)
 		}
 		if !ok {
 			untold++
@@ -305,11 +333,11 @@ func (d planDocument) cut(intro string) string {
 
 // fitDetails folds an agent's diff so that it takes at most room left, cut short if it must be. It is
 // not ok where too little would remain to be of use.
-func fitDetails(c plan.Change, left int) (string, bool) {
+func (o MarkdownOptions) fitDetails(c plan.Change, left int) (string, bool) {
 	const atLeast, around = 300, 700
-	section := detailsOf(c, min(maxDetails, left))
+	section := o.detailsOf(c, min(maxDetails, left))
 	if chars(section) > left && left > atLeast+around {
-		section = detailsOf(c, left-around)
+		section = o.detailsOf(c, left-around)
 	}
 	return section, chars(section) <= left
 }
@@ -333,13 +361,13 @@ func leftOut(rows []plan.Change, details, untold int) string {
 }
 
 // tableRow is one agent's line in the table. All data in it is code.
-func tableRow(c plan.Change) string {
+func (o MarkdownOptions) tableRow(c plan.Change) string {
 	l := lookOf(c.Action)
 	what := whatChanges(c)
 	if c.Blocked != "" {
 		what = "**blocked** (" + prose(string(c.Blocked)) + ") " + what
 	}
-	who := codeSpan(clip(c.Address.String(), 200))
+	who := o.linked(codeSpan(clip(c.Address.String(), 200)), c.Source)
 	if c.Name != "" && c.Action != plan.Create && c.Action != plan.Delete { // those say it where others say what changes
 		who += " " + codeSpan(clip(c.Name, 80))
 	}
@@ -352,12 +380,20 @@ const maxNamed = 5
 func whatChanges(c plan.Change) string {
 	switch {
 	case c.Action == plan.Kept:
-		return "left the manifests; `--prune` deletes it"
-	case c.Action == plan.Create || c.Action == plan.Delete:
-		if name := c.Name; name != "" {
-			return codeSpan(clip(name, 80))
+		what := "left the manifests; `--prune` deletes it"
+		if c.Likely != nil {
+			what += "; may be " + codeSpan(clip(c.Likely.To.String(), 200)) + " now"
 		}
-		return ""
+		return what
+	case c.Action == plan.Create || c.Action == plan.Delete:
+		var what []string
+		if c.Name != "" {
+			what = append(what, codeSpan(clip(c.Name, 80)))
+		}
+		if c.Likely != nil && c.Action == plan.Create {
+			what = append(what, "may be "+codeSpan(clip(c.Likely.From.String(), 200))+" under another key")
+		}
+		return strings.Join(what, ", ")
 	}
 	var parts []string
 	if !c.From.IsZero() {
@@ -401,7 +437,7 @@ func hasDetails(c plan.Change) bool {
 }
 
 // detailsOf folds one agent's diff.
-func detailsOf(c plan.Change, budget int) string {
+func (o MarkdownOptions) detailsOf(c plan.Change, budget int) string {
 	l := lookOf(c.Action)
 	var b strings.Builder
 	b.WriteString("<details><summary><code>" + l.symbol + " " + escapeHTML(clip(c.Address.String(), 200)) + "</code> " + l.infinitive)
@@ -419,8 +455,15 @@ func detailsOf(c plan.Change, budget int) string {
 	if all := remarks(c); len(all) > 0 {
 		b.WriteString(prose(strings.Join(all, "; ")) + "\n\n")
 	}
-	if place := strings.TrimSpace(placeOf(c)); place != "" {
-		b.WriteString(codeSpan(clip(place, 300)) + "\n\n")
+	var where []string
+	if c.UID != "" {
+		where = append(where, codeSpan("uid "+clip(c.UID, 200)))
+	}
+	if !c.Source.IsZero() {
+		where = append(where, o.place(c.Source))
+	}
+	if where != nil {
+		b.WriteString(strings.Join(where, " ") + "\n\n")
 	}
 	body, left := clipLines(fenceBody(c), budget)
 	if left > 0 {

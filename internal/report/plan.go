@@ -173,6 +173,9 @@ func remarks(c plan.Change) []string {
 	if words := markerWords(c.Marker); words != "" {
 		all = append(all, words)
 	}
+	if words := renameRemark(c); words != "" {
+		all = append(all, words)
+	}
 	return all
 }
 
@@ -220,6 +223,8 @@ func obstacleOf(c plan.Change) obstacle {
 			" left the manifests: put it back, with agents: [], to reach the app"}
 	case plan.BlockedByAPI:
 		return obstacle{reason: "the version of the API that the section asks for does not show the agent, which another version made"}
+	case plan.BlockedByRename:
+		return mayBeRenamed(c)
 	case plan.BlockedByNamesake:
 		return namesake(c)
 	default:
@@ -349,7 +354,7 @@ func groupRow(g group) string {
 }
 
 // groupDetails folds a group: its diff once, and the agents behind a fold of their own.
-func groupDetails(g group, budget int) string {
+func (o MarkdownOptions) groupDetails(g group, budget int) string {
 	l := lookOf(g.Action)
 	var b strings.Builder
 	b.WriteString("<details><summary><code>" + l.symbol + "</code> " + escapeHTML(g.head()))
@@ -364,7 +369,7 @@ func groupDetails(g group, budget int) string {
 	if body != "" {
 		b.WriteString(fence("diff", body))
 	}
-	list, left := clipLines(memberLines(g), budget/3)
+	list, left := clipLines(o.memberLines(g), budget/3)
 	b.WriteString("\n" + list)
 	if left > 0 {
 		b.WriteString("\n… and " + count(left, "more agent") + "\n")
@@ -373,10 +378,10 @@ func groupDetails(g group, budget int) string {
 	return b.String()
 }
 
-func memberLines(g group) string {
+func (o MarkdownOptions) memberLines(g group) string {
 	var b strings.Builder
 	for _, c := range g.members {
-		b.WriteString("- " + codeSpan(clip(c.Address.String(), 200)))
+		b.WriteString("- " + o.linked(codeSpan(clip(c.Address.String(), 200)), c.Source))
 		if c.Name != "" {
 			b.WriteString(" " + codeSpan(clip(c.Name, 80)))
 		}

@@ -33,6 +33,7 @@ func PlanText(w io.Writer, p *plan.Plan, s Style) error {
 		b.WriteByte('\n')
 	}
 	keptText(b, kept, s)
+	renamesText(b, p, s)
 	besidesText(b, p, s)
 	b.WriteString(s.paint(bold, summaryLine(p.Summary, Style{})))
 	b.WriteByte('\n')
@@ -273,7 +274,14 @@ func keptText(b *bufio.Writer, kept []plan.Change, s Style) {
 		shown = kept[:maxKept]
 	}
 	for _, c := range shown {
-		b.WriteString("  " + s.paint(dim, "·") + " " + Sanitize(c.Address.String()) + s.paint(dim, placeOf(c)))
+		b.WriteString("  " + s.paint(dim, "·") + " " + Sanitize(c.Address.String()))
+		if c.Name != "" {
+			b.WriteString("  " + quote(c.Name))
+		}
+		b.WriteString(s.paint(dim, placeOf(c)))
+		if words := renameRemark(c); words != "" {
+			b.WriteString("  (" + words + ")")
+		}
 		if o := obstacleOf(c); o.reason != "" {
 			b.WriteString("  " + s.paint(yellow, "blocked:") + " " + o.sentence())
 		}

@@ -204,7 +204,7 @@ func DiagMarkdown(w io.Writer, l diag.List, o MarkdownOptions) error {
 	for i, p := range l {
 		where := ""
 		if !p.Pos.IsZero() {
-			where = codeSpan(clip(p.Pos.String(), 200))
+			where = o.place(p.Pos)
 		}
 		row := fmt.Sprintf("| %s | %s | %s |\n", p.Severity, where, codeSpan(clip(p.Summary, 500)))
 		if left -= chars(row); left < 0 {

@@ -100,6 +100,7 @@ func finishedLine(r apply.Result, s Style) string {
 	l := statusLook(r.Status)
 	if r.Status == apply.StatusDone {
 		l = lookOf(r.Action)
+		r.Name = "" // the plan said it; there is a line for each agent of a fleet
 	}
 	line := s.paint(l.ink, l.symbol) + " " + resultLine(r)
 	if r.Warning != "" {

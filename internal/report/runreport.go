@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"agentsync/internal/apply"
+	"agentsync/internal/diag"
 )
 
 // tally counts results by status.
@@ -103,7 +104,22 @@ func ReportText(w io.Writer, r *apply.Report, s Style) error {
 		b.WriteByte('\n')
 	}
 	b.WriteString(s.paint(bold, headline(r.Outcome)+":") + " " + tallyOf(r.Results).words(s) + ".\n")
+	if words := againWords(r); words != "" {
+		b.WriteString(words + "\n")
+	}
 	return b.Flush()
+}
+
+// againWords say what another apply does after one that did not do all, or "".
+func againWords(r *apply.Report) string {
+	switch n := r.Again(); {
+	case n == 0:
+		return ""
+	case n == 1:
+		return "Run apply again: only this one is sent."
+	default:
+		return "Run apply again: only these " + comma(n) + " are sent."
+	}
 }
 
 // noteworthy returns the results that need a reader, failures before unknowns before the rest, by
@@ -145,6 +161,9 @@ func resultText(b *bufio.Writer, r apply.Result, s Style) {
 func resultLine(r apply.Result) string {
 	act := lookOf(r.Action)
 	line := Sanitize(r.Address.String()) + " "
+	if r.Name != "" {
+		line += quote(r.Name) + " "
+	}
 	switch r.Status {
 	case apply.StatusDone:
 		line += act.past
@@ -158,6 +177,9 @@ func resultLine(r apply.Result) string {
 	if r.UID != "" {
 		line += ", uid " + Sanitize(r.UID)
 	}
+	if r.Status != apply.StatusDone && !r.Source.IsZero() {
+		line += ", " + Sanitize(r.Source.String())
+	}
 	if r.Err != nil {
 		line += ": " + Sanitize(r.Err.Error())
 	}
@@ -169,12 +191,12 @@ func resultLine(r apply.Result) string {
 func ReportJSON(w io.Writer, r *apply.Report) error {
 	doc := reportDoc{
 		FormatVersion: FormatVersion, Outcome: r.Outcome, Summary: tallyOf(r.Results),
-		Results: make([]resultDoc, len(r.Results)), Warnings: r.Warnings,
+		Again: r.Again(), Results: make([]resultDoc, len(r.Results)), Warnings: r.Warnings,
 	}
 	for i, res := range r.Results {
 		doc.Results[i] = resultDoc{
 			Address: res.Address.String(), Action: string(res.Action), Status: res.Status,
-			UID: res.UID, Hint: res.Hint, Warning: res.Warning,
+			UID: res.UID, Name: res.Name, Source: placeDoc(res.Source), Hint: res.Hint, Warning: res.Warning,
 		}
 		if res.Err != nil {
 			doc.Results[i].Error = res.Err.Error()
@@ -187,6 +209,7 @@ type reportDoc struct {
 	FormatVersion string        `json:"formatVersion"`
 	Outcome       apply.Outcome `json:"outcome"`
 	Summary       tally         `json:"summary"`
+	Again         int           `json:"again,omitempty"`
 	Results       []resultDoc   `json:"results"`
 	Warnings      []string      `json:"warnings,omitempty"`
 }
@@ -196,9 +219,19 @@ type resultDoc struct {
 	Action  string       `json:"action"`
 	Status  apply.Status `json:"status"`
 	UID     string       `json:"uid"`
+	Name    string       `json:"name,omitempty"`
+	Source  *place       `json:"source,omitempty"`
 	Error   string       `json:"error"`
 	Hint    string       `json:"hint,omitempty"`
 	Warning string       `json:"warning,omitempty"`
+}
+
+// placeDoc is a place in JSON, nil for none.
+func placeDoc(pos diag.Pos) *place {
+	if pos.IsZero() {
+		return nil
+	}
+	return &place{pos.File, pos.Line, pos.Column}
 }
 
 // ReportMarkdown writes what a run did as a comment: a marker, a count, and a table that begins with
@@ -207,6 +240,9 @@ func ReportMarkdown(w io.Writer, r *apply.Report, o MarkdownOptions) error {
 	var b strings.Builder
 	b.WriteString(o.head("apply", string(r.Outcome)))
 	b.WriteString(headline(r.Outcome) + ": " + tallyOf(r.Results).words(Style{}) + ".\n\n")
+	if words := againWords(r); words != "" {
+		b.WriteString("**" + words + "**\n\n")
+	}
 	results := noteworthy(r.Results, true)
 	left := o.maxChars() - room - chars(b.String())
 	left -= writeWarnings(&b, r.Warnings, left/4)
@@ -214,7 +250,14 @@ func ReportMarkdown(w io.Writer, r *apply.Report, o MarkdownOptions) error {
 		b.WriteString("| | agent | result |\n|---|---|---|\n")
 	}
 	for i, res := range results {
-		row := "| " + statusLook(res.Status).symbol + " | " + codeSpan(clip(res.Address.String(), 200)) + " | " + resultCell(res) + " |\n"
+		who := codeSpan(clip(res.Address.String(), 200))
+		if res.Name != "" {
+			who += " " + codeSpan(clip(res.Name, 80))
+		}
+		if res.Status != apply.StatusDone && !res.Source.IsZero() {
+			who += " " + o.place(res.Source)
+		}
+		row := "| " + statusLook(res.Status).symbol + " | " + who + " | " + resultCell(res) + " |\n"
 		if left -= chars(row); left < 0 {
 			b.WriteString("\n**Left out for want of room:** " + count(len(results)-i, "agent") + " (" + tallyOf(results[i:]).words(Style{}) + ").\n")
 			break
