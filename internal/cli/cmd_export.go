@@ -493,9 +493,9 @@ func (ex *exporter) tell() error {
 	for _, p := range ex.parts {
 		for i, f := range p.files {
 			if ex.flags.dryRun {
-				fmt.Fprintf(out, "# %s\n%s\n", p.paths[i], f.Content)
+				fmt.Fprintf(out, "# %s\n%s\n", report.Sanitize(p.paths[i]), f.Content)
 			} else {
-				fmt.Fprintf(out, "wrote %s: %s\n", p.paths[i], count(f.Agents, "agent"))
+				fmt.Fprintf(out, "wrote %s: %s\n", report.Sanitize(p.paths[i]), count(f.Agents, "agent"))
 			}
 		}
 	}

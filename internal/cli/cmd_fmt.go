@@ -206,6 +206,7 @@ func lineEndDiff(name, src, out string) string {
 
 // printDiff writes a unified diff, in colour where that is wanted.
 func (a *app) printDiff(diff string) {
+	diff = report.SanitizeText(diff)
 	if !a.style(a.streams.Out).Color {
 		fmt.Fprint(a.streams.Out, diff)
 		return

@@ -215,7 +215,7 @@ func (in initializer) say(what, path string) {
 	if in.silent {
 		return
 	}
-	fmt.Fprintf(in.app.streams.Out, "%-6s %s\n", what, path)
+	fmt.Fprintf(in.app.streams.Out, "%-6s %s\n", what, report.Sanitize(path))
 }
 
 // ignore adds the lines that .gitignore lacks.

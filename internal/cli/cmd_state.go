@@ -274,7 +274,8 @@ it had to leave its uids in errored.state.json.`,
 			return nil
 		})
 		if err == nil { // only now may the other file go
-			fmt.Fprintf(a.streams.Out, "%s now has %s, %d more than before; %s can go\n", where, count(after, "agent"), after-before, args[0])
+			fmt.Fprintf(a.streams.Out, "%s now has %s, %d more than before; %s can go\n",
+				report.Sanitize(where), count(after, "agent"), after-before, report.Sanitize(args[0]))
 		}
 		return err
 	}
@@ -301,7 +302,7 @@ It needs neither a platform nor a key. Requests without an answer stay in the jo
 			return nil
 		})
 		if err == nil { // it is on disk
-			fmt.Fprintf(a.streams.Out, "%s has %s\n", where, count(agents, "agent"))
+			fmt.Fprintf(a.streams.Out, "%s has %s\n", report.Sanitize(where), count(agents, "agent"))
 		}
 		return err
 	}

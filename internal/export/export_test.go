@@ -264,3 +264,22 @@ func TestSettings(t *testing.T) {
 		t.Errorf("the app reads back otherwise (-want +got):\n%s", diff)
 	}
 }
+
+// TestNoRunnerCommands: a manifest that a job prints holds no line that its CI runner takes for a command.
+func TestNoRunnerCommands(t *testing.T) {
+	p := load(t, "mindset")
+	long := strings.Repeat("word ", 30)
+	for _, purpose := range []string{"::error::x", "a\n  ::add-mask::b\nc\n", long + "::stop-commands::x " + long, "##[error]x", "a\n##[group]b\n"} {
+		fields := agent.Fields{"agentName": "A", "agentPurpose": purpose}
+		got := export.File(p, "", export.Section{App: mindsetApp(), Agents: []export.Agent{{Key: "a", Fields: fields}}})
+		for line := range strings.Lines(string(got)) {
+			if strings.HasPrefix(strings.TrimSpace(line), "::") || strings.Contains(line, "##[") {
+				t.Errorf("%q is written as\n%s", purpose, got)
+			}
+		}
+		fleet, problems := read(t, got)
+		if problems != nil || fleet.Agents[0].Fields["agentPurpose"] != purpose {
+			t.Errorf("%q reads back as %v, %v", purpose, fleet.Agents[0].Fields["agentPurpose"], problems)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 )
@@ -91,11 +92,15 @@ func fold(s string, n int) []string {
 	return append(lines, line)
 }
 
-// isBlock reports whether s can stand in a block: some of it is no white space, and nothing in it would
-// be lost, taken for a line's end or be invisible.
+// isBlock reports whether s can stand in a block: some of it is no white space, nothing in it would be lost, taken for
+// a line's end or be invisible, and no line of it is a command to a CI runner.
 func isBlock(s string) bool {
-	return strings.TrimSpace(s) != "" && strings.IndexFunc(s, func(r rune) bool { return r != '\n' && !isPrintable(r) }) < 0
+	return strings.TrimSpace(s) != "" && !runnerCommand.MatchString(s) && strings.IndexFunc(s, func(r rune) bool { return r != '\n' && !isPrintable(r) }) < 0
 }
+
+// runnerCommand finds what a CI runner takes for a command to itself where it stands first on a line, or anywhere
+// ("##["). A manifest that is printed in a job must not be one; in double quotes it is none.
+var runnerCommand = regexp.MustCompile(`(^|\s)::|##\[`)
 
 func isFoldable(s string) bool {
 	return isBlock(s) && !strings.ContainsAny(s, "\n\t") && s == strings.TrimSpace(s)
@@ -126,7 +131,7 @@ func isPlain(s string) bool {
 			return false
 		}
 	}
-	return s != "" && !reserved[strings.ToLower(s)] && !strings.Contains(s, ": ") && !strings.Contains(s, " #") &&
+	return s != "" && !reserved[strings.ToLower(s)] && !runnerCommand.MatchString(s) && !strings.Contains(s, ": ") && !strings.Contains(s, " #") &&
 		!strings.HasSuffix(s, ":") && !strings.HasSuffix(s, " ")
 }
 
@@ -145,8 +150,10 @@ func isWord(s string) bool {
 func quoted(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
-	for _, r := range s {
+	for i, r := range s {
 		switch {
+		case r == '[' && strings.HasSuffix(s[:i], "##"):
+			b.WriteString(`\x5b`)
 		case r == '"' || r == '\\':
 			b.WriteByte('\\')
 			b.WriteRune(r)

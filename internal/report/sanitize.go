@@ -23,6 +23,19 @@ func sanitizeLine(s string) string {
 	return neutralise(s, true)
 }
 
+// SanitizeText is Sanitize for a text of many lines, a diff for example: its line ends and tabs stay.
+func SanitizeText(s string) string {
+	var b strings.Builder
+	for line := range strings.Lines(s) {
+		text, ended := strings.CutSuffix(line, "\n")
+		b.WriteString(breakCommand(sanitizeLine(text)))
+		if ended {
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
 // lineStart is Sanitize for data that stands first on a line or after white space alone: a CI runner
 // takes such a line that starts with "::" for a command to itself.
 func lineStart(s string) string {
