@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/crash"
+	"agentsync/internal/manifest"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/cometchat"
 	"agentsync/internal/platform/mindset"
@@ -42,6 +43,8 @@ type app struct {
 	common  commonFlags
 	// references are the ways to list what each connected app has.
 	references references
+	// sources finds the lines of what was read last, nil for nothing.
+	sources *manifest.Sources
 	// lineEnds are the names of the variables that were warned about.
 	lineEnds sync.Map
 	// typed are the flags that the command line sets, by name; variables and agentsync.yaml do not count.

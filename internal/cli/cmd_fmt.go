@@ -83,7 +83,7 @@ func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
 		if len(paths) > 1 {
 			return usageError("- stands for stdin and goes with no other path")
 		}
-		return a.fmtStdin(f, flags)
+		return a.fmtStdin(f, o, flags)
 	}
 	if len(paths) == 0 {
 		paths = []string{defaultPath}
@@ -92,6 +92,7 @@ func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
 	if err != nil {
 		return &Failure{Code: ExitUsage, Err: err, Hint: "name the files or folders that hold the manifests:\n  agentsync fmt PATH…"}
 	}
+	a.sources = manifest.SourcesOf(files, o)
 	results := make([]formatted, len(files))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -143,7 +144,7 @@ func fmtSource(f *format.Formatter, name string, src []byte, flags fmtFlags) (fo
 const maxStdin = 32 << 20
 
 // fmtStdin formats stdin and writes it to stdout.
-func (a *app) fmtStdin(f *format.Formatter, flags fmtFlags) error {
+func (a *app) fmtStdin(f *format.Formatter, o manifest.Options, flags fmtFlags) error {
 	src, err := io.ReadAll(io.LimitReader(a.streams.In, maxStdin+1))
 	if err != nil {
 		return fmt.Errorf("read stdin: %w", err)
@@ -151,6 +152,7 @@ func (a *app) fmtStdin(f *format.Formatter, flags fmtFlags) error {
 	if len(src) > maxStdin {
 		return usageError("stdin holds more than 32 MiB")
 	}
+	a.sources = manifest.SourcesIn([]manifest.Source{{Path: "stdin", Content: src}}, o)
 	r, out := fmtSource(f, "stdin", src, flags)
 	if r.err == nil && r.problems == nil && !flags.check && !flags.diff {
 		_, err := a.streams.Out.Write(out)

@@ -205,6 +205,7 @@ func (im *importer) splice(ctx context.Context) error {
 	}
 	after, problems, err := im.drawn.Add(ctx, manifest.Source{Path: path, Content: before})
 	if problems.HasErrors() {
+		im.app.sources = manifest.SourcesIn([]manifest.Source{{Path: path, Content: before}}, im.inMemory())
 		return im.app.reportProblems(problems)
 	}
 	if other, ok := errors.AsType[*export.OtherAppError](err); ok {

@@ -16,12 +16,15 @@ import (
 )
 
 // parser reads manifests from memory as loadFleet reads them from files.
-func (w *workspace) parser() (*manifest.Parser, error) {
+func (w *workspace) parser() (*manifest.Parser, error) { return manifest.NewParser(w.inMemory()) }
+
+// inMemory says how manifests are read that are in memory.
+func (w *workspace) inMemory() manifest.Options {
 	var all []*schema.Platform
 	for _, s := range schemas(w.platforms) {
 		all = append(all, s)
 	}
-	return manifest.NewParser(manifest.Options{Env: w.app.lookup(), Platforms: all})
+	return manifest.Options{Env: w.app.lookup(), Platforms: all}
 }
 
 // draft writes live agents of an app as manifests; see export.NewDraft.

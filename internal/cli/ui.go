@@ -35,6 +35,9 @@ import (
 func (a *app) style(w io.Writer) report.Style {
 	width, tty := terminal(w)
 	s := report.Style{Color: a.color(tty), Width: width, Verbose: a.common.verbose, Quiet: a.common.quiet}
+	if tty && a.env["CI"] == "" && a.sources != nil {
+		s.Source = a.sources.Line
+	}
 	if tty {
 		s.Columns = func() int {
 			now, _ := terminal(w)

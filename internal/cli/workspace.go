@@ -139,6 +139,7 @@ func (a *app) readFleet(
 		}
 		return nil, nil, &Failure{Code: ExitUsage, Err: err, Hint: hint}
 	}
+	a.sources = fleet.Sources
 	return fleet, problems, nil
 }
 

@@ -79,6 +79,18 @@ func (p Problem) String() string {
 	return b.String()
 }
 
+// Line is one line of a file, for whoever shows a problem at its place.
+type Line struct {
+	Text string
+	// Hidden are the stretches of Text that may hold a credential and must not be shown: pairs of byte offsets, in order.
+	Hidden [][2]int
+	// Token is how many bytes of Text belong to what begins at the place that was asked for, 0 at the line's end.
+	Token int
+}
+
+// Source finds the line of a place; it is false where the line cannot be shown.
+type Source func(Pos) (Line, bool)
+
 // List is a set of problems. The zero List is empty and ready to use.
 type List []Problem
 

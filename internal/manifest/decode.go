@@ -41,6 +41,15 @@ type decoder struct {
 	warned   map[*yaml.Node]bool // the values that were warned of
 	files    *textFiles
 	textAt   map[*yaml.Node]*textFile // the values that are the text of a file
+	hidden   func() yamltext.Hidden   // what of the text no sentence shows, found when it is first asked for
+}
+
+// shown returns a scalar's text for a sentence as write has it, "this value" where it may be a credential.
+func (d *decoder) shown(n *yaml.Node, write func(string) string) string {
+	if d.hidden().Has(d.Index().Offset(n.Line, n.Column)) {
+		return "this value"
+	}
+	return write(n.Value)
 }
 
 // variableUse is one name in one text.
@@ -310,7 +319,7 @@ func (d *decoder) scalar(n *yaml.Node) any {
 	case "!!int", "!!float":
 		return d.number(n)
 	case "!!timestamp":
-		d.errorf(n, "YAML reads %s as a date; put it in quotes", diag.Clip(n.Value))
+		d.errorf(n, "YAML reads %s as a date; put it in quotes", d.shown(n, diag.Clip))
 	case "!!binary":
 		d.errorAt(n, d.Start(n), "binary values have no place in a manifest; write text")
 	case "!!merge":
@@ -332,7 +341,7 @@ func (d *decoder) checkPlainText(n *yaml.Node) {
 	}
 	switch first, _ := utf8.DecodeRuneInString(n.Value); {
 	case looksLikeNumber.MatchString(n.Value):
-		d.errorf(n, "%s is not a number that can be kept exactly; put it in quotes if it is text", diag.Clip(n.Value))
+		d.errorf(n, "%s is not a number that can be kept exactly; put it in quotes if it is text", d.shown(n, diag.Clip))
 	case strings.ContainsRune("\u201c\u201d\u201e\u2018\u2019\u00ab", first):
 		d.warn(n, "this text begins with %c, which is a part of it and no quote to YAML; write \" if it is to be one", first)
 	case n.LineComment != "" && strings.Contains(n.Value, " ") && d.touchesComment(n):
@@ -363,7 +372,7 @@ func (d *decoder) tagged(n *yaml.Node, v any, fits bool) any {
 	if fits {
 		return v
 	}
-	d.errorAt(n, d.Start(n), "%s does not fit its tag %s; leave the tag out", diag.Quoted(n.Value), n.Tag)
+	d.errorAt(n, d.Start(n), "%s does not fit its tag %s; leave the tag out", d.shown(n, diag.Quoted), n.Tag)
 	return ""
 }
 
@@ -375,17 +384,17 @@ func (d *decoder) number(n *yaml.Node) any {
 	plain := strings.ReplaceAll(n.Value, "_", "")
 	digits := strings.TrimLeft(plain, "+-")
 	if len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
-		d.errorf(n, "%s can be read as octal or as decimal; leave out the leading zero, or put it in quotes", diag.Clip(n.Value))
+		d.errorf(n, "%s can be read as octal or as decimal; leave out the leading zero, or put it in quotes", d.shown(n, diag.Clip))
 		return ""
 	}
 	switch strings.ToLower(strings.TrimPrefix(digits, ".")) {
 	case "nan", "inf":
-		d.errorf(n, "%s is no number that JSON has; write a finite number, or put it in quotes", diag.Clip(n.Value))
+		d.errorf(n, "%s is no number that JSON has; write a finite number, or put it in quotes", d.shown(n, diag.Clip))
 		return ""
 	}
 	v, err := canonicalNumber(plain)
 	if err != nil {
-		d.errorf(n, "%s is not a number that can be kept exactly; put it in quotes if it is text", diag.Clip(n.Value))
+		d.errorf(n, "%s is not a number that can be kept exactly; put it in quotes if it is text", d.shown(n, diag.Clip))
 		return ""
 	}
 	return v

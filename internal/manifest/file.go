@@ -20,6 +20,7 @@ import (
 type loader struct {
 	env       secret.Lookup
 	platforms []string                        // their names
+	secret    []string                        // the names whose values are secret whatever they hold
 	apiKeys   []string                        // the variables that hold their API keys unless a section names others
 	rules     func() (*validate.Rules, error) // compiles the schemas when it is first called
 	limits    Limits
@@ -29,7 +30,7 @@ type loader struct {
 }
 
 func newLoader(o Options) *loader {
-	l := &loader{env: o.Env, limits: o.Limits.withDefaults(), wanted: o.Locate}
+	l := &loader{env: o.Env, limits: o.Limits.withDefaults(), wanted: o.Locate, secret: secretNames(o.Platforms)}
 	for _, p := range o.Platforms {
 		l.platforms = append(l.platforms, p.Name)
 		l.apiKeys = append(l.apiKeys, p.APIKeyEnv)
@@ -67,7 +68,7 @@ func (l *loader) load(f found) (result fileResult, err error) {
 
 // text says what the text of a manifest may hold.
 func (l *loader) text() yamltext.Options {
-	return yamltext.Options{Values: l.limits.Values, Nothing: "the file holds no manifest; a manifest begins with `version: 1` and has a section per platform: " +
+	return yamltext.Options{Values: l.limits.Values, Secret: l.secret, Nothing: "the file holds no manifest; a manifest begins with `version: 1` and has a section per platform: " +
 		diag.And(slices.Sorted(slices.Values(l.platforms)))}
 }
 
@@ -85,6 +86,7 @@ func (l *loader) decode(src []byte, result *fileResult) error {
 		wanted:     l.wanted,
 		inDefaults: map[toldError]*shared{},
 	}
+	file.hidden = sync.OnceValue(func() yamltext.Hidden { return yamltext.HiddenIn(src, root, l.secret...) })
 	result.sections = file.read(root)
 	result.uses = file.uses
 	if !file.complete(result.sections) && !problems.HasErrors() {

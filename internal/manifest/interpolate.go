@@ -185,7 +185,11 @@ func (d *decoder) badReference(n *yaml.Node, p part, pos diag.Pos) {
 		d.errorAt(n, pos, "`${` begins a reference that is not closed; write ${env:NAME}, ${secret:NAME}, ${file:PATH}, or $${ for a literal ${")
 		return
 	}
-	d.errorAt(n, pos, "`%s` is no reference; write ${env:NAME}, ${secret:NAME}, ${file:PATH}, or $${ for a literal ${", diag.Clip(p.raw))
+	raw := diag.Clip(p.raw)
+	if d.hidden().Has(d.Index().Offset(pos.Line, pos.Column)) {
+		raw = "${…}"
+	}
+	d.errorAt(n, pos, "`%s` is no reference; write ${env:NAME}, ${secret:NAME}, ${file:PATH}, or $${ for a literal ${", raw)
 }
 
 // placesOf returns the places of the parts of a scalar, found when they are first asked for, all in one

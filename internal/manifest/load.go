@@ -25,6 +25,8 @@ type Fleet struct {
 	Agents []agent.Desired
 	// Files are the manifests that were read, sorted, as paths are shown in problems.
 	Files []string
+	// Sources finds the lines that problems are at.
+	Sources *Sources
 	// Places are where the values stand that Options.Locate asked for, in an agent or in its section's defaults.
 	Places map[agent.Address]map[string]diag.Pos
 
@@ -57,6 +59,7 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 		problems = append(problems, r.problems...)
 		fleet.Files = append(fleet.Files, r.path)
 	}
+	fleet.Sources = &Sources{options: o, manifests: found, texts: &l.files}
 	l.files.unused(&problems)
 	problems.Sort()
 	return fleet, problems, nil
@@ -173,7 +176,10 @@ type Source struct {
 }
 
 // Parser reads manifests from memory. It is safe for concurrent use.
-type Parser struct{ loader *loader }
+type Parser struct {
+	loader  *loader
+	options Options
+}
 
 // NewParser returns a Parser. The error is for Options that cannot be used.
 func NewParser(o Options) (*Parser, error) {
@@ -184,7 +190,7 @@ func NewParser(o Options) (*Parser, error) {
 	if _, err := l.rules(); err != nil {
 		return nil, err
 	}
-	return &Parser{l}, nil
+	return &Parser{l, o}, nil
 }
 
 // Parse returns what the sources want together and every problem in them, as Load does for files. The
@@ -202,6 +208,7 @@ func (p *Parser) Parse(ctx context.Context, sources ...Source) (*Fleet, diag.Lis
 	}
 	var problems diag.List
 	fleet := join(results, p.loader.apiKeys, &problems)
+	fleet.Sources = SourcesIn(sources, p.options)
 	for _, r := range results {
 		problems = append(problems, r.problems...)
 		fleet.Files = append(fleet.Files, r.path)

@@ -80,17 +80,25 @@ func (f *file) checkShell(shell map[string]any) {
 		return
 	}
 	for _, fault := range f.rules.Faults(f.rules.Shell, shell) {
-		path := agent.SplitPointer(fault.At)
-		owner := "the manifest"
+		path, owner := agent.SplitPointer(fault.At), "the manifest"
+		var rules *validate.Platform // of the section that it is in
 		if len(path) > 0 {
-			owner, path = "the "+diag.Clip(path[0])+" section", path[1:]
-			if len(path) == 0 && f.rules.Platforms[agent.SplitPointer(fault.At)[0]] == nil {
-				path = agent.SplitPointer(fault.At)
+			owner, rules = "the "+diag.Clip(path[0])+" section", f.rules.Platforms[path[0]]
+			if len(path) > 1 || rules != nil {
+				path = path[1:]
 			}
 		}
-		if len(path) > 0 && path[0] == "defaults" {
-			owner = "defaults"
-			path = path[1:]
+		switch {
+		case rules == nil:
+		case len(path) == 0 && fault.OnKey():
+			if f.rules.HomeOf(fault.Name) != "" {
+				fault.Home = "agents: write it below `agents` or `defaults`"
+			}
+		case len(path) > 0 && path[0] == "apiKeyEnv":
+			fault.Secret = true // what is no variable's name is likely the key itself
+		case len(path) > 0 && path[0] == "defaults":
+			owner, path = "defaults", path[1:]
+			fault.Secret = rules.IsSecret(agent.JoinPointer(path))
 		}
 		f.reportFault(fault, f.root, f.root, agent.JoinPointer(path), owner)
 	}

@@ -31,6 +31,8 @@ type textFile struct {
 	text  string
 	pos   diag.Pos // where it is wrong, if it is
 	wrong string   // what is wrong with it, empty where nothing is
+	// root and path are how it is opened, empty where it must not be.
+	root, path string
 }
 
 // textOf returns the text of the file that ${file:path} at n names, which is the value of n, or "" after a
@@ -78,6 +80,7 @@ func (t *textFiles) read(folder, path string, limit int) *textFile {
 		f.wrong = "is outside of the repository; a text must be inside it"
 		return f
 	}
+	f.root, f.path = root, rel
 	src, err := readInside(root, rel, int64(limit))
 	switch {
 	case errors.Is(err, errTooLarge):
@@ -94,6 +97,18 @@ func (t *textFiles) read(folder, path string, limit int) *textFile {
 	}
 	t.files[whole] = f
 	return f
+}
+
+// found returns how the text that problems call name is opened; a zero one where it must not be.
+func (t *textFiles) found(name string) found {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.files {
+		if f.shown == name {
+			return found{root: f.root, path: f.path, display: name}
+		}
+	}
+	return found{}
 }
 
 // take makes the text of a file's bytes: line ends as YAML has them, without a byte order mark and without the one

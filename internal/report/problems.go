@@ -113,8 +113,8 @@ func bounded(l diag.List, verbose bool) (shown diag.List, rest int) {
 }
 
 // DiagText writes each problem on a line of its own, path:line:column: what is wrong, and a count at
-// the end; nothing at all for an empty list. More than 100 are counted unless Style.Verbose. The error
-// is that of w.
+// the end; nothing at all for an empty list. With Style.Source the line of the file is below, see excerpt.go. More than
+// 100 are counted unless Style.Verbose. The error is that of w.
 func DiagText(w io.Writer, l diag.List, s Style) error {
 	if len(l) == 0 {
 		return nil
@@ -122,14 +122,26 @@ func DiagText(w io.Writer, l diag.List, s Style) error {
 	l = sorted(l)
 	b := bufio.NewWriter(w)
 	shown, rest := bounded(l, s.Verbose)
-	for _, p := range shown {
+	for i, p := range shown {
 		if !p.Pos.IsZero() {
 			b.WriteString(s.paint(bold, lineStart(p.Pos.String())+":") + " ")
 		}
-		if p.Severity == diag.Warning {
+		switch {
+		case p.Severity == diag.Warning:
 			b.WriteString(s.paint(yellow, "warning:") + " ")
+		case s.Source != nil:
+			b.WriteString(s.paint(red, "error:") + " ")
 		}
 		b.WriteString(lineStart(p.Summary) + "\n")
+		if s.Source != nil && (i+1 == len(shown) || !sameLine(p.Pos, shown[i+1].Pos)) {
+			first := i
+			for first > 0 && sameLine(shown[first-1].Pos, p.Pos) {
+				first--
+			}
+			var lines strings.Builder
+			s.excerpt(&lines, shown[first:i+1])
+			b.WriteString(lines.String())
+		}
 	}
 	if rest > 0 {
 		b.WriteString("… and " + comma(rest) + " more, -v shows all\n")
@@ -137,6 +149,8 @@ func DiagText(w io.Writer, l diag.List, s Style) error {
 	b.WriteString(problemCount(l) + "\n")
 	return b.Flush()
 }
+
+func sameLine(a, b diag.Pos) bool { return a.File == b.File && a.Line == b.Line && a.Line > 0 }
 
 // problemCount writes "2 errors, 1 warning".
 func problemCount(l diag.List) string {

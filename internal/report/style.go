@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"agentsync/internal/diag"
 	"agentsync/internal/plan"
 )
 
@@ -15,6 +16,8 @@ type Style struct {
 	Width int
 	// Columns returns the width as it is now, for what is drawn again and again; nil where there is no terminal.
 	Columns func() int
+	// Source finds the lines that problems are at, for a person who looks at a terminal; nil for a pipe and for CI.
+	Source diag.Source
 	// Verbose shows everything: no change, line or result is summed up.
 	Verbose bool
 	// Quiet leaves out progress.

@@ -98,7 +98,7 @@ func withoutEchoes(all []Fault) []Fault {
 	meant := map[string]bool{}
 	for _, f := range all {
 		if f.Keyword == "additionalProperties" {
-			meant[f.At+"/"+diag.Nearest(f.Name, f.known())] = true
+			meant[f.At+"/"+f.meantMember()] = true
 		}
 	}
 	return slices.DeleteFunc(all, func(f Fault) bool { return f.Keyword == "required" && meant[f.At+"/"+f.Name] })

@@ -33,7 +33,10 @@ func (f Fault) Sentence(subject, owner, shown string) string {
 	case "propertyNames":
 		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", dotted(subject, f.Name), f.because, subject, diag.And(f.known()))
 	case "pattern", "format":
-		return fmt.Sprintf("%s is %s; %s", whole, shown, f.form())
+		if shown == "" {
+			shown = "not as it has to be" // a value that is not shown
+		}
+		return fmt.Sprintf("%s is %s; %s", whole, shown, f.form()) + f.meantForm(shown)
 	case "uniqueItems":
 		return f.uniqueSentence(whole)
 	default:
@@ -87,7 +90,7 @@ func (f Fault) typeSentence(whole, shown string) string {
 	if f.because != "" {
 		s += " for " + f.because
 	}
-	return s + ", not " + f.got(shown) + f.typeHint(types)
+	return s + ", not " + f.got(shown) + f.meantType(types)
 }
 
 // got says what kind of value there is instead.
@@ -98,6 +101,9 @@ func (f Fault) got(shown string) string {
 	case bool:
 		return fmt.Sprint(v)
 	case json.Number:
+		if f.Secret {
+			return "a number"
+		}
 		return "the number " + diag.Clip(v.String())
 	case string:
 		if shown == "" {
@@ -109,27 +115,6 @@ func (f Fault) got(shown string) string {
 	default:
 		return "an object"
 	}
-}
-
-// typeHint helps with what YAML reads otherwise than people do.
-func (f Fault) typeHint(types []string) string {
-	switch v := f.Value.(type) {
-	case bool, json.Number:
-		if slices.Contains(types, "string") {
-			return "; put it in quotes"
-		}
-	case string:
-		if !slices.Contains(types, "boolean") {
-			break
-		}
-		switch strings.ToLower(v) {
-		case "yes", "on", "y", "true":
-			return "; write true"
-		case "no", "off", "n", "false":
-			return "; write false"
-		}
-	}
-	return ""
 }
 
 func (f Fault) enumSentence(whole, shown string) string {
@@ -152,7 +137,7 @@ func (f Fault) enumSentence(whole, shown string) string {
 	}
 	s := fmt.Sprintf("%s is %s; it must be one of %s", whole, shown, diag.Or(choices))
 	if v, ok := f.Value.(string); ok {
-		if best := diag.Nearest(v, choices); best != "" {
+		if best := f.meantChoice(v, choices); best != "" && !f.Secret {
 			s += fmt.Sprintf(" (did you mean %s?)", best)
 		}
 	}
@@ -172,7 +157,7 @@ func (f Fault) unknownSentence(subject string) string {
 			return s + "; its name holds " + odd + ", which is no blank to YAML; write plain spaces"
 		}
 	}
-	if best := diag.Nearest(f.Name, known); best != "" {
+	if best := f.meantMember(); best != "" {
 		return s + "; did you mean " + diag.Ticked(dotted(subject, best)) + "?"
 	}
 	if f.Home != "" {

@@ -19,6 +19,8 @@ type Options struct {
 	Values int
 	// Nothing is the sentence about a text without a value.
 	Nothing string
+	// Secret are the names whose values are secret whatever they hold; no sentence shows them.
+	Secret []string
 }
 
 // Parse returns the root node of the one document in src, the content of the file called path, or nil after it
@@ -29,7 +31,7 @@ func Parse(path string, src []byte, o Options, problems *diag.List) *yaml.Node {
 	}
 	src, stands := standInFor(Ended(src))
 	syntax := func(err error) *yaml.Node {
-		syntaxProblem(path, src, err, stands, problems)
+		syntaxProblem(path, src, err, stands, o.Secret, problems)
 		return nil
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(src))
@@ -102,9 +104,9 @@ func checkDensity(path string, src []byte, most int, problems *diag.List) bool {
 }
 
 // syntaxProblem turns what the YAML parser says into a place and a plain sentence.
-func syntaxProblem(path string, src []byte, err error, stands standIns, problems *diag.List) {
+func syntaxProblem(path string, src []byte, err error, stands standIns, secret []string, problems *diag.List) {
 	line, message := splitLine(strings.TrimPrefix(err.Error(), "yaml: "))
-	s := syntaxError{src: src, index: NewLines(src), line: line, message: message}
+	s := syntaxError{src: src, index: NewLines(src), secret: secret, line: line, message: message}
 	offset, sentence := s.explain()
 	problems.Errorf(s.index.Pos(path, offset), "%s", stands.text(sentence, false))
 }

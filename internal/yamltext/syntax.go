@@ -20,7 +20,8 @@ import (
 type syntaxError struct {
 	src     []byte
 	index   *Lines
-	line    int // from the message, 0 where it names none
+	secret  []string // names whose values are not shown
+	line    int      // from the message, 0 where it names none
 	message string
 	reached int // bytes read when the parser gave up, a few more than it had looked at
 }
@@ -171,15 +172,23 @@ func (e *syntaxError) missingBlank() (offset int, sentence string, ok bool) {
 			return false
 		case m[2] >= 0:
 			offset = start + m[4]
-			sentence = fmt.Sprintf("a blank is missing behind the colon; write `%s: %s`", line[m[2]:m[3]], diag.Clip(string(line[m[4]:m[5]])))
+			sentence = fmt.Sprintf("a blank is missing behind the colon; write `%s: %s`", line[m[2]:m[3]], e.shown(offset, start+m[5]))
 		default:
 			offset = start + m[6]
-			sentence = fmt.Sprintf("a blank is missing behind the dash; write `- %s`", diag.Clip(string(line[m[6]:m[7]])))
+			sentence = fmt.Sprintf("a blank is missing behind the dash; write `- %s`", e.shown(offset, start+m[7]))
 		}
 		ok = true
 		return true
 	})
 	return offset, sentence, ok
+}
+
+// shown returns a stretch of the text for a sentence, … where it may hold a credential.
+func (e *syntaxError) shown(from, to int) string {
+	if HiddenIn(e.src, nil, e.secret...).In(from, to) != nil {
+		return "…"
+	}
+	return diag.Clip(string(e.src[from:to]))
 }
 
 // lineAt returns the start and end of the line that holds offset.
