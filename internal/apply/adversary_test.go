@@ -53,22 +53,44 @@ func (a altered) List(ctx context.Context) ([]platform.Remote, error) {
 	return all, err
 }
 
-// interrupted applies, and cancels the run while the answer to the first create is being lost.
-func (w *world) interrupted(id agent.AppID) {
+// applyUntil applies until what start arranges calls cancel.
+func (w *world) applyUntil(start func(cancel func())) {
 	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	defer cancel()
-	inner := w.client[id]
-	w.client[id] = altered{Client: inner, create: func(c context.Context, f agent.Fields) (platform.Remote, error) {
-		_, err := inner.Create(c, agent.ContentOf(f))
-		cancel()
-		return platform.Remote{}, errors.Join(err, &platform.Error{Class: platform.Unknown, Method: "POST"})
-	}}
-	rep, err := w.apply(ctx)
-	if err != nil || rep.Outcome != apply.OutcomeInterrupted {
+	start(cancel)
+	if rep, err := w.apply(ctx); err != nil || rep.Outcome != apply.OutcomeInterrupted {
 		w.t.Fatalf("%v, outcome %v", err, rep)
 	}
+}
+
+// interrupted applies, and cancels the run while the answer to the first create is being lost.
+func (w *world) interrupted(id agent.AppID) {
+	w.t.Helper()
+	inner := w.client[id]
+	w.applyUntil(func(cancel func()) {
+		w.client[id] = altered{Client: inner, create: func(c context.Context, f agent.Fields) (platform.Remote, error) {
+			_, err := inner.Create(c, agent.ContentOf(f))
+			cancel()
+			return platform.Remote{}, errors.Join(err, &platform.Error{Class: platform.Unknown, Method: "POST"})
+		}}
+	})
 	w.client[id] = inner
+}
+
+// givenUp applies and is interrupted at the first create, which takes effect after a while, or never where that is 0.
+func (w *world) givenUp(id agent.AppID, effect time.Duration) {
+	w.t.Helper()
+	w.applyUntil(func(cancel func()) {
+		w.client[id] = altered{Client: w.memory[id], create: func(_ context.Context, f agent.Fields) (platform.Remote, error) {
+			if effect > 0 {
+				time.AfterFunc(effect, func() { _, _ = w.memory[id].Create(context.Background(), agent.ContentOf(f)) })
+			}
+			cancel()
+			return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}
+		}}
+	})
+	w.client[id] = w.memory[id]
 }
 
 func (w *world) made(id agent.AppID, want int) {
@@ -196,18 +218,7 @@ func TestGraceOfAnEarlierRunBeginsNow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.want = []agent.Desired{coach("a")}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		w.client[mind] = altered{Client: w.memory[mind], create: func(_ context.Context, f agent.Fields) (platform.Remote, error) {
-			time.Sleep(time.Minute)
-			time.AfterFunc(20*time.Second, func() { _, _ = w.memory[mind].Create(context.Background(), agent.ContentOf(f)) })
-			cancel()
-			return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}
-		}}
-		if rep, err := w.apply(ctx); err != nil || rep.Outcome != apply.OutcomeInterrupted {
-			t.Fatal(rep, err)
-		}
-		w.client[mind] = w.memory[mind]
+		w.givenUp(mind, 20*time.Second)
 		w.mustApply()
 		time.Sleep(time.Minute)
 		w.check()

@@ -52,18 +52,8 @@ func TestAnOldIntentWaitsAsWell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.want = []agent.Desired{coach("a")}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		w.client[mind] = altered{Client: w.memory[mind], create: func(_ context.Context, f agent.Fields) (platform.Remote, error) {
-			time.AfterFunc(time.Hour+20*time.Second, func() { _, _ = w.memory[mind].Create(context.Background(), agent.ContentOf(f)) })
-			cancel()
-			return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}
-		}}
-		if rep, err := w.apply(ctx); err != nil || rep.Outcome != apply.OutcomeInterrupted {
-			t.Fatal(rep, err)
-		}
+		w.givenUp(mind, time.Hour+20*time.Second)
 		time.Sleep(time.Hour)
-		w.client[mind] = w.memory[mind]
 		w.mustApply()
 		time.Sleep(time.Minute)
 		w.check()
@@ -416,16 +406,7 @@ func TestAStrangerDoesNotBlockAnOpenCreate(t *testing.T) {
 		w.want = []agent.Desired{coach("a", "agentPurpose", "Helps people.")}
 		w.memory[mind].Put(agent.Fields{"agentName": "Billing", "agentPurpose": "Writes bills."})
 		time.Sleep(time.Minute)
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		w.client[mind] = altered{Client: w.memory[mind], create: func(context.Context, agent.Fields) (platform.Remote, error) {
-			cancel()
-			return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}
-		}}
-		if _, err := w.apply(ctx); err != nil {
-			t.Fatal(err)
-		}
-		w.client[mind] = w.memory[mind]
+		w.givenUp(mind, 0)
 		w.mustApply()
 		w.made(mind, 2)
 	})
@@ -439,23 +420,7 @@ func TestRecoveryHoldsUpNobodyElse(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.want = fleet(20)
-				f := w.file()
-				run, err := f.Begin(w.load(f), 0)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for i, d := range w.want[:5] {
-					id, err := run.Intend(state.Intent{Address: d.Address, Action: "create", Fields: encoded(t, d.Fields), At: time.Now()})
-					if err == nil && left && i == 0 {
-						err = run.Leaving(id)
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
-				}
-				if err := run.Close(); err != nil {
-					t.Fatal(err)
-				}
+				w.intended(func(i int) bool { return left && i == 0 }, w.want[:5]...)
 				start := time.Now()
 				var finished []time.Duration
 				w.observe = func(e apply.Event) {
@@ -474,13 +439,30 @@ func TestRecoveryHoldsUpNobodyElse(t *testing.T) {
 	}
 }
 
-func encoded(t *testing.T, f agent.Fields) agent.Doc {
-	t.Helper()
-	doc, err := agent.Encode(f)
+// intended leaves open intents of creates in the journal, as a run does that is killed; left says which requests may have left.
+func (w *world) intended(left func(i int) bool, wanted ...agent.Desired) {
+	w.t.Helper()
+	f := w.file()
+	run, err := f.Begin(w.load(f), 0)
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatalf("%v", err)
 	}
-	return doc
+	for i, d := range wanted {
+		doc, err := agent.Encode(d.Fields)
+		var id uint64
+		if err == nil {
+			id, err = run.Intend(state.Intent{Address: d.Address, Action: "create", Fields: doc, At: time.Now()})
+		}
+		if err == nil && left(i) {
+			err = run.Leaving(id)
+		}
+		if err != nil {
+			w.t.Fatalf("%v", err)
+		}
+	}
+	if err := run.Close(); err != nil {
+		w.t.Fatalf("%v", err)
+	}
 }
 
 // Where nobody can be asked about an agent, a delete without an answer is sent once more, and its answer tells.
@@ -499,12 +481,7 @@ func TestASecondDeleteTells(t *testing.T) {
 				w.want, w.prune = []agent.Desired{concierge("a"), concierge("b")}, true
 				w.mustApply()
 				w.want = w.want[:1]
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				w.client[comet] = dropsDelete{w.memory[comet], cancel}
-				if rep, err := w.apply(ctx); err != nil || rep.Outcome != apply.OutcomeInterrupted {
-					t.Fatalf("%v\n%s", err, describe(rep))
-				}
+				w.applyUntil(func(cancel func()) { w.client[comet] = dropsDelete{w.memory[comet], cancel} })
 				faulty := platformtest.WithFaults(w.memory[comet], tt.fault)
 				w.client[comet], w.prune = faulty, false
 				if _, err := w.apply(t.Context()); err != nil {

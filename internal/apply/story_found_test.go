@@ -1,7 +1,6 @@
 package apply_test
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,15 +128,10 @@ func TestALateUpdateIsNoRewriting(t *testing.T) {
 		w.opts.Parallelism = 1
 		w.want = []agent.Desired{concierge("a"), concierge("z")}
 		w.mustApply()
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
 		w.want[0].Fields["name"] = "Second"
 		slow := platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, Slow: 34 * time.Second, Limit: 30 * time.Second})
 		w.client[comet] = slow
-		time.AfterFunc(time.Second, cancel)
-		if rep, err := w.apply(ctx); err != nil || rep.Outcome != apply.OutcomeInterrupted {
-			t.Fatal(rep, err)
-		}
+		w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, cancel) })
 		w.want[0].Fields["name"] = "Third"
 		w.want[1].Fields["name"] = "Last" // which takes its time
 		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, UID: "agent-0002", Slow: 10 * time.Second})
@@ -163,14 +157,10 @@ func TestAListThatShowsWhatIsBeingDeletedIsOfThisApp(t *testing.T) {
 		w.mustApply()
 		b := w.want[1]
 		w.want = []agent.Desired{b}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		time.AfterFunc(time.Second, cancel)
+		answered := make(chan struct{})
 		w.client[mind] = platformtest.WithFaults(w.memory[mind],
-			platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Unknown, Hold: ctx.Done()})
-		if rep, err := w.apply(ctx); err != nil || rep.Outcome != apply.OutcomeInterrupted {
-			t.Fatal(rep, err)
-		}
+			platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Unknown, Hold: answered})
+		w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, func() { cancel(); close(answered) }) })
 		delete(b.Fields, "externalTenantId") // another agent, to the platform
 		w.client[mind] = platformtest.WithFaults(w.memory[mind],
 			platformtest.Fault{Op: platformtest.OpList, List: func(all []platform.Remote) []platform.Remote { return all[:1] }},
@@ -183,6 +173,29 @@ func TestAListThatShowsWhatIsBeingDeletedIsOfThisApp(t *testing.T) {
 		w.check()
 		if tenant := w.memory[mind].Agents()[0].Content.Value("externalTenantId"); tenant != nil {
 			t.Errorf("the tenant is still %v", tenant)
+		}
+	})
+}
+
+// The answer to a create cannot be read, and the update after it is answered as done and was not, with no list after either. The
+// member that it was to take out is still there: it is not the platform's own.
+func TestIgnoredUpdateOfAnAgentThatNobodySaw(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{concierge("a", "metaData", map[string]any{"greetingMessage": "Hi", "introductoryMessage": "Me"})}
+		for n, fault := range []platformtest.Fault{{Op: platformtest.OpCreate, Odd: true}, {Op: platformtest.OpUpdate, Ignored: true}} {
+			w.client[comet] = platformtest.WithFaults(w.memory[comet], fault,
+				platformtest.Fault{Op: platformtest.OpList, Nth: 2 - n, Class: platform.Unknown}) // the one after the write
+			if _, err := w.apply(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.want[0].Fields["metaData"] = map[string]any{"greetingMessage": "Hi"}
+		}
+		w.client[comet], w.refresh = w.memory[comet], true
+		w.mustApply()
+		w.check()
+		if meta := w.memory[comet].Agents()[0].Content.Value("metaData").(map[string]any); len(meta) != 1 {
+			t.Errorf("metaData is %v", meta)
 		}
 	})
 }

@@ -297,6 +297,13 @@ func (r *appRun) observedAfter(before agent.Record, answer platform.Remote, like
 		}
 	}
 	fields, err := observed.Fields()
+	if fields == nil && err == nil {
+		// No answer and no list could be read yet. Were nothing recorded now, members that this update takes out, and
+		// that stay, would pass for the platform's own.
+		if fields = maps.Clone(r.shownBefore(before.UID, before, like)); fields == nil {
+			fields, err = before.Applied.Fields()
+		}
+	}
 	if err != nil || fields == nil {
 		return observed, err // nothing is known of it
 	}
