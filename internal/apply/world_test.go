@@ -201,7 +201,8 @@ func (w *world) planOf(k apply.Known) (*plan.Plan, error) {
 
 func (w *world) input(k apply.Known) plan.Input {
 	return plan.Input{
-		Live: k.Live, Gone: k.Gone, Open: k.Open, Claimed: k.Claimed, Desired: w.want, Prior: k.Prior,
+		Reviewed: true, // what leaves and what arrives is meant: guesses are for people
+		Live:     k.Live, Gone: k.Gone, Open: k.Open, Claimed: k.Claimed, Desired: w.want, Prior: k.Prior,
 		Apps:      map[agent.AppID]bool{comet: true, mind: true},
 		Sealer:    secret.Sealer{Key: []byte(k.Lineage), Lookup: w.opts.Lookup},
 		Platforms: w.schemas, Prune: w.prune, AllowDuplicates: w.opts.AllowDuplicateNames, NoAdopt: w.noAdopt,
