@@ -124,6 +124,8 @@ func (f *Field) Cleared() any {
 // Setting is one string of a section that belongs to the platform: region, host.
 type Setting struct {
 	Name, Default string
+	// Example is a value that it may have, empty where the schema gives none.
+	Example string
 }
 
 // Platform is what a platform's schema says of its section and of its agents' fields.
@@ -299,7 +301,11 @@ func (p *Platform) readSection(section node) error {
 		case name == "apiKeyEnv":
 			p.APIKeyEnv = def
 		case n.Type == "string":
-			p.Settings = append(p.Settings, Setting{Name: name, Default: def})
+			set := Setting{Name: name, Default: def}
+			if len(n.Examples) > 0 {
+				set.Example, _ = n.Examples[0].(string)
+			}
+			p.Settings = append(p.Settings, set)
 		}
 		return nil
 	})

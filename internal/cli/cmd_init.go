@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -179,8 +180,12 @@ func plainExample(p *schema.Platform) []byte {
 			fields[f.Name] = f.Example
 		}
 	}
+	settings := map[string]string{}
+	for _, set := range p.Settings {
+		settings[set.Name] = cmp.Or(set.Default, set.Example)
+	}
 	content := export.File(p, "", export.Section{
-		App:    agent.App{ID: agent.AppID{Platform: p.Name, App: "my-app"}, APIKeyEnv: p.APIKeyEnv},
+		App:    agent.App{ID: agent.AppID{Platform: p.Name, App: "my-app"}, APIKeyEnv: p.APIKeyEnv, Settings: settings},
 		Agents: []export.Agent{{Key: "first", Fields: fields}},
 	})
 	return bytes.TrimPrefix(content, []byte("version: 1\n"))

@@ -34,7 +34,8 @@ type dialect struct {
 	fields    []field
 	nameField string         // the field that an agent's name stands in
 	defaults  map[string]any // what a create that does not send them gets
-	// check refuses what single fields cannot show. have is the agent's before an update; nil for a create.
+	// check refuses what single fields cannot show; it may be missing. have is the agent's before an update; nil for a
+	// create.
 	check func(s *Server, c *call, have map[string]any) *problem
 	// keep turns what was sent into what is kept; where it is missing they are the same.
 	keep func(sent, have map[string]any) map[string]any

@@ -90,7 +90,7 @@ func (s *Server) judge(c *call, t trouble, have map[string]any) *problem {
 	if _, kind := c.sent["integrateWith"]; p == nil && t.has("strict-meta") && c.sent["integrationMeta"] != nil && !kind {
 		p = badRequest("integrateWith is required")
 	}
-	if p == nil {
+	if p == nil && c.check != nil {
 		p = c.check(s, c, have)
 	}
 	if have == nil {
@@ -158,7 +158,8 @@ func (s *Server) create(c *call, t trouble) (*answer, *problem) {
 	if p := s.judge(c, t, nil); p != nil {
 		return nil, p
 	}
-	g := &agent{uid: s.uidFor(c), version: c.version, fields: maps.Clone(c.defaults)}
+	g := &agent{uid: s.uidFor(c), version: c.version, fields: map[string]any{}}
+	maps.Copy(g.fields, c.defaults)
 	maps.Copy(g.fields, c.kept(t, nil))
 
 	a := s.store.app(c.key())
