@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 )
 
 // TestReleasedBinary: the published binary is taken where its sum is right, also behind a redirect, and
@@ -126,5 +128,52 @@ func hangUp(b []byte) http.HandlerFunc {
 		w.Header().Set("Content-Length", fmt.Sprint(len(b)))
 		_, _ = w.Write(b[:len(b)/2])
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// TestGitLabTakesRelease runs the template's own lines: a job has the released binary of the version that the ref names.
+func TestGitLabTakesRelease(t *testing.T) {
+	t.Parallel()
+	newRunner(t) // for the tools
+	name := fmt.Sprintf("agentsync_9.8.7_%s_%s.tar.gz", runtime.GOOS, runtime.GOARCH)
+	good := archiveOf(t, "#!/bin/sh\necho agentsync v9.8.7 released\n")
+	mux := http.NewServeMux()
+	mux.HandleFunc("/dl/v9.8.7/SHA256SUMS", bytesOf(fmt.Appendf(nil, "%x  %s\n", sha256.Sum256(good), name)))
+	mux.HandleFunc("/dl/v9.8.7/"+name, bytesOf(good))
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	source := filepath.Join(t.TempDir(), "source")
+	if err := os.CopyFS(filepath.Join(source, "ci"), os.DirFS(".")); err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	for path, content := range map[string]string{
+		filepath.Join(source, "ci", "version"): "v9.8.7\n",
+		filepath.Join(bin, "apt-get"):          "#!/bin/sh\nexit 0\n", // the image's packages are this machine's
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var template map[string]struct {
+		BeforeScript []string `yaml:"before_script"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "../docs/ci/gitlab.yml")), &template); err != nil {
+		t.Fatal(err)
+	}
+	script := "set -eu\n" + strings.Join(template[".agentsync"].BeforeScript, "\n") + "\nagentsync version\n"
+	cmd := exec.Command("bash", "-c", `git init -q -b v1 "$AGENTSYNC_REPOSITORY"; cd "$AGENTSYNC_REPOSITORY"; git add -A
+		git -c user.name=t -c user.email=t@example.com commit -qm source; cd - >/dev/null; `+script)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(withoutTool(t), "AGENTSYNC_REPOSITORY="+source, "AGENTSYNC_REF=v1", "AGENTSYNC_RELEASES="+server.URL+"/dl")
+	for i, kv := range cmd.Env {
+		if path, ok := strings.CutPrefix(kv, "PATH="); ok {
+			cmd.Env[i] = "PATH=" + bin + string(os.PathListSeparator) + path
+		}
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(out), "agentsync v9.8.7 released") != 2 { // install.sh says it, and the job
+		t.Errorf("%v\n%s", err, out)
 	}
 }

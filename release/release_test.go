@@ -273,3 +273,54 @@ func extract(t *testing.T, r io.Reader, folder string) []string {
 		}
 	}
 }
+
+// TestModulePath gives a copy of the checkout the path of a repository: each import is found. With RELEASE_ALL=1 it is
+// built, and the rules of the house hold.
+func TestModulePath(t *testing.T) {
+	const path = "github.com/some-owner/agentsync"
+	dir := filepath.Join(t.TempDir(), "copy")
+	files, err := exec.Command("git", "-C", "..", "ls-files", "-z").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range strings.SplitSeq(strings.TrimRight(string(files), "\x00"), "\x00") {
+		content, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := func(folder string, command ...string) string {
+		t.Helper()
+		cmd := exec.Command(command[0], command[1:]...)
+		cmd.Dir = filepath.Join(dir, folder)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", command, err, out)
+		}
+		return string(out)
+	}
+	in(".", "git", "init", "-q")
+	in(".", "git", "add", "-A")
+	in(".", "bash", "release/module-path.sh", path)
+	if got := in(".", "go", "list", "-m"); got != path+"\n" {
+		t.Errorf("the module is %q", got)
+	}
+	in("release", "go", "list", "-deps", "-test", "./...")
+	if left := in(".", "bash", "-c", `git grep -nE "[\"' ]agentsync/internal/" -- '*.go' '*.sh' Makefile '*.yml' || true`); left != "" {
+		t.Errorf("the old path is left in\n%s", left)
+	}
+	if os.Getenv("RELEASE_ALL") == "" {
+		return
+	}
+	in(".", "go", "test", "./internal/archtest")
+	version := in(".", "go", "run", "-ldflags", "-X "+path+"/internal/cli.Version=v9.8.7", ".", "version")
+	if !strings.Contains(version, "v9.8.7") {
+		t.Errorf("a build says that it is %q", version)
+	}
+}

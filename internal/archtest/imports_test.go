@@ -133,7 +133,7 @@ func TestRulesCatch(t *testing.T) {
 		{"./plan", "agentsync/internal/plan", true},
 		{"./plan", "agentsync/internal/platform", false},
 		{"./schema", "agentsync/schema", true},
-		{"./", "agentsync", true},
+		{"./", module, true},
 		{"./...", "agentsync/internal/plan", true},
 		{"./...", "context", false},
 		{"./platform/...", "agentsync/internal/platform/mindset", true},

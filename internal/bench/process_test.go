@@ -39,7 +39,7 @@ func exitOn(err error) {
 var built string
 
 // binary builds agentsync as `make build` does, once, and returns its path.
-var binary = sync.OnceValues(func() (string, error) { return build("agentsync", "agentsync") })
+var binary = sync.OnceValues(func() (string, error) { return build("agentsync", "../..") })
 
 // yardstick builds what agentsync is measured against in the same way.
 var yardstick = sync.OnceValues(func() (string, error) { return build("yardstick", "./testdata/yardstick") })

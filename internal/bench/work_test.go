@@ -98,7 +98,7 @@ func TestWorkGrowsWithTheInput(t *testing.T) {
 		t.Skip("builds a binary that counts")
 	}
 	binary := filepath.Join(t.TempDir(), "agentsync")
-	build := exec.Command("go", "build", "-trimpath", "-cover", "-covermode=count", "-coverpkg="+covered, "-o", binary, "agentsync")
+	build := exec.Command("go", "build", "-trimpath", "-cover", "-covermode=count", "-coverpkg="+covered, "-o", binary, "../..")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

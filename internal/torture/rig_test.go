@@ -46,7 +46,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return path, nil
 	}
 	path := filepath.Join(built, "agentsync")
-	out, err := exec.Command("go", "build", "-o", path, "agentsync").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", path, "../..").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("build agentsync: %w\n%s", err, out)
 	}
