@@ -44,12 +44,15 @@ var writers = map[string][]string{
 	"state rm":       {"state rm coach"},
 	"state merge":    {"state merge other.json"},
 	"state fold":     {"state fold"},
+	"state push":     {"state push other.json"},
+	"state migrate":  {"state migrate --to s3://fleet/links?endpoint=http://127.0.0.1:1"},
 	"sandbox":        {}, // writes the FILE of --file, as --sandbox does
 	"check-platform": {"check-platform --platform mindset --app acme -y"},
 }
 
 // readers are the commands that write nothing.
-var readers = []string{"validate", "state list", "state show", "state init", "state check", "state status", "state unlock", "secrets", "schema", "version", "completion bash", "completion zsh",
+var readers = []string{"validate", "state list", "state show", "state init", "state check", "state status", "state unlock", "state history", "state rollback", "state pull",
+	"secrets", "schema", "version", "completion bash", "completion zsh",
 	"completion fish", "completion powershell", "completion", "help", "state", "show", "list", "explain", "diff"}
 
 // TestLinks runs every command that writes in a repository where every name that it writes is a link out of it. What the

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -32,7 +31,8 @@ What changes the state takes the lock and writes atomically, as apply does.`,
 		},
 	}
 	cmd.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.stateMergeCommand(), a.stateFoldCommand(),
-		a.stateInitCommand(), a.stateCheckCommand(), a.stateStatusCommand(), a.stateUnlockCommand())
+		a.stateInitCommand(), a.stateCheckCommand(), a.stateStatusCommand(), a.stateUnlockCommand(),
+		a.stateMigrateCommand(), a.statePullCommand(), a.statePushCommand(), a.stateHistoryCommand(), a.stateRollbackCommand())
 	return cmd
 }
 
@@ -243,42 +243,12 @@ place that knows them. The next apply takes an agent back that equals its manife
 }
 
 func (a *app) stateMergeCommand() *cobra.Command {
-	var path string
-	var wait time.Duration
-	cmd := &cobra.Command{
-		Use:   "merge FILE",
-		Short: "Take back a state that a run could not write where it belongs",
-		Long: `Takes the agents of another state file of the same fleet into the state: the way back when a run said that
-it had to leave its uids in errored.state.json.`,
-		Example: "  agentsync state merge errored.state.json",
-		Args:    cobra.ExactArgs(1),
-	}
-	addState(cmd, &path)
-	addLockTimeout(cmd, &wait)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		content, err := os.ReadFile(args[0])
-		if err != nil {
-			return &Failure{Code: ExitUsage, Err: fmt.Errorf("read rescued state: %w", err)}
-		}
-		other, err := state.Decode(args[0], content)
-		if err != nil {
-			return err
-		}
-		where, before, after := "", 0, 0
-		err = a.editState(cmd.Context(), path, "state merge", wait, func(s *state.State, name string) error {
-			where, before = name, len(s.Agents)
-			if err := s.Merge(other); err != nil {
-				return &Failure{Code: ExitUsage, Err: err}
-			}
-			after = len(s.Agents)
-			return nil
-		})
-		if err == nil { // only now may the other file go
-			fmt.Fprintf(a.streams.Out, "%s now has %s, %d more than before; %s can go\n",
-				report.Sanitize(where), count(after, "agent"), after-before, report.Sanitize(args[0]))
-		}
-		return err
-	}
+	cmd := a.mergeCommand("state merge")
+	cmd.Use = "merge FILE"
+	cmd.Short = "Take back a state that a run could not write where it belongs"
+	cmd.Long = `Takes the agents of another state file of the same fleet into the state: the way back when a run said that
+it had to leave its uids in errored.state.json.`
+	cmd.Example = "  agentsync state merge errored.state.json"
 	return cmd
 }
 

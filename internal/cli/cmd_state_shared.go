@@ -169,8 +169,12 @@ func (a *app) answer(format *choice, doc stateDoc, text string) error {
 		doc.FormatVersion = report.FormatVersion
 		return report.JSON(a.streams.Out, doc)
 	}
-	_, err := a.streams.Out.Write([]byte(text))
-	return err
+	for line := range strings.Lines(text) {
+		if _, err := fmt.Fprintln(a.streams.Out, report.Sanitize(strings.TrimSuffix(line, "\n"))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) stateCheckCommand() *cobra.Command {
@@ -240,7 +244,7 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 			return stateError(err)
 		}
 		isLocked, agents := view.Holder != nil, len(snap.State.Agents)
-		doc := stateDoc{State: place.Name(), Locked: &isLocked, Serial: &view.Serial, Epoch: &view.Epoch, Agents: &agents, Open: []openDoc{}}
+		doc := stateDoc{State: place.Name(), Locked: &isLocked, Serial: &view.Serial, Epoch: &view.Epoch, Agents: &agents}
 		var text strings.Builder
 		fmt.Fprintf(&text, "%s: %s, serial %d, epoch %d\n", place.Name(), count(agents, "agent"), view.Serial, view.Epoch)
 		if isLocked {
@@ -249,8 +253,8 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 		} else {
 			text.WriteString("nobody holds it\n")
 		}
+		doc.Open = openDocs(snap.Open)
 		for _, i := range snap.Open {
-			doc.Open = append(doc.Open, openDoc{i.Address.String(), i.Action, i.At})
 			fmt.Fprintf(&text, "open: %s of %s, sent about %s\n", i.Action, i.Address, i.At.UTC().Format(time.DateTime+" UTC"))
 		}
 		if err := a.answer(format, doc, text.String()); err != nil || !isLocked {
@@ -298,11 +302,10 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		}
 		held := state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age})
 		if !yes {
-			if _, tty := terminal(a.streams.In); !tty {
-				return &Failure{Code: ExitUsage, Err: fmt.Errorf("%w; there is no terminal to ask on", held),
-					Hint: "if it is dead, or may be stopped:\n  agentsync state unlock --auto-approve"}
-			}
 			fmt.Fprintln(a.streams.Err, report.Sanitize(held.Error()))
+			if err := a.canApprove(yes, "agentsync state unlock --auto-approve"); err != nil {
+				return err
+			}
 			if err := a.ask(ctx, &applyFlags{}, "Take the lock over from it"); err != nil {
 				return err
 			}

@@ -101,12 +101,16 @@ func sharedError(err error) *Failure {
 	}
 	hint := ""
 	switch {
+	case errors.Is(err, shared.ErrNoSuchState):
+		hint = "see which there are:\n  agentsync state history"
 	case errors.Is(err, shared.ErrLost):
 		return &Failure{Code: ExitFailed, Err: err, Hint: "see who has the state now:\n  agentsync state status"}
 	case errors.Is(err, shared.ErrNotInitialised):
 		hint = "make it, with what a state file holds or empty:\n  agentsync state migrate --state state.json --to URL\n  agentsync state init --state URL"
 	case errors.Is(err, store.ErrDenied):
 		hint = "nothing was sent; reading needs Get and List, and apply also Put and Delete: see what these credentials may do:\n  agentsync state check"
+	case errors.Is(err, store.ErrNoPlace):
+		hint = "nothing was sent; make the bucket or the database first, or name the right one, and its region"
 	case errors.Is(err, store.ErrUnreachable):
 		hint = "nothing was sent; see whether the address is right, and whether it answers:\n  agentsync state check"
 	default:

@@ -362,7 +362,7 @@ func (w *workspace) input(k apply.Known) plan.Input {
 	return plan.Input{
 		Places: places, Origins: w.snap.State.Apps,
 		Desired: w.fleet.Agents, Apps: apps, Prior: k.Prior, Live: k.Live, Gone: k.Gone, Open: k.Open, Claimed: k.Claimed,
-		Sealer:    secret.Sealer{Key: []byte(cmp.Or(k.Lineage, w.snap.State.Lineage)), Lookup: w.secrets()},
+		Sealer:    secret.Sealer{Key: []byte(cmp.Or(k.Lineage, w.snap.State.Lineage)), Lookup: w.secrets(), Blind: w.snap.State.Lineage == state.PublicLineage},
 		Platforms: schemas(w.platforms), Versions: versions, Targets: w.targets, Prune: w.flags.prune, Unbound: w.unbound,
 		Reviewed: k.Again, NoAdopt: w.flags.noAdopt, AllowDuplicates: w.flags.duplicateNames,
 	}

@@ -205,6 +205,8 @@ func Guessable(value string, lookup Lookup) bool {
 type Sealer struct {
 	// Key is the state's lineage: hashes of different fleets cannot be compared.
 	Key []byte
+	// Blind seals every secret alike, for a state that holds no hashes: nobody can tell then whether one changed.
+	Blind bool
 	// Lookup has the variables that secrets refer to, and StateKeyEnv.
 	Lookup Lookup
 }
@@ -212,6 +214,9 @@ type Sealer struct {
 // Seal hashes t, which stands at the JSON pointer path inside its agent. The path is part of the
 // hash, the address is not: an agent may be renamed.
 func (s Sealer) Seal(path string, t Text) Sealed {
+	if s.Blind {
+		return Sealed{}
+	}
 	lookup := s.Lookup
 	if lookup == nil {
 		lookup = func(string) (string, bool) { return "", false }

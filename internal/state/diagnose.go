@@ -57,6 +57,7 @@ func (e *FormatError) identify(b []byte) {
 		Terraform json.RawMessage `json:"terraform_version"`
 		Lineage   json.RawMessage `json:"lineage"`
 		Agents    json.RawMessage `json:"agents"`
+		MovedTo   string          `json:"movedTo"`
 	}
 	isObject := json.Unmarshal(b, &probe) == nil
 	var version uint64
@@ -66,6 +67,10 @@ func (e *FormatError) identify(b []byte) {
 		e.foreign("this is a state file of Terraform or OpenTofu, not of agentsync")
 	case !isObject || probe.Agents == nil && probe.Lineage == nil:
 		e.foreign("this is not a state file of agentsync")
+	case isObject && probe.MovedTo != "":
+		e.Line, e.Offset, e.Reason = 0, 0, Elsewhere
+		e.Detail = "the state was moved to " + probe.MovedTo
+		e.Hint = "name it for everybody in agentsync.yaml, beside version: 1\n  state: " + probe.MovedTo + "\nor for one command by --state or AGENTSYNC_STATE"
 	case isVersioned && version > Version:
 		e.Line, e.Offset, e.Reason = 0, 0, Newer
 		e.Detail = fmt.Sprintf("written by a newer agentsync: its version is %d, and this agentsync knows %d", version, Version)

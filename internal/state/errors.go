@@ -36,6 +36,8 @@ const (
 	Linked Reason = "linked"
 	// Newer: written by a newer agentsync.
 	Newer Reason = "newer"
+	// Elsewhere: a signpost stands where the state was, which is in a shared place now.
+	Elsewhere Reason = "elsewhere"
 	// Conflict: journal and state file contradict each other about an agent's uid.
 	Conflict Reason = "conflict"
 )

@@ -176,6 +176,9 @@ func (f *File) Edit(ctx context.Context, snap *Snapshot, change func(*State) err
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("edit state: %w", err)
 	}
+	if snap.State.Lineage == PublicLineage {
+		return fmt.Errorf("edit state: %s: %w", f.Name(), errPublic)
+	}
 	edited := snap.State.Clone()
 	if err := change(edited); err != nil {
 		return err

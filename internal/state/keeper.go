@@ -40,6 +40,8 @@ type stored struct {
 	version string
 	// lineage is that of a state that was never written, where the keeper knows it before.
 	lineage string
+	// serial is that of the last state that was written, where the keeper knows it.
+	serial  uint64
 	journal []byte
 	// segment, where it is not nil, names the part of the journal in which a byte stands.
 	segment func(offset int) string

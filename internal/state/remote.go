@@ -16,6 +16,8 @@ import (
 type remote struct {
 	ctx   context.Context // of reads alone; what is written is not given up because a run was interrupted
 	place *shared.Place
+	// damaged lets a lock succeed although what the place holds cannot be read.
+	damaged bool
 
 	mu    sync.Mutex    // guards what follows
 	lease *shared.Lease // while this process has the lock
@@ -24,6 +26,12 @@ type remote struct {
 // NewShared returns the state in a shared place. Nothing is read yet. ctx ends reads that are under way.
 func NewShared(ctx context.Context, place *shared.Place) *File {
 	return &File{&remote{ctx: ctx, place: place}}
+}
+
+// NewDamaged is NewShared for a place of which the state, the journal or the head may be damaged: the lock succeeds all the
+// same, and what cannot be read is not there. It is for Restore.
+func NewDamaged(ctx context.Context, place *shared.Place) *File {
+	return &File{&remote{ctx: ctx, place: place, damaged: true}}
 }
 
 func (r *remote) name() string        { return r.place.Name() }
@@ -64,7 +72,7 @@ func (on *stored) enter(v *shared.View) {
 	if v.State != nil {
 		on.state, on.version = v.State, digest(v.State)
 	}
-	on.lineage, on.journal, on.segment = v.Lineage, v.Journal, v.Segment
+	on.lineage, on.serial, on.journal, on.segment = v.Lineage, v.Serial, v.Journal, v.Segment
 }
 
 // SnapshotOf returns what a view of a shared place says.
@@ -76,7 +84,11 @@ func SnapshotOf(place *shared.Place, v *shared.View) (*Snapshot, error) {
 }
 
 func (r *remote) lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
-	l, err := r.place.Lock(ctx, holder.Shared())
+	take := r.place.Lock
+	if r.damaged {
+		take = r.place.LockDamaged
+	}
+	l, err := take(ctx, holder.Shared())
 	if held, ok := errors.AsType[*shared.HeldError](err); ok {
 		return nil, LockedBy(held)
 	}
@@ -149,7 +161,7 @@ func (r *remote) begin(content []byte, version string, first firstLines, _ int64
 
 func (r *remote) explain(on stored, err error) error {
 	e, ok := errors.AsType[*FormatError](err)
-	if !ok || e.Reason == Newer {
+	if !ok || e.Reason == Newer || e.Reason == Elsewhere {
 		return err
 	}
 	at := *e

@@ -33,6 +33,9 @@ func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
 	if err := f.unchanged(snap); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
+	if snap.State.Lineage == PublicLineage {
+		return nil, fmt.Errorf("begin: %s: %w", f.Name(), errPublic)
+	}
 	s, version := snap.State.Clone(), snap.version
 	if s.Lineage == "" {
 		s.Lineage = NewLineage()

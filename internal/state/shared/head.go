@@ -171,5 +171,6 @@ func digest(b []byte) string {
 
 // isAnswer reports whether an error is what the store said, so that the request is known not to have been carried out.
 func isAnswer(err error) bool {
-	return errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrDenied)
+	return errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrDenied) ||
+		errors.Is(err, store.ErrNoPlace)
 }

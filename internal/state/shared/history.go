@@ -35,7 +35,8 @@ type Saved struct {
 // ErrNoSuchState: the place does not keep a state of that serial.
 var ErrNoSuchState = errors.New("no state of that serial is kept")
 
-// History returns the states that are kept, the newest first. It needs to read alone.
+// History returns the states that are kept, the newest first: also one that a run wrote just before it lost its lease, and those
+// that are newer than a head that was put back. It needs to read alone.
 func (p *Place) History(ctx context.Context) ([]Saved, error) {
 	h, _, _, err := p.readHead(ctx)
 	if err != nil {
@@ -47,7 +48,7 @@ func (p *Place) History(ctx context.Context) ([]Saved, error) {
 	}
 	bySerial := map[uint64]Saved{}
 	for _, key := range keys { // of two with one serial the later epoch counted: the earlier one's run lost its lease
-		if s := savedAt(key); s.Serial <= h.Serial && (h.State == key || !bySerial[s.Serial].Current) {
+		if s := savedAt(key); !bySerial[s.Serial].Current {
 			s.Current = h.State == key
 			bySerial[s.Serial] = s
 		}
@@ -76,7 +77,11 @@ func (p *Place) Saved(ctx context.Context, serial uint64) ([]byte, error) {
 // savedAt reads what a state's key says.
 func savedAt(key string) Saved {
 	s := Saved{key: key}
-	parts := strings.SplitN(strings.TrimPrefix(key, statePrefix), "-", 4)
+	rest, isState := strings.CutPrefix(key, statePrefix)
+	if !isState {
+		return s
+	}
+	parts := strings.SplitN(rest, "-", 4)
 	_, _ = fmt.Sscanf(parts[0], "%d", &s.Serial) // 0 where somebody put another object there
 	if len(parts) == 4 {
 		s.At, _ = time.Parse(keyTime, parts[2])

@@ -86,13 +86,25 @@ func renewal(lease time.Duration) time.Duration { return lease / 3 }
 // Lock takes the lock, waiting until ctx is done; then the error is a *HeldError. It asks at least once. A holder that
 // was not heard of for longer than its lease is taken over from.
 func (p *Place) Lock(ctx context.Context, holder Holder) (*Lease, error) {
-	return p.lock(ctx, holder, false)
+	return p.lock(ctx, holder, lockMode{})
+}
+
+// LockDamaged is Lock where the state, the journal or the head may be damaged: what cannot be read is not in its View, and a
+// head that was put back counts from behind the newest state that is there. It is for writing a state that was read otherwise.
+func (p *Place) LockDamaged(ctx context.Context, holder Holder) (*Lease, error) {
+	return p.lock(ctx, holder, lockMode{damaged: true})
+}
+
+// lockMode says how a lock is taken.
+type lockMode struct {
+	force   bool // from a holder that lives, too
+	damaged bool // although what is there cannot be read
 }
 
 // Unlock takes the lock over from whoever has it, without waiting for the end of its lease. It is as safe as any
 // takeover: that run can send nothing more.
 func (p *Place) Unlock(ctx context.Context, holder Holder) (*Lease, error) {
-	return p.lock(ctx, holder, true)
+	return p.lock(ctx, holder, lockMode{force: true})
 }
 
 // attempt is a head that this process may have written.
@@ -108,7 +120,7 @@ func graceAfter(h *Holder, seen time.Duration) Duration {
 	return h.Request + Duration(requestSlack) + max(0, h.Lease-Duration(seen))
 }
 
-func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, error) {
+func (p *Place) lock(ctx context.Context, holder Holder, mode lockMode) (*Lease, error) {
 	holder.Lease, holder.Request = Duration(p.options.Lease), Duration(p.options.Request)
 	requests := context.WithoutCancel(ctx) // one that was begun is seen through: who knows what it did
 	own := map[string]attempt{}            // by nonce: heads that may have been written although no answer came
@@ -123,10 +135,10 @@ func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, er
 			seen, seenAt = tag, time.Now()
 		}
 		if a, isOwn := own[h.Nonce]; isOwn {
-			return p.hold(requests, h, tag, a)
+			return p.hold(requests, h, tag, a, mode.damaged)
 		}
-		if h.Holder == nil || force || p.isDead(h.Holder, age, time.Since(seenAt)) {
-			states, err := p.checkHead(requests, h)
+		if h.Holder == nil || mode.force || p.isDead(h.Holder, age, time.Since(seenAt)) {
+			states, err := p.checkHead(requests, &h, mode.damaged)
 			if err != nil {
 				// Somebody else may have had the lock since the head was read.
 				_, now, _, headErr := p.readHead(requests)
@@ -147,7 +159,7 @@ func (p *Place) lock(ctx context.Context, holder Holder, force bool) (*Lease, er
 			})
 			switch {
 			case err == nil:
-				return p.hold(requests, h, tag, a)
+				return p.hold(requests, h, tag, a, mode.damaged)
 			case errors.Is(err, store.ErrDenied), ctx.Err() != nil && !errors.Is(err, store.ErrChanged):
 				return nil, fmt.Errorf("lock %s: %w", p.Name(), err)
 			case !errors.Is(err, store.ErrChanged): // perhaps it was written: the head says
@@ -183,7 +195,7 @@ func watching(lease time.Duration) time.Duration { return renewal(lease) * 3 / 2
 
 // checkHead refuses a head that somebody put back to an older version: a later epoch has written something.
 // It returns the keys of the states that are there.
-func (p *Place) checkHead(ctx context.Context, h head) ([]string, error) {
+func (p *Place) checkHead(ctx context.Context, h *head, damaged bool) ([]string, error) {
 	keys, err := p.list(ctx, journalPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", p.Name(), err)
@@ -193,16 +205,19 @@ func (p *Place) checkHead(ctx context.Context, h head) ([]string, error) {
 		return nil, fmt.Errorf("read %s: %w", p.Name(), err)
 	}
 	for _, key := range slices.Concat(keys, states) {
-		if epoch := epochOf(key); epoch > h.Epoch {
+		switch epoch := epochOf(key); {
+		case epoch > h.Epoch && damaged:
+			h.Epoch, h.Serial = epoch, max(h.Serial, savedAt(key).Serial)
+		case epoch > h.Epoch:
 			return nil, &DamageError{Place: p.Name(), Key: headKey, Detail: fmt.Sprintf("it was put back to an older version: it is of epoch %d, and %s is of a later one", h.Epoch, key),
-				Hint: "put the newest version back: the older one does not know which agents were made since"}
+				Hint: "put the newest version back, if the place keeps versions: the older one does not know which agents were made since; otherwise make the newest state count:\n  agentsync state history\n  agentsync state rollback SERIAL"}
 		}
 	}
 	return states, nil
 }
 
 // hold makes a Lease of a head that this process wrote: it fences the journal of before and reads all.
-func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt) (*Lease, error) {
+func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt, damaged bool) (*Lease, error) {
 	l := &Lease{place: p, epoch: h.Epoch, lease: time.Duration(h.Holder.Lease), head: h, tag: tag, renewed: a.start, done: make(chan struct{}),
 		grace: max(p.options.Grace, time.Duration(h.Grace)), locked: time.Now(), outdated: a.outdated}
 	l.headTurn, l.appendTurn = make(chan struct{}, 1), make(chan struct{}, 1)
@@ -216,6 +231,9 @@ func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt) (*Le
 		l.view = v
 		err = l.fence(ctx)
 		l.next = v.segments
+	}
+	if _, isDamage := errors.AsType[*DamageError](err); isDamage && damaged {
+		l.view, l.next, err = &View{Lineage: h.Lineage, Serial: h.Serial, Epoch: h.Epoch, head: h}, 0, nil
 	}
 	if err != nil {
 		l.view = cmp.Or(l.view, new(View))

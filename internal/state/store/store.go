@@ -50,6 +50,8 @@ var (
 	ErrChanged = errors.New("the object changed since it was read")
 	// ErrUnreachable: nothing was sent, because nobody listens where the store should be, or nothing is called that.
 	ErrUnreachable = errors.New("the store cannot be reached")
+	// ErrNoPlace: there is no such bucket or database, or it is in another region; nothing was done.
+	ErrNoPlace = errors.New("there is no such place")
 	// ErrDenied: the credentials do not allow the request; nothing was done.
 	ErrDenied = errors.New("the store refused the credentials")
 )

@@ -139,6 +139,12 @@ func (t *Table) failure(err error) error {
 		case "28P01", "28000", "42501", "25006": // wrong password, no such role, no privilege, read-only
 			return fmt.Errorf("%s: %s: %w", t.name, pg.Message, store.ErrDenied)
 		}
+		switch pg.Code {
+		case "3D000": // no such database
+			return fmt.Errorf("%s: %s: %w", t.name, pg.Message, store.ErrNoPlace)
+		case "42P01": // no table yet, so nothing is in it
+			return fmt.Errorf("%s: %s: %w", t.name, pg.Message, store.ErrAbsent)
+		}
 		return fmt.Errorf("%s: %s (%s)", t.name, pg.Message, pg.Code)
 	}
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
@@ -198,6 +204,9 @@ func (t *Table) write(ctx context.Context, refused error, sql string, args ...[]
 func (t *Table) List(ctx context.Context, prefix string) ([]string, error) {
 	rows, err := t.query(ctx, `select convert_to(key, 'UTF8') from agentsync_object where fleet = $1 and starts_with(key, $2) order by key collate "C"`,
 		[]byte(t.fleet), []byte(prefix))
+	if errors.Is(err, store.ErrAbsent) {
+		return nil, nil
+	}
 	keys := make([]string, 0, len(rows))
 	for _, row := range rows {
 		keys = append(keys, string(row[0]))

@@ -333,5 +333,9 @@ func (b *Bucket) failure(a *answer) error {
 	if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden || code == "ExpiredToken" || code == "InvalidToken" {
 		return fmt.Errorf("%s: %w", text, store.ErrDenied)
 	}
+	switch code {
+	case "NoSuchBucket", "InvalidBucketName", "PermanentRedirect", "AuthorizationHeaderMalformed": // the last two: another region
+		return fmt.Errorf("%s: %w", text, store.ErrNoPlace)
+	}
 	return errors.New(text)
 }
