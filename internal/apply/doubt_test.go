@@ -20,7 +20,8 @@ import (
 // doubting answers each list as one that may have been cut short, and hides some agents from it.
 type doubting struct {
 	platform.Client
-	hide map[string]bool
+	hide     map[string]bool
+	sameTime bool // what it hides shares a time with what it shows
 }
 
 func (d doubting) List(ctx context.Context) ([]platform.Remote, error) {
@@ -35,7 +36,7 @@ func (d doubting) List(ctx context.Context) ([]platform.Remote, error) {
 		}
 	}
 	return nil, &platform.Error{Class: platform.Unknown, Method: "GET", Path: "/agents",
-		Err: &platform.DoubtfulList{Agents: shown, Reason: "others may be hidden"}}
+		Err: &platform.DoubtfulList{Agents: shown, Reason: "others may be hidden", SameTime: d.sameTime}}
 }
 
 func TestDoubtfulListIsTakenWhereStateSpeaksForIt(t *testing.T) {
@@ -62,6 +63,61 @@ func TestDoubtfulListThatLacksAnAgentStopsCreates(t *testing.T) {
 	if n := w.memory[mind].Made(); n != 2 {
 		t.Errorf("%d agents were made", n)
 	}
+}
+
+// A list whose pages hold one agent hides those of the same millisecond. Known ones are read alone and stand in no create's way;
+// a create without an answer may have made one that is hidden, so it is not sent again unless a person says so.
+func TestListThatHidesAgentsOfOneTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.opts.Parallelism = 1
+		w.want = []agent.Desired{coach("a"), coach("b")}
+		w.mustApply()
+		hides := doubting{Client: w.memory[mind], hide: map[string]bool{"agent-0002": true}, sameTime: true}
+		w.client[mind] = hides
+		w.want = append(w.want, coach("c"))
+		w.mustApply()
+		w.made(mind, 3)
+		time.Sleep(time.Second) // an agent of a time that is not listed is hidden by nothing that is known
+		w.memory[mind].Remove("agent-0003")
+		w.want = w.want[:2]
+		w.prune = true
+		w.mustApply()
+		w.check()
+
+		w.want = append(w.want, coach("d"))
+		hides.Client = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate, Nth: 1, Class: platform.Unknown})
+		w.client[mind] = hides
+		for range 2 {
+			rep, err := w.apply(t.Context())
+			if err != nil || rep.Count(apply.StatusUnknown) != 1 || !strings.Contains(rep.Results[0].Hint, "--allow-duplicate-names") {
+				t.Errorf("%v\n%s", err, describe(rep))
+			}
+		}
+		w.made(mind, 3)
+		w.opts.AllowDuplicateNames = true
+		w.mustApply()
+		w.made(mind, 4)
+	})
+}
+
+// The same list may not hide what was created at another time: then it is cut, and nothing is made beside it.
+func TestListThatHidesAnAgentOfAnotherTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for _, key := range []string{"a", "b", "c"} {
+			w.want = append(w.want, coach(key))
+			w.mustApply()
+			time.Sleep(time.Second)
+		}
+		w.client[mind] = doubting{Client: w.memory[mind], hide: map[string]bool{"agent-0002": true}, sameTime: true}
+		w.want = append(w.want, coach("d"))
+		rep, err := w.apply(t.Context())
+		if err != nil || !errors.Is(rep.Results[0].Err, apply.ErrSuspiciousList) {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.made(mind, 3)
+	})
 }
 
 func TestDoubtfulListStillShowsWhatToAdopt(t *testing.T) {

@@ -229,8 +229,8 @@ func (e *Engine) breaks(err error) error {
 // asks for.
 func (e *Engine) commit(results ...state.Result) error {
 	for i := range results {
-		if app, ok := e.apps[results[i].Address.ID()]; ok && results[i].Kind == state.Recorded && app.Schema != nil {
-			results[i].Record.API = app.Schema.Recorded()
+		if s := e.apps[results[i].Address.ID()].Schema; s != nil && results[i].Kind == state.Recorded {
+			results[i].Record.API = s.Recorded()
 		}
 	}
 	return e.store(results...)

@@ -57,9 +57,9 @@ func (l *list) has(uid string) bool {
 }
 
 // lacksOnly reports whether the list proves that the uid is not there: it can be trusted, or lacks nothing else that is
-// known. A list that is cut proves nothing, and neither does one that never came.
+// known. A list that is cut proves nothing.
 func (l *list) lacksOnly(uid string) bool {
-	if l == nil || l.foreign || l.has(uid) || l.hides != nil && !l.gone[uid] {
+	if l.foreign || l.has(uid) || l.hides != nil && !l.gone[uid] {
 		return false
 	}
 	return l.doubt == nil || errors.Is(l.doubt, errLacking) && slices.Equal(l.lacking, []string{uid})

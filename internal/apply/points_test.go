@@ -229,6 +229,11 @@ func TestAnUpdateThatWasNotCarriedOutStaysInThePlan(t *testing.T) {
 		if err != nil || rep.Count(apply.StatusFailed) != 2 {
 			t.Fatalf("%v\n%s", err, describe(rep))
 		}
+		for _, res := range rep.Results {
+			if !strings.HasSuffix(res.Hint, "sends it again:\n  agentsync apply") {
+				t.Errorf("%s: the hint is %q", res.Address, res.Hint)
+			}
+		}
 		for id, m := range w.memory {
 			w.client[id] = m
 		}

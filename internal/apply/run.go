@@ -248,7 +248,7 @@ func (e *Engine) noteCause(i state.Intent, cause error) {
 	is, ok := errors.AsType[*platform.Error](cause)
 	// Where the platform says in its own words that the request conflicts with what is there, one look at what is there
 	// tells the rest. Any other trouble may pass: that it is there to stay, the same words twice say.
-	twice := was != nil && is != nil && is.Status == was.Status && is.Code == was.Code && is.Message == was.Message
+	twice := ok && was != nil && is.Status == was.Status && is.Code == was.Code && is.Message == was.Message
 	t.enough = ok && is.OwnWords && (errors.Is(cause, platform.ErrConflict) || twice)
 	t.cause = cause
 	e.sent[key] = t

@@ -45,6 +45,8 @@ type world struct {
 	events  []apply.Event
 	observe func(apply.Event) // is told of events, if it is not nil
 	noAdopt bool
+	// ledger, where it is not nil, stands between the engine and the state.
+	ledger func(apply.Ledger) apply.Ledger
 	// answer is what a person says to a plan, nil for yes.
 	answer func(context.Context, *plan.Plan) (bool, error)
 }
@@ -127,6 +129,9 @@ func (w *world) apply(ctx context.Context) (*apply.Report, error) {
 			snap, err := f.Load()
 			if err == nil {
 				run, err = f.Begin(snap, 0)
+			}
+			if w.ledger != nil {
+				return w.ledger(run), err
 			}
 			return run, err
 		},

@@ -1,0 +1,227 @@
+package apply_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/apply"
+	"agentsync/internal/plan"
+	"agentsync/internal/platform"
+	"agentsync/internal/platform/platformtest"
+	"agentsync/internal/state"
+)
+
+// Each test here is of one clause of a condition that the others of its condition could hide.
+
+// An agent that carries another address's mark is somebody's, however much it is like what an open create sent.
+func TestAMarkedAgentIsNoSuspect(t *testing.T) {
+	for name, mark := range map[string]string{"marked": coach("other").Address.Mark(), "not marked": ""} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.want = []agent.Desired{coach("a", "agentPurpose", "Helps people with it.")}
+				w.givenUp(mind, 0)
+				fields := agent.Fields{"agentName": "coach", "agentPurpose": "Helps people with it."}
+				w.memory[mind].Put(platform.AddMark(w.schemas["mindset"], fields, mark))
+				rep, err := w.apply(t.Context())
+				if err != nil || (rep.Outcome == apply.OutcomeComplete) != (mark != "") {
+					t.Errorf("%v\n%s", err, describe(rep))
+				}
+			})
+		})
+	}
+}
+
+// Two agents may each be what an open create made. That another address wants the same, and has its agent, explains none.
+func TestAnAddressThatHasItsAgentExplainsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a", "agentName", "Same")}
+		w.mustApply()
+		w.want = append(w.want, coach("b", "agentName", "Same"))
+		w.givenUp(mind, 0)
+		w.memory[mind].Put(w.want[1].Fields)
+		w.memory[mind].Put(w.want[1].Fields)
+		rep, err := w.apply(t.Context())
+		if err != nil || len(rep.Results) != 1 || !strings.Contains(rep.Results[0].Err.Error(), "agent-0002, agent-0003 may each be") {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.made(mind, 3)
+	})
+}
+
+// A list that lacks a known agent is asked for again after 0.5, 1 and 2 seconds, and not once more.
+func TestListsThatLagAreAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.refresh = []agent.Desired{concierge("a"), concierge("b")}, true
+		w.mustApply()
+		var asked []time.Duration
+		start := time.Now()
+		w.client[comet] = altered{Client: w.memory[comet], list: func(all []platform.Remote) []platform.Remote {
+			asked = append(asked, time.Since(start))
+			if len(asked) > 4 {
+				return all
+			}
+			return all[:1]
+		}}
+		w.mustApply()
+		want := []time.Duration{0, 500 * time.Millisecond, 1500 * time.Millisecond, 3500 * time.Millisecond}
+		if len(asked) < 4 || !slices.Equal(asked[:4], want) {
+			t.Errorf("asked after %v", asked)
+		}
+	})
+}
+
+// A delete is answered 404 in another voice than the platform's. Beside a whole list that does not show the agent it is gone.
+func TestA404BesideAWholeListIsProof(t *testing.T) {
+	for id, want := range map[agent.AppID][]agent.Desired{mind: {coach("a"), coach("b")}, comet: {concierge("a"), concierge("b")}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.want, w.prune, w.opts.Parallelism = want, true, 1
+			w.mustApply()
+			w.want = want[:1]
+			w.memory[id].Remove("agent-0002")
+			w.client[id] = platformtest.WithFaults(w.memory[id], platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Refused, Status: 404})
+			w.mustApply()
+			w.check()
+		})
+	}
+}
+
+// What is kept is no result of a plan that was refused.
+func TestARefusedPlanReportsWhatWasToBeDone(t *testing.T) {
+	w := newWorld(t)
+	w.want = []agent.Desired{coach("a"), coach("b")}
+	w.mustApply()
+	w.want = []agent.Desired{coach("a"), coach("c")}
+	w.answer = func(context.Context, *plan.Plan) (bool, error) { return true, errors.New("no") }
+	rep, err := w.apply(t.Context())
+	if err == nil || len(rep.Results) != 1 || rep.Results[0].Address.Key != "c" || rep.Results[0].Status != apply.StatusNotStarted {
+		t.Errorf("%v\n%s", err, describe(rep))
+	}
+}
+
+// A delete is open, and the list is of another app. No second delete is sent there: its 404 would count as done.
+func TestAnotherAppSettlesNoDelete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.prune = []agent.Desired{concierge("a"), concierge("b")}, true
+		w.mustApply()
+		w.want = w.want[:1]
+		w.applyUntil(func(cancel func()) { w.client[comet] = dropsDelete{w.memory[comet], cancel} })
+		other := platformtest.NewMemory(w.schemas["cometchat"], platformtest.SilentUpdates(), platformtest.NoRead())
+		for range 9 { // their uids are others
+			other.Remove(other.Put(agent.Fields{"name": "Theirs"}).UID)
+		}
+		other.Put(agent.Fields{"name": "Theirs"})
+		faulty := platformtest.WithFaults(other)
+		w.client[comet] = faulty
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusDone) > 0 || faulty.Calls(platformtest.OpDelete) > 0 {
+			t.Errorf("%d deletes were sent, %v\n%s", faulty.Calls(platformtest.OpDelete), err, describe(rep))
+		}
+		if snap := w.load(w.file()); len(snap.Open) != 1 || len(snap.State.Agents) != 2 {
+			t.Errorf("%d intents open, %d agents in state", len(snap.Open), len(snap.State.Agents))
+		}
+	})
+}
+
+// Without a refresh, what cannot be done anyway asks for no list.
+func TestABlockedChangeNeedsNoList(t *testing.T) {
+	w := newWorld(t)
+	d := coach("a")
+	d.Protect = true
+	w.want, w.prune = []agent.Desired{d, coach("b")}, true
+	w.mustApply()
+	w.want = w.want[1:]
+	faulty := platformtest.WithFaults(w.memory[mind])
+	w.client[mind] = faulty
+	rep, err := w.apply(t.Context())
+	if err != nil || len(rep.Results) != 1 || !errors.Is(rep.Results[0].Err, apply.ErrBlocked) ||
+		!strings.Contains(rep.Results[0].Err.Error(), "lifecycle.protect forbids to delete it") {
+		t.Errorf("%v\n%s", err, describe(rep))
+	}
+	if n := faulty.Calls(platformtest.OpList); n > 0 {
+		t.Errorf("%d lists", n)
+	}
+}
+
+// picky is a ledger that refuses some results, and is not broken by it.
+type picky struct {
+	apply.Ledger
+	refuses func(state.Result) bool
+}
+
+func (p picky) Commit(results ...state.Result) error {
+	if slices.ContainsFunc(results, p.refuses) {
+		return errors.New("this result is refused")
+	}
+	return p.Ledger.Commit(results...)
+}
+
+// What could not be recorded is not reported as done; of a new agent the uid is recorded whatever else is refused.
+func TestWhatIsNotRecordedIsNotDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.prune = []agent.Desired{coach("a"), coach("b")}, true
+		refuse := func(refuses func(state.Result) bool) {
+			w.ledger = func(l apply.Ledger) apply.Ledger { return picky{l, refuses} }
+		}
+		refuse(func(r state.Result) bool { return r.Kind == state.Recorded && r.Record.Observed != nil })
+		for _, res := range w.mustApply().Results {
+			if !strings.Contains(res.Warning, "could not be kept") {
+				t.Errorf("%s: %q", res.Address, res.Warning)
+			}
+		}
+		refuse(func(r state.Result) bool { return r.Kind == state.Recorded && r.Record.Applied != nil })
+		w.want = append(w.want, coach("c"))
+		w.mustApply()
+		if n := len(w.load(w.file()).State.Agents); n != 3 {
+			t.Errorf("%d uids in state, want 3", n)
+		}
+		refuse(func(r state.Result) bool { return r.Kind == state.Removed })
+		w.want = w.want[:2]
+		if rep, err := w.apply(t.Context()); err != nil || rep.Outcome == apply.OutcomeComplete {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		if n := len(w.load(w.file()).State.Agents); n != 3 {
+			t.Errorf("%d uids in state, want 3", n)
+		}
+	})
+}
+
+// Two deletes are open. The answer to one closes its own intent, and not the other's.
+func TestAnAnswerClosesItsOwnIntents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.prune, w.opts.Parallelism = []agent.Desired{coach("a"), coach("b"), coach("c")}, true, 1
+		w.mustApply()
+		w.want = w.want[:1]
+		unread := func(uids ...string) []platformtest.Fault {
+			var faults []platformtest.Fault
+			for _, uid := range uids {
+				faults = append(faults, platformtest.Fault{Op: platformtest.OpDelete, UID: uid, Class: platform.Unknown})
+			}
+			return append(faults, platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown, Nth: 2})
+		}
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], unread("agent-0002", "agent-0003")...)
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], unread("agent-0003")[:1]...)
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusDone) != 1 {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		if _, known := w.load(w.file()).State.Agents[coach("c").Address]; !known {
+			t.Error("the state forgot an agent whose delete was never answered")
+		}
+	})
+}
