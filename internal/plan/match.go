@@ -551,5 +551,8 @@ func foldText(s string) string {
 	if !strings.ContainsAny(path, "?#") {
 		path = strings.TrimSuffix(path, "/")
 	}
-	return strings.TrimSuffix(scheme+"://"+host+"/"+path, "/")
+	if path == "" {
+		return scheme + "://" + host
+	}
+	return scheme + "://" + host + "/" + path
 }
