@@ -1,0 +1,73 @@
+package platform_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"agentsync/internal/platform"
+)
+
+// Each limit is held one below, at, and one above.
+
+func TestLimitOfAUID(t *testing.T) {
+	for n, usable := range map[int]bool{0: false, 1: true, 127: true, 128: true, 129: false} {
+		if platform.UsableUID(strings.Repeat("u", n)) != usable {
+			t.Errorf("%d bytes: usable is not %v", n, usable)
+		}
+	}
+	for uid, usable := range map[string]bool{
+		"a": true, "z": true, "A": true, "Z": true, "0": true, "9": true, "_": true, "a.b_c:d@e~f-g": true,
+		".a": false, ":a": false, "@a": false, "~a": false, "-a": false, "a/b": false, "a b": false, "a`b": false, "a{b": false, "a[b": false,
+		"a;b": false, "aé": false, "..": false, "a%2e": false,
+	} {
+		if platform.UsableUID(uid) != usable {
+			t.Errorf("%q: usable is not %v", uid, usable)
+		}
+	}
+}
+
+// An answer may hold two million values: what parts them is counted, and the list itself.
+func TestLimitOfValues(t *testing.T) {
+	for n, holds := range map[int]bool{1_999_999: true, 2_000_000: true, 2_000_001: false} {
+		if _, err := platform.Decode([]byte("[" + strings.Repeat("1,", n-1) + "1]")); (err == nil) != holds {
+			t.Errorf("%d values: %v", n, err)
+		}
+	}
+}
+
+func TestLimitOfAgentsInAList(t *testing.T) {
+	for n, holds := range map[int]bool{499_999: true, 500_000: true, 500_001: false} {
+		if _, err := elements(shape(t), "["+strings.Repeat("1,", n-1)+"1]"); (err == nil) != holds {
+			t.Errorf("%d agents: %v", n, err)
+		}
+	}
+}
+
+// What is shown of an error is cut behind 80 characters of its code and 500 of its message.
+func TestLimitOfAnErrorsWords(t *testing.T) {
+	for over := -1; over <= 1; over++ {
+		code, message := strings.Repeat("C", 80+over), strings.Repeat("é", 500+over)
+		c := answering(t, 400, nil, fmt.Sprintf(`{"error": {"code": %q, "message": %q}}`, code, message))
+		err := c.Do(t.Context(), platform.Request{Method: "GET", Path: []string{"x"}}, nil)
+		e, ok := errors.AsType[*platform.Error](err)
+		if !ok || (e.Code == code) != (over <= 0) || (e.Message == message) != (over <= 0) {
+			t.Errorf("%d: %v", over, err)
+		}
+		if n := len([]rune(e.Message)); n > 501 || len([]rune(e.Code)) > 81 {
+			t.Errorf("%d characters are shown", n)
+		}
+	}
+}
+
+// An answer is read to its limit, and a longer one is no answer.
+func TestLimitOfABody(t *testing.T) {
+	for over := -1; over <= 1; over++ {
+		body := `{"uid": "` + strings.Repeat("u", 100+over-len(`{"uid": ""}`)) + `"}`
+		err := answering(t, 200, nil, body).Do(t.Context(), platform.Request{Method: "GET", Path: []string{"x"}, Limit: 100}, nil)
+		if (err == nil) != (over <= 0) || err != nil && platform.ClassOf(err) != platform.Unknown {
+			t.Errorf("%d bytes: %v", len(body), err)
+		}
+	}
+}
