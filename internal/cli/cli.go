@@ -147,7 +147,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.planCommand(), a.diffCommand(), a.applyCommand(), a.showCommand(),
 		a.listCommand(), a.explainCommand(), a.stateCommand(), a.secretsCommand(),
-		a.importCommand(), a.exportCommand(), a.fmtCommand(), a.schemaCommand(), a.sandboxCommand(),
+		a.importCommand(), a.pullCommand(), a.exportCommand(), a.fmtCommand(), a.schemaCommand(), a.sandboxCommand(),
 		a.checkPlatformCommand(), a.versionCommand(), a.exitCodesTopic(),
 	)
 	root.InitDefaultCompletionCmd()

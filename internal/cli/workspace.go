@@ -384,6 +384,11 @@ func (w *workspace) plan(ctx context.Context) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	return w.makePlan(w.known(live, gone))
+}
+
+// known is what is known of the agents once they were listed, requests without an answer among it.
+func (w *workspace) known(live map[agent.AppID][]plan.Live, gone map[agent.AppID]map[string]bool) apply.Known {
 	k := apply.Known{Prior: w.snap.State.Agents, Live: live, Gone: gone, Claimed: map[agent.AppID][]string{}, Open: map[agent.Address]bool{}}
 	for _, i := range w.snap.Open {
 		if _, known := k.Prior[i.Address]; i.Action == "create" || !known {
@@ -391,7 +396,7 @@ func (w *workspace) plan(ctx context.Context) (*plan.Plan, error) {
 		}
 		k.Claimed[i.Address.ID()] = append(k.Claimed[i.Address.ID()], i.UID)
 	}
-	return w.makePlan(k)
+	return k
 }
 
 // live lists every app that the targets leave something of, one list per app, all at once, and returns as well which known

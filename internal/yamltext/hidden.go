@@ -139,7 +139,7 @@ func (f *hiddenFinder) hide(from, lineStart int) {
 	if opens || bytes.IndexByte(f.src[from:first], '\n') < 0 {
 		from = first
 	}
-	close := f.closing(from)
+	close := Closing(f.src, from)
 	if after := bytes.TrimLeft(f.src[min(close, len(f.src)):f.lineEnd(close)], " \t\r\n"); opens && close < len(f.src) &&
 		(len(after) == 0 || bytes.IndexByte([]byte(",}]#"), after[0]) >= 0) {
 		f.found = append(f.found, span{from, close}) // it ends where it is closed
@@ -177,19 +177,19 @@ func (f *hiddenFinder) lineEnd(offset int) int {
 	return len(f.src)
 }
 
-// closing returns where the quotes and brackets that open behind offset are closed: behind the last of them, at the end
+// Closing returns where the quotes and brackets that open behind offset are closed: behind the last of them, at the end
 // of the line where none opens, and at the end of the text where they are not closed.
-func (f *hiddenFinder) closing(offset int) int {
+func Closing(src []byte, offset int) int {
 	depth, quote := 0, byte(0)
-	for i := offset; i < len(f.src); i++ {
-		switch c := f.src[i]; {
+	for i := offset; i < len(src); i++ {
+		switch c := src[i]; {
 		case quote == '"' && c == '\\':
 			i++
 		case quote != 0:
 			if c == quote {
 				quote = 0
 			}
-		case c == '"' || c == '\'' && (i == 0 || !isWordByte(f.src[i-1])):
+		case c == '"' || c == '\'' && (i == 0 || !isWordByte(src[i-1])):
 			quote = c
 		case c == '{' || c == '[':
 			depth++
@@ -198,11 +198,11 @@ func (f *hiddenFinder) closing(offset int) int {
 		case c == '\n' && depth <= 0:
 			return i
 		}
-		if depth <= 0 && quote == 0 && bytes.IndexByte([]byte("\"'}]"), f.src[i]) >= 0 {
+		if depth <= 0 && quote == 0 && bytes.IndexByte([]byte("\"'}]"), src[i]) >= 0 {
 			return i + 1
 		}
 	}
-	return len(f.src)
+	return len(src)
 }
 
 // isWordByte reports whether an apostrophe behind c belongs to a word.
