@@ -37,7 +37,7 @@ check:
 	go run . fmt --check manifests
 	@command -v shellcheck >/dev/null && shellcheck -x -P ci $$(git ls-files '*.sh') .ci/run || \
 		{ ! command -v shellcheck >/dev/null && test "$(CI)" != true && echo "no shellcheck: the scripts are not checked"; }
-	go tool actionlint docs/ci/pull-request.yml docs/ci/merge.yml docs/ci/drift.yml .github/workflows/*.yml
+	go tool actionlint docs/ci/pull-request.yml docs/ci/merge.yml docs/ci/drift.yml docs/ci/environments/*.yml .github/workflows/*.yml
 	$(GOBUILD) -o /dev/null .
 
 # A program under the race detector sleeps for a second at its end unless told not to, and the tests start

@@ -66,7 +66,9 @@ func values(maps ...map[string]string) []string {
 func TestTemplatesFitTheAction(t *testing.T) {
 	t.Parallel()
 	a := readAction(t)
-	for _, name := range []string{"pull-request.yml", "merge.yml", "drift.yml"} {
+	for _, name := range []string{
+		"pull-request.yml", "merge.yml", "drift.yml", "environments/pull-request.yml", "environments/merge.yml", "environments/drift.yml",
+	} {
 		text := read(t, filepath.Join("../docs/ci", name))
 		var w struct {
 			Jobs map[string]struct{ Steps []step }
@@ -106,7 +108,7 @@ func TestTemplatesFitTheAction(t *testing.T) {
 // TestOnlyTheApplyHasKeys: of the jobs that run for a merge, the one that applies alone has the platforms' keys.
 func TestOnlyTheApplyHasKeys(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"pull-request.yml", "merge.yml"} {
+	for _, name := range []string{"pull-request.yml", "merge.yml", "environments/pull-request.yml", "environments/merge.yml"} {
 		var w struct {
 			Env  map[string]string
 			Jobs map[string]struct {
@@ -218,4 +220,56 @@ func TestGitLabNote(t *testing.T) {
 		t.Fatalf("notes: %v", got)
 	}
 	wantAll(t, "note", got[1].Body, "plan: failed", "For commit 0123456")
+}
+
+// TestEnvironmentSteps runs the scripts that stand in the workflows for environments: of an environment's file its apps and its
+// state go into the job and nothing else, and a reviewed plan is carried out unless it is empty or a fresh look is asked for.
+func TestEnvironmentSteps(t *testing.T) {
+	t.Parallel()
+	scripts := map[string]string{}
+	for _, name := range []string{"pull-request.yml", "merge.yml", "drift.yml"} {
+		var w struct {
+			Jobs map[string]struct{ Steps []step }
+		}
+		if err := yaml.Unmarshal([]byte(read(t, filepath.Join("../docs/ci/environments", name))), &w); err != nil {
+			t.Fatal(err)
+		}
+		for _, job := range w.Jobs {
+			for _, s := range job.Steps {
+				if old, ok := scripts[s.Name]; s.Run != "" && ok && old != s.Run {
+					t.Errorf("%s: %q is not the same everywhere", name, s.Name)
+				}
+				scripts[s.Name] = s.Run
+			}
+		}
+	}
+	run := func(script, into string, env ...string) string {
+		t.Helper()
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "environments/prod.env"),
+			"# a comment\nMINDSET_APP=acme-prod\nAGENTSYNC_STATE=state/prod.json\nBASH_ENV=evil.sh\nAGENTSYNC_STATE=../other.json\nX_APP=$(id)\nAGENTSYNC_MINDSET_ENDPOINT=https://evil.example\n")
+		for _, plan := range []string{"empty", "full"} {
+			changes := map[string]string{"empty": `[{"action": "kept"}]`, "full": `[{"action": "kept"}, {"action": "create"}]`}[plan]
+			write(t, filepath.Join(dir, plan, "reviewed/plan.json"), `{"changes": `+changes+`}`)
+		}
+		file := filepath.Join(dir, "out")
+		cmd := exec.Command("bash", "-eo", "pipefail", "-c", script)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), append(env, into+"="+file, "ENVIRONMENT=prod")...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return read(t, file)
+	}
+	if got := run(scripts["The environment's apps and state"], "GITHUB_ENV"); got != "MINDSET_APP=acme-prod\nAGENTSYNC_STATE=state/prod.json\n" {
+		t.Errorf("the job's environment gets %q", got)
+	}
+	for _, c := range []struct{ plan, refresh, want string }{
+		{"full", "false", "file=full/reviewed/plan.bin\n"}, {"full", "", "file=full/reviewed/plan.bin\n"},
+		{"full", "true", "file=\n"}, {"empty", "false", "file=\n"},
+	} {
+		if got := run(scripts["The plan that was reviewed"], "GITHUB_OUTPUT", "RUNNER_TEMP="+c.plan, "REFRESH="+c.refresh); got != c.want {
+			t.Errorf("%s plan, refresh %q: %q, want %q", c.plan, c.refresh, got, c.want)
+		}
+	}
 }

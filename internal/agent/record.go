@@ -16,6 +16,8 @@ type App struct {
 	Endpoint string
 	// APIKeyEnv names the environment variable that holds the API key.
 	APIKeyEnv string
+	// FromVariable reports that a variable has a part in the id.
+	FromVariable bool
 	// Marker asks for a mark in each agent by which agentsync knows its own.
 	Marker bool
 	// Source is where the first section that names the app stands.

@@ -134,7 +134,10 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		return nil, err
 	}
 	defer w.close()
-	a.nameState(w)
+	a.nameTarget(w, "Applying to")
+	if f := w.secondApp(); f != nil {
+		return nil, f
+	}
 	if err := w.requireSecrets(); err != nil {
 		return nil, err
 	}
@@ -184,13 +187,6 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		}
 	}
 	return a.applyLocked(ctx, run, apps)
-}
-
-// nameState says which shared state is about to be changed: a wrong one is a wrong fleet.
-func (a *app) nameState(w *workspace) {
-	if isShared(w.flags.state) && !a.common.quiet {
-		fmt.Fprintf(a.streams.Err, "State: %s, serial %d\n", w.file.Name(), w.snap.State.Serial)
-	}
 }
 
 // idle returns the plan as it is offline and without a lock, and whether there is nothing at all to do, so that a no-op
@@ -333,7 +329,7 @@ func (r *applyRun) review(ctx context.Context, p *plan.Plan) (asked bool, err er
 		return false, err
 	}
 	if n := p.Summary.Changes() + p.Summary.Origins; n > 0 || len(p.Touches) > 0 {
-		if err := a.ask(ctx, f, "Apply "+count(n, "change")); err != nil {
+		if err := a.ask(ctx, f, "Apply "+count(n, "change")+" to "+r.target()); err != nil {
 			return false, err
 		}
 		asked = !f.autoApprove
@@ -594,7 +590,7 @@ func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) e
 		return err
 	}
 	defer w.close()
-	a.nameState(w)
+	a.nameTarget(w, "Recording what is live of")
 	if err := a.canAsk(f); err != nil {
 		return err
 	}

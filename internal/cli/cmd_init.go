@@ -3,12 +3,15 @@ package cli
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,6 +20,7 @@ import (
 	"agentsync/docs/ci"
 	"agentsync/internal/agent"
 	"agentsync/internal/export"
+	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
@@ -30,7 +34,12 @@ var initFiles embed.FS
 
 const initLong = `Writes what a repository needs to begin with: a first manifest with an example of each platform, the JSON
 Schema beside it, so that an editor explains and checks the manifest offline, and the lines of .gitignore.
---workflow adds the CI workflows that plan in pull requests, apply on merge and look for drift at night.
+--workflow adds the CI workflows that plan in pull requests, apply on merge and look for drift at night, with a line of env: for
+each ${secret:NAME} of the manifests that are there.
+
+--environments is for a fleet that exists more than once, for example in staging and in prod: the manifests are the same, a
+variable names the app (appId: ${env:COMETCHAT_APP}), and each environment has a state and a file environments/NAME.env that says
+which. Its workflows do the same for each environment, in the order given.
 
 Nothing that is there is overwritten; init can be run again. If there are manifests already, no example is added.`
 
@@ -38,20 +47,24 @@ Nothing that is there is overwritten; init can be run again. If there are manife
 type workflow struct{ template, path string }
 
 // workflowsOf returns the workflows of a CI system.
-func workflowsOf(system string) []workflow {
+func workflowsOf(system string, environments []string) []workflow {
 	if system == "gitlab" {
 		return []workflow{{"gitlab.yml", ".gitlab-ci.yml"}}
 	}
+	folder := ""
+	if environments != nil {
+		folder = "environments/"
+	}
 	var all []workflow
 	for _, name := range []string{"pull-request.yml", "merge.yml", "drift.yml"} {
-		all = append(all, workflow{name, ".github/workflows/agentsync-" + name})
+		all = append(all, workflow{folder + name, ".github/workflows/agentsync-" + name})
 	}
 	return all
 }
 
 func (a *app) initCommand() *cobra.Command {
 	var chosen []string
-	var api string
+	var o initOptions
 	system := &choice{allowed: []string{"github", "gitlab"}}
 	cmd := &cobra.Command{
 		Use:   "init [DIR]",
@@ -60,6 +73,7 @@ func (a *app) initCommand() *cobra.Command {
 		Example: `  agentsync init
   agentsync init --platform mindset --workflow github
   agentsync init --platform mindset --api v2
+  agentsync init --environments staging,prod --workflow github
   agentsync init agents-of-acme`,
 		Args: cobra.MaximumNArgs(1),
 	}
@@ -67,15 +81,24 @@ func (a *app) initCommand() *cobra.Command {
 	cmd.Flags().Var(system, "workflow", "write the workflows of this CI `SYSTEM`: github or gitlab")
 	_ = cmd.RegisterFlagCompletionFunc("workflow", cobra.FixedCompletions(system.allowed, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("platform", completePlatforms)
-	cmd.Flags().StringVar(&api, "api", "", "an example for this `VERSION` of the platform's API, for example v2")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.Flags().StringVar(&o.api, "api", "", "an example for this `VERSION` of the platform's API, for example v2")
+	cmd.Flags().StringSliceVar(&o.environments, "environments", nil, "the `NAMES` of environments, the first to be applied first, for example staging,prod")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		in := initializer{app: a, dir: "."}
 		if len(args) > 0 {
 			in.dir = args[0]
 		}
-		return in.run(chosen, api, system.value)
+		o.chosen, o.system = chosen, system.value
+		return in.run(cmd.Context(), o)
 	}
 	return cmd
+}
+
+// initOptions are what init is asked for.
+type initOptions struct {
+	chosen       []string // platforms
+	api, system  string
+	environments []string
 }
 
 // initializer writes into one folder and says what it wrote.
@@ -86,8 +109,11 @@ type initializer struct {
 	silent bool
 }
 
-func (in initializer) run(chosen []string, api, system string) error {
-	manifest, err := firstManifest(chosen, api)
+func (in initializer) run(ctx context.Context, o initOptions) error {
+	if err := checkEnvironments(o); err != nil {
+		return err
+	}
+	example, err := firstManifest(o.chosen, o.api)
 	if err != nil {
 		return err
 	}
@@ -98,7 +124,12 @@ func (in initializer) run(chosen []string, api, system string) error {
 	// A fleet that is there gets no example: it would be two agents more in the next apply.
 	fresh := !anyManifest(filepath.Join(in.dir, defaultPath))
 	if fresh {
-		err = in.write("manifests/agents.yaml", manifest)
+		if o.environments != nil {
+			if example, err = withAppVariables(example); err != nil {
+				return err
+			}
+		}
+		err = in.write("manifests/agents.yaml", example)
 	} else {
 		in.say("kept", filepath.Join(in.dir, defaultPath))
 	}
@@ -111,26 +142,39 @@ func (in initializer) run(chosen []string, api, system string) error {
 	if err := in.ignore(); err != nil {
 		return err
 	}
-	if err := in.workflows(system); err != nil {
+	if err := in.environments(o); err != nil {
+		return err
+	}
+	secrets := in.secretsOf(ctx)
+	if err := in.workflows(o, secrets); err != nil {
 		return err
 	}
 	if !in.app.common.quiet {
-		in.sayNext(fresh, system)
+		in.sayNext(fresh, o, secrets)
 	}
 	return nil
 }
 
 // sayNext says what init cannot know.
-func (in initializer) sayNext(fresh bool, system string) {
+func (in initializer) sayNext(fresh bool, o initOptions, secrets []string) {
 	var next []string
-	if fresh {
+	switch {
+	case o.environments != nil:
+		next = append(next, "Put the apps' ids of each environment into environments/*.env, and try one:\n  set -a; . environments/"+
+			o.environments[0]+".env; set +a; agentsync plan")
+	case fresh:
 		next = append(next, "Put your apps' ids into the manifest, or look around without an account: agentsync plan --sandbox")
 	}
-	switch system {
+	switch o.system {
 	case "github":
-		next = append(next, "In .github/workflows, put the action's owner for your-org.",
-			"In the repository's settings, make the environment agents, with its reviewers, and put the API keys there as secrets.",
-			"Each ${secret:NAME} of the manifests is a line of env: in the workflows; agentsync secrets --format github prints them.")
+		next = append(next, "In .github/workflows, put the action's owner for your-org.")
+		if o.environments != nil {
+			next = append(next, "In the repository's settings, make the environments "+strings.Join(o.environments, ", ")+
+				", with their reviewers, and "+strings.Join(o.environments, "-drift, ")+"-drift without, and put the API keys there as secrets.")
+		} else {
+			next = append(next, "In the repository's settings, make the environment agents, with its reviewers, and put the API keys there as secrets.")
+		}
+		next = append(next, "env: has "+count(len(secrets), "secret")+" of the manifests; agentsync secrets --format github prints the lines anew.")
 	case "gitlab":
 		next = append(next, "In .gitlab-ci.yml, put the group of the project for your-org; its first lines say which variables to set.")
 	}
@@ -259,23 +303,123 @@ func (in initializer) ignore() error {
 }
 
 // workflows writes the workflows of a CI system, none where no system is named.
-func (in initializer) workflows(system string) error {
-	if system == "" {
+func (in initializer) workflows(o initOptions, secrets []string) error {
+	if o.system == "" {
 		return nil
 	}
-	for _, w := range workflowsOf(system) {
+	for _, w := range workflowsOf(o.system, o.environments) {
 		content, err := ci.Files.ReadFile(w.template)
 		if err != nil {
 			return initError(err)
 		}
+		content = withSecrets(content, secrets)
+		content = bytes.ReplaceAll(content, []byte("environment: [staging, prod]"), []byte("environment: ["+strings.Join(o.environments, ", ")+"]"))
 		path := filepath.Join(in.dir, filepath.FromSlash(w.path))
 		if old, err := os.ReadFile(path); err == nil && !bytes.Equal(old, content) {
 			report.Warning(in.app.streams.Err, in.app.style(in.app.streams.Err), path+" is there already and is left as it is",
-				"see what agentsync needs in a new folder:\n  agentsync init --workflow "+system+" DIR")
+				"see what agentsync needs in a new folder:\n  agentsync init --workflow "+o.system+" DIR")
 		}
 		if err := in.write(w.path, content); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// exampleSecret is the secret in the templates, whose lines stand for those of the fleet.
+const exampleSecret = "LANGGRAPH_TOKEN"
+
+// withSecrets puts a line for each secret where a template has the one of its example, and leaves out an env: without any.
+func withSecrets(template []byte, names []string) []byte {
+	if len(names) == 0 {
+		template = regexp.MustCompile(`(?m)^env:\n( +#.*\n)* +`+exampleSecret+`:.*\n`).ReplaceAll(template, nil)
+	}
+	line := regexp.MustCompile(`(?m)^( +)` + exampleSecret + `: \$\{\{ secrets\.` + exampleSecret + ` \}\}\n`)
+	return line.ReplaceAllFunc(template, func(match []byte) []byte {
+		var lines []byte
+		for _, name := range names {
+			lines = append(lines, bytes.ReplaceAll(match, []byte(exampleSecret), []byte(name))...)
+		}
+		return lines
+	})
+}
+
+// secretsOf returns the names of the secrets that the folder's manifests refer to, as far as they can be read: what is wrong
+// with them is told by validate.
+func (in initializer) secretsOf(ctx context.Context) []string {
+	all, err := platforms()
+	if err != nil {
+		return nil
+	}
+	anything := func(string) (string, bool) { return "x", true } // an environment's own values are not known here
+	fleet, _, err := manifest.Load(ctx, []string{filepath.Join(in.dir, defaultPath)},
+		manifest.Options{Env: anything, Platforms: slices.Collect(maps.Values(schemas(all)))})
+	if err != nil || fleet == nil {
+		return nil
+	}
+	var names []string
+	for _, use := range fleet.SecretUses() {
+		names = append(names, use.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// checkEnvironments refuses names of environments that could not be a part of a file's name and of a workflow.
+func checkEnvironments(o initOptions) error {
+	seen := map[string]bool{}
+	for _, name := range o.environments {
+		if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`).MatchString(name) {
+			return usageError("--environments: %q is no name; it may have a-z, 0-9 and -, and begins with a letter", name)
+		}
+		if seen[name] {
+			return usageError("--environments names %s twice", name)
+		}
+		seen[name] = true
+	}
+	if o.environments != nil && o.system == "gitlab" {
+		return usageError("--environments writes workflows for GitHub; docs/ci.md says how it is done on GitLab")
+	}
+	return nil
+}
+
+// appVariable names the variable that holds the id of a platform's app.
+func appVariable(platform string) string { return strings.ToUpper(platform) + "_APP" }
+
+// withAppVariables takes the apps' ids of an example from variables.
+func withAppVariables(content []byte) ([]byte, error) {
+	all, err := platforms()
+	if err != nil {
+		return nil, err
+	}
+	for name, p := range all {
+		id := regexp.MustCompile(`(?m)^  ` + p.Schema().AppField + `: .*$`)
+		content = id.ReplaceAllLiteral(content, []byte("  "+p.Schema().AppField+": ${env:"+appVariable(name)+"}"))
+	}
+	content = bytes.ReplaceAll(content, []byte("# Put your app's id here, and its region: us, eu or in."),
+		[]byte("# environments/NAME.env says which app each environment has. Put here their region: us, eu or in."))
+	return bytes.ReplaceAll(content, []byte("# Put your app's uid here."), []byte("# environments/NAME.env says which app each environment has.")), nil
+}
+
+// environments writes what each environment is, and a folder for their states.
+func (in initializer) environments(o initOptions) error {
+	if o.environments == nil {
+		return nil
+	}
+	all, err := platforms()
+	if err != nil {
+		return err
+	}
+	for _, name := range o.environments {
+		var b strings.Builder
+		fmt.Fprintf(&b, "# The environment %s. Nothing in here is a secret: the API keys are secrets of the environment in the CI.\n", name)
+		for _, platform := range exampleOrder(all, o.chosen) {
+			fmt.Fprintf(&b, "%s=my-%s-app\n", appVariable(platform), name)
+		}
+		fmt.Fprintf(&b, "AGENTSYNC_STATE=state/%s.json\n", name)
+		if err := in.write("environments/"+name+".env", []byte(b.String())); err != nil {
+			return err
+		}
+	}
+	return in.write("state/.gitignore", []byte("*.lock\n*.tmp\n*.journal\nerrored*\n"))
 }

@@ -129,6 +129,7 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 	if err := a.writeMarkedPlan(o.format.value, o.files.marker, p, w); err != nil {
 		return err
 	}
+	a.warnSecondApp(w)
 	a.noteOpen(w)
 	a.noteOffline(w)
 	if o.detailed && p.Summary.Any() {

@@ -158,6 +158,8 @@ type connectFlags struct {
 	timeout     time.Duration
 	// allowEndpoints are hosts that requests may go to although the state does not know them.
 	allowEndpoints []string
+	// allowApps are apps that may be new to a state that knows others.
+	allowApps []string
 }
 
 func (f *planFlags) add(cmd *cobra.Command) {
@@ -170,6 +172,7 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.noReferences, "no-check-references", false, "do not look whether tools, actions and contexts exist before anything is sent")
 	flags.BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
 	addAllowEndpoint(cmd, &f.allowEndpoints)
+	addAllowApp(cmd, &f.allowApps)
 	flags.IntVar(&f.parallelism, "parallelism", 10, "requests in flight per app, 1 to 1000")
 	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
 }

@@ -192,6 +192,9 @@ func (f *file) app(part *sectionPart, places map[string]diag.Pos) agent.App {
 	if id := read(part.rules.AppField, ""); agent.ValidApp(id) {
 		app.ID.App = id
 	}
+	if n := f.Locate(part.node, "/"+part.rules.AppField); n.Found {
+		app.FromVariable = strings.Contains(yamltext.Deref(n.Value).Value, "${env:")
+	}
 	for _, s := range part.rules.Settings {
 		if v := read(s.Name, s.Default); v != "" {
 			app.Settings[s.Name] = v
