@@ -24,8 +24,13 @@ func TestMain(m *testing.M) {
 
 // TestScript runs testdata/script: one behaviour of one command a file, against the sandbox over HTTP.
 func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	testscript.Run(t, scriptParams("testdata/script"))
+}
+
+// scriptParams are those of the scripts in a folder.
+func scriptParams(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		UpdateScripts:       os.Getenv("AGENTSYNC_GOLDEN") != "",
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
@@ -48,12 +53,13 @@ func TestScript(t *testing.T) {
 			"holdlock":  holdLock,
 			"interrupt": interrupt,
 
+			"arrived":    arrived,
 			"bucket":     startBucket,
 			"bucketis":   bucketIs,
 			"object":     object,
 			"holdshared": holdShared,
 		},
-	})
+	}
 }
 
 // setupScript gives each script an environment without the caller's platforms and colours.

@@ -195,6 +195,21 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// arrived waits until the sandbox has so many requests of an operation: arrived create 1.
+func arrived(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: arrived OP COUNT")
+	}
+	server := serverOf(ts)
+	least, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for counted(server, args[0]) < least {
+		<-look.C
+	}
+}
+
 // watched is a buffer that can be read while a process writes to it.
 type watched struct {
 	mu sync.Mutex // guards b

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,6 +18,32 @@ import (
 	"agentsync/internal/state/store"
 	"agentsync/internal/state/store/storetest"
 )
+
+// TestServers runs testdata/servers against each real server that there is; with CI=true each has to be there.
+func TestServers(t *testing.T) {
+	for name, start := range map[string]func(*testing.T) (url, url2 string, env []string){
+		"versitygw": func(t *testing.T) (string, string, []string) {
+			s := storetest.StartS3(t)
+			return s.URL("prod"), s.URL("other"), s.Env()
+		},
+		"PostgreSQL": func(t *testing.T) (string, string, []string) {
+			p := storetest.StartPostgres(t)
+			return p.URL("prod"), p.URL("other"), nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url, url2, env := start(t)
+			params := scriptParams("testdata/servers")
+			params.Setup = func(e *testscript.Env) error {
+				e.Vars = append(e.Vars, env...)
+				e.Setenv("URL", url)
+				e.Setenv("URL2", url2)
+				return setupScript(e)
+			}
+			testscript.Run(t, params)
+		})
+	}
+}
 
 // The commands of the scripts that keep a state in a bucket.
 

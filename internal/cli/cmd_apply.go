@@ -434,8 +434,12 @@ func (a *app) closeRun(w *workspace, run *state.Run) error {
 		a.lastResort(run.State())
 		return &Failure{Code: ExitFailed, Err: errors.Join(err, rescueErr), Hint: "the uids are listed above; take each back with: agentsync import ADDRESS UID"}
 	}
+	how := "merge"
+	if isShared(w.flags.state) {
+		how = "push"
+	}
 	return &Failure{Code: ExitFailed, Err: err,
-		Hint: fmt.Sprintf("every uid is in %s; when the cause is mended, take them back:\n  agentsync state merge %s", saved, saved)}
+		Hint: fmt.Sprintf("every uid is in %s; when the cause is mended, take them back:\n  agentsync state %s %s", saved, how, saved)}
 }
 
 // lastResort prints what could be stored nowhere.

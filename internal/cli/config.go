@@ -51,13 +51,20 @@ func (a *app) flagsFromConfig(cmd *cobra.Command) error {
 		if err := flag.Value.Set(v.text); err != nil {
 			return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s: %w", v.place, badValue(v.name, v.text, flag, err))}
 		}
-		if flag.Changed { // the command line or a variable comes first
+		// The command line or a variable comes first, and the repository's state is not that of the sandbox.
+		if flag.Changed || v.name == "state" && isSet(cmd, "sandbox") {
 			_ = flag.Value.Set(set) // it was the value before
 			continue
 		}
 		flag.Changed = true
 	}
 	return nil
+}
+
+// isSet reports whether a flag of cmd, which may not have it, is true.
+func isSet(cmd *cobra.Command, name string) bool {
+	flag := cmd.Flags().Lookup(name)
+	return flag != nil && flag.Value.String() == "true"
 }
 
 // rootCommandFlag returns apply's flag of that name, in a tree of its own: apply has every flag of configKeys.
