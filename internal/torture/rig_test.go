@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"agentsync/internal/state"
+	"agentsync/internal/state/store/storetest"
 )
 
 // long reports whether the long versions were asked for.
@@ -57,6 +58,10 @@ func TestMain(m *testing.M) {
 	var err error
 	if built, err = os.MkdirTemp("", "torture"); err == nil {
 		err = os.Chmod(built, 0o755) // another user runs it, too
+	}
+	for _, variable := range new(storetest.S3).Env() { // of the S3 of each test, and of no other
+		name, value, _ := strings.Cut(variable, "=")
+		err = errors.Join(err, os.Setenv(name, value))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
