@@ -1,5 +1,6 @@
 # make build    ./agentsync
 # make demo     the main job on the embedded sandbox
+# make demo-team  two checkouts and a state in a store, one killed in the middle
 # make test     everything that CI runs
 # make golden   renews golden files: look at the diff before you commit it
 # make fuzz     each fuzz target for FUZZTIME
@@ -14,7 +15,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 # The race detector needs a C compiler; without one the tests run without it, and say so.
 RACE    := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo -race)
 
-.PHONY: all build demo test check unit golden golden-check release-test fuzz bench torture mutants tidy clean dist dist-test
+.PHONY: all build demo demo-team test check unit golden golden-check release-test fuzz bench torture mutants tidy clean dist dist-test
 
 all: build
 
@@ -23,6 +24,9 @@ build:
 
 demo: build
 	@bash testdata/demo.sh ./agentsync
+
+demo-team: build
+	@bash testdata/demo-team.sh ./agentsync
 
 test: check unit golden-check release-test
 	@echo "all checks passed"

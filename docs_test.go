@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agentsync/internal/sandbox"
+	"agentsync/internal/state/store/storetest"
 	"agentsync/schema"
 )
 
@@ -24,11 +25,28 @@ import (
 //
 //	<!-- edit: FILE | OLD | NEW -->   replaces the one OLD in FILE
 //	<!-- run: COMMAND -->             is run and not shown
-func TestGoldenTutorial(t *testing.T) {
-	const path = "docs/tutorial.md"
+func TestGoldenTutorial(t *testing.T) { followPage(t, "docs/tutorial.md", new(readerShell), 15) }
+
+// TestGoldenTeamState runs docs/team-state.md in the same way, with a repository and a bucket that are there.
+func TestGoldenTeamState(t *testing.T) {
+	bucket := httptest.NewServer(new(storetest.S3Handler))
+	t.Cleanup(bucket.Close)
+	const named = "s3://acme-agents/prod?region=eu-central-1"
+	shell := &readerShell{places: map[string]string{named: storetest.S3URL(strings.TrimPrefix(bucket.URL, "http://"), "prod")}, exported: []string{
+		"AWS_ACCESS_KEY_ID=" + storetest.FullKey, "AWS_SECRET_ACCESS_KEY=secret-of-the-document", "AWS_EC2_METADATA_DISABLED=true",
+		"MINDSET_API_KEY=a-key", "AGENTSYNC_MINDSET_ENDPOINT=http://" + documentAddress, "AGENTSYNC_STATE=",
+	}}
+	shell.prepare = "git init -q -b main && mkdir manifests && printf 'version: 1\nmindset:\n  appUid: acme\n  agents:\n" +
+		"    - {key: coach, agentName: Onboarding coach}\n    - {key: guide, agentName: Guide}\n' >manifests/fleet.yaml && " +
+		"agentsync apply --quiet --auto-approve >apply.log 2>&1 && rm apply.log && printf 'state.json.lock\n' >.gitignore && git add . && git commit -qm 'two agents'"
+	followPage(t, "docs/team-state.md", shell, 9)
+}
+
+// followPage follows a page that has at least so many commands.
+func followPage(t *testing.T, path string, shell *readerShell, commands int) {
 	for _, program := range []string{"bash", "git", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("no %s to run the tutorial with", program)
+			t.Skipf("no %s to follow %s with", program, path)
 		}
 	}
 	b, err := os.ReadFile(path)
@@ -41,7 +59,10 @@ func TestGoldenTutorial(t *testing.T) {
 	}
 	server := httptest.NewServer(platforms)
 	defer server.Close()
-	shell := &readerShell{dir: t.TempDir(), address: strings.TrimPrefix(server.URL, "http://")}
+	shell.dir, shell.address = t.TempDir(), strings.TrimPrefix(server.URL, "http://")
+	for i, variable := range shell.exported {
+		shell.exported[i] = strings.ReplaceAll(variable, documentAddress, shell.address)
+	}
 	var page strings.Builder
 	inBlock := false
 	for line := range strings.Lines(string(b)) {
@@ -55,6 +76,10 @@ func TestGoldenTutorial(t *testing.T) {
 			continue
 		case inBlock:
 			continue // output, which is written anew
+		case text == "<!-- prepare -->":
+			if shown := shell.run(t, shell.prepare); shown != "" {
+				t.Fatal(shown)
+			}
 		case strings.HasPrefix(text, "<!-- run: "):
 			shell.run(t, strings.TrimSuffix(strings.TrimPrefix(text, "<!-- run: "), " -->"))
 		case strings.HasPrefix(text, "<!-- edit: "):
@@ -66,7 +91,7 @@ func TestGoldenTutorial(t *testing.T) {
 		}
 		page.WriteString(line)
 	}
-	if shell.commands < 15 {
+	if shell.commands < commands {
 		t.Fatalf("only %d commands were found", shell.commands)
 	}
 	if os.Getenv("AGENTSYNC_GOLDEN") != "" {
@@ -113,6 +138,8 @@ type readerShell struct {
 	exported []string
 	uids     map[string]string
 	commands int
+	prepare  string            // what makes the folder that the document begins in
+	places   map[string]string // what the document calls a shared state, and where it is
 }
 
 const documentAddress = "127.0.0.1:8787"
@@ -129,6 +156,9 @@ func (s *readerShell) run(t *testing.T, command string) string {
 	if strings.HasPrefix(command, "agentsync sandbox") {
 		return "" // the test serves it
 	}
+	for named, url := range s.places {
+		real = strings.ReplaceAll(real, named, url)
+	}
 	for stable, uid := range s.uids {
 		real = strings.ReplaceAll(real, stable, uid)
 	}
@@ -143,7 +173,12 @@ func (s *readerShell) run(t *testing.T, command string) string {
 	if err := cmd.Run(); err != nil {
 		code = cmd.ProcessState.ExitCode()
 	}
-	shown := s.stable(settle(strings.ReplaceAll(out.String(), s.address, documentAddress)))
+	text := strings.ReplaceAll(out.String(), s.address, documentAddress)
+	for named, url := range s.places {
+		text = strings.NewReplacer(url, named, "s3://fleet/", "s3://acme-agents/").Replace(text)
+		text = anyMoment.ReplaceAllString(text, "2026-01-05 09:00:00 UTC")
+	}
+	shown := s.stable(settle(text))
 	if shown != "" && !strings.HasSuffix(shown, "\n") {
 		shown += "\n"
 	}
@@ -152,6 +187,8 @@ func (s *readerShell) run(t *testing.T, command string) string {
 	}
 	return shown
 }
+
+var anyMoment = regexp.MustCompile(`\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC`)
 
 var commitName = regexp.MustCompile(`(?m)^\[(\w+) [0-9a-f]{7,}\]`)
 
