@@ -58,19 +58,32 @@ refuse_links() {
 	done
 }
 
-# enter_folder goes to the working directory, and refuses a state that is a link.
+# enter_folder goes to the working directory, and refuses a state file that is a link.
 enter_folder() {
 	local folder=${INPUT_WORKING_DIRECTORY:-.} state
 	refuse_links "${folder#./}"
 	cd "$folder" || fail 4 "there is no folder $folder"
 	state=$(state_path)
-	refuse_links "$state" "$state.journal" "$state.lock"
+	is_shared "$state" || refuse_links "$state" "$state.journal" "$state.lock"
 }
 
-# state_path prints the state file's path, relative to the working directory.
+# state_path prints where the state is: the URL of a shared state, or a file's path relative to the working directory. Without
+# the input and AGENTSYNC_STATE it is what agentsync.yaml says, in this folder or above it, up to the repository's own.
 state_path() {
-	printf '%s' "${INPUT_STATE:-${AGENTSYNC_STATE:-state.json}}"
+	local state=${INPUT_STATE:-${AGENTSYNC_STATE:-}} folder=$PWD
+	while [[ -z $state ]]; do
+		if [[ -f $folder/agentsync.yaml ]] && ! is_link "$folder/agentsync.yaml"; then
+			state=$(sed -n 's/^state:[[:space:]]*//p' "$folder/agentsync.yaml" | sed -e 's/[[:space:]]#.*$//' -e 's/[[:space:]]*$//' -e 's/^"\(.*\)"$/\1/' -e "s/^'\(.*\)'\$/\1/" | head -n 1)
+			break
+		fi
+		[[ ! -e $folder/.git && -n $folder ]] || break
+		folder=${folder%/*}
+	done
+	printf '%s' "${state:-state.json}"
 }
+
+# is_shared STATE reports whether it is in a store that the runs share: then nothing is committed, and locking is the store's.
+is_shared() { [[ $1 == *://* ]]; }
 
 # need COMMAND… fails unless all of them can be run.
 need() {

@@ -14,6 +14,10 @@ set -euo pipefail
 need git agentsync
 enter_folder
 state=$(state_path)
+if is_shared "$state"; then
+	echo "the state is in a shared place: nothing to commit"
+	exit 0
+fi
 if [[ -s $state.journal ]]; then
 	# A run that was killed: what its journal knows belongs into the state.
 	agentsync state fold --state "$state" || say warning "the journal could not be taken into $state"

@@ -11,7 +11,13 @@ refuse_links "${folder#./}"
 cd "$folder"
 state=$(state_path)
 mkdir -p "$OUTPUT_DIR/state"
-for file in "$state" "$state.journal" "$(dirname "$state")"/errored.state*.json; do
+files=("$state" "$state.journal" "$(dirname "$state")"/errored.state*.json)
+back="agentsync state merge"
+if is_shared "$state"; then # it has the state and the journal; what could not be written there is in the working directory
+	files=(errored.state*.json)
+	back="agentsync state push"
+fi
+for file in "${files[@]}"; do
 	if is_link "$file"; then
 		say warning "$file is a symbolic link or lies behind one: it is not in the artefact"
 	elif [[ -s $file ]]; then
@@ -19,5 +25,5 @@ for file in "$state" "$state.journal" "$(dirname "$state")"/errored.state*.json;
 	fi
 done
 if compgen -G "$OUTPUT_DIR/state/errored.state*.json" >/dev/null; then
-	say warning "the state could not be written where it belongs; it is in the artefact: download it, then run agentsync state merge errored.state.json"
+	say warning "the state could not be written where it belongs; it is in the artefact: download it, then run $back errored.state.json"
 fi

@@ -132,6 +132,12 @@ apply() {
 	# shellcheck disable=SC2317 # run calls it
 	apply_to() { exec agentsync apply --auto-approve --report "$dir/report.json" --format markdown "$@" >"$dir/apply.md"; }
 	run apply_to ${args[@]+"${args[@]}"} -- ${paths[@]+"${paths[@]}"}
+	case ${INPUT_STATE_ARTIFACT:-false} in # as a file, for those who want it in git or elsewhere
+	true) agentsync state pull "--state=$(state_path)" >"$dir/state.json" || say warning "the state could not be read for the artefact" ;;
+	public) agentsync state pull --public "--state=$(state_path)" >"$dir/public.json" || say warning "the state could not be read for the artefact" ;;
+	false) ;;
+	*) fail 4 "state-artifact is '$INPUT_STATE_ARTIFACT'; it must be true, public or false" ;;
+	esac
 	summary "$dir/apply.md"
 	[[ -s $dir/report.json ]] || return 0
 	output report-path "$dir/report.json"
