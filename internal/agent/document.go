@@ -62,10 +62,10 @@ func appendValue(dst []byte, v any) ([]byte, error) {
 	case json.Number:
 		return append(dst, v...), nil
 	case string:
-		return appendString(dst, v), nil
+		return AppendString(dst, v), nil
 	case secret.Sealed:
-		dst = appendString(append(dst, `{"`+sealedKey+`":{"template":`...), v.Template)
-		dst = appendString(append(dst, `,"value":`...), v.Value)
+		dst = AppendString(append(dst, `{"`+sealedKey+`":{"template":`...), v.Template)
+		dst = AppendString(append(dst, `,"value":`...), v.Value)
 		return append(dst, "}}"...), nil
 	case map[string]any:
 		return appendMap(dst, v)
@@ -101,7 +101,7 @@ func appendMap(dst []byte, m map[string]any) (_ []byte, err error) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendString(dst, k), ':')
+		dst = append(AppendString(dst, k), ':')
 		if dst, err = appendValue(dst, m[k]); err != nil {
 			return nil, err
 		}
@@ -187,4 +187,17 @@ func sealed(m map[string]any) (secret.Sealed, bool) {
 		return secret.Sealed{}, false
 	}
 	return secret.Sealed{Value: value, Template: template}, true
+}
+
+// Holds reports whether d certainly has each field of other with the same value, byte for byte. Both are
+// canonical. It may say no where values are written in ways that are not compared.
+func (d Doc) Holds(other Doc) bool {
+	has, _ := Raw(d).Object()
+	wanted, _ := Raw(other).Object()
+	for _, m := range wanted {
+		if v := has.Get(m.Name); v == nil || !bytes.Equal(v, m.Value) {
+			return false
+		}
+	}
+	return len(wanted) > 0
 }

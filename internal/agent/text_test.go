@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzAppendString holds appendString to what encoding/json writes.
+// FuzzAppendString holds AppendString to what encoding/json writes.
 func FuzzAppendString(f *testing.F) {
 	for c := range rune(0x21) {
 		f.Add("a" + string(c) + "z")
@@ -25,7 +25,7 @@ func FuzzAppendString(f *testing.F) {
 		if err := enc.Encode(s); err != nil {
 			t.Fatal(err)
 		}
-		got := string(appendString(nil, s))
+		got := string(AppendString(nil, s))
 		if w := strings.TrimSuffix(want.String(), "\n"); got != w {
 			t.Errorf("%q: got %s, encoding/json writes %s", s, got, w)
 		}

@@ -75,8 +75,8 @@ func TestEncodeRefuses(t *testing.T) {
 		"uid twice":   {agents{addr("a"): {UID: "u"}, addr("b"): {UID: "u"}}, "mindset/acme/a and mindset/acme/b both have the uid u"},
 		"own old uid": {agents{addr("a"): {UID: "u", Obsolete: []string{"u"}}}, "the uid u stands twice"},
 		"no JSON":     {agents{addr("a"): {UID: "u", Applied: agent.Doc(`{"a":}`)}}, "mindset/acme/a"},
-		"no object":   {agents{addr("a"): {UID: "u", Applied: agent.Doc(`[]`)}}, "an object"},
-		"two values":  {agents{addr("a"): {UID: "u", Applied: agent.Doc(`{}{}`)}}, "the end"},
+		"no object":   {agents{addr("a"): {UID: "u", Applied: agent.Doc(`[]`)}}, "no JSON object"},
+		"two values":  {agents{addr("a"): {UID: "u", Applied: agent.Doc(`{}{}`)}}, "after top-level value"},
 	} {
 		_, err := (&state.State{Lineage: "l", Agents: c.agents}).Encode()
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -181,7 +181,7 @@ func (r *Run) check(results []Result) (err error) {
 }
 
 func checkDoc(d agent.Doc) (agent.Doc, error) {
-	if d == nil || d.Canonical() {
+	if d == nil {
 		return d, nil
 	}
 	s := scanner{b: d}

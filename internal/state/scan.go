@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-
-	"agentsync/internal/agent"
+	"math/bits"
+	"unicode/utf8"
 )
 
 // maxDepth bounds how deep a value may nest, so that no file can exhaust the stack.
@@ -145,7 +145,7 @@ func (s *scanner) rawString() (raw []byte, escaped bool, err error) {
 		return nil, false, s.unexpected("a string")
 	}
 	start := s.pos
-	for i := agent.SkipPlain(s.b, start+1); i < len(s.b); i = agent.SkipPlain(s.b, i+1) {
+	for i := skipPlain(s.b, start+1); i < len(s.b); i = skipPlain(s.b, i+1) {
 		switch c := s.b[i]; {
 		case c == '"':
 			s.pos = i + 1
@@ -274,4 +274,29 @@ func (s *scanner) boolean() (bool, error) {
 	}
 	word, err := s.literal()
 	return err == nil && word[0] == 't', err
+}
+
+// skipPlain returns the index of the first byte of text, from i on, that is not one plain character of a
+// JSON string: a quote, a backslash, a control character, or a part of a character beyond ASCII. It is
+// the length of text where there is none. It looks at eight bytes at a time, since most of what
+// agentsync reads and writes is such characters.
+func skipPlain(text []byte, i int) int {
+	const each = 0x0101010101010101 // of a byte in all eight
+	for ; i+8 <= len(text); i += 8 {
+		b := text[i : i+8]
+		w := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		// The highest bit of a byte is set where it was before, or where a subtraction goes below zero. What is
+		// borrowed from the bytes above can only be wrong there, and the lowest one counts.
+		found := (w | (w - ' '*each) | (w ^ '"'*each - each) | (w ^ '\\'*each - each)) & (0x80 * each)
+		if found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for ; i < len(text); i++ {
+		if c := text[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i
 }

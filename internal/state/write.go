@@ -1,14 +1,19 @@
 package state
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"strconv"
+	"strings"
 
 	"agentsync/internal/agent"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// writer appends JSON, on one line or indented by two spaces. Its caller keeps to the grammar.
+// indent is how much deeper each level stands where a document is pretty.
+const indent = "  "
+
+// writer appends JSON, on one line or indented. Its caller keeps to the grammar.
 type writer struct {
 	buf    []byte
 	pretty bool
@@ -48,7 +53,7 @@ func (w *writer) newline() {
 	}
 	w.buf = append(w.buf, '\n')
 	for range w.level {
-		w.buf = append(w.buf, ' ', ' ')
+		w.buf = append(w.buf, indent...)
 	}
 }
 
@@ -74,26 +79,8 @@ func (w *writer) colon() {
 
 func (w *writer) uint(n uint64) { w.buf = strconv.AppendUint(w.buf, n, 10) }
 
-// text writes a string, leaving <, > and & as they are: the file is read by people.
-func (w *writer) text(s string) {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c >= 0x80 || c == '"' || c == '\\' {
-			w.escaped(s)
-			return
-		}
-	}
-	w.buf = append(w.buf, '"')
-	w.buf = append(w.buf, s...)
-	w.buf = append(w.buf, '"')
-}
-
-func (w *writer) escaped(s string) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string always encodes
-	w.raw(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
-}
+// text writes a string, as documents have it.
+func (w *writer) text(s string) { w.buf = agent.AppendString(w.buf, s) }
 
 // textMember writes a member unless its value is empty.
 func (w *writer) textMember(name, value string) {
@@ -127,20 +114,15 @@ func (w *writer) docMember(name string, d agent.Doc) error {
 		w.raw(d) // compact and checked when it came in
 		return nil
 	}
-	if d.Canonical() {
-		w.indent(d)
-		return nil
+	if jsontext.Value(d).Kind() != '{' {
+		return errors.New("a document is no JSON object")
 	}
-	s := scanner{b: d}
-	if s.peek() != '{' {
-		return s.unexpected("an object")
-	}
-	if err := s.copyValue(w); err != nil {
+	prefix := jsontext.WithIndentPrefix(strings.Repeat(indent, w.level))
+	buf, err := jsontext.AppendFormat(w.buf, d, prefix, jsontext.WithIndent(indent), jsontext.PreserveRawStrings(true))
+	if err != nil {
 		return err
 	}
-	if s.peek(); s.pos < len(s.b) {
-		return s.unexpected("the end")
-	}
+	w.buf = buf
 	return nil
 }
 
