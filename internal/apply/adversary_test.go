@@ -93,6 +93,15 @@ func (w *world) givenUp(id agent.AppID, effect time.Duration) {
 	w.client[id] = w.memory[id]
 }
 
+// lostDelete applies, and is interrupted while a delete waits for its answer, which never takes effect.
+func (w *world) lostDelete(id agent.AppID) {
+	w.t.Helper()
+	answered := make(chan struct{})
+	w.client[id] = platformtest.WithFaults(w.memory[id], platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Unknown, Hold: answered})
+	w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, func() { cancel(); close(answered) }) })
+	w.client[id] = w.memory[id]
+}
+
 func (w *world) made(id agent.AppID, want int) {
 	w.t.Helper()
 	if n := w.memory[id].Made(); n != want {

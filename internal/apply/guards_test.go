@@ -3,6 +3,7 @@ package apply_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -194,6 +195,75 @@ func TestWhatIsNotRecordedIsNotDone(t *testing.T) {
 		if n := len(w.load(w.file()).State.Agents); n != 3 {
 			t.Errorf("%d uids in state, want 3", n)
 		}
+		refuse(func(r state.Result) bool { return r.Kind == state.Recorded && r.Intent > 0 })
+		w.want = append(w.want, coach("c"))
+		w.want[0].Fields["agentPurpose"] = "New."
+		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusDone) > 0 {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+	})
+}
+
+// A platform that asks to come back later, and not when, is asked again after 0.25, 0.5, 1, 2, 4, 8 and 8 seconds.
+func TestPausesThatNobodyNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a")}
+		var asked []time.Duration
+		start := time.Now()
+		w.client[mind] = altered{Client: w.memory[mind], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+			if asked = append(asked, time.Since(start)); len(asked) < 8 {
+				return platform.Remote{}, &platform.Error{Class: platform.Throttled, Method: "POST", Status: 429}
+			}
+			return w.memory[mind].Create(ctx, agent.ContentOf(f))
+		}}
+		w.mustApply()
+		for i, want := range []time.Duration{0, 250, 750, 1750, 3750, 7750, 15750, 23750} {
+			if asked[i] != want*time.Millisecond {
+				t.Errorf("asked after %v", asked)
+				break
+			}
+		}
+	})
+}
+
+// An app that could not be read back is a partial success although each agent is done.
+func TestAnAppThatCannotBeReadBackIsPartial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = fleet(1)
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Nth: 2, Class: platform.Unknown})
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusDone) != 2 || rep.Unread != 1 || rep.Outcome != apply.OutcomePartial {
+			t.Errorf("%v, %d unread, %s\n%s", err, rep.Unread, rep.Outcome, describe(rep))
+		}
+	})
+}
+
+// An agent whose delete is open, and that a list does not show though it is there, lacks nowhere: nobody wants it.
+func TestWhatIsBeingDeletedIsNotLacking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for _, key := range []string{"a", "b", "c"} {
+			w.want = append(w.want, coach(key))
+			w.mustApply()
+			time.Sleep(time.Second)
+		}
+		all := w.want
+		w.want, w.prune = all[:2], true
+		w.lostDelete(mind)
+		lists := 0
+		w.refresh, w.prune = true, false
+		w.client[mind] = altered{Client: w.memory[mind], list: func(all []platform.Remote) []platform.Remote {
+			lists++
+			return all[:2]
+		}}
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if lists != 1 { // a list that lacks an agent that is wanted is asked for four times
+			t.Errorf("%d lists", lists)
+		}
 	})
 }
 
@@ -224,4 +294,23 @@ func TestAnAnswerClosesItsOwnIntents(t *testing.T) {
 			t.Error("the state forgot an agent whose delete was never answered")
 		}
 	})
+}
+
+// Each request is told before it leaves, and each agent when it is done, with how many are left.
+func TestEachRequestIsTold(t *testing.T) {
+	w := newWorld(t)
+	w.want, w.opts.Parallelism = []agent.Desired{coach("a"), coach("b")}, 1
+	w.mustApply()
+	var told []string
+	for _, e := range w.events {
+		switch e.Kind {
+		case apply.EventStarted:
+			told = append(told, "started "+e.Result.Address.Key)
+		case apply.EventFinished:
+			told = append(told, fmt.Sprintf("finished %s, %d left", e.Result.Address.Key, e.Left))
+		}
+	}
+	if want := []string{"started a", "finished a, 1 left", "started b", "finished b, 0 left"}; !slices.Equal(told, want) {
+		t.Errorf("told %q", told)
+	}
 }

@@ -157,10 +157,7 @@ func TestAListThatShowsWhatIsBeingDeletedIsOfThisApp(t *testing.T) {
 		w.mustApply()
 		b := w.want[1]
 		w.want = []agent.Desired{b}
-		answered := make(chan struct{})
-		w.client[mind] = platformtest.WithFaults(w.memory[mind],
-			platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Unknown, Hold: answered})
-		w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, func() { cancel(); close(answered) }) })
+		w.lostDelete(mind)
 		delete(b.Fields, "externalTenantId") // another agent, to the platform
 		w.client[mind] = platformtest.WithFaults(w.memory[mind],
 			platformtest.Fault{Op: platformtest.OpList, List: func(all []platform.Remote) []platform.Remote { return all[:1] }},

@@ -1,0 +1,163 @@
+package plan
+
+import (
+	"encoding/json"
+	"testing"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/secret"
+	"agentsync/schema"
+)
+
+// What a live value has to be to pass for what was sent: as platforms change texts (fold), with members of its own (added), or
+// exactly.
+func TestComparer(t *testing.T) {
+	value := func(name string) any {
+		f, err := (fields{"x": secret.Template("${secret:" + name + "}")}).Resolve(testSealer.Lookup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f["x"]
+	}
+	for name, tt := range map[string]struct {
+		sent, live          any
+		exact, fold, folded bool // by comparer{}, comparer{fold: true}, comparer{fold, added}
+	}{
+		"the same":                         {"x", "x", true, true, true},
+		"trimmed":                          {"x ", "x", false, true, true},
+		"another text":                     {"x", "y", false, false, false},
+		"a text and a list":                {"x", list{"x"}, false, false, false},
+		"a list and a text":                {list{"x"}, "x", false, false, false},
+		"a list, trimmed":                  {list{"x "}, list{"x"}, false, true, true},
+		"a longer list":                    {list{"x"}, list{"x", "y"}, false, false, false},
+		"a member more":                    {object{"a": "1"}, object{"a": "1", "b": "2"}, false, false, true},
+		"a member less":                    {object{"a": "1", "b": "2"}, object{"a": "1"}, false, false, false},
+		"a member that is nothing":         {object{"a": nil}, object{}, true, true, true},
+		"nothing, and a value":             {object{"a": nil}, object{"a": "x"}, false, false, false},
+		"a member of nothing at the other": {object{}, object{"a": nil}, true, true, true},
+		"an object and a text":             {object{}, "x", false, false, false},
+		"a secret":                         {value("TOKEN"), "s3cret", true, true, true},
+		"another's secret":                 {value("TOKEN"), "0ther", false, false, false},
+		"a secret, trimmed":                {value("TOKEN"), " s3cret ", false, true, true},
+		"a secret, masked":                 {value("TOKEN"), "*****", true, true, true},
+		"a secret that nobody knows":       {secret.Sealed{}, "x", true, true, true},
+		"a secret that is not shown":       {object{"h": object{"a": value("TOKEN")}}, object{}, true, true, true},
+		"a secret beside what is missing":  {object{"h": object{"a": value("TOKEN"), "b": "x"}}, object{}, false, false, false},
+		"a number":                         {json.Number("1"), json.Number("1.0"), true, true, true},
+		"another number":                   {json.Number("1"), json.Number("2"), false, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range []struct {
+				comparer
+				want bool
+			}{{comparer{}, tt.exact}, {comparer{fold: true}, tt.fold}, {comparer{fold: true, added: true}, tt.folded}} {
+				if got := c.value(tt.sent, tt.live, false); got != c.want {
+					t.Errorf("%+v: %v", c.comparer, got)
+				}
+			}
+		})
+	}
+	if (comparer{}).value(list{"x", "y"}, list{"y", "x"}, false) || !(comparer{}).value(list{"x", "y"}, list{"y", "x"}, true) ||
+		!(comparer{fold: true}).value(list{"x ", "y"}, list{"y", "x"}, true) {
+		t.Error("the order of a list counts where it should not, or does not where it should")
+	}
+}
+
+// What changed between a plan that was reviewed and the one made after the yes. What is kept is no change, whatever became of it.
+func TestSince(t *testing.T) {
+	const a, b, c = "mindset/acme/a", "mindset/acme/b", "mindset/acme/c"
+	prior := func(addresses ...string) map[agent.Address]agent.Record {
+		records := map[agent.Address]agent.Record{}
+		for _, s := range addresses {
+			records[addr(t, s)] = record(t, "uid-"+s[len(s)-1:], fields{"agentName": s})
+		}
+		return records
+	}
+	wants := func(addresses ...string) []agent.Desired {
+		var all []agent.Desired
+		for _, s := range addresses {
+			all = append(all, want(t, s, fields{"agentName": s}, previously()))
+		}
+		return all
+	}
+	for name, tt := range map[string]struct {
+		before, now Input
+		want        []string
+	}{
+		"the same":                {Input{Desired: wants(a, b)}, Input{Desired: wants(a, b)}, nil},
+		"one is new":              {Input{Desired: wants(a)}, Input{Desired: wants(a, b)}, []string{b + " " + reasonNew}},
+		"one is done":             {Input{Desired: wants(a, b)}, Input{Desired: wants(a, b), Prior: prior(b)}, []string{b + " " + reasonNothing}},
+		"one is another change":   {Input{Desired: wants(a)}, Input{Desired: wants(a), Prior: map[agent.Address]agent.Record{addr(t, a): record(t, "u", fields{"agentName": "x"})}}, []string{a + " " + reasonChange}},
+		"one that is kept is new": {Input{Desired: wants(a)}, Input{Desired: wants(a), Prior: prior(c)}, nil},
+		"one that is kept went":   {Input{Desired: wants(a), Prior: prior(c)}, Input{Desired: wants(a)}, nil},
+		"in order":                {Input{}, Input{Desired: wants(c, a, b)}, []string{a + " " + reasonNew, b + " " + reasonNew, c + " " + reasonNew}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, s := range build(t, tt.now).Since(build(t, tt.before)) {
+				got = append(got, s.Address.String()+" "+s.Reason)
+				if s.New != (s.Reason == reasonNew) {
+					t.Errorf("%s: new is %v", s.Address, s.New)
+				}
+			}
+			diffOf(t, "stale", tt.want, got)
+		})
+	}
+}
+
+// What of a plan is still true keeps its touches, too.
+func TestWithoutKeepsTheRest(t *testing.T) {
+	a, b := addr(t, "mindset/acme/a"), addr(t, "mindset/acme/b")
+	p := &Plan{Changes: []Change{{Address: a, Action: Create}, {Address: b, Action: Create}}, Touches: []Touch{{Address: a}, {Address: b}}}
+	rest := p.without([]Stale{{Address: a}})
+	if len(rest.Changes) != 1 || rest.Changes[0].Address != b || len(rest.Touches) != 1 || rest.Touches[0].Address != b || rest.Summary.Create != 1 {
+		t.Errorf("%+v", rest)
+	}
+	if len(p.Changes) != 2 || len(p.Touches) != 2 {
+		t.Error("the plan itself has changed")
+	}
+}
+
+// A record that has another agent to delete, or another mark, is another record.
+func TestBasisHoldsAllOfARecord(t *testing.T) {
+	const a = "mindset/acme/a"
+	edits := map[string]func(*agent.Record){
+		"nothing": func(*agent.Record) {}, "uid": func(r *agent.Record) { r.UID = "2" }, "obsolete": func(r *agent.Record) { r.Obsolete = []string{"9"} },
+		"another obsolete": func(r *agent.Record) { r.Obsolete = []string{"8"} }, "mark": func(r *agent.Record) { r.Mark = "m" },
+		"protect": func(r *agent.Record) { r.Protect = true }, "observed": func(r *agent.Record) { r.Observed = nil },
+		"applied": func(r *agent.Record) { r.Applied = doc(t, fields{"agentName": "Y"}) },
+	}
+	seen := map[string]string{}
+	for name, edit := range edits {
+		rec := record(t, "1", fields{"agentName": "X"})
+		edit(&rec)
+		p := build(t, Input{Desired: []agent.Desired{want(t, a, fields{"agentName": "Z"})}, Prior: map[agent.Address]agent.Record{addr(t, a): rec}})
+		is := p.Changes[0].Basis.Record
+		if other, taken := seen[is]; taken || is == "" {
+			t.Errorf("%s has the digest of %q", name, other)
+		}
+		seen[is] = name
+	}
+}
+
+// What a change refers to is what it sends: all of a new agent, of another what differs, of a blocked one nothing.
+func TestReferencesOfAPlan(t *testing.T) {
+	const a = "mindset/acme/a"
+	all := platforms(t)
+	of := func(in Input) (names []string) {
+		p := build(t, in)
+		for _, r := range References(p, in.Desired, func(id agent.AppID) *schema.Platform { return all[id.Platform] }) {
+			names = append(names, r.Name)
+		}
+		return names
+	}
+	wanted := []agent.Desired{want(t, a, fields{"agentName": "A", "contextUids": list{"c1", "c2"}, "tags": list{"t"}})}
+	has := func(f fields) map[agent.Address]agent.Record {
+		return map[agent.Address]agent.Record{addr(t, a): record(t, "1", f)}
+	}
+	diffOf(t, "a new agent", []string{"c1", "c2"}, of(Input{Desired: wanted}))
+	diffOf(t, "other contexts", []string{"c1", "c2"}, of(Input{Desired: wanted, Prior: has(fields{"agentName": "A", "contextUids": list{"c1"}, "tags": list{"t"}})}))
+	diffOf(t, "another name", []string(nil), of(Input{Desired: wanted, Prior: has(fields{"agentName": "B", "contextUids": list{"c1", "c2"}, "tags": list{"t"}})}))
+	diffOf(t, "a namesake in the way", []string(nil), of(Input{Desired: wanted,
+		Live: map[agent.AppID][]Live{addr(t, a).ID(): {mindLive("9", fields{"agentName": "A"}, "")}}}))
+}
