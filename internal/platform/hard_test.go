@@ -66,6 +66,7 @@ func TestGivenUpRequestsResetTheirConnection(t *testing.T) {
 	for name, protocols := range map[string][]string{"plain": nil, "TLS": {"http/1.1"}, "HTTP/2 offered": {"h2", "http/1.1"}} {
 		for _, r := range changes {
 			t.Run(name+" "+r.Method, func(t *testing.T) {
+				t.Parallel()
 				p := newPeer(t, protocols...)
 				saw := make(chan error, 1)
 				go func() {
@@ -88,7 +89,8 @@ func TestGivenUpRequestsResetTheirConnection(t *testing.T) {
 					}
 					saw <- err
 				}()
-				err := p.impatient(t, 100*time.Millisecond).Do(t.Context(), r, nil)
+				// Long enough for a handshake on a busy machine: before it nothing is given up.
+				err := p.impatient(t, 2*time.Second).Do(t.Context(), r, nil)
 				if platform.ClassOf(err) != platform.Unknown || !errors.Is(err, httpx.ErrTimeout) {
 					t.Errorf("got %v", err)
 				}
