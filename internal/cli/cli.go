@@ -206,8 +206,13 @@ func unknownCommand(cmd *cobra.Command, typed string) error {
 	if len(typed) < 6 {
 		cmd.SuggestionsMinimumDistance = 1 // two letters are half of a short word
 	}
-	meant := ""
-	if near := cmd.SuggestionsFor(typed); len(near) > 0 {
+	meant, near := "", cmd.SuggestionsFor(typed)
+	for _, sub := range cmd.Commands() { // another tool's word for it means that and nothing else
+		if slices.Contains(sub.SuggestFor, typed) {
+			near = []string{sub.Name()}
+		}
+	}
+	if len(near) > 0 {
 		meant = fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
 	}
 	return fmt.Errorf("there is no command '%s %s'%s", cmd.CommandPath(), typed, meant)

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -88,6 +89,22 @@ func noticeOf(e apply.Event) string {
 	}
 }
 
+// cause is what a message says in brackets: which request, and what became of it.
+var cause = regexp.MustCompile(` \(.*\)`)
+
+// shortNotice is noticeOf for a line that is cut at the terminal's width: the app once, and no cause.
+func shortNotice(e apply.Event) string {
+	app, message := Sanitize(e.App.String()), Sanitize(cause.ReplaceAllString(e.Message, ""))
+	switch e.Kind {
+	case apply.EventListing:
+		return "listing " + app
+	case apply.EventThrottled:
+		return app + " " + strings.TrimPrefix(message, "it ")
+	default:
+		return app + ": " + message
+	}
+}
+
 func suffix(message string) string {
 	if message == "" {
 		return ""
@@ -129,7 +146,7 @@ type live struct {
 	waitedAt time.Time // when waiting was said
 	pace     pace
 	apps     loads
-	lines    []string // finished lines to print above the live line
+	lastBad  string // the key of the agent that failed last
 	drawn    string
 }
 
@@ -181,11 +198,11 @@ func (l *live) Event(e apply.Event) {
 		if e.Rate > 0 {
 			l.apps.of(e.App, time.Now()).bound = e.Rate
 		}
-		l.waiting, l.waitedAt = noticeOf(e), time.Now()
+		l.waiting, l.waitedAt = shortNotice(e), time.Now()
 	}
 }
 
-// finish counts a result. Only what did not work is worth a line of its own on a terminal.
+// finish counts a result. Why something failed is in the report at the end, and told once.
 func (l *live) finish(r apply.Result) {
 	delete(l.inFlight, r.Address)
 	l.done++
@@ -194,7 +211,7 @@ func (l *live) finish(r apply.Result) {
 		l.failed++
 	}
 	if r.Status == apply.StatusFailed || r.Status == apply.StatusUnknown {
-		l.lines = append(l.lines, finishedLine(r, l.s))
+		l.lastBad = r.Address.Key
 	}
 }
 
@@ -208,39 +225,38 @@ func (l *live) draw(now time.Time) {
 	l.write(clipCells(l.status(now), max(width-1, 1)))
 }
 
-// write puts the finished lines and the new live line out in one write, so that a terminal never shows
-// a half-drawn state, and does nothing where nothing changed.
+// write puts the new live line out in one write, so that a terminal never shows a half-drawn state, and does nothing
+// where nothing changed.
 func (l *live) write(status string) {
-	if len(l.lines) == 0 && status == l.drawn {
+	if status == l.drawn {
 		return
 	}
-	var b strings.Builder
-	b.WriteByte('\r')
-	for _, text := range l.lines {
-		b.WriteString(text + "\x1b[K\n")
-	}
-	b.WriteString(status + "\x1b[K")
-	l.lines, l.drawn = nil, status
-	_, _ = io.WriteString(l.w, b.String())
+	l.drawn = status
+	_, _ = io.WriteString(l.w, "\r"+status+"\x1b[K")
 }
 
-// status is the live line: done, in flight, failed, rate, time left, and what is waited for.
+// status is the live line: done, in flight, failed, what is waited for, rate and time left. What is new comes before
+// what can be cut off.
 func (l *live) status(now time.Time) string {
 	parts := []string{fmt.Sprintf("%s/%s done", comma(l.done), comma(l.total))}
 	if n := len(l.inFlight); n > 0 {
 		parts = append(parts, comma(n)+" in flight")
 	}
 	if l.failed > 0 {
-		parts = append(parts, comma(l.failed)+" failed")
+		failed := comma(l.failed) + " failed"
+		if l.lastBad != "" {
+			failed += " (" + Sanitize(l.lastBad) + ")"
+		}
+		parts = append(parts, failed)
+	}
+	if l.waiting != "" {
+		parts = append(parts, l.waiting+" ("+durationText(now.Sub(l.waitedAt))+")")
 	}
 	if rate := l.pace.rate(now); rate > 0 {
 		parts = append(parts, rateText(rate))
 		if left, ok := l.apps.timeLeft(now, l.total-l.done); ok {
 			parts = append(parts, "about "+durationText(left)+" left")
 		}
-	}
-	if l.waiting != "" {
-		parts = append(parts, l.waiting+" ("+durationText(now.Sub(l.waitedAt))+")")
 	}
 	return strings.Join(parts, " · ")
 }
