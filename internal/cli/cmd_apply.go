@@ -70,11 +70,11 @@ func (a *app) applyCommand() *cobra.Command {
 	flags.StringVar(&f.report, "report", "", "write a report of the run to `FILE` as JSON, also if the run fails")
 	flags.DurationVar(&f.lockTimeout, "lock-timeout", 0, "how long to wait for another run's lock")
 	flags.DurationVar(&f.settleTimeout, "settle-timeout", 0, "how long to wait before a create without an answer is sent again (default 30s, or --timeout if that is longer)")
-	flags.BoolVar(&f.noRefresh, "no-refresh", false, "do not read what is live first: changes made elsewhere stay, and what state says is believed")
+	flags.BoolVar(&f.noRefresh, "no-refresh", false, "do not read what is live first; changes made elsewhere then stay")
 	flags.BoolVar(&f.noAdopt, "no-adopt", false, "do not adopt unmanaged agents, not even one that equals its manifest")
 	flags.BoolVar(&f.duplicateNames, "allow-duplicate-names", false, "create an agent even if an unmanaged agent has the same name")
 	flags.StringVar(&f.plan, "plan", "", "carry out the plan saved in `FILE`; agents that changed since then are refused")
-	flags.BoolVar(&f.allowPartial, "allow-partial", false, "with --plan: leave out the agents that changed since then, and do the rest")
+	flags.BoolVar(&f.allowPartial, "allow-partial", false, "with --plan: skip the agents that changed since then, and apply the rest")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
 		if f.refreshOnly {
 			return a.applyRefresh(cmd.Context(), f, paths)

@@ -27,8 +27,8 @@ platform really behaves: which status each call answers, how a list ends, how lo
 as they were sent, whether credentials come back masked, which values are filled in, how far the clocks differ, which
 headers tell of rates, and whether the other version of the API finds the agent.
 
-What agentsync knows of the platforms is documents. The report says where they are wrong; it holds no key, no app and no
-text of yours, so it can be pasted into an issue as it is.
+What agentsync knows of the platforms is documents. The report says where they are wrong; it has no key, no app and no
+text of yours in it, so it can be pasted into an issue as it is.
 
 Nobody meets the agent: it is not active, or not live. It is deleted at the end, also after an interrupt.`
 
@@ -50,7 +50,7 @@ func (a *app) checkPlatformCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	f.parallelism = 1
-	flags.StringVar(&f.platform, "platform", "", "the `PLATFORM` to look at: "+knownPlatforms())
+	flags.StringVar(&f.platform, "platform", "", "the `PLATFORM` to check: "+knownPlatforms())
 	_ = cmd.RegisterFlagCompletionFunc("platform", completePlatforms)
 	flags.StringVar(&f.app, "app", "", "the `ID` of the app to make the agent in; no manifest needs to name it")
 	f.addApp(cmd)

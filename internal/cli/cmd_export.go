@@ -65,7 +65,7 @@ func (a *app) exportCommand() *cobra.Command {
 	flags.StringVar(&f.app, "app", "", "only the app with this `ID`; no manifest needs to name it")
 	f.addApp(cmd)
 	flags.StringVar(&f.out, "out", "", "write the manifests into the folder `DIR`")
-	flags.BoolVar(&f.force, "force", false, "overwrite files that are there; the agents in them leave the manifests")
+	flags.BoolVar(&f.force, "force", false, "overwrite existing files; agents that are in no other file are then in no manifest")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print the manifests, and write neither them nor the state")
 	f.format = addFormatOf(cmd, formatText, formatJSON)
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {

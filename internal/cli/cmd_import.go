@@ -23,8 +23,8 @@ import (
 	"agentsync/internal/state"
 )
 
-const importLong = `Takes an agent that exists at its platform into the state, under ADDRESS, and prints the YAML to put
-into a manifest; secrets stand in it as ${secret:NAME}. Nothing is sent but reads.
+const importLong = `Records an agent that exists at its platform in the state, under ADDRESS, and prints the YAML to put into a
+manifest, with ${secret:NAME} in place of each secret. Nothing is sent but reads.
 
 A manifest must have a section for the agent's app. Where the manifests name ADDRESS already, the next
 plan is printed instead: what apply would change on the agent.
@@ -43,7 +43,7 @@ func (a *app) importCommand() *cobra.Command {
 	f := &importFlags{}
 	cmd := &cobra.Command{
 		Use:   "import ADDRESS UID [PATH…]",
-		Short: "Take an existing agent into the state",
+		Short: "Record an existing agent in the state",
 		Long:  importLong,
 		Example: `  agentsync import mindset/acme/coach Ab3dEf6hIj9kLm2nOp5q
   agentsync import cometchat/2754abc/concierge 0b5a7c1e-4f0e-4a58-9c6e-1d2f3a4b5c6d --write manifests/support.yaml`,

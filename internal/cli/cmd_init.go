@@ -34,7 +34,7 @@ var initFiles embed.FS
 
 const initLong = `Writes what a repository needs to begin with: a first manifest with an example of each platform, the JSON
 Schema beside it, so that an editor explains and checks the manifest offline, and the lines of .gitignore.
---workflow adds the CI workflows that plan in pull requests, apply on merge and look for drift at night, with a line of env: for
+--workflow adds the CI workflows that plan in pull requests, apply on merge and report drift at night, with a line of env: for
 each ${secret:NAME} of the manifests that are there.
 
 --environments is for a fleet that exists more than once, for example in staging and in prod: the manifests are the same, a

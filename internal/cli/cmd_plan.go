@@ -77,7 +77,7 @@ func (a *app) planning(cmd *cobra.Command, diff bool) *cobra.Command {
 	cmd.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 if there are changes")
 	cmd.Flags().StringVar(&o.out, "out", "", "save the plan to `FILE`, for apply --plan")
 	o.files.add(cmd)
-	cmd.Flags().StringVar(&o.check, "check", "", "only report whether the plan saved in `FILE` still holds; exit with 5 if it does not")
+	cmd.Flags().StringVar(&o.check, "check", "", "only report whether the plan saved in `FILE` is still true; exit with 5 if it is not")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
 		flags.refresh = flags.refresh || diff
 		if flags.refreshOnly && o.check == "" {

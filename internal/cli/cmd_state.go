@@ -8,7 +8,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,8 +20,8 @@ import (
 func (a *app) stateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "state",
-		Short: "Look into and repair the state",
-		Long: `Looks into the state and repairs it by hand, in a file or in a place that a team shares. Nothing is sent to a platform.
+		Short: "Show and repair the state",
+		Long: `Shows the state and repairs it by hand, in a file or in a place that a team shares. Nothing is sent to a platform.
 
 What changes the state takes the lock and writes atomically, as apply does.`,
 		Example: "  agentsync state list\n  agentsync state show cometchat/2754abc/concierge",
@@ -79,11 +78,14 @@ func (a *app) stateListCommand() *cobra.Command {
 				Agents        []agentDoc `json:"agents"`
 			}{report.FormatVersion, docs})
 		}
-		t := tabwriter.NewWriter(a.streams.Out, 0, 0, 2, ' ', 0)
-		for _, d := range docs {
-			fmt.Fprintf(t, "%s\t%s\n", d.Address, report.Sanitize(d.UID))
+		var b strings.Builder
+		rows := make([][]string, len(docs))
+		for i, d := range docs {
+			rows[i] = []string{d.Address, d.UID}
 		}
-		return t.Flush()
+		report.Columns(&b, rows)
+		_, err = a.streams.Out.Write([]byte(b.String()))
+		return err
 	}
 	return cmd
 }
@@ -105,7 +107,7 @@ func (a *app) stateShowCommand() *cobra.Command {
 	var path string
 	cmd := &cobra.Command{
 		Use:     "show ADDRESS",
-		Short:   "Show what the state holds of one agent, as JSON",
+		Short:   "Show what the state has of one agent, as JSON",
 		Example: "  agentsync state show mindset/acme/onboarding-coach",
 		Args:    cobra.ExactArgs(1),
 	}
@@ -200,8 +202,8 @@ func (a *app) stateRmCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rm ADDRESS-GLOB…",
 		Short: "Forget agents; they stay at the platform",
-		Long: `Takes agents out of the state. They stay at the platform, and their uids are printed: it is the last
-place that knows them. The next apply takes an agent back that equals its manifest.`,
+		Long: `Removes agents from the state. They stay at the platform. Their uids are printed, because nothing else knows
+them. The next apply adopts an agent again if it equals its manifest.`,
 		Example: "  agentsync state rm mindset/acme/coach",
 		Args:    cobra.MinimumNArgs(1),
 	}
@@ -245,9 +247,9 @@ place that knows them. The next apply takes an agent back that equals its manife
 func (a *app) stateMergeCommand() *cobra.Command {
 	cmd := a.mergeCommand("state merge")
 	cmd.Use = "merge FILE"
-	cmd.Short = "Take back a state that a run could not write where it belongs"
-	cmd.Long = `Takes the agents of another state file of the same fleet into the state: the way back when a run said that
-it had to leave its uids in errored.state.json.`
+	cmd.Short = "Add the agents of a state that a run had to write elsewhere"
+	cmd.Long = `Adds the agents of another state file of the same fleet to the state. Use it after a run that wrote its uids to
+errored.state.json, because it could not write the state.`
 	cmd.Example = "  agentsync state merge errored.state.json"
 	return cmd
 }

@@ -151,7 +151,7 @@ as pull requests of forks: plan --state FILE shows every change but those of sec
 func (a *app) statePushCommand() *cobra.Command {
 	cmd := a.mergeCommand("state push")
 	cmd.Use = "push FILE"
-	cmd.Short = "Take what a file knows into a shared state"
+	cmd.Short = "Copy a state file into a shared state"
 	cmd.Long = `Takes the agents of a state file of the same fleet into the state: the way back when a run said that it had to leave its
 uids in errored.state.json, or for a backup. Where the two contradict each other nothing is changed, and each contradiction
 is named. The same as 'state merge'.`

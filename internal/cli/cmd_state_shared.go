@@ -222,7 +222,7 @@ func (a *app) stateStatusCommand() *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show who holds a shared state, and what is open in it",
+		Short: "Show which run has a shared state locked, and what is open in it",
 		Long: `Shows who holds the lock of a shared state and when that run was last heard of, by the store's clock, and what requests
 have no answer yet. It takes no lock. The exit code is 7 where the state is held, and 0 where it is free.`,
 		Example: "  agentsync state status\n  agentsync state status --format json",
@@ -274,7 +274,7 @@ func (a *app) stateUnlockCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "unlock",
-		Short: "Take a shared state over from a run that holds it",
+		Short: "Unlock a shared state that a run left locked",
 		Long: `Takes the lock of a shared state over from the run that holds it, without waiting for the end of its lease, and frees
 it. That run can write and send nothing more, should it still go on: what it was told is durable stays, and the next apply
 finds out what became of its requests. A run that died needs no unlock: it is taken over from when its lease is over.

@@ -169,7 +169,7 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.prune, "prune", false, "delete agents that are in no manifest any more; replace agents with a changed field that cannot be updated")
 	flags.BoolVar(&f.refresh, "refresh", false, "read what is live first, so that changes made elsewhere (drift) show")
 	flags.BoolVar(&f.refreshOnly, "refresh-only", false, "bring what is live into the state and change nothing at the platforms")
-	flags.BoolVar(&f.noReferences, "no-check-references", false, "do not look whether tools, actions and contexts exist before anything is sent")
+	flags.BoolVar(&f.noReferences, "no-check-references", false, "do not check that tools, actions and contexts exist before anything is sent")
 	flags.BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
 	addAllowEndpoint(cmd, &f.allowEndpoints)
 	addAllowApp(cmd, &f.allowApps)

@@ -347,7 +347,7 @@ func leftOut(rows []plan.Change, details, untold int) string {
 	if len(rows) == 0 && untold == 0 {
 		return ""
 	}
-	text := "\n**Left out for want of room:** "
+	text := "\n**Left out, because there was no room:** "
 	if len(rows) > 0 {
 		s := summarise(rows)
 		text += count(len(rows), "agent") + " in the table"

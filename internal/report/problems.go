@@ -222,7 +222,7 @@ func DiagMarkdown(w io.Writer, l diag.List, o MarkdownOptions) error {
 		}
 		row := fmt.Sprintf("| %s | %s | %s |\n", p.Severity, where, codeSpan(clip(p.Summary, 500)))
 		if left -= chars(row); left < 0 {
-			b.WriteString("\n**Left out for want of room:** " + count(len(l)-i, "problem") + ".\n")
+			b.WriteString("\n**Left out, because there was no room:** " + count(len(l)-i, "problem") + ".\n")
 			break
 		}
 		b.WriteString(row)

@@ -259,7 +259,7 @@ func ReportMarkdown(w io.Writer, r *apply.Report, o MarkdownOptions) error {
 		}
 		row := "| " + statusLook(res.Status).symbol + " | " + who + " | " + resultCell(res) + " |\n"
 		if left -= chars(row); left < 0 {
-			b.WriteString("\n**Left out for want of room:** " + count(len(results)-i, "agent") + " (" + tallyOf(results[i:]).words(Style{}) + ").\n")
+			b.WriteString("\n**Left out, because there was no room:** " + count(len(results)-i, "agent") + " (" + tallyOf(results[i:]).words(Style{}) + ").\n")
 			break
 		}
 		b.WriteString(row)
