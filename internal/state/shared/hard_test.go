@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -228,6 +229,49 @@ func TestReadDuringRuns(t *testing.T) {
 			if _, err := fmt.Sscan(last+" 0", &n); err != nil || n < before {
 				t.Fatalf("%d was acknowledged, and a reader finds %q and %q", before, v.State, v.Journal)
 			}
+		}
+	})
+}
+
+// TestGarbage: what runs that died had put there, or had not yet deleted, goes with the next run that writes; the fences stay, and so
+// does all that counts.
+func TestGarbage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, p := open(t)
+		for n := range 3 { // three runs that die with a journal, each taken over from: fences in epochs 1, 2 and 3
+			place, fault := switched(m)
+			l := lock(t, place)
+			ok(t, l.Begin(t.Context(), fmt.Appendf(nil, "state %d", n), []byte("x ")), l.Append(t.Context(), []byte("y ")))
+			fault.Store(&store.Fault{Err: store.ErrLost})
+			time.Sleep(80 * time.Second)
+		}
+		counts := read(t, p)
+		for _, key := range []string{
+			"journal/0000000001/0000000000", "journal/0000000001/0000000001", // a cleaner died
+			"state/0000000004-0000000003-20260101T000000Z-orphan.json", // written, and never named
+			"state/0000000002-0000000001-20260101T000000Z-orphan.json", // by a run that woke up: a later epoch has that serial
+		} {
+			m.Put(key, []byte("left"))
+		}
+		l := lock(t, p)
+		ok(t, l.Begin(t.Context(), nil, []byte("header ")))
+		if v := read(t, p); string(v.State) != string(counts.State) || string(v.Journal) != "header " {
+			t.Errorf("it counts %+v", v)
+		}
+		ok(t, l.Close(t.Context(), nil, false))
+		keys, err := m.List(t.Context(), "")
+		ok(t, err)
+		var got []string
+		for _, key := range keys {
+			if strings.HasPrefix(key, "state/") {
+				key = key[:len("state/0000000001-0000000001")]
+			}
+			got = append(got, key)
+		}
+		want := []string{"head.json", "journal/0000000001/0000000002", "journal/0000000002/0000000002", "journal/0000000003/0000000002",
+			"state/0000000001-0000000001", "state/0000000002-0000000002", "state/0000000003-0000000003"}
+		if !slices.Equal(got, want) {
+			t.Errorf("there are\n%q, want\n%q", got, want)
 		}
 	})
 }

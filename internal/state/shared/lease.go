@@ -76,7 +76,7 @@ type Lease struct {
 
 	appendTurn chan struct{} // holds one token: one append at a time
 	next       int           // how many segments the journal has that counts, and so the number of the next one
-	outdated   []string      // states that are deleted once another is written
+	garbage    []string      // what is deleted once another head is written
 	begun      bool          // a journal of this epoch was begun
 }
 
@@ -109,8 +109,8 @@ func (p *Place) Unlock(ctx context.Context, holder Holder) (*Lease, error) {
 
 // attempt is a head that this process may have written.
 type attempt struct {
-	start    time.Time
-	outdated []string // states that are kept no longer
+	start   time.Time
+	garbage []string // what no head will reach
 }
 
 // graceAfter is how long after a takeover requests of the holder may still take effect: what it has under way ends by its
@@ -138,7 +138,7 @@ func (p *Place) lock(ctx context.Context, holder Holder, mode lockMode) (*Lease,
 			return p.hold(requests, h, tag, a, mode.damaged)
 		}
 		if h.Holder == nil || mode.force || p.isDead(h.Holder, age, time.Since(seenAt)) {
-			states, err := p.checkHead(requests, &h, mode.damaged)
+			garbage, err := p.checkHead(requests, &h, mode.damaged)
 			if err != nil {
 				// Somebody else may have had the lock since the head was read.
 				_, now, _, headErr := p.readHead(requests)
@@ -147,7 +147,7 @@ func (p *Place) lock(ctx context.Context, holder Holder, mode lockMode) (*Lease,
 				}
 				return nil, cmp.Or(headErr, err)
 			}
-			a := attempt{time.Now(), outdated(states, h.State, time.Now())}
+			a := attempt{time.Now(), garbage}
 			if h.Holder != nil {
 				h.Grace = max(h.Grace, graceAfter(h.Holder, time.Since(seenAt)))
 			}
@@ -194,7 +194,7 @@ func (p *Place) isDead(h *Holder, age, seen time.Duration) bool {
 func watching(lease time.Duration) time.Duration { return renewal(lease) * 3 / 2 }
 
 // checkHead refuses a head that somebody put back to an older version: a later epoch has written something.
-// It returns the keys of the states that are there.
+// It returns what will be garbage: nothing where the place is damaged, because a person may need it then.
 func (p *Place) checkHead(ctx context.Context, h *head, damaged bool) ([]string, error) {
 	keys, err := p.list(ctx, journalPrefix)
 	if err != nil {
@@ -213,13 +213,16 @@ func (p *Place) checkHead(ctx context.Context, h *head, damaged bool) ([]string,
 				Hint: "put the newest version back, if the place keeps versions: the older one does not know which agents were made since; otherwise make the newest state count:\n  agentsync state history\n  agentsync state rollback SERIAL"}
 		}
 	}
-	return states, nil
+	if damaged {
+		return nil, nil
+	}
+	return garbage(*h, keys, states, time.Now()), nil
 }
 
 // hold makes a Lease of a head that this process wrote: it fences the journal of before and reads all.
 func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt, damaged bool) (*Lease, error) {
 	l := &Lease{place: p, epoch: h.Epoch, lease: time.Duration(h.Holder.Lease), head: h, tag: tag, renewed: a.start, done: make(chan struct{}),
-		grace: max(p.options.Grace, time.Duration(h.Grace)), locked: time.Now(), outdated: a.outdated}
+		grace: max(p.options.Grace, time.Duration(h.Grace)), locked: time.Now(), garbage: a.garbage}
 	l.headTurn, l.appendTurn = make(chan struct{}, 1), make(chan struct{}, 1)
 	l.headTurn <- struct{}{}
 	l.appendTurn <- struct{}{}
@@ -545,8 +548,8 @@ func (l *Lease) current() head {
 // clean removes what no head reaches any more: segments, and states that are kept no longer. The fence stays for ever: at its
 // number a writer that woke up would otherwise find room, and be told that what it appended is durable.
 func (l *Lease) clean(ctx context.Context, epoch uint64, segments int) {
-	keys := l.outdated
-	l.outdated = nil
+	keys := l.garbage
+	l.garbage = nil
 	for i := range segments {
 		if epoch != 0 {
 			keys = append(keys, segmentKey(epoch, i))

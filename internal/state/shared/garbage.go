@@ -1,0 +1,33 @@
+package shared
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// garbage returns what may be deleted once whoever locks after h has written a head of its own, of the sorted keys that were there
+// before: old states, and what runs that died had put there before a head named it, or had not yet deleted.
+func garbage(h head, journals, states []string, now time.Time) []string {
+	keys := outdated(states, h.State, now)
+	for i, key := range states {
+		// A state counts from when a head names it. One of a later serial than the head's never did, nor did one whose serial a later
+		// epoch wrote again; what each knew is in the journal that it was folded from.
+		again := i+1 < len(states) && savedAt(states[i+1]).Serial == savedAt(key).Serial
+		if key != h.State && (savedAt(key).Serial > h.Serial || again) && epochOf(key) > 0 && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	for i, key := range journals {
+		epoch := epochOf(key)
+		if epoch == 0 || epoch == h.Journal { // foreign; or it counts, and is deleted by whoever begins the next one
+			continue
+		}
+		// The last object of a journal may be its fence, which stays for ever; number 0 never is one.
+		isLast := i+1 == len(journals) || epochOf(journals[i+1]) != epoch
+		if !isLast || strings.HasSuffix(key, segmentKey(epoch, 0)) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
