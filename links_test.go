@@ -38,6 +38,7 @@ var writers = map[string][]string{
 		"apply -y --refresh-only manifests/a.yaml"},
 	"import":         {"import mindset/acme/other UID00000000000000001 manifests/a.yaml --write manifests/new.yaml"},
 	"export":         {"export --out out manifests/a.yaml", "export --out out --force manifests/a.yaml"},
+	"pull":           {"pull manifests/a.yaml", "pull mindset/acme/coach"},
 	"fmt":            {"fmt manifests", "fmt manifests/linked.yaml"},
 	"init":           {"init --workflow github"},
 	"state mv":       {"state mv mindset/acme/coach mindset/acme/guide"},
