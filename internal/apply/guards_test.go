@@ -15,6 +15,7 @@ import (
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/platformtest"
+	"agentsync/internal/secret"
 	"agentsync/internal/state"
 )
 
@@ -313,4 +314,38 @@ func TestEachRequestIsTold(t *testing.T) {
 	if want := []string{"started a", "finished a, 1 left", "started b", "finished b, 0 left"}; !slices.Equal(told, want) {
 		t.Errorf("told %q", told)
 	}
+}
+
+// An agent whose update is open is one that a list must show: beside a list that does not, nothing is made.
+func TestAnAgentWhoseUpdateIsOpenCanLack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.opts.Parallelism = []agent.Desired{concierge("a"), concierge("b")}, 1
+		w.mustApply()
+		w.want[1].Fields["name"] = "New"
+		answered := make(chan struct{})
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, Class: platform.Unknown, Hold: answered})
+		w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, func() { cancel(); close(answered) }) })
+		w.client[comet] = altered{Client: w.memory[comet], list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
+		w.want = append(w.want, concierge("c"))
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.made(comet, 2)
+	})
+}
+
+// While an earlier run's request is recovered, secrets are compared under the state's lineage: one that did not change is none.
+func TestRecoveryChangesNoSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a", "agentPurpose", secret.Template("Uses ${secret:TOKEN}."))}
+		w.mustApply()
+		w.want = append(w.want, coach("b"))
+		w.interrupted(mind)
+		if rep := w.mustApply(); slices.ContainsFunc(rep.Results, func(r apply.Result) bool { return r.Address.Key == "a" }) {
+			t.Errorf("the secret was sent again:\n%s", describe(rep))
+		}
+		w.check()
+	})
 }
