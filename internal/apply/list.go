@@ -125,7 +125,8 @@ func (e *Engine) list(ctx context.Context, id agent.AppID) (*list, error) {
 	known, leaving := e.known(id)
 	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(known)), l.has)
 	old := slices.ContainsFunc(missing, func(uid string) bool { return e.earlier[id][uid] }) // what is new may not show yet
-	ours := func(r platform.Remote) bool {                                                   // an old agent of a replace, and one whose delete is open, included
+	// An old agent of a replace is ours as well, and one whose delete is open.
+	ours := func(r platform.Remote) bool {
 		_, owned := e.fleet.Owner(id, r.UID)
 		return owned
 	}

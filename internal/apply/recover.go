@@ -58,6 +58,12 @@ func (e *Engine) graceOf(r *request) time.Duration {
 	return e.opts.SettleTimeout
 }
 
+// graceEnd is when a request of an open intent can take effect no more.
+func (e *Engine) graceEnd(i state.Intent) time.Time {
+	r := e.requestOf(i)
+	return r.since.Add(e.graceOf(r))
+}
+
 func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state.Intent) {
 	var creates []state.Intent
 	why := e.unlisted[id]
@@ -237,9 +243,9 @@ func (e *Engine) recoverCreates(id agent.AppID, l *list, intents []state.Intent)
 		}
 	}
 	// Of requests that sent the same nobody can say which one made an agent, and each may still have its effect until its own
-	// grace period is over. So what was given up first counts as answered first: what stays open then waits for as long
-	// as any of them may take.
-	slices.SortStableFunc(intents, func(a, b state.Intent) int { return e.requestOf(a).since.Compare(e.requestOf(b).since) })
+	// grace period is over. So the one whose period ends first counts as answered first: what stays open then waits for as
+	// long as any of them may take.
+	slices.SortStableFunc(intents, func(a, b state.Intent) int { return e.graceEnd(a).Compare(e.graceEnd(b)) })
 	candidates := make([]plan.Candidate, len(intents))
 	for n, i := range intents {
 		fields, err := e.intended(i)

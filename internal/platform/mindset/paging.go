@@ -199,7 +199,10 @@ func (w *walk) stepOver(ctx context.Context, ask asker) (goOn bool, err error) {
 		// one, since low and high are as close as startAfter can say.
 		w.hides, w.all = true, append(w.all, beyond...)
 		for _, r := range beyond {
-			w.seen[r.UID], w.last, w.from = true, r.CreatedAt, high // from there on it is shown
+			w.seen[r.UID], w.from = true, high // from there on it is shown
+			if !r.CreatedAt.IsZero() {
+				w.last = r.CreatedAt
+			}
 		}
 		return len(beyond) > 0, nil
 	}
