@@ -52,7 +52,8 @@ var hostileSteps = []string{
 	"init ::error::\x1b[31m", "schema ::error::\x1b[31m", "schema plan", "version", "version --format json", "completion bash", "completion fish", "completion powershell", "completion zsh",
 	"check-platform --platform mindset --app ::error:: -y", "state mv mindset/acme/one mindset/acme/::error::\x1b[31m", "state mv mindset/acme/one mindset/acme/other",
 	"state rm mindset/acme/other", "state fold", "state init", "state check", "state status", "state unlock -y",
-	"state status --state s3://::error::/p", "state init --state postgres://::error::\x1b[31m/x", "state merge base ours theirs", "state ::error::\x1b[31m", "::error::\x1b[31m",
+	"state history", "state rollback 1 -y", "state pull", "state pull --public",
+	"state push ::error::", "state migrate", "state migrate --to s3://::error::/p?endpoint=::error::", "state status --state s3://::error::/p", "state init --state postgres://::error::\x1b[31m/x", "state merge base ours theirs", "state ::error::\x1b[31m", "::error::\x1b[31m",
 	"plan ::error::\x1b[31m", "plan --state ::error::\x1b[31m manifests", "plan --target ::error::\x1b[31m manifests",
 }
 

@@ -21,7 +21,8 @@ import (
 	"agentsync/internal/secret"
 )
 
-const planLong = `Shows what apply would do, from the manifests and the state alone: no network, no keys, no secrets needed.
+const planLong = `Shows what apply would do, from the manifests and the state alone: no network, no keys, no secrets needed. A state in a
+bucket or a database is read from there, without its lock and with credentials that may only read.
 
 A change of a manifest is a difference from what was last applied. With --refresh, what is live is read
 first, and changes that someone else made there show as drift.

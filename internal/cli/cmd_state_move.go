@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/report"
 	"agentsync/internal/state"
 )
 
@@ -142,8 +144,7 @@ as pull requests of forks: plan --state FILE shows every change but those of sec
 			return err
 		}
 		a.answered = true
-		_, err = a.streams.Out.Write(content)
-		return err
+		return report.JSON(a.streams.Out, json.RawMessage(content)) // with what could steer a terminal written as escapes
 	}
 	return cmd
 }

@@ -205,7 +205,7 @@ func (f *planFlags) adopt(s *plan.Saved) {
 }
 
 func addState(cmd *cobra.Command, path *string) *pflag.Flag {
-	cmd.Flags().StringVar(path, "state", "state.json", "the state `FILE`")
+	cmd.Flags().StringVar(path, "state", "state.json", "the state `FILE`, or the URL of a bucket or a database: see 'state init'")
 	_ = cmd.MarkFlagFilename("state", "json")
 	return cmd.Flags().Lookup("state")
 }

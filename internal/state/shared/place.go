@@ -100,12 +100,28 @@ func read[T any](p *Place, ctx context.Context, do func(context.Context) (T, err
 	}
 }
 
+// slowest is how many bytes a second a connection takes at the least that is not given up.
+const slowest = 512 << 10
+
+// longer is the place with a time limit for requests of so many bytes: a state of 50,000 agents has 100 MB.
+func (p *Place) longer(bytes int) *Place {
+	long := *p
+	long.options.Call += time.Duration(bytes) * time.Second / slowest
+	return &long
+}
+
+// largeState is what a state is taken for that is about to be read, in bytes.
+const largeState = 128 << 20
+
 func (p *Place) get(ctx context.Context, key string) (store.Object, error) {
+	if strings.HasPrefix(key, statePrefix) {
+		p = p.longer(largeState)
+	}
 	return read(p, ctx, func(ctx context.Context) (store.Object, error) { return p.store.Get(ctx, key) })
 }
 
 func (p *Place) create(ctx context.Context, key string, b []byte) error {
-	_, err := call(p, ctx, func(ctx context.Context) (store.Tag, error) { return p.store.Create(ctx, key, b) })
+	_, err := call(p.longer(len(b)), ctx, func(ctx context.Context) (store.Tag, error) { return p.store.Create(ctx, key, b) })
 	return err
 }
 

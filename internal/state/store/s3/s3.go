@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/logging"
 
 	"agentsync/internal/state/store"
 )
@@ -282,7 +283,7 @@ func (b *Bucket) do(ctx context.Context, method, key string, query url.Values, b
 
 func (b *Bucket) credentials(ctx context.Context) (aws.Credentials, error) {
 	b.loadOnce.Do(func() {
-		cfg, err := config.LoadDefaultConfig(context.WithoutCancel(ctx), config.WithRegion(b.region))
+		cfg, err := config.LoadDefaultConfig(context.WithoutCancel(ctx), config.WithRegion(b.region), config.WithLogger(logging.Nop{})) // its warnings would go to stderr
 		b.creds, b.credsErr = cfg.Credentials, err
 	})
 	err := b.credsErr
