@@ -71,3 +71,15 @@ func TestLimitOfABody(t *testing.T) {
 		}
 	}
 }
+
+// A 409 is a conflict where the platform says so itself: a gateway answers it as well.
+func TestAConflictIsThePlatformsOwnWord(t *testing.T) {
+	for _, status := range []int{408, 409, 410} {
+		for _, own := range []bool{true, false} {
+			err := error(&platform.Error{Status: status, OwnWords: own})
+			if errors.Is(err, platform.ErrConflict) != (own && status == 409) {
+				t.Errorf("status %d, own words %v", status, own)
+			}
+		}
+	}
+}
