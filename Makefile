@@ -3,6 +3,7 @@
 # make demo-team  two checkouts and a state in a store, one killed in the middle
 # make test     everything that CI runs
 # make golden   renews golden files: look at the diff before you commit it
+# make cover    how much of each package its own tests run, against testdata/coverage.txt
 # make fuzz     each fuzz target for FUZZTIME
 # make bench    the benchmarks: the table of docs/performance.md first
 # make torture  the long versions of the crash and fault tests
@@ -15,7 +16,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 # The race detector needs a C compiler; without one the tests run without it, and say so.
 RACE    := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo -race)
 
-.PHONY: all build demo demo-team test check unit golden golden-check release-test fuzz bench torture mutants tidy clean dist dist-test
+.PHONY: all build demo demo-team test check unit golden golden-check release-test cover fuzz bench torture mutants tidy clean dist dist-test
 
 all: build
 
@@ -66,6 +67,13 @@ golden:
 golden-check: GOLDEN := $(subst Script|,,$(GOLDEN))
 golden-check: golden
 	@git diff --exit-code -- '*/testdata/*' testdata schema docs README.md || { echo "golden files are behind: review the diff and commit it"; exit 1; }
+
+# Each package's own tests against its floor. Not part of test: the race detector and the counting together cost too
+# much, and without it the tests would run twice.
+cover:
+	@set -o pipefail; out=$$(mktemp) && trap 'rm -f "$$out"' EXIT && \
+	go test -cover $$(awk '!/^#/ && NF { print $$1 }' testdata/coverage.txt) | tee "$$out" && \
+	awk -f testdata/coverage.awk testdata/coverage.txt "$$out"
 
 # The program that packs releases, for one target; dist-test makes every target, twice.
 release-test:
