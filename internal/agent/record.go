@@ -49,6 +49,8 @@ type Desired struct {
 	Mark string
 	// Source is where the agent's key stands.
 	Source diag.Pos
+	// TextFiles are the files that values come from, by the values' JSON pointers; nil where none does.
+	TextFiles map[string]string
 }
 
 // Record is what state keeps of one agent.

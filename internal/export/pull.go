@@ -213,11 +213,10 @@ func (p *Puller) text(
 ) (reason string, err error) {
 	name := path.Join(path.Dir(file), reference)
 	text, ok := live.(string)
-	old, _ := lookup(next, names).(string)
 	switch {
 	case !ok || strings.IndexFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }) >= 0:
 		return "what is live cannot be a text in " + name, nil
-	case p.usedByOthers(addr, names, old):
+	case p.usedByOthers(addr, names, name):
 		return "other values are the text of " + name + " as well", nil
 	}
 	was, err := p.content(name)
@@ -243,18 +242,17 @@ func (p *Puller) text(
 	return "", nil
 }
 
-// usedByOthers reports whether another value of the fleet is the same text, so that it may come from the same file.
-func (p *Puller) usedByOthers(addr agent.Address, names []string, text string) bool {
+// usedByOthers reports whether another value of the fleet comes from the same file.
+func (p *Puller) usedByOthers(addr agent.Address, names []string, file string) bool {
 	at := agent.JoinPointer(names)
-	used := false
 	for _, d := range p.Fleet.Agents {
-		agent.Walk("", map[string]any(d.Fields.Clone()), func(path string, leaf any) any {
-			s, _ := leaf.(string)
-			used = used || s == text && text != "" && (d.Address != addr || path != at)
-			return leaf
-		})
+		for pointer, name := range d.TextFiles {
+			if name == file && (d.Address != addr || pointer != at) {
+				return true
+			}
+		}
 	}
-	return used
+	return false
 }
 
 // put sets or deletes the value at a path.
@@ -273,15 +271,6 @@ func put(fields agent.Fields, names []string, v any) {
 	} else {
 		at[last] = v
 	}
-}
-
-func lookup(fields agent.Fields, names []string) any {
-	var v any = map[string]any(fields)
-	for _, name := range names {
-		m, _ := v.(map[string]any)
-		v = m[name]
-	}
-	return v
 }
 
 // Record returns the record of a pulled agent: the fields that were written are as wanted and as observed, and

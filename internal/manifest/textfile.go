@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"agentsync/internal/diag"
+	"agentsync/internal/validate"
 	"agentsync/internal/yamltext"
 )
 
@@ -55,7 +56,8 @@ func (d *decoder) textOf(n *yaml.Node, path string) any {
 			d.textAt = map[*yaml.Node]*textFile{}
 		}
 		d.textAt[n] = f
-		return f.text
+		d.hasTexts = true
+		return &validate.Text{Value: f.text, Pos: pos, File: f.shown}
 	}
 	return ""
 }

@@ -102,7 +102,7 @@ func (b *builder) want(d *agent.Desired) error {
 		return fmt.Errorf("%s: %w", d.Address, err)
 	}
 	b.room = doc // what is made of one agent's document is digests and copies
-	ch := Change{Address: d.Address, Name: nameIn(c.schema, c.wanted), From: b.from[d.Address], Source: d.Source}
+	ch := Change{Address: d.Address, Name: nameIn(c.schema, c.wanted), From: b.from[d.Address], Source: d.Source, TextFiles: d.TextFiles}
 	at := d.Address
 	if !ch.From.IsZero() {
 		at = ch.From

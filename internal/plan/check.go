@@ -78,6 +78,11 @@ func outdated(was, is *Change, sameState bool) string {
 func sameChange(was, is *Change) bool {
 	a, b := was.document(), is.document()
 	a.Source, b.Source = nil, nil
+	for _, fields := range [][]FieldDocument{a.Fields, b.Fields} {
+		for i := range fields {
+			fields[i].File = ""
+		}
+	}
 	x, err := json.Marshal(a)
 	y, err2 := json.Marshal(b)
 	return err == nil && err2 == nil && bytes.Equal(x, y)

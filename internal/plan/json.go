@@ -57,6 +57,8 @@ type FieldDocument struct {
 	// Live is there with Drift alone, and may then be null.
 	Live      *any `json:"live,omitempty"`
 	Immutable bool `json:"immutable,omitempty"`
+	// File is the file that a wanted text comes from, empty for none.
+	File string `json:"file,omitempty"`
 }
 
 // OriginDocument is an Origin as JSON. Before is missing where state does not know.
@@ -170,6 +172,7 @@ func (ch *Change) document() ChangeDocument {
 	doc.Source = sourceDocument(ch.Source)
 	for i, f := range fields {
 		doc.Fields[i] = f.Document()
+		doc.Fields[i].File = ch.TextFiles[f.Path]
 	}
 	return doc
 }
@@ -279,6 +282,12 @@ func (doc ChangeDocument) change() (Change, error) {
 			return Change{}, fmt.Errorf("%s: %w", f.Path, err)
 		}
 		ch.Fields = append(ch.Fields, fc)
+		if f.File != "" {
+			if ch.TextFiles == nil {
+				ch.TextFiles = map[string]string{}
+			}
+			ch.TextFiles[f.Path] = f.File
+		}
 	}
 	return ch, nil
 }

@@ -131,6 +131,8 @@ type Change struct {
 	InTheWay []string
 	// Source is where the agent's key stands in the manifests, zero for one that left them.
 	Source diag.Pos
+	// TextFiles are the files that wanted values come from, by JSON pointer.
+	TextFiles map[string]string
 	// Basis says what the change was computed from, so that a saved plan can tell later whether it
 	// still holds. It is empty in a plan that is Unbound.
 	Basis Basis

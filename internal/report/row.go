@@ -77,6 +77,9 @@ func (r *row) annotate(c plan.Change, f plan.FieldChange) {
 	if f.Immutable {
 		r.notes = append(r.notes, noteImmutable)
 	}
+	if file := c.TextFiles[f.Path]; file != "" {
+		r.notes = append(r.notes, "in "+Sanitize(file))
+	}
 }
 
 // appendRows adds the rows of one value: maps are taken apart down to their leaves.

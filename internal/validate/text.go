@@ -15,6 +15,8 @@ type Text struct {
 	Names []string
 	// Pos is where it begins.
 	Pos diag.Pos
+	// File is the file that ${file:} takes the text from, as problems call it; empty for any other.
+	File string
 }
 
 // Plain returns v with each text as the string that it is, copying only where there are texts.
