@@ -2,8 +2,11 @@ package torture
 
 import (
 	"bytes"
+	bigendian "encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -14,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,19 +25,32 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"agentsync/internal/state/shared"
+	"agentsync/internal/state/store"
+	"agentsync/internal/state/store/postgres"
 	"agentsync/internal/state/store/s3"
 	"agentsync/internal/state/store/storetest"
 )
 
-// office is what the fleets of a team share: an S3 and a sandbox.
+// office is what the fleets of a team share: a store, an S3 or a PostgreSQL behind a pooler, and a sandbox.
 type office struct {
 	*rig
-	s3 *storetest.S3
+	s3   *storetest.S3
+	pg   *storetest.Postgres
+	pool string // its port
 }
 
 func newOffice(t *testing.T, faults ...string) *office {
 	t.Helper()
 	s := &office{s3: storetest.StartS3(t)}
+	s.rig = newRig(t, faults...)
+	return s
+}
+
+// newDatabaseOffice is newOffice with a PostgreSQL, reached through a pooler in transaction mode.
+func newDatabaseOffice(t *testing.T, faults ...string) *office {
+	t.Helper()
+	s := &office{pg: storetest.StartPostgres(t)}
+	s.pool = s.pg.Pool()
 	s.rig = newRig(t, faults...)
 	return s
 }
@@ -51,8 +68,15 @@ type team struct {
 // newTeam makes a fleet of n agents on each platform, and its shared state.
 func (s *office) newTeam(t *testing.T, name string, n int) *team {
 	t.Helper()
-	tm := &team{office: s, t: t, name: name, n: n, gate: newGate(t, s.s3.Addr)}
-	tm.url = storetest.S3URL(tm.gate.addr, name) + "&lease=10s"
+	tm := &team{office: s, t: t, name: name, n: n}
+	if s.pg != nil {
+		tm.gate = newDatabaseGate(t, "127.0.0.1:"+s.pool)
+		_, port, _ := strings.Cut(tm.gate.addr, ":")
+		tm.url = strings.Replace(s.pg.TCPURL(port, name), "#", "&lease=10s#", 1)
+	} else {
+		tm.gate = newGate(t, s.s3.Addr)
+		tm.url = storetest.S3URL(tm.gate.addr, name) + "&lease=10s"
+	}
 	tm.must(0, tm.checkout(), "state", "init")
 	return tm
 }
@@ -96,12 +120,23 @@ func teamApply() []string { return applyArgs("--timeout", "2s", "--lock-timeout"
 // view reads what the store holds, past the gate.
 func (tm *team) view() *shared.View {
 	tm.t.Helper()
-	b, err := s3.Open(storetest.S3URL(tm.s3.Addr, tm.name))
-	if err != nil {
-		tm.t.Fatal(err)
+	var place store.Store
+	if tm.pg != nil {
+		table, err := postgres.Open(tm.pg.URL(tm.name))
+		if err != nil {
+			tm.t.Fatal(err)
+		}
+		defer table.Close(tm.t.Context())
+		place = table
+	} else {
+		bucket, err := s3.Open(storetest.S3URL(tm.s3.Addr, tm.name))
+		if err != nil {
+			tm.t.Fatal(err)
+		}
+		defer bucket.CloseIdle()
+		place = bucket
 	}
-	defer b.CloseIdle()
-	view, err := shared.Open(b, shared.Options{}).Read(tm.t.Context())
+	view, err := shared.Open(place, shared.Options{}).Read(tm.t.Context())
 	if err != nil {
 		tm.t.Fatalf("%s: %v", tm.name, err)
 	}
@@ -165,11 +200,7 @@ func newGate(t *testing.T, addr string) *gate {
 		r.Out.Host = r.In.Host // it is signed
 	}, ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }} // whoever asked is gone
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.mu.Lock()
-		g.count++
-		hit := g.count == g.at
-		before, lose, after := g.before, g.lose, g.after
-		g.mu.Unlock()
+		hit, before, lose, after := g.pass()
 		if !hit {
 			proxy.ServeHTTP(w, r)
 			return
@@ -194,6 +225,96 @@ func newGate(t *testing.T, addr string) *gate {
 	})
 	g.addr = server.Listener.Addr().String()
 	return g
+}
+
+// pass counts a request, and returns what happens at it.
+func (g *gate) pass() (hit bool, before func(*http.Request), lose bool, after func(*http.Request)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.count++
+	return g.count == g.at, g.before, g.lose, g.after
+}
+
+// newDatabaseGate is newGate for PostgreSQL, whose requests end with a message of the kind S.
+func newDatabaseGate(t *testing.T, addr string) *gate {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	g := &gate{addr: l.Addr().String()}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return // the test ended
+			}
+			go g.relay(client, addr)
+		}
+	}()
+	return g
+}
+
+// relay carries one connection's messages to and fro. An error on either side is its end.
+func (g *gate) relay(client net.Conn, addr string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", addr)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	var isLost atomic.Bool
+	answered := make(chan bool, 1000)
+	go func() {
+		defer client.Close()
+		b := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(b)
+			if err != nil {
+				return
+			}
+			if isLost.Load() {
+				answered <- true
+			} else if _, err := client.Write(b[:n]); err != nil {
+				return
+			}
+		}
+	}()
+	for kind := 0; ; kind = 1 { // the first message has no kind
+		header := make([]byte, kind+4)
+		if _, err := io.ReadFull(client, header); err != nil {
+			return
+		}
+		message := make([]byte, bigendian.BigEndian.Uint32(header[kind:])-4)
+		if _, err := io.ReadFull(client, message); err != nil {
+			return
+		}
+		var hit, lose bool
+		var before, after func(*http.Request)
+		if kind == 1 && header[0] == 'S' {
+			hit, before, lose, after = g.pass()
+		}
+		if hit && before != nil {
+			before(nil)
+		}
+		isLost.Store(hit && lose)
+		if _, err := server.Write(append(header, message...)); err != nil {
+			return
+		}
+		if !hit {
+			continue
+		}
+		if lose {
+			<-answered
+		}
+		if after != nil {
+			after(nil)
+		}
+		if lose {
+			return
+		}
+	}
 }
 
 // discard is where an answer goes that gets lost.
