@@ -45,7 +45,7 @@ func (a *app) stateInitCommand() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if printDDL {
 			a.answered = true
-			_, err := fmt.Fprintln(a.streams.Out, postgres.DDL+";")
+			_, err := fmt.Fprint(a.streams.Out, postgres.DDL)
 			return err
 		}
 		place, err := a.sharedPlace(name)
