@@ -41,6 +41,7 @@ type applyFlags struct {
 	settleTimeout time.Duration
 	plan          string
 	allowPartial  bool
+	resend        []string
 	saved         *plan.Saved // what --plan names
 	format        *choice
 }
@@ -55,6 +56,7 @@ func (a *app) applyCommand() *cobra.Command {
   agentsync apply --auto-approve --report report.json
   agentsync apply --plan plan.bin --auto-approve
   agentsync apply --prune --max-deletes 5
+  agentsync apply --resend cometchat/2754abc/analyst
   agentsync apply --refresh-only`,
 		Args: cobra.ArbitraryArgs,
 	}
@@ -75,6 +77,8 @@ func (a *app) applyCommand() *cobra.Command {
 	flags.BoolVar(&f.duplicateNames, "allow-duplicate-names", false, "create an agent even if an unmanaged agent has the same name")
 	flags.StringVar(&f.plan, "plan", "", "carry out the plan saved in `FILE`; agents that changed since then are refused")
 	flags.BoolVar(&f.allowPartial, "allow-partial", false, "with --plan: skip the agents that changed since then, and apply the rest")
+	flags.StringArrayVar(&f.resend, "resend", nil, "send the secrets of agents that match `GLOB` again, where the platform does not show that it has them; repeatable")
+	a.completeAddressFlag(cmd, "resend", &f.state)
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
 		if f.refreshOnly {
 			return a.applyRefresh(cmd.Context(), f, paths)
@@ -115,7 +119,7 @@ func (f *applyFlags) takeSaved(paths []string) ([]string, error) {
 // could be reported of an agent.
 func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.Report, error) {
 	if f.plan != "" {
-		if err := a.onlySaved("--plan", "target", "prune", "refresh"); err != nil {
+		if err := a.onlySaved("--plan", "target", "prune", "refresh", "resend"); err != nil {
 			return nil, err
 		}
 	}
@@ -137,6 +141,12 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	a.nameTarget(w, "Applying to")
 	if f := w.secondApp(); f != nil {
 		return nil, f
+	}
+	if w.resend, err = parseGlobs("--resend", f.resend); err != nil {
+		return nil, err
+	}
+	if err := w.checkResend(); err != nil {
+		return nil, err
 	}
 	if err := w.requireSecrets(); err != nil {
 		return nil, err

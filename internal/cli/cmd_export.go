@@ -31,7 +31,8 @@ that the next plan is empty. It looks at the apps of the manifests, or at the on
 --app name. Nothing is sent but reads.
 
 One file is written for each app, with 500 agents at the most. Keys are made from names. Secrets that the
-platform shows are never written: ${secret:NAME} stands for them, and the variables to set are listed.`
+platform shows are never written there: ${secret:NAME} stands for them, and the variables to set are listed.
+--env-file FILE writes their values into a file of its own, which is refused where git tracks it.`
 
 // exportFlags are the flags of export.
 type exportFlags struct {
@@ -41,6 +42,7 @@ type exportFlags struct {
 	endpoint      string
 	apiKeyEnv     string
 	out           string
+	envFile       string
 	force, dryRun bool
 	lockTimeout   time.Duration
 	format        *choice
@@ -53,7 +55,7 @@ func (a *app) exportCommand() *cobra.Command {
 		Short: "Write manifests for what is live and not managed",
 		Long:  exportLong,
 		Example: `  agentsync export --platform cometchat --app 2754abc --region us --out manifests
-  agentsync export --out manifests/taken-over
+  agentsync export --out manifests/taken-over --env-file secrets.env
   agentsync export --platform mindset --app acme --dry-run`,
 		Args: cobra.ArbitraryArgs,
 	}
@@ -67,11 +69,19 @@ func (a *app) exportCommand() *cobra.Command {
 	flags.StringVar(&f.out, "out", "", "write the manifests into the folder `DIR`")
 	flags.BoolVar(&f.force, "force", false, "overwrite existing files; agents that are in no other file are then in no manifest")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print the manifests, and write neither them nor the state")
+	flags.StringVar(&f.envFile, "env-file", "", "write the secrets that the platform shows to `FILE`, which only you can read and git leaves out")
+	_ = cmd.MarkFlagFilename("env-file")
 	f.format = addFormatOf(cmd, formatText, formatJSON)
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
 		if f.out == "" && !f.dryRun {
 			return &Failure{Code: ExitUsage, Err: fmt.Errorf("say where the manifests are to go"),
 				Hint: "name a folder; or look at them first:\n  agentsync export --out manifests\n  agentsync export --dry-run"}
+		}
+		if f.dryRun && f.envFile != "" {
+			return usageError("--dry-run writes nothing: no --env-file beside it")
+		}
+		if err := checkEnvFile(f.envFile); err != nil {
+			return err
 		}
 		return a.export(cmd.Context(), f, paths)
 	}
@@ -401,6 +411,10 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 		return err
 	}
 	if err := ex.checkAbsent(); err != nil {
+		return err
+	}
+	// Before the manifests that refer to them: once those are there, the agents are managed, and no export reads them again.
+	if err := ex.envFile(); err != nil {
 		return err
 	}
 	for _, p := range ex.parts {

@@ -274,29 +274,13 @@ func (in initializer) ignore() error {
 		return initError(err)
 	}
 	path := filepath.Join(in.dir, ".gitignore")
-	old, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	added, err := addIgnored(path, wanted)
+	if err != nil {
 		return initError(err)
 	}
-	have := map[string]bool{}
-	for line := range strings.Lines(string(old)) {
-		have[strings.TrimPrefix(strings.TrimSpace(line), "/")] = true
-	}
-	var missing bytes.Buffer
-	for line := range strings.Lines(string(wanted)) {
-		if !have[strings.TrimSpace(line)] {
-			missing.WriteString(line)
-		}
-	}
-	if missing.Len() == 0 {
+	if !added {
 		in.say("kept", path)
 		return nil
-	}
-	if len(old) > 0 && !bytes.HasSuffix(old, []byte("\n")) {
-		old = append(old, '\n')
-	}
-	if err := outfile.Replace(path, append(old, missing.Bytes()...)); err != nil {
-		return initError(err)
 	}
 	in.say("wrote", path)
 	return nil

@@ -38,7 +38,11 @@ func completePlatforms(*cobra.Command, []string, string) ([]cobra.Completion, co
 
 // completeTargets completes the values of --target.
 func (a *app) completeTargets(cmd *cobra.Command, statePath *string) {
-	_ = cmd.RegisterFlagCompletionFunc("target", func(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	a.completeAddressFlag(cmd, "target", statePath)
+}
+
+func (a *app) completeAddressFlag(cmd *cobra.Command, flag string, statePath *string) {
+	_ = cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return a.addresses(cmd, statePath, word), cobra.ShellCompDirectiveNoFileComp
 	})
 }

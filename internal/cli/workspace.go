@@ -38,6 +38,7 @@ type workspace struct {
 	fleet     *manifest.Fleet
 	warnings  diag.List
 	targets   []agent.Glob
+	resend    []agent.Glob // agents whose secrets apply sends again
 	file      *state.File
 	snap      *state.Snapshot
 	sandbox   *localSandbox
@@ -349,6 +350,7 @@ func (w *workspace) makePlan(k apply.Known) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Secrets = w.missingSecrets()
 	return p, w.app.reportProblems(plan.CannotEmpty(p, w.fleet.Agents, w.schemaOf))
 }
 
@@ -361,7 +363,7 @@ func (w *workspace) input(k apply.Known) plan.Input {
 	places, _ := w.places() // whoever offers a plan has found them right: build, connect
 	return plan.Input{
 		Places: places, Origins: w.snap.State.Apps,
-		Desired: w.fleet.Agents, Apps: apps, Prior: k.Prior, Live: k.Live, Gone: k.Gone, Open: k.Open, Claimed: k.Claimed,
+		Desired: w.fleet.Agents, Apps: apps, Prior: w.prior(k.Prior, k.Again), Live: k.Live, Gone: k.Gone, Open: k.Open, Claimed: k.Claimed,
 		Sealer:    secret.Sealer{Key: []byte(cmp.Or(k.Lineage, w.snap.State.Lineage)), Lookup: w.secrets(), Blind: w.snap.State.Lineage == state.PublicLineage},
 		Platforms: schemas(w.platforms), Versions: versions, Targets: w.targets, Prune: w.flags.prune, Unbound: w.unbound,
 		Reviewed: k.Again, NoAdopt: w.flags.noAdopt, AllowDuplicates: w.flags.duplicateNames,

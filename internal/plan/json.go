@@ -20,6 +20,7 @@ type Document struct {
 	Changes       []ChangeDocument       `json:"changes"`
 	Unmanaged     []UnmanagedDocument    `json:"unmanaged,omitempty"`
 	LikelyRenames []LikelyRenameDocument `json:"likelyRenames,omitempty"`
+	Secrets       *MissingSecrets        `json:"secrets,omitempty"`
 	Doubted       []string               `json:"doubted,omitempty"`
 }
 
@@ -105,6 +106,9 @@ func (p *Plan) Document() Document {
 	}
 	for _, u := range p.Unmanaged {
 		doc.Unmanaged = append(doc.Unmanaged, UnmanagedDocument{App: u.App.String(), UID: u.UID, Name: u.Name})
+	}
+	if len(p.Secrets.Known)+len(p.Secrets.New) > 0 {
+		doc.Secrets = &p.Secrets
 	}
 	for i := range p.LikelyRenames {
 		doc.LikelyRenames = append(doc.LikelyRenames, p.LikelyRenames[i].document())
@@ -223,6 +227,9 @@ func (doc Document) Plan() (*Plan, error) {
 			return nil, err
 		}
 		p.Unmanaged = append(p.Unmanaged, Unmanaged{App: app, UID: u.UID, Name: u.Name})
+	}
+	if doc.Secrets != nil {
+		p.Secrets = *doc.Secrets
 	}
 	for _, d := range doc.LikelyRenames {
 		l, err := d.likelyRename()

@@ -250,9 +250,19 @@ type Plan struct {
 	Unmanaged []Unmanaged
 	// LikelyRenames are ordered by the address that arrives.
 	LikelyRenames []LikelyRename
+	// Secrets are those of the manifests that have no value where the plan was made. Whoever knows the variables adds them.
+	Secrets MissingSecrets
 	// Doubted are the apps whose list shows none of the agents that state knows there. Such a list
 	// is never taken as "all gone"; the plan is made as if the app had not been listed.
 	Doubted []agent.AppID
+}
+
+// MissingSecrets are the names of secrets without a value, in order.
+type MissingSecrets struct {
+	// Known were sent by an apply: whether their values changed since does not show.
+	Known []string `json:"withoutValue,omitempty"`
+	// New were sent by none: somebody has to set them before the next apply.
+	New []string `json:"new,omitempty"`
 }
 
 // recount counts the changes anew.

@@ -101,6 +101,33 @@ func withoutValues(v any) any {
 	return v
 }
 
+// forgotten stands for the value of a secret of which nothing is known: no seal is like it.
+const forgotten = "forgotten"
+
+// ForgetSecrets returns a record in which every secret counts as another one than any that a manifest holds.
+func ForgetSecrets(rec agent.Record) (agent.Record, error) {
+	for _, doc := range []*agent.Doc{&rec.Applied, &rec.Observed} {
+		if !doc.HasSecrets() {
+			continue
+		}
+		fields, err := doc.Fields()
+		if err != nil {
+			return rec, err
+		}
+		changed := agent.Walk("", map[string]any(fields), func(_ string, leaf any) any {
+			if s, ok := leaf.(secret.Sealed); ok {
+				s.Value = forgotten
+				return s
+			}
+			return leaf
+		})
+		if *doc, err = agent.Encode(agent.Fields(changed.(map[string]any))); err != nil {
+			return rec, err
+		}
+	}
+	return rec, nil
+}
+
 // basis digests what a change was computed from. Either side may be missing: a nil rec is an agent
 // that state does not know, a nil d one that the manifests do not name. c and doc are d's fields and their canonical form.
 func (in *Input) basis(rec *agent.Record, d *agent.Desired, c *comparison, doc agent.Doc) Basis {

@@ -109,7 +109,7 @@ func newPage(p *plan.Plan, o HTMLOptions) page {
 	g := page{
 		Policy: policy(), Title: "agentsync plan", Summary: summaryLine(p.Summary, Style{}),
 		CSS: template.CSS(pageStyle), JS: template.JS(pageScript),
-		Origins: newPageOrigins(p.Origins), Notes: doubts(p), Open: len(p.Changes) <= openUpTo,
+		Origins: newPageOrigins(p.Origins), Notes: planNotes(p), Open: len(p.Changes) <= openUpTo,
 		RenamesHead: renamesHead(len(p.LikelyRenames)), Renames: newPageRenames(p), RenamesWay: renamesWay, NewAgent: plan.NewAgentLine,
 	}
 	if o.Title != "" {

@@ -225,7 +225,7 @@ func (d planDocument) render() string {
 func (d planDocument) intro() string {
 	intro := d.head + summaryLine(d.p.Summary, Style{}) + "\n" + originsMarkdown(d.p.Origins)
 	intro += d.options.renamesMarkdown(d.p, d.budget/4)
-	notes := doubts(d.p)
+	notes := planNotes(d.p)
 	if line := unmanagedCount(d.p); line != "" {
 		notes = append(notes, line)
 	}

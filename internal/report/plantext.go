@@ -296,7 +296,7 @@ func keptText(b *bufio.Writer, kept []plan.Change, s Style) {
 // besidesText tells what a plan found beside its changes: lists that were not believed, records that
 // are brought up to date, agents that nobody manages.
 func besidesText(b *bufio.Writer, p *plan.Plan, s Style) {
-	lines := doubts(p)
+	lines := planNotes(p)
 	if n := len(p.Touches); n > 0 && s.Verbose {
 		lines = append(lines, count(n, "record")+" in state will be brought up to date; nothing is sent for that")
 	}
@@ -315,6 +315,33 @@ func besidesText(b *bufio.Writer, p *plan.Plan, s Style) {
 		b.WriteByte('\n')
 	}
 }
+
+// planNotes are what a reader has to know besides the changes: lists that were not believed, and secrets without a value.
+func planNotes(p *plan.Plan) []string {
+	lines := doubts(p)
+	switch n := len(p.Secrets.Known); {
+	case n == 1:
+		lines = append(lines, "1 secret has no value here: its changes do not show")
+	case n > 1:
+		lines = append(lines, comma(n)+" secrets have no value here: their changes do not show")
+	}
+	names := p.Secrets.New
+	if len(names) == 0 {
+		return lines
+	}
+	shown, rest := names, ""
+	if len(names) > maxNewSecrets {
+		shown, rest = names[:maxNewSecrets], ", and "+comma(len(names)-maxNewSecrets)+" more"
+	}
+	what := "a new secret"
+	if len(names) > 1 {
+		what = comma(len(names)) + " new secrets"
+	}
+	return append(lines, "apply needs "+what+": "+Sanitize(strings.Join(shown, ", "))+rest)
+}
+
+// maxNewSecrets is how many new secrets are named; agentsync secrets lists all.
+const maxNewSecrets = 10
 
 // doubts are the warnings about lists that were not believed.
 func doubts(p *plan.Plan) []string {
