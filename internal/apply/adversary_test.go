@@ -222,19 +222,6 @@ func TestGraceBeginsWhenTheRequestLeft(t *testing.T) {
 	})
 }
 
-// The same for a process that died: nobody saw the request leave.
-func TestGraceOfAnEarlierRunBeginsNow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.want = []agent.Desired{coach("a")}
-		w.givenUp(mind, 20*time.Second)
-		w.mustApply()
-		time.Sleep(time.Minute)
-		w.check()
-		w.made(mind, 1)
-	})
-}
-
 func TestPlatformWhoseClockIsAnHourBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
