@@ -16,6 +16,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/export"
+	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
@@ -137,11 +138,10 @@ func (p *pulling) read(ctx context.Context) error {
 	p.puller = export.Puller{Parser: parser, Fleet: p.fleet, Files: map[string][]byte{}, Was: map[string][]byte{},
 		Read: func(name string) ([]byte, error) { return os.ReadFile(filepath.FromSlash(name)) }}
 	for _, ch := range made.Changes {
-		l, known := p.live[ch.Address]
-		if !known || ch.Action != plan.Update && ch.Action != plan.Replace {
+		if _, known := p.live[ch.Address]; !known || ch.Action != plan.Update && ch.Action != plan.Replace {
 			continue
 		}
-		pull, err := p.puller.Agent(ctx, p.schemaOf(ch.Address.ID()), ch, l.Content.Fields())
+		pull, err := p.puller.Agent(ctx, p.schemaOf(ch.Address.ID()), ch)
 		if err != nil {
 			return err
 		}
@@ -158,7 +158,11 @@ func (p *pulling) read(ctx context.Context) error {
 // show prints the diff of every file, and names what is left as it is. It returns how many values that are.
 func (p *pulling) show() (left int) {
 	for _, name := range slices.Sorted(maps.Keys(p.puller.Files)) {
-		p.app.printDiff(lineEndDiff(name, string(p.puller.Was[name]), string(p.puller.Files[name])))
+		was, is := p.puller.Was[name], p.puller.Files[name]
+		if slices.Contains(p.fleet.Files, name) { // the lines around a change may have a credential in the clear
+			was, is = manifest.Masked(name, was, p.inMemory()), manifest.Masked(name, is, p.inMemory())
+		}
+		p.app.printDiff(lineEndDiff(name, string(was), string(is)))
 	}
 	for _, pull := range p.pulls {
 		for _, l := range pull.Left {

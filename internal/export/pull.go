@@ -47,9 +47,8 @@ type Pull struct {
 // LeftValue is a value that was not written, and why.
 type LeftValue struct{ Path, Reason string }
 
-// Agent pulls one agent. ch is its change in a plan made of what is live, live what the platform shows. The error is
-// the context's, or that of Read.
-func (p *Puller) Agent(ctx context.Context, s *schema.Platform, ch plan.Change, live agent.Fields) (Pull, error) {
+// Agent pulls one agent. ch is its change in a plan made of what is live. The error is the context's, or that of Read.
+func (p *Puller) Agent(ctx context.Context, s *schema.Platform, ch plan.Change) (Pull, error) {
 	result := Pull{Address: ch.Address}
 	i := slices.IndexFunc(p.Fleet.Agents, func(d agent.Desired) bool { return d.Address == ch.Address })
 	if i < 0 {

@@ -127,3 +127,15 @@ func (s *Sources) open(name string) *sourceFile {
 	s.read[name] = f
 	return f
 }
+
+// Masked returns a manifest with (secret) in place of what may be a credential, to be shown.
+func Masked(name string, src []byte, o Options) []byte {
+	root, _ := Tree(name, src, o)
+	var masked []byte
+	at := 0
+	for _, part := range yamltext.HiddenIn(src, root, secretNames(o.Platforms)...).In(0, len(src)) {
+		masked = append(append(masked, src[at:part[0]]...), "(secret)"...)
+		at = part[1]
+	}
+	return append(masked, src[at:]...)
+}
