@@ -81,18 +81,46 @@ func TestListsThatLagAreAskedForAgain(t *testing.T) {
 	})
 }
 
-// A delete is answered 404 in another voice than the platform's. Beside a whole list that does not show the agent it is gone.
-func TestA404BesideAWholeListIsProof(t *testing.T) {
-	for id, want := range map[agent.AppID][]agent.Desired{mind: {coach("a"), coach("b")}, comet: {concierge("a"), concierge("b")}} {
+// A delete is answered 404 in another voice than the platform's. Where the agent can be asked for, the list without it can be
+// trusted, and it is gone. Where not, such a list may lag, and the 404 be a proxy's: the uid stays, now and in recovery.
+func TestA404OfAnotherVoice(t *testing.T) {
+	other := platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Refused, Status: 404}
+	lags := platformtest.Fault{Op: platformtest.OpList, List: func(all []platform.Remote) []platform.Remote {
+		return slices.DeleteFunc(slices.Clone(all), func(r platform.Remote) bool { return r.UID == "agent-0002" })
+	}}
+	t.Run("the agent can be asked for", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
-			w.want, w.prune, w.opts.Parallelism = want, true, 1
+			w.want, w.prune, w.opts.Parallelism = []agent.Desired{coach("a"), coach("b")}, true, 1
 			w.mustApply()
-			w.want = want[:1]
-			w.memory[id].Remove("agent-0002")
-			w.client[id] = platformtest.WithFaults(w.memory[id], platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Refused, Status: 404})
+			w.want = w.want[:1]
+			w.memory[mind].Remove("agent-0002")
+			w.client[mind] = platformtest.WithFaults(w.memory[mind], other)
 			w.mustApply()
 			w.check()
+		})
+	})
+	for name, interrupt := range map[string]bool{"it cannot": false, "it cannot, in recovery": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.want, w.prune, w.opts.Parallelism = []agent.Desired{concierge("a"), concierge("b")}, true, 1
+				w.mustApply()
+				w.want = w.want[:1]
+				if interrupt {
+					w.lostDelete(comet)
+				}
+				w.client[comet] = platformtest.WithFaults(w.memory[comet], other, lags)
+				if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusDone) > 0 {
+					t.Errorf("%v\n%s", err, describe(rep))
+				}
+				if snap := w.load(w.file()); len(snap.State.Agents) != 2 || len(w.memory[comet].Agents()) != 2 {
+					t.Errorf("%d agents in state, %d live", len(snap.State.Agents), len(w.memory[comet].Agents()))
+				}
+				w.client[comet] = w.memory[comet]
+				w.mustApply()
+				w.check()
+			})
 		})
 	}
 }

@@ -56,15 +56,6 @@ func (l *list) has(uid string) bool {
 	return ok
 }
 
-// lacksOnly reports whether the list proves that the uid is not there: it can be trusted, or lacks nothing else that is
-// known. A list that is cut proves nothing.
-func (l *list) lacksOnly(uid string) bool {
-	if l.foreign || l.has(uid) || l.hides != nil && !l.gone[uid] {
-		return false
-	}
-	return l.doubt == nil || errors.Is(l.doubt, errLacking) && slices.Equal(l.lacking, []string{uid})
-}
-
 // look lists apps, all at once, each again a few times while it lacks an agent that is known: lists lag. What
 // came stands in e.lists; of an app that could not be listed the last list stays, and e.unlisted says why.
 func (e *Engine) look(ctx context.Context, ids []agent.AppID) {

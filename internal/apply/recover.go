@@ -137,7 +137,7 @@ func (e *Engine) recoverDelete(ctx context.Context, l *list, i state.Intent) ([]
 		return nil, fmt.Errorf("the list does not show agent %s, and it could not be read: %w", i.UID, orLacking(l.doubt))
 	default:
 		err := e.apps[id].Client.Delete(platform.Detach(ctx), i.UID)
-		if err != nil && !errors.Is(err, platform.ErrNotFound) { // 404, beside a list of the app that does not show it
+		if err != nil && !errors.Is(err, platform.ErrNoSuchAgent) { // a 404 of a proxy says nothing, nor does a list that lacks it
 			return nil, err
 		}
 	}

@@ -484,14 +484,25 @@ func (r *appRun) deleteOne(ctx context.Context, ch plan.Change, uid string) Resu
 	return res
 }
 
-// isGone reports whether a 404 that a delete was answered means that the agent is gone: where the platform says
-// so itself, or where a list that is whole but for it does not show it, the last one or one that is asked for now.
+// isGone reports whether a 404 that a delete was answered means that the agent is gone: where the platform says so itself,
+// to the delete or when it is asked for the agent, beside a list that can be trusted. A list that misses the agent proves
+// nothing: it may lag, and the 404 be a proxy's.
 func (r *appRun) isGone(ctx context.Context, uid string, err error) bool {
-	if errors.Is(err, platform.ErrNoSuchAgent) || r.lists[r.id].lacksOnly(uid) {
+	if errors.Is(err, platform.ErrNoSuchAgent) || r.lists[r.id].gone[uid] {
 		return true
 	}
+	if !r.app.Client.Properties().ReadsOne {
+		return false
+	}
 	l, err := r.Engine.list(ctx, r.id)
-	return err == nil && l.lacksOnly(uid)
+	if err != nil || l.doubt != nil || l.has(uid) {
+		return false
+	}
+	if l.gone[uid] {
+		return true
+	}
+	_, err = r.app.Client.Read(ctx, uid) // an old agent of a replace is not asked for with the list
+	return errors.Is(err, platform.ErrNoSuchAgent)
 }
 
 // isUnknown reports whether err leaves open what became of a request.
