@@ -30,7 +30,7 @@ const exportLong = `Writes manifests for every agent that is live and not manage
 that the next plan is empty. It looks at the apps of the manifests, or at the one that --platform and
 --app name. Nothing is sent but reads.
 
-One file is written for each app, with 500 agents at the most. Keys are made from names. Secrets that the
+One file is written for each app, with 500 agents at the most; with --split one for each agent. Keys are made from names. Secrets that the
 platform shows are never written there: ${secret:NAME} stands for them, and the variables to set are listed.
 --env-file FILE writes their values into a file of its own, which is refused where git tracks it.`
 
@@ -44,6 +44,7 @@ type exportFlags struct {
 	out           string
 	envFile       string
 	force, dryRun bool
+	split         bool
 	lockTimeout   time.Duration
 	format        *choice
 }
@@ -67,6 +68,7 @@ func (a *app) exportCommand() *cobra.Command {
 	flags.StringVar(&f.app, "app", "", "only the app with this `ID`; no manifest needs to name it")
 	f.addApp(cmd)
 	flags.StringVar(&f.out, "out", "", "write the manifests into the folder `DIR`")
+	flags.BoolVar(&f.split, "split", false, "write each agent to a file of its own, and texts of more than four lines to Markdown files beside it")
 	flags.BoolVar(&f.force, "force", false, "overwrite existing files; agents that are in no other file are then in no manifest")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print the manifests, and write neither them nor the state")
 	flags.StringVar(&f.envFile, "env-file", "", "write the secrets that the platform shows to `FILE`, which only you can read and git leaves out")
@@ -129,8 +131,13 @@ type exporter struct {
 // part is what is exported of one app.
 type part struct {
 	*export.Draft
-	files []export.ManifestFile // in order
-	paths []string              // of the files
+	files []exportFile // in the order in which they are written
+}
+
+// exportFile is a file that an export writes: a manifest, or a text that one refers to.
+type exportFile struct {
+	export.ManifestFile
+	path string
 }
 
 func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error {
@@ -338,9 +345,20 @@ func (ex *exporter) draw(ctx context.Context) error {
 			return err
 		}
 		d.Names = ex.displayNames(ctx, d)
-		p := &part{Draft: d, files: d.Files(schemaURL(filepath.Join(ex.flags.out, "one.yaml")))}
-		for _, f := range p.files {
-			p.paths = append(p.paths, filepath.Join(ex.flags.out, f.Name))
+		p := &part{Draft: d}
+		manifests := d.Files
+		at := filepath.Join(ex.flags.out, "one.yaml")
+		if ex.flags.split {
+			manifests, at = d.SplitFiles, filepath.Join(ex.flags.out, "app", "one.yaml")
+		}
+		for _, f := range manifests(schemaURL(at)) {
+			path := filepath.Join(ex.flags.out, filepath.FromSlash(f.Name))
+			// First the texts: a run that ends in between must not leave a manifest that cannot be read.
+			for _, name := range slices.Sorted(maps.Keys(f.Texts)) {
+				text := export.ManifestFile{Content: f.Texts[name]}
+				p.files = append(p.files, exportFile{text, filepath.Join(filepath.Dir(path), filepath.FromSlash(name))})
+			}
+			p.files = append(p.files, exportFile{f, path})
 		}
 		ex.parts = append(ex.parts, p)
 	}
@@ -418,8 +436,8 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 		return err
 	}
 	for _, p := range ex.parts {
-		for i, f := range p.files {
-			if err := outfile.WriteDeep(p.paths[i], 0o644, f.Content); err != nil {
+		for _, f := range p.files {
+			if err := outfile.WriteDeep(f.path, 0o644, f.Content); err != nil {
 				return err
 			}
 		}
@@ -462,9 +480,9 @@ func (ex *exporter) checkAbsent() error {
 		return nil
 	}
 	for _, p := range ex.parts {
-		for _, path := range p.paths {
-			if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-				return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s is there already; nothing was written", path),
+		for _, f := range p.files {
+			if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {
+				return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s is there already; nothing was written", f.path),
 					Hint: "name another folder with --out; --force overwrites the file, and the agents in it leave the manifests"}
 			}
 		}
@@ -477,8 +495,10 @@ func (ex *exporter) records(ctx context.Context) (map[agent.Address]agent.Record
 	records := map[agent.Address]agent.Record{}
 	for _, p := range ex.parts {
 		var sources []manifest.Source
-		for i, f := range p.files {
-			sources = append(sources, manifest.Source{Path: p.paths[i], Content: f.Content})
+		for _, f := range p.files {
+			if f.Agents > 0 {
+				sources = append(sources, manifest.Source{Path: f.path, Content: f.Content, Texts: f.Texts})
+			}
 		}
 		some, err := p.Records(ctx, sources, ex.snap.State.Lineage)
 		if errors.Is(err, export.ErrUnwritable) {
@@ -505,11 +525,14 @@ func (ex *exporter) tell() error {
 	}
 	out := ex.app.streams.Out
 	for _, p := range ex.parts {
-		for i, f := range p.files {
-			if ex.flags.dryRun {
-				fmt.Fprintf(out, "# %s\n%s\n", report.Sanitize(p.paths[i]), f.Content)
-			} else {
-				fmt.Fprintf(out, "wrote %s: %s\n", report.Sanitize(p.paths[i]), count(f.Agents, "agent"))
+		for _, f := range p.files {
+			switch {
+			case ex.flags.dryRun:
+				fmt.Fprintf(out, "# %s\n%s\n", report.Sanitize(f.path), report.SanitizeText(string(f.Content)))
+			case f.Agents > 0:
+				fmt.Fprintf(out, "wrote %s: %s\n", report.Sanitize(f.path), count(f.Agents, "agent"))
+			default:
+				fmt.Fprintf(out, "wrote %s\n", report.Sanitize(f.path))
 			}
 		}
 	}
@@ -542,8 +565,8 @@ func (ex *exporter) tellJSON(agents int) error {
 	}{report.FormatVersion, ex.flags.dryRun, agents, []fileDoc{}, []variableDoc{}}
 	for _, p := range ex.parts {
 		doc.Secrets = append(doc.Secrets, variableDocs(p.Draft)...)
-		for i, f := range p.files {
-			d := fileDoc{Path: p.paths[i], Agents: f.Agents}
+		for _, f := range p.files {
+			d := fileDoc{Path: f.path, Agents: f.Agents}
 			if ex.flags.dryRun {
 				d.Content = string(f.Content)
 			}

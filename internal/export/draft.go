@@ -87,6 +87,8 @@ type ManifestFile struct {
 	Name    string
 	Agents  int
 	Content []byte
+	// Texts are the files that its ${file:} name, by the path in the reference, which is relative to this file.
+	Texts map[string][]byte
 }
 
 // Files writes the agents as whole manifests of MaxPerFile agents at the most, what they share as defaults.

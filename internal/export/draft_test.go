@@ -127,7 +127,7 @@ func bot(name, key, header string) export.Live {
 
 func sources(files []export.ManifestFile) (list []manifest.Source) {
 	for _, f := range files {
-		list = append(list, manifest.Source{Path: f.Name, Content: f.Content})
+		list = append(list, manifest.Source{Path: f.Name, Content: f.Content, Texts: f.Texts})
 	}
 	return list
 }
@@ -164,6 +164,42 @@ func TestRecordsLeaveNothingToDo(t *testing.T) {
 		if rec.UID != "uid-"+addr.Key || strings.Contains(string(rec.Applied)+string(rec.Observed), "s3cret") {
 			t.Errorf("%s is recorded as %+v", addr, rec)
 		}
+	}
+}
+
+// A split export has its long texts in files, and reads back as what is live.
+func TestSplitFiles(t *testing.T) {
+	const few, long = "a\nb\nc\nd", "a\n\n  ${secret:NOT}\n::error::\nlast\n\n"
+	one := bot("A", "a.x", "Bearer s3cret")
+	fields := one.Content.Fields()
+	fields["metaData"] = map[string]any{
+		"greetingMessage": long, "introductoryMessage": few, "a b": long, "odd": "a\n\n\n\n\x01",
+		"deep": map[string]any{"text": long + "x"}, "list": []any{long},
+	}
+	one.Content = agent.ContentOf(fields)
+	d := draft(t, one, bot("B", "b", ""))
+	files := d.SplitFiles("../../schema.json")
+	if len(files) != 2 || files[0].Name != "cometchat-2754abc/a.x.yaml" || files[1].Name != "cometchat-2754abc/b.yaml" {
+		t.Fatalf("%d files, the first %s", len(files), files[0].Name)
+	}
+	texts := map[string]string{}
+	for name, content := range files[0].Texts {
+		texts[name] = string(content)
+	}
+	want := map[string]string{
+		"prompts/a.x/metaData/greetingMessage.md": long + "\n", "prompts/a.x/metaData/deep/text.md": long + "x\n",
+	}
+	if diff := cmp.Diff(want, texts); diff != "" {
+		t.Errorf("texts (-want +got):\n%s", diff)
+	}
+	for _, line := range []string{"greetingMessage: ${file:prompts/a.x/metaData/greetingMessage.md}", "introductoryMessage: |-"} {
+		if !strings.Contains(string(files[0].Content), line) {
+			t.Errorf("no %q in\n%s", line, files[0].Content)
+		}
+	}
+	// Records fails where a manifest does not read back as what is live.
+	if records, err := d.Records(t.Context(), sources(files), "lineage"); err != nil || len(records) != 2 {
+		t.Errorf("%d records, %v, %v", len(records), err, d.Problems)
 	}
 }
 

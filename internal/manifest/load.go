@@ -173,6 +173,8 @@ type Source struct {
 	// Path is how problems name it.
 	Path    string
 	Content []byte
+	// Texts are files that ${file:} names, by the path in the reference. They are read in place of the disk's.
+	Texts map[string][]byte
 }
 
 // Parser reads manifests from memory. It is safe for concurrent use.
@@ -202,6 +204,7 @@ func (p *Parser) Parse(ctx context.Context, sources ...Source) (*Fleet, diag.Lis
 			return nil, nil, err
 		}
 		results[i].path = s.Path
+		p.loader.files.give(s)
 		if err := p.loader.decode(s.Content, &results[i]); err != nil {
 			return nil, nil, err
 		}

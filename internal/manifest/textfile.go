@@ -24,6 +24,19 @@ type textFiles struct {
 	mu    sync.Mutex
 	files map[string]*textFile // by real path
 	roots map[string]string    // the repository of a folder, by the folder's real path
+	given map[string][]byte    // by path, in place of what is on the disk
+}
+
+// give adds the texts of a source that is not on the disk.
+func (t *textFiles) give(s Source) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for path, content := range s.Texts {
+		if t.given == nil {
+			t.given = map[string][]byte{}
+		}
+		t.given[filepath.Join(filepath.Dir(filepath.FromSlash(s.Path)), filepath.FromSlash(path))] = content
+	}
 }
 
 // textFile is a file that was read as a text.
@@ -67,6 +80,10 @@ func (t *textFiles) read(folder, path string, limit int) *textFile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f := &textFile{shown: display(filepath.Join(folder, path))}
+	if src, ok := t.given[filepath.Join(folder, path)]; ok {
+		f.take(src)
+		return f
+	}
 	real, err := realPath(folder)
 	if err != nil {
 		f.wrong = "cannot be read: " + cause(err)
