@@ -49,11 +49,13 @@ check:
 # the binary a few hundred times. Two packages run without it: the scripts start the binary some thousand times, mostly
 # for commands of one goroutine (those that are not run with it as well), and internal/bench counts what is allocated.
 PLAIN := . ./internal/bench
+# These wait more than they compute: they begin first, and beside more than there are processors.
+FIRST := ./internal/torture ./ci ./internal/docgen ./internal/archtest
 RACED := TestScript/^apply_(first|interrupt|pages|partial|settle_cut|throttle|tty)$$
 unit: export GORACE = atexit_sleep_ms=0
 unit:
 	@test -n "$(RACE)" || { echo "no C compiler: testing without the race detector"; test "$(CI)" != true; }
-	go test $(RACE) -shuffle=on -timeout 8m $$(go list ./... | grep -vxF "$$(go list $(PLAIN))")
+	go test $(RACE) -p 3 -shuffle=on -timeout 10m $(FIRST) $$(go list ./... | grep -vxF "$$(go list $(PLAIN))")
 	go test $(RACE) -run '$(RACED)' .
 	go test -shuffle=on -timeout 8m $(PLAIN)
 

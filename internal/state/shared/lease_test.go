@@ -239,9 +239,9 @@ func TestManyAtOnce(t *testing.T) {
 func TestRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)
-		down := false
+		var down atomic.Bool
 		l := lock(t, shared.Open(store.Faulty{Store: m, Next: func(string, string) store.Fault {
-			if down {
+			if down.Load() {
 				return store.Fault{Err: store.ErrLost}
 			}
 			return store.Fault{}
@@ -254,7 +254,7 @@ func TestRenewal(t *testing.T) {
 			t.Errorf("after an hour: %v", err)
 		}
 		ok(t, l.Check(), l.Append(t.Context(), []byte("y")))
-		down = true
+		down.Store(true)
 		start := time.Now()
 		if err := l.Append(t.Context(), []byte("z")); !errors.Is(err, shared.ErrUnknown) || !errors.Is(err, shared.ErrLost) {
 			t.Errorf("while the store is away: %v", err)
