@@ -165,7 +165,7 @@ func (p *Place) readHead(ctx context.Context) (head, store.Tag, time.Duration, e
 		return head{}, "", 0, fmt.Errorf("read %s: %w", p.Name(), err)
 	}
 	h, err := decodeHead(p.Name(), o.Content)
-	return h, o.Tag, o.Age, err
+	return h, o.Tag, max(0, o.Age), err // two clocks of whole seconds, or one that was put back: as good as new
 }
 
 // noHead tells a place that is new from one whose head somebody removed.
