@@ -266,8 +266,9 @@ func (a *app) withoutLineEnd(name, value string) string {
 	return trimmed
 }
 
-// platforms returns every platform that agentsync drives. A new one is one line here.
-func platforms() (map[string]platform.Platform, error) {
+// platforms returns every platform that agentsync drives, in a map that nobody changes. A new one is one line here. To read
+// their schemas is most of what a start costs, and flags and help of several commands ask for them: they are read once.
+var platforms = sync.OnceValues(func() (map[string]platform.Platform, error) {
 	all := map[string]platform.Platform{}
 	for _, open := range []func() (platform.Platform, error){
 		cometchat.New,
@@ -280,7 +281,7 @@ func platforms() (map[string]platform.Platform, error) {
 		all[p.Name()] = p
 	}
 	return all, nil
-}
+})
 
 // knownPlatforms lists the names of the platforms, for help: "cometchat or mindset".
 func knownPlatforms() string {
