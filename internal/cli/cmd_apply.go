@@ -227,18 +227,12 @@ func (a *app) refuseProtected(f *applyFlags, p *plan.Plan, w *workspace) error {
 
 // canAsk refuses to begin what could not be approved later.
 func (a *app) canAsk(f *applyFlags) error {
-	_, tty := terminal(a.streams.In)
-	switch {
-	case f.autoApprove:
-		return nil
-	case tty && f.format.value != formatText:
+	if _, tty := terminal(a.streams.In); tty && !f.autoApprove && f.format.value != formatText {
 		return &Failure{Code: ExitUsage, Err: fmt.Errorf("--format %s shows no plan before the run, so there is nothing to say yes to", f.format.value),
 			Hint: "look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve --format " + f.format.value}
-	case tty:
-		return nil
 	}
-	return &Failure{Code: ExitUsage, Err: errors.New("there are changes, and no terminal to ask on"),
-		Hint: "look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve"}
+	return a.needTerminal(f.autoApprove, "there are changes, and ",
+		"look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve")
 }
 
 // applyLocked takes the lock and carries out what is to be done.
@@ -339,7 +333,7 @@ func (r *applyRun) review(ctx context.Context, p *plan.Plan) (asked bool, err er
 		return false, err
 	}
 	if n := p.Summary.Changes() + p.Summary.Origins; n > 0 || len(p.Touches) > 0 {
-		if err := a.ask(ctx, f, "Apply "+count(n, "change")+" to "+r.target()); err != nil {
+		if err := a.ask(ctx, f.autoApprove, "Apply "+count(n, "change")+" to "+r.target()); err != nil {
 			return false, err
 		}
 		asked = !f.autoApprove
@@ -643,7 +637,7 @@ func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) e
 	if len(r.behind) == 0 {
 		return nil
 	}
-	if err := a.ask(ctx, f, "Record "+count(len(r.behind), "change")+" in the state"); err != nil {
+	if err := a.ask(ctx, f.autoApprove, "Record "+count(len(r.behind), "change")+" in the state"); err != nil {
 		return err
 	}
 	return a.recordRefreshed(w, r)

@@ -74,15 +74,14 @@ func (a *app) checkPlatform(ctx context.Context, f *checkPlatformFlags) error {
 		return err
 	}
 	defer w.close()
-	ask := &applyFlags{autoApprove: f.autoApprove, format: f.format}
-	if err := a.canAsk(ask); err != nil {
+	if err := a.canAsk(&applyFlags{autoApprove: f.autoApprove, format: f.format}); err != nil {
 		return err
 	}
 	id := agent.AppID{Platform: f.platform, App: f.app}
 	if err := w.allowHosts(ctx, id); err != nil {
 		return err
 	}
-	if err := a.ask(ctx, ask, fmt.Sprintf("Make, change and delete one agent in %s", id)); err != nil {
+	if err := a.ask(ctx, f.autoApprove, fmt.Sprintf("Make, change and delete one agent in %s", id)); err != nil {
 		return err
 	}
 	target, err := a.target(w, id, f)

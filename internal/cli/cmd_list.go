@@ -10,6 +10,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
+	"agentsync/internal/plan"
 	"agentsync/internal/report"
 )
 
@@ -44,8 +45,7 @@ func (a *app) listCommand() *cobra.Command {
   agentsync list --format json`,
 		Args: cobra.ArbitraryArgs,
 	}
-	flags.parallelism, flags.timeout = 1, defaultTimeout
-	flags.stateFlag = addState(cmd, &flags.state)
+	flags.addOffline(cmd)
 	addTarget(cmd, &flags.targets)
 	a.completeTargets(cmd, &flags.state)
 	cmd.ValidArgsFunction = completeManifests
@@ -66,11 +66,14 @@ func (w *workspace) listAgents() []listedAgent {
 	known := map[agent.Address]listedAgent{}
 	for addr, rec := range w.snap.State.Agents {
 		applied, _ := rec.Applied.Fields() // whoever plans is told what cannot be read
-		known[addr] = listedAgent{Address: addr.String(), UID: rec.UID, Name: w.nameOf(addr, applied)}
+		known[addr] = listedAgent{Address: addr.String(), UID: rec.UID}
+		if w.platforms[addr.Platform] != nil { // a newer version may know more
+			known[addr] = listedAgent{Address: addr.String(), UID: rec.UID, Name: plan.NameOf(w.schemaOf(addr.ID()), applied)}
+		}
 	}
 	for _, d := range w.fleet.Agents {
 		l := known[d.Address]
-		l.Address, l.Name = d.Address.String(), w.nameOf(d.Address, d.Fields)
+		l.Address, l.Name = d.Address.String(), plan.NameOf(w.schemaOf(d.Address.ID()), d.Fields)
 		l.Source = &listedPlace{d.Source.File, d.Source.Line, d.Source.Column}
 		known[d.Address] = l
 	}
@@ -81,21 +84,6 @@ func (w *workspace) listAgents() []listedAgent {
 		}
 	}
 	return list
-}
-
-// nameOf returns what people call an agent: its first identity field, empty where that is a secret or not known.
-func (w *workspace) nameOf(addr agent.Address, fields agent.Fields) string {
-	p := w.platforms[addr.Platform]
-	if p == nil {
-		return ""
-	}
-	for _, f := range p.Schema().Fields {
-		if f.Identity {
-			name, _ := fields[f.Name].(string)
-			return name
-		}
-	}
-	return ""
 }
 
 // writeList writes the result.

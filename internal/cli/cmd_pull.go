@@ -41,7 +41,7 @@ type pullFlags struct {
 	manifests   []string
 	lockTimeout time.Duration
 	dryRun      bool
-	ask         applyFlags
+	autoApprove bool
 }
 
 func (a *app) pullCommand() *cobra.Command {
@@ -59,7 +59,7 @@ func (a *app) pullCommand() *cobra.Command {
 	addLockTimeout(cmd, &f.lockTimeout)
 	cmd.Flags().StringArrayVar(&f.manifests, "manifests", nil, "the `PATH` of the manifests (default manifests); repeatable")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "show the diff and write nothing")
-	cmd.Flags().BoolVarP(&f.ask.autoApprove, "auto-approve", "y", false, "do not ask")
+	cmd.Flags().BoolVarP(&f.autoApprove, "auto-approve", "y", false, "do not ask")
 	cmd.ValidArgsFunction = a.completeAddresses(&f.state, 0)
 	cmd.RunE = func(cmd *cobra.Command, globs []string) error {
 		f.targets = globs
@@ -98,11 +98,11 @@ func (a *app) pull(ctx context.Context, f *pullFlags) error {
 	if f.dryRun {
 		return nil
 	}
-	if _, tty := terminal(a.streams.In); !tty && !f.ask.autoApprove {
-		return &Failure{Code: ExitUsage, Err: errors.New("there are changes to write, and no terminal to ask on"),
-			Hint: "look at them, then write them without a question:\n  agentsync pull --dry-run\n  agentsync pull --auto-approve"}
+	if err := a.needTerminal(f.autoApprove, "there are changes to write, and ",
+		"look at them, then write them without a question:\n  agentsync pull --dry-run\n  agentsync pull --auto-approve"); err != nil {
+		return err
 	}
-	if err := a.ask(ctx, &f.ask, "Write "+count(len(p.puller.Files), "file")); err != nil {
+	if err := a.ask(ctx, f.autoApprove, "Write "+count(len(p.puller.Files), "file")); err != nil {
 		return err
 	}
 	return p.write(ctx)

@@ -55,8 +55,7 @@ func (a *app) secretsCommand() *cobra.Command {
   agentsync secrets --format dotenv > .env`,
 		Args: cobra.ArbitraryArgs,
 	}
-	flags.parallelism, flags.timeout = 1, defaultTimeout
-	flags.stateFlag = addState(cmd, &flags.state)
+	flags.addOffline(cmd)
 	format := addFormatOf(cmd, formatText, formatJSON, formatGitHub, formatDotenv)
 	cmd.ValidArgsFunction = completeManifests
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {

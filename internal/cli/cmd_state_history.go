@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,10 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/state"
+	"agentsync/internal/state/shared"
 )
 
 func (a *app) stateHistoryCommand() *cobra.Command {
-	var name string
 	cmd := &cobra.Command{
 		Use:   "history",
 		Short: "List the states that a shared place keeps",
@@ -21,14 +22,8 @@ goes back to one of them.`,
 		Example: "  agentsync state history",
 		Args:    cobra.NoArgs,
 	}
-	addState(cmd, &name)
-	format := addFormatOf(cmd, formatText, formatJSON)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		place, err := a.sharedPlace(name)
-		if err != nil {
-			return err
-		}
-		all, err := place.History(cmd.Context())
+	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, _ []string, answer answerer) error {
+		all, err := place.History(ctx)
 		if err != nil {
 			return stateError(err)
 		}
@@ -38,13 +33,11 @@ goes back to one of them.`,
 			docs = append(docs, savedDoc{s.Serial, s.At, s.Current})
 			fmt.Fprintf(&text, "%8d  %s%s\n", s.Serial, s.At.UTC().Format(time.DateTime+" UTC"), map[bool]string{true: "  counts"}[s.Current])
 		}
-		return a.answer(format, stateDoc{State: place.Name(), States: docs}, text.String())
-	}
-	return cmd
+		return answer(stateDoc{State: place.Name(), States: docs}, text.String())
+	})
 }
 
 func (a *app) stateRollbackCommand() *cobra.Command {
-	var name string
 	var yes bool
 	var wait time.Duration
 	cmd := &cobra.Command{
@@ -59,19 +52,12 @@ Asks first; without a terminal it needs --auto-approve.`,
 		Example: "  agentsync state rollback 1",
 		Args:    cobra.ExactArgs(1),
 	}
-	addState(cmd, &name)
 	addLockTimeout(cmd, &wait)
 	cmd.Flags().BoolVarP(&yes, "auto-approve", "y", false, "do not ask")
-	format := addFormatOf(cmd, formatText, formatJSON)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		ctx := cmd.Context()
+	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, args []string, answer answerer) error {
 		serial, err := strconv.ParseUint(args[0], 10, 64)
 		if err != nil {
 			return &Failure{Code: ExitUsage, Err: fmt.Errorf("%q is no serial", args[0]), Hint: "see which there are:\n  agentsync state history"}
-		}
-		place, err := a.sharedPlace(name)
-		if err != nil {
-			return err
 		}
 		content, err := place.Saved(ctx, serial)
 		if err != nil {
@@ -81,11 +67,11 @@ Asks first; without a terminal it needs --auto-approve.`,
 		if err != nil {
 			return err
 		}
-		if err := a.canApprove(yes, "agentsync state rollback "+args[0]+" --auto-approve"); err != nil {
-			return err
-		}
-		if err := a.ask(ctx, &applyFlags{autoApprove: yes}, fmt.Sprintf("Go back to serial %d, with %s, in %s", serial, count(len(old.Agents), "agent"), place.Name())); err != nil {
-			return err
+		question := fmt.Sprintf("Go back to serial %d, with %s, in %s", serial, count(len(old.Agents), "agent"), place.Name())
+		if !yes {
+			if err := a.approve(ctx, question, "agentsync state rollback "+args[0]+" --auto-approve"); err != nil {
+				return err
+			}
 		}
 		file := state.NewDamaged(ctx, place)
 		unlock, err := a.lock(ctx, file, "state rollback", wait)
@@ -98,16 +84,7 @@ Asks first; without a terminal it needs --auto-approve.`,
 			return stateError(err)
 		}
 		agents := len(old.Agents)
-		return a.answer(format, stateDoc{State: place.Name(), From: &args[0], Serial: &now, Agents: &agents},
+		return answer(stateDoc{State: place.Name(), From: &args[0], Serial: &now, Agents: &agents},
 			fmt.Sprintf("%s is as in serial %d again, with %s; it is serial %d now\n", place.Name(), serial, count(agents, "agent"), now))
-	}
-	return cmd
-}
-
-// canApprove refuses to begin what nobody could say yes to.
-func (a *app) canApprove(yes bool, command string) error {
-	if _, tty := terminal(a.streams.In); yes || tty {
-		return nil
-	}
-	return &Failure{Code: ExitUsage, Err: fmt.Errorf("there is no terminal to ask on"), Hint: "do it without a question:\n  " + command}
+	})
 }

@@ -100,7 +100,7 @@ func (a *app) migrate(ctx context.Context, path, to string, wait time.Duration) 
 		return nil, "", stateError(err)
 	}
 	moved, err = target.Load()
-	return moved, place.Name(), stateErrorOf(err)
+	return moved, place.Name(), stateError(err)
 }
 
 func openDocs(open []state.Intent) []openDoc {

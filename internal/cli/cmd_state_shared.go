@@ -72,9 +72,9 @@ func (a *app) initPlace(ctx context.Context, name string, place *shared.Place, l
 	}
 	_, err = place.Read(ctx)
 	if !errors.Is(err, shared.ErrNotInitialised) {
-		return false, stateErrorOf(err)
+		return false, stateError(err)
 	}
-	return true, stateErrorOf(place.InitAt(ctx, lineage, serial))
+	return true, stateError(place.InitAt(ctx, lineage, serial))
 }
 
 // prepareTable takes steps with the table that a URL of PostgreSQL names, and does nothing for any other.
@@ -100,14 +100,6 @@ func prepareTable(ctx context.Context, name string, steps ...func(*postgres.Tabl
 	return nil
 }
 
-// stateErrorOf is stateError, and nil for nil.
-func stateErrorOf(err error) error {
-	if err == nil {
-		return nil
-	}
-	return stateError(err)
-}
-
 // sharedPlace opens the shared place of a command that is of no use for a file.
 func (a *app) sharedPlace(name string) (*shared.Place, error) {
 	if !isShared(name) {
@@ -115,6 +107,34 @@ func (a *app) sharedPlace(name string) (*shared.Place, error) {
 			Hint: "name that by --state URL, AGENTSYNC_STATE, or state: in agentsync.yaml; see how it is named:\n  agentsync state init --help"}
 	}
 	return a.openPlace(name, 0)
+}
+
+// answerer writes a command's one result.
+type answerer func(doc stateDoc, text string) error
+
+// forShared completes a command for a state in a bucket or a database, with --state and --format. run gets the place.
+func (a *app) forShared(
+	cmd *cobra.Command, run func(ctx context.Context, place *shared.Place, args []string, answer answerer) error,
+) *cobra.Command {
+	var name string
+	addState(cmd, &name)
+	format := addFormatOf(cmd, formatText, formatJSON)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		place, err := a.sharedPlace(name)
+		if err != nil {
+			return err
+		}
+		return run(cmd.Context(), place, args, func(doc stateDoc, text string) error { return a.answer(format, doc, text) })
+	}
+	return cmd
+}
+
+// approve asks, where there is a terminal to ask on; command is what needs none.
+func (a *app) approve(ctx context.Context, question, command string) error {
+	if err := a.needTerminal(false, "there is ", "do it without a question:\n  "+command); err != nil {
+		return err
+	}
+	return a.ask(ctx, false, question)
 }
 
 // stateDoc is the JSON of the commands for a shared state. Each has the members that its schema says.
@@ -219,7 +239,6 @@ removes that again. Credentials that may only read are enough for plan, and say 
 }
 
 func (a *app) stateStatusCommand() *cobra.Command {
-	var name string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show which run has a shared state locked, and what is open in it",
@@ -228,14 +247,8 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 		Example: "  agentsync state status\n  agentsync state status --format json",
 		Args:    cobra.NoArgs,
 	}
-	addState(cmd, &name)
-	format := addFormatOf(cmd, formatText, formatJSON)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		place, err := a.sharedPlace(name)
-		if err != nil {
-			return err
-		}
-		view, err := place.Read(cmd.Context())
+	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, _ []string, answer answerer) error {
+		view, err := place.Read(ctx)
 		if err != nil {
 			return stateError(err)
 		}
@@ -257,12 +270,11 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 		for _, i := range snap.Open {
 			fmt.Fprintf(&text, "open: %s of %s, sent about %s\n", i.Action, i.Address, i.At.UTC().Format(time.DateTime+" UTC"))
 		}
-		if err := a.answer(format, doc, text.String()); err != nil || !isLocked {
+		if err := answer(doc, text.String()); err != nil || !isLocked {
 			return err
 		}
 		return &Failure{Code: ExitLocked}
-	}
-	return cmd
+	})
 }
 
 func holderDocOf(h *shared.Holder, age time.Duration) *holderDoc {
@@ -270,7 +282,6 @@ func holderDocOf(h *shared.Holder, age time.Duration) *holderDoc {
 }
 
 func (a *app) stateUnlockCommand() *cobra.Command {
-	var name string
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "unlock",
@@ -283,30 +294,20 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		Example: "  agentsync state unlock\n  agentsync state unlock --auto-approve",
 		Args:    cobra.NoArgs,
 	}
-	addState(cmd, &name)
 	cmd.Flags().BoolVarP(&yes, "auto-approve", "y", false, "do not ask")
-	format := addFormatOf(cmd, formatText, formatJSON)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		ctx := cmd.Context()
-		place, err := a.sharedPlace(name)
-		if err != nil {
-			return err
-		}
+	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, _ []string, answer answerer) error {
 		view, err := place.Read(ctx)
 		if err != nil {
 			return stateError(err)
 		}
 		unlocked := view.Holder != nil
 		if !unlocked {
-			return a.answer(format, stateDoc{State: place.Name(), Unlocked: &unlocked}, "nobody holds "+place.Name()+"\n")
+			return answer(stateDoc{State: place.Name(), Unlocked: &unlocked}, "nobody holds "+place.Name()+"\n")
 		}
 		held := state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age})
 		if !yes {
 			fmt.Fprintln(a.streams.Err, report.Sanitize(held.Error()))
-			if err := a.canApprove(yes, "agentsync state unlock --auto-approve"); err != nil {
-				return err
-			}
-			if err := a.ask(ctx, &applyFlags{}, "Take the lock over from it"); err != nil {
+			if err := a.approve(ctx, "Take the lock over from it", "agentsync state unlock --auto-approve"); err != nil {
 				return err
 			}
 		}
@@ -317,8 +318,7 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		if err != nil {
 			return stateError(err)
 		}
-		return a.answer(format, stateDoc{State: place.Name(), Unlocked: &unlocked, Holder: holderDocOf(view.Holder, view.Age)},
+		return answer(stateDoc{State: place.Name(), Unlocked: &unlocked, Holder: holderDocOf(view.Holder, view.Age)},
 			fmt.Sprintf("%s is free: taken over from %s\n", place.Name(), cmp.Or(held.Holder.String(), "its holder")))
-	}
-	return cmd
+	})
 }

@@ -78,9 +78,11 @@ func usageError(format string, args ...any) *Failure {
 	return &Failure{Code: ExitUsage, Err: fmt.Errorf(format, args...)}
 }
 
-// stateError gives an error of the state room its exit code.
+// stateError gives an error of the state room its exit code; nil for nil.
 func stateError(err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, state.ErrNoSpace):
 		return &Failure{Code: ExitUsage, Err: err, Hint: "make room on the disk; nothing was sent"}
 	case errors.Is(err, state.ErrStale):

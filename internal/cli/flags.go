@@ -177,6 +177,12 @@ func (f *planFlags) add(cmd *cobra.Command) {
 	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
 }
 
+// addOffline adds the flags of commands that look at manifests and state alone.
+func (f *planFlags) addOffline(cmd *cobra.Command) {
+	f.parallelism, f.timeout = 1, defaultTimeout
+	f.stateFlag = addState(cmd, &f.state)
+}
+
 // addReading adds the flags of commands that read from the platforms and write state.
 func (f *planFlags) addReading(cmd *cobra.Command) {
 	f.parallelism = 1

@@ -105,7 +105,7 @@ func (w *workspace) askForHosts(ctx context.Context, unknown []plan.Origin) erro
 	if _, tty := terminal(w.app.streams.In); tty {
 		_ = report.OriginsText(w.app.streams.Err, unknown, w.app.style(w.app.streams.Err)) // stderr is gone: no answer will come
 		question := fmt.Sprintf("Send the requests and the API key of %s to %s", apps, strings.Join(hosts, ", "))
-		return w.app.ask(ctx, &applyFlags{}, question)
+		return w.app.ask(ctx, false, question)
 	}
 	hint := "if this is where they are to go, say so:\n  "
 	for _, host := range hosts {

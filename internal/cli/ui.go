@@ -164,9 +164,17 @@ func (a *app) tellWait(id agent.AppID, w httpx.Wait) {
 	_, _ = fmt.Fprintf(a.streams.Err, "waiting for %s: %s\n", id, report.Sanitize(e.Message))
 }
 
-// ask asks a question that only a yes answers in favour.
-func (a *app) ask(ctx context.Context, f *applyFlags, question string) error {
-	if f.autoApprove {
+// needTerminal refuses to begin what nobody could say yes to: it is not approved, and there is no terminal to ask on.
+func (a *app) needTerminal(approved bool, why, hint string) error {
+	if _, tty := terminal(a.streams.In); approved || tty {
+		return nil
+	}
+	return &Failure{Code: ExitUsage, Err: errors.New(why + "no terminal to ask on"), Hint: hint}
+}
+
+// ask asks a question that only a yes answers in favour, unless it was approved before.
+func (a *app) ask(ctx context.Context, approved bool, question string) error {
+	if approved {
 		return nil
 	}
 	fmt.Fprintf(a.streams.Err, "\n%s? Type yes to go on: ", question)

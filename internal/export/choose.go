@@ -1,9 +1,7 @@
 package export
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/plan"
@@ -42,16 +40,20 @@ func (k Known) Unmanaged(live []plan.Live) (free []Live, namesakes int) {
 	}
 	waiting := map[string]bool{}
 	for _, d := range k.Desired {
-		if _, known := k.Prior[d.Address]; d.Address.ID() == k.App && !known {
-			waiting[identity(k.Platform, d.Fields)] = true
+		if _, known := k.Prior[d.Address]; d.Address.ID() != k.App || known {
+			continue
+		}
+		if name, known := plan.Identity(k.Platform, d.Fields); known {
+			waiting[name] = true
 		}
 	}
 	keys := NewKeys(k.takenKeys())
 	for _, l := range live {
 		fields := l.Content.Fields()
+		name, _ := plan.Identity(k.Platform, fields) // no secret is live
 		switch {
 		case owned[l.UID]:
-		case waiting[identity(k.Platform, fields)]:
+		case waiting[name]:
 			namesakes++
 		default:
 			free = append(free, Live{keys.Name(k.Platform, fields, l.UID), l})
@@ -94,16 +96,4 @@ func (k Known) takenKeys() map[string]bool {
 		}
 	}
 	return taken
-}
-
-// identity joins what a person tells agents apart by.
-func identity(p *schema.Platform, f agent.Fields) string {
-	var b strings.Builder
-	for _, field := range p.Fields {
-		if field.Identity {
-			text, _ := f[field.Name].(string)
-			fmt.Fprintf(&b, "%q ", text)
-		}
-	}
-	return b.String()
 }

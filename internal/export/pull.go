@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
@@ -30,7 +29,8 @@ type Puller struct {
 	// Files are the files that are to be written, by name: manifests and texts. Was is what they hold.
 	Files, Was map[string][]byte
 
-	inFiles map[agent.Address]map[string]bool // the fields whose texts were written into files of their own
+	// references are the texts among Files, by the manifest that refers to them and the path in the reference.
+	references map[string]map[string]string
 }
 
 // Pull is what became of one agent.
@@ -133,7 +133,7 @@ func (p *Puller) value(
 		var text *TextFileError
 		switch {
 		case errors.As(err, &text):
-			return p.text(file, text.Path, want.Address, names, live, next)
+			return p.text(ctx, want, text.Path, names, live, next)
 		case err != nil:
 			reason = err.Error()
 			continue
@@ -164,13 +164,19 @@ func (p *Puller) content(name string) ([]byte, error) {
 }
 
 // check reads a manifest back. It returns what is wrong with it, if anything: what is live may not be valid, and
-// nothing but the one agent may differ. Texts in files are what they are on disk.
+// nothing but the one agent may differ.
 func (p *Puller) check(ctx context.Context, file string, before, after []byte, addr agent.Address, expected agent.Fields) (string, error) {
-	was, _, err := p.Parser.Parse(ctx, manifest.Source{Path: file, Content: before})
+	texts := map[string][]byte{}
+	for reference, name := range p.references[file] {
+		if content, ok := p.Files[name]; ok { // else it was taken back
+			texts[reference] = content
+		}
+	}
+	was, _, err := p.Parser.Parse(ctx, manifest.Source{Path: file, Content: before, Texts: texts})
 	if err != nil {
 		return "", err
 	}
-	is, problems, err := p.Parser.Parse(ctx, manifest.Source{Path: file, Content: after})
+	is, problems, err := p.Parser.Parse(ctx, manifest.Source{Path: file, Content: after, Texts: texts})
 	if err != nil {
 		return "", err
 	}
@@ -182,40 +188,23 @@ func (p *Puller) check(ctx context.Context, file string, before, after []byte, a
 	others, _ := without(was.Agents, addr)
 	kept, n := without(is.Agents, addr)
 	i := slices.IndexFunc(is.Agents, func(d agent.Desired) bool { return d.Address == addr })
-	if n != 1 || !reflect.DeepEqual(others, kept) || !p.asExpected(is.Agents[i], expected) {
+	if n != 1 || !reflect.DeepEqual(others, kept) || !reflect.DeepEqual(is.Agents[i].Fields, expected) {
 		return "it is written in a way that leaves no safe place for it; write it by hand", nil
 	}
 	return "", nil
 }
 
-// asExpected reports whether a manifest wants what is expected of an agent. A text that was written into its own file is
-// read from the disk here, where the old one still is.
-func (p *Puller) asExpected(got agent.Desired, expected agent.Fields) bool {
-	names := map[string]bool{}
-	for name := range got.Fields {
-		names[name] = true
-	}
-	for name := range expected {
-		names[name] = true
-	}
-	for name := range names {
-		if !p.inFiles[got.Address][name] && !reflect.DeepEqual(got.Fields[name], expected[name]) {
-			return false
-		}
-	}
-	return true
-}
-
 // text writes a value into the file that the manifest takes it from.
 func (p *Puller) text(
-	file, reference string, addr agent.Address, names []string, live any, next agent.Fields,
+	ctx context.Context, want agent.Desired, reference string, names []string, live any, next agent.Fields,
 ) (reason string, err error) {
+	file := want.Source.File
 	name := path.Join(path.Dir(file), reference)
 	text, ok := live.(string)
 	switch {
-	case !ok || strings.IndexFunc(text, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }) >= 0:
+	case !ok || !fitsTextFile(text):
 		return "what is live cannot be a text in " + name, nil
-	case p.usedByOthers(addr, names, name):
+	case p.usedByOthers(want.Address, names, name):
 		return "other values are the text of " + name + " as well", nil
 	}
 	was, err := p.content(name)
@@ -230,15 +219,19 @@ func (p *Puller) text(
 		content = "\ufeff" + content
 	}
 	p.Files[name] = []byte(content)
-	if p.inFiles == nil {
-		p.inFiles = map[agent.Address]map[string]bool{}
+	if p.references == nil {
+		p.references = map[string]map[string]string{}
 	}
-	if p.inFiles[addr] == nil {
-		p.inFiles[addr] = map[string]bool{}
+	if p.references[file] == nil {
+		p.references[file] = map[string]string{}
 	}
-	p.inFiles[addr][names[0]] = true
+	p.references[file][reference] = name
+	src, err := p.content(file)
+	if err != nil {
+		return "", err
+	}
 	put(next, names, live)
-	return "", nil
+	return p.check(ctx, file, src, src, want.Address, next)
 }
 
 // usedByOthers reports whether another value of the fleet comes from the same file.

@@ -40,6 +40,7 @@ type decoder struct {
 	bad      map[*yaml.Node]bool
 	warned   map[*yaml.Node]bool // the values that were warned of
 	files    *textFiles
+	texts    map[string][]byte        // files that are read in place of the disk's, see Source
 	textAt   map[*yaml.Node]*textFile // the values that are the text of a file
 	hidden   func() yamltext.Hidden   // what of the text no sentence shows, found when it is first asked for
 }

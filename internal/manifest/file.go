@@ -58,7 +58,7 @@ func (l *loader) load(f found) (result fileResult, err error) {
 	result.path = f.display
 	src, ok := l.readFile(f, &result.problems)
 	if ok {
-		if err = l.decode(src, &result); err != nil {
+		if err = l.decode(Source{Path: f.display, Content: src}, &result); err != nil {
 			return result, err
 		}
 	}
@@ -72,16 +72,19 @@ func (l *loader) text() yamltext.Options {
 		diag.And(slices.Sorted(slices.Values(l.platforms)))}
 }
 
-// decode reads the bytes of the file that result names. The error is that of the schemas.
-func (l *loader) decode(src []byte, result *fileResult) error {
-	path, problems := result.path, &result.problems
+// decode reads a file into result. The error is that of the schemas.
+func (l *loader) decode(source Source, result *fileResult) error {
+	path, src, problems := source.Path, source.Content, &result.problems
 	root := yamltext.Parse(path, src, l.text(), problems)
 	rules, err := l.rules()
 	if root == nil || err != nil {
 		return err
 	}
 	file := &file{
-		decoder:    decoder{Places: yamltext.Places{Path: path, Src: src}, files: &l.files, env: l.env, limits: l.limits, problems: problems},
+		decoder: decoder{
+			Places: yamltext.Places{Path: path, Src: src}, files: &l.files, texts: source.Texts,
+			env: l.env, limits: l.limits, problems: problems,
+		},
 		rules:      rules,
 		wanted:     l.wanted,
 		inDefaults: map[toldError]*shared{},

@@ -43,7 +43,7 @@ func FuzzLoad(f *testing.F) {
 	l := newLoader(o)
 	f.Fuzz(func(t *testing.T, src []byte) {
 		result := fileResult{path: "f.yaml"}
-		if err := l.decode(src, &result); err != nil {
+		if err := l.decode(Source{Path: result.path, Content: src}, &result); err != nil {
 			t.Fatal(err)
 		}
 		problems := result.problems

@@ -204,8 +204,7 @@ func (p *Parser) Parse(ctx context.Context, sources ...Source) (*Fleet, diag.Lis
 			return nil, nil, err
 		}
 		results[i].path = s.Path
-		p.loader.files.give(s)
-		if err := p.loader.decode(s.Content, &results[i]); err != nil {
+		if err := p.loader.decode(s, &results[i]); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -24,19 +24,6 @@ type textFiles struct {
 	mu    sync.Mutex
 	files map[string]*textFile // by real path
 	roots map[string]string    // the repository of a folder, by the folder's real path
-	given map[string][]byte    // by path, in place of what is on the disk
-}
-
-// give adds the texts of a source that is not on the disk.
-func (t *textFiles) give(s Source) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for path, content := range s.Texts {
-		if t.given == nil {
-			t.given = map[string][]byte{}
-		}
-		t.given[filepath.Join(filepath.Dir(filepath.FromSlash(s.Path)), filepath.FromSlash(path))] = content
-	}
 }
 
 // textFile is a file that was read as a text.
@@ -57,7 +44,14 @@ func (d *decoder) textOf(n *yaml.Node, path string) any {
 		d.errorAt(n, pos, "%s is no path for ${file:…}; write one that is relative to this manifest, with /, like ${file:prompts/coach.md}", diag.Quoted(path))
 		return ""
 	}
-	f := d.files.read(filepath.Dir(filepath.FromSlash(d.Path)), filepath.FromSlash(path), d.limits.TextBytes)
+	folder := filepath.Dir(filepath.FromSlash(d.Path))
+	var f *textFile
+	if src, ok := d.texts[path]; ok {
+		f = &textFile{shown: display(filepath.Join(folder, filepath.FromSlash(path)))}
+		f.take(src)
+	} else {
+		f = d.files.read(folder, filepath.FromSlash(path), d.limits.TextBytes)
+	}
 	switch {
 	case f.wrong != "" && f.pos.Line > 0:
 		d.report(f.pos, "%s (the text is used at %s)", f.wrong, pos)
@@ -80,10 +74,6 @@ func (t *textFiles) read(folder, path string, limit int) *textFile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f := &textFile{shown: display(filepath.Join(folder, path))}
-	if src, ok := t.given[filepath.Join(folder, path)]; ok {
-		f.take(src)
-		return f
-	}
 	real, err := realPath(folder)
 	if err != nil {
 		f.wrong = "cannot be read: " + cause(err)

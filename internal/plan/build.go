@@ -102,7 +102,7 @@ func (b *builder) want(d *agent.Desired) error {
 		return fmt.Errorf("%s: %w", d.Address, err)
 	}
 	b.room = doc // what is made of one agent's document is digests and copies
-	ch := Change{Address: d.Address, Name: nameIn(c.schema, c.wanted), From: b.from[d.Address], Source: d.Source, TextFiles: d.TextFiles}
+	ch := Change{Address: d.Address, Name: NameOf(c.schema, c.wanted), From: b.from[d.Address], Source: d.Source, TextFiles: d.TextFiles}
 	at := d.Address
 	if !ch.From.IsZero() {
 		at = ch.From
@@ -312,7 +312,7 @@ func (b *builder) leave() (gone []agent.Address) {
 		}
 		ch.Unlisted = ch.Vanished && !b.in.Gone[a.ID()][rec.UID]
 		if p != nil {
-			ch.Name = nameIn(p, fields)
+			ch.Name = NameOf(p, fields)
 		}
 		if b.in.Prune {
 			ch.Action = Delete
@@ -346,8 +346,8 @@ func (c *comparison) checkNames(a agent.Address) error {
 	return nil
 }
 
-// nameIn returns the first identity field, if it is a string that may be shown.
-func nameIn(p *schema.Platform, f agent.Fields) string {
+// NameOf is what people call an agent: its first identity field, if it is a string that may be shown, else empty.
+func NameOf(p *schema.Platform, f agent.Fields) string {
 	for _, field := range p.Fields {
 		if field.Identity {
 			name, _ := f[field.Name].(string)

@@ -120,7 +120,7 @@ type mayBeRenamed struct {
 }
 
 func newMayBeRenamed(p *schema.Platform, a agent.Address, fields agent.Fields, source diag.Pos) *mayBeRenamed {
-	name, known := identityOf(p, fields)
+	name, known := Identity(p, fields)
 	if !known || strings.Trim(name, "\x00") == "" {
 		name = ""
 	}

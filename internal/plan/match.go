@@ -61,7 +61,7 @@ func Find(p *schema.Platform, wanted []Candidate, free []Live, added bool) []Mat
 	groups := map[string][]int{}
 	var names []string
 	for i := range wanted {
-		switch name, known := identityOf(p, wanted[i].Fields); {
+		switch name, known := Identity(p, wanted[i].Fields); {
 		case m.decided(i):
 		case !known:
 			m.nameless(i, free)
@@ -388,10 +388,6 @@ func Leftover(sent, live, applied, observed any) bool {
 	return false
 }
 
-// Identity is what a person tells agents apart by: the schema's identity fields, as platforms change them. It
-// is false where a secret in them has no known value.
-func Identity(p *schema.Platform, fields agent.Fields) (string, bool) { return identityOf(p, fields) }
-
 // Shares reports whether a live agent may be what a platform made of what was sent, beyond what Find knows of
 // platforms: its name is the same but for case and length, or it has a text, a list or an object of its own that
 // was sent. Words of a few letters, such as an integration's, are no sign.
@@ -439,8 +435,9 @@ func identity(p *schema.Platform, c agent.Content) string {
 	return b.String()
 }
 
-// identityOf is the identity of what is wanted. It is false where a secret in it has no known value.
-func identityOf(p *schema.Platform, fields agent.Fields) (string, bool) {
+// Identity is what a person tells agents apart by: the schema's identity fields, as platforms change them. It is false
+// where a secret in them has no known value.
+func Identity(p *schema.Platform, fields agent.Fields) (string, bool) {
 	var b strings.Builder
 	for _, field := range p.Fields {
 		if !field.Identity {
