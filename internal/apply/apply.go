@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"agentsync/internal/agent"
@@ -165,17 +164,6 @@ func (e *Engine) ids(s Session) []agent.AppID {
 	return slices.SortedFunc(maps.Keys(e.apps), agent.AppID.Compare)
 }
 
-// openApps are the apps in which a request is open and that can be reached.
-func (e *Engine) openApps() []agent.AppID {
-	ids := map[agent.AppID]bool{}
-	for _, i := range e.fleet.Open() {
-		if _, reachable := e.apps[i.Address.ID()]; reachable {
-			ids[i.Address.ID()] = true
-		}
-	}
-	return slices.SortedFunc(maps.Keys(ids), agent.AppID.Compare)
-}
-
 // knownNow returns what the next plan is to be made of.
 func (e *Engine) knownNow(again bool) Known {
 	k := Known{Again: again, Prior: e.fleet.Records(), Claimed: map[agent.AppID][]string{}}
@@ -190,40 +178,6 @@ func (e *Engine) knownNow(again bool) Known {
 		}
 	}
 	return k
-}
-
-// heldBack returns the addresses for which nothing may be made or changed yet: an open create may have made their agent
-// (true) or, where the state was lost, an open request is about one that they have (false).
-func (e *Engine) heldBack() map[agent.Address]bool {
-	held := map[agent.Address]bool{}
-	for _, i := range e.fleet.Open() {
-		a := e.addressOf(i)
-		if _, known := e.fleet.Record(a); i.Action == actionCreate || !known {
-			held[a] = held[a] || i.Action == actionCreate
-		}
-	}
-	return held
-}
-
-// unreadable is the error of a plan of which nothing can be done, or believed, because apps could not be listed.
-func (e *Engine) unreadable(p *plan.Plan) error {
-	if len(e.unlisted) == 0 {
-		return nil
-	}
-	ids := slices.SortedFunc(maps.Keys(e.unlisted), agent.AppID.Compare)
-	first := fmt.Errorf("list the agents of %s: %w", ids[0], e.unlisted[ids[0]])
-	if p.Summary.Changes() == 0 {
-		if e.opts.NoRefresh || len(e.fleet.Open()) > 0 {
-			return nil // it was listed for the sake of what is open, and the report says so
-		}
-		return first
-	}
-	for _, ch := range p.Changes {
-		if ch.Action != plan.Kept && !errors.Is(e.unlisted[ch.Address.ID()], ErrKeyRefused) {
-			return nil
-		}
-	}
-	return first
 }
 
 // rename carries out what concerns the ledger alone: renames, all together because keys may be handed on and swapped,
@@ -332,129 +286,6 @@ func requests(n int) string {
 		return "1 request"
 	}
 	return fmt.Sprintf("%d requests", n)
-}
-
-// tally is what became of the changes of a reviewed plan so far.
-type tally struct {
-	*Engine
-	changes []plan.Change
-
-	mu       sync.Mutex // guards what follows
-	results  map[agent.Address]Result
-	repeated map[agent.Address]int
-	verified map[agent.Address]bool
-	warnings []string
-}
-
-func newTally(e *Engine, p *plan.Plan) *tally {
-	t := &tally{Engine: e, changes: p.Changes, results: make(map[agent.Address]Result, len(p.Changes)), repeated: map[agent.Address]int{},
-		verified: map[agent.Address]bool{}}
-	for _, ch := range p.Changes {
-		if ch.Action != plan.Kept {
-			e.runOf(ch.Address.ID()).left.Add(1)
-		}
-	}
-	return t
-}
-
-// enter takes a result. One that is unknown may become another; any other is final, and told.
-func (t *tally) enter(r *appRun, res Result) {
-	t.mu.Lock()
-	if was, sent := t.results[res.Address]; sent {
-		if res.Status != StatusDone && res.Status != StatusUnknown && t.isOpen(res.Address) {
-			res = was // nothing more can be sent, and nobody knows what became of what was
-			t.repeated[res.Address] = maxSent
-		}
-	}
-	t.results[res.Address] = res
-	t.mu.Unlock()
-	if res.Status != StatusUnknown {
-		r.stopAfter(res)
-		r.tellFinished(res)
-	}
-}
-
-func (r *appRun) tellFinished(res Result) {
-	if res.Action != plan.Kept {
-		r.observe(Event{Kind: EventFinished, App: r.id, Result: res, Left: int(r.left.Add(-1)), Rate: r.app.rate()})
-	}
-}
-
-// isOpen reports whether a request for the address is open.
-func (e *Engine) isOpen(a agent.Address) bool {
-	return slices.ContainsFunc(e.fleet.Open(), func(i state.Intent) bool { return e.addressOf(i) == a })
-}
-
-// notStarted enters that nothing was begun, because of why.
-func (t *tally) notStarted(why error) {
-	for _, ch := range t.changes {
-		t.results[ch.Address] = notStarted(ch, why)
-	}
-}
-
-// unknown reports whether a result is unknown.
-func (t *tally) unknown() bool {
-	for _, res := range t.results {
-		if res.Status == StatusUnknown {
-			return true
-		}
-	}
-	return false
-}
-
-// appsToList are the apps in which something was written or is open.
-func (t *tally) appsToList() []agent.AppID {
-	ids := map[agent.AppID]bool{}
-	for _, id := range t.openApps() {
-		ids[id] = true
-	}
-	for _, ch := range t.changes {
-		if t.toVerify(ch) {
-			ids[ch.Address.ID()] = true
-		}
-	}
-	return slices.SortedFunc(maps.Keys(ids), agent.AppID.Compare)
-}
-
-// again returns what of a new plan is to be carried out for agents whose outcome was unknown, and how long to wait
-// before. Of an agent for which nothing is open and nothing is planned any more, the request was carried out.
-func (t *tally) again(p *plan.Plan) (changes []plan.Change, pause time.Duration) {
-	planned := make(map[agent.Address]plan.Change, len(p.Changes))
-	for _, ch := range p.Changes {
-		planned[ch.Address] = ch
-	}
-	held := t.heldBack()
-	for _, ch := range t.changes {
-		a := ch.Address
-		res := t.results[a]
-		if _, waits := held[a]; waits || res.Status != StatusUnknown {
-			continue
-		}
-		next, due := planned[a]
-		switch {
-		case due && next.Action != plan.Kept:
-			if n := t.repeated[a]; n >= maxSent {
-				continue // it was sent often enough, and the last try is open
-			} else if n > 0 || next.Action != plan.Create {
-				pause = max(pause, time.Second<<n)
-			}
-			t.repeated[a]++
-			changes = append(changes, next)
-		case !t.isOpen(a):
-			rec, _ := t.fleet.Record(a)
-			r := t.runOf(a.ID())
-			ch.Action = res.Action
-			t.enter(r, done(ch, orUID(rec.UID, res.UID)))
-		}
-	}
-	return changes, pause
-}
-
-func orUID(uid, otherwise string) string {
-	if uid == "" {
-		return otherwise
-	}
-	return uid
 }
 
 // finish returns the report. What is still open is told, also where the plan asked nothing of its agent.

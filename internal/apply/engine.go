@@ -175,15 +175,6 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, 
 	return e
 }
 
-func (e *Engine) observe(ev Event) {
-	if e.opts.Observe == nil {
-		return
-	}
-	e.observing.Lock()
-	defer e.observing.Unlock()
-	e.opts.Observe(ev)
-}
-
 // wants returns what the manifests want of the agent; nothing of one that they do not name.
 func (e *Engine) wants(a agent.Address) *agent.Desired {
 	if d := e.want[a]; d != nil {
@@ -256,6 +247,49 @@ func (e *Engine) store(results ...state.Result) error {
 	default:
 		return err
 	}
+}
+
+// Event tells an observer what happens while a run goes on. Events of different agents may come from
+// different goroutines, one at a time.
+type Event struct {
+	// Kind says which of the other fields hold something.
+	Kind EventKind
+	// Result is the agent concerned; of an EventStarted it holds Address, Action and UID only.
+	Result Result
+	// App is the app concerned.
+	App agent.AppID
+	// Left is how many changes of the app are still to be finished after an EventFinished.
+	Left int
+	// Rate is how many requests a second the platform lets through, as far as is known at an
+	// EventFinished or EventThrottled; 0 where nothing has set a bound.
+	Rate float64
+	// Message says in a few words what is being waited for (EventThrottled, EventSettling).
+	Message string
+}
+
+// EventKind is the kind of an Event.
+type EventKind int
+
+const (
+	// EventStarted: a request for the agent is about to be sent.
+	EventStarted EventKind = iota
+	// EventFinished: Result is final and on disk.
+	EventFinished
+	// EventListing: the app's agents are being listed.
+	EventListing
+	// EventThrottled: the platform asked to wait.
+	EventThrottled
+	// EventSettling: the run is finding out what became of a request without a usable answer.
+	EventSettling
+)
+
+func (e *Engine) observe(ev Event) {
+	if e.opts.Observe == nil {
+		return
+	}
+	e.observing.Lock()
+	defer e.observing.Unlock()
+	e.opts.Observe(ev)
 }
 
 // sleep waits for d or until ctx is done, and reports whether the whole time passed.

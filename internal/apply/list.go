@@ -214,6 +214,111 @@ func lackingError(id agent.AppID, lacking []string, known map[string]agent.Addre
 	return fmt.Errorf("%w: %d of %s, such as %s (uid %s)", errLacking, len(lacking), id, known[lacking[0]], lacking[0])
 }
 
+func agents(n int) string {
+	if n == 1 {
+		return "1 agent"
+	}
+	return fmt.Sprintf("%d agents", n)
+}
+
+// mayCreate says why nothing can be made in the app, or nil.
+func (r *appRun) mayCreate() error {
+	if err := r.mayDelete(); err != nil {
+		return err
+	}
+	r.state.Lock()
+	defer r.state.Unlock()
+	if r.cut != nil {
+		return r.cut
+	}
+	return r.lists[r.id].doubt
+}
+
+// mayDelete says why nothing can be deleted in the app, or nil.
+func (r *appRun) mayDelete() error {
+	if err := r.unlisted[r.id]; err != nil {
+		return err
+	}
+	switch l := r.lists[r.id]; {
+	case l == nil:
+		return errors.New("the app was not listed")
+	case l.foreign:
+		return l.doubt
+	}
+	return nil
+}
+
+// cutShort says why the list is known to be a cut one, or nil.
+func (r *appRun) cutShort() error {
+	r.state.Lock()
+	defer r.state.Unlock()
+	return r.cut
+}
+
+// foundUnlisted notes that an agent is there that the list does not show.
+func (r *appRun) foundUnlisted(uid string) {
+	r.state.Lock()
+	defer r.state.Unlock()
+	if r.cut == nil {
+		r.cut = fmt.Errorf("%w: it lacks agent %s of %s, which is there", ErrSuspiciousList, uid, r.id)
+	}
+}
+
+// foundGone notes that an agent is gone. A list that lacked it and no other is a whole one.
+func (r *appRun) foundGone(uid string) {
+	r.state.Lock()
+	defer r.state.Unlock()
+	l := r.lists[r.id]
+	l.lacking = slices.DeleteFunc(l.lacking, func(u string) bool { return u == uid })
+	if len(l.lacking) == 0 && errors.Is(l.doubt, errLacking) {
+		l.doubt = nil
+	}
+}
+
+// unreadable is the error of a plan of which nothing can be done, or believed, because apps could not be listed.
+func (e *Engine) unreadable(p *plan.Plan) error {
+	if len(e.unlisted) == 0 {
+		return nil
+	}
+	ids := slices.SortedFunc(maps.Keys(e.unlisted), agent.AppID.Compare)
+	first := fmt.Errorf("list the agents of %s: %w", ids[0], e.unlisted[ids[0]])
+	if p.Summary.Changes() == 0 {
+		if e.opts.NoRefresh || len(e.fleet.Open()) > 0 {
+			return nil // it was listed for the sake of what is open, and the report says so
+		}
+		return first
+	}
+	for _, ch := range p.Changes {
+		if ch.Action != plan.Kept && !errors.Is(e.unlisted[ch.Address.ID()], ErrKeyRefused) {
+			return nil
+		}
+	}
+	return first
+}
+
+// notFoundHint says what a 404 may mean before anybody throws a uid away.
+func (r *appRun) notFoundHint() string {
+	return "a wrong region, host or endpoint answers 404 as well; agentsync asked\n  " + r.app.Where + "\n"
+}
+
+// listHint is what to do about a list that stops creates or deletes.
+func (e *Engine) listHint(id agent.AppID, err error) string {
+	where := e.apps[id].Where
+	switch {
+	case errors.Is(err, platform.ErrNotFound):
+		return "a wrong region, host or endpoint answers 404; agentsync asked\n  " + where
+	case errors.Is(err, errLacking) && e.opts.NoRefresh:
+		return "let apply ask for them, and make again what is gone, by leaving out --no-refresh; or, if one is really gone:\n  agentsync state rm ADDRESS"
+	case errors.Is(err, errLacking):
+		return "if one of them is really gone, take it out of the state, then apply again:\n  agentsync state rm ADDRESS"
+	case errors.Is(err, ErrSuspiciousList) && e.lists[id] != nil && e.lists[id].foreign:
+		return fmt.Sprintf("see first whether this is the right app:\n  %s\nif those agents are really gone, take them out of the state, then apply again:\n  agentsync state rm '%s/*'", where, id)
+	}
+	return ""
+}
+
+func (r *appRun) listHint(err error) string { return r.Engine.listHint(r.id, err) }
+
 // live returns what the lists show in the form in which plans are made of it. An app that could not be listed was not
 // looked at. A list that may be of another app is there as well: whoever makes a plan of it does not believe it, and
 // says so.
@@ -247,11 +352,4 @@ func (e *Engine) Lists(ctx context.Context, ids []agent.AppID) (live map[agent.A
 		}
 	}
 	return live, gone, errors.Join(errs...)
-}
-
-func agents(n int) string {
-	if n == 1 {
-		return "1 agent"
-	}
-	return fmt.Sprintf("%d agents", n)
 }

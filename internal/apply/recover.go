@@ -18,23 +18,24 @@ import (
 	"agentsync/internal/state"
 )
 
-// recover closes those open intents of which the last lists tell what became of them, be they of this apply or
-// of an earlier one. It sends reads, and at the most a delete again. What it cannot tell stays open: e.open says
-// why.
-func (e *Engine) recover(ctx context.Context) {
-	byApp := map[agent.AppID][]state.Intent{}
-	for _, i := range e.fleet.Open() {
-		e.requestOf(i)
-		byApp[i.Address.ID()] = append(byApp[i.Address.ID()], i)
-	}
-	var g sync.WaitGroup
-	for id, intents := range byApp {
-		g.Go(func() {
-			defer crash.Guard()
-			e.recoverApp(ctx, id, intents)
-		})
-	}
-	g.Wait()
+// request is what this apply knows of an open intent.
+type request struct {
+	// since is when the grace period of a create begins: when its request was given up or, of an earlier
+	// run, when this apply began to recover.
+	since time.Time
+	// earlier reports that it is of an earlier run.
+	earlier bool
+	// before is the list from before the request, of a request of this apply: what that shows was not made
+	// by it, whatever the clocks say.
+	before *list
+	// absent counts the whole lists that did not show what a create was to make, of which seen is the last.
+	absent int
+	seen   *list
+	// cause is why the outcome is not known, why what kept recovery from finding out, hint what to do about it.
+	cause, why error
+	hint       string
+	// stuck reports that no other list will tell more: a person has to say.
+	stuck bool
 }
 
 // requestOf returns what is known of an open intent. One that is not known yet is of an earlier run: nobody saw
@@ -62,6 +63,70 @@ func (e *Engine) graceOf(r *request) time.Duration {
 func (e *Engine) graceEnd(i state.Intent) time.Time {
 	r := e.requestOf(i)
 	return r.since.Add(e.graceOf(r))
+}
+
+// addressOf returns the address that an open intent is about now. The agent may have been renamed since it was
+// sent, and its intent follows it: by the record that has its uid or, of a create, by the manifests.
+func (e *Engine) addressOf(i state.Intent) agent.Address {
+	if i.UID != "" {
+		if owner, owned := e.fleet.Owner(i.Address.ID(), i.UID); owned {
+			return owner
+		}
+	}
+	if to, renamed := e.renamed[i.Address]; renamed {
+		if _, known := e.fleet.Record(to); !known {
+			return to
+		}
+	}
+	return i.Address
+}
+
+// isOpen reports whether a request for the address is open.
+func (e *Engine) isOpen(a agent.Address) bool {
+	return slices.ContainsFunc(e.fleet.Open(), func(i state.Intent) bool { return e.addressOf(i) == a })
+}
+
+// openApps are the apps in which a request is open and that can be reached.
+func (e *Engine) openApps() []agent.AppID {
+	ids := map[agent.AppID]bool{}
+	for _, i := range e.fleet.Open() {
+		if _, reachable := e.apps[i.Address.ID()]; reachable {
+			ids[i.Address.ID()] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(ids), agent.AppID.Compare)
+}
+
+// heldBack returns the addresses for which nothing may be made or changed yet: an open create may have made their agent
+// (true) or, where the state was lost, an open request is about one that they have (false).
+func (e *Engine) heldBack() map[agent.Address]bool {
+	held := map[agent.Address]bool{}
+	for _, i := range e.fleet.Open() {
+		a := e.addressOf(i)
+		if _, known := e.fleet.Record(a); i.Action == actionCreate || !known {
+			held[a] = held[a] || i.Action == actionCreate
+		}
+	}
+	return held
+}
+
+// recover closes those open intents of which the last lists tell what became of them, be they of this apply or
+// of an earlier one. It sends reads, and at the most a delete again. What it cannot tell stays open: e.open says
+// why.
+func (e *Engine) recover(ctx context.Context) {
+	byApp := map[agent.AppID][]state.Intent{}
+	for _, i := range e.fleet.Open() {
+		e.requestOf(i)
+		byApp[i.Address.ID()] = append(byApp[i.Address.ID()], i)
+	}
+	var g sync.WaitGroup
+	for id, intents := range byApp {
+		g.Go(func() {
+			defer crash.Guard()
+			e.recoverApp(ctx, id, intents)
+		})
+	}
+	g.Wait()
 }
 
 func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state.Intent) {
@@ -436,22 +501,6 @@ func (e *Engine) intended(i state.Intent) (agent.Fields, error) {
 		}
 	}
 	return fields, nil
-}
-
-// addressOf returns the address that an open intent is about now. The agent may have been renamed since it was
-// sent, and its intent follows it: by the record that has its uid or, of a create, by the manifests.
-func (e *Engine) addressOf(i state.Intent) agent.Address {
-	if i.UID != "" {
-		if owner, owned := e.fleet.Owner(i.Address.ID(), i.UID); owned {
-			return owner
-		}
-	}
-	if to, renamed := e.renamed[i.Address]; renamed {
-		if _, known := e.fleet.Record(to); !known {
-			return to
-		}
-	}
-	return i.Address
 }
 
 // nextLook says how long to wait before the next lists, which may tell more: until the grace period of all creates

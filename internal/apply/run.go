@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,7 +14,6 @@ import (
 	"agentsync/internal/crash"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
-	"agentsync/internal/state"
 )
 
 // appRun carries out the changes of one app.
@@ -100,65 +100,6 @@ func (r *appRun) each(n int, do func(i int)) {
 	g.Wait()
 }
 
-// change carries out one change and enters its result.
-func (r *appRun) change(ctx context.Context, ch plan.Change, t *tally) {
-	if why := r.stopped(ctx); why != nil {
-		t.enter(r, notStarted(ch, why))
-		return
-	}
-	if ch.Action == plan.Kept || ch.Action == plan.Move || ch.Blocked != "" {
-		t.enter(r, withoutRequest(ch))
-		return
-	}
-	if ch.OtherAPI && !r.lists[r.id].has(ch.UID) {
-		// Another version of the API made the agent. What this one does not show is not written to: it might answer
-		// that there is no such agent, and the next run would make a second one.
-		ch.Blocked = plan.BlockedByAPI
-		t.enter(r, withoutRequest(ch))
-		return
-	}
-	if _, waits := r.waiting[ch.Address]; waits {
-		t.enter(r, unknownResult(ch, errors.New("an earlier run sent a request for it whose outcome is still unknown")))
-		return
-	}
-	if ch.Unlisted && (ch.Action == plan.Create || ch.Action == plan.Adopt) {
-		res, gone := r.ask(ctx, ch)
-		if !gone {
-			t.enter(r, res)
-			return
-		}
-	} else if ch.Vanished && ch.Action != plan.Delete {
-		// The platform said itself that there is no such agent: its uid goes before another takes its place.
-		if err := r.commit(state.Result{Kind: state.Removed, Address: ch.Address, UID: r.recordedUID(ch.Address)}); err != nil {
-			t.enter(r, failed(ch, err))
-			return
-		}
-	}
-	t.enter(r, r.carryOutOne(ctx, ch))
-}
-
-func (r *appRun) carryOutOne(ctx context.Context, ch plan.Change) Result {
-	switch ch.Action {
-	case plan.Create:
-		return r.create(ctx, ch)
-	case plan.Adopt:
-		return r.adopt(ctx, ch)
-	case plan.Update:
-		return r.update(ctx, ch)
-	case plan.Replace:
-		return r.replace(ctx, ch)
-	case plan.Delete:
-		return r.delete(ctx, ch)
-	default:
-		return failed(ch, fmt.Errorf("apply does not know the action %q", ch.Action))
-	}
-}
-
-func (r *appRun) recordedUID(a agent.Address) string {
-	rec, _ := r.fleet.Record(a)
-	return rec.UID
-}
-
 // stopped says why nothing more may be started, or nil.
 func (r *appRun) stopped(ctx context.Context) error {
 	if err := r.fault(); err != nil {
@@ -201,132 +142,130 @@ func (r *appRun) stopWaiting(wait time.Duration, cause error) error {
 	return err
 }
 
-// errSentOften is of a request that is not sent once more.
-var errSentOften = errors.New("it was sent often enough, and never carried out")
+// tally is what became of the changes of a reviewed plan so far.
+type tally struct {
+	*Engine
+	changes []plan.Change
 
-// countRequest refuses a request that this apply has sent often enough.
-func (e *Engine) countRequest(i state.Intent) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	tries := e.sent[requestKey{i.Address, i.Action, i.UID}]
-	if tries.n >= maxSent || tries.enough {
-		return &oftenError{tries.n, tries.cause}
+	mu       sync.Mutex // guards what follows
+	results  map[agent.Address]Result
+	repeated map[agent.Address]int
+	verified map[agent.Address]bool
+	warnings []string
+}
+
+func newTally(e *Engine, p *plan.Plan) *tally {
+	t := &tally{Engine: e, changes: p.Changes, results: make(map[agent.Address]Result, len(p.Changes)), repeated: map[agent.Address]int{},
+		verified: map[agent.Address]bool{}}
+	for _, ch := range p.Changes {
+		if ch.Action != plan.Kept {
+			e.runOf(ch.Address.ID()).left.Add(1)
+		}
 	}
-	tries.n++
-	e.sent[requestKey{i.Address, i.Action, i.UID}] = tries
-	return nil
+	return t
 }
 
-// tries is how often a request was sent, and how it ended last without an outcome.
-type tries struct {
-	n     int
-	cause error
-	// enough reports that the platform would give the same answer once more.
-	enough bool
-}
-
-// oftenError matches errSentOften and says how the last try ended.
-type oftenError struct {
-	n     int
-	cause error
-}
-
-func (e *oftenError) Error() string {
-	if e.n == 1 {
-		return fmt.Sprintf("sent, and not carried out: %v", e.cause)
+// enter takes a result. One that is unknown may become another; any other is final, and told.
+func (t *tally) enter(r *appRun, res Result) {
+	t.mu.Lock()
+	if was, sent := t.results[res.Address]; sent {
+		if res.Status != StatusDone && res.Status != StatusUnknown && t.isOpen(res.Address) {
+			res = was // nothing more can be sent, and nobody knows what became of what was
+			t.repeated[res.Address] = maxSent
+		}
 	}
-	return fmt.Sprintf("sent %d times, and never carried out: %v", e.n, e.cause)
-}
-func (e *oftenError) Is(target error) bool { return target == errSentOften }
-func (e *oftenError) Unwrap() error        { return e.cause }
-
-// noteCause notes how a request ended that has no outcome. The caller holds mu.
-func (e *Engine) noteCause(i state.Intent, cause error) {
-	key := requestKey{i.Address, i.Action, i.UID}
-	t := e.sent[key]
-	was, _ := errors.AsType[*platform.Error](t.cause)
-	is, ok := errors.AsType[*platform.Error](cause)
-	// Where the platform says in its own words that the request conflicts with what is there, one look at what is there
-	// tells the rest. Any other trouble may pass: that it is there to stay, the same words twice say.
-	twice := ok && was != nil && is.Status == was.Status && is.Code == was.Code && is.Message == was.Message
-	t.enough = ok && is.OwnWords && (errors.Is(cause, platform.ErrConflict) || twice)
-	t.cause = cause
-	e.sent[key] = t
-}
-
-// mayCreate says why nothing can be made in the app, or nil.
-func (r *appRun) mayCreate() error {
-	if err := r.mayDelete(); err != nil {
-		return err
-	}
-	r.state.Lock()
-	defer r.state.Unlock()
-	if r.cut != nil {
-		return r.cut
-	}
-	return r.lists[r.id].doubt
-}
-
-// mayDelete says why nothing can be deleted in the app, or nil.
-func (r *appRun) mayDelete() error {
-	if err := r.unlisted[r.id]; err != nil {
-		return err
-	}
-	switch l := r.lists[r.id]; {
-	case l == nil:
-		return errors.New("the app was not listed")
-	case l.foreign:
-		return l.doubt
-	}
-	return nil
-}
-
-// cutShort says why the list is known to be a cut one, or nil.
-func (r *appRun) cutShort() error {
-	r.state.Lock()
-	defer r.state.Unlock()
-	return r.cut
-}
-
-// foundUnlisted notes that an agent is there that the list does not show.
-func (r *appRun) foundUnlisted(uid string) {
-	r.state.Lock()
-	defer r.state.Unlock()
-	if r.cut == nil {
-		r.cut = fmt.Errorf("%w: it lacks agent %s of %s, which is there", ErrSuspiciousList, uid, r.id)
+	t.results[res.Address] = res
+	t.mu.Unlock()
+	if res.Status != StatusUnknown {
+		r.stopAfter(res)
+		r.tellFinished(res)
 	}
 }
 
-// foundGone notes that an agent is gone. A list that lacked it and no other is a whole one.
-func (r *appRun) foundGone(uid string) {
-	r.state.Lock()
-	defer r.state.Unlock()
-	l := r.lists[r.id]
-	l.lacking = slices.DeleteFunc(l.lacking, func(u string) bool { return u == uid })
-	if len(l.lacking) == 0 && errors.Is(l.doubt, errLacking) {
-		l.doubt = nil
+func (r *appRun) tellFinished(res Result) {
+	if res.Action != plan.Kept {
+		r.observe(Event{Kind: EventFinished, App: r.id, Result: res, Left: int(r.left.Add(-1)), Rate: r.app.rate()})
 	}
 }
 
-// notFoundHint says what a 404 may mean before anybody throws a uid away.
-func (r *appRun) notFoundHint() string {
-	return "a wrong region, host or endpoint answers 404 as well; agentsync asked\n  " + r.app.Where + "\n"
-}
-
-// listHint is what to do about a list that stops creates or deletes.
-func (e *Engine) listHint(id agent.AppID, err error) string {
-	where := e.apps[id].Where
-	switch {
-	case errors.Is(err, platform.ErrNotFound):
-		return "a wrong region, host or endpoint answers 404; agentsync asked\n  " + where
-	case errors.Is(err, errLacking) && e.opts.NoRefresh:
-		return "let apply ask for them, and make again what is gone, by leaving out --no-refresh; or, if one is really gone:\n  agentsync state rm ADDRESS"
-	case errors.Is(err, errLacking):
-		return "if one of them is really gone, take it out of the state, then apply again:\n  agentsync state rm ADDRESS"
-	case errors.Is(err, ErrSuspiciousList) && e.lists[id] != nil && e.lists[id].foreign:
-		return fmt.Sprintf("see first whether this is the right app:\n  %s\nif those agents are really gone, take them out of the state, then apply again:\n  agentsync state rm '%s/*'", where, id)
+// notStarted enters that nothing was begun, because of why.
+func (t *tally) notStarted(why error) {
+	for _, ch := range t.changes {
+		t.results[ch.Address] = notStarted(ch, why)
 	}
-	return ""
 }
 
-func (r *appRun) listHint(err error) string { return r.Engine.listHint(r.id, err) }
+// unknown reports whether a result is unknown.
+func (t *tally) unknown() bool {
+	for _, res := range t.results {
+		if res.Status == StatusUnknown {
+			return true
+		}
+	}
+	return false
+}
+
+// toVerify reports whether the change wrote what the list after the writes is held against.
+func (t *tally) toVerify(ch plan.Change) bool {
+	res := t.results[ch.Address]
+	switch ch.Action {
+	case plan.Create, plan.Update, plan.Replace, plan.Adopt:
+		return res.Status == StatusDone && ch.Blocked == "" && !t.verified[ch.Address]
+	}
+	return false
+}
+
+// appsToList are the apps in which something was written or is open.
+func (t *tally) appsToList() []agent.AppID {
+	ids := map[agent.AppID]bool{}
+	for _, id := range t.openApps() {
+		ids[id] = true
+	}
+	for _, ch := range t.changes {
+		if t.toVerify(ch) {
+			ids[ch.Address.ID()] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(ids), agent.AppID.Compare)
+}
+
+// again returns what of a new plan is to be carried out for agents whose outcome was unknown, and how long to wait
+// before. Of an agent for which nothing is open and nothing is planned any more, the request was carried out.
+func (t *tally) again(p *plan.Plan) (changes []plan.Change, pause time.Duration) {
+	planned := make(map[agent.Address]plan.Change, len(p.Changes))
+	for _, ch := range p.Changes {
+		planned[ch.Address] = ch
+	}
+	held := t.heldBack()
+	for _, ch := range t.changes {
+		a := ch.Address
+		res := t.results[a]
+		if _, waits := held[a]; waits || res.Status != StatusUnknown {
+			continue
+		}
+		next, due := planned[a]
+		switch {
+		case due && next.Action != plan.Kept:
+			if n := t.repeated[a]; n >= maxSent {
+				continue // it was sent often enough, and the last try is open
+			} else if n > 0 || next.Action != plan.Create {
+				pause = max(pause, time.Second<<n)
+			}
+			t.repeated[a]++
+			changes = append(changes, next)
+		case !t.isOpen(a):
+			rec, _ := t.fleet.Record(a)
+			r := t.runOf(a.ID())
+			ch.Action = res.Action
+			t.enter(r, done(ch, orUID(rec.UID, res.UID)))
+		}
+	}
+	return changes, pause
+}
+
+func orUID(uid, otherwise string) string {
+	if uid == "" {
+		return otherwise
+	}
+	return uid
+}

@@ -11,22 +11,13 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
+	"agentsync/internal/secret"
 	"agentsync/internal/state"
 	"agentsync/schema"
 )
 
 // verifyBatch is how many records share one line of the journal, and so one fsync.
 const verifyBatch = 256
-
-// toVerify reports whether the change wrote what the list after the writes is held against.
-func (t *tally) toVerify(ch plan.Change) bool {
-	res := t.results[ch.Address]
-	switch ch.Action {
-	case plan.Create, plan.Update, plan.Replace, plan.Adopt:
-		return res.Status == StatusDone && ch.Blocked == "" && !t.verified[ch.Address]
-	}
-	return false
-}
 
 // verify holds what was written against the list after the writes. What a platform made of what was sent becomes the
 // observed side of each record, so that a platform that rewrites what it is sent causes one warning and no lasting
@@ -194,6 +185,23 @@ func ownMembers(shown, sent, applied any) any {
 		}
 	}
 	return rest
+}
+
+// hasSecret reports whether reading a value back cannot show that what was sent arrived.
+func hasSecret(v any) bool {
+	switch v := v.(type) {
+	case secret.Text, secret.Sealed:
+		return true
+	case map[string]any:
+		for _, e := range v {
+			if hasSecret(e) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, hasSecret)
+	}
+	return false
 }
 
 // sentOf returns what was sent of an agent, and what tells where its secrets stand. Both are what the manifests want,

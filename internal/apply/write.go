@@ -1,18 +1,16 @@
 package apply
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"time"
+	"strings"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
-	"agentsync/internal/secret"
 	"agentsync/internal/state"
 )
 
@@ -25,24 +23,58 @@ const (
 	actionDelete = "delete"
 )
 
-// request is what this apply knows of an open intent.
-type request struct {
-	// since is when the grace period of a create begins: when its request was given up or, of an earlier
-	// run, when this apply began to recover.
-	since time.Time
-	// earlier reports that it is of an earlier run.
-	earlier bool
-	// before is the list from before the request, of a request of this apply: what that shows was not made
-	// by it, whatever the clocks say.
-	before *list
-	// absent counts the whole lists that did not show what a create was to make, of which seen is the last.
-	absent int
-	seen   *list
-	// cause is why the outcome is not known, why what kept recovery from finding out, hint what to do about it.
-	cause, why error
-	hint       string
-	// stuck reports that no other list will tell more: a person has to say.
-	stuck bool
+// change carries out one change and enters its result.
+func (r *appRun) change(ctx context.Context, ch plan.Change, t *tally) {
+	if why := r.stopped(ctx); why != nil {
+		t.enter(r, notStarted(ch, why))
+		return
+	}
+	if ch.Action == plan.Kept || ch.Action == plan.Move || ch.Blocked != "" {
+		t.enter(r, withoutRequest(ch))
+		return
+	}
+	if ch.OtherAPI && !r.lists[r.id].has(ch.UID) {
+		// Another version of the API made the agent. What this one does not show is not written to: it might answer
+		// that there is no such agent, and the next run would make a second one.
+		ch.Blocked = plan.BlockedByAPI
+		t.enter(r, withoutRequest(ch))
+		return
+	}
+	if _, waits := r.waiting[ch.Address]; waits {
+		t.enter(r, unknownResult(ch, errors.New("an earlier run sent a request for it whose outcome is still unknown")))
+		return
+	}
+	if ch.Unlisted && (ch.Action == plan.Create || ch.Action == plan.Adopt) {
+		res, gone := r.ask(ctx, ch)
+		if !gone {
+			t.enter(r, res)
+			return
+		}
+	} else if ch.Vanished && ch.Action != plan.Delete {
+		// The platform said itself that there is no such agent: its uid goes before another takes its place.
+		if err := r.commit(state.Result{Kind: state.Removed, Address: ch.Address, UID: r.recordedUID(ch.Address)}); err != nil {
+			t.enter(r, failed(ch, err))
+			return
+		}
+	}
+	t.enter(r, r.carryOutOne(ctx, ch))
+}
+
+func (r *appRun) carryOutOne(ctx context.Context, ch plan.Change) Result {
+	switch ch.Action {
+	case plan.Create:
+		return r.create(ctx, ch)
+	case plan.Adopt:
+		return r.adopt(ctx, ch)
+	case plan.Update:
+		return r.update(ctx, ch)
+	case plan.Replace:
+		return r.replace(ctx, ch)
+	case plan.Delete:
+		return r.delete(ctx, ch)
+	default:
+		return failed(ch, fmt.Errorf("apply does not know the action %q", ch.Action))
+	}
 }
 
 // create makes a new agent.
@@ -167,6 +199,25 @@ func secretsOf(doc agent.Doc, want *agent.Desired) agent.Fields {
 		return nil
 	}
 	return want.Fields
+}
+
+// replace makes the new agent before the old one goes. A replace without fields finishes an earlier one: only
+// its deletes are left.
+func (r *appRun) replace(ctx context.Context, ch plan.Change) Result {
+	if len(ch.Fields) == 0 && len(ch.Obsolete) > 0 {
+		return r.deleteObsolete(ctx, ch)
+	}
+	if ch.Adopts == "" {
+		return r.create(ctx, ch)
+	}
+	live, listed := r.lists[r.id].byUID[ch.Adopts]
+	if !listed {
+		return failed(ch, fmt.Errorf("agent %s, which is to take its place, is not listed any more", ch.Adopts))
+	}
+	if res := r.record(ch, 0, live); res.Status != StatusDone {
+		return res
+	}
+	return r.deleteObsolete(ctx, ch)
 }
 
 // adopt records an agent that is there already, and sends what it may not hold yet: what differs of one that was
@@ -342,21 +393,6 @@ func (r *appRun) keepUnnamed(ch plan.Change, before agent.Record, payload agent.
 	return payload, err
 }
 
-// openWrites returns the results that close earlier requests about the agent: one that was answered settles
-// what those before it did, since each sends all that is wanted.
-func (r *appRun) openWrites(uid, action string) []state.Result {
-	if !r.fleet.Claimed(r.id, uid) {
-		return nil
-	}
-	var closed []state.Result
-	for _, i := range r.fleet.Open() {
-		if i.UID == uid && i.Action == action && i.Address.ID() == r.id {
-			closed = append(closed, state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address})
-		}
-	}
-	return closed
-}
-
 // ask finds out whether an agent is there that the list does not show, at a platform that has no read of one
 // agent: by an update that sends what is wanted anyway. It returns true where the agent is gone, and is then out
 // of the state.
@@ -406,23 +442,15 @@ func (r *appRun) ask(ctx context.Context, ch plan.Change) (res Result, gone bool
 	return Result{}, true
 }
 
-// replace makes the new agent before the old one goes. A replace without fields finishes an earlier one: only
-// its deletes are left.
-func (r *appRun) replace(ctx context.Context, ch plan.Change) Result {
-	if len(ch.Fields) == 0 && len(ch.Obsolete) > 0 {
-		return r.deleteObsolete(ctx, ch)
+// delete removes the agent, and whatever earlier replaces of it left over.
+func (r *appRun) delete(ctx context.Context, ch plan.Change) Result {
+	rec, _ := r.fleet.Record(ch.Address)
+	if len(rec.Obsolete) > 0 {
+		if res := r.deleteObsolete(ctx, ch); res.Status != StatusDone {
+			return res
+		}
 	}
-	if ch.Adopts == "" {
-		return r.create(ctx, ch)
-	}
-	live, listed := r.lists[r.id].byUID[ch.Adopts]
-	if !listed {
-		return failed(ch, fmt.Errorf("agent %s, which is to take its place, is not listed any more", ch.Adopts))
-	}
-	if res := r.record(ch, 0, live); res.Status != StatusDone {
-		return res
-	}
-	return r.deleteObsolete(ctx, ch)
+	return r.deleteOne(ctx, ch, ch.UID)
 }
 
 // deleteObsolete deletes what replaces of the agent left over. The record names these uids until they are gone.
@@ -439,17 +467,6 @@ func (r *appRun) deleteObsolete(ctx context.Context, ch plan.Change) Result {
 		}
 	}
 	return done(ch, rec.UID)
-}
-
-// delete removes the agent, and whatever earlier replaces of it left over.
-func (r *appRun) delete(ctx context.Context, ch plan.Change) Result {
-	rec, _ := r.fleet.Record(ch.Address)
-	if len(rec.Obsolete) > 0 {
-		if res := r.deleteObsolete(ctx, ch); res.Status != StatusDone {
-			return res
-		}
-	}
-	return r.deleteOne(ctx, ch, ch.UID)
 }
 
 // deleteOne deletes one agent of the change's address, and takes its uid out of the record.
@@ -505,113 +522,102 @@ func (r *appRun) isGone(ctx context.Context, uid string, err error) bool {
 	return errors.Is(err, platform.ErrNoSuchAgent)
 }
 
-// isUnknown reports whether err leaves open what became of a request.
-func isUnknown(err error) bool {
-	_, kept := errors.AsType[*notSentError](err)
-	return err != nil && platform.ClassOf(err) == platform.Unknown && !kept && !errors.Is(err, errLedger)
+// openWrites returns the results that close earlier requests about the agent: one that was answered settles
+// what those before it did, since each sends all that is wanted.
+func (r *appRun) openWrites(uid, action string) []state.Result {
+	if !r.fleet.Claimed(r.id, uid) {
+		return nil
+	}
+	var closed []state.Result
+	for _, i := range r.fleet.Open() {
+		if i.UID == uid && i.Action == action && i.Address.ID() == r.id {
+			closed = append(closed, state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address})
+		}
+	}
+	return closed
 }
 
-// send stores the intent, calls do once, and says what is known: on nil and on an unknown outcome the intent
-// stays open, for the caller or for recovery to close; else it is closed. While the platform asks to wait, send
-// waits and begins anew with a fresh intent, since a request answered so was not processed. What is in flight is
-// not cut short by ctx; the waiting is.
-func (r *appRun) send(ctx context.Context, ch plan.Change, intent state.Intent, do func(context.Context) error) (id uint64, err error) {
-	if err := r.countRequest(intent); err != nil {
-		return 0, err
-	}
-	start := time.Now()
-	for n := 0; ; n++ {
-		if err := r.fault(); err != nil {
-			return 0, err
-		}
-		intent.At = time.Now().UTC()
-		if id, err = r.ledger.Intend(intent); err != nil {
-			return 0, r.breaks(err)
-		}
-		if err = r.inSlot(ctx, ch, id, do); err == nil {
-			return id, nil
-		}
-		if isUnknown(err) {
-			r.giveUp(id, intent, err)
-			return id, err
-		}
-		voided := r.commit(state.Result{Kind: state.Voided, Intent: id, Address: intent.Address})
-		if voided != nil || platform.ClassOf(err) != platform.Throttled {
-			return 0, cmp.Or(voided, err)
-		}
-		wait := throttlePause(err, n)
-		if time.Since(start)+wait > maxThrottled {
-			return 0, r.stopWaiting(wait, err)
-		}
-		if !sleep(ctx, wait) {
-			return 0, fmt.Errorf("%w: %w", errInterrupted, err)
-		}
-		if why := r.stopped(ctx); why != nil {
-			return 0, &notSentError{why}
-		}
-	}
+func (r *appRun) recordedUID(a agent.Address) string {
+	rec, _ := r.fleet.Record(a)
+	return rec.UID
 }
 
-// giveUp notes that a request of this apply ended without a usable answer. Its connection is closed by now, so
-// nothing more of it leaves, and the grace period begins.
-func (r *appRun) giveUp(id uint64, intent state.Intent, cause error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.noteCause(intent, cause)
-	r.open[id] = &request{since: time.Now(), before: r.lists[r.id], cause: cause}
+// resultOf is what all results of a change have in common.
+func resultOf(ch plan.Change, s Status) Result {
+	return Result{Address: ch.Address, Action: ch.Action, Status: s, UID: ch.UID, Name: ch.Name, Source: ch.Source}
 }
 
-// inSlot calls do once a request may be in flight, or not at all where the run ends before.
-func (r *appRun) inSlot(ctx context.Context, ch plan.Change, id uint64, do func(context.Context) error) error {
-	r.slots <- struct{}{} // soon: a request ends in time, whatever happens
-	defer func() { <-r.slots }()
-	if why := r.stopped(ctx); why != nil {
-		return &notSentError{why}
+func done(ch plan.Change, uid string) Result {
+	res := resultOf(ch, StatusDone)
+	res.UID = uid
+	return res
+}
+
+func failed(ch plan.Change, err error) Result {
+	if kept, ok := errors.AsType[*notSentError](err); ok {
+		return notStarted(ch, kept.why)
 	}
-	r.observe(Event{Kind: EventStarted, App: r.id, Result: Result{Address: ch.Address, Action: ch.Action, UID: ch.UID}})
-	var kept error
-	err := do(platform.BeforeSend(platform.Detach(ctx), func() error {
-		// The last thing before the first byte: it may have waited for the pace since it was asked.
-		if kept = r.stopped(ctx); kept == nil {
-			kept = r.ledger.Leaving(id)
+	res := resultOf(ch, StatusFailed)
+	res.Err = err
+	return res
+}
+
+func unknownResult(ch plan.Change, err error) Result {
+	res := resultOf(ch, StatusUnknown)
+	res.Err, res.Hint = err, "the next apply finds out what became of it; nothing is created twice"
+	return res
+}
+
+func notStarted(ch plan.Change, err error) Result {
+	if ch.Action == plan.Kept {
+		return done(ch, ch.UID)
+	}
+	res := resultOf(ch, StatusNotStarted)
+	res.Err = err
+	return res
+}
+
+// withoutRequest is the result of a change for which nothing is sent: kept, moved in the ledger, or refused.
+func withoutRequest(ch plan.Change) Result {
+	if ch.Blocked == "" {
+		return done(ch, ch.UID)
+	}
+	res := resultOf(ch, StatusNotStarted)
+	switch ch.Blocked {
+	case plan.BlockedByProtect:
+		res.Err = fmt.Errorf("%w: lifecycle.protect forbids to %s it", ErrBlocked, ch.Action)
+		res.Hint = "take lifecycle.protect out of its manifest and apply that first"
+		if ch.Action == plan.Delete {
+			res.Hint = "put it back into the manifests without lifecycle.protect, apply that, then take it out"
 		}
-		return kept
-	}))
-	if e, ok := errors.AsType[*platform.Error](err); ok && e.NeverSent && (kept != nil || ctx.Err() != nil) {
-		return &notSentError{cmp.Or(kept, errInterrupted)}
+	case plan.BlockedByPrune:
+		res.Err = fmt.Errorf("%w: replacing it deletes the old agent, and deletes were not asked for", ErrBlocked)
+		res.Hint = "allow deletes:\n  agentsync apply --prune"
+	case plan.BlockedByApp:
+		res.Err = fmt.Errorf("%w: no manifest has a section for %s any more, so nothing says how to reach it", ErrBlocked, ch.Address.ID())
+		res.Hint = "put the section back without the agent; or, to leave the agent at the platform:\n  agentsync state rm " + ch.Address.String()
+	case plan.BlockedByAPI:
+		res.Err = fmt.Errorf("%w: the version of the API that the section asks for does not show the agent, which another version made", ErrBlocked)
+		res.Hint = "go back to the other version of the API; if the agent is really gone:\n  agentsync state rm " + ch.Address.String()
+	case plan.BlockedByRename:
+		res.Err = fmt.Errorf("%w: %s may be %s under another key, whose uid would be lost: %s", ErrBlocked, ch.Likely.To, ch.Likely.From, ch.Likely.Why())
+		res.Hint = ch.Likely.Ways()
+	case plan.BlockedByNamesake:
+		res.Err = fmt.Errorf("%w: an agent of the same name that agentsync does not manage is in the way", ErrBlocked)
+		res.Hint = importHint(ch)
+	default:
+		res.Err = fmt.Errorf("%w: %s", ErrBlocked, ch.Blocked)
 	}
-	return err
+	return res
 }
 
-// notSentError is why a request was not sent although its intent was stored.
-type notSentError struct{ why error }
-
-func (e *notSentError) Error() string { return e.why.Error() }
-func (e *notSentError) Unwrap() error { return e.why }
-
-// throttlePause is how long to wait before asking again: what the platform says, else 0.25 s
-// doubling up to 8 s.
-func throttlePause(err error, n int) time.Duration {
-	var e *platform.Error
-	if errors.As(err, &e) && e.RetryAfter > 0 {
-		return e.RetryAfter
+// importHint is what to do about agents that are in the way of a create.
+func importHint(ch plan.Change) string {
+	var b strings.Builder
+	b.WriteString("take the existing agent over, which updates it to the manifest at the next apply:\n")
+	for _, uid := range ch.InTheWay {
+		fmt.Fprintf(&b, "  agentsync import %s %s\n", ch.Address, uid)
 	}
-	return 250 * time.Millisecond << min(n, 5)
-}
-
-// hasSecret reports whether reading a value back cannot show that what was sent arrived.
-func hasSecret(v any) bool {
-	switch v := v.(type) {
-	case secret.Text, secret.Sealed:
-		return true
-	case map[string]any:
-		for _, e := range v {
-			if hasSecret(e) {
-				return true
-			}
-		}
-	case []any:
-		return slices.ContainsFunc(v, hasSecret)
-	}
-	return false
+	b.WriteString("or create another one of the same name with --allow-duplicate-names")
+	return b.String()
 }
