@@ -10,6 +10,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/plan"
+	"agentsync/internal/secret"
 	"agentsync/internal/state"
 )
 
@@ -58,50 +59,53 @@ func (e *StaleError) Error() string {
 // nothing was begun of any agent. The error is not nil where the apply ended early: the report is then true as
 // well.
 func (e *Engine) Apply(ctx context.Context, s Session) (*Report, error) {
+	// First what earlier runs left: a plan that does not know of an agent that an open create made would make it again.
 	if err := e.Recover(ctx, s); err != nil {
 		return e.openReport(ctx), err
 	}
-	p, err := e.plan(ctx, s, false)
+	p, err := e.makePlan(ctx, s, false)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.unreadable(p); err != nil {
-		return NotStarted(p, err), err
+	refused := func(why error) (*Report, error) { return NotStarted(p, why), why }
+	if err := e.unlistedError(p); err != nil {
+		return refused(err)
 	}
 	asked, err := s.Review(ctx, p)
 	if err != nil {
-		return NotStarted(p, err), err
+		return refused(err)
 	}
 	if asked {
 		// While a person read the plan, another checkout may have applied the same manifests: what they said yes to
 		// counts only as far as it is still what would be done.
-		e.look(ctx, e.ids(s))
-		again, err := e.plan(ctx, s, false)
+		e.listApps(ctx, e.planApps(s))
+		again, err := e.makePlan(ctx, s, false)
 		if err != nil {
-			return NotStarted(p, err), err
+			return refused(err)
 		}
 		if stale := again.Since(p); len(stale) > 0 {
-			err := &StaleError{stale}
-			return NotStarted(p, err), err
+			return refused(&StaleError{stale})
 		}
 		p = again
 	}
+	t := newTally(e, p)
 	if !p.Summary.Any() && len(p.Touches) == 0 && len(e.fleet.Open()) == 0 {
-		return e.finish(ctx, newTally(e, p)), nil
+		return e.finishReport(ctx, t), nil
 	}
-	if err := e.begin(s, p); err != nil {
+	// Only now, so that an apply without changes writes nothing, and with the plan, so that room on the disk is taken for
+	// all of it: a full disk in the middle would leave requests without a result.
+	if err := e.openLedger(s, p); err != nil {
 		return nil, err
 	}
-	t := newTally(e, p)
-	err = e.rounds(ctx, s, p, t)
-	return e.finish(ctx, t), errors.Join(err, e.fault(), s.End())
+	err = e.runRounds(ctx, s, p, t)
+	return e.finishReport(ctx, t), errors.Join(err, e.ledgerFault(), s.End())
 }
 
 // Plan is the plan that Apply would have reviewed, where nothing is open and nothing has to be brought into the state.
 func (e *Engine) Plan(ctx context.Context, s Session) (*plan.Plan, error) {
-	p, err := e.plan(ctx, s, false)
+	p, err := e.makePlan(ctx, s, false)
 	if err == nil {
-		err = e.unreadable(p)
+		err = e.unlistedError(p)
 	}
 	return p, err
 }
@@ -109,33 +113,35 @@ func (e *Engine) Plan(ctx context.Context, s Session) (*plan.Plan, error) {
 // Recover brings into the state what earlier runs left: results, and as far as one list of each app tells the
 // outcome of requests. What it does not tell stays open, and holds up nothing but its own agent.
 func (e *Engine) Recover(ctx context.Context, s Session) error {
-	e.begun = time.Now()
+	e.recoveryBegan = time.Now()
 	open := e.fleet.Open()
 	if len(open) == 0 && !s.Pending {
 		return nil
 	}
-	if err := e.begin(s, nil); err != nil {
+	if err := e.openLedger(s, nil); err != nil {
 		return err
 	}
-	e.look(ctx, slices.DeleteFunc(e.openApps(), func(id agent.AppID) bool { return e.lists[id] != nil }))
-	e.recover(ctx)
-	return errors.Join(e.fault(), s.End(), ctx.Err())
+	e.listApps(ctx, slices.DeleteFunc(e.openApps(), func(id agent.AppID) bool { return e.lists[id] != nil }))
+	e.recoverOpen(ctx)
+	return errors.Join(e.ledgerFault(), s.End(), ctx.Err())
 }
 
-func (e *Engine) begin(s Session, p *plan.Plan) error {
+func (e *Engine) openLedger(s Session, p *plan.Plan) error {
 	ledger, err := s.Begin(p)
 	if err != nil {
 		return err
 	}
 	e.ledger, e.fleet = ledger, ledger.Fleet()
+	e.sealer = secret.Sealer{Key: []byte(ledger.Lineage()), Lookup: e.opts.Lookup}
 	return nil
 }
 
-// plan lists what was not listed yet and makes the plan.
-func (e *Engine) plan(ctx context.Context, s Session, again bool) (*plan.Plan, error) {
-	known := e.knownNow(again)
-	ids := e.ids(s)
+// makePlan lists what was not listed yet and makes the plan.
+func (e *Engine) makePlan(ctx context.Context, s Session, again bool) (*plan.Plan, error) {
+	known := e.planInput(again)
+	ids := e.planApps(s)
 	if e.opts.NoRefresh && !again {
+		// Nothing is made or deleted without a list of its app: a plan from the records alone says which apps that are.
 		offline := known
 		offline.Live, offline.Gone = nil, nil
 		p, err := s.Plan(offline)
@@ -150,28 +156,28 @@ func (e *Engine) plan(ctx context.Context, s Session, again bool) (*plan.Plan, e
 		ids = slices.DeleteFunc(ids, func(id agent.AppID) bool { return !needed[id] })
 	}
 	if !again {
-		e.look(ctx, slices.DeleteFunc(ids, func(id agent.AppID) bool { return e.lists[id] != nil && e.unlisted[id] == nil }))
-		known = e.knownNow(again)
+		e.listApps(ctx, slices.DeleteFunc(ids, func(id agent.AppID) bool { return e.lists[id] != nil && e.unlisted[id] == nil }))
+		known = e.planInput(again)
 	}
 	return s.Plan(known)
 }
 
-// ids are the apps that the plan may be about, in order.
-func (e *Engine) ids(s Session) []agent.AppID {
+// planApps are the apps that the plan may be about, in order.
+func (e *Engine) planApps(s Session) []agent.AppID {
 	if s.Apps != nil {
 		return slices.Clone(s.Apps)
 	}
 	return slices.SortedFunc(maps.Keys(e.apps), agent.AppID.Compare)
 }
 
-// knownNow returns what the next plan is to be made of.
-func (e *Engine) knownNow(again bool) Known {
+// planInput returns what the next plan is to be made of.
+func (e *Engine) planInput(again bool) Known {
 	k := Known{Again: again, Prior: e.fleet.Records(), Claimed: map[agent.AppID][]string{}}
 	if e.ledger != nil {
 		k.Lineage = e.ledger.Lineage()
 	}
-	k.Live, k.Gone = e.live()
-	k.Open = e.heldBack()
+	k.Live, k.Gone = e.liveAgents()
+	k.Open = e.undecidedAgents()
 	for _, i := range e.fleet.Open() {
 		if i.UID != "" {
 			k.Claimed[i.Address.ID()] = append(k.Claimed[i.Address.ID()], i.UID)
@@ -180,90 +186,93 @@ func (e *Engine) knownNow(again bool) Known {
 	return k
 }
 
-// rename carries out what concerns the ledger alone: renames, all together because keys may be handed on and swapped,
+// recordRenames carries out what concerns the ledger alone: renames, all together because keys may be handed on and swapped,
 // and records that are behind although nothing is to be sent.
-func (e *Engine) rename(p *plan.Plan) error {
-	var leave, arrive []state.Result
+func (e *Engine) recordRenames(p *plan.Plan) error {
+	var removed, recorded []state.Result
 	for _, mv := range p.Renames() {
 		rec, ok := e.fleet.Record(mv.From)
 		if !ok {
 			return fmt.Errorf("rename %s to %s: state does not know it any more", mv.From, mv.To)
 		}
 		for _, uid := range append(slices.Clone(rec.Obsolete), rec.UID) {
-			leave = append(leave, state.Result{Kind: state.Removed, Address: mv.From, UID: uid})
+			removed = append(removed, state.Result{Kind: state.Removed, Address: mv.From, UID: uid})
 		}
 		rec = rec.Moved(mv.From.Key, mv.To.Key)
-		rec.Protect = e.wants(mv.To).Protect
-		arrive = append(arrive, state.Result{Kind: state.Recorded, Address: mv.To, Record: rec})
+		rec.Protect = e.wantedAgent(mv.To).Protect
+		recorded = append(recorded, state.Result{Kind: state.Recorded, Address: mv.To, Record: rec})
 	}
 	for _, t := range p.Touches {
-		arrive = append(arrive, state.Result{Kind: state.Recorded, Address: t.Address, Record: t.Record})
+		recorded = append(recorded, state.Result{Kind: state.Recorded, Address: t.Address, Record: t.Record})
 	}
-	if len(arrive) == 0 {
+	if len(recorded) == 0 {
 		return nil
 	}
-	return e.store(slices.Concat(leave, arrive)...)
+	// In one line of the journal, those that go first: where two agents swap their keys, each address is free by then, and
+	// a crash leaves both uids at an address.
+	return e.storeResults(slices.Concat(removed, recorded)...)
 }
 
-// rounds carries out the plan, and again what had no answer, until nothing is open or nothing more can be found out.
-func (e *Engine) rounds(ctx context.Context, s Session, p *plan.Plan, t *tally) error {
-	if err := e.rename(p); err != nil {
-		t.notStarted(err)
+// runRounds carries out the plan, and again what had no answer, until nothing is open or nothing more can be found out.
+func (e *Engine) runRounds(ctx context.Context, s Session, p *plan.Plan, t *tally) error {
+	// Before any request: its result is recorded at the new address.
+	if err := e.recordRenames(p); err != nil {
+		t.noneStarted(err)
 		return err
 	}
 	for changes := p.Changes; ; {
-		e.waiting = e.heldBack()
+		e.undecided = e.undecidedAgents() // as they are before this round, whose own requests are not waited for
 		e.carryOut(ctx, changes, t)
-		if ctx.Err() != nil || e.fault() != nil {
+		if ctx.Err() != nil || e.ledgerFault() != nil {
 			return nil
 		}
 		// One list after the writes says whether what was sent is what is live, and what became of requests without
 		// an answer.
 		if slices.ContainsFunc(changes, func(ch plan.Change) bool { return ch.Action != plan.Kept }) {
-			e.look(ctx, t.appsToList())
-			e.verify(ctx, t)
+			e.listApps(ctx, t.appsToList())
+			e.verifyWrites(t)
 		}
 		var err error
-		if changes, err = e.next(ctx, s, t); err != nil || len(changes) == 0 {
+		if changes, err = e.nextRound(ctx, s, t); err != nil || len(changes) == 0 {
 			return err
 		}
 	}
 }
 
-// next recovers what is open and returns what is then to be carried out again; nothing where all is decided, or where
+// nextRound recovers what is open and returns what is then to be carried out again; nothing where all is decided, or where
 // nothing more can be found out. What is decided does not wait for what is not.
-func (e *Engine) next(ctx context.Context, s Session, t *tally) ([]plan.Change, error) {
+func (e *Engine) nextRound(ctx context.Context, s Session, t *tally) ([]plan.Change, error) {
 	for n := 0; ; n++ {
-		if len(e.fleet.Open()) == 0 && !t.unknown() {
+		if len(e.fleet.Open()) == 0 && !t.anyUnknown() {
 			return nil, nil
 		}
-		e.recover(ctx)
-		if ctx.Err() != nil || e.fault() != nil {
-			return nil, nil
+		e.recoverOpen(ctx)
+		if ctx.Err() != nil || e.ledgerFault() != nil {
+			return nil, nil // what is open stays open, and the next apply goes on
 		}
-		p, err := e.plan(ctx, s, true)
+		p, err := e.makePlan(ctx, s, true)
 		if err != nil {
 			return nil, err
 		}
-		changes, pause := t.again(p)
+		changes, pause := t.nextChanges(p)
 		if len(changes) > 0 {
 			if !sleep(ctx, pause) {
 				return nil, nil
 			}
 			return changes, nil
 		}
-		wait, more := e.nextLook(n)
+		wait, more := e.nextListing(n)
 		if !more {
 			return nil, nil
 		}
 		open := e.openApps()
 		for _, id := range open {
-			e.observe(Event{Kind: EventSettling, App: id, Message: e.waitingFor(id, wait)})
+			e.emitEvent(Event{Kind: EventRecovering, App: id, Message: e.waitingFor(id, wait)})
 		}
 		if !sleep(ctx, wait) {
 			return nil, nil
 		}
-		e.look(ctx, open)
+		e.listApps(ctx, open)
 	}
 }
 
@@ -275,21 +284,21 @@ func (e *Engine) waitingFor(id agent.AppID, wait time.Duration) string {
 			continue
 		}
 		if n++; n == 1 {
-			cause = " (" + e.requestOf(i).cause.Error() + ")"
+			cause = " (" + e.openRequestOf(i).cause.Error() + ")"
 		}
 	}
-	return fmt.Sprintf("%s without a usable answer%s: looking again in %s", requests(n), cause, wait.Round(100*time.Millisecond))
+	return fmt.Sprintf("%s without a usable answer%s: looking again in %s", countOf(n, "request"), cause, wait.Round(100*time.Millisecond))
 }
 
-func requests(n int) string {
+func countOf(n int, noun string) string {
 	if n == 1 {
-		return "1 request"
+		return "1 " + noun
 	}
-	return fmt.Sprintf("%d requests", n)
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// finish returns the report. What is still open is told, also where the plan asked nothing of its agent.
-func (e *Engine) finish(ctx context.Context, t *tally) *Report {
+// finishReport returns the report. What is still open is told, also where the plan asked nothing of its agent.
+func (e *Engine) finishReport(ctx context.Context, t *tally) *Report {
 	var others []Result // of agents that the plan asks nothing of
 	for _, res := range e.openResults() {
 		was, planned := t.results[res.Address]
@@ -309,7 +318,7 @@ func (e *Engine) finish(ctx context.Context, t *tally) *Report {
 	for _, ch := range t.changes {
 		res, known := t.results[ch.Address]
 		if !known {
-			res = notStarted(ch, errInterrupted)
+			res = notStartedResult(ch, errInterrupted)
 		}
 		if res.Status == StatusUnknown {
 			if !e.isOpen(ch.Address) { // what was sent last was certainly not carried out, and is not sent once more
@@ -347,8 +356,8 @@ func (e *Engine) openResults() []Result {
 			continue
 		}
 		told[a] = true
-		r := e.requestOf(i)
-		res := unknownResult(plan.Change{Address: a, Action: plan.Action(i.Action), UID: i.UID, Source: e.wants(a).Source}, r.cause)
+		r := e.openRequestOf(i)
+		res := unknownResult(plan.Change{Address: a, Action: plan.Action(i.Action), UID: i.UID, Source: e.wantedAgent(a).Source}, r.cause)
 		if r.why != nil {
 			res.Err = fmt.Errorf("%w; and nobody can say yet what became of it: %w", r.cause, r.why)
 		}

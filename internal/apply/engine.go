@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,12 +58,12 @@ type Options struct {
 	// RequestTimeout bounds one request in the client; it is here because a platform that takes that long
 	// for a request may take as long for one that was given up. Zero means 30 seconds.
 	RequestTimeout time.Duration
-	// SettleTimeout is the grace period: how long after a create was given up without a usable answer
+	// Grace is the grace period: how long after a create was given up without a usable answer
 	// the platform may still carry it out, or still not list it. Zero means 30 seconds; the request
-	// timeout counts where it is longer, unless SettleTimeout was given.
-	SettleTimeout time.Duration
+	// timeout counts where it is longer, unless Grace was given.
+	Grace time.Duration
 	// EarlierGrace is how long requests of a run on another machine that was taken over from may still take effect: for what
-	// an earlier run left open it counts where it is longer than SettleTimeout.
+	// an earlier run left open it counts where it is longer than Grace.
 	EarlierGrace time.Duration
 	// StopOnError starts no further change of an app after one of its changes failed.
 	StopOnError bool
@@ -99,38 +100,32 @@ type Engine struct {
 	renamed map[agent.Address]agent.Address
 	opts    Options
 	fleet   *state.Fleet
-	ledger  Ledger // nil where nothing is to be written yet
+	ledger  Ledger        // nil where nothing is to be written yet
+	sealer  secret.Sealer // seals secrets as the ledger's state keeps them
 	// lists holds the last list of each app that came, and unlisted why the last one did not.
-	lists    map[agent.AppID]*list
+	lists    map[agent.AppID]*listing
 	unlisted map[agent.AppID]error
-	// earlier are the agents that state knew before this apply, by app.
-	earlier map[agent.AppID]map[string]bool
-	// begun is when this apply began to recover: the grace period of requests that an earlier run left open
+	// knownBefore are the agents that state knew before this apply, by app.
+	knownBefore map[agent.AppID]map[string]bool
+	// recoveryBegan is when this apply began to recover: the grace period of requests that an earlier run left open
 	// begins here, since nobody knows when they were given up.
-	begun time.Time
-	runs  map[agent.AppID]*appRun
-	// waiting are the addresses for which nothing may be made or changed yet, see heldBack.
-	waiting map[agent.Address]bool
+	recoveryBegan time.Time
+	runs          map[agent.AppID]*appRun
+	// undecided are the addresses for which nothing may be made or changed yet, see undecidedAgents.
+	undecided map[agent.Address]bool
 
 	observing sync.Mutex // so that observers are told one event at a time
 
 	mu     sync.Mutex // guards what follows
 	broken error      // why the ledger takes nothing more
-	// open holds what this apply knows of open intents, by their ids.
-	open map[uint64]*request
-	// sent counts the requests of each kind.
-	sent map[requestKey]tries
-	// late is what updates without an answer sent, by uid: they may overwrite what is sent after them.
-	late map[string][]agent.Fields
-	// updates are the updates that were answered and not verified yet.
-	updates map[agent.Address]update
-}
-
-// requestKey is what a request is about: the same one sent again counts, another one for the same agent does
-// not.
-type requestKey struct {
-	address     agent.Address
-	action, uid string
+	// requests holds what this apply knows of open intents, by their ids.
+	requests map[uint64]*openRequest
+	// sends counts the requests of each kind.
+	sends map[requestKey]sendCount
+	// lateUpdates is what updates without an answer sent, by uid: they may overwrite what is sent after them.
+	lateUpdates map[string][]agent.Fields
+	// answered are the updates that were answered and not verified yet.
+	answered map[agent.Address]answeredUpdate
 }
 
 // New returns an engine for one apply of the wanted agents, which must not change meanwhile. fleet is what
@@ -145,20 +140,20 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, 
 	if opts.RequestTimeout <= 0 {
 		opts.RequestTimeout = defaultGrace
 	}
-	if opts.SettleTimeout <= 0 {
-		opts.SettleTimeout = max(defaultGrace, opts.RequestTimeout)
+	if opts.Grace <= 0 {
+		opts.Grace = max(defaultGrace, opts.RequestTimeout)
 	}
 	e := &Engine{
 		apps: apps, want: make(map[agent.Address]*agent.Desired, len(desired)), renamed: map[agent.Address]agent.Address{},
-		opts: opts, fleet: fleet, lists: map[agent.AppID]*list{}, unlisted: map[agent.AppID]error{},
-		runs: map[agent.AppID]*appRun{}, open: map[uint64]*request{}, sent: map[requestKey]tries{},
-		late: map[string][]agent.Fields{}, updates: map[agent.Address]update{}, earlier: map[agent.AppID]map[string]bool{},
+		opts: opts, fleet: fleet, lists: map[agent.AppID]*listing{}, unlisted: map[agent.AppID]error{},
+		runs: map[agent.AppID]*appRun{}, requests: map[uint64]*openRequest{}, sends: map[requestKey]sendCount{},
+		lateUpdates: map[string][]agent.Fields{}, answered: map[agent.Address]answeredUpdate{}, knownBefore: map[agent.AppID]map[string]bool{},
 	}
 	for a, rec := range fleet.Records() {
-		if e.earlier[a.ID()] == nil {
-			e.earlier[a.ID()] = map[string]bool{}
+		if e.knownBefore[a.ID()] == nil {
+			e.knownBefore[a.ID()] = map[string]bool{}
 		}
-		e.earlier[a.ID()][rec.UID] = true
+		e.knownBefore[a.ID()][rec.UID] = true
 	}
 	for i := range desired {
 		e.want[desired[i].Address] = &desired[i]
@@ -175,39 +170,34 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, 
 	return e
 }
 
-// wants returns what the manifests want of the agent; nothing of one that they do not name.
-func (e *Engine) wants(a agent.Address) *agent.Desired {
+// wantedAgent returns what the manifests want of the agent; nothing of one that they do not name.
+func (e *Engine) wantedAgent(a agent.Address) *agent.Desired {
 	if d := e.want[a]; d != nil {
 		return d
 	}
 	return &agent.Desired{}
 }
 
-// wanted returns what the manifests want of the agent, secrets filled in.
-func (e *Engine) wanted(a agent.Address) (agent.Fields, error) {
-	f := e.wants(a).Fields
+// wantedFields returns what the manifests want of the agent, secrets filled in.
+func (e *Engine) wantedFields(a agent.Address) (agent.Fields, error) {
+	f := e.wantedAgent(a).Fields
 	if !f.HasSecrets() {
 		return f, nil
 	}
 	return f.Resolve(e.opts.Lookup)
 }
 
-// sealer seals secrets as the ledger's state keeps them.
-func (e *Engine) sealer() secret.Sealer {
-	return secret.Sealer{Key: []byte(e.ledger.Lineage()), Lookup: e.opts.Lookup}
-}
-
 // errLedger is wrapped by every error of the ledger that ends the run: from then on nothing more is sent.
 var errLedger = errors.New("the journal could not be written")
 
-// fault returns why the ledger takes nothing more, or nil.
-func (e *Engine) fault() error {
+// ledgerFault returns why the ledger takes nothing more, or nil.
+func (e *Engine) ledgerFault() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.broken
 }
 
-func (e *Engine) breaks(err error) error {
+func (e *Engine) breakLedger(err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.broken == nil {
@@ -216,34 +206,48 @@ func (e *Engine) breaks(err error) error {
 	return e.broken
 }
 
-// commit stores results of requests and lists: what they record was seen by the version of the API that the app's section
+// commitResults stores results of requests and lists: what they record was seen by the version of the API that the app's section
 // asks for.
-func (e *Engine) commit(results ...state.Result) error {
+func (e *Engine) commitResults(results ...state.Result) error {
 	for i := range results {
 		if s := e.apps[results[i].Address.ID()].Schema; s != nil && results[i].Kind == state.Recorded {
 			results[i].Record.API = s.Recorded()
 		}
 	}
-	return e.store(results...)
+	return e.storeResults(results...)
 }
 
-// comparable returns a record without what was observed by another version of the API than the app's section asks for.
-func (e *Engine) comparable(id agent.AppID, rec agent.Record) agent.Record {
+// commitUID stores the record of an agent whose uid must not be lost: it is the only handle. Documents that the ledger
+// refuses are left out, the observed one first. refused is why, or nil.
+func (e *Engine) commitUID(entry state.Result) (refused, err error) {
+	err = e.commitResults(entry)
+	for _, doc := range []*agent.Doc{&entry.Record.Observed, &entry.Record.Applied} {
+		if err == nil || errors.Is(err, errLedger) {
+			break
+		}
+		refused, *doc = cmp.Or(refused, err), nil
+		err = e.commitResults(entry)
+	}
+	return refused, err
+}
+
+// comparableRecord returns a record without what was observed by another version of the API than the app's section asks for.
+func (e *Engine) comparableRecord(id agent.AppID, rec agent.Record) agent.Record {
 	if s := e.apps[id].Schema; s != nil && rec.API != s.Recorded() {
 		rec.Observed = nil
 	}
 	return rec
 }
 
-// store stores results. An error that is about the results themselves, and not about the disk, is the
+// storeResults stores results. An error that is about the results themselves, and not about the disk, is the
 // caller's: nothing was stored, and other agents go on.
-func (e *Engine) store(results ...state.Result) error {
+func (e *Engine) storeResults(results ...state.Result) error {
 	err := e.ledger.Commit(results...)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, state.ErrBroken), errors.Is(err, state.ErrClosed):
-		return e.breaks(err)
+		return e.breakLedger(err)
 	default:
 		return err
 	}
@@ -263,7 +267,7 @@ type Event struct {
 	// Rate is how many requests a second the platform lets through, as far as is known at an
 	// EventFinished or EventThrottled; 0 where nothing has set a bound.
 	Rate float64
-	// Message says in a few words what is being waited for (EventThrottled, EventSettling).
+	// Message says in a few words what is being waited for (EventThrottled, EventRecovering).
 	Message string
 }
 
@@ -279,11 +283,11 @@ const (
 	EventListing
 	// EventThrottled: the platform asked to wait.
 	EventThrottled
-	// EventSettling: the run is finding out what became of a request without a usable answer.
-	EventSettling
+	// EventRecovering: the run is finding out what became of a request without a usable answer.
+	EventRecovering
 )
 
-func (e *Engine) observe(ev Event) {
+func (e *Engine) emitEvent(ev Event) {
 	if e.opts.Observe == nil {
 		return
 	}

@@ -19,13 +19,13 @@ import (
 	"agentsync/schema"
 )
 
-// ErrSuspiciousList is wrapped where a list lacks agents that are there: it was cut short, lags, or is of
+// ErrSuspiciousList is wrapped where a list misses agents that are there: it was cut short, lags, or is of
 // another app.
 var ErrSuspiciousList = errors.New("the list is not to be trusted")
 
-// list is one answer to "which agents are there", and how far it is to be believed. What it shows is there,
+// listing is one answer to "which agents are there", and how far it is to be believed. What it shows is there,
 // unless it is foreign; that it does not show an agent proves something only where doubt is nil.
-type list struct {
+type listing struct {
 	schema *schema.Platform
 	agents []platform.Remote
 	byUID  map[string]platform.Remote
@@ -33,22 +33,22 @@ type list struct {
 	// foreign reports that it shows none of the agents that state knows: it may be of another app, and
 	// nothing that it shows counts.
 	foreign bool
-	// doubt is why it may lack agents that are there, nil for a whole list.
+	// doubt is why it may miss agents that are there, nil for a whole list.
 	doubt error
 	// hides is why an agent that nobody knows may be hidden although all that are known are accounted for, or nil:
 	// with it nothing proves that a request did not make one.
 	hides error
 	// hidden are the times of creation of agents that it may hide, nil where it may hide others as well.
 	hidden map[int64]bool // in milliseconds
-	// lacking are the known agents that it does not show and that are not known to be gone.
-	lacking []string
+	// missing are the known agents that it does not show and that are not known to be gone.
+	missing []string
 	// gone are the agents of state that it does not show and of which the platform said, when it was asked
 	// for them alone, that there is no such agent.
 	gone map[string]bool
 }
 
-// has reports whether the list shows the uid; a nil list shows nothing.
-func (l *list) has(uid string) bool {
+// shows reports whether the list shows the uid; a nil list shows nothing.
+func (l *listing) shows(uid string) bool {
 	if l == nil {
 		return false
 	}
@@ -56,17 +56,17 @@ func (l *list) has(uid string) bool {
 	return ok
 }
 
-// look lists apps, all at once, each again a few times while it lacks an agent that is known: lists lag. What
+// listApps lists apps, all at once, each again a few times while it misses an agent that is known: lists lag. What
 // came stands in e.lists; of an app that could not be listed the last list stays, and e.unlisted says why.
-func (e *Engine) look(ctx context.Context, ids []agent.AppID) {
-	lists, errs := make([]*list, len(ids)), make([]error, len(ids))
+func (e *Engine) listApps(ctx context.Context, ids []agent.AppID) {
+	lists, errs := make([]*listing, len(ids)), make([]error, len(ids))
 	var g sync.WaitGroup
 	for i, id := range ids {
 		g.Go(func() {
 			defer crash.Guard()
 			for n := 0; ; n++ {
-				lists[i], errs[i] = e.list(ctx, id)
-				again := errs[i] == nil && !lists[i].foreign && len(lists[i].lacking) > 0 && n < len(lagPauses)
+				lists[i], errs[i] = e.listApp(ctx, id)
+				again := errs[i] == nil && !lists[i].foreign && len(lists[i].missing) > 0 && n < len(lagPauses)
 				if !again || !sleep(ctx, lagPauses[n]) {
 					return
 				}
@@ -84,14 +84,14 @@ func (e *Engine) look(ctx context.Context, ids []agent.AppID) {
 	}
 }
 
-// lagPauses lie between the lists of an app that lacks agents.
+// lagPauses lie between the lists of an app that misses agents.
 var lagPauses = [...]time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second}
 
-// list reads the whole app once and says how far the answer can be believed. This is the only place that says so.
-func (e *Engine) list(ctx context.Context, id agent.AppID) (*list, error) {
-	e.observe(Event{Kind: EventListing, App: id})
+// listApp reads the whole app once and says how far the answer can be believed. This is the only place that says so.
+func (e *Engine) listApp(ctx context.Context, id agent.AppID) (*listing, error) {
+	e.emitEvent(Event{Kind: EventListing, App: id})
 	app := e.apps[id]
-	l := &list{schema: app.Schema, asked: time.Now(), gone: map[string]bool{}}
+	l := &listing{schema: app.Schema, asked: time.Now(), gone: map[string]bool{}}
 	remotes, err := app.Client.List(ctx)
 	if doubtful, ok := errors.AsType[*platform.DoubtfulList](err); ok {
 		remotes, l.hides = doubtful.Agents, fmt.Errorf("%w: %w", ErrSuspiciousList, err)
@@ -113,9 +113,9 @@ func (e *Engine) list(ctx context.Context, id agent.AppID) (*list, error) {
 	for _, r := range remotes {
 		l.byUID[r.UID] = r
 	}
-	known, leaving := e.known(id)
-	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(known)), l.has)
-	old := slices.ContainsFunc(missing, func(uid string) bool { return e.earlier[id][uid] }) // what is new may not show yet
+	known, deleting := e.knownAgents(id)
+	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(known)), l.shows)
+	old := slices.ContainsFunc(missing, func(uid string) bool { return e.knownBefore[id][uid] }) // what is new may not show yet
 	// An old agent of a replace is ours as well, and one whose delete is open.
 	ours := func(r platform.Remote) bool {
 		_, owned := e.fleet.Owner(id, r.UID)
@@ -123,26 +123,26 @@ func (e *Engine) list(ctx context.Context, id agent.AppID) (*list, error) {
 	}
 	switch {
 	case old && !slices.ContainsFunc(remotes, ours):
-		l.foreign, l.lacking = true, missing
-		l.doubt = fmt.Errorf("%w: it shows %s of %s, and none of the %d that state knows", ErrSuspiciousList, agents(len(remotes)), id, len(known))
+		l.foreign, l.missing = true, missing
+		l.doubt = fmt.Errorf("%w: it shows %s of %s, and none of the %d that state knows", ErrSuspiciousList, countOf(len(remotes), "agent"), id, len(known))
 		return l, nil
 	case l.hides != nil && (len(known) == 0 || len(missing) > 0 && l.hidden == nil):
 		l.doubt = l.hides // else it shows all that is known: nothing that matters to who makes a new agent is hidden
 	}
 	if app.Client.Properties().ReadsOne {
-		e.askOneByOne(ctx, id, l, append(missing, slices.DeleteFunc(leaving, l.has)...), known)
+		e.askOneByOne(ctx, id, l, append(missing, slices.DeleteFunc(deleting, l.shows)...), known)
 	} else {
-		l.lacking = missing
+		l.missing = missing
 	}
-	if len(l.lacking) > 0 && l.doubt == nil {
-		l.doubt = lackingError(id, l.lacking, known)
+	if len(l.missing) > 0 && l.doubt == nil {
+		l.doubt = missingError(id, l.missing, known)
 	}
 	return l, nil
 }
 
 // askOneByOne asks the platform for agents that a list does not show. One that answers is there, and so the
 // list is not whole: it is added to what the list shows. The others are then not asked for.
-func (e *Engine) askOneByOne(ctx context.Context, id agent.AppID, l *list, missing []string, known map[string]agent.Address) {
+func (e *Engine) askOneByOne(ctx context.Context, id agent.AppID, l *listing, missing []string, known map[string]agent.Address) {
 	var g errgroup.Group
 	g.SetLimit(e.opts.Parallelism)
 	var mu sync.Mutex // guards l and asked
@@ -174,7 +174,7 @@ func (e *Engine) askOneByOne(ctx context.Context, id agent.AppID, l *list, missi
 				}
 				l.doubt = lacks
 				if _, isKnown := known[uid]; isKnown {
-					l.lacking = append(l.lacking, uid)
+					l.missing = append(l.missing, uid)
 				}
 			}
 			return nil
@@ -183,15 +183,15 @@ func (e *Engine) askOneByOne(ctx context.Context, id agent.AppID, l *list, missi
 	_ = g.Wait() // what went wrong is in l.doubt
 	for _, uid := range missing {
 		if _, isKnown := known[uid]; !asked[uid] && isKnown {
-			l.lacking = append(l.lacking, uid)
+			l.missing = append(l.missing, uid)
 			l.agents = append(l.agents, platform.Remote{UID: uid, Unreadable: l.doubt}) // nobody knows: it is not gone
 		}
 	}
 }
 
-// known returns the agents of the app that a list must show, those that state knows, and those that it may
+// knownAgents returns the agents of the app that a list must show, those that state knows, and those that it may
 // show or not, because a delete of theirs is open.
-func (e *Engine) known(id agent.AppID) (known map[string]agent.Address, leaving []string) {
+func (e *Engine) knownAgents(id agent.AppID) (known map[string]agent.Address, deleting []string) {
 	known = map[string]agent.Address{}
 	for a, rec := range e.fleet.Records() {
 		if a.ID() == id {
@@ -201,24 +201,17 @@ func (e *Engine) known(id agent.AppID) (known map[string]agent.Address, leaving 
 	for _, i := range e.fleet.Open() {
 		if _, there := known[i.UID]; there && i.Action == actionDelete && i.Address.ID() == id {
 			delete(known, i.UID)
-			leaving = append(leaving, i.UID)
+			deleting = append(deleting, i.UID)
 		}
 	}
-	return known, leaving
+	return known, deleting
 }
 
-// errLacking is of a list that shows some of the agents that state knows, and not all.
-var errLacking = fmt.Errorf("%w: it lacks agents that state knows", ErrSuspiciousList)
+// errMissing is of a list that shows some of the agents that state knows, and not all.
+var errMissing = fmt.Errorf("%w: it lacks agents that state knows", ErrSuspiciousList)
 
-func lackingError(id agent.AppID, lacking []string, known map[string]agent.Address) error {
-	return fmt.Errorf("%w: %d of %s, such as %s (uid %s)", errLacking, len(lacking), id, known[lacking[0]], lacking[0])
-}
-
-func agents(n int) string {
-	if n == 1 {
-		return "1 agent"
-	}
-	return fmt.Sprintf("%d agents", n)
+func missingError(id agent.AppID, lacking []string, known map[string]agent.Address) error {
+	return fmt.Errorf("%w: %d of %s, such as %s (uid %s)", errMissing, len(lacking), id, known[lacking[0]], lacking[0])
 }
 
 // mayCreate says why nothing can be made in the app, or nil.
@@ -226,8 +219,8 @@ func (r *appRun) mayCreate() error {
 	if err := r.mayDelete(); err != nil {
 		return err
 	}
-	r.state.Lock()
-	defer r.state.Unlock()
+	r.trust.Lock()
+	defer r.trust.Unlock()
 	if r.cut != nil {
 		return r.cut
 	}
@@ -250,33 +243,33 @@ func (r *appRun) mayDelete() error {
 
 // cutShort says why the list is known to be a cut one, or nil.
 func (r *appRun) cutShort() error {
-	r.state.Lock()
-	defer r.state.Unlock()
+	r.trust.Lock()
+	defer r.trust.Unlock()
 	return r.cut
 }
 
 // foundUnlisted notes that an agent is there that the list does not show.
 func (r *appRun) foundUnlisted(uid string) {
-	r.state.Lock()
-	defer r.state.Unlock()
+	r.trust.Lock()
+	defer r.trust.Unlock()
 	if r.cut == nil {
 		r.cut = fmt.Errorf("%w: it lacks agent %s of %s, which is there", ErrSuspiciousList, uid, r.id)
 	}
 }
 
-// foundGone notes that an agent is gone. A list that lacked it and no other is a whole one.
+// foundGone notes that an agent is gone. A list that missed it and no other is a whole one.
 func (r *appRun) foundGone(uid string) {
-	r.state.Lock()
-	defer r.state.Unlock()
+	r.trust.Lock()
+	defer r.trust.Unlock()
 	l := r.lists[r.id]
-	l.lacking = slices.DeleteFunc(l.lacking, func(u string) bool { return u == uid })
-	if len(l.lacking) == 0 && errors.Is(l.doubt, errLacking) {
+	l.missing = slices.DeleteFunc(l.missing, func(u string) bool { return u == uid })
+	if len(l.missing) == 0 && errors.Is(l.doubt, errMissing) {
 		l.doubt = nil
 	}
 }
 
-// unreadable is the error of a plan of which nothing can be done, or believed, because apps could not be listed.
-func (e *Engine) unreadable(p *plan.Plan) error {
+// unlistedError is the error of a plan of which nothing can be done, or believed, because apps could not be listed.
+func (e *Engine) unlistedError(p *plan.Plan) error {
 	if len(e.unlisted) == 0 {
 		return nil
 	}
@@ -307,9 +300,9 @@ func (e *Engine) listHint(id agent.AppID, err error) string {
 	switch {
 	case errors.Is(err, platform.ErrNotFound):
 		return "a wrong region, host or endpoint answers 404; agentsync asked\n  " + where
-	case errors.Is(err, errLacking) && e.opts.NoRefresh:
+	case errors.Is(err, errMissing) && e.opts.NoRefresh:
 		return "let apply ask for them, and make again what is gone, by leaving out --no-refresh; or, if one is really gone:\n  agentsync state rm ADDRESS"
-	case errors.Is(err, errLacking):
+	case errors.Is(err, errMissing):
 		return "if one of them is really gone, take it out of the state, then apply again:\n  agentsync state rm ADDRESS"
 	case errors.Is(err, ErrSuspiciousList) && e.lists[id] != nil && e.lists[id].foreign:
 		return fmt.Sprintf("see first whether this is the right app:\n  %s\nif those agents are really gone, take them out of the state, then apply again:\n  agentsync state rm '%s/*'", where, id)
@@ -317,12 +310,10 @@ func (e *Engine) listHint(id agent.AppID, err error) string {
 	return ""
 }
 
-func (r *appRun) listHint(err error) string { return r.Engine.listHint(r.id, err) }
-
-// live returns what the lists show in the form in which plans are made of it. An app that could not be listed was not
+// liveAgents returns what the lists show in the form in which plans are made of it. An app that could not be listed was not
 // looked at. A list that may be of another app is there as well: whoever makes a plan of it does not believe it, and
 // says so.
-func (e *Engine) live() (live map[agent.AppID][]plan.Live, gone map[agent.AppID]map[string]bool) {
+func (e *Engine) liveAgents() (live map[agent.AppID][]plan.Live, gone map[agent.AppID]map[string]bool) {
 	live, gone = map[agent.AppID][]plan.Live{}, map[agent.AppID]map[string]bool{}
 	for id, l := range e.lists {
 		if e.unlisted[id] == nil {
@@ -343,8 +334,8 @@ func liveOf(remotes []platform.Remote) []plan.Live {
 // Lists lists apps, for who only reads: what is live, and which known agents are gone. The error names every app that
 // could not be listed.
 func (e *Engine) Lists(ctx context.Context, ids []agent.AppID) (live map[agent.AppID][]plan.Live, gone map[agent.AppID]map[string]bool, err error) {
-	e.look(ctx, ids)
-	live, gone = e.live()
+	e.listApps(ctx, ids)
+	live, gone = e.liveAgents()
 	var errs []error
 	for _, id := range ids {
 		if why := e.unlisted[id]; why != nil {

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +19,8 @@ import (
 	"agentsync/internal/state"
 )
 
-// request is what this apply knows of an open intent.
-type request struct {
+// openRequest is what this apply knows of an open intent.
+type openRequest struct {
 	// since is when the grace period of a create begins: when its request was given up or, of an earlier
 	// run, when this apply began to recover.
 	since time.Time
@@ -27,10 +28,10 @@ type request struct {
 	earlier bool
 	// before is the list from before the request, of a request of this apply: what that shows was not made
 	// by it, whatever the clocks say.
-	before *list
+	before *listing
 	// absent counts the whole lists that did not show what a create was to make, of which seen is the last.
 	absent int
-	seen   *list
+	seen   *listing
 	// cause is why the outcome is not known, why what kept recovery from finding out, hint what to do about it.
 	cause, why error
 	hint       string
@@ -38,30 +39,33 @@ type request struct {
 	stuck bool
 }
 
-// requestOf returns what is known of an open intent. One that is not known yet is of an earlier run: nobody saw
+// openRequestOf returns what is known of an open intent. One that is not known yet is of an earlier run: nobody saw
 // when its request was given up, so its grace period begins now.
-func (e *Engine) requestOf(i state.Intent) *request {
+func (e *Engine) openRequestOf(i state.Intent) *openRequest {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := e.open[i.ID]
+	r := e.requests[i.ID]
 	if r == nil {
-		r = &request{since: e.begun, earlier: true, cause: errors.New("an earlier run sent a request for it whose outcome is still unknown")}
-		e.open[i.ID] = r
+		r = &openRequest{since: e.recoveryBegan, earlier: true, cause: errEarlierRun}
+		e.requests[i.ID] = r
 	}
 	return r
 }
 
+// errEarlierRun is why the outcome of a request is unknown that this apply did not send.
+var errEarlierRun = errors.New("an earlier run sent a request for it whose outcome is still unknown")
+
 // graceOf is how long after its since a request may still take effect.
-func (e *Engine) graceOf(r *request) time.Duration {
+func (e *Engine) graceOf(r *openRequest) time.Duration {
 	if r.earlier {
-		return max(e.opts.SettleTimeout, e.opts.EarlierGrace)
+		return max(e.opts.Grace, e.opts.EarlierGrace)
 	}
-	return e.opts.SettleTimeout
+	return e.opts.Grace
 }
 
 // graceEnd is when a request of an open intent can take effect no more.
 func (e *Engine) graceEnd(i state.Intent) time.Time {
-	r := e.requestOf(i)
+	r := e.openRequestOf(i)
 	return r.since.Add(e.graceOf(r))
 }
 
@@ -97,9 +101,9 @@ func (e *Engine) openApps() []agent.AppID {
 	return slices.SortedFunc(maps.Keys(ids), agent.AppID.Compare)
 }
 
-// heldBack returns the addresses for which nothing may be made or changed yet: an open create may have made their agent
+// undecidedAgents returns the addresses for which nothing may be made or changed yet: an open create may have made their agent
 // (true) or, where the state was lost, an open request is about one that they have (false).
-func (e *Engine) heldBack() map[agent.Address]bool {
+func (e *Engine) undecidedAgents() map[agent.Address]bool {
 	held := map[agent.Address]bool{}
 	for _, i := range e.fleet.Open() {
 		a := e.addressOf(i)
@@ -110,13 +114,13 @@ func (e *Engine) heldBack() map[agent.Address]bool {
 	return held
 }
 
-// recover closes those open intents of which the last lists tell what became of them, be they of this apply or
-// of an earlier one. It sends reads, and at the most a delete again. What it cannot tell stays open: e.open says
+// recoverOpen closes those open intents of which the last lists tell what became of them, be they of this apply or
+// of an earlier one. It sends reads, and at the most a delete again. What it cannot tell stays open: e.requests says
 // why.
-func (e *Engine) recover(ctx context.Context) {
+func (e *Engine) recoverOpen(ctx context.Context) {
 	byApp := map[agent.AppID][]state.Intent{}
 	for _, i := range e.fleet.Open() {
-		e.requestOf(i)
+		e.openRequestOf(i)
 		byApp[i.Address.ID()] = append(byApp[i.Address.ID()], i)
 	}
 	var g sync.WaitGroup
@@ -160,7 +164,7 @@ func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state
 			results, err = e.recoverUpdate(l, i)
 		}
 		if err == nil {
-			err = e.commit(results...)
+			err = e.commitResults(results...)
 		}
 		if err != nil {
 			e.keepOpen(i, err)
@@ -182,27 +186,27 @@ func (e *Engine) keepOpen(i state.Intent, why error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := e.open[i.ID]
+	r := e.requests[i.ID]
 	r.why, r.hint = why, hint
 }
 
 // recoverDelete decides a delete. An agent that is listed was not deleted, and the plan decides anew. Where
 // nobody can be asked about one that is not listed, the answer to a second delete tells, which does no harm.
-func (e *Engine) recoverDelete(ctx context.Context, l *list, i state.Intent) ([]state.Result, error) {
+func (e *Engine) recoverDelete(ctx context.Context, l *listing, i state.Intent) ([]state.Result, error) {
 	id := i.Address.ID()
 	a := e.addressOf(i)
 	voided := []state.Result{{Kind: state.Voided, Intent: i.ID, Address: a}}
 	rec, known := e.fleet.Record(a)
-	if !known || rec.UID != i.UID && !slices.Contains(rec.Obsolete, i.UID) || l.has(i.UID) {
+	if !known || rec.UID != i.UID && !slices.Contains(rec.Obsolete, i.UID) || l.shows(i.UID) {
 		return voided, nil
 	}
 	switch {
 	case l.gone[i.UID]:
 	case e.apps[id].Client.Properties().ReadsOne:
-		return nil, fmt.Errorf("the list does not show agent %s, and it could not be read: %w", i.UID, orLacking(l.doubt))
+		return nil, fmt.Errorf("the list does not show agent %s, and it could not be read: %w", i.UID, cmp.Or(l.doubt, errMissing))
 	default:
 		err := e.apps[id].Client.Delete(platform.Detach(ctx), i.UID)
-		if err != nil && !errors.Is(err, platform.ErrNoSuchAgent) { // a 404 of a proxy says nothing, nor does a list that lacks it
+		if err != nil && !errors.Is(err, platform.ErrNoSuchAgent) { // a 404 of a proxy says nothing, nor does a list that misses it
 			return nil, err
 		}
 	}
@@ -213,20 +217,20 @@ func (e *Engine) recoverDelete(ctx context.Context, l *list, i state.Intent) ([]
 // or, as platforms change what they are sent, in another way than before. One that shows what it showed before
 // was not changed, and the next plan sends it again; one that shows something else counts as what it shows, and
 // is sent again as well. What cannot be read back, a secret, is forgotten, and so sent again.
-func (e *Engine) recoverUpdate(l *list, i state.Intent) ([]state.Result, error) {
+func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, error) {
 	a := e.addressOf(i)
 	voided := []state.Result{{Kind: state.Voided, Intent: i.ID, Address: a}}
 	rec, known := e.fleet.Record(a)
 	if !known || rec.UID != i.UID || l.gone[i.UID] {
 		return voided, nil // nothing is left to be updated
 	}
-	rec = e.comparable(a.ID(), rec)
+	rec = e.comparableRecord(a.ID(), rec)
 	live, listed := l.byUID[i.UID]
 	switch {
 	case !listed:
-		return nil, fmt.Errorf("%w: agent %s", orLacking(l.doubt), i.UID)
+		return nil, fmt.Errorf("%w: agent %s", cmp.Or(l.doubt, errMissing), i.UID)
 	case live.Content.IsZero():
-		return nil, fmt.Errorf("agent %s could not be read: %w", i.UID, orLacking(live.Unreadable))
+		return nil, fmt.Errorf("agent %s could not be read: %w", i.UID, cmp.Or(live.Unreadable, errMissing))
 	}
 	sent, err := i.Fields.Fields()
 	if err != nil {
@@ -246,9 +250,9 @@ func (e *Engine) recoverUpdate(l *list, i state.Intent) ([]state.Result, error) 
 	if applied == nil {
 		applied = agent.Fields{}
 	}
-	shown := plan.SealAnswer(live.Content.Fields(), sent, e.sealer())
+	shown := plan.SealAnswer(live.Content.Fields(), sent, e.sealer)
 	e.mu.Lock()
-	e.late[i.UID] = append(e.late[i.UID], sent) // whatever is decided now, it may still take effect
+	e.lateUpdates[i.UID] = append(e.lateUpdates[i.UID], sent) // whatever is decided now, it may still take effect
 	e.mu.Unlock()
 	names, changed := make([]string, 0, len(sent)), false
 	for name, v := range sent {
@@ -282,23 +286,16 @@ func (e *Engine) recoverUpdate(l *list, i state.Intent) ([]state.Result, error) 
 	if rec.Applied, err = agent.Encode(applied); err != nil {
 		return nil, err
 	}
-	if rec.Observed, err = plan.ObservedAfter(rec.Observed, live.Content, sent, names, e.sealer()); err != nil {
+	if rec.Observed, err = plan.ObservedAfter(rec.Observed, live.Content, sent, names, e.sealer); err != nil {
 		return nil, err
 	}
 	return []state.Result{{Kind: state.Recorded, Intent: i.ID, Address: a, Record: rec}}, nil
 }
 
-func orLacking(err error) error {
-	if err == nil {
-		return errLacking
-	}
-	return err
-}
-
 // recoverCreates decides creates of one app: it looks for the agents that they made among those that no address
 // owns. One that is found is recorded. One that no whole list showed, twice, the second time asked for after the
 // grace period, was not made. Where nobody can say which of several it is, a person must.
-func (e *Engine) recoverCreates(id agent.AppID, l *list, intents []state.Intent) {
+func (e *Engine) recoverCreates(id agent.AppID, l *listing, intents []state.Intent) {
 	byUID := map[string]platform.Remote{}
 	var free []platform.Remote
 	for _, r := range l.agents {
@@ -313,13 +310,13 @@ func (e *Engine) recoverCreates(id agent.AppID, l *list, intents []state.Intent)
 	slices.SortStableFunc(intents, func(a, b state.Intent) int { return e.graceEnd(a).Compare(e.graceEnd(b)) })
 	candidates := make([]plan.Candidate, len(intents))
 	for n, i := range intents {
-		fields, err := e.intended(i)
+		fields, err := e.intendedFields(i)
 		if err != nil {
 			e.keepOpen(i, err)
 			candidates[n].May = func(plan.Live) bool { return false }
 			continue
 		}
-		r := e.requestOf(i)
+		r := e.openRequestOf(i)
 		candidates[n] = plan.Candidate{Fields: fields, Mark: i.Address.Mark(), // under which it was sent
 			May: func(live plan.Live) bool { return r.mayHaveMade(i, byUID[live.UID]) }}
 	}
@@ -329,8 +326,8 @@ func (e *Engine) recoverCreates(id agent.AppID, l *list, intents []state.Intent)
 		if _, known := e.fleet.Record(a); known || a.ID() != id || e.isOpen(a) {
 			continue
 		}
-		if fields, err := e.wanted(a); err == nil {
-			candidates = append(candidates, plan.Candidate{Fields: fields, Mark: e.wants(a).Mark})
+		if fields, err := e.wantedFields(a); err == nil {
+			candidates = append(candidates, plan.Candidate{Fields: fields, Mark: e.wantedAgent(a).Mark})
 		}
 	}
 	taken := map[string]bool{}
@@ -339,27 +336,27 @@ func (e *Engine) recoverCreates(id agent.AppID, l *list, intents []state.Intent)
 		taken[m.UID] = true
 	}
 	rest := slices.DeleteFunc(free, func(r platform.Remote) bool { return taken[r.UID] })
-	explained := e.identities(id, l, candidates)
+	explained := e.knownIdentities(id, l, candidates)
 	for n, i := range intents {
 		m := matches[n]
 		suspects := slices.DeleteFunc(m.Namesakes, func(uid string) bool { return byUID[uid].Mark != "" }) // somebody's
 		if !e.opts.AllowDuplicateNames && m.UID == "" && m.Equal == nil {
-			suspects = append(suspects, e.suspects(l, i, candidates[n], rest, explained)...)
+			suspects = append(suspects, e.suspectAgents(l, i, candidates[n], rest, explained)...)
 		}
 		switch {
 		case candidates[n].Fields == nil:
 		case m.UID != "":
 			e.recoverMade(i, byUID[m.UID])
 		case m.Equal != nil:
-			e.mustSay(i, m.Equal, true)
+			e.stopForPerson(i, m.Equal, true)
 		case len(suspects) > 0 && !e.opts.AllowDuplicateNames:
-			e.mustSay(i, suspects, false)
+			e.stopForPerson(i, suspects, false)
 		case l.doubt != nil:
 			e.keepOpen(i, l.doubt)
 		case l.hides != nil && !e.opts.AllowDuplicateNames:
 			// What it made may be hidden, however often the list is read.
 			e.keepOpen(i, l.hides)
-			e.requestOf(i).stuck = true
+			e.openRequestOf(i).stuck = true
 		default:
 			e.recoverAbsent(i, l)
 		}
@@ -371,8 +368,8 @@ func (e *Engine) recoverCreates(id agent.AppID, l *list, intents []state.Intent)
 const minWholeLists = 2
 
 // recoverAbsent closes a create that was not carried out, once the grace period is over.
-func (e *Engine) recoverAbsent(i state.Intent, l *list) {
-	r := e.requestOf(i)
+func (e *Engine) recoverAbsent(i state.Intent, l *listing) {
+	r := e.openRequestOf(i)
 	r.why, r.stuck = nil, false
 	if l != r.seen { // the same list twice is one list
 		r.seen = l
@@ -381,7 +378,7 @@ func (e *Engine) recoverAbsent(i state.Intent, l *list) {
 	if r.absent < minWholeLists || l.asked.Sub(r.since) < e.graceOf(r) {
 		return
 	}
-	if err := e.commit(state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}); err != nil {
+	if err := e.commitResults(state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address}); err != nil {
 		e.keepOpen(i, err)
 	}
 }
@@ -390,27 +387,23 @@ func (e *Engine) recoverAbsent(i state.Intent, l *list) {
 // what the intent says.
 func (e *Engine) recoverMade(i state.Intent, live platform.Remote) {
 	a := e.addressOf(i)
-	rec := agent.Record{UID: live.UID, Applied: i.Fields, Protect: e.wants(a).Protect, Mark: live.Mark}
+	rec := agent.Record{UID: live.UID, Applied: i.Fields, Protect: e.wantedAgent(a).Protect, Mark: live.Mark}
 	entry := state.Result{Kind: state.Recorded, Intent: i.ID, Address: a, Record: rec}
 	sent, err := i.Fields.Fields()
 	if err == nil {
-		entry.Record.Observed, err = plan.ObservedDoc(live.Content, sent, e.sealer())
-	}
-	if err == nil {
-		err = e.commit(entry)
-	}
-	if err != nil && !errors.Is(err, errLedger) { // whatever is wrong with the documents, the uid must not be lost
-		entry.Record = rec
-		err = e.commit(entry)
+		entry.Record.Observed, err = plan.ObservedDoc(live.Content, sent, e.sealer)
 	}
 	if err != nil {
+		entry.Record.Observed = nil // what cannot be read is not known, and the uid must not be lost for it
+	}
+	if _, err := e.commitUID(entry); err != nil {
 		e.keepOpen(i, err)
 	}
 }
 
-// mustSay keeps a create open until a person says which agent it made. equal reports that each of them holds all
+// stopForPerson keeps a create open until a person says which agent it made. equal reports that each of them holds all
 // that was sent.
-func (e *Engine) mustSay(i state.Intent, uids []string, equal bool) {
+func (e *Engine) stopForPerson(i state.Intent, uids []string, equal bool) {
 	slices.Sort(uids)
 	uids = slices.Compact(uids)
 	why := fmt.Errorf("agents %s may each be the one that was made", strings.Join(uids, ", "))
@@ -427,23 +420,23 @@ func (e *Engine) mustSay(i state.Intent, uids []string, equal bool) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := e.open[i.ID]
+	r := e.requests[i.ID]
 	r.why, r.hint, r.stuck = why, strings.TrimRight(b.String(), "\n"), true
 }
 
 // mayHaveMade reports whether a request can have made the agent: one that was there before it was not made by it.
-func (r *request) mayHaveMade(i state.Intent, live platform.Remote) bool {
+func (r *openRequest) mayHaveMade(i state.Intent, live platform.Remote) bool {
 	if r.before != nil {
-		return !r.before.has(live.UID)
+		return !r.before.shows(live.UID)
 	}
 	return live.CreatedAt.IsZero() || !live.CreatedAt.Before(i.At.Add(-clockSkew))
 }
 
-// suspects are the new agents that may be what a create made although they do not hold what was sent: a platform
+// suspectAgents are the new agents that may be what a create made although they do not hold what was sent: a platform
 // that shortens or lower-cases names must not get a second agent. An agent that shares nothing with what was sent,
 // that was made long after it, or whose name another agent of the manifests explains is none.
-func (e *Engine) suspects(l *list, i state.Intent, c plan.Candidate, free []platform.Remote, explained map[string]bool) []string {
-	r := e.requestOf(i)
+func (e *Engine) suspectAgents(l *listing, i state.Intent, c plan.Candidate, free []platform.Remote, explained map[string]bool) []string {
+	r := e.openRequestOf(i)
 	var uids []string
 	for _, live := range free {
 		name, _ := plan.Identity(l.schema, live.Content.Fields())
@@ -459,9 +452,9 @@ func (e *Engine) suspects(l *list, i state.Intent, c plan.Candidate, free []plat
 	return uids
 }
 
-// identities are those that a live agent may have without being a mystery: of the agents that are looked for, and
+// knownIdentities are those that a live agent may have without being a mystery: of the agents that are looked for, and
 // of those that the manifests want.
-func (e *Engine) identities(id agent.AppID, l *list, candidates []plan.Candidate) map[string]bool {
+func (e *Engine) knownIdentities(id agent.AppID, l *listing, candidates []plan.Candidate) map[string]bool {
 	names := map[string]bool{}
 	for _, c := range candidates {
 		if name, known := plan.Identity(l.schema, c.Fields); known {
@@ -472,7 +465,7 @@ func (e *Engine) identities(id agent.AppID, l *list, candidates []plan.Candidate
 		if a.ID() != id {
 			continue
 		}
-		if want, err := e.wanted(a); err == nil {
+		if want, err := e.wantedFields(a); err == nil {
 			if name, known := plan.Identity(l.schema, want); known {
 				names[name] = true
 			}
@@ -481,9 +474,9 @@ func (e *Engine) identities(id agent.AppID, l *list, candidates []plan.Candidate
 	return names
 }
 
-// intended returns what a create was to make. Its intent holds hashes of secrets; those in the agent's identity
+// intendedFields returns what a create was to make. Its intent holds hashes of secrets; those in the agent's identity
 // get their values back, where the manifests have them still.
-func (e *Engine) intended(i state.Intent) (agent.Fields, error) {
+func (e *Engine) intendedFields(i state.Intent) (agent.Fields, error) {
 	fields, err := i.Fields.Fields()
 	if err != nil {
 		return nil, err
@@ -491,26 +484,26 @@ func (e *Engine) intended(i state.Intent) (agent.Fields, error) {
 	if fields == nil {
 		fields = agent.Fields{}
 	}
-	want, err := e.wanted(e.addressOf(i))
+	want, err := e.wantedFields(e.addressOf(i))
 	for _, f := range e.apps[i.Address.ID()].Schema.Fields {
 		sealed, isSealed := fields[f.Name].(secret.Sealed)
 		text, isText := want[f.Name].(secret.Text)
 		if f.Identity && isSealed && err == nil && isText &&
-			e.sealer().Seal("/"+agent.EscapePointer(f.Name), text).Value == sealed.Value {
+			e.sealer.Seal("/"+agent.EscapePointer(f.Name), text).Value == sealed.Value {
 			fields[f.Name] = text
 		}
 	}
 	return fields, nil
 }
 
-// nextLook says how long to wait before the next lists, which may tell more: until the grace period of all creates
+// nextListing says how long to wait before the next lists, which may tell more: until the grace period of all creates
 // is over, and then longer and longer. more is false where no other list will tell more.
-func (e *Engine) nextLook(n int) (wait time.Duration, more bool) {
+func (e *Engine) nextListing(n int) (wait time.Duration, more bool) {
 	over := true
 	for _, i := range e.fleet.Open() {
-		r, bound := e.requestOf(i), maxLooks
+		r, bound := e.openRequestOf(i), maxListings
 		if i.Action != actionCreate {
-			bound = maxLooksForWrites
+			bound = maxListingsForWrites
 		}
 		if r.stuck || n >= bound || !e.mayTellMore(i) {
 			continue
@@ -520,17 +513,17 @@ func (e *Engine) nextLook(n int) (wait time.Duration, more bool) {
 			over, wait = false, max(wait, left)
 		}
 	}
-	wait = max(wait, min(time.Second, e.opts.SettleTimeout))
+	wait = max(wait, min(time.Second, e.opts.Grace))
 	if over {
 		wait = max(wait, time.Second<<min(n, 4))
 	}
 	return wait, more
 }
 
-// maxLooks bounds how often an apply waits for other lists in a row, for creates and for the other writes.
+// maxListings bounds how often an apply waits for other lists in a row, for creates and for the other writes.
 const (
-	maxLooks          = 8
-	maxLooksForWrites = 3
+	maxListings          = 8
+	maxListingsForWrites = 3
 )
 
 // mayTellMore reports whether another list of the app may tell more of an intent than the last one: not of one that

@@ -18,7 +18,7 @@ const (
 	StatusDone Status = "done"
 	// StatusFailed: certainly not carried out.
 	StatusFailed Status = "failed"
-	// StatusUnknown: nobody can say yet whether it was carried out; the next run settles it.
+	// StatusUnknown: nobody can say yet whether it was carried out; the next run finds it out.
 	StatusUnknown Status = "unknown"
 	// StatusNotStarted: the run ended before its turn; nothing was sent for it.
 	StatusNotStarted Status = "not-started"
@@ -81,7 +81,7 @@ func NotStarted(p *plan.Plan, why error) *Report {
 	rep := &Report{Outcome: OutcomeFailed}
 	for _, ch := range p.Changes {
 		if ch.Action != plan.Kept {
-			rep.Results = append(rep.Results, notStarted(ch, why))
+			rep.Results = append(rep.Results, notStartedResult(ch, why))
 		}
 	}
 	return rep

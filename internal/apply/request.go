@@ -7,64 +7,72 @@ import (
 	"fmt"
 	"time"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/state"
 )
 
-// send stores the intent, calls do once, and says what is known: on nil and on an unknown outcome the intent
-// stays open, for the caller or for recovery to close; else it is closed. While the platform asks to wait, send
+// sendRequest stores the intent, calls do once, and says what is known: on nil and on an unknown outcome the intent
+// stays open, for the caller or for recovery to close; else it is closed. While the platform asks to wait, it
 // waits and begins anew with a fresh intent, since a request answered so was not processed. What is in flight is
 // not cut short by ctx; the waiting is.
-func (r *appRun) send(ctx context.Context, ch plan.Change, intent state.Intent, do func(context.Context) error) (id uint64, err error) {
+func (r *appRun) sendRequest(ctx context.Context, ch plan.Change, intent state.Intent, do func(context.Context) error) (id uint64, err error) {
 	if err := r.countRequest(intent); err != nil {
 		return 0, err
 	}
 	start := time.Now()
 	for n := 0; ; n++ {
-		if err := r.fault(); err != nil {
+		// After a failed write to the disk nobody knows what of the journal is left: what is sent now could be lost.
+		if err := r.ledgerFault(); err != nil {
 			return 0, err
 		}
+		// The intent is on disk before the first byte leaves. Without it, a crash during the request leaves an agent that
+		// nobody looks for, and the next apply makes a second one.
 		intent.At = time.Now().UTC()
 		if id, err = r.ledger.Intend(intent); err != nil {
-			return 0, r.breaks(err)
+			return 0, r.breakLedger(err)
 		}
-		if err = r.inSlot(ctx, ch, id, do); err == nil {
+		if err = r.callInSlot(ctx, ch, id, do); err == nil {
 			return id, nil
 		}
 		if isUnknown(err) {
-			r.giveUp(id, intent, err)
+			r.giveUp(id, intent, err) // it stays open: sent again now, it could be carried out twice
 			return id, err
 		}
-		voided := r.commit(state.Result{Kind: state.Voided, Intent: id, Address: intent.Address})
+		// Certainly not carried out: without a result the next apply would look for what was never made, and wait for it.
+		voided := r.commitResults(state.Result{Kind: state.Voided, Intent: id, Address: intent.Address})
 		if voided != nil || platform.ClassOf(err) != platform.Throttled {
 			return 0, cmp.Or(voided, err)
 		}
 		wait := throttlePause(err, n)
+		// At once, not after the wait: what cannot end well must not hold the lock for hours.
 		if time.Since(start)+wait > maxThrottled {
 			return 0, r.stopWaiting(wait, err)
 		}
 		if !sleep(ctx, wait) {
 			return 0, fmt.Errorf("%w: %w", errInterrupted, err)
 		}
-		if why := r.stopped(ctx); why != nil {
+		if why := r.whyStopped(ctx); why != nil {
 			return 0, &notSentError{why}
 		}
 	}
 }
 
-// inSlot calls do once a request may be in flight, or not at all where the run ends before.
-func (r *appRun) inSlot(ctx context.Context, ch plan.Change, id uint64, do func(context.Context) error) error {
+// callInSlot calls do once a request may be in flight, or not at all where the run ends before.
+func (r *appRun) callInSlot(ctx context.Context, ch plan.Change, id uint64, do func(context.Context) error) error {
 	r.slots <- struct{}{} // soon: a request ends in time, whatever happens
 	defer func() { <-r.slots }()
-	if why := r.stopped(ctx); why != nil {
+	if why := r.whyStopped(ctx); why != nil {
 		return &notSentError{why}
 	}
-	r.observe(Event{Kind: EventStarted, App: r.id, Result: Result{Address: ch.Address, Action: ch.Action, UID: ch.UID}})
+	// Told only now that it has its slot: what waits for one is not in flight.
+	r.emitEvent(Event{Kind: EventStarted, App: r.id, Result: Result{Address: ch.Address, Action: ch.Action, UID: ch.UID}})
 	var kept error
 	err := do(platform.BeforeSend(platform.Detach(ctx), func() error {
-		// The last thing before the first byte: it may have waited for the pace since it was asked.
-		if kept = r.stopped(ctx); kept == nil {
+		// The last thing before the first byte: it may have waited for the pace since it was asked. Noted any earlier, a
+		// request that never left would count as one that did, and be waited for.
+		if kept = r.whyStopped(ctx); kept == nil {
 			kept = r.ledger.Leaving(id)
 		}
 		return kept
@@ -81,7 +89,7 @@ func (r *appRun) giveUp(id uint64, intent state.Intent, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.noteCause(intent, cause)
-	r.open[id] = &request{since: time.Now(), before: r.lists[r.id], cause: cause}
+	r.requests[id] = &openRequest{since: time.Now(), before: r.lists[r.id], cause: cause}
 }
 
 // isUnknown reports whether err leaves open what became of a request.
@@ -110,8 +118,15 @@ func throttlePause(err error, n int) time.Duration {
 // errSentOften is of a request that is not sent once more.
 var errSentOften = errors.New("it was sent often enough, and never carried out")
 
-// tries is how often a request was sent, and how it ended last without an outcome.
-type tries struct {
+// requestKey is what a request is about: the same one sent again counts, another one for the same agent does
+// not.
+type requestKey struct {
+	address     agent.Address
+	action, uid string
+}
+
+// sendCount is how often a request was sent, and how it ended last without an outcome.
+type sendCount struct {
 	n     int
 	cause error
 	// enough reports that the platform would give the same answer once more.
@@ -122,19 +137,19 @@ type tries struct {
 func (e *Engine) countRequest(i state.Intent) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	tries := e.sent[requestKey{i.Address, i.Action, i.UID}]
+	tries := e.sends[requestKey{i.Address, i.Action, i.UID}]
 	if tries.n >= maxSent || tries.enough {
 		return &oftenError{tries.n, tries.cause}
 	}
 	tries.n++
-	e.sent[requestKey{i.Address, i.Action, i.UID}] = tries
+	e.sends[requestKey{i.Address, i.Action, i.UID}] = tries
 	return nil
 }
 
 // noteCause notes how a request ended that has no outcome. The caller holds mu.
 func (e *Engine) noteCause(i state.Intent, cause error) {
 	key := requestKey{i.Address, i.Action, i.UID}
-	t := e.sent[key]
+	t := e.sends[key]
 	was, _ := errors.AsType[*platform.Error](t.cause)
 	is, ok := errors.AsType[*platform.Error](cause)
 	// Where the platform says in its own words that the request conflicts with what is there, one look at what is there
@@ -142,7 +157,7 @@ func (e *Engine) noteCause(i state.Intent, cause error) {
 	twice := ok && was != nil && is.Status == was.Status && is.Code == was.Code && is.Message == was.Message
 	t.enough = ok && is.OwnWords && (errors.Is(cause, platform.ErrConflict) || twice)
 	t.cause = cause
-	e.sent[key] = t
+	e.sends[key] = t
 }
 
 // oftenError matches errSentOften and says how the last try ended.

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,9 +27,9 @@ type appRun struct {
 	// left counts the changes without a final result.
 	left atomic.Int64
 
-	state sync.Mutex // guards what follows, and the doubt of the app's list
+	trust sync.Mutex // guards what follows, and the doubt of the app's list
 	stop  error      // why nothing more is started, or nil
-	cut   error      // why the list is known to lack agents that are there, or nil
+	cut   error      // why the list is known to miss agents that are there, or nil
 }
 
 func (e *Engine) runOf(id agent.AppID) *appRun {
@@ -68,48 +69,51 @@ func (e *Engine) carryOut(ctx context.Context, changes []plan.Change, t *tally) 
 					middle = append(middle, ch)
 				}
 			}
-			r.each(len(first), func(i int) { r.change(ctx, first[i], t) })
-			rest := slices.Concat(middle, last)
-			r.each(len(rest), func(i int) { r.change(ctx, rest[i], t) })
+			r.carryOutSome(ctx, first, t)
+			r.carryOutSome(ctx, slices.Concat(middle, last), t)
 		})
 	}
 	g.Wait()
 }
 
-// ahead is how many changes are under way for each request that may be in flight: while one is answered,
+// workersPerSlot is how many changes are under way for each request that may be in flight: while one is answered,
 // others wait for the disk, so that the journal costs disk time and not the platform's.
-const ahead = 3
+const workersPerSlot = 3
 
-// each calls do for 0 to n-1, some at a time, and waits for all. Requests are bounded by their slots. It keeps
-// its goroutines: their stacks grow deep once, not once for each agent.
-func (r *appRun) each(n int, do func(i int)) {
+// carryOutSome carries out changes of the app, several at a time and started in order, and waits for all. Requests are
+// bounded by their slots. It keeps its goroutines: their stacks grow deep once, not once for each agent.
+func (r *appRun) carryOutSome(ctx context.Context, changes []plan.Change, t *tally) {
 	workers := 1 // one at a time is also one after the other
 	if r.opts.Parallelism > 1 {
-		workers = min(n, r.opts.Parallelism*ahead)
+		workers = min(len(changes), r.opts.Parallelism*workersPerSlot)
 	}
 	var next atomic.Int64
 	var g sync.WaitGroup
 	for range workers {
 		g.Go(func() {
 			defer crash.Guard()
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				do(i)
+			for i := int(next.Add(1)) - 1; i < len(changes); i = int(next.Add(1)) - 1 {
+				if why := r.whyStopped(ctx); why != nil {
+					t.enter(r, notStartedResult(changes[i], why))
+				} else {
+					t.enter(r, r.applyChange(ctx, changes[i]))
+				}
 			}
 		})
 	}
 	g.Wait()
 }
 
-// stopped says why nothing more may be started, or nil.
-func (r *appRun) stopped(ctx context.Context) error {
-	if err := r.fault(); err != nil {
+// whyStopped says why nothing more may be started, or nil.
+func (r *appRun) whyStopped(ctx context.Context) error {
+	if err := r.ledgerFault(); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
-	r.state.Lock()
-	defer r.state.Unlock()
+	r.trust.Lock()
+	defer r.trust.Unlock()
 	return r.stop
 }
 
@@ -119,8 +123,8 @@ func (r *appRun) stopAfter(res Result) {
 	if res.Status != StatusFailed {
 		return
 	}
-	r.state.Lock()
-	defer r.state.Unlock()
+	r.trust.Lock()
+	defer r.trust.Unlock()
 	switch {
 	case r.stop != nil:
 	case errors.Is(res.Err, platform.ErrKeyRefused):
@@ -134,8 +138,8 @@ func (r *appRun) stopAfter(res Result) {
 // would be asked to wait as well, one after the other.
 func (r *appRun) stopWaiting(wait time.Duration, cause error) error {
 	err := fmt.Errorf("the platform asks to wait %s, and nothing is waited for longer than %s: %w", wait.Round(time.Second), maxThrottled, cause)
-	r.state.Lock()
-	defer r.state.Unlock()
+	r.trust.Lock()
+	defer r.trust.Unlock()
 	if r.stop == nil {
 		r.stop = err
 	}
@@ -184,19 +188,19 @@ func (t *tally) enter(r *appRun, res Result) {
 
 func (r *appRun) tellFinished(res Result) {
 	if res.Action != plan.Kept {
-		r.observe(Event{Kind: EventFinished, App: r.id, Result: res, Left: int(r.left.Add(-1)), Rate: r.app.rate()})
+		r.emitEvent(Event{Kind: EventFinished, App: r.id, Result: res, Left: int(r.left.Add(-1)), Rate: r.app.rate()})
 	}
 }
 
-// notStarted enters that nothing was begun, because of why.
-func (t *tally) notStarted(why error) {
+// noneStarted enters that nothing was begun, because of why.
+func (t *tally) noneStarted(why error) {
 	for _, ch := range t.changes {
-		t.results[ch.Address] = notStarted(ch, why)
+		t.results[ch.Address] = notStartedResult(ch, why)
 	}
 }
 
-// unknown reports whether a result is unknown.
-func (t *tally) unknown() bool {
+// anyUnknown reports whether a result is unknown.
+func (t *tally) anyUnknown() bool {
 	for _, res := range t.results {
 		if res.Status == StatusUnknown {
 			return true
@@ -229,14 +233,14 @@ func (t *tally) appsToList() []agent.AppID {
 	return slices.SortedFunc(maps.Keys(ids), agent.AppID.Compare)
 }
 
-// again returns what of a new plan is to be carried out for agents whose outcome was unknown, and how long to wait
+// nextChanges returns what of a new plan is to be carried out for agents whose outcome was unknown, and how long to wait
 // before. Of an agent for which nothing is open and nothing is planned any more, the request was carried out.
-func (t *tally) again(p *plan.Plan) (changes []plan.Change, pause time.Duration) {
+func (t *tally) nextChanges(p *plan.Plan) (changes []plan.Change, pause time.Duration) {
 	planned := make(map[agent.Address]plan.Change, len(p.Changes))
 	for _, ch := range p.Changes {
 		planned[ch.Address] = ch
 	}
-	held := t.heldBack()
+	held := t.undecidedAgents()
 	for _, ch := range t.changes {
 		a := ch.Address
 		res := t.results[a]
@@ -257,15 +261,8 @@ func (t *tally) again(p *plan.Plan) (changes []plan.Change, pause time.Duration)
 			rec, _ := t.fleet.Record(a)
 			r := t.runOf(a.ID())
 			ch.Action = res.Action
-			t.enter(r, done(ch, orUID(rec.UID, res.UID)))
+			t.enter(r, doneResult(ch, cmp.Or(rec.UID, res.UID)))
 		}
 	}
 	return changes, pause
-}
-
-func orUID(uid, otherwise string) string {
-	if uid == "" {
-		return otherwise
-	}
-	return uid
 }

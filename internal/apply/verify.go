@@ -2,7 +2,6 @@ package apply
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,10 +18,10 @@ import (
 // verifyBatch is how many records share one line of the journal, and so one fsync.
 const verifyBatch = 256
 
-// verify holds what was written against the list after the writes. What a platform made of what was sent becomes the
+// verifyWrites holds what was written against the list after the writes. What a platform made of what was sent becomes the
 // observed side of each record, so that a platform that rewrites what it is sent causes one warning and no lasting
 // difference. A value that is still the one from before an update was not rewritten: the update was not carried out.
-func (e *Engine) verify(_ context.Context, t *tally) {
+func (e *Engine) verifyWrites(t *tally) {
 	var seen []state.Result
 	said := map[agent.AppID]bool{}
 	for _, ch := range t.changes {
@@ -38,7 +37,7 @@ func (e *Engine) verify(_ context.Context, t *tally) {
 			said[id] = true
 			continue
 		}
-		again, res, err := e.verifyOne(e.lists[id], t.results[ch.Address])
+		again, res, err := e.verifyAgent(e.lists[id], t.results[ch.Address])
 		if err != nil {
 			t.warnings = append(t.warnings, fmt.Sprintf("%s: %v", ch.Address, err))
 		}
@@ -46,15 +45,15 @@ func (e *Engine) verify(_ context.Context, t *tally) {
 		seen = append(seen, again...)
 	}
 	for batch := range slices.Chunk(seen, verifyBatch) {
-		if err := e.commit(batch...); err != nil {
+		if err := e.commitResults(batch...); err != nil {
 			t.warnings = append(t.warnings, fmt.Sprintf("what was read back could not be kept: %v", err))
 			return
 		}
 	}
 }
 
-// verifyOne compares one agent, and returns what is to be recorded of it.
-func (e *Engine) verifyOne(l *list, res Result) ([]state.Result, Result, error) {
+// verifyAgent compares one agent, and returns what is to be recorded of it.
+func (e *Engine) verifyAgent(l *listing, res Result) ([]state.Result, Result, error) {
 	live, listed := l.byUID[res.UID]
 	rec, known := e.fleet.Record(res.Address)
 	switch {
@@ -68,7 +67,7 @@ func (e *Engine) verifyOne(l *list, res Result) ([]state.Result, Result, error) 
 	case live.Content.IsZero():
 		return nil, res, nil // what cannot be read is not known
 	}
-	up, updated := e.updates[res.Address]
+	up, updated := e.answered[res.Address]
 	if !updated && res.Action == plan.Update {
 		// Recovery found what became of it, and recorded what it sent: any other field may have been changed by somebody.
 		return nil, res, nil
@@ -89,14 +88,14 @@ func (e *Engine) verifyOne(l *list, res Result) ([]state.Result, Result, error) 
 		res.Status = StatusFailed
 		res.Err = fmt.Errorf("the platform said that it was done, and still has the old value of %s", strings.Join(names, ", "))
 		res.Hint = "it stays in the plan, and the next apply sends it again:\n  agentsync apply"
-	} else if names = e.rewritten(l, rec, sent, live); len(names) > 0 && res.Warning == "" {
+	} else if names = e.rewrittenFields(l, rec, sent, live); len(names) > 0 && res.Warning == "" {
 		res.Warning = "the platform keeps another value than was sent for " + strings.Join(names, ", ")
 	}
 	before := rec.Observed
 	if updated {
-		rec.Observed, err = plan.ObservedAfter(up.before.Observed, live.Content, like, up.sent, e.sealer())
+		rec.Observed, err = plan.ObservedAfter(up.before.Observed, live.Content, like, up.sent, e.sealer)
 	} else {
-		rec.Observed, err = plan.ObservedDoc(live.Content, like, e.sealer())
+		rec.Observed, err = plan.ObservedDoc(live.Content, like, e.sealer)
 	}
 	if err != nil || bytes.Equal(before, rec.Observed) && len(names) == 0 {
 		return nil, res, err
@@ -104,8 +103,8 @@ func (e *Engine) verifyOne(l *list, res Result) ([]state.Result, Result, error) 
 	return []state.Result{{Kind: state.Recorded, Address: res.Address, Record: rec}}, res, nil
 }
 
-// rewritten names what the live agent does not hold as it was sent.
-func (e *Engine) rewritten(l *list, rec agent.Record, sent agent.Fields, live platform.Remote) []string {
+// rewrittenFields names what the live agent does not hold as it was sent.
+func (e *Engine) rewrittenFields(l *listing, rec agent.Record, sent agent.Fields, live platform.Remote) []string {
 	var names []string
 	if doc, plain := live.Content.Doc(); !plain || !doc.Holds(rec.Applied) {
 		names = plan.Unlike(l.schema, sent, live.Content)
@@ -119,8 +118,8 @@ func (e *Engine) rewritten(l *list, rec agent.Record, sent agent.Fields, live pl
 
 // notCarriedOut names the fields of an update that show what they showed before it, and takes them out of what the
 // record says was applied, so that they stay in the plan.
-func (e *Engine) notCarriedOut(l *list, rec *agent.Record, up update, live platform.Remote, like agent.Fields) ([]string, error) {
-	late := e.late[rec.UID]
+func (e *Engine) notCarriedOut(l *listing, rec *agent.Record, up answeredUpdate, live platform.Remote, like agent.Fields) ([]string, error) {
+	late := e.lateUpdates[rec.UID]
 	if up.shown == nil && late == nil {
 		return nil, nil
 	}
@@ -132,7 +131,7 @@ func (e *Engine) notCarriedOut(l *list, rec *agent.Record, up update, live platf
 	if err != nil {
 		return nil, err
 	}
-	shown := plan.SealAnswer(live.Content.Fields(), like, e.sealer())
+	shown := plan.SealAnswer(live.Content.Fields(), like, e.sealer)
 	var names []string
 	for _, name := range up.sent {
 		f, _ := l.schema.Field(name)
@@ -207,7 +206,7 @@ func hasSecret(v any) bool {
 // sentOf returns what was sent of an agent, and what tells where its secrets stand. Both are what the manifests want,
 // which is at hand, unless a part of it is left to others: then the record says more.
 func (e *Engine) sentOf(rec agent.Record, a agent.Address) (sent, like agent.Fields, err error) {
-	want := e.wants(a)
+	want := e.wantedAgent(a)
 	if len(want.IgnoreChanges) == 0 {
 		return want.Fields, secretsOf(rec.Applied, want), nil
 	}

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,8 @@ import (
 	"agentsync/internal/state"
 )
 
-// The four writes: each is one procedure, and the order of its steps is what the guarantee rests on.
+// The writes. Each is one procedure, and the guarantee rests on the order of its steps: may it be done at all? what is
+// sent? the intent, the request, the class of its answer, the record. request.go holds the three in the middle.
 
 // The actions of an intent.
 const (
@@ -23,108 +25,91 @@ const (
 	actionDelete = "delete"
 )
 
-// change carries out one change and enters its result.
-func (r *appRun) change(ctx context.Context, ch plan.Change, t *tally) {
-	if why := r.stopped(ctx); why != nil {
-		t.enter(r, notStarted(ch, why))
-		return
-	}
-	if ch.Action == plan.Kept || ch.Action == plan.Move || ch.Blocked != "" {
-		t.enter(r, withoutRequest(ch))
-		return
-	}
-	if ch.OtherAPI && !r.lists[r.id].has(ch.UID) {
+// applyChange carries out one change and says what became of it.
+func (r *appRun) applyChange(ctx context.Context, ch plan.Change) Result {
+	switch {
+	case ch.Action == plan.Kept, ch.Action == plan.Move, ch.Blocked != "":
+		return unsentResult(ch)
+	case ch.OtherAPI && !r.lists[r.id].shows(ch.UID):
 		// Another version of the API made the agent. What this one does not show is not written to: it might answer
 		// that there is no such agent, and the next run would make a second one.
 		ch.Blocked = plan.BlockedByAPI
-		t.enter(r, withoutRequest(ch))
-		return
+		return unsentResult(ch)
 	}
-	if _, waits := r.waiting[ch.Address]; waits {
-		t.enter(r, unknownResult(ch, errors.New("an earlier run sent a request for it whose outcome is still unknown")))
-		return
+	if _, waits := r.undecided[ch.Address]; waits {
+		// The open request may have made the agent, or may still change it: what is sent now would be a second one.
+		return unknownResult(ch, errEarlierRun)
 	}
 	if ch.Unlisted && (ch.Action == plan.Create || ch.Action == plan.Adopt) {
-		res, gone := r.ask(ctx, ch)
-		if !gone {
-			t.enter(r, res)
-			return
+		if res, gone := r.askByUpdate(ctx, ch); !gone {
+			return res
 		}
 	} else if ch.Vanished && ch.Action != plan.Delete {
 		// The platform said itself that there is no such agent: its uid goes before another takes its place.
-		if err := r.commit(state.Result{Kind: state.Removed, Address: ch.Address, UID: r.recordedUID(ch.Address)}); err != nil {
-			t.enter(r, failed(ch, err))
-			return
+		rec, _ := r.fleet.Record(ch.Address)
+		if err := r.commitResults(state.Result{Kind: state.Removed, Address: ch.Address, UID: rec.UID}); err != nil {
+			return failedResult(ch, err)
 		}
 	}
-	t.enter(r, r.carryOutOne(ctx, ch))
-}
-
-func (r *appRun) carryOutOne(ctx context.Context, ch plan.Change) Result {
 	switch ch.Action {
 	case plan.Create:
-		return r.create(ctx, ch)
+		return r.createAgent(ctx, ch)
 	case plan.Adopt:
-		return r.adopt(ctx, ch)
+		return r.adoptAgent(ctx, ch)
 	case plan.Update:
-		return r.update(ctx, ch)
+		return r.updateAgent(ctx, ch)
 	case plan.Replace:
-		return r.replace(ctx, ch)
+		return r.replaceAgent(ctx, ch)
 	case plan.Delete:
-		return r.delete(ctx, ch)
+		return r.deleteAgent(ctx, ch)
 	default:
-		return failed(ch, fmt.Errorf("apply does not know the action %q", ch.Action))
+		return failedResult(ch, fmt.Errorf("apply does not know the action %q", ch.Action))
 	}
 }
 
-// create makes a new agent.
-func (r *appRun) create(ctx context.Context, ch plan.Change) Result {
-	// Nothing is made before a whole list was seen: what that shows is not made a second time.
+// createAgent makes a new agent.
+func (r *appRun) createAgent(ctx context.Context, ch plan.Change) Result {
+	// Nothing is made before a whole list was seen: an agent that it shows would be made a second time.
 	if err := r.mayCreate(); err != nil {
-		res := failed(ch, fmt.Errorf("nothing is created before the app was listed: %w", err))
-		res.Hint = r.listHint(err)
-		return res
+		return failedResult(ch, fmt.Errorf("nothing is created before the app was listed: %w", err)).withHint(r.listHint(r.id, err))
 	}
-	wanted := r.wants(ch.Address)
-	send, err := r.createBody(&ch, wanted)
+	wanted := r.wantedAgent(ch.Address)
+	body, err := r.createBody(&ch, wanted)
 	if err != nil {
-		return failed(ch, err)
+		return failedResult(ch, err)
 	}
+	// The intent holds all that is sent, so that recovery knows the agent by its content when the answer is lost.
 	intent := state.Intent{Address: ch.Address, Action: actionCreate, Fields: ch.Wanted}
 	if ch.Action == plan.Replace {
-		intent.UID = ch.UID // the agent that goes once the new one is there
+		intent.UID = ch.UID // the agent that goes once the new one is there: nobody else may adopt it meanwhile
 	}
-	// The intent is on disk before the first byte leaves, one POST leaves, and an answer that cannot be its
-	// own counts as none.
 	var made platform.Remote
-	id, err := r.send(ctx, ch, intent, func(ctx context.Context) (err error) {
-		made, err = r.app.Client.Create(ctx, send)
-		return r.checkMade(made, err)
+	id, err := r.sendRequest(ctx, ch, intent, func(ctx context.Context) (err error) {
+		made, err = r.app.Client.Create(ctx, body)
+		return r.checkMade(made, err) // before the intent is closed: an answer that is not its own decides nothing
 	})
-	switch {
-	case isUnknown(err):
-		return unknownResult(ch, err)
-	case err != nil:
-		return failed(ch, err)
+	if err != nil {
+		return r.requestResult(ch, err, "")
 	}
 	made.Mark = wanted.Mark // also where the answer leaves it out
-	res := r.record(ch, id, made)
+	res := r.recordAgent(ch, wanted, id, made)
 	if res.Status != StatusDone || ch.Action != plan.Replace {
 		return res
 	}
-	// Only now that the uid of the new agent is on disk does the old one go.
+	// The old agent goes only now that the uid of the new one is on disk: a crash in between leaves one too many, which
+	// the record names, and never none.
 	return r.deleteObsolete(ctx, ch)
 }
 
-// createBody returns what a create sends: what is wanted, secrets filled in, with the mark. It makes sure that the
-// change has its document, which is sent as it is where nothing has to be put in.
+// createBody returns what a create sends: what is wanted, secrets filled in, with the mark. It gives the change its
+// document, which is sent as it is where nothing has to be put in.
 func (r *appRun) createBody(ch *plan.Change, wanted *agent.Desired) (agent.Content, error) {
 	if ch.Wanted != nil && wanted.Mark == "" { // it holds no secret
 		return agent.ContentOfDoc(ch.Wanted), nil
 	}
-	want, err := r.wanted(ch.Address)
+	want, err := r.wantedFields(ch.Address)
 	if err == nil {
-		err = r.encode(ch)
+		err = r.encodeWanted(ch, wanted)
 	}
 	return agent.ContentOf(platform.AddMark(r.app.Schema, want, wanted.Mark)), err
 }
@@ -144,26 +129,14 @@ func (r *appRun) checkMade(made platform.Remote, err error) error {
 	return nil
 }
 
-// record stores the record of a new agent. Whatever is wrong with the rest of an answer, its uid is stored: it
-// is the only handle. Of a replace the old uid becomes obsolete in the same line.
-func (r *appRun) record(ch plan.Change, intent uint64, made platform.Remote) Result {
-	want := r.wants(ch.Address)
-	rec, problem := r.newRecord(ch, made)
-	entry := state.Result{Kind: state.Recorded, Intent: intent, Address: ch.Address, Record: rec}
-	err := r.commit(entry)
-	if err != nil && !errors.Is(err, errLedger) {
-		problem = err
-		entry.Record = agent.Record{UID: made.UID, Applied: rec.Applied, Protect: want.Protect, Mark: rec.Mark}
-		err = r.commit(entry)
-	}
-	if err != nil && !errors.Is(err, errLedger) {
-		entry.Record.Applied = nil
-		err = r.commit(entry)
-	}
-	res := done(ch, made.UID)
+// recordAgent stores the record of a new agent. Of a replace the old uid becomes obsolete in the same line.
+func (r *appRun) recordAgent(ch plan.Change, want *agent.Desired, intent uint64, made platform.Remote) Result {
+	rec, problem := r.newRecord(ch, want, made)
+	refused, err := r.commitUID(state.Result{Kind: state.Recorded, Intent: intent, Address: ch.Address, Record: rec})
+	res := doneResult(ch, made.UID)
 	if err != nil {
 		res.Status, res.Err = StatusUnknown, err
-	} else if problem != nil {
+	} else if problem = cmp.Or(refused, problem); problem != nil {
 		res.Warning = fmt.Sprintf("what the platform answered could not be kept: %v", problem)
 	}
 	return res
@@ -171,24 +144,23 @@ func (r *appRun) record(ch plan.Change, intent uint64, made platform.Remote) Res
 
 // newRecord is the record of an agent whose every wanted field was sent. The error says what of it could not
 // be kept; the record holds the uid all the same.
-func (r *appRun) newRecord(ch plan.Change, live platform.Remote) (agent.Record, error) {
-	want := r.wants(ch.Address)
+func (r *appRun) newRecord(ch plan.Change, want *agent.Desired, live platform.Remote) (agent.Record, error) {
 	rec := agent.Record{UID: live.UID, Protect: want.Protect, Mark: live.Mark}
-	if err := r.encode(&ch); err != nil {
+	if err := r.encodeWanted(&ch, want); err != nil {
 		return rec, err
 	}
 	rec.Applied = ch.Wanted
-	observed, err := plan.ObservedDoc(live.Content, secretsOf(ch.Wanted, want), r.sealer())
+	observed, err := plan.ObservedDoc(live.Content, secretsOf(ch.Wanted, want), r.sealer)
 	if err == nil {
 		rec.Observed, err = observed, live.Unreadable
 	}
 	return rec, err
 }
 
-// encode makes sure that the change has the document of what is wanted, secrets sealed.
-func (r *appRun) encode(ch *plan.Change) (err error) {
+// encodeWanted gives the change the document of what is wanted, secrets sealed, where it has none yet.
+func (r *appRun) encodeWanted(ch *plan.Change, want *agent.Desired) (err error) {
 	if ch.Wanted == nil {
-		ch.Wanted, err = plan.AppliedDoc(*r.wants(ch.Address), agent.Record{}, r.sealer())
+		ch.Wanted, err = plan.AppliedDoc(*want, agent.Record{}, r.sealer)
 	}
 	return err
 }
@@ -201,36 +173,37 @@ func secretsOf(doc agent.Doc, want *agent.Desired) agent.Fields {
 	return want.Fields
 }
 
-// replace makes the new agent before the old one goes. A replace without fields finishes an earlier one: only
+// replaceAgent makes the new agent before the old one goes. A replace without fields finishes an earlier one: only
 // its deletes are left.
-func (r *appRun) replace(ctx context.Context, ch plan.Change) Result {
+func (r *appRun) replaceAgent(ctx context.Context, ch plan.Change) Result {
 	if len(ch.Fields) == 0 && len(ch.Obsolete) > 0 {
 		return r.deleteObsolete(ctx, ch)
 	}
 	if ch.Adopts == "" {
-		return r.create(ctx, ch)
+		return r.createAgent(ctx, ch)
 	}
 	live, listed := r.lists[r.id].byUID[ch.Adopts]
 	if !listed {
-		return failed(ch, fmt.Errorf("agent %s, which is to take its place, is not listed any more", ch.Adopts))
+		return failedResult(ch, fmt.Errorf("agent %s, which is to take its place, is not listed any more", ch.Adopts))
 	}
-	if res := r.record(ch, 0, live); res.Status != StatusDone {
+	// As with a new agent: the record names both before the old one goes.
+	if res := r.recordAgent(ch, r.wantedAgent(ch.Address), 0, live); res.Status != StatusDone {
 		return res
 	}
 	return r.deleteObsolete(ctx, ch)
 }
 
-// adopt records an agent that is there already, and sends what it may not hold yet: what differs of one that was
+// adoptAgent records an agent that is there already, and sends what it may not hold yet: what differs of one that was
 // found by its mark, and every field with a secret, since platforms mask those.
-func (r *appRun) adopt(ctx context.Context, ch plan.Change) Result {
+func (r *appRun) adoptAgent(ctx context.Context, ch plan.Change) Result {
 	live, listed := r.lists[r.id].byUID[ch.Adopts]
 	if !listed {
-		return failed(ch, fmt.Errorf("agent %s, which is to be taken over, is not listed any more", ch.Adopts))
+		return failedResult(ch, fmt.Errorf("agent %s, which is to be taken over, is not listed any more", ch.Adopts))
 	}
-	want := r.wants(ch.Address)
-	rec, err := r.newRecord(ch, live)
+	want := r.wantedAgent(ch.Address)
+	rec, err := r.newRecord(ch, want, live)
 	if err != nil {
-		return failed(ch, err)
+		return failedResult(ch, err)
 	}
 	send := slices.Clone(ch.Send)
 	for name, v := range want.Fields {
@@ -247,88 +220,83 @@ func (r *appRun) adopt(ctx context.Context, ch plan.Change) Result {
 	// What is still to be sent is not recorded as applied: if this process ends now, the next plan sends it.
 	applied, err := rec.Applied.Fields()
 	if err != nil {
-		return failed(ch, err)
+		return failedResult(ch, err)
 	}
 	for _, name := range send {
 		delete(applied, name)
 	}
 	if rec.Applied, err = agent.Encode(applied); err != nil {
-		return failed(ch, err)
+		return failedResult(ch, err)
 	}
-	if err := r.commit(state.Result{Kind: state.Recorded, Address: ch.Address, Record: rec}); err != nil {
-		return failed(ch, err)
+	if err := r.commitResults(state.Result{Kind: state.Recorded, Address: ch.Address, Record: rec}); err != nil {
+		return failedResult(ch, err)
 	}
 	if len(send) == 0 {
-		return done(ch, live.UID)
+		return doneResult(ch, live.UID)
 	}
 	ch.Send, ch.UID = send, live.UID
-	return r.update(ctx, ch)
+	return r.updateAgent(ctx, ch)
 }
 
-// update sends the changed top-level fields, each whole.
-func (r *appRun) update(ctx context.Context, ch plan.Change) Result {
-	want := r.wants(ch.Address)
-	resolved, err := r.wanted(ch.Address)
+// updateAgent sends the changed top-level fields, each whole.
+func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
+	want := r.wantedAgent(ch.Address)
+	resolved, err := r.wantedFields(ch.Address)
 	if err != nil {
-		return failed(ch, err)
+		return failedResult(ch, err)
 	}
 	before, _ := r.fleet.Record(ch.Address)
-	payload, err := r.keepUnnamed(ch, before, plan.Payload(r.app.Schema, resolved, ch.Send, want.IgnoreChanges...))
+	payload, err := r.keepUnnamed(ch, want, before, plan.Payload(r.app.Schema, resolved, ch.Send, want.IgnoreChanges...))
 	if err != nil {
-		return failed(ch, err)
+		return failedResult(ch, err)
 	}
-	before = r.comparable(r.id, before)
-	values := payload.Seal(r.sealer())
+	before = r.comparableRecord(r.id, before)
+	// The mark is added after the values were taken down: it has a place of its own in the record, and among the values it
+	// would be a member that the manifest does not name, to be taken out by the next update.
+	values := payload.Seal(r.sealer)
 	doc, err := agent.Encode(values)
 	if err != nil {
-		return failed(ch, err)
+		return failedResult(ch, err)
 	}
 	if f, ok := r.app.Schema.Marker(); ok && slices.Contains(ch.Send, f.Name) {
 		payload = platform.AddMark(r.app.Schema, payload, want.Mark)
 	}
-	earlier := r.openWrites(ch.UID, actionUpdate)
+	// Taken before the request, whose own intent would be among them afterwards.
+	earlier := r.closingEarlier(ch.UID, actionUpdate)
 	var answer platform.Remote
-	id, err := r.send(ctx, ch, state.Intent{Address: ch.Address, Action: actionUpdate, UID: ch.UID, Fields: doc},
+	id, err := r.sendRequest(ctx, ch, state.Intent{Address: ch.Address, Action: actionUpdate, UID: ch.UID, Fields: doc},
 		func(ctx context.Context) (err error) {
 			answer, err = r.app.Client.Update(ctx, ch.UID, payload)
 			return err
 		})
-	switch {
-	case isUnknown(err):
-		return unknownResult(ch, err)
-	case err != nil:
-		res := failed(ch, err)
-		if errors.Is(err, platform.ErrNotFound) {
-			res.Hint = r.notFoundHint() + "if that is right, someone else deleted the agent, and the next apply makes it again:\n  agentsync apply"
-		}
-		return res
+	if err != nil {
+		return r.requestResult(ch, err, "if that is right, someone else deleted the agent, and the next apply makes it again:\n  agentsync apply")
 	}
 	// Of the fields that were sent, what the platform made of them is recorded; any other field may have been
 	// changed by somebody, and that must stay to be seen.
 	rec := before
 	rec.UID, rec.Protect, rec.Mark = ch.UID, want.Protect, plan.MarkOf(r.app.Schema, *want, before, ch.Send)
-	if rec.Applied, err = plan.AppliedDoc(*want, before, r.sealer()); err != nil {
-		return failed(ch, err)
+	if rec.Applied, err = plan.AppliedDoc(*want, before, r.sealer); err != nil {
+		return failedResult(ch, err)
 	}
 	if rec.Observed, err = r.observedAfter(before, answer, want.Fields, values); err != nil {
-		return failed(ch, err)
+		return failedResult(ch, err)
 	}
-	results := append(earlier, state.Result{Kind: state.Recorded, Intent: id, Address: ch.Address, Record: rec})
-	res := done(ch, ch.UID)
-	if err := r.commit(results...); err != nil {
-		res.Status, res.Err = StatusUnknown, err
+	res := r.commitDone(ch, ch.UID, append(earlier, state.Result{Kind: state.Recorded, Intent: id, Address: ch.Address, Record: rec}))
+	if res.Status != StatusDone {
 		return res
 	}
+	// The list after the writes is held against this: a field that still shows what it showed was not changed.
 	shown := r.shownBefore(ch.UID, before, want.Fields)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.updates[ch.Address] = update{sent: ch.Send, before: before, shown: shown, values: values}
+	r.answered[ch.Address] = answeredUpdate{sent: ch.Send, before: before, shown: shown, values: values}
 	return res
 }
 
-// update is an update that was answered: which fields it sent, the record from before, and what the platform showed
+// answeredUpdate is an update that was answered: which fields it sent, the record from before, and what the platform showed
 // before, nil where that is not known.
-type update struct {
+type answeredUpdate struct {
 	sent   []string
 	before agent.Record
 	shown  agent.Fields
@@ -343,7 +311,7 @@ func (r *appRun) observedAfter(before agent.Record, answer platform.Remote, like
 	var err error
 	if answered {
 		names := slices.Collect(maps.Keys(values))
-		if observed, err = plan.ObservedAfter(observed, answer.Content, like, names, r.sealer()); err != nil {
+		if observed, err = plan.ObservedAfter(observed, answer.Content, like, names, r.sealer); err != nil {
 			return nil, err
 		}
 	}
@@ -368,8 +336,8 @@ func (r *appRun) observedAfter(before agent.Record, answer platform.Remote, like
 
 // shownBefore returns what the agent showed before an update: by the last list or, where there was none, by the record.
 func (r *appRun) shownBefore(uid string, before agent.Record, like agent.Fields) agent.Fields {
-	if l := r.lists[r.id]; l.has(uid) && !l.byUID[uid].Content.IsZero() {
-		return plan.SealAnswer(l.byUID[uid].Content.Fields(), like, r.sealer())
+	if l := r.lists[r.id]; l.shows(uid) && !l.byUID[uid].Content.IsZero() {
+		return plan.SealAnswer(l.byUID[uid].Content.Fields(), like, r.sealer)
 	}
 	observed, _ := before.Observed.Fields() // what cannot be read is not known
 	return observed
@@ -377,9 +345,9 @@ func (r *appRun) shownBefore(uid string, before agent.Record, like agent.Fields)
 
 // keepUnnamed puts what the platform holds into a field that is sent for the mark alone and that the manifest
 // does not name: it is sent whole, and would undo what somebody else put there.
-func (r *appRun) keepUnnamed(ch plan.Change, before agent.Record, payload agent.Fields) (agent.Fields, error) {
+func (r *appRun) keepUnnamed(ch plan.Change, want *agent.Desired, before agent.Record, payload agent.Fields) (agent.Fields, error) {
 	f, ok := r.app.Schema.Marker()
-	if !ok || !slices.Contains(ch.Send, f.Name) || r.wants(ch.Address).Fields[f.Name] != nil || ch.Touches(f.Name) {
+	if !ok || !slices.Contains(ch.Send, f.Name) || want.Fields[f.Name] != nil || ch.Touches(f.Name) {
 		return payload, nil
 	}
 	applied, err := before.Applied.Fields()
@@ -393,18 +361,19 @@ func (r *appRun) keepUnnamed(ch plan.Change, before agent.Record, payload agent.
 	return payload, err
 }
 
-// ask finds out whether an agent is there that the list does not show, at a platform that has no read of one
+// askByUpdate finds out whether an agent is there that the list does not show, at a platform that has no read of one
 // agent: by an update that sends what is wanted anyway. It returns true where the agent is gone, and is then out
 // of the state.
-func (r *appRun) ask(ctx context.Context, ch plan.Change) (res Result, gone bool) {
+func (r *appRun) askByUpdate(ctx context.Context, ch plan.Change) (res Result, gone bool) {
 	rec, _ := r.fleet.Record(ch.Address)
-	res = done(ch, rec.UID)
+	res = doneResult(ch, rec.UID)
 	res.Warning = "the platform's list does not show the agent, though it is there"
 	ch.UID, ch.Action = rec.UID, plan.Update
-	res.Action = ch.Action
+	res.Action = ch.Action // no agent was made
+	want := r.wantedAgent(ch.Address)
 	if err := r.cutShort(); err != nil {
 		// One that the list does not show either has answered: the list is a cut one, and says nothing of this.
-		wanted, err := plan.AppliedDoc(*r.wants(ch.Address), rec, r.sealer())
+		wanted, err := plan.AppliedDoc(*want, rec, r.sealer)
 		if err == nil && slices.Equal(wanted, rec.Applied) {
 			res.Warning = "the platform's list is cut short and does not show the agent; it was not looked at"
 			return res, false
@@ -412,9 +381,8 @@ func (r *appRun) ask(ctx context.Context, ch plan.Change) (res Result, gone bool
 	}
 	applied, err := rec.Applied.Fields()
 	if err != nil {
-		return failed(ch, err), false
+		return failedResult(ch, err), false
 	}
-	want := r.wants(ch.Address)
 	for _, f := range r.app.Schema.Fields {
 		// What left the manifest is sent as well: the record says after this update that all is as it is wanted.
 		named := want.Fields[f.Name] != nil || applied[f.Name] != nil
@@ -422,7 +390,7 @@ func (r *appRun) ask(ctx context.Context, ch plan.Change) (res Result, gone bool
 			ch.Send = append(ch.Send, f.Name)
 		}
 	}
-	asked := r.update(ctx, ch)
+	asked := r.updateAgent(ctx, ch)
 	switch {
 	case asked.Status == StatusDone:
 		r.foundUnlisted(rec.UID)
@@ -430,34 +398,35 @@ func (r *appRun) ask(ctx context.Context, ch plan.Change) (res Result, gone bool
 	case !errors.Is(asked.Err, platform.ErrNoSuchAgent):
 		if asked.Status == StatusFailed {
 			asked.Err = fmt.Errorf("the list does not show the agent, and an update that asked for it was refused: %w", asked.Err)
-			asked.Hint = r.notFoundHint() + "if the agent is really gone:\n  agentsync state rm " + ch.Address.String()
+			asked.Hint = r.notFoundHint() + removeHint(ch)
 		}
 		return asked, false
 	}
 	// The platform itself says so, beside a list that shows others that are known: only so is it gone.
-	if err := r.commit(state.Result{Kind: state.Removed, Address: ch.Address, UID: rec.UID}); err != nil {
-		return failed(ch, err), false
+	if err := r.commitResults(state.Result{Kind: state.Removed, Address: ch.Address, UID: rec.UID}); err != nil {
+		return failedResult(ch, err), false
 	}
 	r.foundGone(rec.UID)
 	return Result{}, true
 }
 
-// delete removes the agent, and whatever earlier replaces of it left over.
-func (r *appRun) delete(ctx context.Context, ch plan.Change) Result {
+// deleteAgent removes the agent, and whatever earlier replaces of it left over.
+func (r *appRun) deleteAgent(ctx context.Context, ch plan.Change) Result {
 	rec, _ := r.fleet.Record(ch.Address)
 	if len(rec.Obsolete) > 0 {
+		// First: with its own uid the record would go, and with it the names of the others.
 		if res := r.deleteObsolete(ctx, ch); res.Status != StatusDone {
 			return res
 		}
 	}
-	return r.deleteOne(ctx, ch, ch.UID)
+	return r.deleteUID(ctx, ch, ch.UID)
 }
 
 // deleteObsolete deletes what replaces of the agent left over. The record names these uids until they are gone.
 func (r *appRun) deleteObsolete(ctx context.Context, ch plan.Change) Result {
 	rec, _ := r.fleet.Record(ch.Address)
 	for _, uid := range rec.Obsolete {
-		if res := r.deleteOne(ctx, ch, uid); res.Status != StatusDone {
+		if res := r.deleteUID(ctx, ch, uid); res.Status != StatusDone {
 			res.UID = rec.UID
 			res.Err = fmt.Errorf("the old agent %s is not deleted yet: %w", uid, res.Err)
 			if res.Status == StatusFailed && res.Hint == "" {
@@ -466,38 +435,28 @@ func (r *appRun) deleteObsolete(ctx context.Context, ch plan.Change) Result {
 			return res
 		}
 	}
-	return done(ch, rec.UID)
+	return doneResult(ch, rec.UID)
 }
 
-// deleteOne deletes one agent of the change's address, and takes its uid out of the record.
-func (r *appRun) deleteOne(ctx context.Context, ch plan.Change, uid string) Result {
+// deleteUID deletes one agent of the change's address, and takes its uid out of the record.
+func (r *appRun) deleteUID(ctx context.Context, ch plan.Change, uid string) Result {
 	// Without a list nothing is known of the app, not even that it is the right one.
 	if err := r.mayDelete(); err != nil {
-		res := failed(ch, fmt.Errorf("nothing is deleted before the app was listed: %w", err))
-		res.Hint = r.listHint(err)
-		return res
+		return failedResult(ch, fmt.Errorf("nothing is deleted before the app was listed: %w", err)).withHint(r.listHint(r.id, err))
 	}
-	earlier := r.openWrites(uid, actionDelete)
-	id, err := r.send(ctx, ch, state.Intent{Address: ch.Address, Action: actionDelete, UID: uid},
+	earlier := r.closingEarlier(uid, actionDelete)
+	id, err := r.sendRequest(ctx, ch, state.Intent{Address: ch.Address, Action: actionDelete, UID: uid},
 		func(ctx context.Context) error { return r.app.Client.Delete(ctx, uid) })
-	switch {
-	case isUnknown(err):
-		return unknownResult(ch, err)
-	case errors.Is(err, platform.ErrNotFound) && r.isGone(ctx, uid, err):
-		// Every mistyped endpoint answers 404 as well: it counts beside the list alone.
-	case err != nil:
-		res := failed(ch, err)
-		if errors.Is(err, platform.ErrNotFound) {
-			res.Hint = r.notFoundHint() + "if the agent is really gone:\n  agentsync state rm " + ch.Address.String()
-		}
-		return res
+	if refused := err != nil && !isUnknown(err); refused && errors.Is(err, platform.ErrNotFound) && r.isGone(ctx, uid, err) {
+		err = nil // every mistyped endpoint answers 404 as well: it counts beside the list alone
 	}
-	res := done(ch, uid)
-	if err := r.commit(append(earlier, state.Result{Kind: state.Removed, Intent: id, Address: ch.Address, UID: uid})...); err != nil {
-		res.Status, res.Err = StatusUnknown, err
-		return res
+	if err != nil {
+		return r.requestResult(ch, err, removeHint(ch))
 	}
-	r.foundGone(uid)
+	res := r.commitDone(ch, uid, append(earlier, state.Result{Kind: state.Removed, Intent: id, Address: ch.Address, UID: uid}))
+	if res.Status == StatusDone {
+		r.foundGone(uid)
+	}
 	return res
 }
 
@@ -511,8 +470,8 @@ func (r *appRun) isGone(ctx context.Context, uid string, err error) bool {
 	if !r.app.Client.Properties().ReadsOne {
 		return false
 	}
-	l, err := r.Engine.list(ctx, r.id)
-	if err != nil || l.doubt != nil || l.has(uid) {
+	l, err := r.Engine.listApp(ctx, r.id)
+	if err != nil || l.doubt != nil || l.shows(uid) {
 		return false
 	}
 	if l.gone[uid] {
@@ -522,9 +481,9 @@ func (r *appRun) isGone(ctx context.Context, uid string, err error) bool {
 	return errors.Is(err, platform.ErrNoSuchAgent)
 }
 
-// openWrites returns the results that close earlier requests about the agent: one that was answered settles
+// closingEarlier returns the results that close earlier requests about the agent: one that was answered decides
 // what those before it did, since each sends all that is wanted.
-func (r *appRun) openWrites(uid, action string) []state.Result {
+func (r *appRun) closingEarlier(uid, action string) []state.Result {
 	if !r.fleet.Claimed(r.id, uid) {
 		return nil
 	}
@@ -537,28 +496,51 @@ func (r *appRun) openWrites(uid, action string) []state.Result {
 	return closed
 }
 
-func (r *appRun) recordedUID(a agent.Address) string {
-	rec, _ := r.fleet.Record(a)
-	return rec.UID
-}
-
 // resultOf is what all results of a change have in common.
 func resultOf(ch plan.Change, s Status) Result {
 	return Result{Address: ch.Address, Action: ch.Action, Status: s, UID: ch.UID, Name: ch.Name, Source: ch.Source}
 }
 
-func done(ch plan.Change, uid string) Result {
+func (res Result) withHint(hint string) Result {
+	res.Hint = hint
+	return res
+}
+
+func doneResult(ch plan.Change, uid string) Result {
 	res := resultOf(ch, StatusDone)
 	res.UID = uid
 	return res
 }
 
-func failed(ch plan.Change, err error) Result {
+func failedResult(ch plan.Change, err error) Result {
 	if kept, ok := errors.AsType[*notSentError](err); ok {
-		return notStarted(ch, kept.why)
+		return notStartedResult(ch, kept.why)
 	}
 	res := resultOf(ch, StatusFailed)
 	res.Err = err
+	return res
+}
+
+// requestResult is the result of a request that ended with err, which is not nil. notFound is what to do where a 404 is
+// right, or empty.
+func (r *appRun) requestResult(ch plan.Change, err error, notFound string) Result {
+	if isUnknown(err) {
+		return unknownResult(ch, err)
+	}
+	res := failedResult(ch, err)
+	if notFound != "" && errors.Is(err, platform.ErrNotFound) {
+		res.Hint = r.notFoundHint() + notFound
+	}
+	return res
+}
+
+// commitDone is the result of a request that was carried out, once its results are on disk. What could not be stored is
+// unknown: the intent stays open, and recovery finds out what this run knew.
+func (r *appRun) commitDone(ch plan.Change, uid string, results []state.Result) Result {
+	res := doneResult(ch, uid)
+	if err := r.commitResults(results...); err != nil {
+		res.Status, res.Err = StatusUnknown, err
+	}
 	return res
 }
 
@@ -568,19 +550,19 @@ func unknownResult(ch plan.Change, err error) Result {
 	return res
 }
 
-func notStarted(ch plan.Change, err error) Result {
+func notStartedResult(ch plan.Change, err error) Result {
 	if ch.Action == plan.Kept {
-		return done(ch, ch.UID)
+		return doneResult(ch, ch.UID)
 	}
 	res := resultOf(ch, StatusNotStarted)
 	res.Err = err
 	return res
 }
 
-// withoutRequest is the result of a change for which nothing is sent: kept, moved in the ledger, or refused.
-func withoutRequest(ch plan.Change) Result {
+// unsentResult is the result of a change for which nothing is sent: kept, moved in the ledger, or refused.
+func unsentResult(ch plan.Change) Result {
 	if ch.Blocked == "" {
-		return done(ch, ch.UID)
+		return doneResult(ch, ch.UID)
 	}
 	res := resultOf(ch, StatusNotStarted)
 	switch ch.Blocked {
@@ -609,6 +591,11 @@ func withoutRequest(ch plan.Change) Result {
 		res.Err = fmt.Errorf("%w: %s", ErrBlocked, ch.Blocked)
 	}
 	return res
+}
+
+// removeHint is what to do about an agent that nobody can say is gone.
+func removeHint(ch plan.Change) string {
+	return "if the agent is really gone:\n  agentsync state rm " + ch.Address.String()
 }
 
 // importHint is what to do about agents that are in the way of a create.

@@ -380,7 +380,7 @@ func (r *applyRun) options() apply.Options {
 
 func (f *applyFlags) options(a *app, observe func(apply.Event)) apply.Options {
 	return apply.Options{
-		Parallelism: f.parallelism, RequestTimeout: f.timeout, SettleTimeout: f.settleTimeout,
+		Parallelism: f.parallelism, RequestTimeout: f.timeout, Grace: f.settleTimeout,
 		StopOnError: f.onError.value == "stop", AllowDuplicateNames: f.duplicateNames, NoRefresh: !f.refresh,
 		Lookup: a.secrets(), Observe: observe,
 	}

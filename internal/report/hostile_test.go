@@ -59,7 +59,7 @@ func hostileOutputs(t *testing.T) map[string]string {
 	})
 	add("progress", func(w io.Writer) error {
 		p := report.NewProgress(w, report.Style{}, 1)
-		for _, kind := range []apply.EventKind{apply.EventThrottled, apply.EventSettling, apply.EventListing, apply.EventFinished} {
+		for _, kind := range []apply.EventKind{apply.EventThrottled, apply.EventRecovering, apply.EventListing, apply.EventFinished} {
 			p.Event(apply.Event{Kind: kind, Result: hostileReport().Results[0], Message: evil, App: agent.AppID{Platform: evil, App: evil}})
 		}
 		p.Close()

@@ -59,7 +59,7 @@ func (p *plainProgress) Event(e apply.Event) {
 	case apply.EventFinished:
 		p.done++
 		_, _ = fmt.Fprintf(p.w, "[%d/%d] %s\n", p.done, p.total, finishedLine(e.Result, p.s))
-	case apply.EventListing, apply.EventThrottled, apply.EventSettling:
+	case apply.EventListing, apply.EventThrottled, apply.EventRecovering:
 		p.sayOnce(noticeOf(e))
 	}
 }
@@ -82,7 +82,7 @@ func noticeOf(e apply.Event) string {
 		return "listing the agents of " + Sanitize(e.App.String())
 	case apply.EventThrottled:
 		return "waiting for " + Sanitize(e.App.String()) + suffix(e.Message)
-	case apply.EventSettling:
+	case apply.EventRecovering:
 		return "settling what became of requests to " + Sanitize(e.App.String()) + suffix(e.Message)
 	default:
 		return ""
