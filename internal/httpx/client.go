@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -73,18 +74,18 @@ func NewClient(o Options) (*http.Client, error) {
 	}
 	transport := newTransport(o)
 	var rt http.RoundTripper = &authenticate{
-		next: transport, base: *o.Base, origin: origin(o.Base), header: http.CanonicalHeaderKey(o.KeyHeader),
-		key: []string{key}, userAgent: []string{orDefault(o.UserAgent, "agentsync")},
+		next: transport, base: *o.Base, origin: originOf(o.Base), header: http.CanonicalHeaderKey(o.KeyHeader),
+		key: []string{key}, userAgent: []string{cmp.Or(o.UserAgent, "agentsync")},
 	}
 	if o.Trace != nil {
 		rt = &trace{next: rt, print: o.Trace, key: secret.Parts(key), run: o.Secrets}
 	}
-	rt = &timeLimit{next: rt, limit: orDefault(o.Timeout, DefaultTimeout)}
+	rt = &timeLimit{next: rt, limit: cmp.Or(o.Timeout, DefaultTimeout)}
 	if o.Pace != nil {
 		o.Pace.tellWaits(o.Waiting)
 		rt = o.Pace.Wrap(rt)
 	}
-	return &http.Client{Transport: stack{rt, transport, o.Retry, o.Secrets}, CheckRedirect: stay}, nil
+	return &http.Client{Transport: stack{rt, transport, o.Retry, o.Secrets}, CheckRedirect: noRedirect}, nil
 }
 
 // checkKey refuses what cannot stand in a header, in words that do not show it: a key with a line end
@@ -106,36 +107,6 @@ func checkKey(key string) error {
 	return nil
 }
 
-func newTransport(o Options) *http.Transport {
-	conf := &tls.Config{}
-	if o.TLS != nil {
-		conf = o.TLS.Clone()
-	}
-	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
-	n := orDefault(o.Concurrency, DefaultConcurrency)
-	return &http.Transport{
-		Proxy:                  o.Proxy,
-		OnProxyConnectResponse: proxyAnswered,
-		DialContext:            dialHard,
-		TLSClientConfig:        conf,
-		TLSHandshakeTimeout:    dialTimeout,
-		// No HTTP/2: to give up one request there, its connection must be closed (a reset of the stream alone leaves
-		// the request in the kernel's buffer), and with it all others that are in flight on it, whose outcome would
-		// then be unknown too. Over HTTP/1 each request has its connection to itself.
-		Protocols:           onlyHTTP1(),
-		MaxIdleConns:        n,
-		MaxIdleConnsPerHost: n,
-		MaxConnsPerHost:     n, // a request waits for one that is about to be free rather than open another
-		IdleConnTimeout:     idleTimeout,
-	}
-}
-
-func onlyHTTP1() *http.Protocols {
-	var p http.Protocols
-	p.SetHTTP1(true)
-	return &p
-}
-
 // stack is the outermost layer with a way to the transport's idle connections.
 type stack struct {
 	http.RoundTripper
@@ -153,12 +124,39 @@ func SecretsOf(hc *http.Client) *secret.Finder {
 // CloseIdleConnections is what http.Client.CloseIdleConnections calls.
 func (s stack) CloseIdleConnections() { s.transport.CloseIdleConnections() }
 
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-func orDefault[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
+// Retry says how often a read is tried and how long is waited in between. The zero Retry tries once. This package
+// tries nothing again: who knows a request's method and the meaning of its answer does, see RetryOf.
+type Retry struct {
+	// Tries is how often a read is sent at the most.
+	Tries uint
+	// First and Max bound the wait between two tries, which grows by half each time and is varied at random. A
+	// platform that asks for longer gets it.
+	First, Max time.Duration
+}
+
+// DefaultRetry is for reads over a network: four tries within some seconds.
+func DefaultRetry() Retry {
+	return Retry{Tries: 4, First: 500 * time.Millisecond, Max: 10 * time.Second}
+}
+
+// RetryOf returns what the Options of NewClient said of hc, and the zero Retry for any other client.
+func RetryOf(hc *http.Client) Retry {
+	s, _ := hc.Transport.(stack)
+	return s.retry
+}
+
+// unsent is the error of a layer that stopped a request before it left.
+type unsent struct{ err error }
+
+func (e unsent) Error() string { return e.err.Error() }
+
+func (e unsent) Unwrap() error { return e.err }
+
+// NeverSent reports whether err comes from a layer of this package that stopped the request before
+// any byte of it left: a wait for the pace that was called off, a foreign host.
+func NeverSent(err error) bool {
+	_, ok := errors.AsType[unsent](err)
+	return ok
 }

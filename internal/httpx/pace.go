@@ -111,52 +111,52 @@ type paced struct {
 
 // RoundTrip implements http.RoundTripper.
 func (r *paced) RoundTrip(req *http.Request) (*http.Response, error) {
-	leave, err := r.pace.acquire(waiting(req.Context()))
+	granted, err := r.pace.waitForPermit(waitingContext(req.Context()))
 	if err != nil {
 		closeBody(req)
 		return nil, unsent{err}
 	}
 	resp, err := r.next.RoundTrip(req)
-	r.pace.release(leave, resp)
+	r.pace.release(granted, resp)
 	return resp, err
 }
 
-// leave is the leave to send a request: the number of the storm that it belongs to, and its own.
-type leave struct{ storm, number int }
+// permit lets one request be sent: the number of the storm that it belongs to, and its own.
+type permit struct{ storm, number int }
 
-// acquire waits for leave to send. Those who wait stand in line behind one who watches, so that a
+// waitForPermit waits until a request may be sent. Those who wait stand in line behind one who watches, so that a
 // change of pace concerns one waiter and the end of a pause lets them go one by one.
-func (p *Pace) acquire(ctx context.Context) (leave, error) {
+func (p *Pace) waitForPermit(ctx context.Context) (permit, error) {
 	select {
 	case p.line <- struct{}{}:
 		defer func() { <-p.line }()
 	case <-ctx.Done():
-		return leave{}, context.Cause(ctx)
+		return permit{}, context.Cause(ctx)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
 		if err := context.Cause(ctx); err != nil {
-			return leave{}, err
+			return permit{}, err
 		}
 		if pause := time.Until(p.resume); pause > 0 {
 			// Not after the wait but before it: beyond the bound there is no use in waiting for any part of it.
 			if err := p.tooLong(); err != nil {
-				return leave{}, err
+				return permit{}, err
 			}
-			p.sleep(ctx, pause)
+			p.waitForChange(ctx, pause)
 			continue
 		}
 		p.learnt.endPause()
 		p.limiter.SetLimit(rate.Limit(p.learnt.rate))
 		if p.inFlight > 0 && p.inFlight >= p.left {
-			p.sleep(ctx, 0) // until one of them is answered
+			p.waitForChange(ctx, 0) // until one of them is answered
 			continue
 		}
 		slot := p.limiter.Reserve()
 		if delay := slot.Delay(); delay > 0 {
 			slot.Cancel()
-			p.sleep(ctx, delay)
+			p.waitForChange(ctx, delay)
 			continue
 		}
 		if p.inFlight == 0 && !p.idle.IsZero() {
@@ -165,7 +165,7 @@ func (p *Pace) acquire(ctx context.Context) (leave, error) {
 		p.inFlight++
 		p.sent++
 		p.peak = max(p.peak, p.inFlight)
-		return leave{p.storm, p.sent}, nil
+		return permit{p.storm, p.sent}, nil
 	}
 }
 
@@ -181,9 +181,9 @@ func (p *Pace) tooLong() error {
 	return fmt.Errorf("%w: it has let nothing through for %v; it answered %s", ErrWaitTooLong, time.Since(p.since).Round(time.Second), p.asked)
 }
 
-// sleep gives up mu until a request is answered, the context ends, or d has passed, where it is not 0: an answer
+// waitForChange gives up mu until a request is answered, the context ends, or d has passed, where it is not 0: an answer
 // can change how long there is to wait.
-func (p *Pace) sleep(ctx context.Context, d time.Duration) {
+func (p *Pace) waitForChange(ctx context.Context, d time.Duration) {
 	if p.changed == nil {
 		p.changed = make(chan struct{})
 	}
@@ -205,10 +205,10 @@ func (p *Pace) sleep(ctx context.Context, d time.Duration) {
 
 // release takes note of an answer; resp is nil where none came, which says nothing about the pace. A pause that
 // the answer brought about is told when mu is free again.
-func (p *Pace) release(l leave, resp *http.Response) {
+func (p *Pace) release(l permit, resp *http.Response) {
 	p.mu.Lock()
 	before := p.resume
-	p.learn(l, resp)
+	p.learnFrom(l, resp)
 	wait, tell := Wait{time.Until(p.resume), p.asked}, p.waiting
 	if tell == nil || p.resume.Sub(before) <= shortWait || wait.For <= shortWait || p.tooLong() != nil {
 		tell = func(Wait) {}
@@ -217,8 +217,8 @@ func (p *Pace) release(l leave, resp *http.Response) {
 	tell(wait)
 }
 
-// learn is release for a caller that holds mu.
-func (p *Pace) learn(l leave, resp *http.Response) {
+// learnFrom is release for a caller that holds mu.
+func (p *Pace) learnFrom(l permit, resp *http.Response) {
 	p.inFlight-- // also where no answer came: or those that wait for it would wait for ever
 	if p.changed != nil {
 		close(p.changed)
@@ -230,7 +230,7 @@ func (p *Pace) learn(l leave, resp *http.Response) {
 		return
 	}
 	if Throttled(resp.StatusCode, resp.Header) {
-		p.throttled(l.storm, resp, now)
+		p.noteThrottled(l.storm, resp, now)
 		return
 	}
 	p.learnt.noteGranted(now)
@@ -238,18 +238,18 @@ func (p *Pace) learn(l leave, resp *http.Response) {
 	// before says nothing of whether the platform lets anything through now.
 	if l.storm == p.storm { // what an older answer says of the quota is no longer true
 		p.silent, p.since = 0, time.Time{}
-		p.note(l, resp, now)
+		p.noteLeft(l, resp, now)
 	}
 }
 
-// note takes in what a granted answer says is left. Where nothing is and the window's end is known,
+// noteLeft takes in what a granted answer says is left. Where nothing is and the window's end is known,
 // waiting for it costs less than being refused; where it is not known, one request at a time asks.
 //
 // An end that is further away than MaxWait is not believed of an answer that was granted: the next request asks,
 // and a refusal says how long in so many words.
-func (p *Pace) note(l leave, resp *http.Response, now time.Time) {
+func (p *Pace) noteLeft(l permit, resp *http.Response, now time.Time) {
 	h := resp.Header
-	left, ok := remaining(h)
+	left, ok := remainingRequests(h)
 	if !ok {
 		p.left = unknown
 		return
@@ -263,14 +263,14 @@ func (p *Pace) note(l leave, resp *http.Response, now time.Time) {
 		return
 	}
 	interval := p.learnt.noteNoneLeft(now)
-	if wait := reset(h, serverNow(h, now)); wait > 0 && wait <= MaxWait {
-		p.pause(resp, now, now.Add(wait))
+	if wait := untilReset(h, serverNow(h, now)); wait > 0 && wait <= MaxWait {
+		p.pauseUntil(resp, now, now.Add(wait))
 	} else if interval > 0 {
 		p.resume = now.Add(interval)
 	}
 }
 
-func (p *Pace) throttled(storm int, resp *http.Response, now time.Time) {
+func (p *Pace) noteThrottled(storm int, resp *http.Response, now time.Time) {
 	asked := RetryAfter(resp.Header, now)
 	wait := asked
 	if wait == 0 {
@@ -279,28 +279,28 @@ func (p *Pace) throttled(storm int, resp *http.Response, now time.Time) {
 	resume := now.Add(wait)
 	if storm == p.storm { // the first answer of a storm tells; the rest were sent before it came
 		p.silent++
-		p.pause(resp, now, resume)
+		p.pauseUntil(resp, now, resume)
 		return
 	}
 	if asked > 0 && resume.After(p.resume) {
-		p.resume, p.asked = resume, quote(resp)
+		p.resume, p.asked = resume, quoteWait(resp)
 	}
 }
 
-// pause holds all requests until resume and lowers the rate.
-func (p *Pace) pause(resp *http.Response, now, resume time.Time) {
+// pauseUntil holds all requests until resume and lowers the rate.
+func (p *Pace) pauseUntil(resp *http.Response, now, resume time.Time) {
 	if p.since.IsZero() {
 		p.since = now // the bound counts from the first pause of a row, or pause after pause would add up
 	}
-	p.asked = quote(resp)
+	p.asked = quoteWait(resp)
 	p.storm++
 	p.left = unknown
 	p.resume = resume
 	p.learnt.notePause(now, resume)
 }
 
-// quote is what an answer says of how long to wait, for a person: "429 Too Many Requests, Retry-After: 30".
-func quote(resp *http.Response) string {
+// quoteWait is what an answer says of how long to wait, for a person: "429 Too Many Requests, Retry-After: 30".
+func quoteWait(resp *http.Response) string {
 	said := strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode)
 	for _, name := range []string{"Retry-After", "X-Rate-Limit-Reset", "X-Ratelimit-Reset"} {
 		if v := resp.Header.Get(name); v != "" {
@@ -308,4 +308,21 @@ func quote(resp *http.Response) string {
 		}
 	}
 	return said + " without a Retry-After"
+}
+
+// detachedKey is the key of the context that ends the waiting of a request that is detached from it.
+type detachedKey struct{}
+
+// Detach returns a context for a request that must not be cut short once it has left: the end of ctx
+// does not end it, but it ends its waiting for the pace, and the request is then not sent.
+func Detach(ctx context.Context) context.Context {
+	return context.WithValue(context.WithoutCancel(ctx), detachedKey{}, ctx)
+}
+
+// waitingContext returns the context that ends a request's waiting for the pace.
+func waitingContext(ctx context.Context) context.Context {
+	if from, ok := ctx.Value(detachedKey{}).(context.Context); ok {
+		return from
+	}
+	return ctx
 }

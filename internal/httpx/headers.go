@@ -38,24 +38,24 @@ func Throttled(status int, h http.Header) bool {
 // far from it.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	now = serverNow(h, now)
-	if wait, ok := until(h.Get("Retry-After"), now); ok {
+	if wait, ok := untilTime(h.Get("Retry-After"), now); ok {
 		return wait
 	}
-	return reset(h, now)
+	return untilReset(h, now)
 }
 
-// reset returns how long until the limit's window starts again, or 0 where the answer does not say.
-func reset(h http.Header, now time.Time) time.Duration {
+// untilReset returns how long until the limit's window starts again, or 0 where the answer does not say.
+func untilReset(h http.Header, now time.Time) time.Duration {
 	for _, name := range []string{"X-Rate-Limit-Reset", "X-Ratelimit-Reset"} {
-		if wait, ok := until(h.Get(name), now); ok {
+		if wait, ok := untilTime(h.Get(name), now); ok {
 			return wait
 		}
 	}
 	return 0
 }
 
-// until reads a time in a header as how long it is from now on, 0 for the past. It reports whether it could.
-func until(text string, now time.Time) (time.Duration, bool) {
+// untilTime reads a time in a header as how long it is from now on, 0 for the past. It reports whether it could.
+func untilTime(text string, now time.Time) (time.Duration, bool) {
 	text = strings.TrimSpace(text)
 	v, err := strconv.ParseFloat(text, 64)
 	switch {
@@ -75,8 +75,8 @@ func until(text string, now time.Time) (time.Duration, bool) {
 	return time.Duration(min(max(v, 0), longest.Seconds()) * float64(time.Second)), true
 }
 
-// remaining returns how many requests the answer says are left, and whether it says.
-func remaining(h http.Header) (int, bool) {
+// remainingRequests returns how many requests the answer says are left, and whether it says.
+func remainingRequests(h http.Header) (int, bool) {
 	for _, name := range []string{"X-Rate-Limit-Remaining", "X-Ratelimit-Remaining"} {
 		v, err := strconv.ParseFloat(strings.TrimSpace(h.Get(name)), 64)
 		if err == nil && v >= 0 && !math.IsInf(v, 0) {
