@@ -3,9 +3,13 @@ package plan
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/crash"
 	"agentsync/schema"
 )
 
@@ -379,4 +383,139 @@ func (b *builder) lost(p *schema.Platform, fields agent.Fields) []FieldChange {
 		all[i].Immutable = false // nothing is updated
 	}
 	return all
+}
+
+// spreadPart is how many agents are planned in one go by one processor.
+const spreadPart = 256
+
+// wantAll plans the selected agents of the manifests, on all processors: each part of them makes a plan
+// of its own, and these are put together in the order of the addresses.
+func (b *builder) wantAll(selected func(agent.Address) bool) error {
+	var parts []*builder
+	for desired := range slices.Chunk(b.desired, spreadPart) {
+		parts = append(parts, &builder{in: b.in, plan: &Plan{}, desired: desired, from: b.from, live: b.live, marks: b.marks})
+	}
+	errs := make([]error, len(parts))
+	each(len(parts), func(i int) { errs[i] = parts[i].wantInTurn(selected) })
+	changes := 0
+	for _, part := range parts {
+		changes += len(part.plan.Changes)
+	}
+	b.plan.Changes = make([]Change, 0, changes)
+	for i, part := range parts {
+		if errs[i] != nil {
+			return errs[i]
+		}
+		for _, ch := range part.plan.Changes {
+			b.add(ch)
+		}
+		b.plan.Touches = append(b.plan.Touches, part.plan.Touches...)
+		b.plan.Summary.Unchanged += part.plan.Summary.Unchanged
+		b.used += part.used
+	}
+	return nil
+}
+
+// wantInTurn plans the builder's agents one after the other.
+func (b *builder) wantInTurn(selected func(agent.Address) bool) error {
+	for _, d := range b.desired {
+		if !selected(d.Address) {
+			continue
+		}
+		if err := b.want(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each calls do for 0 to n-1 on all processors, and returns when all calls have.
+func each(n int, do func(i int)) {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		workers.Go(func() {
+			defer crash.Guard()
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// mark says what is to be done about the agent's mark, and puts the field that carries it among those
+// that are sent. Where the manifest leaves that field to somebody else, the mark stays as it was when
+// the agent was made: the field is sent whole, and would undo what the other does.
+//
+// carried is the mark that the agent carries now, as far as is known: what state says or, where the agent was listed, what
+// the list shows. Somebody who edits the field at the platform takes the mark away, or puts a foreign one in its place.
+func (c *comparison) mark(ch *Change, d *agent.Desired, carried string) {
+	if d.Mark == carried {
+		return
+	}
+	f, ok := c.schema.Marker()
+	if !ok || slices.Contains(d.IgnoreChanges, f.Name) {
+		return
+	}
+	switch {
+	case carried == "":
+		ch.Marker = MarkerAdd
+	case d.Mark == "":
+		ch.Marker = MarkerRemove
+	default:
+		ch.Marker = MarkerRenew
+	}
+	var send []string
+	for _, field := range c.schema.Fields {
+		if field.Name == f.Name || slices.Contains(ch.Send, field.Name) {
+			send = append(send, field.Name)
+		}
+	}
+	ch.Send = send
+}
+
+// liveMarks indexes the marks that the listed agents carry.
+func liveMarks(in *Input) map[agent.AppID]map[string]string {
+	var marks map[agent.AppID]map[string]string
+	for id, list := range in.Live {
+		for _, live := range list {
+			if live.Mark == "" {
+				continue
+			}
+			if marks[id] == nil {
+				if marks == nil {
+					marks = map[agent.AppID]map[string]string{}
+				}
+				marks[id] = map[string]string{}
+			}
+			marks[id][live.UID] = live.Mark
+		}
+	}
+	return marks
+}
+
+// carriedMark returns the mark that the agent of rec carries: what the record says, but where it says that all is as it
+// should be and the list shows another one, somebody has changed it. A list that shows nothing of the agent but its uid says
+// nothing of its mark.
+func (b *builder) carriedMark(d *agent.Desired, rec *agent.Record) string {
+	id := d.Address.ID()
+	if content, listed := b.live[id][rec.UID]; listed && !content.IsZero() && d.Mark != "" && d.Mark == rec.Mark {
+		return b.marks[id][rec.UID]
+	}
+	return rec.Mark
+}
+
+// MarkOf returns the mark that an agent carries once d is carried out: the one that it is to carry, but
+// what prior says where the field that carries it is none of those that are sent. For an agent that was
+// just created, which sends all, prior is the zero Record and sent is nil.
+func MarkOf(p *schema.Platform, d agent.Desired, prior agent.Record, sent []string) string {
+	f, ok := p.Marker()
+	switch {
+	case !ok:
+		return ""
+	case prior.UID != "" && !slices.Contains(sent, f.Name):
+		return prior.Mark
+	}
+	return d.Mark
 }

@@ -1,9 +1,14 @@
 package plan
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/diag"
+	"agentsync/internal/secret"
 	"agentsync/schema"
 )
 
@@ -242,4 +247,315 @@ func onRings(movers []*agent.Desired, wish map[agent.Address]agent.Address) []ag
 		}
 	}
 	return found
+}
+
+// LikelyRename is an agent that left the manifests and one that arrived in the same app, and that may be one agent whose key
+// was changed without previousKeys. Carried out as it is, the arriving one gets a new uid, and with Prune the old one is lost.
+type LikelyRename struct {
+	// From is the address that left, To the one that arrived.
+	From, To agent.Address
+	// SameName reports that both have the same identity (schema.Field.Identity).
+	SameName bool
+	// Similarity is, without SameName, how much of their content is the same, in percent: see likeness.
+	Similarity int
+	// Source is where the arriving agent's key stands.
+	Source diag.Pos
+}
+
+// Line is what a manifest says under the key of To if it is the same agent.
+func (l *LikelyRename) Line() string { return "previousKeys: [" + l.From.Key + "]" }
+
+// Why says in a clause what makes it likely.
+func (l *LikelyRename) Why() string {
+	if l.SameName {
+		return "both have the same name"
+	}
+	return fmt.Sprintf("%d%% of their content is the same", l.Similarity)
+}
+
+// Ways says what a manifest says if it is the same agent, and if it is not, each line to type alone on an indented line.
+func (l *LikelyRename) Ways() string {
+	return fmt.Sprintf("if it is the same agent, keep its uid: write under the key of %s, at %s:\n  %s\nif they are two agents, write there:\n  %s",
+		l.To, l.Source, l.Line(), NewAgentLine)
+}
+
+// NewAgentLine is what a manifest says under the key of an agent that is a new one, whatever it is like.
+const NewAgentLine = "previousKeys: []"
+
+// likelyRenames pairs the agents that left with those that arrive, notes each pair at its changes and, where deletes are asked
+// for, blocks both. gone are all addresses that left, also those that the targets do not select.
+//
+// As git finds renames: first what is the same (the identity), then what is nearly the same, the most similar first.
+func (b *builder) likelyRenames(gone []agent.Address) {
+	if len(gone) == 0 || b.in.Reviewed {
+		return
+	}
+	changes := make(map[agent.Address]*Change, len(b.plan.Changes))
+	for i := range b.plan.Changes {
+		changes[b.plan.Changes[i].Address] = &b.plan.Changes[i]
+	}
+	left, arrived := map[agent.AppID][]*mayBeRenamed{}, map[agent.AppID][]*mayBeRenamed{}
+	for _, d := range b.desired {
+		_, known := b.in.Prior[d.Address]
+		ch := changes[d.Address]
+		isNew := d.PreviousKeys != nil && len(d.PreviousKeys) == 0 // its manifest says so
+		if known || !b.from[d.Address].IsZero() || isNew || ch != nil && ch.Action != Create {
+			continue
+		}
+		id := d.Address.ID()
+		arrived[id] = append(arrived[id], newMayBeRenamed(b.in.schema(id), d.Address, d.Fields, d.Source))
+	}
+	slices.SortFunc(gone, agent.Address.Compare)
+	for _, a := range gone {
+		if len(arrived[a.ID()]) == 0 {
+			continue
+		}
+		if p, fields := b.former(a, b.in.Prior[a]); p != nil {
+			left[a.ID()] = append(left[a.ID()], newMayBeRenamed(p, a, fields, diag.Pos{}))
+		}
+	}
+	for id, leaving := range left {
+		pairs := pairByName(leaving, arrived[id])
+		pairs = append(pairs, b.pairByContent(id, leaving, arrived[id])...)
+		b.plan.LikelyRenames = append(b.plan.LikelyRenames, pairs...)
+	}
+	slices.SortFunc(b.plan.LikelyRenames, func(x, y LikelyRename) int { return x.To.Compare(y.To) })
+	b.plan.linkLikelyRenames()
+	if b.in.Prune {
+		for _, l := range b.plan.LikelyRenames {
+			for _, a := range [...]agent.Address{l.From, l.To} {
+				if ch := changes[a]; ch != nil && ch.Blocked == "" {
+					ch.Blocked = BlockedByRename
+				}
+			}
+		}
+		b.plan.recount()
+	}
+}
+
+// linkLikelyRenames notes each pair at the changes that it is about.
+func (p *Plan) linkLikelyRenames() {
+	by := make(map[agent.Address]*LikelyRename, 2*len(p.LikelyRenames))
+	for i := range p.LikelyRenames {
+		l := &p.LikelyRenames[i]
+		by[l.From], by[l.To] = l, l
+	}
+	for i := range p.Changes {
+		p.Changes[i].Likely = by[p.Changes[i].Address]
+	}
+}
+
+// mayBeRenamed is one side of a pair.
+type mayBeRenamed struct {
+	schema  *schema.Platform
+	address agent.Address
+	fields  agent.Fields
+	source  diag.Pos
+	name    string // the identity, empty where it is not known or says nothing
+	paired  bool
+	parts   map[partID]int // made by pairByContent
+}
+
+func newMayBeRenamed(p *schema.Platform, a agent.Address, fields agent.Fields, source diag.Pos) *mayBeRenamed {
+	name, known := Identity(p, fields)
+	if !known || strings.Trim(name, "\x00") == "" {
+		name = ""
+	}
+	return &mayBeRenamed{schema: p, address: a, fields: fields, source: source, name: name}
+}
+
+// pairByName pairs agents of the same identity, both sides in the order of their addresses.
+func pairByName(left, arrived []*mayBeRenamed) []LikelyRename {
+	named := map[string][]*mayBeRenamed{}
+	for _, l := range left {
+		if l.name != "" {
+			named[l.name] = append(named[l.name], l)
+		}
+	}
+	var pairs []LikelyRename
+	for _, to := range arrived {
+		if namesakes := named[to.name]; len(namesakes) > 0 {
+			from := namesakes[0]
+			named[to.name] = namesakes[1:]
+			from.paired, to.paired = true, true
+			pairs = append(pairs, LikelyRename{From: from.address, To: to.address, SameName: true, Source: to.source})
+		}
+	}
+	return pairs
+}
+
+const (
+	// leastSimilar is the least similarity of a rename, in percent: that of git.
+	leastSimilar = 50
+	// leastShared is the least that two agents have in common before anything is said, in bytes: a tag and a word are no sign.
+	leastShared = 16
+	// mostHolders is how many agents of an app may hold a text that still tells them apart: two, and one that was copied from
+	// them. What more of them hold is a template's. It bounds the cost as well: no text leads to more candidates than this.
+	mostHolders = 3
+)
+
+// pairByContent pairs the agents that are left over by the similarity of their content, the most similar first and then in
+// the order of their addresses.
+func (b *builder) pairByContent(id agent.AppID, left, arrived []*mayBeRenamed) []LikelyRename {
+	isPaired := func(m *mayBeRenamed) bool { return m.paired }
+	from, to := slices.DeleteFunc(slices.Clone(left), isPaired), slices.DeleteFunc(slices.Clone(arrived), isPaired)
+	if len(from) == 0 || len(to) == 0 {
+		return nil
+	}
+	holders := map[partID]*holding{}
+	for i, side := range [...][]*mayBeRenamed{from, to} {
+		for n, m := range side {
+			m.parts = partsOf(m.schema, m.fields)
+			for part := range m.parts {
+				h := holders[part]
+				if h == nil {
+					h = &holding{}
+					holders[part] = h
+				}
+				if h.agents++; i == 0 && len(h.left) < mostHolders {
+					h.left = append(h.left, n)
+				}
+			}
+		}
+	}
+	count := func(fields agent.Fields) {
+		for part := range partsOf(b.in.schema(id), fields) {
+			if h := holders[part]; h != nil {
+				h.agents++
+			}
+		}
+	}
+	isSide := map[agent.Address]bool{}
+	for _, m := range to {
+		isSide[m.address] = true
+	}
+	for _, d := range b.desired {
+		if d.Address.ID() == id && !isSide[d.Address] {
+			count(d.Fields)
+		}
+	}
+	return assignSimilar(from, to, holders)
+}
+
+// holding says which agents hold a part.
+type holding struct {
+	agents int   // of the app
+	left   []int // those that left, by their index; not all where agents is more than mostHolders
+}
+
+// assignSimilar compares agents that share a part that tells them apart, and pairs them.
+func assignSimilar(from, to []*mayBeRenamed, holders map[partID]*holding) []LikelyRename {
+	size := func(m *mayBeRenamed) (n int) {
+		for part, bytes := range m.parts {
+			if holders[part].agents <= mostHolders {
+				n += bytes
+			}
+		}
+		return n
+	}
+	sizes := make([]int, len(from))
+	for i, m := range from {
+		sizes[i] = size(m)
+	}
+	type candidate struct{ from, to, similarity int }
+	var candidates []candidate
+	for j, m := range to {
+		shared := map[int]int{}
+		for part, bytes := range m.parts {
+			if h := holders[part]; h.agents <= mostHolders {
+				for _, i := range h.left {
+					shared[i] += min(bytes, from[i].parts[part])
+				}
+			}
+		}
+		own := size(m)
+		for i, common := range shared {
+			// git's similarity index: what both hold, of the larger one.
+			if similarity := common * 100 / max(own, sizes[i]); similarity >= leastSimilar && common >= leastShared {
+				candidates = append(candidates, candidate{i, j, similarity})
+			}
+		}
+	}
+	slices.SortFunc(candidates, func(a, b candidate) int { // from and to are in the order of their addresses
+		return cmp.Or(b.similarity-a.similarity, a.from-b.from, a.to-b.to)
+	})
+	var pairs []LikelyRename
+	for _, c := range candidates {
+		f, t := from[c.from], to[c.to]
+		if !f.paired && !t.paired {
+			f.paired, t.paired = true, true
+			pairs = append(pairs, LikelyRename{From: f.address, To: t.address, Similarity: c.similarity, Source: t.source})
+		}
+	}
+	return pairs
+}
+
+// partID is the hash of a part of an agent: a line or a clause of a text, or another value, and the field that it stands in.
+type partID uint64
+
+// partsOf returns the parts of an agent's content with their sizes in bytes. Secrets, and what is as empty or the platform's
+// default, are no part of it. A list's values have no order.
+func partsOf(p *schema.Platform, fields agent.Fields) map[partID]int {
+	parts := map[partID]int{}
+	for i := range p.Fields {
+		f := &p.Fields[i]
+		if v := normal(f, fields[f.Name]); v != nil {
+			addParts(parts, p, f.Pointer, v)
+		}
+	}
+	return parts
+}
+
+func addParts(parts map[partID]int, p *schema.Platform, path string, v any) {
+	if secret.Is(v) || p.IsSecret(path) {
+		return
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			addParts(parts, p, path+"/"+agent.EscapePointer(k), e)
+		}
+	case []any:
+		for _, e := range v {
+			addParts(parts, p, path, e)
+		}
+	case string:
+		for text := range clauses(v) {
+			addPart(parts, path, text)
+		}
+	case nil:
+	default:
+		if doc, err := agent.Encode(agent.Fields{"": v}); err == nil {
+			addPart(parts, path, string(doc))
+		}
+	}
+}
+
+func addPart(parts map[partID]int, path, text string) {
+	id := partID(14695981039346656037) // FNV-1a: the same in each run, which hash/maphash is not
+	for _, s := range [...]string{path, "\x00", text} {
+		for i := range len(s) {
+			id = (id ^ partID(s[i])) * 1099511628211
+		}
+	}
+	parts[id] += len(text)
+}
+
+// clauses yields the lines of a text, and of a line its clauses: prompts are often one long line, in which git would see one
+// change. White space around a clause is no part of it.
+func clauses(text string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		start := 0
+		for i := range len(text) {
+			atEnd := i+1 == len(text) || text[i] == '\n' || text[i+1] == ' ' && strings.IndexByte(".,;:!?", text[i]) >= 0
+			if !atEnd {
+				continue
+			}
+			clause := strings.TrimSpace(text[start : i+1])
+			start = i + 1
+			if clause != "" && !yield(clause) {
+				return
+			}
+		}
+	}
 }
