@@ -89,7 +89,7 @@ func (e *Engine) Apply(ctx context.Context, s Session) (*Report, error) {
 		p = again
 	}
 	t := newTally(e, p)
-	if !p.Summary.Any() && len(p.Touches) == 0 && len(e.fleet.Open()) == 0 {
+	if !p.Summary.Any() && len(p.RecordUpdates) == 0 && len(e.fleet.Open()) == 0 {
 		return e.finishReport(ctx, t), nil
 	}
 	// Only now, so that an apply without changes writes nothing, and with the plan, so that room on the disk is taken for
@@ -202,7 +202,7 @@ func (e *Engine) recordRenames(p *plan.Plan) error {
 		rec.Protect = e.wantedAgent(mv.To).Protect
 		recorded = append(recorded, state.Result{Kind: state.Recorded, Address: mv.To, Record: rec})
 	}
-	for _, t := range p.Touches {
+	for _, t := range p.RecordUpdates {
 		recorded = append(recorded, state.Result{Kind: state.Recorded, Address: t.Address, Record: t.Record})
 	}
 	if len(recorded) == 0 {

@@ -347,7 +347,7 @@ func (r *appRun) shownBefore(uid string, before agent.Record, like agent.Fields)
 // does not name: it is sent whole, and would undo what somebody else put there.
 func (r *appRun) keepUnnamed(ch plan.Change, want *agent.Desired, before agent.Record, payload agent.Fields) (agent.Fields, error) {
 	f, ok := r.app.Schema.Marker()
-	if !ok || !slices.Contains(ch.Send, f.Name) || want.Fields[f.Name] != nil || ch.Touches(f.Name) {
+	if !ok || !slices.Contains(ch.Send, f.Name) || want.Fields[f.Name] != nil || ch.Differs(f.Name) {
 		return payload, nil
 	}
 	applied, err := before.Applied.Fields()

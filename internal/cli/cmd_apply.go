@@ -188,7 +188,7 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		if err != nil {
 			return nil, err
 		}
-		if live.Summary.Changes() == 0 && len(live.Touches) == 0 {
+		if live.Summary.Changes() == 0 && len(live.RecordUpdates) == 0 {
 			run.show.end()
 			return &apply.Report{Outcome: apply.OutcomeComplete}, a.showPlan(f, live, w)
 		}
@@ -205,7 +205,7 @@ func (w *workspace) idle() (p *plan.Plan, idle bool, err error) {
 	if p, err = w.build(); err != nil {
 		return nil, false, err
 	}
-	return p, !p.Summary.Any() && len(p.Touches) == 0 && len(w.snap.Open) == 0 && !w.snap.Pending, nil
+	return p, !p.Summary.Any() && len(p.RecordUpdates) == 0 && len(w.snap.Open) == 0 && !w.snap.Pending, nil
 }
 
 // refuseProtected refuses a plan that would delete or replace a protected agent, as a whole and before anything is sent:
@@ -332,7 +332,7 @@ func (r *applyRun) review(ctx context.Context, p *plan.Plan) (asked bool, err er
 	if err := a.showPlan(f, p, r.workspace); err != nil {
 		return false, err
 	}
-	if n := p.Summary.Changes() + p.Summary.Origins; n > 0 || len(p.Touches) > 0 {
+	if n := p.Summary.Changes() + p.Summary.Origins; n > 0 || len(p.RecordUpdates) > 0 {
 		if err := a.ask(ctx, f.autoApprove, "Apply "+count(n, "change")+" to "+r.target()); err != nil {
 			return false, err
 		}
@@ -463,7 +463,7 @@ func reserve(p *plan.Plan) int64 {
 			text += textLen(fc.After)
 		}
 	}
-	return reserveFor(len(p.Changes)+len(p.Touches), text)
+	return reserveFor(len(p.Changes)+len(p.RecordUpdates), text)
 }
 
 func reserveFor(changes, text int) int64 { return int64(1<<16 + changes*2048 + text*4) }

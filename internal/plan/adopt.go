@@ -27,8 +27,8 @@ func (p *Plan) Adopt(in Input) {
 	for i := range in.Desired {
 		wants[in.Desired[i].Address] = &in.Desired[i]
 	}
-	owned := in.owned()
-	_, _, doubted := index(&in)
+	owned := in.ownedUIDs()
+	_, _, doubted := indexLists(&in)
 	for _, id := range doubted { // what may be of another app is nobody's to take
 		delete(creates, id)
 	}
@@ -43,12 +43,12 @@ func (p *Plan) Adopt(in Input) {
 
 // adoptIn does so for the creates of one app, and notes in taken what is adopted.
 func (in *Input) adoptIn(id agent.AppID, creates []*Change, wants map[agent.Address]*agent.Desired, owned map[agent.AppID]map[string]bool, taken map[string]bool) {
-	p := in.schema(id)
+	p := in.schemaOf(id)
 	var candidates []Candidate
 	var changes []*Change
 	// What an open request may have made is found by whoever recovers that request. Its address wants an agent all the same,
 	// and comes last: it must not take one that another needs, who would then make a second.
-	slices.SortStableFunc(creates, func(a, b *Change) int { return in.waits(a) - in.waits(b) })
+	slices.SortStableFunc(creates, func(a, b *Change) int { return in.waitRank(a) - in.waitRank(b) })
 	for _, ch := range creates {
 		fields := wants[ch.Address].Fields
 		if fields.HasSecrets() {
@@ -103,7 +103,7 @@ func (in *Input) adoptIn(id agent.AppID, creates []*Change, wants map[agent.Addr
 	}
 }
 
-func (in *Input) waits(ch *Change) int {
+func (in *Input) waitRank(ch *Change) int {
 	if in.Open[ch.Address] {
 		return 1
 	}
@@ -114,13 +114,13 @@ func (in *Input) waits(ch *Change) int {
 // the new agent must be as wanted: nothing is sent after it.
 func (in *Input) canBecome(ch *Change, differ []string) bool {
 	return len(differ) == 0 || ch.Action == Create && !slices.ContainsFunc(differ, func(name string) bool {
-		f, _ := in.schema(ch.Address.ID()).Field(name)
+		f, _ := in.schemaOf(ch.Address.ID()).Field(name)
 		return f.Immutable
 	})
 }
 
-// owned returns the uids that belong to an address, by app.
-func (in *Input) owned() map[agent.AppID]map[string]bool {
+// ownedUIDs returns the uids that belong to an address, by app.
+func (in *Input) ownedUIDs() map[agent.AppID]map[string]bool {
 	owned := make(map[agent.AppID]map[string]bool, len(in.Live))
 	own := func(id agent.AppID, uid string) {
 		if owned[id] == nil {

@@ -21,29 +21,29 @@ import (
 // It costs one encoding per agent: an unchanged agent's canonical form equals what state holds, byte
 // for byte, and only where it does not are the fields compared.
 func Build(in Input) (*Plan, error) {
-	desired, err := in.sorted()
+	desired, err := in.sortedAgents()
 	if err != nil {
 		return nil, err
 	}
-	from, err := renames(&in, desired)
+	from, err := findRenames(&in, desired)
 	if err != nil {
 		return nil, err
 	}
-	b := builder{in: &in, plan: &Plan{Origins: in.origins()}, desired: desired, from: from}
+	b := builder{in: &in, plan: &Plan{Origins: in.compareOrigins()}, desired: desired, from: from}
 	for _, o := range b.plan.Origins {
 		if o.Changed() {
 			b.plan.Summary.Origins++
 		}
 	}
-	live, unmanaged, doubted := index(&in)
+	live, unmanaged, doubted := indexLists(&in)
 	b.live, b.plan.Doubted, b.marks = live, doubted, liveMarks(&in)
 	if len(in.Targets) == 0 {
 		b.plan.Unmanaged = unmanaged
 	}
-	if err := b.wantAll(b.selection()); err != nil {
+	if err := b.wantAll(b.selectedAgents()); err != nil {
 		return nil, err
 	}
-	gone := b.leave()
+	gone := b.planGone()
 	slices.SortFunc(b.plan.Changes, func(x, y Change) int { return x.Address.Compare(y.Address) })
 	b.plan.Adopt(in)
 	b.likelyRenames(gone) // behind Adopt: what is there already does not arrive
@@ -68,9 +68,9 @@ type builder struct {
 	room []byte
 }
 
-// selection returns which wanted agents the targets select. A rename onto an address whose record is
+// selectedAgents returns which wanted agents the targets select. A rename onto an address whose record is
 // renamed as well takes that one with it: otherwise two records would meet.
-func (b *builder) selection() func(agent.Address) bool {
+func (b *builder) selectedAgents() func(agent.Address) bool {
 	if len(b.in.Targets) == 0 {
 		return func(agent.Address) bool { return true }
 	}
@@ -80,27 +80,27 @@ func (b *builder) selection() func(agent.Address) bool {
 	}
 	drawn := map[agent.Address]bool{}
 	for to, from := range b.from {
-		if b.in.targets(to, from) {
+		if b.in.isTarget(to, from) {
 			for at := to; !at.IsZero() && !drawn[at]; at = taker[at] {
 				drawn[at] = true
 			}
 		}
 	}
-	return func(a agent.Address) bool { return drawn[a] || b.in.targets(a) }
+	return func(a agent.Address) bool { return drawn[a] || b.in.isTarget(a) }
 }
 
-// add lists and counts a change.
-func (b *builder) add(ch Change) {
+// addChange lists and counts a change.
+func (b *builder) addChange(ch Change) {
 	b.plan.Changes = append(b.plan.Changes, ch)
 	b.plan.Summary.Count(ch)
 }
 
-// want plans one agent of the manifests.
-func (b *builder) want(d *agent.Desired) error {
+// planAgent plans one agent of the manifests.
+func (b *builder) planAgent(d *agent.Desired) error {
 	c := comparison{
-		schema: b.in.schema(d.Address.ID()), sealer: b.in.Sealer, ignore: d.IgnoreChanges,
+		schema: b.in.schemaOf(d.Address.ID()), sealer: b.in.Sealer, ignore: d.IgnoreChanges,
 	}
-	c.wanted, c.plain = seal(d, b.in.Sealer)
+	c.wanted, c.plain = sealWanted(d, b.in.Sealer)
 	doc, err := agent.AppendDoc(b.room[:0], c.wanted)
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.Address, err)
@@ -113,7 +113,7 @@ func (b *builder) want(d *agent.Desired) error {
 	}
 	rec, known := b.in.Prior[at]
 	if !known {
-		return b.create(ch, c, d, nil, doc)
+		return b.planCreate(ch, c, d, nil, doc)
 	}
 	b.used++
 	ch.UID, ch.Obsolete, ch.OtherAPI = rec.UID, rec.Obsolete, rec.API != c.schema.Recorded()
@@ -121,34 +121,34 @@ func (b *builder) want(d *agent.Desired) error {
 		// What was observed is in the fields of the other version: nothing can be compared with it.
 		rec.Observed = nil
 	}
-	if ch.OtherAPI && b.unseen(d.Address.ID(), rec.UID) {
+	if ch.OtherAPI && b.notListed(d.Address.ID(), rec.UID) {
 		// Whatever that version says, the other one made an agent with this uid: to make it again is to make a second one.
-		ch.Action, ch.Blocked, ch.Basis = Update, BlockedByAPI, b.in.basis(&rec, d, &c, doc)
-		b.add(ch)
+		ch.Action, ch.Blocked, ch.Basis = Update, BlockedByAPI, b.in.basisOf(&rec, d, &c, doc)
+		b.addChange(ch)
 		return nil
 	}
-	if b.live.vanished(d.Address.ID(), rec.UID) {
+	if b.live.hasVanished(d.Address.ID(), rec.UID) {
 		ch.Vanished, ch.Unlisted = true, !b.in.Gone[d.Address.ID()][rec.UID]
-		return b.create(ch, c, d, &rec, doc)
+		return b.planCreate(ch, c, d, &rec, doc)
 	}
-	diff, err := b.compare(&c, d, &rec, doc)
+	diff, err := b.compareRecord(&c, d, &rec, doc)
 	if err != nil {
 		return err
 	}
 	ch.Fields, ch.Send = diff.fields, diff.send
-	c.mark(&ch, d, b.carriedMark(d, &rec))
-	b.decide(&ch, d.Protect, diff)
+	c.decideMark(&ch, d, b.carriedMark(d, &rec))
+	b.decideAction(&ch, d.Protect, diff)
 	if ch.Action != "" {
-		ch.Basis = b.in.basis(&rec, d, &c, doc)
-		b.add(ch)
+		ch.Basis = b.in.basisOf(&rec, d, &c, doc)
+		b.addChange(ch)
 	} else {
 		b.plan.Summary.Unchanged++
 	}
-	return b.touch(&ch, &c, d, rec, diff)
+	return b.updateRecord(&ch, &c, d, rec, diff)
 }
 
-// unseen reports whether the app was listed and the list, believed or not, does not show the uid.
-func (b *builder) unseen(id agent.AppID, uid string) bool {
+// notListed reports whether the app was listed and the list, believed or not, does not show the uid.
+func (b *builder) notListed(id agent.AppID, uid string) bool {
 	list, listed := b.in.Live[id]
 	if !listed {
 		return false
@@ -165,8 +165,8 @@ func (b *builder) unseen(id agent.AppID, uid string) bool {
 	return !b.seen[id][uid]
 }
 
-// create plans an agent that does not exist, or no longer does.
-func (b *builder) create(ch Change, c comparison, d *agent.Desired, rec *agent.Record, doc agent.Doc) error {
+// planCreate plans an agent that does not exist, or no longer does.
+func (b *builder) planCreate(ch Change, c comparison, d *agent.Desired, rec *agent.Record, doc agent.Doc) error {
 	if err := c.checkNames(d.Address); err != nil {
 		return err
 	}
@@ -175,34 +175,34 @@ func (b *builder) create(ch Change, c comparison, d *agent.Desired, rec *agent.R
 		ch.Wanted, ch.schema = bytes.Clone(doc), c.schema
 	} else {
 		c.fresh, c.ignore = true, nil
-		ch.Fields = c.run().fields
+		ch.Fields = c.findDifferences().fields
 	}
-	ch.Basis = b.in.basis(rec, d, &c, doc)
-	b.add(ch)
+	ch.Basis = b.in.basisOf(rec, d, &c, doc)
+	b.addChange(ch)
 	return nil
 }
 
-// compare finds what differs between a wanted agent and its record.
-func (b *builder) compare(c *comparison, d *agent.Desired, rec *agent.Record, doc agent.Doc) (difference, error) {
+// compareRecord finds what differs between a wanted agent and its record.
+func (b *builder) compareRecord(c *comparison, d *agent.Desired, rec *agent.Record, doc agent.Doc) (difference, error) {
 	id := d.Address.ID()
-	if c.sameAsApplied(doc, rec.Applied) && b.live.unchanged(id, rec, c.wanted, b.in.Sealer) {
+	if c.sameAsApplied(doc, rec.Applied) && b.live.isUnchanged(id, rec, c.wanted, b.in.Sealer) {
 		return difference{}, nil
 	}
 	if err := c.checkNames(d.Address); err != nil {
 		return difference{}, err
 	}
 	var err error
-	if c.base, err = decode(d.Address, "applied", rec.Applied); err != nil {
+	if c.base, err = decodeDoc(d.Address, "applied", rec.Applied); err != nil {
 		return difference{}, err
 	}
-	if c.observed, err = decode(d.Address, "observed", rec.Observed); err != nil {
+	if c.observed, err = decodeDoc(d.Address, "observed", rec.Observed); err != nil {
 		return difference{}, err
 	}
 	like := c.base
 	if like == nil {
 		like = c.wanted
 	}
-	c.live = b.live.shown(c.schema, id, rec.UID, c.observed, like, b.in.Sealer)
+	c.live = b.live.shownFields(c.schema, id, rec.UID, c.observed, like, b.in.Sealer)
 	if c.observed == nil && c.live != nil && c.base != nil {
 		c.observed, c.unseen = firstSeen(c.schema, c.base, c.live), true
 	}
@@ -212,7 +212,7 @@ func (b *builder) compare(c *comparison, d *agent.Desired, rec *agent.Record, do
 		}
 		c.inferred = c.base != nil
 	}
-	return c.run(), nil
+	return c.findDifferences(), nil
 }
 
 // firstSeen returns what to hold the live fields of an agent against that was not seen since something was applied, because
@@ -233,8 +233,8 @@ func firstSeen(p *schema.Platform, applied, live agent.Fields) agent.Fields {
 	return seen
 }
 
-// decide sets the action, if anything is to be done, and what stands in its way.
-func (b *builder) decide(ch *Change, protect bool, diff difference) {
+// decideAction sets the action, if anything is to be done, and what stands in its way.
+func (b *builder) decideAction(ch *Change, protect bool, diff difference) {
 	switch {
 	case diff.immutable:
 		ch.Action, ch.Send, ch.Marker = Replace, nil, "" // the new agent is made with its mark
@@ -255,39 +255,39 @@ func (b *builder) decide(ch *Change, protect bool, diff difference) {
 	}
 }
 
-// touch adds the record of an agent that nothing is sent for, where the record is behind.
-func (b *builder) touch(ch *Change, c *comparison, d *agent.Desired, rec agent.Record, diff difference) error {
+// updateRecord adds the record of an agent that nothing is sent for, where the record is behind.
+func (b *builder) updateRecord(ch *Change, c *comparison, d *agent.Desired, rec agent.Record, diff difference) error {
 	if ch.OtherAPI && c.live != nil && ch.Blocked == "" {
-		diff.settled, rec.API = true, c.schema.Recorded() // seen by this version, and recorded in its fields
+		diff.behind, rec.API = true, c.schema.Recorded() // seen by this version, and recorded in its fields
 	}
 	sends := ch.Blocked == "" && (len(ch.Fields) > 0 || ch.Marker != "")
-	settled := diff.settled && ch.Blocked == ""
-	if sends || rec.Protect == d.Protect && !settled {
+	behind := diff.behind && ch.Blocked == ""
+	if sends || rec.Protect == d.Protect && !behind {
 		return nil
 	}
 	rec.Protect = d.Protect
-	if settled {
+	if behind {
 		applied, err := AppliedDoc(*d, rec, b.in.Sealer)
 		if err != nil {
 			return err
 		}
-		if fields, err := decode(d.Address, "applied", applied); err != nil || hasUnknown(map[string]any(fields)) {
+		if fields, err := decodeDoc(d.Address, "applied", applied); err != nil || hasUnknown(map[string]any(fields)) {
 			return err // what is not known is not recorded
 		}
 		rec.Applied = applied
 		if c.live != nil {
-			if rec.Observed, err = encode(d.Address, c.live); err != nil {
+			if rec.Observed, err = encodeDoc(d.Address, c.live); err != nil {
 				return err
 			}
 		}
 	}
-	b.plan.Touches = append(b.plan.Touches, Touch{Address: d.Address, Record: rec})
+	b.plan.RecordUpdates = append(b.plan.RecordUpdates, RecordUpdate{Address: d.Address, Record: rec})
 	return nil
 }
 
-// leave plans the agents of the state that the manifests do not name, and returns the addresses of all of them, also of
+// planGone plans the agents of the state that the manifests do not name, and returns the addresses of all of them, also of
 // those that the targets do not select.
-func (b *builder) leave() (gone []agent.Address) {
+func (b *builder) planGone() (gone []agent.Address) {
 	if b.used == len(b.in.Prior) {
 		return nil
 	}
@@ -306,13 +306,13 @@ func (b *builder) leave() (gone []agent.Address) {
 		if wanted || taken[a] {
 			continue
 		}
-		if gone = append(gone, a); !b.in.targets(a) {
+		if gone = append(gone, a); !b.in.isTarget(a) {
 			continue
 		}
-		p, fields := b.former(a, rec)
+		p, fields := b.recordedFields(a, rec)
 		ch := Change{
-			Address: a, Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: b.in.basis(&rec, nil, nil, nil),
-			Vanished: b.live.vanished(a.ID(), rec.UID),
+			Address: a, Action: Kept, UID: rec.UID, Obsolete: rec.Obsolete, Basis: b.in.basisOf(&rec, nil, nil, nil),
+			Vanished: b.live.hasVanished(a.ID(), rec.UID),
 		}
 		ch.Unlisted = ch.Vanished && !b.in.Gone[a.ID()][rec.UID]
 		if p != nil {
@@ -320,21 +320,21 @@ func (b *builder) leave() (gone []agent.Address) {
 		}
 		if b.in.Prune {
 			ch.Action = Delete
-			s := b.in.schema(a.ID())
+			s := b.in.schemaOf(a.ID())
 			ch.OtherAPI = s != nil && rec.API != s.Recorded()
 			if p != nil && !ch.OtherAPI { // the other version has other fields
-				ch.Fields = b.lost(p, fields)
+				ch.Fields = b.lostFields(p, fields)
 			}
 			switch {
 			case rec.Protect:
 				ch.Blocked = BlockedByProtect
-			case ch.OtherAPI && b.unseen(a.ID(), rec.UID):
+			case ch.OtherAPI && b.notListed(a.ID(), rec.UID):
 				ch.Blocked = BlockedByAPI
 			case !named[a.ID()] && !b.in.Apps[a.ID()]:
 				ch.Blocked = BlockedByApp
 			}
 		}
-		b.add(ch)
+		b.addChange(ch)
 	}
 	return gone
 }
@@ -361,9 +361,9 @@ func NameOf(p *schema.Platform, f agent.Fields) string {
 	return ""
 }
 
-// former returns the schema and the fields of an agent that left the manifests, nil where its record cannot be read.
-func (b *builder) former(a agent.Address, rec agent.Record) (*schema.Platform, agent.Fields) {
-	p := b.in.schema(a.ID())
+// recordedFields returns the schema and the fields of an agent that left the manifests, nil where its record cannot be read.
+func (b *builder) recordedFields(a agent.Address, rec agent.Record) (*schema.Platform, agent.Fields) {
+	p := b.in.schemaOf(a.ID())
 	doc := rec.Applied
 	if doc == nil {
 		doc = rec.Observed
@@ -375,10 +375,10 @@ func (b *builder) former(a agent.Address, rec agent.Record) (*schema.Platform, a
 	return p, fields
 }
 
-// lost lists what goes with an agent that is deleted: each value as Before, for a reviewer to see what nobody can bring back.
-func (b *builder) lost(p *schema.Platform, fields agent.Fields) []FieldChange {
+// lostFields lists what goes with an agent that is deleted: each value as Before, for a reviewer to see what nobody can bring back.
+func (b *builder) lostFields(p *schema.Platform, fields agent.Fields) []FieldChange {
 	c := comparison{schema: p, sealer: b.in.Sealer, base: fields}
-	all := c.run().fields
+	all := c.findDifferences().fields
 	for i := range all {
 		all[i].Immutable = false // nothing is updated
 	}
@@ -396,7 +396,7 @@ func (b *builder) wantAll(selected func(agent.Address) bool) error {
 		parts = append(parts, &builder{in: b.in, plan: &Plan{}, desired: desired, from: b.from, live: b.live, marks: b.marks})
 	}
 	errs := make([]error, len(parts))
-	each(len(parts), func(i int) { errs[i] = parts[i].wantInTurn(selected) })
+	onAllProcessors(len(parts), func(i int) { errs[i] = parts[i].wantInTurn(selected) })
 	changes := 0
 	for _, part := range parts {
 		changes += len(part.plan.Changes)
@@ -407,9 +407,9 @@ func (b *builder) wantAll(selected func(agent.Address) bool) error {
 			return errs[i]
 		}
 		for _, ch := range part.plan.Changes {
-			b.add(ch)
+			b.addChange(ch)
 		}
-		b.plan.Touches = append(b.plan.Touches, part.plan.Touches...)
+		b.plan.RecordUpdates = append(b.plan.RecordUpdates, part.plan.RecordUpdates...)
 		b.plan.Summary.Unchanged += part.plan.Summary.Unchanged
 		b.used += part.used
 	}
@@ -422,15 +422,15 @@ func (b *builder) wantInTurn(selected func(agent.Address) bool) error {
 		if !selected(d.Address) {
 			continue
 		}
-		if err := b.want(d); err != nil {
+		if err := b.planAgent(d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// each calls do for 0 to n-1 on all processors, and returns when all calls have.
-func each(n int, do func(i int)) {
+// onAllProcessors calls do for 0 to n-1 on all processors, and returns when all calls have.
+func onAllProcessors(n int, do func(i int)) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range min(n, runtime.GOMAXPROCS(0)) {
@@ -444,13 +444,13 @@ func each(n int, do func(i int)) {
 	workers.Wait()
 }
 
-// mark says what is to be done about the agent's mark, and puts the field that carries it among those
+// decideMark says what is to be done about the agent's mark, and puts the field that carries it among those
 // that are sent. Where the manifest leaves that field to somebody else, the mark stays as it was when
 // the agent was made: the field is sent whole, and would undo what the other does.
 //
 // carried is the mark that the agent carries now, as far as is known: what state says or, where the agent was listed, what
 // the list shows. Somebody who edits the field at the platform takes the mark away, or puts a foreign one in its place.
-func (c *comparison) mark(ch *Change, d *agent.Desired, carried string) {
+func (c *comparison) decideMark(ch *Change, d *agent.Desired, carried string) {
 	if d.Mark == carried {
 		return
 	}

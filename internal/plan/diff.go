@@ -35,15 +35,15 @@ type difference struct {
 	send []string
 	// immutable reports that a field differs that the platform cannot change.
 	immutable bool
-	// settled reports that nothing has to be sent for a field whose record is behind.
-	settled bool
+	// behind reports that nothing has to be sent for a field whose record is behind.
+	behind bool
 }
 
 // usualMembers is how many more values than fields most agents have.
 const usualMembers = 4
 
-// run compares field by field, in the schema's order.
-func (c *comparison) run() difference {
+// findDifferences compares field by field, in the schema's order.
+func (c *comparison) findDifferences() difference {
 	var d difference
 	if c.fresh {
 		d.fields = make([]FieldChange, 0, len(c.wanted)+usualMembers)
@@ -58,16 +58,16 @@ func (c *comparison) run() difference {
 		}
 		v := c.valuesOf(f)
 		changed, drift := v.changed(f), v.drifted(f)
-		d.settled = d.settled || renamedSecret(v.wanted, v.base)
+		d.behind = d.behind || renamedSecret(v.wanted, v.base)
 		if !changed && !drift {
 			continue
 		}
-		if c.live != nil && same(f, normal(f, v.live), normal(f, v.wanted)) {
-			d.settled = true // someone made the same change at the platform
+		if c.live != nil && sameValue(f, normalValue(f, v.live), normalValue(f, v.wanted)) {
+			d.behind = true // someone made the same change at the platform
 			continue
 		}
 		before := len(d.fields)
-		d.fields = c.list(d.fields, f, v, changed, drift)
+		d.fields = c.listField(d.fields, f, v, changed, drift)
 		switch {
 		case len(d.fields) == before: // only what the platform made up on its own
 		case f.Immutable:
@@ -76,7 +76,7 @@ func (c *comparison) run() difference {
 			d.send = append(d.send, f.Name)
 		}
 	}
-	d.settled = d.settled || (c.inferred || c.unseen) && len(d.fields) == 0
+	d.behind = d.behind || (c.inferred || c.unseen) && len(d.fields) == 0
 	return d
 }
 
@@ -110,7 +110,7 @@ type values struct {
 }
 
 func (v values) changed(f *schema.Field) bool {
-	return v.unknown || !same(f, normal(f, v.base), normal(f, v.wanted))
+	return v.unknown || !sameValue(f, normalValue(f, v.base), normalValue(f, v.wanted))
 }
 
 // drifted reports whether someone else changed the field. A value that the platform made up on its own
@@ -119,15 +119,15 @@ func (v values) drifted(f *schema.Field) bool {
 	if !v.watched {
 		return false
 	}
-	base, wanted, observed := normal(f, v.base), normal(f, v.wanted), normal(f, v.observed)
+	base, wanted, observed := normalValue(f, v.base), normalValue(f, v.wanted), normalValue(f, v.observed)
 	if base == nil && wanted == nil && observed != nil {
 		return false
 	}
-	return !same(f, observed, normal(f, v.live))
+	return !sameValue(f, observed, normalValue(f, v.live))
 }
 
-// list adds the differences inside one top-level field to fields, ordered by path.
-func (c *comparison) list(fields []FieldChange, f *schema.Field, v values, changed, drift bool) []FieldChange {
+// listField adds the differences inside one top-level field to fields, ordered by path.
+func (c *comparison) listField(fields []FieldChange, f *schema.Field, v values, changed, drift bool) []FieldChange {
 	path := f.Pointer
 	orAbsent := func(v any) any {
 		if v == nil {
@@ -143,12 +143,12 @@ func (c *comparison) list(fields []FieldChange, f *schema.Field, v values, chang
 	if list, ok := v.wanted.([]any); ok && f.Unordered {
 		v.base, v.live = arrangedLike(v.base, list), arrangedLike(v.live, list)
 	}
-	return append(fields, c.leaf(f, path, v, changed, drift))
+	return append(fields, c.describeLeaf(f, path, v, changed, drift))
 }
 
 func arrangedLike(v any, like []any) any {
 	if list, ok := v.([]any); ok {
-		return arranged(list, like)
+		return arrangedBy(list, like)
 	}
 	return v
 }
@@ -162,41 +162,41 @@ func (c *comparison) listMembers(fields []FieldChange, f *schema.Field, path str
 			fields = c.listMembers(fields, f, p, m)
 			continue
 		}
-		changed := v.unknown && m.wanted != absent || !equal(m.base, m.wanted)
-		drift := v.watched && !equal(m.observed, m.live) &&
+		changed := v.unknown && m.wanted != absent || !equalValue(m.base, m.wanted)
+		drift := v.watched && !equalValue(m.observed, m.live) &&
 			!(m.base == absent && m.wanted == absent && m.observed != absent)
 		if changed || drift {
-			fields = append(fields, c.leaf(f, p, m, changed, drift))
+			fields = append(fields, c.describeLeaf(f, p, m, changed, drift))
 		}
 	}
 	return fields
 }
 
-// leaf describes one difference, without any secret.
-func (c *comparison) leaf(f *schema.Field, path string, v values, changed, drift bool) FieldChange {
-	fc := FieldChange{Path: path, Before: present(v.base), After: present(v.wanted), Drift: drift, Immutable: f.Immutable && !c.fresh}
+// describeLeaf describes one difference, without any secret.
+func (c *comparison) describeLeaf(f *schema.Field, path string, v values, changed, drift bool) FieldChange {
+	fc := FieldChange{Path: path, Before: orNil(v.base), After: orNil(v.wanted), Drift: drift, Immutable: f.Immutable && !c.fresh}
 	if drift {
-		fc.Live = present(v.live)
+		fc.Live = orNil(v.live)
 	}
 	fc.Secret = f.IsSecret(path) || holdsSecret(fc.Before) || holdsSecret(fc.After) || holdsSecret(fc.Live)
 	if fc.Secret {
-		fc.Before, fc.After, fc.Live = c.hide(path, fc.Before), c.hide(path, fc.After), c.hide(path, fc.Live)
+		fc.Before, fc.After, fc.Live = c.sealStrings(path, fc.Before), c.sealStrings(path, fc.After), c.sealStrings(path, fc.Live)
 	}
 	return fc
 }
 
-// hide seals every string of v: where one side of a difference is secret, the other may have been the
+// sealStrings seals every string of v: where one side of a difference is secret, the other may have been the
 // same secret in clear.
-func (c *comparison) hide(path string, v any) any {
+func (c *comparison) sealStrings(path string, v any) any {
 	return sealLike(path, v, secret.Sealed{}, c.sealer)
 }
 
-// nothing is the type of absent, which tells a missing member of a map from one that is null.
-type nothing struct{}
+// absentType is the type of absent, which tells a missing member of a map from one that is null.
+type absentType struct{}
 
-var absent any = nothing{}
+var absent any = absentType{}
 
-func present(v any) any {
+func orNil(v any) any {
 	if v == absent {
 		return nil
 	}
@@ -256,14 +256,14 @@ func (v values) member(k string) values {
 	}
 }
 
-// normal returns the value of a top-level field as it is compared: nil where it is missing, null, the
+// normalValue returns the value of a top-level field as it is compared: nil where it is missing, null, the
 // platform's default or, in a field without a default, empty. Everything else is v itself.
-func normal(f *schema.Field, v any) any {
+func normalValue(f *schema.Field, v any) any {
 	switch {
 	case v == nil:
 		return nil
 	case f.Default != nil:
-		if same(f, v, f.Default) {
+		if sameValue(f, v, f.Default) {
 			return nil
 		}
 	case isEmpty(v):
@@ -288,16 +288,16 @@ func isEmpty(v any) bool {
 func sameFields(p *schema.Platform, a, b agent.Fields) bool {
 	for i := range p.Fields {
 		f := &p.Fields[i]
-		if !same(f, normal(f, a[f.Name]), normal(f, b[f.Name])) {
+		if !sameValue(f, normalValue(f, a[f.Name]), normalValue(f, b[f.Name])) {
 			return false
 		}
 	}
 	return true
 }
 
-// same reports whether two values of a top-level field are the same: exactly, but for the order of an
+// sameValue reports whether two values of a top-level field are the same: exactly, but for the order of an
 // unordered list and the spelling of numbers.
-func same(f *schema.Field, a, b any) bool {
+func sameValue(f *schema.Field, a, b any) bool {
 	if f.Unordered {
 		if a, ok := a.([]any); ok {
 			if b, ok := b.([]any); ok {
@@ -305,7 +305,7 @@ func same(f *schema.Field, a, b any) bool {
 			}
 		}
 	}
-	return equal(a, b)
+	return equalValue(a, b)
 }
 
 // sameSet compares two lists without regard to order. Strings, the common case, are sorted; a list
@@ -319,7 +319,7 @@ func sameSet(a, b []any) bool {
 	if sOK && tOK {
 		return slices.Equal(s, t)
 	}
-	return len(without(a, b)) == 0
+	return len(withoutEqual(a, b)) == 0
 }
 
 func sortedStrings(list []any) ([]string, bool) {
@@ -335,11 +335,11 @@ func sortedStrings(list []any) ([]string, bool) {
 	return texts, true
 }
 
-// without returns the members of a that b does not hold, counting repeats.
-func without(a, b []any) []any {
+// withoutEqual returns the members of a that b does not hold, counting repeats.
+func withoutEqual(a, b []any) []any {
 	rest := slices.Clone(b)
 	return slices.DeleteFunc(slices.Clone(a), func(v any) bool {
-		i := slices.IndexFunc(rest, func(w any) bool { return equal(v, w) })
+		i := slices.IndexFunc(rest, func(w any) bool { return equalValue(v, w) })
 		if i >= 0 {
 			rest = slices.Delete(rest, i, i+1)
 		}
@@ -347,16 +347,16 @@ func without(a, b []any) []any {
 	})
 }
 
-// arranged returns the members of list in another order: those that like holds as well in like's
+// arrangedBy returns the members of list in another order: those that like holds as well in like's
 // order, the others after them, so that a diff of the two shows only what differs.
-func arranged(list, like []any) []any {
-	extra := without(list, like)
-	shared := without(like, without(like, list))
+func arrangedBy(list, like []any) []any {
+	extra := withoutEqual(list, like)
+	shared := withoutEqual(like, withoutEqual(like, list))
 	return append(shared, extra...)
 }
 
-// equal is agent.Equal, but for numbers, which are equal where their canonical forms are.
-func equal(a, b any) bool {
+// equalValue is agent.Equal, but for numbers, which are equal where their canonical forms are.
+func equalValue(a, b any) bool {
 	switch a := a.(type) {
 	case map[string]any:
 		b, ok := b.(map[string]any)
@@ -364,14 +364,14 @@ func equal(a, b any) bool {
 			return false
 		}
 		for k, v := range a {
-			if w, ok := b[k]; !ok || !equal(v, w) {
+			if w, ok := b[k]; !ok || !equalValue(v, w) {
 				return false
 			}
 		}
 		return true
 	case []any:
 		b, ok := b.([]any)
-		return ok && slices.EqualFunc(a, b, equal)
+		return ok && slices.EqualFunc(a, b, equalValue)
 	case json.Number:
 		b, ok := b.(json.Number)
 		return ok && (a == b || sameNumber(a, b))

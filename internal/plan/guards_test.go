@@ -108,12 +108,12 @@ func TestSince(t *testing.T) {
 // What of a plan is still true keeps its touches, too.
 func TestWithoutKeepsTheRest(t *testing.T) {
 	a, b := addr(t, "mindset/acme/a"), addr(t, "mindset/acme/b")
-	p := &Plan{Changes: []Change{{Address: a, Action: Create}, {Address: b, Action: Create}}, Touches: []Touch{{Address: a}, {Address: b}}}
-	rest := p.without([]Stale{{Address: a}})
-	if len(rest.Changes) != 1 || rest.Changes[0].Address != b || len(rest.Touches) != 1 || rest.Touches[0].Address != b || rest.Summary.Create != 1 {
+	p := &Plan{Changes: []Change{{Address: a, Action: Create}, {Address: b, Action: Create}}, RecordUpdates: []RecordUpdate{{Address: a}, {Address: b}}}
+	rest := p.withoutStale([]Stale{{Address: a}})
+	if len(rest.Changes) != 1 || rest.Changes[0].Address != b || len(rest.RecordUpdates) != 1 || rest.RecordUpdates[0].Address != b || rest.Summary.Create != 1 {
 		t.Errorf("%+v", rest)
 	}
-	if len(p.Changes) != 2 || len(p.Touches) != 2 {
+	if len(p.Changes) != 2 || len(p.RecordUpdates) != 2 {
 		t.Error("the plan itself has changed")
 	}
 }

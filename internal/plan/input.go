@@ -67,9 +67,9 @@ type Live struct {
 	Mark string
 }
 
-// sorted returns the desired agents by address. It fails on an address that is used twice and on a
+// sortedAgents returns the desired agents by address. It fails on an address that is used twice and on a
 // platform without a schema; both are refused with a place before a plan is made.
-func (in *Input) sorted() ([]*agent.Desired, error) {
+func (in *Input) sortedAgents() ([]*agent.Desired, error) {
 	wanted := make([]*agent.Desired, len(in.Desired))
 	for i := range in.Desired {
 		wanted[i] = &in.Desired[i]
@@ -89,8 +89,8 @@ func (in *Input) sorted() ([]*agent.Desired, error) {
 	return wanted, nil
 }
 
-// schema returns the schema of an app's agents, nil for a platform that is not known.
-func (in *Input) schema(id agent.AppID) *schema.Platform {
+// schemaOf returns the schema of an app's agents, nil for a platform that is not known.
+func (in *Input) schemaOf(id agent.AppID) *schema.Platform {
 	p := in.Platforms[id.Platform]
 	if p == nil {
 		return nil
@@ -103,15 +103,15 @@ func (in *Input) schema(id agent.AppID) *schema.Platform {
 func (in *Input) LiveOfOtherAPIs() map[agent.AppID][]Live {
 	lists := map[agent.AppID][]Live{}
 	for a, rec := range in.Prior {
-		if s := in.schema(a.ID()); s != nil && rec.API != s.Recorded() && in.Live[a.ID()] != nil {
+		if s := in.schemaOf(a.ID()); s != nil && rec.API != s.Recorded() && in.Live[a.ID()] != nil {
 			lists[a.ID()] = in.Live[a.ID()]
 		}
 	}
 	return lists
 }
 
-// targets reports whether any of the addresses is selected.
-func (in *Input) targets(addresses ...agent.Address) bool {
+// isTarget reports whether any of the addresses is selected.
+func (in *Input) isTarget(addresses ...agent.Address) bool {
 	if len(in.Targets) == 0 {
 		return true
 	}
@@ -127,14 +127,14 @@ func (in *Input) targets(addresses ...agent.Address) bool {
 // missing.
 type listings map[agent.AppID]map[string]agent.Content
 
-// index reads the lists of the input. It returns as well the agents that no record owns and the apps
+// indexLists reads the lists of the input. It returns as well the agents that no record owns and the apps
 // whose list shows none of the agents that state knows: such a list is more likely cut short, or of
 // another app, than true.
-func index(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.AppID) {
+func indexLists(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.AppID) {
 	if len(in.Live) == 0 {
 		return nil, nil, nil
 	}
-	owned, known := in.owned(), map[agent.AppID]bool{}
+	owned, known := in.ownedUIDs(), map[agent.AppID]bool{}
 	for a := range in.Prior {
 		known[a.ID()] = true
 	}
@@ -148,7 +148,7 @@ func index(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.AppID)
 				found++
 				continue
 			}
-			unmanaged = append(unmanaged, Unmanaged{App: id, UID: live.UID, Name: nameOf(in.schema(id), live.Content)})
+			unmanaged = append(unmanaged, Unmanaged{App: id, UID: live.UID, Name: nameOf(in.schemaOf(id), live.Content)})
 		}
 		if found == 0 && known[id] {
 			doubted = append(doubted, id)
@@ -179,15 +179,15 @@ func nameOf(p *schema.Platform, c agent.Content) agent.Fields {
 	return name
 }
 
-// vanished reports whether the app was listed and the list does not show the uid.
-func (l listings) vanished(id agent.AppID, uid string) bool {
+// hasVanished reports whether the app was listed and the list does not show the uid.
+func (l listings) hasVanished(id agent.AppID, uid string) bool {
 	byUID, listed := l[id]
 	_, ok := byUID[uid]
 	return listed && !ok
 }
 
-// unchanged reports whether the agent is certainly as it was observed, or nothing says what it is. It may report false for an agent that did not change. wanted is what was applied.
-func (l listings) unchanged(id agent.AppID, rec *agent.Record, wanted agent.Fields, s secret.Sealer) bool {
+// isUnchanged reports whether the agent is certainly as it was observed, or nothing says what it is. It may report false for an agent that did not change. wanted is what was applied.
+func (l listings) isUnchanged(id agent.AppID, rec *agent.Record, wanted agent.Fields, s secret.Sealer) bool {
 	content, listed := l[id][rec.UID]
 	if !listed || content.IsZero() {
 		return true // what cannot be read is not known
@@ -199,9 +199,9 @@ func (l listings) unchanged(id agent.AppID, rec *agent.Record, wanted agent.Fiel
 	return err == nil && bytes.Equal(doc, rec.Observed)
 }
 
-// shown returns the live agent's fields, sealed, with what the platform hides of its secrets put in
+// shownFields returns the live agent's fields, sealed, with what the platform hides of its secrets put in
 // as it was observed; nil where the app was not listed. like is what was applied.
-func (l listings) shown(p *schema.Platform, id agent.AppID, uid string, observed, like agent.Fields, s secret.Sealer) agent.Fields {
+func (l listings) shownFields(p *schema.Platform, id agent.AppID, uid string, observed, like agent.Fields, s secret.Sealer) agent.Fields {
 	content, ok := l[id][uid]
 	if !ok || content.IsZero() { // what cannot be read is not known
 		return nil
@@ -210,17 +210,17 @@ func (l listings) shown(p *schema.Platform, id agent.AppID, uid string, observed
 	sealed := SealAnswer(raw, like, s)
 	for _, f := range p.Fields {
 		for _, pointer := range f.Secret {
-			sealed = agent.Fields(unhide(pointer, map[string]any(raw), map[string]any(sealed), map[string]any(observed)).(map[string]any))
+			sealed = agent.Fields(unhideAt(pointer, map[string]any(raw), map[string]any(sealed), map[string]any(observed)).(map[string]any))
 		}
 	}
 	return sealed
 }
 
-// unhide returns sealed with the secret at the JSON pointer replaced by what was observed, as far as
+// unhideAt returns sealed with the secret at the JSON pointer replaced by what was observed, as far as
 // raw hides it. Maps on the way are copied.
-func unhide(pointer string, raw, sealed, observed any) any {
+func unhideAt(pointer string, raw, sealed, observed any) any {
 	if pointer == "" {
-		return unhidden(raw, sealed, observed)
+		return unhideValue(raw, sealed, observed)
 	}
 	token, below, more := strings.Cut(pointer[1:], "/")
 	if more {
@@ -233,7 +233,7 @@ func unhide(pointer string, raw, sealed, observed any) any {
 	if !ok {
 		return sealed
 	}
-	v := unhide(below, r[token], s[token], o[token])
+	v := unhideAt(below, r[token], s[token], o[token])
 	if v == nil || s[token] == nil && o[token] == nil {
 		return sealed
 	}
@@ -245,10 +245,10 @@ func unhide(pointer string, raw, sealed, observed any) any {
 	return filled
 }
 
-// unhidden decides for one secret, or a map of them. A list that leaves secrets out, or masks them, says
+// unhideValue decides for one secret, or a map of them. A list that leaves secrets out, or masks them, says
 // nothing about them; once it shows one in clear, those that are missing are gone.
-func unhidden(raw, sealed, observed any) any {
-	if hides(raw) && observed != nil {
+func unhideValue(raw, sealed, observed any) any {
+	if hidesSecret(raw) && observed != nil {
 		return observed
 	}
 	r, ok := raw.(map[string]any)
@@ -259,7 +259,7 @@ func unhidden(raw, sealed, observed any) any {
 	s := sealed.(map[string]any)
 	filled := make(map[string]any, len(s))
 	for k, v := range s {
-		filled[k] = unhidden(r[k], v, o[k])
+		filled[k] = unhideValue(r[k], v, o[k])
 	}
 	if allHide(r) {
 		for k, v := range o {
@@ -273,25 +273,25 @@ func unhidden(raw, sealed, observed any) any {
 
 func allHide(m map[string]any) bool {
 	for _, v := range m {
-		if !hides(v) {
+		if !hidesSecret(v) {
 			return false
 		}
 	}
 	return true
 }
 
-// hides reports whether a value that stands in a secret field is none: missing, empty or masked.
-func hides(v any) bool {
+// hidesSecret reports whether a value that stands in a secret field is none: missing, empty or masked.
+func hidesSecret(v any) bool {
 	if text, ok := v.(secret.Text); ok {
 		s, err := text.Reveal()
-		return err == nil && masked(s)
+		return err == nil && isMask(s)
 	}
 	return v == nil || isEmpty(v)
 }
 
-// masked reports whether a platform answered a mask in place of a secret: stars or dots in a row, or a
+// isMask reports whether a platform answered a mask in place of a secret: stars or dots in a row, or a
 // word that says so. A real credential holds none of these.
-func masked(s string) bool {
+func isMask(s string) bool {
 	s = strings.ToLower(s)
 	return s == "" || strings.Contains(s, "***") || strings.Contains(s, "•••") ||
 		slices.Contains([]string{"redacted", "[redacted]", "<redacted>", "(redacted)", "hidden", "masked"}, s)
@@ -299,4 +299,4 @@ func masked(s string) bool {
 
 // Masked reports whether what a platform answered in a secret field is a mask in place of the secret,
 // or empty, so that it says nothing of the secret's value.
-func Masked(t secret.Text) bool { return hides(t) }
+func Masked(t secret.Text) bool { return hidesSecret(t) }

@@ -201,7 +201,7 @@ func (f FieldChange) Document() FieldDocument {
 }
 
 // Plan returns the plan that doc describes, for showing it. Of secrets it knows that they are there
-// and nothing more, and it has no Touches. The error says which member cannot be understood.
+// and nothing more, and it has no RecordUpdates. The error says which member cannot be understood.
 func (doc Document) Plan() (*Plan, error) {
 	p := &Plan{Summary: doc.Summary}
 	for _, d := range doc.Origins {

@@ -82,12 +82,12 @@ func TestDrift(t *testing.T) {
 			}
 			p := build(t, in)
 			diffOf(t, "changes", tt.want, briefs(p))
-			if got := len(p.Touches) == 1; got != tt.touched {
-				t.Errorf("touches: %+v, want one: %v", p.Touches, tt.touched)
+			if got := len(p.RecordUpdates) == 1; got != tt.touched {
+				t.Errorf("touches: %+v, want one: %v", p.RecordUpdates, tt.touched)
 			}
 			in.Prior, in.Live = carriedOut(t, in, p), nil
-			if again := build(t, in); len(again.Changes)+len(again.Touches) > 0 {
-				t.Errorf("after apply: %+v, touches %+v", briefs(again), again.Touches)
+			if again := build(t, in); len(again.Changes)+len(again.RecordUpdates) > 0 {
+				t.Errorf("after apply: %+v, touches %+v", briefs(again), again.RecordUpdates)
 			}
 		})
 	}
@@ -226,9 +226,9 @@ func TestTouches(t *testing.T) {
 			in := Input{Desired: []agent.Desired{tt.wanted}, Prior: records(t, map[string]agent.Record{coach: tt.rec})}
 			p := build(t, in)
 			diffOf(t, "changes", []brief(nil), briefs(p))
-			diffOf(t, "touches", []Touch{{Address: addr(t, coach), Record: tt.want}}, p.Touches)
+			diffOf(t, "touches", []RecordUpdate{{Address: addr(t, coach), Record: tt.want}}, p.RecordUpdates)
 			in.Prior = carriedOut(t, in, p)
-			diffOf(t, "touches afterwards", []Touch(nil), build(t, in).Touches)
+			diffOf(t, "touches afterwards", []RecordUpdate(nil), build(t, in).RecordUpdates)
 		})
 	}
 }

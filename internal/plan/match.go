@@ -55,7 +55,7 @@ func Find(p *schema.Platform, wanted []Candidate, free []Live, added bool) []Mat
 	}
 	byName := map[string][]Live{}
 	for _, l := range free {
-		name := identity(p, l.Content)
+		name := identityOf(p, l.Content)
 		byName[name] = append(byName[name], l)
 	}
 	groups := map[string][]int{}
@@ -64,7 +64,7 @@ func Find(p *schema.Platform, wanted []Candidate, free []Live, added bool) []Mat
 		switch name, known := Identity(p, wanted[i].Fields); {
 		case m.decided(i):
 		case !known:
-			m.nameless(i, free)
+			m.findNameless(i, free)
 		default:
 			if groups[name] == nil {
 				names = append(names, name)
@@ -91,7 +91,7 @@ type matcher struct {
 
 func (m *matcher) decided(i int) bool { return m.found[i].UID != "" || m.found[i].Equal != nil }
 
-func (m *matcher) may(i int, l Live) bool {
+func (m *matcher) mayBe(i int, l Live) bool {
 	return !m.used[l.UID] && (m.wanted[i].May == nil || m.wanted[i].May(l))
 }
 
@@ -107,7 +107,7 @@ func (m *matcher) byMark(free []Live) {
 		if c.Mark == "" {
 			continue
 		}
-		switch own := uidsOf(byMark[c.Mark], func(l Live) bool { return m.may(i, l) }); len(own) {
+		switch own := uidsOf(byMark[c.Mark], func(l Live) bool { return m.mayBe(i, l) }); len(own) {
 		case 0:
 		case 1:
 			m.found[i], m.used[own[0]] = Match{UID: own[0], Marked: true}, true
@@ -131,26 +131,26 @@ func (m *matcher) namesakes(group []int, named []Live) {
 				live[k] = append(live[k], l)
 			}
 		}
-		m.assign(group, key, func(_ int, k string) []Live { return live[k] })
+		m.assignGroup(group, key, func(_ int, k string) []Live { return live[k] })
 	}
 	// What sent more comes first: an agent that holds all of it was not made by what sent less.
 	rest := slices.DeleteFunc(slices.Clone(group), m.decided)
 	slices.SortStableFunc(rest, func(a, b int) int {
-		return cmp.Compare(leaves(map[string]any(m.wanted[b].Fields)), leaves(map[string]any(m.wanted[a].Fields)))
+		return cmp.Compare(countLeaves(map[string]any(m.wanted[b].Fields)), countLeaves(map[string]any(m.wanted[a].Fields)))
 	})
-	m.assign(rest, folded, func(i int, _ string) []Live {
-		return slices.DeleteFunc(slices.Clone(free), func(l Live) bool { return !m.holds(m.wanted[i].Fields, l.Content) })
+	m.assignGroup(rest, folded, func(i int, _ string) []Live {
+		return slices.DeleteFunc(slices.Clone(free), func(l Live) bool { return !m.holdsAll(m.wanted[i].Fields, l.Content) })
 	})
 	for _, i := range group {
 		if !m.decided(i) {
-			m.found[i].Namesakes = uidsOf(named, func(l Live) bool { return m.may(i, l) })
+			m.found[i].Namesakes = uidsOf(named, func(l Live) bool { return m.mayBe(i, l) })
 		}
 	}
 }
 
-// assign gives candidates that share a key the live agents that fit them, unless there are more agents than
+// assignGroup gives candidates that share a key the live agents that fit them, unless there are more agents than
 // candidates.
-func (m *matcher) assign(group []int, key func(agent.Fields) string, fitting func(i int, key string) []Live) {
+func (m *matcher) assignGroup(group []int, key func(agent.Fields) string, fitting func(i int, key string) []Live) {
 	same := map[string][]int{}
 	var keys []string
 	for _, i := range group {
@@ -169,7 +169,7 @@ func (m *matcher) assign(group []int, key func(agent.Fields) string, fitting fun
 	for _, k := range keys {
 		alike := same[k]
 		fits := uidsOf(fitting(alike[0], k), func(l Live) bool {
-			return slices.ContainsFunc(alike, func(i int) bool { return m.may(i, l) })
+			return slices.ContainsFunc(alike, func(i int) bool { return m.mayBe(i, l) })
 		})
 		for n, uid := range fits {
 			switch {
@@ -185,9 +185,9 @@ func (m *matcher) assign(group []int, key func(agent.Fields) string, fitting fun
 	}
 }
 
-// nameless decides a candidate whose identity is not known: what holds all the rest may be it.
-func (m *matcher) nameless(i int, free []Live) {
-	fits := uidsOf(free, func(l Live) bool { return l.Mark == "" && m.may(i, l) && m.holds(m.wanted[i].Fields, l.Content) })
+// findNameless decides a candidate whose identity is not known: what holds all the rest may be it.
+func (m *matcher) findNameless(i int, free []Live) {
+	fits := uidsOf(free, func(l Live) bool { return l.Mark == "" && m.mayBe(i, l) && m.holdsAll(m.wanted[i].Fields, l.Content) })
 	if len(fits) > 0 {
 		m.found[i].Equal = fits
 	}
@@ -203,8 +203,8 @@ func uidsOf(list []Live, ok func(Live) bool) []string {
 	return uids
 }
 
-// holds reports whether a live agent holds all that a candidate wants, as platforms change it.
-func (m *matcher) holds(wanted agent.Fields, live agent.Content) bool {
+// holdsAll reports whether a live agent holds all that a candidate wants, as platforms change it.
+func (m *matcher) holdsAll(wanted agent.Fields, live agent.Content) bool {
 	shown := live.Fields()
 	for i := range m.schema.Fields {
 		f := &m.schema.Fields[i]
@@ -283,7 +283,7 @@ func (c comparer) value(sent, live any, unordered bool) bool {
 		live, ok := live.(string)
 		return ok && (sent == live || c.fold && foldText(sent) == foldText(live))
 	default:
-		return equal(sent, live)
+		return equalValue(sent, live)
 	}
 }
 
@@ -291,7 +291,7 @@ func (c comparer) value(sent, live any, unordered bool) bool {
 func (c comparer) secret(sent, live any) bool {
 	text, isText := sent.(secret.Text)
 	shown, isString := live.(string)
-	if !isText || !isString || masked(shown) {
+	if !isText || !isString || isMask(shown) {
 		return true
 	}
 	value, err := text.Reveal()
@@ -344,17 +344,17 @@ func holdsOnlySecrets(v any) bool {
 	return true
 }
 
-// leaves counts the values that v holds.
-func leaves(v any) int {
+// countLeaves counts the values that v holds.
+func countLeaves(v any) int {
 	n := 1
 	switch v := v.(type) {
 	case map[string]any:
 		for _, e := range v {
-			n += leaves(e)
+			n += countLeaves(e)
 		}
 	case []any:
 		for _, e := range v {
-			n += leaves(e)
+			n += countLeaves(e)
 		}
 	}
 	return n
@@ -421,9 +421,9 @@ func Shares(p *schema.Platform, sent agent.Fields, live agent.Content) bool {
 // shortWord is the longest word that says nothing of its own.
 const shortWord = 20
 
-// identity is what a person tells live agents apart by: the schema's identity fields, as platforms change
+// identityOf is what a person tells live agents apart by: the schema's identity fields, as platforms change
 // them.
-func identity(p *schema.Platform, c agent.Content) string {
+func identityOf(p *schema.Platform, c agent.Content) string {
 	var b strings.Builder
 	for _, field := range p.Fields {
 		if field.Identity {
@@ -469,11 +469,11 @@ func contentKey(p *schema.Platform, fields agent.Fields, fold bool) string {
 		if f.CreateOnly {
 			continue // never shown
 		}
-		v := visible(p, f.Pointer, fields[f.Name], fold)
+		v := visibleValue(p, f.Pointer, fields[f.Name], fold)
 		if list, ok := v.([]any); ok && f.Unordered {
 			v = comparer{}.sorted(list)
 		}
-		if v != nil && !agent.Equal(v, visible(p, f.Pointer, f.Cleared(), fold)) {
+		if v != nil && !agent.Equal(v, visibleValue(p, f.Pointer, f.Cleared(), fold)) {
 			norm[f.Name] = v
 		}
 	}
@@ -485,8 +485,8 @@ func contentKey(p *schema.Platform, fields agent.Fields, fold bool) string {
 	return string(sum[:])
 }
 
-// visible returns a copy of v without what stands in secret fields and without null members.
-func visible(p *schema.Platform, path string, v any, fold bool) any {
+// visibleValue returns a copy of v without what stands in secret fields and without null members.
+func visibleValue(p *schema.Platform, path string, v any, fold bool) any {
 	if p.IsSecret(path) {
 		return nil
 	}
@@ -496,7 +496,7 @@ func visible(p *schema.Platform, path string, v any, fold bool) any {
 		if err != nil {
 			return secret.Sealed{}
 		}
-		return visible(p, path, s, fold)
+		return visibleValue(p, path, s, fold)
 	case string:
 		if fold {
 			return foldText(v)
@@ -505,7 +505,7 @@ func visible(p *schema.Platform, path string, v any, fold bool) any {
 	case map[string]any:
 		m := make(map[string]any, len(v))
 		for k, e := range v {
-			if e = visible(p, path+"/"+agent.EscapePointer(k), e, fold); e != nil {
+			if e = visibleValue(p, path+"/"+agent.EscapePointer(k), e, fold); e != nil {
 				m[k] = e
 			}
 		}
@@ -513,7 +513,7 @@ func visible(p *schema.Platform, path string, v any, fold bool) any {
 	case []any:
 		list := make([]any, len(v))
 		for i, e := range v {
-			list[i] = visible(p, path, e, fold)
+			list[i] = visibleValue(p, path, e, fold)
 		}
 		return list
 	default:

@@ -131,9 +131,9 @@ func TestNoPhantomDifference(t *testing.T) {
 	}
 	t.Logf("%d cells", len(cells))
 	for _, c := range cells {
-		if p := build(t, c.input(t, all)); len(p.Changes) > 0 || len(p.Touches) > 0 {
+		if p := build(t, c.input(t, all)); len(p.Changes) > 0 || len(p.RecordUpdates) > 0 {
 			t.Errorf("%s %s: applied %s, answered %s, listed %v, wanted %s: %+v, touches %+v",
-				c.platform.Name, c.field.Name, c.was.name, c.answer, c.live, c.is.name, briefs(p), p.Touches)
+				c.platform.Name, c.field.Name, c.was.name, c.answer, c.live, c.is.name, briefs(p), p.RecordUpdates)
 		}
 	}
 }

@@ -152,7 +152,7 @@ func (ch *Change) Differences() []FieldChange {
 	}
 	wanted, _ := ch.Wanted.Fields() // it was made of fields: it can be read
 	c := comparison{schema: ch.schema, wanted: wanted, plain: true, fresh: true}
-	return c.run().fields
+	return c.findDifferences().fields
 }
 
 // Basis are digests (64 hexadecimal digits, or empty where there was nothing) of what one change was
@@ -165,9 +165,9 @@ type Basis struct {
 	Desired string `json:"desired"`
 }
 
-// Touch is a record that is behind although nothing is to be sent: lifecycle.protect changed, a secret
+// RecordUpdate is a record that is behind although nothing is to be sent: lifecycle.protect changed, a secret
 // got another name with the same value, or the platform already holds what the manifest wants.
-type Touch struct {
+type RecordUpdate struct {
 	// Address is where the record stands after Plan.Renames.
 	Address agent.Address
 	// Record is the whole record as it should be.
@@ -247,8 +247,8 @@ type Plan struct {
 	// Changes are ordered by address. Unchanged agents are counted and not listed.
 	Changes []Change
 	Summary Summary
-	// Touches are ordered by address. They are no changes: a plan with touches alone is empty.
-	Touches []Touch
+	// RecordUpdates are ordered by address. They are no changes: a plan with them alone is empty.
+	RecordUpdates []RecordUpdate
 	// Unmanaged are ordered by app, then uid. It is nil where the plan was made offline or for
 	// selected agents.
 	Unmanaged []Unmanaged
@@ -310,9 +310,9 @@ type Origin struct {
 // Changed reports whether requests, or the key that goes with them, went somewhere else before.
 func (o Origin) Changed() bool { return o.Before != (agent.Origin{}) && o.Before != o.After }
 
-// origins compares where requests go with where they went. It returns the apps where that is another place now, and those
+// compareOrigins compares where requests go with where they went. It returns the apps where that is another place now, and those
 // whose address is a foreign one, ordered by app: a reviewer must see both, whatever else is in the plan.
-func (in *Input) origins() []Origin {
+func (in *Input) compareOrigins() []Origin {
 	var all []Origin
 	for _, id := range slices.SortedFunc(maps.Keys(in.Places), agent.AppID.Compare) {
 		place := in.Places[id]
@@ -324,8 +324,8 @@ func (in *Input) origins() []Origin {
 	return all
 }
 
-// Touches reports whether anything differs in the agent's top-level field called name.
-func (ch *Change) Touches(name string) bool {
+// Differs reports whether anything differs in the agent's top-level field called name.
+func (ch *Change) Differs(name string) bool {
 	path := "/" + agent.EscapePointer(name)
 	return slices.ContainsFunc(ch.Fields, func(f FieldChange) bool {
 		return f.Path == path || strings.HasPrefix(f.Path, path+"/")

@@ -133,8 +133,8 @@ func TestAfterApplyThePlanIsEmpty(t *testing.T) {
 				rt.Errorf("not empty after apply: %+v", ch)
 			}
 		}
-		if len(again.Touches) > 0 {
-			rt.Errorf("touched again: %+v", again.Touches)
+		if len(again.RecordUpdates) > 0 {
+			rt.Errorf("touched again: %+v", again.RecordUpdates)
 		}
 		for _, ch := range p.Changes { // no uid is lost: each is deleted, replaced or still in state
 			if ch.Blocked == "" && (ch.Action == Delete || ch.Action == Replace) {

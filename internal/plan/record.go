@@ -42,15 +42,15 @@ func Payload(p *schema.Platform, desired agent.Fields, send []string, ignored ..
 // fields of lifecycle.ignoreChanges, which were not sent and keep what prior says of them. For an
 // agent that was just created, by a create or a replace, prior is the zero Record: a create sends all.
 func AppliedDoc(d agent.Desired, prior agent.Record, s secret.Sealer) (agent.Doc, error) {
-	wanted, _ := seal(&d, s)
+	wanted, _ := sealWanted(&d, s)
 	old := prior.Applied
 	if old == nil {
 		old = prior.Observed
 	}
 	if old == nil || len(d.IgnoreChanges) == 0 {
-		return encode(d.Address, wanted)
+		return encodeDoc(d.Address, wanted)
 	}
-	before, err := decode(d.Address, "applied", old)
+	before, err := decodeDoc(d.Address, "applied", old)
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +65,10 @@ func AppliedDoc(d agent.Desired, prior agent.Record, s secret.Sealer) (agent.Doc
 			merged[name] = v
 		}
 	}
-	return encode(d.Address, merged)
+	return encodeDoc(d.Address, merged)
 }
 
-func encode(a agent.Address, f agent.Fields) (agent.Doc, error) {
+func encodeDoc(a agent.Address, f agent.Fields) (agent.Doc, error) {
 	doc, err := agent.Encode(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", a, err)
@@ -174,17 +174,17 @@ func holdsSecret(v any) bool {
 	return secret.Is(v)
 }
 
-// seal returns d's fields with secrets sealed, and whether there are none. Then it returns d's own fields:
+// sealWanted returns d's fields with secrets sealed, and whether there are none. Then it returns d's own fields:
 // most agents hold none, and a copy of each would be the larger part of a plan's cost.
-func seal(d *agent.Desired, s secret.Sealer) (sealed agent.Fields, plain bool) {
+func sealWanted(d *agent.Desired, s secret.Sealer) (sealed agent.Fields, plain bool) {
 	if !d.Fields.HasSecrets() {
 		return d.Fields, true
 	}
 	return d.Fields.Seal(s), false
 }
 
-// decode reads a document of a record. The error says which one is damaged.
-func decode(a agent.Address, which string, doc agent.Doc) (agent.Fields, error) {
+// decodeDoc reads a document of a record. The error says which one is damaged.
+func decodeDoc(a agent.Address, which string, doc agent.Doc) (agent.Fields, error) {
 	f, err := doc.Fields()
 	if err != nil {
 		return nil, fmt.Errorf("state: %s of %s: %w", which, a, err)
@@ -289,9 +289,9 @@ func ForgetSecrets(rec agent.Record) (agent.Record, error) {
 	return rec, nil
 }
 
-// basis digests what a change was computed from. Either side may be missing: a nil rec is an agent
+// basisOf digests what a change was computed from. Either side may be missing: a nil rec is an agent
 // that state does not know, a nil d one that the manifests do not name. c and doc are d's fields and their canonical form.
-func (in *Input) basis(rec *agent.Record, d *agent.Desired, c *comparison, doc agent.Doc) Basis {
+func (in *Input) basisOf(rec *agent.Record, d *agent.Desired, c *comparison, doc agent.Doc) Basis {
 	var b Basis
 	if in.Unbound {
 		return b
@@ -302,24 +302,24 @@ func (in *Input) basis(rec *agent.Record, d *agent.Desired, c *comparison, doc a
 			parts = append(parts, []byte(uid))
 		}
 		parts = appendMark(parts, rec.Mark)
-		b.Record = digest(parts...)
+		b.Record = digestOf(parts...)
 	}
 	if d != nil {
 		if !c.plain { // a plan is reviewed where the values of secrets are not known
-			doc, _ = encode(d.Address, withoutValues(map[string]any(c.wanted)).(map[string]any)) // it was encoded before
+			doc, _ = encodeDoc(d.Address, withoutValues(map[string]any(c.wanted)).(map[string]any)) // it was encoded before
 		}
 		parts := [][]byte{doc, strconv.AppendBool(nil, d.Protect)}
 		for _, name := range d.IgnoreChanges {
 			parts = append(parts, []byte(name))
 		}
 		parts = appendMark(parts, d.Mark)
-		b.Desired = digest(parts...)
+		b.Desired = digestOf(parts...)
 	}
 	return b
 }
 
-// digest hashes length-prefixed parts; nil and empty differ.
-func digest(parts ...[]byte) string {
+// digestOf hashes length-prefixed parts; nil and empty differ.
+func digestOf(parts ...[]byte) string {
 	h := sha256.New()
 	for _, p := range parts {
 		n := len(p)

@@ -29,19 +29,19 @@ type Refreshed struct {
 // that someone else changed, the record then says that the live value was applied: the next plan shows
 // it against the manifest, and it is gone from there once the manifest says the same.
 func Refresh(in Input) (behind []Refreshed, doubted []agent.AppID, err error) {
-	live, _, doubted := index(&in)
+	live, _, doubted := indexLists(&in)
 	addresses := slices.SortedFunc(maps.Keys(in.Prior), agent.Address.Compare)
 	for _, a := range addresses {
 		rec := in.Prior[a]
-		if _, listed := live[a.ID()]; !listed || !in.targets(a) {
+		if _, listed := live[a.ID()]; !listed || !in.isTarget(a) {
 			continue
 		}
-		if live.vanished(a.ID(), rec.UID) {
-			gone := in.Gone[a.ID()][rec.UID] && rec.API == in.schema(a.ID()).Recorded()
+		if live.hasVanished(a.ID(), rec.UID) {
+			gone := in.Gone[a.ID()][rec.UID] && rec.API == in.schemaOf(a.ID()).Recorded()
 			behind = append(behind, Refreshed{Address: a, UID: rec.UID, Vanished: gone, Unlisted: !gone})
 			continue
 		}
-		r, changed, err := refresh(&in, live, a, rec)
+		r, changed, err := refreshOne(&in, live, a, rec)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -52,28 +52,28 @@ func Refresh(in Input) (behind []Refreshed, doubted []agent.AppID, err error) {
 	return behind, doubted, nil
 }
 
-func refresh(in *Input, live listings, a agent.Address, rec agent.Record) (Refreshed, bool, error) {
-	c := comparison{schema: in.schema(a.ID()), sealer: in.Sealer}
+func refreshOne(in *Input, live listings, a agent.Address, rec agent.Record) (Refreshed, bool, error) {
+	c := comparison{schema: in.schemaOf(a.ID()), sealer: in.Sealer}
 	if now := c.schema.Recorded(); rec.API != now {
 		rec.Observed, rec.API = nil, now // it is in another version's fields
 	}
 	r := Refreshed{Address: a, UID: rec.UID, Record: rec}
-	applied, err := decode(a, "applied", rec.Applied)
+	applied, err := decodeDoc(a, "applied", rec.Applied)
 	if err != nil {
 		return r, false, err
 	}
-	if c.observed, err = decode(a, "observed", rec.Observed); err != nil {
+	if c.observed, err = decodeDoc(a, "observed", rec.Observed); err != nil {
 		return r, false, err
 	}
 	if c.base = applied; c.base == nil {
 		c.base = c.observed
 	}
 	c.wanted = c.base
-	c.live = live.shown(c.schema, a.ID(), rec.UID, c.observed, c.base, in.Sealer)
+	c.live = live.shownFields(c.schema, a.ID(), rec.UID, c.observed, c.base, in.Sealer)
 	if c.live == nil || rec.Observed != nil && sameFields(c.schema, c.live, c.observed) {
 		return r, false, nil // what cannot be read is not known
 	}
-	drift := c.run()
+	drift := c.findDifferences()
 	for _, f := range drift.fields {
 		r.Fields = append(r.Fields, FieldChange{Path: f.Path, Before: f.Before, After: f.Live, Secret: f.Secret})
 	}
@@ -85,11 +85,11 @@ func refresh(in *Input, live listings, a agent.Address, rec agent.Record) (Refre
 				delete(applied, name)
 			}
 		}
-		if r.Record.Applied, err = encode(a, applied); err != nil {
+		if r.Record.Applied, err = encodeDoc(a, applied); err != nil {
 			return r, false, err
 		}
 	}
-	r.Record.Observed, err = encode(a, c.live)
+	r.Record.Observed, err = encodeDoc(a, c.live)
 	return r, true, err
 }
 
@@ -141,7 +141,7 @@ func nameSecrets(live, observed, like any) any {
 	switch o := observed.(type) {
 	case secret.Sealed:
 		l, ok := like.(secret.Sealed)
-		if ok && (l.Value != "" && l.Value == o.Value || l.Value == "" && hides(live)) {
+		if ok && (l.Value != "" && l.Value == o.Value || l.Value == "" && hidesSecret(live)) {
 			return l
 		}
 	case map[string]any:

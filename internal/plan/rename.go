@@ -25,13 +25,13 @@ type renamer struct {
 	visiting    map[agent.Address]bool
 }
 
-// renames returns, by new address, the address whose record it takes over; nil where there is none.
+// findRenames returns, by new address, the address whose record it takes over; nil where there is none.
 //
 // An address without a record takes over the record of the first previous key that has one; where the manifest names no
 // previous keys, the one record that had this address before. The record's own address must have left the manifests or be
 // handed on itself (a to b, b to c). Where all addresses of a ring have records (a and b swap), each member must ask for the
 // record of the next one: see turnRings. In every other case an address with a record keeps it: it was renamed before.
-func renames(in *Input, desired []*agent.Desired) (map[agent.Address]agent.Address, error) {
+func findRenames(in *Input, desired []*agent.Desired) (map[agent.Address]agent.Address, error) {
 	former := formerAddresses(in)
 	var movers []*agent.Desired
 	for _, d := range desired {
@@ -89,7 +89,7 @@ func withKey(a agent.Address, key string) agent.Address {
 func (r *renamer) takeOver(d *agent.Desired) (bool, error) {
 	r.visiting[d.Address] = true
 	defer delete(r.visiting, d.Address)
-	for _, old := range r.offers(d) {
+	for _, old := range r.offeredRecords(d) {
 		owner := r.wanted[old]
 		free := owner == nil || !r.from[old].IsZero()
 		if !free && !r.visiting[old] {
@@ -104,7 +104,7 @@ func (r *renamer) takeOver(d *agent.Desired) (bool, error) {
 			}
 		}
 		if free {
-			r.take(d.Address, old)
+			r.takeRecord(d.Address, old)
 			return true, nil
 		}
 	}
@@ -119,17 +119,17 @@ func (r *renamer) handsOn(d, owner *agent.Desired) (bool, error) {
 		return true, nil
 	}
 	content := r.contentOf(owner)
-	if own, err := content.in(owner.Address); own || err != nil {
+	if own, err := content.isIn(owner.Address); own || err != nil {
 		return false, err
 	}
-	meant, err := content.first(r.offers(owner))
+	meant, err := content.firstHolder(r.offeredRecords(owner))
 	return !meant.IsZero(), err
 }
 
-// offers returns the addresses whose records d may take over and nobody took yet: those of its previous keys or, where it names
+// offeredRecords returns the addresses whose records d may take over and nobody took yet: those of its previous keys or, where it names
 // none, that of the one agent which had d's address before and left the manifests or may be handed on. Of several, nobody can
 // say which one is meant.
-func (r *renamer) offers(d *agent.Desired) []agent.Address {
+func (r *renamer) offeredRecords(d *agent.Desired) []agent.Address {
 	var old []agent.Address
 	offer := func(a agent.Address) {
 		_, known := r.in.Prior[a]
@@ -151,7 +151,7 @@ func (r *renamer) offers(d *agent.Desired) []agent.Address {
 	return old
 }
 
-func (r *renamer) take(to, from agent.Address) {
+func (r *renamer) takeRecord(to, from agent.Address) {
 	r.from[to], r.taker[from] = from, to
 }
 
@@ -163,12 +163,12 @@ func (r *renamer) turnRings(movers []*agent.Desired) error {
 		if !known || !r.from[d.Address].IsZero() || !r.taker[d.Address].IsZero() {
 			continue
 		}
-		offers := r.offers(d)
+		offers := r.offeredRecords(d)
 		if len(offers) == 0 {
 			continue
 		}
 		content := r.contentOf(d)
-		own, err := content.in(d.Address)
+		own, err := content.isIn(d.Address)
 		if err != nil {
 			return err
 		}
@@ -183,7 +183,7 @@ func (r *renamer) turnRings(movers []*agent.Desired) error {
 			continue
 		}
 		// What it asks for was done before, or it asks for nothing: a swap back is known by what the agents want.
-		meant, err := content.first(offers)
+		meant, err := content.firstHolder(offers)
 		if err != nil {
 			return err
 		}
@@ -192,7 +192,7 @@ func (r *renamer) turnRings(movers []*agent.Desired) error {
 		}
 	}
 	for _, a := range onRings(movers, wish) {
-		r.take(a, wish[a])
+		r.takeRecord(a, wish[a])
 	}
 	return nil
 }
@@ -205,20 +205,20 @@ type wantedContent struct {
 }
 
 func (r *renamer) contentOf(d *agent.Desired) wantedContent {
-	sealed, _ := seal(d, r.in.Sealer)
-	return wantedContent{r.in.Prior, r.in.schema(d.Address.ID()), sealed}
+	sealed, _ := sealWanted(d, r.in.Sealer)
+	return wantedContent{r.in.Prior, r.in.schemaOf(d.Address.ID()), sealed}
 }
 
-// in reports whether the record at a holds exactly what is wanted.
-func (c wantedContent) in(a agent.Address) (bool, error) {
-	applied, err := decode(a, "applied", c.prior[a].Applied)
+// isIn reports whether the record at a holds exactly what is wanted.
+func (c wantedContent) isIn(a agent.Address) (bool, error) {
+	applied, err := decodeDoc(a, "applied", c.prior[a].Applied)
 	return applied != nil && sameFields(c.schema, applied, c.fields), err
 }
 
-// first returns the first of the addresses whose record holds exactly what is wanted, zero for none.
-func (c wantedContent) first(addresses []agent.Address) (agent.Address, error) {
+// firstHolder returns the first of the addresses whose record holds exactly what is wanted, zero for none.
+func (c wantedContent) firstHolder(addresses []agent.Address) (agent.Address, error) {
 	for _, a := range addresses {
-		if ok, err := c.in(a); ok || err != nil {
+		if ok, err := c.isIn(a); ok || err != nil {
 			return a, err
 		}
 	}
@@ -303,14 +303,14 @@ func (b *builder) likelyRenames(gone []agent.Address) {
 			continue
 		}
 		id := d.Address.ID()
-		arrived[id] = append(arrived[id], newMayBeRenamed(b.in.schema(id), d.Address, d.Fields, d.Source))
+		arrived[id] = append(arrived[id], newMayBeRenamed(b.in.schemaOf(id), d.Address, d.Fields, d.Source))
 	}
 	slices.SortFunc(gone, agent.Address.Compare)
 	for _, a := range gone {
 		if len(arrived[a.ID()]) == 0 {
 			continue
 		}
-		if p, fields := b.former(a, b.in.Prior[a]); p != nil {
+		if p, fields := b.recordedFields(a, b.in.Prior[a]); p != nil {
 			left[a.ID()] = append(left[a.ID()], newMayBeRenamed(p, a, fields, diag.Pos{}))
 		}
 	}
@@ -419,7 +419,7 @@ func (b *builder) pairByContent(id agent.AppID, left, arrived []*mayBeRenamed) [
 		}
 	}
 	count := func(fields agent.Fields) {
-		for part := range partsOf(b.in.schema(id), fields) {
+		for part := range partsOf(b.in.schemaOf(id), fields) {
 			if h := holders[part]; h != nil {
 				h.agents++
 			}
@@ -499,7 +499,7 @@ func partsOf(p *schema.Platform, fields agent.Fields) map[partID]int {
 	parts := map[partID]int{}
 	for i := range p.Fields {
 		f := &p.Fields[i]
-		if v := normal(f, fields[f.Name]); v != nil {
+		if v := normalValue(f, fields[f.Name]); v != nil {
 			addParts(parts, p, f.Pointer, v)
 		}
 	}

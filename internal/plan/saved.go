@@ -79,8 +79,8 @@ type savedBody struct {
 	Bases []Basis  `json:"bases"` // one per change, in the same order
 }
 
-func (e *envelope) sum() string {
-	return "sha256:" + digest([]byte(e.Format), []byte(e.Version), e.Body)
+func (e *envelope) bodyChecksum() string {
+	return "sha256:" + digestOf([]byte(e.Format), []byte(e.Version), e.Body)
 }
 
 // Save writes p so that ReadSaved can read it. Same plan and binding, same bytes. The error is that
@@ -97,7 +97,7 @@ func Save(w io.Writer, p *Plan, b Binding) error {
 		return fmt.Errorf("save plan: %w", err)
 	}
 	e := envelope{Format: savedFormat, Version: b.Version, Body: raw}
-	e.Checksum = e.sum()
+	e.Checksum = e.bodyChecksum()
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(e); err != nil {
@@ -135,10 +135,10 @@ func ReadSaved(r io.Reader, version string) (*Saved, error) {
 		return nil, notSaved(b, err)
 	}
 	e.Body = compact.Bytes()
-	if e.Checksum != e.sum() {
+	if e.Checksum != e.bodyChecksum() {
 		return nil, errors.New("the saved plan was changed after it was made: its checksum is wrong" + again)
 	}
-	return e.open()
+	return e.decodeBody()
 }
 
 // notSaved explains why b is no JSON.
@@ -153,8 +153,8 @@ func notSaved(b []byte, err error) error {
 	return fmt.Errorf("this is no saved plan: %w"+again, err)
 }
 
-// open decodes the body, whose checksum is right.
-func (e *envelope) open() (*Saved, error) {
+// decodeBody decodes the body, whose checksum is right.
+func (e *envelope) decodeBody() (*Saved, error) {
 	dec := json.NewDecoder(bytes.NewReader(e.Body))
 	dec.UseNumber()
 	var body savedBody
@@ -234,7 +234,7 @@ func (s *Saved) Check(current *Plan, lineage string) (holds *Plan, stale []Stale
 	for i := range s.Plan.Changes {
 		was := &s.Plan.Changes[i]
 		reviewed[was.Address] = was.Action != Kept
-		if reason := outdated(was, now[was.Address], s.Lineage == lineage); reason != "" && was.Action != Kept {
+		if reason := staleReason(was, now[was.Address], s.Lineage == lineage); reason != "" && was.Action != Kept {
 			stale = append(stale, Stale{Address: was.Address, Reason: reason})
 		}
 	}
@@ -243,13 +243,13 @@ func (s *Saved) Check(current *Plan, lineage string) (holds *Plan, stale []Stale
 			stale = append(stale, Stale{Address: ch.Address, Reason: reasonNew, New: true})
 		}
 	}
-	stale = append(stale, stuck(current, stale)...)
+	stale = append(stale, blockedRenames(current, stale)...)
 	slices.SortFunc(stale, func(a, b Stale) int { return a.Address.Compare(b.Address) })
-	return current.without(stale), stale
+	return current.withoutStale(stale), stale
 }
 
-// outdated says why a reviewed change does not hold any more, empty if it does.
-func outdated(was, is *Change, sameState bool) string {
+// staleReason says why a reviewed change does not hold any more, empty if it does.
+func staleReason(was, is *Change, sameState bool) string {
 	switch {
 	case !sameState:
 		return reasonLineage
@@ -308,8 +308,8 @@ func (p *Plan) Since(before *Plan) []Stale {
 	return stale
 }
 
-// stuck returns the renames onto an address whose record a stale rename would have moved away.
-func stuck(current *Plan, stale []Stale) []Stale {
+// blockedRenames returns the renames onto an address whose record a stale rename would have moved away.
+func blockedRenames(current *Plan, stale []Stale) []Stale {
 	onto := map[agent.Address]*Change{} // renames by their new address
 	for i, ch := range current.Changes {
 		if !ch.From.IsZero() {
@@ -334,14 +334,14 @@ func stuck(current *Plan, stale []Stale) []Stale {
 	return more
 }
 
-// without returns p without the changes and touches of stale agents. It leaves p alone.
-func (p *Plan) without(stale []Stale) *Plan {
+// withoutStale returns p without the changes and record updates of stale agents. It leaves p alone.
+func (p *Plan) withoutStale(stale []Stale) *Plan {
 	out := make(map[agent.Address]bool, len(stale))
 	for _, s := range stale {
 		out[s.Address] = true
 	}
 	rest := *p
-	rest.Changes, rest.Touches = nil, nil
+	rest.Changes, rest.RecordUpdates = nil, nil
 	rest.Summary = p.Summary.WithoutChanges()
 	for _, ch := range p.Changes {
 		if !out[ch.Address] {
@@ -349,9 +349,9 @@ func (p *Plan) without(stale []Stale) *Plan {
 			rest.Summary.Count(ch)
 		}
 	}
-	for _, t := range p.Touches {
+	for _, t := range p.RecordUpdates {
 		if !out[t.Address] {
-			rest.Touches = append(rest.Touches, t)
+			rest.RecordUpdates = append(rest.RecordUpdates, t)
 		}
 	}
 	return &rest

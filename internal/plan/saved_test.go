@@ -157,7 +157,7 @@ func handmade(body string) string {
 		}
 	}
 	e := envelope{Format: savedFormat, Version: "v1.2.3", Body: compact.Bytes()}
-	return `{"savedPlan": "2", "agentsync": "v1.2.3", "checksum": "` + e.sum() + `", "body": ` + body + `}`
+	return `{"savedPlan": "2", "agentsync": "v1.2.3", "checksum": "` + e.bodyChecksum() + `", "body": ` + body + `}`
 }
 
 func FuzzReadSaved(f *testing.F) {

@@ -38,8 +38,8 @@ func TestAValueThatBecomesEmptyIsSeen(t *testing.T) {
 					t.Errorf("the change is not seen: %+v", briefs(p))
 				}
 				in.Desired[0].Fields = was
-				if p := build(t, in); len(p.Changes)+len(p.Touches) != 0 {
-					t.Errorf("nothing changed: %+v, touches %+v", briefs(p), p.Touches)
+				if p := build(t, in); len(p.Changes)+len(p.RecordUpdates) != 0 {
+					t.Errorf("nothing changed: %+v, touches %+v", briefs(p), p.RecordUpdates)
 				}
 			}
 		})
@@ -54,8 +54,8 @@ func TestAnAdoptedAgentWithEmptyValuesGetsItsRecord(t *testing.T) {
 		Desired: []agent.Desired{want(t, bot, one)},
 		Prior:   records(t, map[string]agent.Record{bot: {UID: "u1", Observed: doc(t, one)}}),
 	})
-	if len(p.Changes) != 0 || len(p.Touches) != 1 || string(p.Touches[0].Record.Applied) != string(doc(t, one)) {
-		t.Errorf("changes %+v, touches %+v", briefs(p), p.Touches)
+	if len(p.Changes) != 0 || len(p.RecordUpdates) != 1 || string(p.RecordUpdates[0].Record.Applied) != string(doc(t, one)) {
+		t.Errorf("changes %+v, touches %+v", briefs(p), p.RecordUpdates)
 	}
 }
 
@@ -127,8 +127,8 @@ func TestUnorderedListsCountRepeats(t *testing.T) {
 			t.Errorf("sameSet(%v, %v) = %v", tt.a, tt.b, got)
 		}
 	}
-	diffOf(t, "arranged", list{x, x, y}, arranged(list{y, x, x}, list{x, x}))
-	diffOf(t, "arranged", list{x, y}, arranged(list{y, x}, list{x, x}))
+	diffOf(t, "arranged", list{x, x, y}, arrangedBy(list{y, x, x}, list{x, x}))
+	diffOf(t, "arranged", list{x, y}, arrangedBy(list{y, x}, list{x, x}))
 }
 
 // A fleet is planned in parts; none of their ends drops or repeats an agent.

@@ -54,7 +54,7 @@ func carriedOut(t testing.TB, in Input, p *Plan) map[agent.Address]agent.Record 
 			state[ch.Address] = applied(t, wanted[ch.Address], state[ch.Address], ch.UID, ch.Send)
 		}
 	}
-	for _, touch := range p.Touches {
+	for _, touch := range p.RecordUpdates {
 		state[touch.Address] = touch.Record
 	}
 	return state

@@ -206,7 +206,7 @@ func refreshed() *plan.Plan {
 		{App: agent.AppID{Platform: "cometchat", App: "2754abc"}, UID: "u1", Name: agent.Fields{"name": "Stray"}},
 		{App: agent.AppID{Platform: "mindset", App: "acme"}, UID: "u2", Name: agent.Fields{"agentName": "Lost"}},
 	}
-	p.Touches = []plan.Touch{{Address: mindset("coach")}}
+	p.RecordUpdates = []plan.RecordUpdate{{Address: mindset("coach")}}
 	return p
 }
 

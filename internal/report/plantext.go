@@ -297,7 +297,7 @@ func keptText(b *bufio.Writer, kept []plan.Change, s Style) {
 // are brought up to date, agents that nobody manages.
 func besidesText(b *bufio.Writer, p *plan.Plan, s Style) {
 	lines := planNotes(p)
-	if n := len(p.Touches); n > 0 && s.Verbose {
+	if n := len(p.RecordUpdates); n > 0 && s.Verbose {
 		lines = append(lines, count(n, "record")+" in state will be brought up to date; nothing is sent for that")
 	}
 	if line := unmanagedCount(p); line != "" && s.Verbose {
