@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"agentsync/internal/agent"
 	"agentsync/internal/secret"
 	"agentsync/schema"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Answer is what was answered to a request.
@@ -23,11 +23,11 @@ type Answer struct {
 	Cut error
 }
 
-// whole returns an error where the answer is not whole.
-func (a Answer) whole() error { return a.Cut }
+// cutError returns an error where the answer is not whole.
+func (a Answer) cutError() error { return a.Cut }
 
 // IsEmpty reports whether the whole body is nothing, or white space.
-func (a Answer) IsEmpty() bool { return a.Cut == nil && len(withoutMark(a.Body)) == 0 }
+func (a Answer) IsEmpty() bool { return a.Cut == nil && len(withoutByteOrderMark(a.Body)) == 0 }
 
 // JSON reads the body as one JSON document. Anything but white space behind it is an error: two documents are not
 // the one that was asked for.
@@ -42,7 +42,7 @@ func (a Answer) JSON() (agent.Raw, error) {
 // an error envelope, no JSON, or less than all of it.
 func (a Answer) NotDone() error {
 	answer, err := a.JSON()
-	if err == nil && answer.Is("object") && refuses(withoutMark(a.Body)) {
+	if err == nil && answer.Is("object") && isRefusal(withoutByteOrderMark(a.Body)) {
 		return errNotDone
 	}
 	return err
@@ -80,7 +80,7 @@ func (s Shape) Agent(a Answer) (Remote, error) {
 		}
 		return Remote{}, err
 	}
-	r, err := s.remote(s.unwrap(answer))
+	r, err := s.remoteOf(s.unwrap(answer))
 	if err != nil && a.NotDone() != nil {
 		return Remote{}, errNotDone
 	}
@@ -107,8 +107,8 @@ func (s Shape) unwrap(answer agent.Raw) agent.Object {
 	return o
 }
 
-// remote returns the agent that o describes. The error says that o has no usable uid.
-func (s Shape) remote(o agent.Object) (Remote, error) {
+// remoteOf returns the agent that o describes. The error says that o has no usable uid.
+func (s Shape) remoteOf(o agent.Object) (Remote, error) {
 	return newRemote(s.Schema, s.Secrets, o.Value(s.UID), o.Value(s.CreatedAt), o)
 }
 
@@ -146,7 +146,7 @@ func (s Shape) Listed(elements []agent.Raw, skip func(agent.Object) bool) ([]Rem
 		if skip != nil && skip(o) {
 			continue
 		}
-		r, err := s.remote(o)
+		r, err := s.remoteOf(o)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("the list's element %d is an agent without a usable uid", i+1)
@@ -163,7 +163,7 @@ func (s Shape) Listed(elements []agent.Raw, skip func(agent.Object) bool) ([]Rem
 // wrong behind the uid. Only a whole string or number counts, and only a member of the outermost object or of a
 // wrapper in it: a uid further in is another's.
 func (s Shape) looseUID(body []byte) string {
-	body = shallow(body)
+	body = cutDeep(body)
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body), lenient...)
 	outer, name := 0, "" // how deep the innermost object that counts is, and the member of it that was read last
 	for {
@@ -192,38 +192,3 @@ func (s Shape) looseUID(body []byte) string {
 		}
 	}
 }
-
-// shallow returns body with every value that is nested deeper than agent.MaxDepth members of an agent can be in
-// place of which tooDeep stands. It is for answers that no reader reads for their depth.
-func shallow(body []byte) []byte {
-	const limit = agent.MaxDepth + 10 // of an agent in its wrappers
-	var b bytes.Buffer
-	depth, from := 0, 0
-	for i := 0; i < len(body); i++ {
-		switch body[i] {
-		case '"':
-			for i++; i < len(body) && body[i] != '"'; i++ {
-				if body[i] == '\\' {
-					i++
-				}
-			}
-		case '{', '[':
-			if depth++; depth == limit {
-				b.Write(body[from:i])
-				b.WriteString(tooDeep)
-			}
-		case '}', ']':
-			if depth--; depth == limit-1 {
-				from = i + 1
-			}
-		}
-	}
-	if depth < limit {
-		b.Write(body[min(from, len(body)):])
-	}
-	return b.Bytes()
-}
-
-// tooDeep stands for what is nested too deep: a number that is out of every range, so that only the agent that holds
-// it is unreadable.
-const tooDeep = "1e999999999"

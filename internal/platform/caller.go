@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -84,14 +86,14 @@ type Request struct {
 // called more than once.
 func (c *Caller) Do(ctx context.Context, r Request, decode func(Answer) error) error {
 	if r.Method != http.MethodGet {
-		return c.send(ctx, r, decode) // no loop is near a request that must not be sent twice
+		return c.sendOnce(ctx, r, decode) // no loop is near a request that must not be sent twice
 	}
 	start := time.Now()
 	pauses := &backoff.ExponentialBackOff{
 		InitialInterval: c.retry.First, MaxInterval: c.retry.Max, Multiplier: 1.5, RandomizationFactor: 0.5,
 	}
 	for try := uint(1); ; {
-		err := c.send(ctx, r, decode)
+		err := c.sendOnce(ctx, r, decode)
 		e, failed := errors.AsType[*Error](err)
 		if !failed {
 			return err
@@ -101,6 +103,7 @@ func (c *Caller) Do(ctx context.Context, r Request, decode func(Answer) error) e
 		case c.retry.Tries <= 1 || ctx.Err() != nil || errors.Is(err, httpx.ErrWaitTooLong):
 			return err
 		case e.Class == Throttled:
+			// Bounded by time and not counted: a platform that says "later" has not failed.
 			if time.Since(start)+pause > httpx.MaxWait {
 				return err
 			}
@@ -117,33 +120,35 @@ func (c *Caller) Do(ctx context.Context, r Request, decode func(Answer) error) e
 	}
 }
 
-// send sends the request once, and says what became of it. The order of its steps is what the guarantee rests on.
-func (c *Caller) send(ctx context.Context, r Request, decode func(Answer) error) error {
-	u := c.locate(r)
+// sendOnce sends the request once, and says what became of it. The order of its steps is what the guarantee rests on.
+func (c *Caller) sendOnce(ctx context.Context, r Request, decode func(Answer) error) error {
+	u := c.urlOf(r)
 	u.RawQuery = r.Query.Encode()
 	w := &departure{}
-	req, secrets, err := c.build(w.watch(ctx), r, u)
+	req, secrets, err := c.buildRequest(w.watchRequest(ctx), r, u)
 	if err != nil {
-		return r.failed(u, Error{Class: Refused, NeverSent: true, Err: err})
+		return r.failedWith(u, Error{Class: Refused, NeverSent: true, Err: err})
 	}
 	resp, err := c.transport.RoundTrip(req)
 	// Not before the request was sent: until then the layers below have not told which key it carries.
 	hide := sync.OnceValue(func() redactor { return redactor{c.secrets, secret.Parts(append(secrets, w.key)...)} })
+	// Before the transport's own error: what Leaving stopped never left, whatever is said of the connection that was closed
+	// under it, and an answer to it is somebody else's.
 	if why := w.stoppedBy(); why != nil {
 		if err == nil {
 			_ = resp.Body.Close()
 		}
-		return r.failed(u, Error{Class: Refused, NeverSent: true, Err: why})
+		return r.failedWith(u, Error{Class: Refused, NeverSent: true, Err: why})
 	}
 	if err != nil {
-		fail := Error{Class: Unknown, SentAt: w.sentAt(), Err: hide().error(withoutURL(err))}
+		fail := Error{Class: Unknown, SentAt: w.sentAt(), Err: hide().plainError(withoutURL(err))}
 		if w.neverSent(ctx, err) {
 			fail.Class, fail.NeverSent = Refused, true
 		}
 		// Before the error is returned: from then on the request counts as given up, and nothing of it that the
 		// kernel still holds may be delivered later.
 		w.giveUp()
-		return r.failed(u, fail)
+		return r.failedWith(u, fail)
 	}
 	defer func() { _ = resp.Body.Close() }() // what was read is judged, not how it ended
 	fail := Error{Class: classify(resp.StatusCode, resp.Header), Status: resp.StatusCode, SentAt: w.sentAt()}
@@ -151,37 +156,37 @@ func (c *Caller) send(ctx context.Context, r Request, decode func(Answer) error)
 	if fail.Class == Done {
 		limit = cmp.Or(r.Limit, MaxAgentBody)
 	}
-	answer, free := c.read(resp, limit)
+	answer, free := c.readBody(resp, limit)
 	defer free()
 	if answer.Cut != nil {
 		w.giveUp() // an answer that is not whole is no sign that the request arrived whole
-		answer.Cut = hide().error(answer.Cut)
+		answer.Cut = hide().plainError(answer.Cut)
 	} else if fail.Class == Refused && r.Accept != nil && r.Accept(answer) {
 		fail.Class = Done
 	}
 	switch fail.Class {
 	case Done:
 		if decode == nil {
-			decode = Answer.whole
+			decode = Answer.cutError
 		}
 		// The body is asked before anything is believed of the status: proxies and gateways say 200 to everything.
 		if err = decode(answer); err == nil {
 			return nil
 		}
-		fail.Class, fail.Err = Unknown, hide().error(err)
+		fail.Class, fail.Err = Unknown, hide().plainError(err)
 	case Throttled:
 		if fail.RetryAfter = httpx.RetryAfter(resp.Header, time.Now()); fail.RetryAfter > httpx.MaxWait {
 			// It was not processed, and nobody waits for so long: for the caller that is a refusal.
 			fail.Class, fail.Err = Refused, fmt.Errorf("%w: %v", httpx.ErrWaitTooLong, fail.RetryAfter.Round(time.Second))
 		}
 	}
-	fail.Code, fail.Message, fail.OwnWords = explain(resp, answer, hide())
-	return r.failed(u, fail)
+	fail.Code, fail.Message, fail.OwnWords = explainAnswer(resp, answer, hide())
+	return r.failedWith(u, fail)
 }
 
-// failed returns e as the error of the request to u.
-func (r Request) failed(u *url.URL, e Error) error {
-	e.Method, e.Path = r.Method, tidy(u.Path)
+// failedWith returns e as the error of the request to u.
+func (r Request) failedWith(u *url.URL, e Error) error {
+	e.Method, e.Path = r.Method, tidyLine(u.Path)
 	return &e
 }
 
@@ -192,13 +197,14 @@ func (c *Caller) Doubt(r Request, err error) error {
 	if _, ok := errors.AsType[*Error](err); ok {
 		return err
 	}
-	return r.failed(c.locate(r), Error{Class: Unknown, Err: err})
+	return r.failedWith(c.urlOf(r), Error{Class: Unknown, Err: err})
 }
 
-// build makes a request that can be sent once and not again: without GetBody no layer of net/http has
+// buildRequest makes a request that can be sent once and not again: without GetBody no layer of net/http has
 // a second copy of the body, and a DELETE has a body, an empty one, for the same reason.
-func (c *Caller) build(ctx context.Context, r Request, u *url.URL) (*http.Request, []string, error) {
+func (c *Caller) buildRequest(ctx context.Context, r Request, u *url.URL) (*http.Request, []string, error) {
 	for _, segment := range r.Path {
+		// Such a one would make the request one about something else: a DELETE of the whole list, say.
 		if segment == "" || segment == "." || segment == ".." {
 			return nil, nil, fmt.Errorf("%q cannot stand in a path", segment)
 		}
@@ -214,7 +220,7 @@ func (c *Caller) build(ctx context.Context, r Request, u *url.URL) (*http.Reques
 		// A reader that net/http knows to be in memory leaves with the header, in one packet.
 		body, secrets, length = bytes.NewReader(encoded), revealed, int64(len(encoded))
 	} else if r.Method != http.MethodGet {
-		body = once{strings.NewReader("")}
+		body = readOnce{strings.NewReader("")}
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Method, "", body)
 	if err != nil {
@@ -235,11 +241,11 @@ func (c *Caller) build(ctx context.Context, r Request, u *url.URL) (*http.Reques
 // mediaJSON is a header's value that is never changed.
 var mediaJSON = []string{"application/json"}
 
-// once hides from net/http that a body could be read twice.
-type once struct{ io.Reader }
+// readOnce hides from net/http that a body could be read twice.
+type readOnce struct{ io.Reader }
 
-// locate returns the request's URL without its query.
-func (c *Caller) locate(r Request) *url.URL {
+// urlOf returns the request's URL without its query.
+func (c *Caller) urlOf(r Request) *url.URL {
 	var room [8]string
 	segments := append(room[:0], r.Path...)
 	plain := c.base.RawPath == ""
@@ -263,8 +269,8 @@ func withoutURL(err error) error {
 	return err
 }
 
-// read reads the answer's body up to limit. The answer's body is of no use any more once free was called.
-func (c *Caller) read(resp *http.Response, limit int64) (a Answer, free func()) {
+// readBody reads the answer's body up to limit. The answer's body is of no use any more once free was called.
+func (c *Caller) readBody(resp *http.Response, limit int64) (a Answer, free func()) {
 	b, free := new(bytes.Buffer), func() {} // a list is large, and io.ReadAll would make five times as much garbage of it
 	if limit <= MaxAgentBody {
 		b = c.bodies.Get().(*bytes.Buffer)
@@ -275,6 +281,7 @@ func (c *Caller) read(resp *http.Response, limit int64) (a Answer, free func()) 
 		b.Grow(int(n) + bytes.MinRead)
 	}
 	a.Status = resp.StatusCode
+	// One byte beyond the limit, or a body of just the limit's length could not be told from a longer one.
 	_, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1))
 	if a.Body = b.Bytes(); err != nil {
 		a.Cut = fmt.Errorf("the answer was cut short: %w", err)
@@ -282,4 +289,145 @@ func (c *Caller) read(resp *http.Response, limit int64) (a Answer, free func()) 
 		a.Cut = fmt.Errorf("the answer is longer than %d bytes", limit)
 	}
 	return a, free
+}
+
+// EncodeBody returns fields as the JSON body of a request, keys sorted. It is the one place where a
+// secret becomes plain text. The error names the field that holds a secret without a value (a
+// template that was not resolved, or a sealed one) and never shows one.
+func EncodeBody(fields agent.Fields) ([]byte, error) {
+	body, _, err := encodeBody(agent.ContentOf(fields))
+	return body, err
+}
+
+// usualBody is the room that the body of most agents needs, in bytes. More is no harm.
+const usualBody = 1024
+
+// encodeBody also returns the secrets that the body holds, so that they can be kept out of errors.
+func encodeBody(content agent.Content) (body []byte, secrets []string, err error) {
+	if doc, ok := content.Doc(); ok {
+		return doc, nil, nil
+	}
+	fields := content.Fields()
+	// Most agents hold no secret, which cannot be encoded as long as it is one.
+	if body, err := agent.AppendDoc(make([]byte, 0, usualBody), fields); err == nil && !agent.Doc(body).HasSecrets() {
+		return body, nil, nil
+	}
+	reveal := func(path string, leaf any) any {
+		switch leaf := leaf.(type) {
+		case secret.Text:
+			plain, revealErr := leaf.Reveal()
+			if revealErr != nil && err == nil {
+				err = fmt.Errorf("%s: %w", path, revealErr)
+			}
+			secrets = append(secrets, plain)
+			return plain
+		case secret.Sealed:
+			if err == nil {
+				err = fmt.Errorf("%s: %w", path, errSealed)
+			}
+		}
+		return leaf
+	}
+	plain := fields.Clone()
+	agent.Walk("", map[string]any(plain), reveal)
+	if err == nil {
+		body, err = agent.AppendDoc(nil, plain) // with nothing sealed in it, plain JSON
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode agent: %w", err)
+	}
+	return body, secrets, nil
+}
+
+var errSealed = errors.New("a sealed secret cannot be sent")
+
+// departure notes of one request on its way out: how far it came, and which API key it carried, which
+// only the layers below know and no error may show. Its hooks are called by several goroutines.
+type departure struct {
+	key string // see httpx.NoteKey
+
+	mu      sync.Mutex // guards what follows
+	conn    net.Conn   // what the request was handed to
+	left    bool       // Leaving was called
+	stopped error      // what it returned
+	tried   bool       // a transport that reports what it does has taken the request
+	gotConn bool
+	wrote   bool
+	since   time.Time // when one of these was noted last
+}
+
+// watchRequest returns ctx with the hooks that note it.
+func (w *departure) watchRequest(ctx context.Context) context.Context {
+	note := func(flag *bool) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		*flag, w.since = true, time.Now()
+	}
+	return httptrace.WithClientTrace(httpx.NoteKey(ctx, &w.key), &httptrace.ClientTrace{
+		GetConn: func(string) { note(&w.tried) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			// The connection is this request's alone and nothing of the request is in it yet: once it is closed
+			// nothing can get there.
+			if err := w.callLeaving(ctx); err != nil {
+				_ = info.Conn.Close()
+				return
+			}
+			w.mu.Lock()
+			w.conn = info.Conn
+			w.mu.Unlock()
+			note(&w.gotConn)
+		},
+		WroteHeaders: func() { note(&w.wrote) },
+	})
+}
+
+// callLeaving calls Leaving once, and returns what it returned. A second connection for the same request, which only
+// a GET can get, calls nothing.
+func (w *departure) callLeaving(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.left {
+		w.left, w.stopped = true, Leaving(ctx)
+	}
+	return w.stopped
+}
+
+// giveUp closes the connection that the request was handed to, hard. It returns when that is done.
+func (w *departure) giveUp() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.conn != nil {
+		httpx.CloseHard(w.conn)
+	}
+}
+
+// stoppedBy returns why Leaving kept the request from leaving, nil where it did not.
+func (w *departure) stoppedBy() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stopped
+}
+
+// neverSent reports whether err certainly came before the platform could read the request. It needs
+// proof: without a connection nothing leaves, and a header that was not written to its end cannot be
+// acted on. The second is not believed of a request that was called off, for then the writer may
+// still be at work while the error is already here.
+func (w *departure) neverSent(ctx context.Context, err error) bool {
+	if httpx.NeverSent(err) {
+		return true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.tried || w.wrote {
+		return false
+	}
+	calledOff := ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return !w.gotConn || !calledOff
+}
+
+// sentAt returns the last sign of the request on its way out, zero where it waited for the pace to the end.
+func (w *departure) sentAt() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.since
 }

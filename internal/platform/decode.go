@@ -6,26 +6,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/secret"
 	"agentsync/schema"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Decode reads one JSON document of an answer. Anything but white space behind it is an error: two documents are
 // not the one that was asked for. A byte order mark in front of it is left out. What is in it is bounded: see
 // maxValues and agent.MaxDepth.
 func Decode(body []byte) (agent.Raw, error) {
-	body = withoutMark(body)
+	body = withoutByteOrderMark(body)
 	if len(body) == 0 {
 		return nil, errors.New("the answer is empty")
 	}
-	if err := countValues(body); err != nil {
+	if err := countValues(body); err != nil { // before any of it is read, which is what takes the memory
 		return nil, err
 	}
 	// Nobody may keep the body of an answer, and what is read of it keeps it.
@@ -33,7 +36,7 @@ func Decode(body []byte) (agent.Raw, error) {
 		return raw, nil
 	}
 	// What a strict reader refuses is read anew by a lenient one: half a character, values nested too deep to be read.
-	dec := jsontext.NewDecoder(bytes.NewBuffer(shallow(body)), lenient...)
+	dec := jsontext.NewDecoder(bytes.NewBuffer(cutDeep(body)), lenient...)
 	v, err := dec.ReadValue()
 	if err != nil {
 		return nil, errNoJSON
@@ -116,6 +119,7 @@ func newRemote(s *schema.Platform, run *secret.Finder, uid, createdAt any, o age
 		r.Unreadable = fmt.Errorf("agent %s: %w", r.UID, err)
 		return r, nil
 	}
+	// Before the content is kept: a mark that stays in it is a difference to the manifest at each plan.
 	fields, r.Mark = TakeMark(s, fields)
 	sealEchoes(run, map[string]any(fields))
 	r.Content = agent.ContentOf(fields)
@@ -243,7 +247,7 @@ func KnownFields(s *schema.Platform, m map[string]any) (agent.Fields, error) {
 		if !ok {
 			return nil, fmt.Errorf("field %s: %s where the type is %s", f.Name, jsonType(v), f.Type)
 		}
-		v, err := normalize(v, f.Secret, "/"+agent.EscapePointer(f.Name))
+		v, err := normalizeValue(v, f.Secret, "/"+agent.EscapePointer(f.Name))
 		if err != nil {
 			return nil, fmt.Errorf("field %s: %w", f.Name, err)
 		}
@@ -252,9 +256,9 @@ func KnownFields(s *schema.Platform, m map[string]any) (agent.Fields, error) {
 	return fields, nil
 }
 
-// normalize makes numbers canonical, drops nulls from maps and hides what lies at or below one of
+// normalizeValue makes numbers canonical, drops nulls from maps and hides what lies at or below one of
 // the secret paths. secrets is empty for most fields, and then no path is built.
-func normalize(v any, secrets []string, path string) (any, error) {
+func normalizeValue(v any, secrets []string, path string) (any, error) {
 	switch v := v.(type) {
 	case json.Number:
 		if v == tooDeep {
@@ -280,7 +284,7 @@ func normalize(v any, secrets []string, path string) (any, error) {
 				delete(v, k)
 				continue
 			}
-			c, err := normalize(e, secrets, below(secrets, path, k))
+			c, err := normalizeValue(e, secrets, belowPath(secrets, path, k))
 			if err != nil {
 				return nil, err
 			}
@@ -289,7 +293,7 @@ func normalize(v any, secrets []string, path string) (any, error) {
 		return v, nil
 	case []any:
 		for i, e := range v {
-			c, err := normalize(e, secrets, below(secrets, path, strconv.Itoa(i)))
+			c, err := normalizeValue(e, secrets, belowPath(secrets, path, strconv.Itoa(i)))
 			if err != nil {
 				return nil, err
 			}
@@ -300,7 +304,7 @@ func normalize(v any, secrets []string, path string) (any, error) {
 	return v, nil
 }
 
-func below(secrets []string, path, token string) string {
+func belowPath(secrets []string, path, token string) string {
 	if len(secrets) == 0 {
 		return ""
 	}
@@ -377,4 +381,176 @@ func jsonType(v any) string {
 		return "an object"
 	}
 	return "null"
+}
+
+// cutDeep returns body with every value that is nested deeper than agent.MaxDepth members of an agent can be in
+// place of which tooDeep stands. It is for answers that no reader reads for their depth.
+func cutDeep(body []byte) []byte {
+	const limit = agent.MaxDepth + 10 // of an agent in its wrappers
+	var b bytes.Buffer
+	depth, from := 0, 0
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			for i++; i < len(body) && body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			if depth++; depth == limit {
+				b.Write(body[from:i])
+				b.WriteString(tooDeep)
+			}
+		case '}', ']':
+			if depth--; depth == limit-1 {
+				from = i + 1
+			}
+		}
+	}
+	if depth < limit {
+		b.Write(body[min(from, len(body)):])
+	}
+	return b.Bytes()
+}
+
+// tooDeep stands for what is nested too deep: a number that is out of every range, so that only the agent that holds
+// it is unreadable.
+const tooDeep = "1e999999999"
+
+// withoutByteOrderMark returns body without the byte order mark that some servers put before it, and the white space.
+func withoutByteOrderMark(body []byte) []byte {
+	return bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
+}
+
+// maxUID is the longest uid in bytes; those seen have 20 (Mindset) and 36 (CometChat, UUID v4).
+const maxUID = 128
+
+// UsableUID reports whether uid can stand in a request's path: 1 to 128 of A-Z a-z 0-9 . _ : @ ~ -
+// that start with a letter, a digit or an underscore. That is every form seen with room for others, and
+// nothing that would change the meaning of the path.
+func UsableUID(uid string) bool {
+	if uid == "" || len(uid) > maxUID || strings.IndexByte(".:@~-", uid[0]) >= 0 {
+		return false
+	}
+	for i := range len(uid) {
+		c := uid[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && strings.IndexByte("._:@~-", c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// UIDOf returns the uid that v, a value of an answer, stands for, or "" where it is not usable. A
+// server that counts its agents answers numbers; they are taken by their text.
+func UIDOf(v any) string {
+	uid, ok := v.(string)
+	if n, isNumber := v.(json.Number); isNumber {
+		uid, ok = n.String(), true
+	}
+	if !ok || !UsableUID(uid) {
+		return ""
+	}
+	return strings.Clone(uid) // kept for long, the answer's text is not
+}
+
+// timeLayouts are the ISO 8601 forms that the platforms' references show, and their cousins without
+// a zone (taken as UTC) or with a space.
+var timeLayouts = []string{
+	time.RFC3339Nano,
+	"2006-01-02T15:04:05.999999999Z0700",
+	"2006-01-02T15:04:05.999999999",
+	"2006-01-02 15:04:05.999999999Z07:00",
+	"2006-01-02 15:04:05.999999999",
+}
+
+// secondsBelow parts Unix seconds from Unix milliseconds: as seconds it is the year 5138, as
+// milliseconds it is March 1973, and neither platform existed then or will answer from there.
+const secondsBelow = 1e11
+
+// ParseTime reads a time as a platform answers it: an ISO 8601 string, or Unix milliseconds or
+// seconds as a number or as its digits. It returns the zero time for null, zero and anything else.
+func ParseTime(v any) time.Time {
+	switch v := v.(type) {
+	case json.Number:
+		return unixTime(v.String())
+	case string:
+		v = strings.TrimSpace(v)
+		for _, layout := range timeLayouts {
+			if t, err := time.Parse(layout, v); err == nil {
+				return t.UTC()
+			}
+		}
+		return unixTime(v)
+	}
+	return time.Time{}
+}
+
+func unixTime(text string) time.Time {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(f) || f <= 0 || f > 1e15 {
+		return time.Time{}
+	}
+	if f < secondsBelow {
+		f *= 1000
+	}
+	return time.UnixMilli(int64(f)).UTC()
+}
+
+// A mark stands in the field that the schema says can carry it (schema.Field.Marker): in an object as
+// the member agentsync, in a list as the element agentsync:MARK. What only looks like one, because
+// it is not of the form that agent.IsMark wants, is the user's own.
+const markPrefix = agent.MarkName + ":"
+
+// AddMark returns a copy of fields, of a create or of an update that sends the field whole, in which
+// the agent carries the mark. Where there is no mark to carry it returns fields.
+func AddMark(s *schema.Platform, fields agent.Fields, mark string) agent.Fields {
+	f, ok := s.Marker()
+	if !ok || mark == "" {
+		return fields
+	}
+	fields = maps.Clone(fields)
+	switch f.Type {
+	case "object":
+		old, _ := fields[f.Name].(map[string]any)
+		marked := make(map[string]any, len(old)+1)
+		maps.Copy(marked, old)
+		marked[agent.MarkName] = mark
+		fields[f.Name] = marked
+	case "array":
+		old, _ := fields[f.Name].([]any)
+		fields[f.Name] = append(slices.Clone(old), markPrefix+mark)
+	}
+	return fields
+}
+
+// TakeMark returns what a platform answered without the mark in it, and the mark, empty for none. It
+// takes over what fields holds. Where there are several, which only somebody else can have brought
+// about, none is left and the first counts.
+func TakeMark(s *schema.Platform, fields agent.Fields) (rest agent.Fields, mark string) {
+	f, ok := s.Marker()
+	if !ok {
+		return fields, ""
+	}
+	switch v := fields[f.Name].(type) {
+	case map[string]any:
+		if m, _ := v[agent.MarkName].(string); agent.IsMark(m) {
+			delete(v, agent.MarkName)
+			mark = m
+		}
+	case []any:
+		fields[f.Name] = slices.DeleteFunc(v, func(e any) bool {
+			s, _ := e.(string)
+			m, found := strings.CutPrefix(s, markPrefix)
+			if !found || !agent.IsMark(m) {
+				return false
+			}
+			if mark == "" {
+				mark = m
+			}
+			return true
+		})
+	}
+	return fields, mark
 }

@@ -5,6 +5,8 @@ package platform
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -111,3 +113,25 @@ type Remote struct {
 	// CreatedAt is the platform's own clock, possibly truncated to the second; zero if not given.
 	CreatedAt time.Time
 }
+
+// DoubtfulList is the error of a listing whose pages agree with each other and that still may lack
+// agents: nothing in the answers can tell. Who knows by other means what must be in it can decide
+// whether to take Agents for the whole.
+type DoubtfulList struct {
+	// Agents are those that were listed.
+	Agents []Remote
+	// Reason says in a sentence why there may be more.
+	Reason string
+	// SameTime reports that there can be more only of the createdAt of one that was listed.
+	SameTime bool
+}
+
+// Error returns the reason.
+func (d *DoubtfulList) Error() string { return d.Reason }
+
+// NoRead is the error of Read at a platform that answers no single agent. Nothing was sent.
+func NoRead(uid string) error {
+	return &Error{Class: Refused, Method: http.MethodGet, Path: uid, NeverSent: true, Err: errNoRead}
+}
+
+var errNoRead = fmt.Errorf("the platform answers no single agent: %w", errors.ErrUnsupported)
