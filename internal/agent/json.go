@@ -14,6 +14,10 @@ import (
 // is written of an agent, and what is written around it, is then never too deep for a reader.
 const MaxDepth = 100
 
+// MaxTextDepth is how deep a text with agents in it may be nested: an answer, a state file, a line of the journal. It leaves
+// room for what is written around an agent.
+const MaxTextDepth = MaxDepth + 10
+
 // Raw is one JSON value as it is written, known to be right; nil is none. What is in it is read when it is
 // asked for: of most answers little is. Nobody may change it.
 type Raw []byte

@@ -383,10 +383,9 @@ func jsonType(v any) string {
 	return "null"
 }
 
-// cutDeep returns body with every value that is nested deeper than agent.MaxDepth members of an agent can be in
-// place of which tooDeep stands. It is for answers that no reader reads for their depth.
+// cutDeep returns body with tooDeep in the place of every value that is nested deeper than agent.MaxTextDepth. It is for
+// answers that no reader reads for their depth.
 func cutDeep(body []byte) []byte {
-	const limit = agent.MaxDepth + 10 // of an agent in its wrappers
 	var b bytes.Buffer
 	depth, from := 0, 0
 	for i := 0; i < len(body); i++ {
@@ -398,17 +397,17 @@ func cutDeep(body []byte) []byte {
 				}
 			}
 		case '{', '[':
-			if depth++; depth == limit {
+			if depth++; depth == agent.MaxTextDepth {
 				b.Write(body[from:i])
 				b.WriteString(tooDeep)
 			}
 		case '}', ']':
-			if depth--; depth == limit-1 {
+			if depth--; depth == agent.MaxTextDepth-1 {
 				from = i + 1
 			}
 		}
 	}
-	if depth < limit {
+	if depth < agent.MaxTextDepth {
 		b.Write(body[min(from, len(body)):])
 	}
 	return b.Bytes()

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"math/bits"
 	"unicode/utf8"
-)
 
-// maxDepth bounds how deep a value may nest, so that no file can exhaust the stack.
-const maxDepth = 500
+	"agentsync/internal/agent"
+)
 
 // scanner reads JSON in one pass, strictly. It exists because encoding/json takes several times as
 // long for a state of 10,000 agents (it scans each document twice, and compacting is a third time),
@@ -82,8 +81,8 @@ func (s *scanner) list(open, end byte, item func() error) error {
 	if err := s.expect(open); err != nil {
 		return err
 	}
-	if s.depth++; s.depth > maxDepth {
-		return s.fail(s.pos, "values nest deeper than %d", maxDepth)
+	if s.depth++; s.depth > agent.MaxTextDepth { // no file can exhaust the stack
+		return s.fail(s.pos, "values nest deeper than %d", agent.MaxTextDepth)
 	}
 	defer func() { s.depth-- }()
 	if s.peek() == end {
