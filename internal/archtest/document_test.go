@@ -133,14 +133,11 @@ func TestEveryRoomIsDescribed(t *testing.T) {
 	}
 }
 
-// TestLinks: what the documents link to inside the repository is there.
+// TestLinks: what the documents link to inside the repository is there, and so is the heading that a link names.
 func TestLinks(t *testing.T) {
-	pages, err := filepath.Glob(filepath.Join(root, "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, folder := range []string{"docs", "docs/adr"} {
-		more, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(folder), "*.md"))
+	var pages []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md"} {
+		more, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,14 +149,41 @@ func TestLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(string(b), -1) {
+		for _, m := range linkForm.FindAllStringSubmatch(fenceForm.ReplaceAllString(string(b), ""), -1) {
 			links++
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), filepath.FromSlash(m[1]))); err != nil {
+			target := page
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(page), filepath.FromSlash(m[1]))
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s, which is not there", page, m[1])
+			} else if m[2] != "" && filepath.Ext(target) == ".md" && !headings(t, target)[m[2]] {
+				t.Errorf("%s links to %s#%s, and the page has no such heading", page, m[1], m[2])
 			}
 		}
 	}
-	if links == 0 {
-		t.Error("no link was checked")
+	if links < 50 {
+		t.Errorf("only %d links were found", links)
 	}
+}
+
+var (
+	linkForm    = regexp.MustCompile(`\]\(([^)#:]*)(?:#([^)]*))?\)`)
+	fenceForm   = regexp.MustCompile("(?ms)^```.*?^```$")
+	headingForm = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	noSlugForm  = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+)
+
+// headings are the names by which GitHub links to the headings of a page.
+func headings(t *testing.T, page string) map[string]bool {
+	t.Helper()
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slugs := map[string]bool{}
+	for _, m := range headingForm.FindAllStringSubmatch(fenceForm.ReplaceAllString(string(b), ""), -1) {
+		slugs[strings.ReplaceAll(noSlugForm.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+	}
+	return slugs
 }
