@@ -7,6 +7,7 @@
 # make fuzz     each fuzz target for FUZZTIME
 # make bench    the benchmarks: the table of docs/performance.md first
 # make torture  the long versions of the crash and fault tests
+# make soak     2,000 agents for ten minutes of edits, faults, kills and takeovers
 # make mutants  how many small faults in apply, state, plan and platform their tests notice
 # make dist     what a version is published as: make dist VERSION=v0.1.0 (docs/releasing.md)
 # make tidy     whether go.mod and go.sum are tidy; needs the network
@@ -16,7 +17,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 # The race detector needs a C compiler; without one the tests run without it, and say so.
 RACE    := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo -race)
 
-.PHONY: all build demo demo-team test check unit golden golden-check release-test cover fuzz bench torture mutants tidy clean dist dist-test
+.PHONY: all build demo demo-team test check unit golden golden-check release-test cover fuzz bench torture soak mutants tidy clean dist dist-test
 
 all: build
 
@@ -36,8 +37,8 @@ test: check unit golden-check release-test
 check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
 	go vet ./...
-	GOOS=darwin go vet . ./internal/state ./internal/cli
-	GOOS=windows go vet . ./internal/state ./internal/cli
+	GOOS=darwin go vet ./...
+	GOOS=windows go vet ./...
 	go mod verify >/dev/null
 	go run . fmt --check manifests
 	@command -v shellcheck >/dev/null && shellcheck -x -P ci $$(git ls-files '*.sh') .ci/run || \
@@ -102,6 +103,11 @@ bench:
 
 torture:
 	AGENTSYNC_TORTURE=1 go test -count=1 -timeout 60m -run 'Torture' -v ./...
+
+# SOAK is how long it goes on; some minutes more go by while the last round comes to its end.
+SOAK ?= 10m
+soak:
+	AGENTSYNC_SOAK=$(SOAK) go test -count=1 -timeout 60m -run 'TestSoak' -v ./internal/torture
 
 # ROOMS and SAMPLE, the number of faults in each, may be given. A room of 100 takes some 20 minutes.
 mutants: ROOMS ?= apply state plan platform

@@ -79,6 +79,8 @@ type rig struct {
 	dir string
 	url string
 	env []string
+	// patience is how long a command may take, 0 for two minutes.
+	patience time.Duration
 }
 
 var listening = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
@@ -151,7 +153,7 @@ func named(i int) int { return i - max(0, i%3-1) }
 
 // command is agentsync in the rig's folder.
 func (r *rig) command(args ...string) *exec.Cmd {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(r.patience, 2*time.Minute))
 	r.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, r.bin, args...)
 	cmd.Dir, cmd.Env = r.dir, r.env

@@ -1,3 +1,7 @@
+//go:build unix
+
+// Not for Windows: it has no SIGSTOP.
+
 package torture
 
 import (
@@ -44,8 +48,9 @@ func TestTortureTeam(t *testing.T) {
 	scenes := []func(*testing.T){
 		func(t *testing.T) { teamKill(t, newOffice(t)) }, func(t *testing.T) { teamKill(t, newDatabaseOffice(t)) }, teamStop,
 		func(t *testing.T) { teamLost(t, newOffice(t)) }, func(t *testing.T) { teamLost(t, newDatabaseOffice(t)) }, teamAtOnce, teamServer,
+		func(t *testing.T) { liveWith(t, 30, 2*time.Second, func(round int) bool { return round < 3 }) },
 	}
-	names := []string{"kill", "kill with PostgreSQL", "stop", "lost", "lost with PostgreSQL", "at once", "server"}
+	names := []string{"kill", "kill with PostgreSQL", "stop", "lost", "lost with PostgreSQL", "at once", "server", "soak"}
 	var playing errgroup.Group
 	for i, scene := range scenes {
 		playing.Go(func() error {
