@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"maps"
@@ -29,14 +30,23 @@ func (p packed) mode() int64 {
 	return 0o644
 }
 
+// documents returns what a person reads beside the binary, as paths in the checkout: the README links to the pages of docs.
+func (r *release) documents(ctx context.Context) ([]string, error) {
+	list, err := r.git(ctx, "ls-files", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(strings.Fields(list), func(name string) bool { return strings.HasSuffix(name, ".go") }), nil
+}
+
 // archive packs the binary with what a person needs beside it: a zip for Windows, tar.gz elsewhere.
-func (r *release) archive(t target, binary string, completions map[string][]byte) error {
+func (r *release) archive(t target, binary string, documents []string, completions map[string][]byte) error {
 	content, err := os.ReadFile(binary)
 	if err != nil {
 		return err
 	}
 	files := []packed{{name: filepath.Base(binary), content: content, executable: true}}
-	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
+	for _, name := range documents {
 		text, err := os.ReadFile(filepath.Join(r.source, name))
 		if err != nil {
 			return err

@@ -18,7 +18,8 @@ import (
 )
 
 // image writes one image for all Linux targets as an OCI layout in a tar: the binary and the CA certificates
-// of the Mozilla programme on an empty base. It runs as nobody, in /work.
+// of the Mozilla programme on an empty base. It runs as nobody, in /work. The layout holds one entry, an index of the
+// systems: podman, skopeo and others take no layout with several entries without a name for each.
 func (r *release) image() error {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, t := range r.targets {
@@ -33,11 +34,16 @@ func (r *release) image() error {
 			Platform: &v1.Platform{OS: t.os, Architecture: t.arch}}}).(v1.ImageIndex)
 	}
 	folder := filepath.Join(r.work, "image")
-	if _, err := layout.Write(folder, index); err != nil {
+	path, err := layout.Write(folder, empty.Index)
+	if err != nil {
+		return err
+	}
+	named := layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": r.number()})
+	if err := path.AppendIndex(index, named); err != nil {
 		return err
 	}
 	var files []packed // WalkDir goes in the order of names
-	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

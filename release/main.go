@@ -136,12 +136,16 @@ func (r *release) make(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	documents, err := r.documents(ctx)
+	if err != nil {
+		return err
+	}
 	for _, t := range r.targets {
 		binary, err := r.build(ctx, t)
 		if err != nil {
 			return err
 		}
-		if err := r.archive(t, binary, completions); err != nil {
+		if err := r.archive(t, binary, documents, completions); err != nil {
 			return fmt.Errorf("archive for %s: %w", t, err)
 		}
 		if err := r.sbom(ctx, t, binary); err != nil {
@@ -150,7 +154,7 @@ func (r *release) make(ctx context.Context) error {
 		if t.os != "linux" {
 			continue
 		}
-		if err := r.packages(t, binary, completions); err != nil {
+		if err := r.packages(t, binary, documents, completions); err != nil {
 			return fmt.Errorf("packages for %s: %w", t, err)
 		}
 	}

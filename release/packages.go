@@ -10,11 +10,16 @@ import (
 	_ "github.com/goreleaser/nfpm/v2/rpm" // registers the format
 )
 
-// packages writes a .deb and an .rpm with the binary, the licence and the completion scripts.
-func (r *release) packages(t target, binary string, completions map[string][]byte) error {
+// packages writes a .deb and an .rpm with the binary, the documents, the licence and the completion scripts.
+func (r *release) packages(t target, binary string, documents []string, completions map[string][]byte) error {
 	places := map[string]string{
 		binary:                             "/usr/bin/agentsync",
 		filepath.Join(r.source, "LICENSE"): "/usr/share/doc/agentsync/copyright",
+	}
+	for _, name := range documents {
+		if name != "LICENSE" {
+			places[filepath.Join(r.source, name)] = "/usr/share/doc/agentsync/" + name
+		}
 	}
 	for name, folder := range map[string]string{
 		"agentsync.bash": "/usr/share/bash-completion/completions/agentsync",

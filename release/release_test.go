@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"debug/buildinfo"
 	"encoding/json"
 	"io"
 	"maps"
@@ -88,19 +89,60 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
+	t.Run("each archive holds a program of its target", func(t *testing.T) {
+		made := targets
+		if os.Getenv("RELEASE_ALL") == "" {
+			made = []target{{"linux", runtime.GOARCH}}
+		}
+		for _, to := range made {
+			folder, program, suffix := t.TempDir(), "agentsync", ".tar.gz"
+			if to.os == "windows" {
+				program, suffix = "agentsync.exe", ".zip"
+			}
+			unpack(t, filepath.Join(first, "agentsync_0.0.1_"+to.String()+suffix), folder)
+			wantProgram(t, filepath.Join(folder, program), to)
+			for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "docs/tutorial.md", "docs/terminal.svg", "completions/agentsync.ps1"} {
+				if info, err := os.Stat(filepath.Join(folder, name)); err != nil || info.Size() == 0 {
+					t.Errorf("%s: %s: %v", to, name, err)
+				}
+			}
+			if to.os != "linux" {
+				continue
+			}
+			wantDeb(t, filepath.Join(first, "agentsync_0.0.1_"+to.String()+".deb"), to)
+			rpm, err := os.ReadFile(filepath.Join(first, "agentsync_0.0.1_"+to.String()+".rpm"))
+			if err != nil || !bytes.HasPrefix(rpm, []byte{0xed, 0xab, 0xee, 0xdb}) {
+				t.Errorf("%s: the .rpm is none: %v", to, err)
+			}
+		}
+	})
 	t.Run("the .deb installs into a root", func(t *testing.T) {
-		if _, err := exec.LookPath("dpkg-deb"); err != nil {
-			t.Skip("no dpkg-deb on this machine")
+		if _, err := exec.LookPath("dpkg"); err != nil {
+			t.Skip("no dpkg on this machine")
 		}
 		root := t.TempDir()
-		if out, err := exec.Command("dpkg-deb", "--extract", asset(".deb"), root).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
+		for _, name := range []string{"info/format", "status", "available"} {
+			content := map[string]string{"info/format": "1\n"}[name]
+			if err := writeFile(filepath.Join(root, "var/lib/dpkg", name), []byte(content), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
+		dpkg := func(args ...string) string {
+			t.Helper()
+			out, err := exec.Command("dpkg", append([]string{"--root=" + root, "--log=/dev/null", "--force-not-root", "--force-script-chrootless"}, args...)...).CombinedOutput()
+			if err != nil {
+				t.Fatalf("dpkg %s: %v\n%s", args, err, out)
+			}
+			return string(out)
+		}
+		dpkg("--install", asset(".deb"))
 		wantVersion(t, filepath.Join(root, "usr/bin/agentsync"))
-		fields, err := exec.Command("dpkg-deb", "--field", asset(".deb"), "Package", "Version", "Architecture").Output()
-		want := "Package: agentsync\nVersion: 0.0.1\nArchitecture: " + runtime.GOARCH + "\n"
-		if err != nil || string(fields) != want {
-			t.Errorf("%v\n%s", err, fields)
+		if status := dpkg("--status", "agentsync"); !strings.Contains(status, "\nStatus: install ok installed\n") {
+			t.Errorf("dpkg says\n%s", status)
+		}
+		dpkg("--purge", "agentsync")
+		if _, err := os.Stat(filepath.Join(root, "usr/bin/agentsync")); !os.IsNotExist(err) {
+			t.Errorf("after its removal the program is there: %v", err)
 		}
 	})
 	t.Run("the SBOM names the libraries that are linked", func(t *testing.T) {
@@ -152,6 +194,36 @@ func wantVersion(t *testing.T, binary string) {
 	}
 }
 
+// wantProgram expects a static program of the target, by what Go writes into each.
+func wantProgram(t *testing.T, path string, to target) {
+	t.Helper()
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		t.Errorf("%s: %v", to, err)
+		return
+	}
+	got := map[string]string{}
+	for _, s := range info.Settings {
+		got[s.Key] = s.Value
+	}
+	if got["GOOS"] != to.os || got["GOARCH"] != to.arch || got["CGO_ENABLED"] != "0" {
+		t.Errorf("%s: the program was built with %v", to, info.Settings)
+	}
+}
+
+// wantDeb expects a package of the target.
+func wantDeb(t *testing.T, path string, to target) {
+	t.Helper()
+	if _, err := exec.LookPath("dpkg-deb"); err != nil {
+		return // the next machine has it
+	}
+	fields, err := exec.Command("dpkg-deb", "--field", path, "Package", "Version", "Architecture").Output()
+	want := "Package: agentsync\nVersion: 0.0.1\nArchitecture: " + to.arch + "\n"
+	if err != nil || string(fields) != want {
+		t.Errorf("%v\n%s", err, fields)
+	}
+}
+
 func wantImage(t *testing.T, path string) {
 	folder := t.TempDir()
 	f, err := os.Open(path)
@@ -164,31 +236,48 @@ func wantImage(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	outer, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(outer.Manifests) != 1 || outer.Manifests[0].Annotations["org.opencontainers.image.ref.name"] != "0.0.1" {
+		t.Fatalf("the layout holds %+v", outer.Manifests)
+	}
+	if index, err = index.ImageIndex(outer.Manifests[0].Digest); err != nil {
+		t.Fatal(err)
+	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := index.Image(manifest.Manifests[0].Digest)
-	if err != nil {
-		t.Fatal(err)
+	var platforms []string
+	for _, m := range manifest.Manifests {
+		to := target{m.Platform.OS, m.Platform.Architecture}
+		platforms = append(platforms, to.String())
+		img, err := index.Image(m.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := img.ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(config.Config.Entrypoint, []string{"/usr/bin/agentsync"}) || config.Config.User == "" || config.Architecture != to.arch {
+			t.Errorf("%s: config %+v", to, config)
+		}
+		wantLayer(t, img, to)
 	}
-	if p := manifest.Manifests[0].Platform; p.OS != "linux" || p.Architecture != runtime.GOARCH && len(manifest.Manifests) == 1 {
-		t.Errorf("platform %v", p)
+	want := []string{"linux_" + runtime.GOARCH}
+	if os.Getenv("RELEASE_ALL") != "" {
+		want = []string{"linux_amd64", "linux_arm64"}
 	}
-	config, err := img.ConfigFile()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(config.Config.Entrypoint, []string{"/usr/bin/agentsync"}) || config.Config.User == "" {
-		t.Errorf("config %+v", config.Config)
-	}
-	names := layerNames(t, img)
-	if !slices.Equal(names, []string{"etc/ssl/certs/ca-certificates.crt", "usr/bin/agentsync"}) {
-		t.Errorf("the image holds %v", names)
+	if !slices.Equal(platforms, want) {
+		t.Errorf("the image is for %v, want %v", platforms, want)
 	}
 }
 
-func layerNames(t *testing.T, img v1.Image) []string {
+// wantLayer expects an image's one layer to hold the program of the target and the certificates, and nothing else.
+func wantLayer(t *testing.T, img v1.Image, to target) {
 	t.Helper()
 	layers, err := img.Layers()
 	if err != nil || len(layers) != 1 {
@@ -204,7 +293,10 @@ func layerNames(t *testing.T, img v1.Image) []string {
 	if info, err := os.Stat(filepath.Join(folder, "etc/ssl/certs/ca-certificates.crt")); err != nil || info.Size() < 50_000 {
 		t.Errorf("too few certificates: %v %v", info, err)
 	}
-	return names
+	if !slices.Equal(names, []string{"etc/ssl/certs/ca-certificates.crt", "usr/bin/agentsync"}) {
+		t.Errorf("%s: the image holds %v", to, names)
+	}
+	wantProgram(t, filepath.Join(folder, "usr/bin/agentsync"), to)
 }
 
 func contents(t *testing.T, folder string) map[string][]byte {
@@ -260,18 +352,22 @@ func extract(t *testing.T, r io.Reader, folder string) []string {
 			t.Fatal(err)
 		}
 		names = append(names, header.Name)
-		path := filepath.Join(folder, filepath.FromSlash(header.Name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
 		content, err := io.ReadAll(archive)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, content, os.FileMode(header.Mode)); err != nil {
+		if err := writeFile(filepath.Join(folder, filepath.FromSlash(header.Name)), content, os.FileMode(header.Mode)); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// writeFile writes a file and makes its folder.
+func writeFile(path string, content []byte, mode os.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, content, mode)
 }
 
 // TestModulePath gives a copy of the checkout the path of a repository: each import is found. With RELEASE_ALL=1 it is
@@ -288,10 +384,7 @@ func TestModulePath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o755); err != nil {
+		if err := writeFile(filepath.Join(dir, name), content, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
