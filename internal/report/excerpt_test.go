@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agentsync/internal/diag"
+	"agentsync/internal/report/show"
 )
 
 // excerptOf shows one line with problems at columns, as a terminal of width columns has it.
@@ -93,8 +94,8 @@ func TestExcerpts(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s\n%s", c.name, d, got)
 		}
 		for line := range strings.SplitSeq(got, "\n") {
-			if Cells(line) > 81 {
-				t.Errorf("%s: %d columns in a terminal of 82", c.name, Cells(line))
+			if show.Width(line) > 81 {
+				t.Errorf("%s: %d columns in a terminal of 82", c.name, show.Width(line))
 			}
 		}
 	}

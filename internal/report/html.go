@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -12,6 +13,8 @@ import (
 	"strings"
 
 	"agentsync/internal/plan"
+	"agentsync/internal/report/show"
+	"agentsync/internal/report/textdiff"
 )
 
 //go:embed page/plan.html.tmpl
@@ -47,7 +50,7 @@ func PlanHTML(w io.Writer, p *plan.Plan, o HTMLOptions) error {
 	return b.Flush()
 }
 
-type page struct {
+type planPage struct {
 	Policy, Title, Summary string
 	CSS                    template.CSS
 	JS                     template.JS
@@ -60,6 +63,16 @@ type page struct {
 	Changes                []pageChange
 	Open                   bool
 }
+
+// pageOrigin is where an app's requests go.
+type pageOrigin struct {
+	App, Head string
+	Changed   bool
+	Lines     []string
+}
+
+// pageRename is an agent that may be another one under another key.
+type pageRename struct{ From, To, Why, Place, Line string }
 
 // pageAction is one action's box in the filter.
 type pageAction struct {
@@ -76,6 +89,9 @@ type pageChange struct {
 	// Members are the agents of a group, which changes all of them alike.
 	Members []pageMember
 }
+
+// pageMember is one agent of a group.
+type pageMember struct{ Address, Name, Place string }
 
 type pageRow struct {
 	Op, Path, Before, After, Notes string
@@ -97,123 +113,111 @@ type pagePair struct {
 type pageSide struct {
 	N           int
 	Sign, Class string
-	Spans       []pageSpan
+	Spans       []textdiff.Part
 }
 
-type pageSpan struct {
-	Text   string
-	Marked bool
-}
-
-func newPage(p *plan.Plan, o HTMLOptions) page {
-	g := page{
-		Policy: policy(), Title: "agentsync plan", Summary: summaryLine(p.Summary, Style{}),
+func newPage(p *plan.Plan, o HTMLOptions) planPage {
+	// The page's own style and script are allowed by their digests, and nothing else is.
+	policy := "default-src 'none'; style-src " + pageDigest(pageStyle) + "; script-src " + pageDigest(pageScript) +
+		"; base-uri 'none'; form-action 'none'"
+	g := planPage{
+		Policy: policy, Title: cmp.Or(show.Line(o.Title), "agentsync plan"), Summary: summaryLine(p.Summary),
 		CSS: template.CSS(pageStyle), JS: template.JS(pageScript),
-		Origins: newPageOrigins(p.Origins), Notes: planNotes(p), Open: len(p.Changes) <= openUpTo,
-		RenamesHead: renamesHead(len(p.LikelyRenames)), Renames: newPageRenames(p), RenamesWay: renamesWay, NewAgent: plan.NewAgentLine,
+		Notes: planNotes(p), Open: len(p.Changes) <= openUpTo,
+		RenamesHead: renamesHead(len(p.LikelyRenames)), RenamesWay: renamesWay, NewAgent: plan.NewAgentLine,
 	}
-	if o.Title != "" {
-		g.Title = Sanitize(o.Title)
+	for _, o := range p.Origins {
+		g.Origins = append(g.Origins,
+			pageOrigin{show.Line(o.App.String()), originHead(o), o.Changed(), originLines(o, show.Line)})
 	}
-	if line := unmanagedCount(p); line != "" {
+	for i := range p.LikelyRenames {
+		l := &p.LikelyRenames[i]
+		g.Renames = append(g.Renames, pageRename{
+			show.Line(l.From.String()), show.Line(l.To.String()), l.Why(), show.Line(l.Source.String()), show.Line(l.Line()),
+		})
+	}
+	if line := unmanagedNote(p.Unmanaged); line != "" {
 		g.Notes = append(g.Notes, line)
 	}
-	for _, a := range append(summaryOrder[:], plan.Kept) {
-		if n := countOf(p.Summary, a); n > 0 {
-			l := lookOf(a)
-			g.Actions = append(g.Actions, pageAction{a, l.symbol, l.infinitive, comma(n)})
+	for _, sign := range actionSigns {
+		if n := sign.count(p.Summary); n > 0 {
+			g.Actions = append(g.Actions, pageAction{sign.action, sign.symbol, sign.verb, show.Number(n)})
 		}
 	}
-	single, groups := grouped(p.Changes)
-	for _, c := range single {
-		g.Changes = append(g.Changes, newPageChange(c))
-	}
-	for _, group := range groups {
-		g.Changes = append(g.Changes, newPageGroup(group))
-	}
-	for _, c := range p.Changes {
-		g.Platforms = append(g.Platforms, Sanitize(c.Address.Platform))
+	single, groups := entriesOf(p.Changes)
+	for _, e := range append(single, groups...) {
+		c := newPageChange(e)
+		g.Changes, g.Platforms = append(g.Changes, c), append(g.Platforms, c.Platform)
 	}
 	slices.Sort(g.Platforms)
 	g.Platforms = slices.Compact(g.Platforms)
 	return g
 }
 
-// policy allows this page's own style and script, by their digests, and nothing else.
-func policy() string {
-	return "default-src 'none'; style-src " + digest(pageStyle) + "; script-src " + digest(pageScript) +
-		"; base-uri 'none'; form-action 'none'"
-}
-
-func digest(s string) string {
+func pageDigest(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-func newPageChange(c plan.Change) pageChange {
-	l, o := lookOf(c.Action), obstacleOf(c)
+func newPageChange(e planEntry) pageChange {
+	sign, obstacle, remarks := signOf(e.Action), obstacleOf(e.Change), remarksOf(e.Change)
 	g := pageChange{
-		Action: c.Action, Symbol: l.symbol, Word: l.infinitive,
-		Address: Sanitize(c.Address.String()), Platform: Sanitize(c.Address.Platform),
-		Name: Sanitize(c.Name), Place: strings.TrimSpace(placeOf(c)),
-		Blocked: o.reason, Command: o.command, Remarks: strings.Join(remarks(c), "; "),
+		Action: e.Action, Symbol: sign.symbol, Word: sign.verb,
+		Address: show.Line(e.Address.String()), Platform: show.Line(e.Address.Platform),
+		Name: show.Line(e.Name), Place: placeOf(e.Change),
+		Blocked: obstacle.reason, Command: obstacle.command,
 	}
-	if c.Action == plan.Kept {
-		g.Remarks = "left the manifests and is kept; --prune deletes it"
-		if words := renameRemark(c); words != "" {
-			g.Remarks += "; " + words
+	if e.Action == plan.Kept {
+		remarks = []string{"left the manifests and is kept; --prune deletes it"}
+		if words := renameRemark(e.Change); words != "" {
+			remarks = append(remarks, words)
 		}
 	}
-	for _, r := range rowsOf(c) {
-		g.Rows = append(g.Rows, newPageRow(r))
+	if e.members != nil {
+		g.Address = e.groupSize()
+		remarks = append(remarks, e.groupHead())
+	}
+	g.Remarks = strings.Join(remarks, "; ")
+	for _, c := range e.members {
+		g.Members = append(g.Members, pageMember{show.Line(c.Address.String()), show.Line(c.Name), placeOf(c)})
+	}
+	for _, r := range rowsOf(e.Change) {
+		row := pageRow{Op: string(r.op), Path: r.path, Notes: strings.Join(r.notes, "; "), Drift: r.drift}
+		switch {
+		case r.lines != nil:
+			row.Pairs, row.HasOld, row.HasNew = pairLines(r.lines), r.op != textdiff.Added, r.op != textdiff.Removed
+		case r.isSecretChange():
+			row.Told = r.after + " changed"
+		default:
+			row.Before, row.After = r.before, r.after
+		}
+		g.Rows = append(g.Rows, row)
 	}
 	return g
 }
 
-func newPageRow(r row) pageRow {
-	g := pageRow{Op: string(r.op), Path: r.path, Notes: strings.Join(r.notes, "; ")}
-	switch {
-	case r.lines != nil:
-		g.Pairs, g.HasOld, g.HasNew = pair(r.lines), r.op != added, r.op != removed
-	case r.secret && r.op == changed:
-		g.Told = r.after + " changed"
-	default:
-		g.Before, g.After = r.before, r.after
-	}
-	if r.op == added {
-		g.Before = ""
-	}
-	if r.op == removed {
-		g.After = ""
-	}
-	if d := r.drift; d != nil {
-		g.Drift = []string{d.manifest, d.applied, d.live}
-	}
-	return g
-}
-
-// pair puts removed lines beside the added ones that follow them.
-func pair(lines []line) []pagePair {
+// pairLines puts removed lines beside the added ones that follow them.
+func pairLines(lines []textdiff.Line) []pagePair {
 	var pairs []pagePair
 	for i := 0; i < len(lines); {
-		switch l := lines[i]; l.op {
-		case skipped:
-			pairs = append(pairs, pagePair{Skipped: "… " + count(l.count, "unchanged line")})
+		switch l := lines[i]; l.Op {
+		case textdiff.Skipped:
+			pairs = append(pairs, pagePair{Skipped: l.SkippedWords()})
 			i++
-		case same:
-			pairs = append(pairs, pagePair{Old: sideOf(l, l.old), New: sideOf(l, l.new)})
+		case textdiff.Same:
+			pairs = append(pairs, pagePair{Old: sideOf(l, l.Old), New: sideOf(l, l.New)})
 			i++
 		default:
-			olds := take(lines[i:], removed)
-			news := take(lines[i+len(olds):], added)
+			olds := leadingLines(lines[i:], textdiff.Removed)
+			news := leadingLines(lines[i+len(olds):], textdiff.Added)
 			i += len(olds) + len(news)
 			for k := range max(len(olds), len(news)) {
 				var p pagePair
 				if k < len(olds) {
-					p.Old = sideOf(olds[k], olds[k].old)
+					p.Old = sideOf(olds[k], olds[k].Old)
 				}
 				if k < len(news) {
-					p.New = sideOf(news[k], news[k].new)
+					p.New = sideOf(news[k], news[k].New)
 				}
 				pairs = append(pairs, p)
 			}
@@ -222,25 +226,22 @@ func pair(lines []line) []pagePair {
 	return pairs
 }
 
-// take returns the leading lines with the given op.
-func take(lines []line, o op) []line {
+// leadingLines returns the first lines as long as they have the given op.
+func leadingLines(lines []textdiff.Line, o textdiff.Op) []textdiff.Line {
 	n := 0
-	for n < len(lines) && lines[n].op == o {
+	for n < len(lines) && lines[n].Op == o {
 		n++
 	}
 	return lines[:n]
 }
 
-func sideOf(l line, n int) pageSide {
-	s := pageSide{N: n, Sign: string(l.op)}
-	switch l.op {
-	case removed:
+func sideOf(l textdiff.Line, n int) pageSide {
+	s := pageSide{N: n, Sign: string(l.Op), Spans: l.Parts(0)}
+	switch l.Op {
+	case textdiff.Removed:
 		s.Class = "removed"
-	case added:
+	case textdiff.Added:
 		s.Class = "added"
-	}
-	for k, part := range l.spans {
-		s.Spans = append(s.Spans, pageSpan{visible(part.text, l.op, part.marked, k == len(l.spans)-1), part.marked})
 	}
 	return s
 }

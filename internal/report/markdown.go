@@ -1,12 +1,15 @@
 package report
 
 import (
+	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
+	"agentsync/internal/apply"
 	"agentsync/internal/diag"
 	"agentsync/internal/plan"
+	"agentsync/internal/report/show"
+	"agentsync/internal/report/textdiff"
 )
 
 // DefaultMarkdownChars bounds a Markdown document: a comment on GitHub holds 65,536 characters, and
@@ -21,8 +24,8 @@ type MarkdownOptions struct {
 	Marker string
 	// Title is the heading's text, or empty for the kind's own. It is shown as text, never as markup.
 	Title string
-	// Link returns the address of the page that shows a place, empty where there is none; nil for no links. What it returns
-	// must be safe in a Markdown link.
+	// Link returns the address of the page that shows a place, empty where there is none; nil for no links. What it
+	// returns must be safe in a Markdown link.
 	Link func(diag.Pos) string
 	// MaxChars bounds the document in UTF-16 units, as GitHub counts; 0 stands for
 	// DefaultMarkdownChars, and less than 2,000 is taken as 2,000.
@@ -38,10 +41,16 @@ func (o MarkdownOptions) maxChars() int {
 	return max(o.MaxChars, minMarkdownChars)
 }
 
-// head returns the marker and the heading.
-func (o MarkdownOptions) head(kind, heading string) string {
+// closingRoom is what the closing sentences need.
+const closingRoom = 400
+
+// leftOutHead begins the sentence that counts what did not fit.
+const leftOutHead = "\n**Left out, because there was no room:** "
+
+// documentHead returns the marker and the heading.
+func (o MarkdownOptions) documentHead(kind, heading string) string {
 	marker := strings.Map(func(r rune) rune {
-		if plainName(string(r)) || r == '.' || r == '/' {
+		if show.IsPlainName(string(r)) || r == '.' || r == '/' {
 			return r
 		}
 		return -1
@@ -52,18 +61,30 @@ func (o MarkdownOptions) head(kind, heading string) string {
 	}
 	title := "agentsync " + kind
 	if o.Title != "" {
-		title = codeSpan(clip(o.Title, 120))
+		title = clippedCode(o.Title, 120)
 	}
 	return "<!-- agentsync:" + marker + " -->\n### " + title + ": " + heading + "\n\n"
 }
 
-// place shows a place as code, linked where there is a page for it.
-func (o MarkdownOptions) place(pos diag.Pos) string {
-	return o.linked(codeSpan(clip(pos.String(), 200)), pos)
+// clippedCode shows data of at most n characters as code.
+func clippedCode(s string, n int) string { return show.Code(show.Clip(s, n)) }
+
+// maxShown is how many characters of an address, a uid or a place are shown, and maxNameShown of a name.
+const (
+	maxShown     = 200
+	maxNameShown = 80
+)
+
+// addressCode shows an address, a uid or a place as code.
+func addressCode(s string) string { return clippedCode(s, maxShown) }
+
+// placeLink shows a place as code, linked where there is a page for it.
+func (o MarkdownOptions) placeLink(pos diag.Pos) string {
+	return o.linkTo(addressCode(pos.String()), pos)
 }
 
-// linked links what is shown to the page of a place.
-func (o MarkdownOptions) linked(shown string, pos diag.Pos) string {
+// linkTo links what is shown to the page of a place.
+func (o MarkdownOptions) linkTo(shown string, pos diag.Pos) string {
 	if o.Link == nil || pos.IsZero() {
 		return shown
 	}
@@ -73,165 +94,40 @@ func (o MarkdownOptions) linked(shown string, pos diag.Pos) string {
 	return shown
 }
 
-// chars counts s as GitHub does: in UTF-16 units.
-func chars(s string) int {
-	n := 0
-	for _, r := range s {
-		n++
-		if r > 0xffff {
-			n++
-		}
-	}
-	return n
-}
-
-// codeSpan shows data on one line as code, where nothing in it is markup, a mention, a reference or a
-// link. Its delimiters are longer than any run of backticks inside. A bar would end a table's cell even
-// inside code, and no escape of it is read alike by all renderers, so it is drawn as a broken one.
-func codeSpan(s string) string {
-	s = strings.ReplaceAll(Sanitize(s), "|", "¦")
-	if strings.TrimSpace(s) == "" {
-		s = quote(s)
-	}
-	fence := strings.Repeat("`", longestRun(s, '`')+1)
-	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") ||
-		strings.HasPrefix(s, " ") && strings.HasSuffix(s, " ") {
-		s = " " + s + " " // one space at each end is taken off when it is shown
-	}
-	return fence + s + fence
-}
-
-// fence puts lines into a fenced block that they cannot end: its fence is longer than any run of
-// backticks in them. The lines must be sanitised.
-func fence(language, body string) string {
-	mark := strings.Repeat("`", max(3, longestRun(body, '`')+1))
-	return mark + language + "\n" + body + mark + "\n"
-}
-
-func longestRun(s string, c byte) int {
-	longest, run := 0, 0
-	for i := range len(s) {
-		if s[i] != c {
-			run = 0
-			continue
-		}
-		run++
-		longest = max(longest, run)
-	}
-	return longest
-}
-
-var htmlEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;")
-
-// escapeHTML makes data safe inside an HTML element of a Markdown document.
-func escapeHTML(s string) string {
-	return htmlEscaper.Replace(Sanitize(s))
-}
-
-// prose makes a sentence that may hold data safe as Markdown text: punctuation that could be markup is
-// escaped, and an invisible space keeps mentions, references, addresses and emoji from being linked.
-// It stands after @, # and GH-, and after a colon or a point that no space follows. A backslash would not do: GitHub
-// looks for mentions and references in what has been rendered.
-func prose(s string) string {
-	var b strings.Builder
-	s = Sanitize(s)
-	for i, r := range s {
-		switch {
-		case r == '@' || r == '#':
-			b.WriteString(string(r) + "\u200b")
-		case r == ':' || r == '.':
-			b.WriteRune(r)
-			if i+1 < len(s) && s[i+1] != ' ' {
-				b.WriteString("\u200b")
-			}
-		case r < utf8.RuneSelf && strings.ContainsRune("\\`*_{}[]()<>+-!|~&=\"'$^", r):
-			b.WriteByte('\\')
-			b.WriteRune(r)
-			if r == '-' && i >= 2 && strings.EqualFold(s[i-2:i], "GH") {
-				b.WriteString("\u200b")
-			}
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// clipLines keeps whole lines of body within budget UTF-16 units and says how many were left out.
-func clipLines(body string, budget int) (kept string, left int) {
-	if chars(body) <= budget {
-		return body, 0
-	}
-	var b strings.Builder
-	lines := strings.SplitAfter(strings.TrimSuffix(body, "\n"), "\n")
-	for i, l := range lines {
-		if budget -= chars(l); budget < 0 {
-			return b.String(), len(lines) - i
-		}
-		b.WriteString(l)
-	}
-	return b.String(), 0
-}
-
 // PlanMarkdown writes p as a comment for a pull request: a hidden marker, a summary, a table of the
 // agents, and each agent's diff behind a fold. It never exceeds MarkdownOptions.MaxChars: where not
 // everything fits, the most destructive changes come first and what was left out is counted. Nothing
 // in an agent's content can end its fence, become HTML, ping a person or load an image. The error is
 // that of w.
 func PlanMarkdown(w io.Writer, p *plan.Plan, o MarkdownOptions) error {
-	d := planDocument{p: p, options: o, head: o.head("plan", planHeading(p.Summary)), budget: o.maxChars()}
-	_, err := io.WriteString(w, d.render())
-	return err
-}
-
-func planHeading(s plan.Summary) string {
-	if !s.Any() {
-		return "no changes"
+	heading := "no changes"
+	if p.Summary.Any() {
+		heading = toDo(p.Summary, Style{})
 	}
-	return toDo(s, Style{})
+	d := planDocument{options: o, budget: o.maxChars()}
+	d.intro = d.introOf(p, o.documentHead("plan", heading)+summaryLine(p.Summary)+"\n")
+	_, err := io.WriteString(w, d.render(p))
+	return err
 }
 
 // planDocument is a Markdown document under construction.
 type planDocument struct {
-	p       *plan.Plan
 	options MarkdownOptions
-	head    string
 	budget  int
+	// intro is the heading, the summary and what the plan found beside its changes.
+	intro string
 }
 
-// room is what the closing sentences need.
-const room = 400
-
-// render writes everything in the order of addresses if it fits, and otherwise what fits of it with
-// the most destructive first.
-func (d planDocument) render() string {
-	intro := d.intro()
-	if len(d.p.Changes) == 0 {
-		return intro
-	}
-	// In the table the agents are linked as well, if there is room for that.
-	for _, inTable := range []MarkdownOptions{d.options, {}} {
-		if all, ok := d.everything(intro, inTable); ok {
-			return all
-		}
-		if d.options.Link == nil {
-			break
-		}
-	}
-	return d.cut(intro)
-}
-
-// intro is the heading, the summary and what the plan found beside its changes.
-func (d planDocument) intro() string {
-	intro := d.head + summaryLine(d.p.Summary, Style{}) + "\n" + originsMarkdown(d.p.Origins)
-	intro += d.options.renamesMarkdown(d.p, d.budget/4)
-	notes := planNotes(d.p)
-	if line := unmanagedCount(d.p); line != "" {
+func (d *planDocument) introOf(p *plan.Plan, intro string) string {
+	intro += originsMarkdown(p.Origins)
+	intro += d.options.renamesMarkdown(p.LikelyRenames, d.budget/4)
+	notes := planNotes(p)
+	if line := unmanagedNote(p.Unmanaged); line != "" {
 		notes = append(notes, line)
 	}
 	for _, note := range notes {
-		note = "\n" + prose(clip(note, 500)) + "\n"
-		if chars(intro)+chars(note) > d.budget/4 {
+		note = "\n" + show.Prose(show.Clip(note, 500)) + "\n"
+		if show.Units(intro)+show.Units(note) > d.budget/4 {
 			break
 		}
 		intro += note
@@ -239,93 +135,154 @@ func (d planDocument) intro() string {
 	return intro
 }
 
-// maxGroups is how many groups are told of where not everything fits.
-const maxGroups = 10
+// originsMarkdown writes where requests go as alerts, which GitHub and GitLab show in a frame.
+func originsMarkdown(origins []plan.Origin) string {
+	var b strings.Builder
+	code := func(s string) string { return clippedCode(s, 300) }
+	shown, rest := boundOrigins(origins, maxOrigins/2)
+	for _, o := range shown {
+		kind := "NOTE"
+		if o.Changed() {
+			kind = "CAUTION"
+		}
+		b.WriteString("\n> [!" + kind + "]\n> **" + originHead(o) + ":** " + code(o.App.String()) + "\n>\n")
+		for _, l := range originLines(o, code) {
+			b.WriteString("> - " + l + "\n")
+		}
+	}
+	if rest != "" {
+		b.WriteString("\n" + show.Prose(rest) + "\n")
+	}
+	return b.String()
+}
+
+// renamesMarkdown writes what may be renames as a list, within a budget of UTF-16 units.
+func (o MarkdownOptions) renamesMarkdown(likely []plan.LikelyRename, budget int) string {
+	if len(likely) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("\n**" + renamesHead(len(likely)) + ":**\n\n")
+	end := "\n" + show.Prose(renamesWay) + " " + show.Code(plan.NewAgentLine) + "\n"
+	budget -= show.Units(b.String()) + show.Units(end)
+	for i := range likely {
+		l := &likely[i]
+		item := "- " + addressCode(l.From.String()) + " → " + addressCode(l.To.String()) + " (" + l.Why() + "): " +
+			addressCode(l.Line()) + " at " + o.placeLink(l.Source) + "\n"
+		if budget -= show.Units(item); i == maxRenames || budget < 0 {
+			b.WriteString("- … and " + show.Number(len(likely)-i) + " more, in the text, JSON and HTML outputs\n")
+			break
+		}
+		b.WriteString(item)
+	}
+	return b.String() + end
+}
 
 const tableHead = "\n| | agent | action | what changes |\n|---|---|---|---|\n"
 
-// everything writes all changes in the order of addresses. It gives up, and is not ok, as soon as the
+// render writes everything in the order of addresses if it fits, and otherwise what fits of it with
+// the most destructive first.
+func (d *planDocument) render(p *plan.Plan) string {
+	if len(p.Changes) == 0 {
+		return d.intro
+	}
+	single, groups := entriesOf(p.Changes)
+	// In the table the agents are linked as well, if there is room for that.
+	for _, inTable := range []MarkdownOptions{d.options, {}} {
+		if all, ok := d.renderAll(append(single[:len(single):len(single)], groups...), inTable); ok {
+			return all
+		}
+		if d.options.Link == nil {
+			break
+		}
+	}
+	return d.renderSome(bySeverity(single), groups)
+}
+
+// renderAll writes all entries in the order of addresses. It gives up, and is not ok, as soon as the
 // budget is used up.
-func (d planDocument) everything(intro string, inTable MarkdownOptions) (string, bool) {
-	left := d.budget - chars(intro)
+func (d *planDocument) renderAll(entries []planEntry, inTable MarkdownOptions) (string, bool) {
+	left := d.budget - show.Units(d.intro)
 	var b strings.Builder
-	b.WriteString(intro)
+	b.WriteString(d.intro)
 	write := func(s string) bool {
-		left -= chars(s)
+		left -= show.Units(s)
 		b.WriteString(s)
 		return left >= 0
 	}
-	single, groups := grouped(d.p.Changes)
 	ok := write(tableHead)
-	for i := 0; ok && i < len(single); i++ {
-		ok = write(inTable.tableRow(single[i]))
-	}
-	for i := 0; ok && i < len(groups); i++ {
-		ok = write(groupRow(groups[i]))
+	for i := 0; ok && i < len(entries); i++ {
+		ok = write(inTable.tableRow(entries[i]))
 	}
 	ok = ok && write("\n")
-	for i := 0; ok && i < len(single); i++ {
-		if c := single[i]; hasDetails(c) {
-			ok = write(d.options.detailsOf(c, d.budget))
+	for i := 0; ok && i < len(entries); i++ {
+		options := d.options
+		if entries[i].members != nil {
+			options = inTable // its members are linked as the agents of the table are
 		}
-	}
-	for i := 0; ok && i < len(groups); i++ {
-		ok = write(inTable.groupDetails(groups[i], d.budget))
+		if entries[i].hasDetails() {
+			ok = write(options.detailsOf(entries[i], d.budget))
+		}
 	}
 	return b.String(), ok
 }
 
-// cut writes what fits, the most destructive changes first: half of the room for the table, so that
+// maxGroups is how many groups are told of where not everything fits.
+const maxGroups = 10
+
+// maxDetails bounds one agent's diff, in UTF-16 units: one agent must not push out all others.
+const maxDetails = 12_000
+
+// renderSome writes what fits, the most destructive changes first: half of the room for the table, so that
 // the diffs of what matters most are seen as well.
-func (d planDocument) cut(intro string) string {
-	single, groups := grouped(d.p.Changes)
-	changes := bySeverity(single)
+func (d *planDocument) renderSome(changes, groups []planEntry) string {
 	var b strings.Builder
-	b.WriteString(intro + tableHead)
-	left := d.budget - room - chars(b.String())
-	var tail, tailDetails strings.Builder // groups stand last, but their room is kept: each stands for many agents
-	for i, g := range groups {
-		row, details := groupRow(g), MarkdownOptions{}.groupDetails(g, maxDetails/2)
-		if i == maxGroups || chars(row)+chars(details) > left/2 {
+	b.WriteString(d.intro + tableHead)
+	left := d.budget - closingRoom - show.Units(b.String())
+	// Groups stand last, but their room is kept before the rest gets any: each stands for many agents.
+	var tail, tailDetails strings.Builder
+	told := 0
+	for ; told < min(len(groups), maxGroups); told++ {
+		row := MarkdownOptions{}.tableRow(groups[told])
+		details := MarkdownOptions{}.detailsOf(groups[told], maxDetails/2)
+		if show.Units(row)+show.Units(details) > left/2 {
 			break
 		}
-		left -= chars(row) + chars(details)
+		left -= show.Units(row) + show.Units(details)
 		tail.WriteString(row)
 		tailDetails.WriteString(details)
-		groups[i].members = nil // told of
 	}
 	rows := 0
 	for half := left / 2; rows < len(changes); rows++ {
 		row := MarkdownOptions{}.tableRow(changes[rows])
-		if half -= chars(row); half < 0 {
+		if half -= show.Units(row); half < 0 {
 			break
 		}
-		left -= chars(row)
+		left -= show.Units(row)
 		b.WriteString(row)
 	}
-	b.WriteString(tail.String())
-	b.WriteByte('\n')
+	b.WriteString(tail.String() + "\n")
 	shown, untold := 0, 0
-	for _, c := range changes {
-		if !hasDetails(c) {
+	for _, e := range changes {
+		if !e.hasDetails() {
 			continue
 		}
-		section, ok := "", untold == 0
-		if ok {
-			section, ok = d.options.fitDetails(c, left)
+		if untold == 0 { // after one that did not fit, a smaller one would break the order
+			if section, ok := d.options.fitDetails(e, left); ok {
+				left -= show.Units(section)
+				b.WriteString(section)
+				shown++
+				continue
+			}
 		}
-		if !ok {
-			untold++
-			continue
-		}
-		left -= chars(section)
-		b.WriteString(section)
-		shown++
+		untold++
 	}
 	b.WriteString(tailDetails.String())
 	rest := changes[rows:]
-	for _, g := range groups {
-		rest = append(rest, g.members...)
+	for _, g := range groups[told:] {
+		for _, c := range g.members {
+			rest = append(rest, planEntry{Change: c})
+		}
 	}
 	b.WriteString(leftOut(rest, shown, untold))
 	return b.String()
@@ -333,79 +290,89 @@ func (d planDocument) cut(intro string) string {
 
 // fitDetails folds an agent's diff so that it takes at most room left, cut short if it must be. It is
 // not ok where too little would remain to be of use.
-func (o MarkdownOptions) fitDetails(c plan.Change, left int) (string, bool) {
+func (o MarkdownOptions) fitDetails(e planEntry, left int) (string, bool) {
 	const atLeast, around = 300, 700
-	section := o.detailsOf(c, min(maxDetails, left))
-	if chars(section) > left && left > atLeast+around {
-		section = o.detailsOf(c, left-around)
+	section := o.detailsOf(e, min(maxDetails, left))
+	if show.Units(section) > left && left > atLeast+around {
+		section = o.detailsOf(e, left-around)
 	}
-	return section, chars(section) <= left
+	return section, show.Units(section) <= left
 }
 
 // leftOut counts what did not fit.
-func leftOut(rows []plan.Change, details, untold int) string {
+func leftOut(rows []planEntry, details, untold int) string {
 	if len(rows) == 0 && untold == 0 {
 		return ""
 	}
-	text := "\n**Left out, because there was no room:** "
+	text := leftOutHead
 	if len(rows) > 0 {
-		s := summarise(rows)
-		text += count(len(rows), "agent") + " in the table"
+		s := summaryOf(rows)
+		text += show.Count(len(rows), "agent") + " in the table"
 		if s.Changes() > 0 {
 			text += " (" + toDo(s, Style{}) + ")"
 		}
 		text += ", "
 	}
-	return text + count(untold, "diff") + ". " + count(details, "diff") +
+	return text + show.Count(untold, "diff") + ". " + show.Count(details, "diff") +
 		" shown, the most destructive changes first. The whole plan is in the text, JSON and HTML outputs.\n"
 }
 
-// tableRow is one agent's line in the table. All data in it is code.
-func (o MarkdownOptions) tableRow(c plan.Change) string {
-	l := lookOf(c.Action)
-	what := whatChanges(c)
-	if c.Blocked != "" {
-		what = "**blocked** (" + prose(string(c.Blocked)) + ") " + what
+// tableRow is one entry's line in the table. All data in it is code.
+func (o MarkdownOptions) tableRow(e planEntry) string {
+	sign, what := signOf(e.Action), whatChanges(e.Change)
+	if e.Blocked != "" {
+		what = "**blocked** (" + show.Prose(string(e.Blocked)) + ") " + what
 	}
-	who := o.linked(codeSpan(clip(c.Address.String(), 200)), c.Source)
-	if c.Name != "" && c.Action != plan.Create && c.Action != plan.Delete { // those say it where others say what changes
-		who += " " + codeSpan(clip(c.Name, 80))
+	who := "**" + e.groupSize() + "**"
+	if e.members == nil {
+		who = o.linkTo(addressCode(e.Address.String()), e.Source)
+		if e.Name != "" && e.Action != plan.Create && e.Action != plan.Delete { // those say it where others say what changes
+			who += " " + clippedCode(e.Name, maxNameShown)
+		}
 	}
-	return "| `" + l.symbol + "` | " + who + " | " + l.infinitive + " | " + what + " |\n"
+	return "| `" + sign.symbol + "` | " + who + " | " + sign.verb + " | " + what + " |\n"
 }
 
 // maxNamed is how many fields a table's cell names.
 const maxNamed = 5
 
+// whatChanges fills the last cell of a table's row.
 func whatChanges(c plan.Change) string {
-	switch {
-	case c.Action == plan.Kept:
+	if c.Action == plan.Kept {
 		what := "left the manifests; `--prune` deletes it"
 		if c.Likely != nil {
-			what += "; may be " + codeSpan(clip(c.Likely.To.String(), 200)) + " now"
+			what += "; may be " + addressCode(c.Likely.To.String()) + " now"
 		}
 		return what
-	case c.Action == plan.Create || c.Action == plan.Delete:
-		var what []string
-		if c.Name != "" {
-			what = append(what, codeSpan(clip(c.Name, 80)))
-		}
-		if c.Likely != nil && c.Action == plan.Create {
-			what = append(what, "may be "+codeSpan(clip(c.Likely.From.String(), 200))+" under another key")
-		}
-		return strings.Join(what, ", ")
 	}
 	var parts []string
-	if !c.From.IsZero() {
-		parts = append(parts, "from "+codeSpan(clip(c.From.String(), 200)))
-	}
-	names := topFields(c)
-	for i, name := range names {
-		if i == maxNamed {
-			parts = append(parts, comma(len(names)-maxNamed)+" more")
-			break
+	if c.Action == plan.Create || c.Action == plan.Delete {
+		if c.Name != "" {
+			parts = append(parts, clippedCode(c.Name, maxNameShown))
 		}
-		parts = append(parts, codeSpan(clip(name, 60)))
+		if c.Likely != nil && c.Action == plan.Create {
+			parts = append(parts, "may be "+addressCode(c.Likely.From.String())+" under another key")
+		}
+		return strings.Join(parts, ", ")
+	}
+	if !c.From.IsZero() {
+		parts = append(parts, "from "+addressCode(c.From.String()))
+	}
+	var names []string // of the top-level fields, each once
+	seen := map[string]bool{}
+	for _, f := range c.Differences() {
+		top, _, _ := strings.Cut(strings.TrimPrefix(f.Path, "/"), "/")
+		if !seen[top] {
+			seen[top] = true
+			names = append(names, show.Path("/"+top))
+		}
+	}
+	named, rest := firstOf(names, maxNamed, Style{})
+	for _, name := range named {
+		parts = append(parts, clippedCode(name, 60))
+	}
+	if rest > 0 {
+		parts = append(parts, show.Number(rest)+" more")
 	}
 	if words := markerWords(c.Marker); words != "" {
 		parts = append(parts, words)
@@ -413,67 +380,80 @@ func whatChanges(c plan.Change) string {
 	return strings.Join(parts, ", ")
 }
 
-// topFields names the agent's fields that a change touches, each once; a field that forces a replace
-// says so.
-func topFields(c plan.Change) []string {
-	var names []string
-	seen := map[string]bool{}
-	for _, f := range c.Differences() {
-		top, _, _ := strings.Cut(strings.TrimPrefix(f.Path, "/"), "/")
-		if !seen[top] {
-			seen[top] = true
-			names = append(names, shownPath("/"+top))
-		}
-	}
-	return names
+// hasDetails reports whether an entry has more to say than its line in the table.
+func (e planEntry) hasDetails() bool {
+	return len(e.Fields)+len(e.Wanted)+len(e.Obsolete)+len(e.members) > 0 || e.Blocked != ""
 }
 
-// maxDetails bounds one agent's diff, in UTF-16 units: one agent must not push out all others.
-const maxDetails = 12_000
-
-// hasDetails reports whether a change has more to say than its line in the table.
-func hasDetails(c plan.Change) bool {
-	return len(c.Fields)+len(c.Wanted)+len(c.Obsolete) > 0 || c.Blocked != ""
-}
-
-// detailsOf folds one agent's diff.
-func (o MarkdownOptions) detailsOf(c plan.Change, budget int) string {
-	l := lookOf(c.Action)
+// detailsOf folds one entry's diff, and the agents of a group behind it, in about budget UTF-16 units.
+func (o MarkdownOptions) detailsOf(e planEntry, budget int) string {
+	sign := signOf(e.Action)
 	var b strings.Builder
-	b.WriteString("<details><summary><code>" + l.symbol + " " + escapeHTML(clip(c.Address.String(), 200)) + "</code> " + l.infinitive)
-	if n := len(c.Differences()); n > 0 {
-		b.WriteString(", " + count(n, "field"))
+	b.WriteString("<details><summary><code>" + sign.symbol)
+	if e.members != nil {
+		b.WriteString("</code> " + show.HTML(e.groupHead()))
+		budget = budget * 2 / 3
+	} else {
+		b.WriteString(" " + show.HTML(show.Clip(e.Address.String(), maxShown)) + "</code> " + sign.verb)
+	}
+	if n := len(e.Differences()); n > 0 {
+		b.WriteString(", " + show.Count(n, "field"))
 	}
 	b.WriteString("</summary>\n\n")
-	if o := obstacleOf(c); o.reason != "" {
-		b.WriteString("**Blocked:** " + prose(o.reason))
-		if o.command != "" {
-			b.WriteString(" " + codeSpan(o.command))
-		}
-		b.WriteString("\n\n")
+	if e.members == nil {
+		b.WriteString(o.circumstances(e.Change))
 	}
-	if all := remarks(c); len(all) > 0 {
-		b.WriteString(prose(strings.Join(all, "; ")) + "\n\n")
-	}
-	var where []string
-	if c.UID != "" {
-		where = append(where, codeSpan("uid "+clip(c.UID, 200)))
-	}
-	if !c.Source.IsZero() {
-		where = append(where, o.place(c.Source))
-	}
-	if where != nil {
-		b.WriteString(strings.Join(where, " ") + "\n\n")
-	}
-	body, left := clipLines(fenceBody(c), budget)
+	body, left := show.ClipLines(fenceBody(e.Change), budget)
 	if left > 0 {
-		body += "… " + count(left, "more line") + "\n"
+		body += "… " + show.Count(left, "more line") + "\n"
 	}
 	if body != "" {
-		b.WriteString(fence("diff", body))
+		b.WriteString(show.Fence("diff", body))
+	}
+	if e.members != nil {
+		var list strings.Builder
+		for _, c := range e.members {
+			list.WriteString("- " + o.linkTo(addressCode(c.Address.String()), c.Source))
+			if c.Name != "" {
+				list.WriteString(" " + clippedCode(c.Name, maxNameShown))
+			}
+			list.WriteByte('\n')
+		}
+		agents, left := show.ClipLines(list.String(), budget/2)
+		b.WriteString("\n" + agents)
+		if left > 0 {
+			b.WriteString("\n… and " + show.Count(left, "more agent") + "\n")
+		}
 	}
 	b.WriteString("\n</details>\n")
 	return b.String()
+}
+
+// circumstances are what stands before an agent's diff: what blocks it, what is remarked of it, which agent it is and
+// where.
+func (o MarkdownOptions) circumstances(c plan.Change) string {
+	text := ""
+	if obstacle := obstacleOf(c); obstacle.reason != "" {
+		text += "**Blocked:** " + show.Prose(obstacle.reason)
+		if obstacle.command != "" {
+			text += " " + show.Code(obstacle.command)
+		}
+		text += "\n\n"
+	}
+	if all := remarksOf(c); len(all) > 0 {
+		text += show.Prose(strings.Join(all, "; ")) + "\n\n"
+	}
+	var where []string
+	if c.UID != "" {
+		where = append(where, show.Code("uid "+show.Clip(c.UID, maxShown)))
+	}
+	if !c.Source.IsZero() {
+		where = append(where, o.placeLink(c.Source))
+	}
+	if where != nil {
+		text += strings.Join(where, " ") + "\n\n"
+	}
+	return text
 }
 
 // fenceBody is an agent's diff for a "diff" fence, whose colours follow the first character of each
@@ -489,53 +469,150 @@ func fenceBody(c plan.Change) string {
 		case r.lines != nil:
 			b.WriteString("@@ " + r.path + notes + " @@\n")
 			fenceLines(&b, r.lines)
-		case r.secret && r.op == changed:
+		case r.isSecretChange():
 			b.WriteString("! " + r.path + ": " + r.after + " changed" + notes + "\n")
 		default:
-			fenceValues(&b, r, notes)
-		}
-		if r.drift != nil {
-			for _, text := range r.drift.table() {
-				b.WriteString("#     " + strings.TrimRight(text, " ") + "\n")
+			before, after := textdiff.ElidePair(r.before, r.after, textdiff.MaxLineChars)
+			if r.op == textdiff.Removed {
+				b.WriteString("- " + r.path + ": " + before + notes + "\n")
+				break
 			}
+			if r.op == textdiff.Changed {
+				b.WriteString("- " + r.path + ": " + before + "\n")
+			}
+			b.WriteString("+ " + r.path + ": " + after + notes + "\n")
+		}
+		for _, text := range r.driftTable() {
+			b.WriteString("#     " + text + "\n")
 		}
 	}
 	return b.String()
 }
 
-func fenceValues(b *strings.Builder, r row, notes string) {
-	r.before, r.after = elidePair(r.before, r.after, maxLineChars)
-	if r.op != added {
-		b.WriteString("- " + r.path + ": " + r.before)
-		if r.op == removed {
-			b.WriteString(notes)
+func fenceLines(b *strings.Builder, lines []textdiff.Line) {
+	for _, l := range lines {
+		if l.Op == textdiff.Skipped {
+			b.WriteString("  " + l.SkippedWords() + "\n")
+			continue
 		}
-		b.WriteByte('\n')
-	}
-	if r.op != removed {
-		b.WriteString("+ " + r.path + ": " + r.after + notes + "\n")
+		text := ""
+		for _, part := range l.Parts(textdiff.MaxLineChars) {
+			text += part.Text
+		}
+		if l.Op == textdiff.Same {
+			text = show.BreakCommand(text) // nothing but white space would stand before it
+		}
+		b.WriteString(string(l.Op) + " " + text + "\n")
 	}
 }
 
-func fenceLines(b *strings.Builder, lines []line) {
-	for _, l := range lines {
-		if l.op == skipped {
-			b.WriteString("  … " + count(l.count, "unchanged line") + "\n")
-			continue
-		}
-		var text strings.Builder
-		spans := elide(l.spans, maxLineChars)
-		for k, s := range spans {
-			if s.cut > 0 {
-				text.WriteString(cutWords(s.cut))
-				continue
-			}
-			text.WriteString(visible(s.text, l.op, s.marked, k == len(spans)-1))
-		}
-		shown := text.String()
-		if l.op == same {
-			shown = breakCommand(shown) // nothing but white space would stand before it
-		}
-		b.WriteString(string(l.op) + " " + shown + "\n")
+// ReportMarkdown writes what a run did as a comment: a marker, a count, and a table that begins with
+// what did not work, never more than MarkdownOptions.MaxChars. The error is that of w.
+func ReportMarkdown(w io.Writer, r *apply.Report, o MarkdownOptions) error {
+	var b strings.Builder
+	b.WriteString(o.documentHead("apply", string(r.Outcome)))
+	b.WriteString(headline(r.Outcome) + ": " + countWords(r.Results, Style{}) + ".\n\n")
+	if words := againWords(r); words != "" {
+		b.WriteString("**" + words + "**\n\n")
 	}
+	results := noteworthy(r.Results, true)
+	left := o.maxChars() - closingRoom - show.Units(b.String())
+	left -= writeWarnings(&b, r.Warnings, left/4)
+	if len(results) > 0 {
+		b.WriteString("| | agent | result |\n|---|---|---|\n")
+	}
+	for i, res := range results {
+		who := addressCode(res.Address.String())
+		if res.Name != "" {
+			who += " " + clippedCode(res.Name, maxNameShown)
+		}
+		if res.Status != apply.StatusDone && !res.Source.IsZero() {
+			who += " " + o.placeLink(res.Source)
+		}
+		row := "| " + signOfStatus(res.Status).symbol + " | " + who + " | " + resultCell(res) + " |\n"
+		if left -= show.Units(row); left < 0 {
+			b.WriteString(leftOutHead + show.Count(len(results)-i, "agent") + " (" + countWords(results[i:], Style{}) + ").\n")
+			break
+		}
+		b.WriteString(row)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeWarnings writes what fits into the budget and returns how much it took.
+func writeWarnings(b *strings.Builder, warnings []string, budget int) int {
+	used := 0
+	for i, warning := range warnings {
+		text := "> " + show.Prose(show.Clip(warning, 500)) + "\n\n"
+		if used+show.Units(text) > budget {
+			text = "> … and " + show.Count(len(warnings)-i, "more warning") + "\n\n"
+			b.WriteString(text)
+			return used + show.Units(text)
+		}
+		used += show.Units(text)
+		b.WriteString(text)
+	}
+	return used
+}
+
+func resultCell(r apply.Result) string {
+	cell := signOf(r.Action).verb + " " + signOfStatus(r.Status).verb
+	if r.Status == apply.StatusDone {
+		cell = signOf(r.Action).past
+	}
+	if r.UID != "" {
+		cell += ", uid " + clippedCode(r.UID, 100)
+	}
+	if r.Err != nil {
+		cell += ": " + clippedCode(r.Err.Error(), 500)
+	}
+	if r.Warning != "" {
+		cell += "; warning: " + clippedCode(r.Warning, 300)
+	}
+	if r.Hint != "" {
+		cell += "; hint: " + clippedCode(strings.Join(strings.Fields(r.Hint), " "), 500)
+	}
+	return cell
+}
+
+// DiagMarkdown writes l as a comment for a pull request: a marker, a count and a table, never more
+// than MarkdownOptions.MaxChars. The error is that of w.
+func DiagMarkdown(w io.Writer, l diag.List, o MarkdownOptions) error {
+	l = sortedProblems(l)
+	var b strings.Builder
+	b.WriteString(o.documentHead("validate", problemCount(l)))
+	left := o.maxChars() - closingRoom - show.Units(b.String())
+	if len(l) > 0 {
+		b.WriteString("| | where | what |\n|---|---|---|\n")
+	}
+	for i, p := range l {
+		where := ""
+		if !p.Pos.IsZero() {
+			where = o.placeLink(p.Pos)
+		}
+		row := fmt.Sprintf("| %s | %s | %s |\n", p.Severity, where, clippedCode(p.Summary, 500))
+		if left -= show.Units(row); left < 0 {
+			b.WriteString(leftOutHead + show.Count(len(l)-i, "problem") + ".\n")
+			break
+		}
+		b.WriteString(row)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// FailureMarkdown writes a command that failed before it had a result: the message, and what to do about it.
+func FailureMarkdown(w io.Writer, message, hint string) error {
+	var b strings.Builder
+	b.WriteString("### agentsync: failed\n\n")
+	for _, text := range []string{message, hint} {
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSpace(line); line != "" {
+				b.WriteString("- " + clippedCode(line, 500) + "\n")
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }

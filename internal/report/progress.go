@@ -11,6 +11,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
 	"agentsync/internal/crash"
+	"agentsync/internal/report/show"
 )
 
 // Progress shows a run while it goes on. Event takes one event at a time; Close ends the display and
@@ -27,7 +28,7 @@ type Progress interface {
 func NewProgress(w io.Writer, s Style, total int) Progress {
 	switch {
 	case s.Quiet:
-		return silent{}
+		return noProgress{}
 	case s.Width > 0 && !s.Verbose:
 		return newLive(w, s, total)
 	default:
@@ -35,10 +36,10 @@ func NewProgress(w io.Writer, s Style, total int) Progress {
 	}
 }
 
-type silent struct{}
+type noProgress struct{}
 
-func (silent) Event(apply.Event) {}
-func (silent) Close()            {}
+func (noProgress) Event(apply.Event) {}
+func (noProgress) Close()            {}
 
 // repeatAfter is how long a plain display keeps still about an app that is being waited for.
 const repeatAfter = 10 * time.Second
@@ -79,22 +80,22 @@ func (p *plainProgress) sayOnce(notice string) {
 func noticeOf(e apply.Event) string {
 	switch e.Kind {
 	case apply.EventListing:
-		return "listing the agents of " + Sanitize(e.App.String())
+		return "listing the agents of " + show.Line(e.App.String())
 	case apply.EventThrottled:
-		return "waiting for " + Sanitize(e.App.String()) + suffix(e.Message)
+		return "waiting for " + show.Line(e.App.String()) + afterColon(e.Message)
 	case apply.EventRecovering:
-		return "settling what became of requests to " + Sanitize(e.App.String()) + suffix(e.Message)
+		return "settling what became of requests to " + show.Line(e.App.String()) + afterColon(e.Message)
 	default:
 		return ""
 	}
 }
 
-// cause is what a message says in brackets: which request, and what became of it.
-var cause = regexp.MustCompile(` \(.*\)`)
+// causeInBrackets is what a message says in brackets: which request, and what became of it.
+var causeInBrackets = regexp.MustCompile(` \(.*\)`)
 
 // shortNotice is noticeOf for a line that is cut at the terminal's width: the app once, and no cause.
 func shortNotice(e apply.Event) string {
-	app, message := Sanitize(e.App.String()), Sanitize(cause.ReplaceAllString(e.Message, ""))
+	app, message := show.Line(e.App.String()), show.Line(causeInBrackets.ReplaceAllString(e.Message, ""))
 	switch e.Kind {
 	case apply.EventListing:
 		return "listing " + app
@@ -105,23 +106,23 @@ func shortNotice(e apply.Event) string {
 	}
 }
 
-func suffix(message string) string {
+func afterColon(message string) string {
 	if message == "" {
 		return ""
 	}
-	return ": " + Sanitize(message)
+	return ": " + show.Line(message)
 }
 
 // finishedLine is one agent's line: "+ cometchat/2754abc/concierge created, uid …".
 func finishedLine(r apply.Result, s Style) string {
-	l := statusLook(r.Status)
+	sign := signOfStatus(r.Status)
 	if r.Status == apply.StatusDone {
-		l = lookOf(r.Action)
+		sign = signOf(r.Action).outcomeSign
 		r.Name = "" // the plan said it; there is a line for each agent of a fleet
 	}
-	line := s.paint(l.ink, l.symbol) + " " + resultLine(r)
+	line := s.paint(sign.ink, sign.symbol) + " " + resultLine(r)
 	if r.Warning != "" {
-		line += " (warning: " + Sanitize(r.Warning) + ")"
+		line += " (warning: " + show.Line(r.Warning) + ")"
 	}
 	return line
 }
@@ -129,9 +130,9 @@ func finishedLine(r apply.Result, s Style) string {
 // redrawEvery is the pace of the live line: quicker would flicker and cost, slower would seem stuck.
 const redrawEvery = 100 * time.Millisecond
 
-// live is the one line at the foot of a terminal. A goroutine redraws it, so that the clock goes on
+// liveLine is the one line at the foot of a terminal. A goroutine redraws it, so that the clock goes on
 // while a run waits; events only count.
-type live struct {
+type liveLine struct {
 	w     io.Writer
 	s     Style
 	total int
@@ -144,22 +145,22 @@ type live struct {
 	inFlight map[agent.Address]bool
 	waiting  string    // what the run waits for, "" if it goes on
 	waitedAt time.Time // when waiting was said
-	pace     pace
-	apps     loads
+	pace     rateMeter
+	apps     appLoads
 	lastBad  string // the key of the agent that failed last
 	drawn    string
 }
 
-func newLive(w io.Writer, s Style, total int) *live {
-	l := &live{
+func newLive(w io.Writer, s Style, total int) *liveLine {
+	l := &liveLine{
 		w: w, s: s, total: total, stop: make(chan struct{}), ended: make(chan struct{}),
-		inFlight: map[agent.Address]bool{}, pace: pace{start: time.Now()}, apps: loads{},
+		inFlight: map[agent.Address]bool{}, pace: rateMeter{start: time.Now()}, apps: appLoads{},
 	}
 	go l.run()
 	return l
 }
 
-func (l *live) run() {
+func (l *liveLine) run() {
 	defer crash.Guard()
 	defer close(l.ended)
 	ticker := time.NewTicker(redrawEvery)
@@ -175,7 +176,7 @@ func (l *live) run() {
 }
 
 // Close clears the line and prints what is still to be said.
-func (l *live) Close() {
+func (l *liveLine) Close() {
 	close(l.stop)
 	<-l.ended
 	l.mu.Lock()
@@ -183,7 +184,7 @@ func (l *live) Close() {
 	l.write("")
 }
 
-func (l *live) Event(e apply.Event) {
+func (l *liveLine) Event(e apply.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch e.Kind {
@@ -203,7 +204,7 @@ func (l *live) Event(e apply.Event) {
 }
 
 // finish counts a result. Why something failed is in the report at the end, and told once.
-func (l *live) finish(r apply.Result) {
+func (l *liveLine) finish(r apply.Result) {
 	delete(l.inFlight, r.Address)
 	l.done++
 	l.pace.add(time.Now())
@@ -215,19 +216,19 @@ func (l *live) finish(r apply.Result) {
 	}
 }
 
-func (l *live) draw(now time.Time) {
+func (l *liveLine) draw(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	width := l.s.Width
 	if l.s.Columns != nil { // somebody may have changed the window's size
 		width = l.s.Columns()
 	}
-	l.write(clipCells(l.status(now), max(width-1, 1)))
+	l.write(show.ClipWidth(l.status(now), max(width-1, 1)))
 }
 
 // write puts the new live line out in one write, so that a terminal never shows a half-drawn state, and does nothing
 // where nothing changed.
-func (l *live) write(status string) {
+func (l *liveLine) write(status string) {
 	if status == l.drawn {
 		return
 	}
@@ -237,15 +238,15 @@ func (l *live) write(status string) {
 
 // status is the live line: done, in flight, failed, what is waited for, rate and time left. What is new comes before
 // what can be cut off.
-func (l *live) status(now time.Time) string {
-	parts := []string{fmt.Sprintf("%s/%s done", comma(l.done), comma(l.total))}
+func (l *liveLine) status(now time.Time) string {
+	parts := []string{fmt.Sprintf("%s/%s done", show.Number(l.done), show.Number(l.total))}
 	if n := len(l.inFlight); n > 0 {
-		parts = append(parts, comma(n)+" in flight")
+		parts = append(parts, show.Number(n)+" in flight")
 	}
 	if l.failed > 0 {
-		failed := comma(l.failed) + " failed"
+		failed := show.Number(l.failed) + " failed"
 		if l.lastBad != "" {
-			failed += " (" + Sanitize(l.lastBad) + ")"
+			failed += " (" + show.Line(l.lastBad) + ")"
 		}
 		parts = append(parts, failed)
 	}
@@ -285,24 +286,24 @@ func durationText(d time.Duration) string {
 
 // appLoad is what is known of one app's part of a run.
 type appLoad struct {
-	pace  pace
+	pace  rateMeter
 	left  int
 	bound float64 // what the platform lets through in a second, 0 for no bound
 }
 
-// loads are the apps of a run. They go on side by side and each at its own pace, so the run is over
+// appLoads are the apps of a run. They go on side by side and each at its own pace, so the run is over
 // when the slowest is.
-type loads map[agent.AppID]*appLoad
+type appLoads map[agent.AppID]*appLoad
 
 // of returns the app's load. Its pace counts from now on where it was not seen before.
-func (l loads) of(id agent.AppID, now time.Time) *appLoad {
+func (l appLoads) of(id agent.AppID, now time.Time) *appLoad {
 	if l[id] == nil {
-		l[id] = &appLoad{pace: pace{start: now}}
+		l[id] = &appLoad{pace: rateMeter{start: now}}
 	}
 	return l[id]
 }
 
-func (l loads) finished(e apply.Event, now time.Time) {
+func (l appLoads) finished(e apply.Event, now time.Time) {
 	app := l.of(e.App, now)
 	app.pace.add(now)
 	app.left, app.bound = e.Left, e.Rate
@@ -310,7 +311,7 @@ func (l loads) finished(e apply.Event, now time.Time) {
 
 // timeLeft is how long the run will still go on, as far as its apps' paces say; it is false where one of
 // them says nothing. left is how many agents the whole run has still to finish.
-func (l loads) timeLeft(now time.Time, left int) (d time.Duration, known bool) {
+func (l appLoads) timeLeft(now time.Time, left int) (d time.Duration, known bool) {
 	counted := 0
 	for _, app := range l {
 		counted += app.left
@@ -342,49 +343,49 @@ func (a *appLoad) rate(now time.Time) float64 {
 	return rate
 }
 
-// paceWindow is how far back the rate looks: long enough to be steady across a platform's pauses,
+// meterWindow is how far back the rate looks: long enough to be steady across a platform's pauses,
 // short enough to follow when a limit sets in.
-const paceWindow = 15
+const meterWindow = 15
 
-// settleFirst is how long a run must have gone on before a rate is said: the first answers come in a
+// firstRateAfter is how long a run must have gone on before a rate is said: the first answers come in a
 // burst and promise too much.
-const settleFirst = 2 * time.Second
+const firstRateAfter = 2 * time.Second
 
-// pace measures how many agents are finished in a second, over the last paceWindow seconds. It keeps
+// rateMeter measures how many agents are finished in a second, over the last paceWindow seconds. It keeps
 // one number per second, however many agents there are.
-type pace struct {
+type rateMeter struct {
 	start   time.Time
-	buckets [paceWindow]int
+	buckets [meterWindow]int
 	last    int // the second, from start, that the newest bucket is for
 }
 
 // add counts one finished agent.
-func (p *pace) add(now time.Time) {
+func (p *rateMeter) add(now time.Time) {
 	p.roll(now)
-	p.buckets[p.last%paceWindow]++
+	p.buckets[p.last%meterWindow]++
 }
 
 // roll moves on to the current second and empties the buckets that were passed over.
-func (p *pace) roll(now time.Time) {
+func (p *rateMeter) roll(now time.Time) {
 	second := int(now.Sub(p.start) / time.Second)
-	for steps := 0; p.last < second && steps < paceWindow; steps++ {
+	for steps := 0; p.last < second && steps < meterWindow; steps++ {
 		p.last++
-		p.buckets[p.last%paceWindow] = 0
+		p.buckets[p.last%meterWindow] = 0
 	}
 	p.last = max(p.last, second)
 }
 
 // rate returns agents per second, or 0 where it is too early to say. Only whole seconds count, so that
 // it stands still between two of them instead of trembling with every redraw.
-func (p *pace) rate(now time.Time) float64 {
+func (p *rateMeter) rate(now time.Time) float64 {
 	p.roll(now)
-	whole := min(p.last, paceWindow-1)
-	if now.Sub(p.start) < settleFirst || whole == 0 {
+	whole := min(p.last, meterWindow-1)
+	if now.Sub(p.start) < firstRateAfter || whole == 0 {
 		return 0
 	}
 	total := 0
 	for back := 1; back <= whole; back++ {
-		total += p.buckets[(p.last-back)%paceWindow]
+		total += p.buckets[(p.last-back)%meterWindow]
 	}
 	return float64(total) / float64(whole)
 }

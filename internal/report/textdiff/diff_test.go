@@ -1,4 +1,4 @@
-package report
+package textdiff
 
 import (
 	"strings"
@@ -15,25 +15,25 @@ func FuzzDiffLines(f *testing.F) {
 	f.Fuzz(func(t *testing.T, before, after string) {
 		olds, news := splitLines(before), splitLines(after)
 		i, j := 0, 0
-		for _, l := range diffLines(before, after) {
-			switch l.op {
-			case skipped:
-				for range l.count {
+		for _, l := range Texts(before, after) {
+			switch l.Op {
+			case Skipped:
+				for range l.Count {
 					if olds[i] != news[j] {
 						t.Fatalf("line %d is skipped and differs: %q, %q", i+1, olds[i], news[j])
 					}
 					i, j = i+1, j+1
 				}
 				continue
-			case same, removed:
-				if l.old != i+1 || l.text() != olds[i] {
-					t.Fatalf("old line %d is shown as number %d, %q", i+1, l.old, l.text())
+			case Same, Removed:
+				if l.Old != i+1 || l.text() != olds[i] {
+					t.Fatalf("old line %d is shown as number %d, %q", i+1, l.Old, l.text())
 				}
 				i++
 			}
-			if l.op == same || l.op == added {
-				if l.new != j+1 || l.text() != news[j] {
-					t.Fatalf("new line %d is shown as number %d, %q", j+1, l.new, l.text())
+			if l.Op == Same || l.Op == Added {
+				if l.New != j+1 || l.text() != news[j] {
+					t.Fatalf("new line %d is shown as number %d, %q", j+1, l.New, l.text())
 				}
 				j++
 			}
@@ -92,38 +92,14 @@ func TestAlikeNote(t *testing.T) {
 		{"same", "same", ""},
 		{"", "x", ""},
 	} {
-		if got := alikeNote(tt.before, tt.after); got != tt.want {
+		if got := AlikeNote(tt.before, tt.after); got != tt.want {
 			t.Errorf("%q, %q: %q, want %q", tt.before, tt.after, got, tt.want)
 		}
 	}
 }
 
-// Line ends that change everywhere are said once, and the word that changed is the only line that differs.
-func TestLineEndsAreSaidOnce(t *testing.T) {
-	const was = "one\r\ntwo\r\nthree\r\nfour\r\n"
-	for after, want := range map[string]int{
-		strings.ReplaceAll(was, "\r\n", "\n"):                                 0,
-		strings.ReplaceAll(strings.Replace(was, "two", "2", 1), "\r\n", "\n"): 2,
-		strings.Replace(was, "two\r\n", "two\n", 1):                           2,
-		strings.ReplaceAll(was, "\r\n", "\n") + "five\n":                      1,
-	} {
-		r := rowOf("/agentPurpose", was, after, false)
-		differ := 0
-		for _, l := range r.lines {
-			if l.op == added || l.op == removed {
-				differ++
-			}
-		}
-		said := strings.Count(strings.Join(r.notes, "; "), "every line's end changes from CRLF to LF")
-		everywhere := lineEnds(after) == "LF"
-		if differ != want || (said == 1) != everywhere || r.lines == nil {
-			t.Errorf("%q: %d lines differ, want %d; notes %q", after, differ, want, r.notes)
-		}
-	}
-}
-
 // text returns the line without marks.
-func (l line) text() string {
+func (l Line) text() string {
 	if len(l.spans) == 1 {
 		return l.spans[0].text
 	}

@@ -1,4 +1,4 @@
-package report
+package show
 
 import (
 	"strings"
@@ -8,8 +8,8 @@ import (
 
 // Columns of a terminal are cells: 東 takes two of them, and an emoji of five code points takes two as well.
 
-// Cells returns how many columns of a terminal s takes. Control characters take none; Sanitize comes first.
-func Cells(s string) int {
+// Width returns how many columns of a terminal s takes. Control characters take none; Line comes first.
+func Width(s string) int {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] >= 0x7f {
 			return uniseg.StringWidth(s)
@@ -18,13 +18,13 @@ func Cells(s string) int {
 	return len(s)
 }
 
-// padCells adds blanks to s until it takes n columns.
-func padCells(s string, n int) string { return s + strings.Repeat(" ", max(0, n-Cells(s))) }
+// Pad adds blanks to s until it takes n columns.
+func Pad(s string, n int) string { return s + strings.Repeat(" ", max(0, n-Width(s))) }
 
-// clipCells cuts s to n columns, the last of them an ellipsis. It cuts between what a reader takes for
+// ClipWidth cuts s to n columns, the last of them an ellipsis. It cuts between what a reader takes for
 // characters.
-func clipCells(s string, n int) string {
-	if Cells(s) <= n {
+func ClipWidth(s string, n int) string {
+	if Width(s) <= n {
 		return s
 	}
 	if n < 1 {
@@ -43,8 +43,8 @@ func clipCells(s string, n int) string {
 	return s[:kept] + "…"
 }
 
-// maxColumnCells is the widest column that the ones behind it are still lined up with.
-const maxColumnCells = 60
+// maxColumnWidth is the widest column that the ones behind it are still lined up with.
+const maxColumnWidth = 60
 
 // Columns writes rows with their columns lined up, two blanks between them, everything in them sanitised. A value that
 // is wider than most pushes its own row alone.
@@ -54,14 +54,14 @@ func Columns(b *strings.Builder, rows [][]string) {
 	for i, row := range rows {
 		clean[i] = make([]string, len(row))
 		for k, value := range row {
-			clean[i][k] = Sanitize(value)
+			clean[i][k] = Line(value)
 			if k == 0 {
-				clean[i][k] = lineStart(value)
+				clean[i][k] = LineStart(value)
 			}
 			if k == len(widths) {
 				widths = append(widths, 0)
 			}
-			if n := Cells(clean[i][k]); n <= maxColumnCells {
+			if n := Width(clean[i][k]); n <= maxColumnWidth {
 				widths[k] = max(widths[k], n)
 			}
 		}
@@ -69,7 +69,7 @@ func Columns(b *strings.Builder, rows [][]string) {
 	for _, row := range clean {
 		for k, value := range row {
 			if k < len(row)-1 {
-				value = padCells(value, widths[k]) + "  "
+				value = Pad(value, widths[k]) + "  "
 			}
 			b.WriteString(value)
 		}

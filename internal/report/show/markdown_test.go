@@ -1,4 +1,4 @@
-package report
+package show
 
 import (
 	"strings"
@@ -14,9 +14,9 @@ func FuzzFence(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		body := ""
 		for _, l := range strings.Split(s, "\n") {
-			body += sanitizeLine(l) + "\n"
+			body += LineWithTabs(l) + "\n"
 		}
-		lines := strings.Split(strings.TrimSuffix(fence("diff", body), "\n"), "\n")
+		lines := strings.Split(strings.TrimSuffix(Fence("diff", body), "\n"), "\n")
 		mark := strings.TrimSuffix(lines[0], "diff")
 		for i, l := range lines[1:] {
 			bare := strings.Trim(l, " \t")
@@ -25,7 +25,7 @@ func FuzzFence(f *testing.F) {
 				t.Fatalf("line %d of the fence around %q closes it: %v", i+1, s, closes)
 			}
 		}
-		span := codeSpan(s)
+		span := Code(s)
 		ticks := len(span) - len(strings.TrimLeft(span, "`"))
 		if inner := strings.Trim(span, "`"); longestRun(inner, '`') >= ticks || strings.ContainsAny(inner, "\n|") {
 			t.Fatalf("code span %q can be ended by its content", span)
