@@ -80,7 +80,7 @@ var rules = []rule{
 		why: "a wire type shared with an adapter would hide a mistake on both sides at once",
 	},
 	{
-		from: []string{"./report"}, not: []string{"os", "os/...", "net/...", "context", "./state", "./platform/...", "./manifest"},
+		from: []string{"./report/..."}, not: []string{"os", "os/...", "net/...", "context", "./state", "./platform/...", "./manifest"},
 		why: "a report is a function of what it shows",
 	},
 	{
