@@ -17,23 +17,23 @@ import (
 	"agentsync/internal/sandbox"
 )
 
-// sandboxLong ends with the grammar of the rules, which the sandbox itself tells.
-var sandboxLong = `Serves the platforms' APIs on loopback, as strict as their published contract, in memory or on a file, so that
-agentsync can be tried and tested without an account. The page at / shows the agents. The file holds what
-agents were sent, secrets in clear.
+// sandboxLong ends with the rules of faults, which the sandbox itself explains.
+var sandboxLong = `Serves the platforms' APIs on this machine, so that agentsync can be tried and tested without an account. It refuses
+whatever the platforms' published contracts refuse. The agents are kept in memory, or in a file, which contains what
+agents were sent, with secrets in clear. The page at / shows the agents.
 
-Faults are scripted, one rule each:
+A rule makes something go wrong. Each --fault is one rule:
 
-  --fault 'drop-after platform=mindset nth=3'      the third answer is lost, after the effect
-  --fault 'status-after=502 op=create p=0.1'       one create in ten is answered 502, after the effect
-  --fault 'throttle=2s every=20'                   each twentieth request is answered 429
-  --fault 'latency=50ms' --fault 'lag=2s'          slow answers, and lists that lag
-  --fault 'slow=34s op=create'                     creates that happen after their client has given up
+  --fault 'drop-after platform=mindset nth=3'      the third request to Mindset is carried out, its answer is lost
+  --fault 'status-after=502 op=create p=0.1'       one create in ten is carried out, and answered 502
+  --fault 'throttle=2s every=20'                   every twentieth request is answered 429
+  --fault 'latency=50ms' --fault 'lag=2s'          answers are slow, and lists show new agents late
+  --fault 'slow=34s op=create'                     creates are carried out after their client has given up
 
-Every rule that selects a request applies to it; of several that would answer in the platform's place, the
-first wins. D is a time (50ms, 2s, 1m30s), N a number.
+If several rules fit a request, all of them apply. If several of them would answer it, the first one does. D is a
+time (50ms, 2s, 1m30s), N a number.
 
-` + sandbox.Grammar()
+` + sandbox.FaultsHelp()
 
 // sandboxFlags are the flags of the sandbox command.
 type sandboxFlags struct {
@@ -59,20 +59,20 @@ func (a *app) sandboxCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8787", "loopback `ADDRESS` to listen on; port 0 takes a free one")
-	flags.StringVar(&f.file, "file", "", "keep the agents in `FILE`; without it they are gone at the end")
+	flags.StringVar(&f.file, "file", "", "keep the agents in `FILE`; without it they are kept in memory")
 	flags.StringArrayVar(&f.faults, "fault", nil, "a fault `RULE`; repeatable")
-	flags.StringVar(&f.faultsFile, "faults", "", "a `FILE` of fault rules, one a line")
-	flags.StringVar(&f.rateLimit, "rate-limit", "", "requests allowed per app, as `N/s` or N/m")
-	flags.BoolVar(&f.quietLimit, "quiet-limit", false, "announce the rate limit by nothing but 429s")
+	flags.StringVar(&f.faultsFile, "faults", "", "a `FILE` of fault rules, one on each line")
+	flags.StringVar(&f.rateLimit, "rate-limit", "", "requests that each app may send, as `N/s` or N/m")
+	flags.BoolVar(&f.quietLimit, "quiet-limit", false, "send no rate-limit headers; only 429s show the limit")
 	flags.IntVar(&f.pageSize, "page-size", 50, "entries in a page of Mindset's lists")
 	flags.IntVar(&f.listEnd, "list-end", 404, "`STATUS` of the empty page that ends a list of Mindset's: 404 or 200")
-	flags.StringArrayVar(&f.tools, "tool", nil, "a `NAME` that agents may use as a tool; repeatable; without any, every name goes")
-	flags.StringArrayVar(&f.actions, "action", nil, "a `NAME` that agents may use as an action, likewise")
-	flags.StringArrayVar(&f.contexts, "context", nil, "the `UID` of a context that agents may use, likewise")
-	flags.StringVar(&f.referencesFile, "references", "", "a `FILE` of tools, actions and contexts, one a line: tool NAME DISPLAY-NAME")
+	flags.StringArrayVar(&f.tools, "tool", nil, "a `NAME` that agents may use as a tool; repeatable; without it every name is accepted")
+	flags.StringArrayVar(&f.actions, "action", nil, "a `NAME` that agents may use as an action; as --tool")
+	flags.StringArrayVar(&f.contexts, "context", nil, "the `UID` of a context that agents may use; as --tool")
+	flags.StringVar(&f.referencesFile, "references", "", "a `FILE` of tools, actions and contexts, one on each line: tool NAME DISPLAY-NAME")
 	flags.BoolVar(&f.wrapped, "wrapped-list", false, `answer CometChat's list as {"data": […]}`)
 	flags.BoolVar(&f.millis, "millis", false, "write CometChat's times as Unix milliseconds")
-	flags.BoolVar(&f.masked, "mask-headers", false, "answer the values of integrationMeta.headers as asterisks")
+	flags.BoolVar(&f.masked, "mask-headers", false, "show asterisks in place of the values in integrationMeta.headers")
 	flags.StringArrayVar(&f.keys, "key", nil, "accept only this API `KEY`; repeatable")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		all, err := platforms()

@@ -437,11 +437,11 @@ func TestForeignPagesAreRefused(t *testing.T) {
 	}
 }
 
-// TestGrammar tells every fault in lines that fit a terminal.
-func TestGrammar(t *testing.T) {
+// TestFaultsHelp explains every fault in lines that fit a terminal.
+func TestFaultsHelp(t *testing.T) {
 	_, err := sandbox.ParseFaults("?")
 	_, names, _ := strings.Cut(err.Error(), "there are ")
-	grammar := sandbox.Grammar()
+	grammar := sandbox.FaultsHelp()
 	for name := range strings.SplitSeq(names, ", ") {
 		if !strings.Contains(grammar, "\n  "+name) {
 			t.Errorf("%s is not explained", name)

@@ -6,23 +6,25 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strings"
-	"time"
+
+	"agentsync/internal/sandbox/faults"
+	"agentsync/internal/sandbox/fields"
+	"agentsync/internal/sandbox/reply"
 )
 
 // cometChat is CometChat's API for BYO agents. It has no read of one agent.
 var cometChat = &dialect{
 	platform: CometChat, version: "v3", title: "CometChat",
 	base: "/cometchat/{app}/v3",
-	paths: []path{
-		{cometChatRoots, "/ai-agents/agents", map[string]string{"GET": opList, "POST": opCreate}},
-		{cometChatRoots, "/ai-agents/agents/{uid}", map[string]string{"PATCH": opUpdate, "DELETE": opDelete}},
-		{cometChatRoots, "/ai-agents/tools", map[string]string{"GET": opTools}},
+	paths: []callPath{
+		{cometChatRoots, "/ai-agents/agents", map[string]string{"GET": faults.OpList, "POST": faults.OpCreate}},
+		{cometChatRoots, "/ai-agents/agents/{uid}", map[string]string{"PATCH": faults.OpUpdate, "DELETE": faults.OpDelete}},
+		{cometChatRoots, "/ai-agents/tools", map[string]string{"GET": faults.OpTools}},
 	},
 	keyHeader: "apikey",
-	head: func(c *call) *problem {
+	head: func(c *call) *reply.Problem {
 		if v := c.header.Get("chatApiVersion"); v != "" && v != "v3.0" {
-			return badRequest("chatApiVersion must be v3.0")
+			return reply.BadRequest("chatApiVersion must be v3.0")
 		}
 		return nil
 	},
@@ -37,14 +39,14 @@ var cometChat = &dialect{
 	wrapOne: "agent",
 	updated: `{"success":true}`, deleted: `{"message":"Agent deleted successfully.","success":true}`,
 	keepsDeleted: true,
-	references:   map[string]listing{opTools: {}},
+	references:   map[string]listForm{faults.OpTools: {}},
 	rateHeaders:  true,
-	envelope: func(p *problem) any {
-		if p.code == "" {
-			return statusEnvelope(p)
+	envelope: func(p *reply.Problem) any {
+		if p.Code == "" {
+			return reply.StatusEnvelope(p)
 		}
 		return map[string]any{"error": map[string]any{
-			"code": p.code, "message": p.message, "devMessage": p.message, "source": "sandbox",
+			"code": p.Code, "message": p.Message, "devMessage": p.Message, "source": "sandbox",
 		}}
 	},
 	about: func(a Agent) []any {
@@ -53,7 +55,8 @@ var cometChat = &dialect{
 		if u, err := url.Parse(base); err == nil {
 			base = u.Host // the rest may hold a token
 		}
-		return []any{label{"active", a.Fields["isActive"]}, a.Fields["integrateWith"], base, label{"tools ", a.Fields["tools"]}}
+		return []any{pageLabel{"active", a.Fields["isActive"]}, a.Fields["integrateWith"], base,
+			pageLabel{"tools ", a.Fields["tools"]}}
 	},
 }
 
@@ -73,44 +76,29 @@ var (
 )
 
 // cometChatFields are what a create or update takes, and what an answer always shows.
-var cometChatFields = []field{
-	{name: "name", required: true, check: text(1, 100)},
-	{name: "icon", required: true, check: urlOf("http", "https")},
-	{name: "isActive", check: boolean},
-	{name: "integrateWith", required: true, check: oneOf(slices.Sorted(maps.Keys(metaOf))...)},
-	{name: "integrationType", required: true, check: oneOf("agent")},
-	{name: "integrationMeta", check: object},
-	{name: "tools", check: list(0, text(1, 0))},
-	{name: "actions", check: list(0, text(1, 0))},
-	{name: "metaData", check: checkMetaData},
-}
-
-func checkMetaData(v any, _ bool) string {
-	m, ok := v.(map[string]any)
-	if !ok {
-		return "must be an object"
-	}
-	for _, known := range []struct {
-		name  string
-		check check
-	}{{"greetingMessage", text(0, 0)}, {"introductoryMessage", text(0, 0)}, {"suggestedMessages", list(0, text(0, 0))}} {
-		if e, ok := m[known.name]; ok {
-			if wrong := known.check(e, false); wrong != "" {
-				return known.name + " " + wrong
-			}
-		}
-	}
-	return ""
+var cometChatFields = []fields.Field{
+	{Name: "name", Required: true, Check: fields.Text(1, 100)},
+	{Name: "icon", Required: true, Check: fields.URL("http", "https")},
+	{Name: "isActive", Check: fields.Bool},
+	{Name: "integrateWith", Required: true, Check: fields.OneOf(slices.Sorted(maps.Keys(metaOf))...)},
+	{Name: "integrationType", Required: true, Check: fields.OneOf("agent")},
+	{Name: "integrationMeta", Check: fields.Object},
+	{Name: "tools", Check: fields.List(0, fields.Text(1, 0))},
+	{Name: "actions", Check: fields.List(0, fields.Text(1, 0))},
+	{Name: "metaData", Check: fields.OpenObject(map[string]fields.Check{
+		"greetingMessage": fields.Text(0, 0), "introductoryMessage": fields.Text(0, 0),
+		"suggestedMessages": fields.List(0, fields.Text(0, 0)),
+	})},
 }
 
 // checkMeta refuses an integrationMeta that does not fit its integrateWith. An empty one takes the
 // settings away and fits each kind, on update.
-func checkMeta(kind string, meta map[string]any, update bool) *problem {
+func checkMeta(kind string, meta map[string]any, update bool) *reply.Problem {
 	if update && len(meta) == 0 {
 		return nil
 	}
-	if wrong := urlOf("https")(meta["baseUrl"], update); wrong != "" {
-		return badRequest("integrationMeta.baseUrl %s", wrong)
+	if wrong := fields.URL("https")(meta["baseUrl"], update); wrong != "" {
+		return reply.BadRequest("integrationMeta.baseUrl %s", wrong)
 	}
 	for _, name := range slices.Sorted(maps.Keys(meta)) {
 		want, ok := metaOf[kind][name]
@@ -118,17 +106,17 @@ func checkMeta(kind string, meta map[string]any, update bool) *problem {
 			continue
 		}
 		if !ok {
-			return badRequest("integrationMeta.%s should not exist with integrateWith %s", name, kind)
+			return reply.BadRequest("integrationMeta.%s should not exist with integrateWith %s", name, kind)
 		}
-		if !isA(want, meta[name]) {
-			return badRequest("integrationMeta.%s must be %s with integrateWith %s", name,
+		if !isOfKind(want, meta[name]) {
+			return reply.BadRequest("integrationMeta.%s must be %s with integrateWith %s", name,
 				map[string]string{"string": "a string", "object": "an object of strings"}[want], kind)
 		}
 	}
 	return nil
 }
 
-func isA(want string, v any) bool {
+func isOfKind(want string, v any) bool {
 	switch v := v.(type) {
 	case string:
 		return want == "string"
@@ -145,7 +133,7 @@ func isA(want string, v any) bool {
 
 // checkCometChat refuses what single fields cannot show: settings of another kind of integration, and
 // tools and actions that the app does not have.
-func checkCometChat(s *Server, c *call, have map[string]any) *problem {
+func checkCometChat(s *Server, c *call, have map[string]any) *reply.Problem {
 	merged := maps.Clone(have)
 	if merged == nil {
 		merged = map[string]any{}
@@ -161,7 +149,7 @@ func checkCometChat(s *Server, c *call, have map[string]any) *problem {
 		names, _ := c.sent[of.field].([]any)
 		for _, name := range names {
 			if !s.references.holds(of.kind, name) {
-				return refused(400, "ERR_TOOL_NOT_FOUND", fmt.Sprintf("the %s %v does not exist in this app", of.kind, name))
+				return reply.Refused(400, "ERR_TOOL_NOT_FOUND", fmt.Sprintf("the %s %v does not exist in this app", of.kind, name))
 			}
 		}
 	}
@@ -175,24 +163,13 @@ func showCometChat(s *Server, app string, g *agent) map[string]any {
 		"deletedAt": nil, "createdAt": s.stamp(g.created), "updatedAt": s.stamp(g.updated),
 	}
 	for _, f := range cometChatFields {
-		m[f.name] = g.fields[f.name]
+		m[f.Name] = g.fields[f.Name]
 	}
 	if !g.deleted.IsZero() {
 		m["deletedAt"] = s.stamp(g.deleted)
 	}
 	return m
 }
-
-// stamp writes a time as CometChat does.
-func (s *Server) stamp(t time.Time) any {
-	if s.times == Millis {
-		return t.UnixMilli()
-	}
-	return iso(t)
-}
-
-// objectID makes an _id of 24 hexadecimal digits out of a uid.
-func objectID(uid string) string { return fmt.Sprintf("%-24.24s", strings.ReplaceAll(uid, "-", "")) }
 
 // uuid4 is a UUID of version 4.
 func uuid4() string {

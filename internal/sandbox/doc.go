@@ -25,5 +25,5 @@
 //	throttle=2s op=create name="Support *" times=5
 //
 // Every rule that selects a request applies to it. Of several that would answer in the platform's
-// place, the first wins. Durations are as in Go: 50ms, 2s, 1m30s. Grammar explains each fault.
+// place, the first wins. Durations are as in Go: 50ms, 2s, 1m30s. Help explains each fault.
 package sandbox

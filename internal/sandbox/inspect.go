@@ -12,6 +12,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"agentsync/internal/sandbox/faults"
+	"agentsync/internal/sandbox/reply"
 )
 
 // recentRequests is how many requests the page and the inspection show.
@@ -42,8 +45,8 @@ type Request struct {
 	Took     time.Duration `json:"tookNanoseconds"`
 }
 
-// history counts the requests and remembers the last ones.
-type history struct {
+// requestLog counts the requests and remembers the last ones.
+type requestLog struct {
 	mu     sync.Mutex // guards the rest and what recent points to
 	counts map[string]map[string]int
 	limits map[string]int
@@ -51,7 +54,7 @@ type history struct {
 }
 
 // arrive notes a request.
-func (h *history) arrive(c *call) *Request {
+func (h *requestLog) arrive(c *call) *Request {
 	r := &Request{
 		At: time.Now(), Platform: c.platform, Version: c.version, App: c.app, Op: c.op,
 		Method: c.method, Path: c.path, Outcome: "underway",
@@ -76,20 +79,20 @@ func (h *history) arrive(c *call) *Request {
 }
 
 // leave notes what became of it.
-func (h *history) leave(r *Request, c *call, t trouble, o outcome) {
+func (h *requestLog) leave(r *Request, c *call, t faults.Hits, o callOutcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r.Took, r.Name, r.Faults = time.Since(r.At), c.name, t.names()
+	r.Took, r.Name, r.Faults = time.Since(r.At), c.name, t.Names()
 	r.Outcome = [...]string{answered: "answered", dropped: "dropped", cut: "cut", held: "held"}[o.how]
 	if o.answer == nil || o.how == dropped || o.how == held {
 		return
 	}
-	if r.Status = o.answer.status; r.Status == 429 {
+	if r.Status = o.answer.Status; r.Status == 429 {
 		h.limits[r.Platform]++
 	}
 }
 
-func (h *history) reset() {
+func (h *requestLog) reset() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counts, h.limits, h.recent = map[string]map[string]int{}, map[string]int{}, nil
@@ -146,8 +149,8 @@ func (s *Server) Agents(platform, app string) []Agent {
 		}
 		a.mu.Lock()
 		for _, g := range a.agents {
-			if a.live(g.uid) == g {
-				agents = append(agents, a.export(g))
+			if a.liveAgent(g.uid) == g {
+				agents = append(agents, a.exportAgent(g))
 			}
 		}
 		a.mu.Unlock()
@@ -155,8 +158,8 @@ func (s *Server) Agents(platform, app string) []Agent {
 	return agents
 }
 
-// export copies what is seen of an agent. The app is locked.
-func (a *app) export(g *agent) Agent {
+// exportAgent copies what is seen of an agent. The app is locked.
+func (a *app) exportAgent(g *agent) Agent {
 	name, _ := g.fields[a.dialect().nameField].(string)
 	return Agent{
 		Platform: a.key.platform, App: a.key.app, UID: g.uid, Name: name,
@@ -175,34 +178,34 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /_sandbox/agents":
 		q := r.URL.Query()
-		reply(200, map[string]any{"agents": s.Agents(q.Get("platform"), q.Get("app"))}).send(w)
+		reply.JSON(200, map[string]any{"agents": s.Agents(q.Get("platform"), q.Get("app"))}).Send(w)
 	case "GET /_sandbox/requests":
-		reply(200, map[string]any{"counts": s.Counts(), "recent": s.Requests()}).send(w)
+		reply.JSON(200, map[string]any{"counts": s.Counts(), "recent": s.Requests()}).Send(w)
 	case "POST /_sandbox/faults":
-		s.controlFaults(r).send(w)
+		s.controlFaults(r).Send(w)
 	case "POST /_sandbox/reset":
 		if err := s.Reset(); err != nil {
-			refused(500, "", err.Error()).answer(nil).send(w)
+			reply.Refused(500, "", err.Error()).Answer(nil).Send(w)
 			return
 		}
-		reply(200, map[string]any{"success": true}).send(w)
+		reply.JSON(200, map[string]any{"success": true}).Send(w)
 	default:
-		refused(404, "", "Cannot "+r.Method+" "+r.URL.Path).answer(nil).send(w)
+		reply.Refused(404, "", "Cannot "+r.Method+" "+r.URL.Path).Answer(nil).Send(w)
 	}
 }
 
 // controlFaults replaces the script by the request's text, or keeps it where the text is wrong.
-func (s *Server) controlFaults(r *http.Request) *answer {
+func (s *Server) controlFaults(r *http.Request) *reply.Answer {
 	text, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
 	if err != nil {
-		return badRequest("the body ended early").answer(nil)
+		return reply.BadRequest("the body ended early").Answer(nil)
 	}
-	faults, err := ParseFaults(string(text))
+	faults, err := faults.Parse(Platforms(), string(text))
 	if err != nil {
-		return badRequest("%v", err).answer(nil)
+		return reply.BadRequest("%v", err).Answer(nil)
 	}
 	s.SetFaults(faults)
-	return reply(200, map[string]any{"rules": len(faults)})
+	return reply.JSON(200, map[string]any{"rules": len(faults)})
 }
 
 //go:embed page.html
@@ -217,7 +220,7 @@ const pageAgents = 200
 type pageData struct {
 	Apps     []pageApp
 	Requests []pageRequest
-	Faults   []Rule
+	Faults   []faults.Rule
 }
 
 type pageApp struct {
@@ -234,59 +237,59 @@ type pageRequest struct{ At, Method, Path, Name, Status, Took, Faults string }
 func (s *Server) servePage(w http.ResponseWriter) {
 	d := pageData{Faults: s.Faults()}
 	for _, a := range s.store.all() {
-		if p := a.page(); p.Count > 0 {
+		if p := a.pageOf(); p.Count > 0 {
 			d.Apps = append(d.Apps, p)
 		}
 	}
 	for _, r := range s.Requests() {
-		d.Requests = append(d.Requests, r.page())
+		d.Requests = append(d.Requests, r.pageOf())
 	}
 	var b bytes.Buffer
 	if err := pageTemplate.Execute(&b, d); err != nil {
 		http.Error(w, "the page cannot be made", http.StatusInternalServerError)
 		return
 	}
-	a := answer{status: 200, kind: htmlType, body: b.Bytes()}
-	a.set("Cache-Control", "no-store")
-	a.set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	a.set("X-Content-Type-Options", "nosniff")
-	a.send(w)
+	a := reply.Answer{Status: 200, Type: reply.HTMLType, Body: b.Bytes()}
+	a.Set("Cache-Control", "no-store")
+	a.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	a.Set("X-Content-Type-Options", "nosniff")
+	a.Send(w)
 }
 
-func (a *app) page() pageApp {
+func (a *app) pageOf() pageApp {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	d := a.dialect()
 	p := pageApp{Platform: d.title, App: a.key.app}
 	for _, g := range slices.Backward(a.agents) {
-		if a.live(g.uid) != g {
+		if a.liveAgent(g.uid) != g {
 			continue
 		}
 		if p.Count++; p.Count > pageAgents {
 			p.More++
 			continue
 		}
-		e := a.export(g)
+		e := a.exportAgent(g)
 		p.Agents = append(p.Agents, pageAgent{
-			Name: e.Name, UID: e.UID, About: about(d.about(e)), Created: g.created.Format("2006-01-02 15:04:05"),
+			Name: e.Name, UID: e.UID, About: aboutLine(d.about(e)), Created: g.created.Format("2006-01-02 15:04:05"),
 		})
 	}
 	return p
 }
 
-// label is a value with words before it, for the page.
-type label struct {
+// pageLabel is a value with words before it, for the page.
+type pageLabel struct {
 	words string
 	value any
 }
 
-// about is one line of what is to be shown of an agent.
-func about(values []any) string {
+// aboutLine is one line of what is to be shown of an agent.
+func aboutLine(values []any) string {
 	var words []string
 	for _, v := range values {
-		l, ok := v.(label)
+		l, ok := v.(pageLabel)
 		if !ok {
-			l = label{value: v}
+			l = pageLabel{value: v}
 		}
 		switch v := l.value.(type) {
 		case string:
@@ -307,7 +310,7 @@ func about(values []any) string {
 	return strings.Join(words, " · ")
 }
 
-func (r Request) page() pageRequest {
+func (r Request) pageOf() pageRequest {
 	p := pageRequest{
 		At: r.At.Format("15:04:05.000"), Method: r.Method, Path: r.Path, Name: r.Name,
 		Status: r.Outcome, Took: r.Took.Round(10 * time.Microsecond).String(), Faults: strings.Join(r.Faults, ", "),

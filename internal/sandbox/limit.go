@@ -4,70 +4,72 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"agentsync/internal/sandbox/reply"
 )
 
-// limit is a rate limit of n requests per app in each window; no limit where n is 0.
-type limit struct {
+// rateLimit is a rate limit of n requests per app in each window; no limit where n is 0.
+type rateLimit struct {
 	n     int
 	per   time.Duration
 	quiet bool
 }
 
-// window is how far one app is in its current window.
-type window struct {
+// rateWindow is how far one app is in its current window.
+type rateWindow struct {
 	ends time.Time
 	used int
 }
 
-// limiter counts the requests of each app against the limit.
-type limiter struct {
-	limit
+// rateLimiter counts the requests of each app against the limit.
+type rateLimiter struct {
+	rateLimit
 
 	mu   sync.Mutex // guards apps
-	apps map[appKey]*window
+	apps map[appKey]*rateWindow
 }
 
-// quota is what is left of an app's limit after a request.
-type quota struct {
+// rateQuota is what is left of an app's limit after a request.
+type rateQuota struct {
 	over      bool
 	remaining int
 	ends      time.Time
 }
 
 // take counts one request.
-func (l *limiter) take(key appKey, now time.Time) quota {
+func (l *rateLimiter) take(key appKey, now time.Time) rateQuota {
 	if l.n == 0 {
-		return quota{}
+		return rateQuota{}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w := l.apps[key]
 	if w == nil || !now.Before(w.ends) {
-		w = &window{ends: now.Add(l.per)}
+		w = &rateWindow{ends: now.Add(l.per)}
 		l.apps[key] = w
 	}
 	if w.used == l.n {
-		return quota{over: true, ends: w.ends}
+		return rateQuota{over: true, ends: w.ends}
 	}
 	w.used++
-	return quota{remaining: l.n - w.used, ends: w.ends}
+	return rateQuota{remaining: l.n - w.used, ends: w.ends}
 }
 
 // announce puts the limit's headers on an answer, as far as the platform's documents have them.
-func (l *limiter) announce(a *answer, d *dialect, q quota, now time.Time) {
+func (l *rateLimiter) announce(a *reply.Answer, d *dialect, q rateQuota, now time.Time) {
 	if l.n == 0 || l.quiet {
 		return
 	}
 	if d.rateHeaders {
-		a.set("X-Rate-Limit", strconv.Itoa(l.n))
-		a.set("X-Rate-Limit-Remaining", strconv.Itoa(q.remaining))
+		a.Set("X-Rate-Limit", strconv.Itoa(l.n))
+		a.Set("X-Rate-Limit-Remaining", strconv.Itoa(q.remaining))
 	}
 	if !q.over {
 		return
 	}
-	a.set("Retry-After", strconv.Itoa(wholeSeconds(q.ends.Sub(now))))
+	a.Set("Retry-After", strconv.Itoa(wholeSeconds(q.ends.Sub(now))))
 	if d.rateHeaders {
-		a.set("X-Rate-Limit-Reset", strconv.FormatInt(q.ends.Add(time.Second-1).Unix(), 10))
+		a.Set("X-Rate-Limit-Reset", strconv.FormatInt(q.ends.Add(time.Second-1).Unix(), 10))
 	}
 }
 
@@ -77,6 +79,6 @@ func wholeSeconds(d time.Duration) int {
 }
 
 // tooMany is the refusal of a request over the limit.
-func tooMany() *problem {
-	return refused(429, "ERR_TOO_MANY_REQUESTS", "too many requests")
+func tooMany() *reply.Problem {
+	return reply.Refused(429, "ERR_TOO_MANY_REQUESTS", "too many requests")
 }

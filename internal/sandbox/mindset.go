@@ -4,8 +4,10 @@ import (
 	"crypto/rand"
 	"maps"
 	"regexp"
-	"slices"
-	"time"
+
+	"agentsync/internal/sandbox/faults"
+	"agentsync/internal/sandbox/fields"
+	"agentsync/internal/sandbox/reply"
 )
 
 // mindsetV1 and mindsetV2 are Mindset AI's agents API in both versions: the same agents under the same
@@ -17,36 +19,37 @@ var (
 
 // mindsetOf is what both versions share.
 func mindsetOf(
-	version string, fields []field,
+	version string, fields []fields.Field,
 	keep func(sent, have map[string]any) map[string]any,
 	show func(s *Server, app string, g *agent) map[string]any,
 ) *dialect {
 	roots := []string{"/api/" + version + "/appuid", "/mindset/api/" + version + "/appuid"}
 	d := &dialect{
 		platform: Mindset, version: version, title: "Mindset AI",
-		paths: []path{
-			{roots, "/{app}/agents", map[string]string{"GET": opList, "POST": opCreate}},
-			{roots, "/{app}/agents/uid/{uid}", map[string]string{"GET": opRead, "PATCH": opUpdate, "DELETE": opDelete}},
+		paths: []callPath{
+			{roots, "/{app}/agents", map[string]string{"GET": faults.OpList, "POST": faults.OpCreate}},
+			{roots, "/{app}/agents/uid/{uid}",
+				map[string]string{"GET": faults.OpRead, "PATCH": faults.OpUpdate, "DELETE": faults.OpDelete}},
 		},
 		keyHeader: "x-api-key",
 		fields:    fields, nameField: "agentName",
 		defaults: map[string]any{"live": false, "access": "restrictedAccess"},
 		check:    checkMindset, keep: keep, show: show,
 		newUID: func() string { return rand.Text()[:20] },
-		listed: listing{
+		listed: listForm{
 			wrap: "agents", paged: true,
 			filters: map[string]string{"contextUid": "contextUids", "mcpserverUid": "mcpserverUids"},
 		},
 		about: func(a Agent) []any {
 			return []any{
-				label{"live", a.Fields["live"]}, a.Fields["access"],
-				label{"tenant ", a.Fields["externalTenantId"]}, label{"tags ", a.Fields["tags"]},
+				pageLabel{"live", a.Fields["live"]}, a.Fields["access"],
+				pageLabel{"tenant ", a.Fields["externalTenantId"]}, pageLabel{"tags ", a.Fields["tags"]},
 			}
 		},
 	}
 	if version == "v1" { // no path of v2 is known for them
-		d.paths = append(d.paths, path{roots, "/{app}/contexts", map[string]string{"GET": opContexts}})
-		d.references = map[string]listing{opContexts: {wrap: "contexts", paged: true}}
+		d.paths = append(d.paths, callPath{roots, "/{app}/contexts", map[string]string{"GET": faults.OpContexts}})
+		d.references = map[string]listForm{faults.OpContexts: {wrap: "contexts", paged: true}}
 	}
 	return d
 }
@@ -56,19 +59,19 @@ var tenantForm = regexp.MustCompile(`^[A-Za-z0-9_-]*$`)
 
 // mindsetFields are what a create of v1 takes; an update takes the same without minimum lengths, and
 // without externalTenantId.
-var mindsetFields = []field{
-	{name: "agentName", required: true, check: eased(1, 50)},
-	{name: "agentPurpose", check: eased(1, 1000)},
-	{name: "formatting", check: eased(1, 500)},
-	{name: "agentPersonality", check: text(0, 500)},
-	{name: "agentPolicyRules", check: text(0, 500)},
-	{name: "iceBreakerMessage", check: text(0, 1000)},
-	{name: "live", check: boolean},
-	{name: "contextUids", check: list(30, eased(1, 30))},
-	{name: "mcpserverUids", check: list(5, eased(20, 20))},
-	{name: "tags", check: list(10, eased(1, 60))},
-	{name: "access", check: oneOf("openAccess", "restrictedAccess")},
-	{name: "externalTenantId", fixed: true, check: textOf(0, 100, tenantForm)},
+var mindsetFields = []fields.Field{
+	{Name: "agentName", Required: true, Check: fields.Eased(1, 50)},
+	{Name: "agentPurpose", Check: fields.Eased(1, 1000)},
+	{Name: "formatting", Check: fields.Eased(1, 500)},
+	{Name: "agentPersonality", Check: fields.Text(0, 500)},
+	{Name: "agentPolicyRules", Check: fields.Text(0, 500)},
+	{Name: "iceBreakerMessage", Check: fields.Text(0, 1000)},
+	{Name: "live", Check: fields.Bool},
+	{Name: "contextUids", Check: fields.List(30, fields.Eased(1, 30))},
+	{Name: "mcpserverUids", Check: fields.List(5, fields.Eased(20, 20))},
+	{Name: "tags", Check: fields.List(10, fields.Eased(1, 60))},
+	{Name: "access", Check: fields.OneOf("openAccess", "restrictedAccess")},
+	{Name: "externalTenantId", Fixed: true, Check: fields.Pattern(0, 100, tenantForm)},
 }
 
 // mindsetPolicies are the policies of v2, each with its further members besides enabled.
@@ -80,47 +83,47 @@ var mindsetPolicies = map[string][]string{
 }
 
 // mindsetV2Fields are what a create of v2 takes. Its minimum lengths hold in updates too.
-var mindsetV2Fields = []field{
-	{name: "agentName", required: true, check: text(1, 50)},
-	{name: "agentPurpose", check: text(1, 1000)},
-	{name: "templateAgentUid", fixed: true, check: text(1, 0)},
-	{name: "personality", check: style},
-	{name: "formatting", check: style},
-	{name: "policies", check: objectOf(policyChecks())},
-	{name: "additionalPolicyRules", check: text(0, 500)},
-	{name: "additionalInformation", check: text(0, 65_535)},
-	{name: "iceBreakerMessage", check: text(0, 1000)},
-	{name: "memory", check: objectOf(map[string]check{
-		"allowAccess": boolean, "allowContribution": boolean, "miningGuidance": text(0, 0),
+var mindsetV2Fields = []fields.Field{
+	{Name: "agentName", Required: true, Check: fields.Text(1, 50)},
+	{Name: "agentPurpose", Check: fields.Text(1, 1000)},
+	{Name: "templateAgentUid", Fixed: true, Check: fields.Text(1, 0)},
+	{Name: "personality", Check: style},
+	{Name: "formatting", Check: style},
+	{Name: "policies", Check: fields.ObjectOf(policyChecks())},
+	{Name: "additionalPolicyRules", Check: fields.Text(0, 500)},
+	{Name: "additionalInformation", Check: fields.Text(0, 65_535)},
+	{Name: "iceBreakerMessage", Check: fields.Text(0, 1000)},
+	{Name: "memory", Check: fields.ObjectOf(map[string]fields.Check{
+		"allowAccess": fields.Bool, "allowContribution": fields.Bool, "miningGuidance": fields.Text(0, 0),
 	})},
-	{name: "live", check: boolean},
-	{name: "access", check: oneOf("openAccess", "restrictedAccess")},
-	{name: "contextUids", check: list(30, text(1, 30))},
-	{name: "mcpserverUids", check: list(5, text(20, 20))},
-	{name: "tags", check: list(10, text(1, 60))},
-	{name: "externalTenantId", fixed: true, check: textOf(0, 100, tenantForm)},
+	{Name: "live", Check: fields.Bool},
+	{Name: "access", Check: fields.OneOf("openAccess", "restrictedAccess")},
+	{Name: "contextUids", Check: fields.List(30, fields.Text(1, 30))},
+	{Name: "mcpserverUids", Check: fields.List(5, fields.Text(20, 20))},
+	{Name: "tags", Check: fields.List(10, fields.Text(1, 60))},
+	{Name: "externalTenantId", Fixed: true, Check: fields.Pattern(0, 100, tenantForm)},
 }
 
 // style takes {preset, customText}. Which presets there are is not known.
-var style = objectOf(map[string]check{"preset": text(1, 0), "customText": text(0, 0)})
+var style = fields.ObjectOf(map[string]fields.Check{"preset": fields.Text(1, 0), "customText": fields.Text(0, 0)})
 
-func policyChecks() map[string]check {
-	m := map[string]check{}
+func policyChecks() map[string]fields.Check {
+	m := map[string]fields.Check{}
 	for name, more := range mindsetPolicies {
-		members := map[string]check{"enabled": boolean}
+		members := map[string]fields.Check{"enabled": fields.Bool}
 		for _, member := range more {
-			members[member] = text(0, 0)
+			members[member] = fields.Text(0, 0)
 		}
-		m[name] = objectOf(members)
+		m[name] = fields.ObjectOf(members)
 	}
 	return m
 }
 
 // checkMindset refuses a template and contexts that the app does not have.
-func checkMindset(s *Server, c *call, _ map[string]any) *problem {
+func checkMindset(s *Server, c *call, _ map[string]any) *reply.Problem {
 	if uid, sent := c.sent["templateAgentUid"].(string); sent {
-		if g, done := s.store.find(c.key(), uid); g == nil {
-			return badRequest("templateAgentUid: there is no agent %s", uid)
+		if g, done := s.store.find(c.appKey(), uid); g == nil {
+			return reply.BadRequest("templateAgentUid: there is no agent %s", uid)
 		} else {
 			done()
 		}
@@ -128,7 +131,7 @@ func checkMindset(s *Server, c *call, _ map[string]any) *problem {
 	uids, _ := c.sent["contextUids"].([]any)
 	for _, uid := range uids {
 		if !s.references.holds("context", uid) {
-			return badRequest("contextUids: there is no context %v", uid)
+			return reply.BadRequest("contextUids: there is no context %v", uid)
 		}
 	}
 	return nil
@@ -165,10 +168,10 @@ func keepMindsetV2(sent, _ map[string]any) map[string]any {
 
 // showMindsetV1 returns an agent as v1 answers it: lists are never missing, texts are where they were not sent.
 func showMindsetV1(_ *Server, _ string, g *agent) map[string]any {
-	m := map[string]any{"uid": g.uid, "createdAt": iso(g.created)}
+	m := map[string]any{"uid": g.uid, "createdAt": isoTime(g.created)}
 	for _, f := range mindsetFields {
-		if v, ok := g.fields[f.name]; ok {
-			m[f.name] = v
+		if v, ok := g.fields[f.Name]; ok {
+			m[f.Name] = v
 		}
 	}
 	for _, name := range []string{"contextUids", "mcpserverUids", "tags"} {
@@ -183,12 +186,12 @@ func showMindsetV1(_ *Server, _ string, g *agent) map[string]any {
 // where it was not sent, and members that the reference names but nobody can write.
 func showMindsetV2(_ *Server, _ string, g *agent) map[string]any {
 	m := map[string]any{
-		"uid": g.uid, "createdAt": iso(g.created),
+		"uid": g.uid, "createdAt": isoTime(g.created),
 		"options": map[string]any{"theme": "default"}, "showPromptLibrary": false, "planUids": []any{}, "skillUids": []any{},
 	}
 	for _, f := range mindsetV2Fields {
-		if v, ok := g.fields[f.name]; ok {
-			m[f.name] = v
+		if v, ok := g.fields[f.Name]; ok {
+			m[f.Name] = v
 		}
 	}
 	for _, name := range []string{"contextUids", "mcpserverUids", "tags"} {
@@ -231,25 +234,4 @@ func orEmpty(v any) any {
 		return ""
 	}
 	return v
-}
-
-// iso writes a time as both platforms do: ISO 8601 in UTC with milliseconds.
-func iso(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
-
-// startAfter reads where a page begins; the zero time where nothing is said.
-func (c *call) startAfter() (time.Time, *problem) {
-	if !c.query.Has("startAfter") {
-		return time.Time{}, nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, c.query.Get("startAfter"))
-	if err != nil {
-		return t, badRequest("startAfter must be a time in ISO 8601")
-	}
-	return t, nil
-}
-
-// holdsItem reports whether the list v holds want.
-func holdsItem(v any, want string) bool {
-	items, _ := v.([]any)
-	return slices.ContainsFunc(items, func(e any) bool { return e == want })
 }

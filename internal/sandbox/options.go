@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"agentsync/internal/sandbox/faults"
 )
 
 // Option changes how a Server behaves.
@@ -13,9 +15,9 @@ type Option func(*config)
 // config is what the options say.
 type config struct {
 	file        string
-	faults      Faults
+	faults      faults.Script
 	keys        []string
-	references  references
+	references  knownReferences
 	now         func() time.Time
 	precision   time.Duration
 	times       TimeFormat
@@ -25,7 +27,7 @@ type config struct {
 	pageSize    int
 	listEnd     int
 	mask        bool
-	limit       limit
+	limit       rateLimit
 	uids        func(platform, app string) string // nil for random ones
 }
 
@@ -39,9 +41,9 @@ const (
 	Millis
 )
 
-func defaults() config {
+func defaultConfig() config {
 	return config{
-		references: references{}, now: time.Now, precision: time.Millisecond, created: 200, pageSize: 50, listEnd: 404,
+		references: knownReferences{}, now: time.Now, precision: time.Millisecond, created: 200, pageSize: 50, listEnd: 404,
 	}
 }
 
@@ -50,8 +52,17 @@ func defaults() config {
 // file, even after kill -9. One server may use a file at a time; a second one gets ErrInUse.
 func WithFile(path string) Option { return func(c *config) { c.file = path } }
 
+// Faults is a script of faults; ParseFaults makes it.
+type Faults = faults.Script
+
+// ParseFaults reads a script of faults about these platforms, see faults.Parse.
+func ParseFaults(lines ...string) (Faults, error) { return faults.Parse(Platforms(), lines...) }
+
+// FaultsHelp explains the rules of a script, for people.
+func FaultsHelp() string { return faults.Help(Platforms()) }
+
 // WithFaults starts with this script; SetFaults replaces it.
-func WithFaults(faults Faults) Option { return func(c *config) { c.faults = faults } }
+func WithFaults(faults faults.Script) Option { return func(c *config) { c.faults = faults } }
 
 // WithKeys accepts these API keys alone. By default every key is accepted but the empty one, those
 // that begin with "wrong" (401) and those that begin with "forbidden" (403).
@@ -96,7 +107,8 @@ func ParseReferences(text string) ([]Reference, error) {
 			continue
 		}
 		if kind := words[0]; len(words) < 2 || !slices.Contains([]string{"tool", "action", "context"}, kind) {
-			return nil, fmt.Errorf("reference %d: want tool, action or context and a name, for example: tool weather The weather", n)
+			return nil, fmt.Errorf("reference %d: want tool, action or context and a name, for example: tool weather The "+
+				"weather", n)
 		}
 		known = append(known, Reference{Kind: words[0], Name: words[1], DisplayName: strings.Join(words[2:], " ")})
 	}
@@ -144,23 +156,10 @@ func WithUIDs(next func(platform, app string) string) Option {
 // WithRateLimit allows n requests per app in each window of length per. CometChat's answers announce
 // it (X-Rate-Limit, X-Rate-Limit-Remaining), and both platforms' 429s carry Retry-After.
 func WithRateLimit(n int, per time.Duration) Option {
-	return func(c *config) { c.limit = limit{n: n, per: per} }
+	return func(c *config) { c.limit = rateLimit{n: n, per: per} }
 }
 
 // WithQuietRateLimit is WithRateLimit without any header: nothing announces it but the 429s.
 func WithQuietRateLimit(n int, per time.Duration) Option {
-	return func(c *config) { c.limit = limit{n: n, per: per, quiet: true} }
-}
-
-// accepts reports what is wrong with an API key, or nil.
-func (c *config) accepts(key string) *problem {
-	switch {
-	case key == "":
-		return refused(401, "AUTH_ERR_EMPTY_APIKEY", "no API key was sent")
-	case c.keys != nil && !slices.Contains(c.keys, key), c.keys == nil && strings.HasPrefix(key, "wrong"):
-		return refused(401, "AUTH_ERR_APIKEY_NOT_FOUND", "the API key does not exist")
-	case c.keys == nil && strings.HasPrefix(key, "forbidden"):
-		return refused(403, "AUTH_ERR_NO_ACCESS", "the API key has no access to this app")
-	}
-	return nil
+	return func(c *config) { c.limit = rateLimit{n: n, per: per, quiet: true} }
 }

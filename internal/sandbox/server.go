@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"strconv"
@@ -13,6 +14,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"agentsync/internal/sandbox/faults"
+	"agentsync/internal/sandbox/reply"
+	"agentsync/internal/sandbox/wire"
 )
 
 // Server speaks the platforms' APIs. It is an http.Handler, safe for concurrent use, and starts no
@@ -20,22 +25,22 @@ import (
 type Server struct {
 	config
 	store   *store
-	script  atomic.Pointer[script]
-	limiter *limiter
-	history history
-	later   later
+	script  atomic.Pointer[faults.Running]
+	limiter *rateLimiter
+	history requestLog
+	later   lateEffects
 	closed  chan struct{}
 	once    sync.Once
 }
 
 // New makes a server. It fails where the file of WithFile is damaged, foreign or in use.
 func New(options ...Option) (*Server, error) {
-	s := &Server{config: defaults(), store: newStore(), closed: make(chan struct{})}
+	s := &Server{config: defaultConfig(), store: newStore(), closed: make(chan struct{})}
 	for _, o := range options {
 		o(&s.config)
 	}
-	s.limiter = &limiter{limit: s.limit, apps: map[appKey]*window{}}
-	s.script.Store(newScript(s.faults))
+	s.limiter = &rateLimiter{rateLimit: s.limit, apps: map[appKey]*rateWindow{}}
+	s.script.Store(faults.Run(s.faults))
 	if s.file == "" {
 		return s, nil
 	}
@@ -63,10 +68,10 @@ func (s *Server) Close() error {
 }
 
 // SetFaults replaces the script; its counts start anew.
-func (s *Server) SetFaults(f Faults) { s.script.Store(newScript(f)) }
+func (s *Server) SetFaults(f faults.Script) { s.script.Store(faults.Run(f)) }
 
 // Faults returns the running script.
-func (s *Server) Faults() Faults { return s.script.Load().source }
+func (s *Server) Faults() faults.Script { return s.script.Load().Source }
 
 // Reset forgets every agent, deleted ones too, and every count. Faults stay and count anew.
 func (s *Server) Reset() error {
@@ -78,8 +83,8 @@ func (s *Server) Reset() error {
 // ServeHTTP answers one request. A fault that drops the answer ends in a panic with
 // http.ErrAbortHandler, as net/http wants it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := own(r); err != nil {
-		refused(403, "", err.Error()).answer(nil).send(w)
+	if err := refuseForeign(r); err != nil {
+		reply.Refused(403, "", err.Error()).Answer(nil).Send(w)
 		return
 	}
 	switch {
@@ -92,9 +97,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// own refuses what a web page that happens to be open can send: a foreign Origin, and a Host that
+// refuseForeign refuses what a web page that happens to be open can send: a foreign Origin, and a Host that
 // somebody has made to mean this machine.
-func own(r *http.Request) error {
+func refuseForeign(r *http.Request) error {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -108,34 +113,37 @@ func own(r *http.Request) error {
 
 // serveAPI takes a request through the script and the platform.
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
-	c := route(r)
+	c := routeCall(r)
 	if c == nil {
 		http.NotFound(w, r)
 		return
 	}
-	c.read(w, r)
+	c.readBody(w, r)
 	entry := s.history.arrive(c)
 	s.recognise(c)
-	t := s.script.Load().meet(c)
-	o := s.perform(r.Context(), c, t)
+	t := s.script.Load().Meet(faults.Target{Platform: c.platform, App: c.app, Method: c.method, Op: c.op, Name: c.name})
+	o := s.carryOut(r.Context(), c, t)
 	s.history.leave(entry, c, t, o)
 	s.deliver(r.Context(), w, o)
 }
 
-// read takes the whole body in, as far as it is allowed to be long. The connection is watched for the
+// readBody takes the whole body in, as far as it is allowed to be long. The connection is watched for the
 // client's leaving only once the body has been read.
-func (c *call) read(w http.ResponseWriter, r *http.Request) {
+func (c *call) readBody(w http.ResponseWriter, r *http.Request) {
 	var b bytes.Buffer
 	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
-		c.bad = refused(413, "", fmt.Sprintf("the body is longer than %d bytes", maxBody))
+		c.bad = reply.Refused(413, "", fmt.Sprintf("the body is longer than %d bytes", maxBody))
 	case err != nil && !errors.Is(err, io.EOF):
-		c.bad = badRequest("the body ended early")
+		c.bad = reply.BadRequest("the body ended early")
 	}
 	c.body = b.Bytes()
 }
+
+// maxBody bounds a request's body, in bytes.
+const maxBody = 1 << 20
 
 // recognise decodes the body and finds the agent's name, which rules may select by. A body that is
 // wrong becomes the call's problem only where the platform looks at it.
@@ -143,66 +151,82 @@ func (s *Server) recognise(c *call) {
 	if c.bad != nil || c.nowhere {
 		return
 	}
-	if c.op == opCreate || c.op == opUpdate {
-		c.bad = c.decode()
+	if c.op == faults.OpCreate || c.op == faults.OpUpdate {
+		c.bad = c.decodeBody()
 	}
 	c.name, _ = c.sent[c.nameField].(string)
 	if _, sent := c.sent[c.nameField]; sent || c.uid == "" {
 		return
 	}
-	if g, done := s.store.find(c.key(), c.uid); g != nil {
+	if g, done := s.store.find(c.appKey(), c.uid); g != nil {
 		defer done()
 		c.name, _ = g.fields[c.nameField].(string)
 	}
 }
 
-// perform does what the request asks, as far as the faults let it, and says what goes back.
-func (s *Server) perform(ctx context.Context, c *call, t trouble) outcome {
-	// A client that leaves while it waits has sent nothing: the effect comes after the wait.
-	for _, r := range t {
-		if r.kind == "latency" && !wait(ctx, s.closed, r.jittered()) {
-			return outcome{how: dropped}
-		}
+// decodeBody reads the body of a create or update: exactly one JSON object.
+func (c *call) decodeBody() *reply.Problem {
+	if t, _, err := mime.ParseMediaType(c.header.Get("Content-Type")); err != nil || t != "application/json" {
+		return reply.Refused(415, "", "the body must be application/json")
 	}
-	if r := t.in(instead); r != nil {
-		return s.instead(c, &r.Rule)
+	v, err := wire.Decode(c.body)
+	if err != nil {
+		return reply.BadRequest("the body is not JSON as it should be: %v", err)
 	}
-	if r := t.first("late"); r != nil {
-		s.later.after(r.wait, func() { s.handle(c, t) })
-		return outcome{how: dropped}
+	var ok bool
+	if c.sent, ok = v.(map[string]any); !ok {
+		return reply.BadRequest("the body must be a JSON object")
 	}
-	if r := t.first("slow"); r != nil {
-		// Carried out by a timer, so that neither the client's leaving nor the server's end takes it back.
-		answered := make(chan *answer, 1)
-		s.later.after(r.wait, func() { answered <- s.handle(c, t) })
-		return s.gone(c, t, <-answered)
-	}
-	return s.gone(c, t, s.handle(c, t))
+	return nil
 }
 
-// gone is what becomes of an answer whose effect has happened.
-func (s *Server) gone(c *call, t trouble, a *answer) outcome {
-	o := outcome{answer: a}
-	if r := t.first("exhausted"); r != nil && a.status < 300 && c.rateHeaders {
-		a.set("X-Rate-Limit", "100")
-		a.set("X-Rate-Limit-Remaining", "0")
-		r.resetAt(a, time.Now().Add(r.wait))
+// carryOut does what the request asks, as far as the faults let it, and says what goes back.
+func (s *Server) carryOut(ctx context.Context, c *call, t faults.Hits) callOutcome {
+	// A client that leaves while it waits has sent nothing: the effect comes after the wait.
+	for _, r := range t {
+		if r.Kind == "latency" && !wait(ctx, s.closed, r.Jittered()) {
+			return callOutcome{how: dropped}
+		}
 	}
-	r := t.in(after)
+	if r := t.In(faults.Instead); r != nil {
+		return s.answerInstead(c, &r.Rule)
+	}
+	if r := t.First("late"); r != nil {
+		s.later.after(r.Wait, func() { s.askPlatform(c, t) })
+		return callOutcome{how: dropped}
+	}
+	if r := t.First("slow"); r != nil {
+		// Carried out by a timer, so that neither the client's leaving nor the server's end takes it back.
+		answered := make(chan *reply.Answer, 1)
+		s.later.after(r.Wait, func() { answered <- s.askPlatform(c, t) })
+		return s.answerAfter(c, t, <-answered)
+	}
+	return s.answerAfter(c, t, s.askPlatform(c, t))
+}
+
+// answerAfter is what becomes of an answer whose effect has happened.
+func (s *Server) answerAfter(c *call, t faults.Hits, a *reply.Answer) callOutcome {
+	o := callOutcome{answer: a}
+	if r := t.First("exhausted"); r != nil && a.Status < 300 && c.rateHeaders {
+		a.Set("X-Rate-Limit", "100")
+		a.Set("X-Rate-Limit-Remaining", "0")
+		setReset(&r.Rule, a, time.Now().Add(r.Wait))
+	}
+	r := t.In(faults.After)
 	if r == nil {
 		return o
 	}
-	switch r.kind {
+	switch r.Kind {
 	case "drop-after":
 		o.how = dropped
 	case "hang", "hang-after":
-		o.how, o.hold = held, r.wait
+		o.how, o.hold = held, r.Wait
 	case "cut-body":
 		o.how = cut
 	case "garbage":
-		o.answer = spoil(a, r.form)
+		o.answer = reply.Spoiled(a, r.Form)
 	case "status-after":
-		o.answer = r.broken(c, r.number)
+		o.answer = errorAnswer(&r.Rule, c, r.Number)
 	}
 	return o
 }
@@ -220,127 +244,127 @@ func wait(ctx context.Context, closed <-chan struct{}, d time.Duration) bool {
 	return false
 }
 
-// instead answers in the platform's place; nothing has happened and nothing will.
-func (s *Server) instead(c *call, r *Rule) outcome {
-	switch r.kind {
+// answerInstead answers in the platform's place; nothing has happened and nothing will.
+func (s *Server) answerInstead(c *call, r *faults.Rule) callOutcome {
+	switch r.Kind {
 	case "drop-before":
-		return outcome{how: dropped}
+		return callOutcome{how: dropped}
 	case "hang-before":
-		return outcome{how: held, hold: r.wait}
+		return callOutcome{how: held, hold: r.Wait}
 	case "redirect":
-		a := &answer{status: r.number}
-		to := r.to
+		a := &reply.Answer{Status: r.Number}
+		to := r.To
 		if to == "" {
 			to = c.path
 			if len(c.query) > 0 {
 				to += "?" + c.query.Encode()
 			}
 		}
-		a.set("Location", to)
-		return outcome{answer: a}
+		a.Set("Location", to)
+		return callOutcome{answer: a}
 	case "throttle":
-		return outcome{answer: r.comeBack(c, 429)}
+		return callOutcome{answer: waitAnswer(r, c, 429)}
 	case "unavailable":
-		return outcome{answer: r.comeBack(c, 503)}
+		return callOutcome{answer: waitAnswer(r, c, 503)}
 	case "not-done":
-		return outcome{answer: r.notDone()}
+		return callOutcome{answer: notDoneAnswer(r)}
 	default: // status-before, html, empty
-		return outcome{answer: r.broken(c, r.number)}
+		return callOutcome{answer: errorAnswer(r, c, r.Number)}
 	}
 }
 
-// comeBack is an answer that says when to ask again.
-func (r *Rule) comeBack(c *call, status int) *answer {
-	a := r.broken(c, status)
-	at := time.Now().Add(r.wait)
-	switch r.retryAs {
+// waitAnswer is an answer that says when to ask again.
+func waitAnswer(r *faults.Rule, c *call, status int) *reply.Answer {
+	a := errorAnswer(r, c, status)
+	at := time.Now().Add(r.Wait)
+	switch r.RetryAs {
 	case "none":
 	case "date":
-		a.set("Retry-After", at.Add(time.Second-1).UTC().Format(http.TimeFormat))
+		a.Set("Retry-After", at.Add(time.Second-1).UTC().Format(http.TimeFormat))
 	default:
-		a.set("Retry-After", strconv.Itoa(wholeSeconds(r.wait)))
+		a.Set("Retry-After", strconv.Itoa(wholeSeconds(r.Wait)))
 	}
-	if c.rateHeaders && status == 429 && r.retryAs != "none" {
-		r.resetAt(a, at)
+	if c.rateHeaders && status == 429 && r.RetryAs != "none" {
+		setReset(r, a, at)
 	}
 	return a
 }
 
-// resetAt says when the rate limit is reset, in the rule's form.
-func (r *Rule) resetAt(a *answer, at time.Time) {
-	switch r.resetAs {
+// setReset says when the rate limit is reset, in the rule's form.
+func setReset(r *faults.Rule, a *reply.Answer, at time.Time) {
+	switch r.ResetAs {
 	case "none":
 	case "milliseconds":
-		a.set("X-Rate-Limit-Reset", strconv.FormatInt(at.UnixMilli(), 10))
+		a.Set("X-Rate-Limit-Reset", strconv.FormatInt(at.UnixMilli(), 10))
 	default:
-		a.set("X-Rate-Limit-Reset", strconv.FormatInt(at.Add(time.Second-1).Unix(), 10))
+		a.Set("X-Rate-Limit-Reset", strconv.FormatInt(at.Add(time.Second-1).Unix(), 10))
 	}
 }
 
-// broken is an error answer with the body that the rule wants.
-func (r *Rule) broken(c *call, status int) *answer {
-	a := tooMany().answer(c.dialect)
+// errorAnswer is an error answer with the body that the rule wants.
+func errorAnswer(r *faults.Rule, c *call, status int) *reply.Answer {
+	a := tooMany().Answer(c.envelope)
 	if status != 429 {
-		code := r.code
+		code := r.Code
 		if code == "" {
 			code = "ERR_INTERNAL"
 		}
-		a = refused(status, code, "the sandbox was told to answer "+strconv.Itoa(status)).answer(c.dialect)
+		a = reply.Refused(status, code, "the sandbox was told to answer "+strconv.Itoa(status)).Answer(c.envelope)
 	}
-	if r.body == "html" {
-		return page(status, http.StatusText(status))
+	if r.Body == "html" {
+		return reply.Page(status, http.StatusText(status))
 	}
-	return spoil(a, r.body)
+	return reply.Spoiled(a, r.Body)
 }
 
-// notDone is an answer 200 to a write that was not carried out.
-func (r *Rule) notDone() *answer {
+// notDoneAnswer is an answer 200 to a write that was not carried out.
+func notDoneAnswer(r *faults.Rule) *reply.Answer {
 	const why = "the sandbox was told not to do it"
-	switch r.form {
+	switch r.Form {
 	case "error":
-		return reply(200, map[string]any{"error": map[string]any{"code": "ERR_INTERNAL", "message": why}})
+		return reply.JSON(200, map[string]any{"error": map[string]any{"code": "ERR_INTERNAL", "message": why}})
 	case "status":
-		return reply(200, map[string]any{"statusCode": 400, "message": why, "error": "Bad Request"})
+		return reply.JSON(200, map[string]any{"statusCode": 400, "message": why, "error": "Bad Request"})
 	case "false":
-		return reply(200, map[string]any{"success": false, "message": why})
+		return reply.JSON(200, map[string]any{"success": false, "message": why})
 	case "html":
-		return page(200, "Sign in")
+		return reply.Page(200, "Sign in")
 	case "list":
-		return reply(200, []any{})
+		return reply.JSON(200, []any{})
 	default: // nothing
-		return reply(200, map[string]any{})
+		return reply.JSON(200, map[string]any{})
 	}
 }
 
-// delivery is how an answer reaches the client, if it does.
-type delivery int
+// deliveryWay is how an answer reaches the client, if it does.
+type deliveryWay int
 
 const (
-	answered delivery = iota
+	answered deliveryWay = iota
 	dropped
 	cut
 	held
 )
 
-// outcome is what becomes of a request.
-type outcome struct {
-	answer *answer // as the platform meant it; nil where there is none
-	how    delivery
+// callOutcome is what becomes of a request.
+type callOutcome struct {
+	answer *reply.Answer // as the platform meant it; nil where there is none
+	how    deliveryWay
 	hold   time.Duration // how long a held request is held; 0 for as long as the client stays
 }
 
 // deliver sends the outcome. All but a whole answer end in the panic by which net/http closes a
 // connection without a further byte.
-func (s *Server) deliver(ctx context.Context, w http.ResponseWriter, o outcome) {
+func (s *Server) deliver(ctx context.Context, w http.ResponseWriter, o callOutcome) {
 	switch o.how {
 	case answered:
-		o.answer.send(w)
+		o.answer.Send(w)
 		return
 	case cut:
-		if len(o.answer.body) == 0 {
-			o.answer.body = []byte("{}") // something must be there to be cut
+		if len(o.answer.Body) == 0 {
+			o.answer.Body = []byte("{}") // something must be there to be cut
 		}
-		o.answer.write(w, len(o.answer.body)/2)
+		o.answer.Write(w, len(o.answer.Body)/2)
 		_ = http.NewResponseController(w).Flush() // where nothing can be flushed, nothing arrives: cut all the same
 	case held:
 		hold := o.hold
@@ -352,55 +376,8 @@ func (s *Server) deliver(ctx context.Context, w http.ResponseWriter, o outcome) 
 	panic(http.ErrAbortHandler)
 }
 
-// answer is what goes back, before faults have had their way with it.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-	kind   string // the Content-Type; empty with an empty body
-}
-
-const (
-	jsonType = "application/json; charset=utf-8"
-	htmlType = "text/html; charset=utf-8"
-)
-
-func (a *answer) set(name, value string) {
-	if a.header == nil {
-		a.header = http.Header{}
-	}
-	a.header.Set(name, value)
-}
-
-// write sends the first n bytes of a, under a Content-Length that promises all of them.
-func (a *answer) write(w http.ResponseWriter, n int) {
-	for k, v := range a.header {
-		w.Header()[k] = v
-	}
-	if a.kind != "" {
-		w.Header().Set("Content-Type", a.kind)
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
-	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body[:n]) // a client that went away has no use for the error
-}
-
-// send writes the whole answer.
-func (a *answer) send(w http.ResponseWriter) { a.write(w, len(a.body)) }
-
-// reply is an answer that holds v as JSON.
-func reply(status int, v any) *answer {
-	return &answer{status: status, body: encode(v), kind: jsonType}
-}
-
-// page is an answer for people, as proxies and frameworks give it.
-func page(status int, title string) *answer {
-	text := fmt.Sprintf("<!doctype html><html><head><title>%d %s</title></head><body><h1>%[2]s</h1></body></html>\n", status, title)
-	return &answer{status: status, kind: htmlType, body: []byte(text)}
-}
-
-// later holds effects that happen after their connection was closed, or whether or not it was.
-type later struct {
+// lateEffects holds effects that happen after their connection was closed, or whether or not it was.
+type lateEffects struct {
 	mu      sync.Mutex // guards pending and flushed
 	pending map[*time.Timer]func()
 	flushed bool
@@ -408,7 +385,7 @@ type later struct {
 }
 
 // after runs effect when d is over, or at the flush if that comes first.
-func (l *later) after(d time.Duration, effect func()) {
+func (l *lateEffects) after(d time.Duration, effect func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.flushed {
@@ -430,7 +407,7 @@ func (l *later) after(d time.Duration, effect func()) {
 }
 
 // flush runs everything that is pending and returns when all of it is done.
-func (l *later) flush() {
+func (l *lateEffects) flush() {
 	l.mu.Lock()
 	var now []func()
 	for timer, effect := range l.pending {
