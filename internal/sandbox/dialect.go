@@ -54,7 +54,7 @@ type dialect struct {
 	deleted      string // what a delete answers; nothing where it is empty
 	keepsDeleted bool   // deleted agents stay, marked
 	listed       listForm
-	references   map[string]listForm         // the other lists, by operation
+	references   map[string]listForm        // the other lists, by operation
 	rateHeaders  bool                       // whether answers announce the rate limit
 	envelope     func(p *reply.Problem) any // of an error; statusEnvelope where it is missing
 	about        func(a Agent) []any        // what the page shows of an agent, none of it secret
