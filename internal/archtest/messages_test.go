@@ -142,8 +142,11 @@ func newClaim(pattern string, section int) claim {
 }
 
 func (c claim) fits(m message) bool {
-	return (c.room == "" || c.room == m.room) && c.form.MatchString(m.text)
+	return (c.room == "" || isBelow(m.room, c.room)) && c.form.MatchString(m.text)
 }
+
+// isBelow reports whether a room is another one or below it.
+func isBelow(room, above string) bool { return room == above || strings.HasPrefix(room, above+"/") }
 
 // messageList writes texts as a list, by their first words.
 func messageList(texts []string) string {
@@ -182,7 +185,7 @@ func messagesInCode(t *testing.T) []message {
 				}
 				if text, ok := literal(n); ok {
 					isError := makesErrors(around)
-					if line, ok := sentence(text, isError); ok && (r.name() != "sandbox" || isError) {
+					if line, ok := sentence(text, isError); ok && (!isBelow(r.name(), "sandbox") || isError) {
 						at := fset.Position(n.Pos())
 						all = append(all, message{line, r.name(), filepath.Base(at.Filename) + ":" + strconv.Itoa(at.Line)})
 					}
