@@ -34,6 +34,12 @@ type syntaxRule struct {
 
 // syntaxRules are tried in order. The first that matches explains.
 var syntaxRules = []syntaxRule{
+	{"directive", (*syntaxError).directive},
+	{"incompatible YAML", (*syntaxError).directive},
+	{"version number", (*syntaxError).directive},
+	{"digit or '.'", (*syntaxError).directive},
+	{"non-alphabetical", (*syntaxError).directive},
+	{"indentation indicator", (*syntaxError).indentZero},
 	{"tab character", (*syntaxError).tab},
 	{"cannot start any token", (*syntaxError).badStart},
 	{"unknown anchor", (*syntaxError).unknownAnchor},
@@ -59,6 +65,10 @@ var syntaxRules = []syntaxRule{
 }
 
 func (e *syntaxError) explain() (int, string) {
+	// Where git left both sides, any other sentence would send its reader to a line that somebody wrote rightly.
+	if at := conflictMarker.FindIndex(e.src); at != nil {
+		return at[0], "git left a merge conflict here; keep one side, or parts of both, and take out the lines of <, = and >"
+	}
 	e.reached = reach(e.src)
 	if offset, ok := e.unclosedQuote(); ok {
 		return offset, "this quote is not closed on its line; close it"
@@ -77,6 +87,9 @@ func (e *syntaxError) explain() (int, string) {
 	}
 	return e.stuckLine(), "this is not valid YAML: " + diag.Clip(e.message)
 }
+
+// conflictMarker finds the line with which git begins the two sides of a conflict.
+var conflictMarker = regexp.MustCompile(`(?m)^<{7}(?: |\r?$)`)
 
 // reach parses src byte by byte and returns how many bytes were read when the parser gave up.
 func reach(src []byte) int {
@@ -393,6 +406,22 @@ func (e *syntaxError) openBracket() (int, string) {
 		offset = start + i
 	}
 	return offset, fmt.Sprintf("the %c that opens here is not closed, or a comma is missing behind it", open)
+}
+
+// directiveLine finds a line that YAML reads as a directive.
+var directiveLine = regexp.MustCompile(`(?m)^%`)
+
+func (e *syntaxError) directive() (int, string) {
+	at := directiveLine.FindIndex(e.src)
+	if at == nil {
+		return e.stuckLine(), "this is not valid YAML: " + diag.Clip(e.message)
+	}
+	return at[0], "a line that begins with % is a directive, which a manifest does not need; take it out"
+}
+
+func (e *syntaxError) indentZero() (int, string) {
+	i, _ := e.last("|>")
+	return i, fmt.Sprintf("the digit behind %c says how deep the text is indented, 1 to 9; leave it out", e.src[i])
 }
 
 func (e *syntaxError) inlineDash() (int, string) {
