@@ -133,6 +133,12 @@ func (f *Fleet) Enter(results []Result) error {
 		}
 	}
 	for _, r := range results {
+		if r.Kind == Answered {
+			i := f.open[r.Intent]
+			i.Answered = true
+			f.open[r.Intent] = i
+			continue
+		}
 		f.close(r.Intent)
 	}
 	return nil
@@ -208,13 +214,18 @@ func (f *Fleet) restore(before map[agent.Address]agent.Record) {
 }
 
 func (f *Fleet) enterOne(r Result) (Result, error) {
-	if r.Address.IsZero() && r.Kind != Voided && r.Kind != Located {
+	if r.Address.IsZero() && r.Kind != Voided && r.Kind != Answered && r.Kind != Located {
 		return r, fmt.Errorf("a result without an address: %s", r.Kind)
 	}
 	old, had := f.state.Agents[r.Address]
 	switch r.Kind {
 	case Voided:
 		return Result{Intent: r.Intent, Address: r.Address, Kind: Voided}, nil
+	case Answered:
+		if _, isOpen := f.open[r.Intent]; !isOpen {
+			return r, fmt.Errorf("%s: the intent %d is not open", r.Kind, r.Intent)
+		}
+		return Result{Intent: r.Intent, Address: r.Address, Kind: Answered}, nil
 	case Recorded:
 		r.Record, _ = After(old, r)
 		return Result{Intent: r.Intent, Address: r.Address, Kind: Recorded, Record: r.Record}, f.put(r.Address, r.Record)

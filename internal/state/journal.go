@@ -215,13 +215,16 @@ func openLines(s *State, open []Intent) firstLines {
 }
 
 // journalContent is what a journal starts with: its header and the intents that are still open, with their
-// leaving lines: what an earlier journal could not exclude, this one must not.
+// leaving lines: what an earlier journal could not exclude, this one must not. What was answered stays so.
 func journalContent(s *State, open []Intent, instance string) []byte {
 	b := appendLine(nil, header{version: journalVersion, lineage: s.Lineage, serial: s.Serial, instance: instance}.payload(), 0)
 	for _, i := range open {
 		b = appendLine(b, i.append(nil), 0)
 		if !i.NeverLeft {
 			b = appendLine(b, leavingPayload(i.ID), 0)
+		}
+		if i.Answered {
+			b = appendLine(b, answeredPayload(i), 0)
 		}
 	}
 	return b

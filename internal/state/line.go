@@ -110,6 +110,12 @@ func leavingPayload(id uint64) []byte {
 	return append(strconv.AppendUint([]byte(`{"leaving":`), id, 10), '}')
 }
 
+// answeredPayload is the line of an open intent that was answered.
+func answeredPayload(i Intent) []byte {
+	b, _ := appendResults(nil, []Result{{Intent: i.ID, Address: i.Address, Kind: Answered}}) // it holds no document
+	return b
+}
+
 // appendResults appends the payload of results that belong together to dst.
 func appendResults(dst []byte, results []Result) ([]byte, error) {
 	w := writer{buf: dst}

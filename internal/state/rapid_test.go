@@ -22,7 +22,7 @@ func randomScript(t *rapid.T) []step {
 		a := addr(key)
 		rec, there := m[a]
 		s := step{about: a}
-		switch kind := rapid.IntRange(0, 9).Draw(t, "kind"); {
+		switch kind := rapid.IntRange(0, 10).Draw(t, "kind"); {
 		case kind == 0:
 			s.endRun = true
 		case kind == 1:
@@ -48,6 +48,8 @@ func randomScript(t *rapid.T) []step {
 		case kind == 8: // beside another result, or alone, or forgetting
 			o := agent.Origin{BaseURL: rapid.SampledFrom([]string{"", "https://one.example.com", "https://two.example.com"}).Draw(t, "url")}
 			s.results = []state.Result{{Kind: state.Located, App: a.ID(), Origin: o}}
+		case kind == 9 && there:
+			s.request, s.results = "delete", []state.Result{{Address: a, Kind: state.Answered}} // stays open
 		default: // a create, or a replace
 			s.request, s.results = "create", []state.Result{recorded(key, fmt.Sprint("u", i))}
 		}

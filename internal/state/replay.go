@@ -140,6 +140,13 @@ func (p *replay) enter(payload []byte, at place) error {
 }
 
 func (p *replay) result(r Result, at place) error {
+	if r.Kind == Answered {
+		if i, isOpen := p.open[r.Intent]; isOpen {
+			i.Answered = true
+			p.open[r.Intent] = i
+		}
+		return nil
+	}
 	delete(p.open, r.Intent)
 	p.lastID = max(p.lastID, r.Intent)
 	if r.Kind == Voided {

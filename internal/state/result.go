@@ -27,6 +27,9 @@ type Intent struct {
 	// (Handle.Instance). It is only true of a run that called Leaving for each request, and that has ended: so
 	// ask under the lock. Where it is false, nothing is known.
 	NeverLeft bool
+	// Answered reports that the platform said that a delete is done, of an agent that a whole list had shown
+	// before it. See the result Answered.
+	Answered bool
 }
 
 // ResultKind says what a Result enters into the state.
@@ -47,11 +50,14 @@ const (
 	Moved
 	// Voided: the request certainly had no effect. Nothing changes but that the intent is closed.
 	Voided
+	// Answered: the platform said that the delete of the intent is done, and no list has shown yet that the agent is
+	// gone. The intent stays open and becomes Intent.Answered; the state does not change.
+	Answered
 	// Located: App is from now on reached at Origin. A zero Origin stands for none: the app is forgotten.
 	Located
 )
 
-var kindNames = [...]string{Recorded: "recorded", Removed: "removed", Moved: "moved", Voided: "voided", Located: "located"}
+var kindNames = [...]string{Recorded: "recorded", Removed: "removed", Moved: "moved", Voided: "voided", Answered: "answered", Located: "located"}
 
 // String returns the kind in lower case, as the journal spells it.
 func (k ResultKind) String() string {
@@ -63,9 +69,9 @@ func (k ResultKind) String() string {
 
 // Result is what became of an agent.
 type Result struct {
-	// Intent is the intent that this closes, 0 for none. One that is not open is no error.
+	// Intent is the intent that this closes, 0 for none. One that is not open is no error. Answered closes none.
 	Intent uint64
-	// Address is the agent concerned. Voided does without, and Located has an App instead.
+	// Address is the agent concerned. Voided and Answered do without, and Located has an App instead.
 	Address agent.Address
 	Kind    ResultKind
 	// UID is the agent that Removed is about.

@@ -91,16 +91,18 @@ type outcome struct {
 	// open are the intents that Intend returned nil for and no Commit was called for, by their time;
 	// maybe are those that a Commit was called for that did not return nil.
 	open, maybe map[time.Time]bool
-	err         error // the first error
-	closeErr    error
-	saved       bool // the last Close returned nil
-	run         *state.Run
+	// answered are the intents that a Commit was called for that says Answered, by their time: true where it returned nil.
+	answered map[time.Time]bool
+	err      error // the first error
+	closeErr error
+	saved    bool // the last Close returned nil
+	run      *state.Run
 }
 
 // play plays a script until its end or the first error, after which it closes the run, as a
 // program would.
 func play(fsys state.FS, script []step) *outcome {
-	o := &outcome{history: []agents{{}}, open: map[time.Time]bool{}, maybe: map[time.Time]bool{}}
+	o := &outcome{history: []agents{{}}, open: map[time.Time]bool{}, maybe: map[time.Time]bool{}, answered: map[time.Time]bool{}}
 	f := state.NewFile(statePath, state.WithFS(fsys))
 	for i := 0; i < len(script); {
 		snap, err := f.Load()
@@ -152,12 +154,18 @@ func (o *outcome) steps(script []step, i int) (int, error) {
 		}
 		results[len(results)-1].Intent = id
 		o.history = append(o.history, m)
-		if o.open[at] {
+		switch {
+		case results[len(results)-1].Kind == state.Answered: // which closes nothing
+			o.answered[at] = false
+		case o.open[at]:
 			delete(o.open, at)
 			o.maybe[at] = true
 		}
 		if err := o.run.Commit(results...); err != nil {
 			return i, err
+		}
+		if _, said := o.answered[at]; said {
+			o.answered[at] = true
 		}
 		delete(o.maybe, at)
 		o.acked = len(o.history) - 1
@@ -189,6 +197,9 @@ func (o *outcome) check(fsys state.FS) (*state.Snapshot, error) {
 	found := map[time.Time]bool{}
 	for _, i := range snap.Open {
 		found[i.At] = true
+		if stored, said := o.answered[i.At]; i.Answered && !said || stored && !i.Answered {
+			return nil, fmt.Errorf("the intent of step %d is answered: %v", i.At.Unix(), i.Answered)
+		}
 	}
 	for at := range o.open {
 		if !found[at] {
@@ -254,6 +265,9 @@ func script() []step {
 	locate := func(o agent.Origin) step {
 		return step{results: []state.Result{{Kind: state.Located, App: addr("a").ID(), Origin: o}}}
 	}
+	answered := func(key string) step {
+		return step{request: "delete", about: addr(key), results: []state.Result{{Address: addr(key), Kind: state.Answered}}}
+	}
 	return []step{
 		locate(agent.Origin{BaseURL: "https://one.example.com", KeyEnv: "KEY"}),
 		create("a", "a1"),
@@ -263,6 +277,7 @@ func script() []step {
 		create("a", "a2"), // replaces a1
 		{request: "create", about: addr("void"), results: []state.Result{{Address: addr("void"), Kind: state.Voided}}},
 		{request: "create", about: addr("open")},
+		answered("b"),
 		{endRun: true},
 		{request: "delete", about: addr("a"), results: []state.Result{{Address: addr("a"), Kind: state.Removed, UID: "a1"}}},
 		{results: []state.Result{{Address: addr("c"), Kind: state.Moved, From: addr("b")}}},
@@ -273,6 +288,7 @@ func script() []step {
 		create("b", "b2"),
 		{request: "delete", about: addr("b"), results: []state.Result{{Address: addr("b"), Kind: state.Removed}}},
 		{request: "delete", about: addr("c")},
+		answered("a"),
 	}
 }
 
@@ -295,8 +311,8 @@ func TestScript(t *testing.T) {
 	if diff := cmp.Diff(want, agentsOf(snap.State), sameAgents); diff != "" {
 		t.Errorf("agents (-want +got):\n%s", diff)
 	}
-	if snap.State.Serial != 2 || len(snap.Open) != 2 {
-		t.Errorf("serial %d, open %v; want 2 and two intents", snap.State.Serial, snap.Open)
+	if snap.State.Serial != 2 || len(snap.Open) != 4 || !snap.Open[1].Answered || snap.Open[2].Answered {
+		t.Errorf("serial %d, open %v; want 2 and four intents", snap.State.Serial, snap.Open)
 	}
 	if got := disk.Names(); !slices.Equal(got, []string{statePath, statePath + ".journal"}) {
 		t.Errorf("files are left: %v", got)
