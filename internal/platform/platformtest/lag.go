@@ -1,7 +1,9 @@
 package platformtest
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,20 +17,53 @@ type Lag struct {
 	Lists int
 	// For is how long after its CreatedAt a new agent is left out.
 	For time.Duration
+	// Changes is for how long an agent is shown as it was before an update or a delete, if a list has shown it.
+	Changes time.Duration
 }
 
-// lagging hides new agents from lists. Changes and deletes show at once.
+// lagging hides new agents from lists, and what was changed.
 type lagging struct {
 	platform.Client
 	lag Lag
 
-	mu   sync.Mutex
-	seen map[string]int // how many lists have left out the agent
+	mu     sync.Mutex                 // guards what follows
+	seen   map[string]int             // how many lists have left out the agent
+	shown  map[string]platform.Remote // as the last list showed it
+	before map[string]past
+}
+
+// past is an agent as it was before a change, and until when lists show that.
+type past struct {
+	agent platform.Remote
+	until time.Time
 }
 
 // WithLag returns client with lists that lag. Agents that are there already count as new.
 func WithLag(client platform.Client, lag Lag) platform.Client {
-	return &lagging{Client: client, lag: lag, seen: map[string]int{}}
+	return &lagging{Client: client, lag: lag, seen: map[string]int{}, shown: map[string]platform.Remote{}, before: map[string]past{}}
+}
+
+// Update implements platform.Client.
+func (l *lagging) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
+	r, err := l.Client.Update(ctx, uid, fields)
+	l.changed(uid, err)
+	return r, err
+}
+
+// Delete implements platform.Client.
+func (l *lagging) Delete(ctx context.Context, uid string) error {
+	err := l.Client.Delete(ctx, uid)
+	l.changed(uid, err)
+	return err
+}
+
+// changed notes what lists are to show for a while after a change that was carried out.
+func (l *lagging) changed(uid string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r, known := l.shown[uid]; known && err == nil {
+		l.before[uid] = past{r, time.Now().Add(l.lag.Changes)}
+	}
 }
 
 // List implements platform.Client.
@@ -40,11 +75,32 @@ func (l *lagging) List(ctx context.Context) ([]platform.Remote, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var shown []platform.Remote
+	old := map[string]platform.Remote{}
+	for uid, p := range l.before {
+		if time.Now().Before(p.until) {
+			old[uid] = p.agent
+		}
+	}
+	there := func(uid string) bool {
+		return slices.ContainsFunc(all, func(r platform.Remote) bool { return r.UID == uid })
+	}
+	for uid, r := range old {
+		if !there(uid) { // it was deleted
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b platform.Remote) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.UID, b.UID))
+	})
 	for _, r := range all {
 		if l.seen[r.UID] < l.lag.Lists || time.Since(r.CreatedAt) < l.lag.For {
 			l.seen[r.UID]++
 			continue
 		}
+		if was, changed := old[r.UID]; changed {
+			r = was
+		}
+		l.shown[r.UID] = r
 		shown = append(shown, r)
 	}
 	return shown, nil
