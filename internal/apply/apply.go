@@ -230,7 +230,14 @@ func (e *Engine) runRounds(ctx context.Context, s Session, p *plan.Plan, t *tall
 		// an answer.
 		if slices.ContainsFunc(changes, func(ch plan.Change) bool { return ch.Action != plan.Kept }) {
 			e.listApps(ctx, t.appsToList())
-			e.verifyWrites(t)
+			for _, pause := range lagPauses {
+				late := e.verifyWrites(t, false)
+				if len(late) == 0 || !sleep(ctx, pause) {
+					break
+				}
+				e.listApps(ctx, late)
+			}
+			e.verifyWrites(t, true)
 		}
 		var err error
 		if changes, err = e.nextRound(ctx, s, t); err != nil || len(changes) == 0 {
@@ -278,14 +285,19 @@ func (e *Engine) nextRound(ctx context.Context, s Session, t *tally) ([]plan.Cha
 
 // waitingFor says what is waited for in an app, and how the first of it ended.
 func (e *Engine) waitingFor(id agent.AppID, wait time.Duration) string {
-	n, cause := 0, ""
+	n, deletes, cause := 0, 0, ""
 	for _, i := range e.fleet.Open() {
 		if i.Address.ID() != id {
 			continue
 		}
-		if n++; n == 1 {
+		if e.openRequestOf(i).answered {
+			deletes++
+		} else if n++; n == 1 {
 			cause = " (" + e.openRequestOf(i).cause.Error() + ")"
 		}
+	}
+	if n == 0 {
+		return fmt.Sprintf("lists that are to show %s: looking again in %s", countOf(deletes, "delete"), wait.Round(100*time.Millisecond))
 	}
 	return fmt.Sprintf("%s without a usable answer%s: looking again in %s", countOf(n, "request"), cause, wait.Round(100*time.Millisecond))
 }
@@ -300,6 +312,7 @@ func countOf(n int, noun string) string {
 // finishReport returns the report. What is still open is told, also where the plan asked nothing of its agent.
 func (e *Engine) finishReport(ctx context.Context, t *tally) *Report {
 	var others []Result // of agents that the plan asks nothing of
+	told := map[agent.Address]bool{}
 	for _, res := range e.openResults() {
 		was, planned := t.results[res.Address]
 		switch {
@@ -312,8 +325,16 @@ func (e *Engine) finishReport(ctx context.Context, t *tally) *Report {
 				was.Hint = res.Hint
 			}
 			t.results[res.Address] = was
+		case was.Status == StatusDone: // as the platform said of a delete, or the plan asks nothing of its agent
+			was.Status, was.Err, was.Hint = StatusUnknown, res.Err, res.Hint
+			if was.Action == plan.Kept {
+				was.Action = res.Action // what an earlier run wanted of it
+			}
+			t.results[res.Address] = was
+			told[res.Address] = true
 		}
 	}
+	t.enterUndone()
 	results := make([]Result, 0, len(t.changes))
 	for _, ch := range t.changes {
 		res, known := t.results[ch.Address]
@@ -327,7 +348,9 @@ func (e *Engine) finishReport(ctx context.Context, t *tally) *Report {
 					res.Err = fmt.Errorf("%w: %w", errSentOften, res.Err)
 				}
 			}
-			e.runOf(ch.Address.ID()).tellFinished(res)
+			if !told[res.Address] {
+				e.runOf(ch.Address.ID()).tellFinished(res)
+			}
 		}
 		results = append(results, res)
 	}

@@ -126,6 +126,8 @@ type Engine struct {
 	lateUpdates map[string][]agent.Fields
 	// answered are the updates that were answered and not verified yet.
 	answered map[agent.Address]answeredUpdate
+	// undone are the uids of agents whose delete was answered as done, and which the lists go on showing.
+	undone map[agent.Address]string
 }
 
 // New returns an engine for one apply of the wanted agents, which must not change meanwhile. fleet is what
@@ -147,7 +149,7 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, 
 		apps: apps, want: make(map[agent.Address]*agent.Desired, len(desired)), renamed: map[agent.Address]agent.Address{},
 		opts: opts, fleet: fleet, lists: map[agent.AppID]*listing{}, unlisted: map[agent.AppID]error{},
 		runs: map[agent.AppID]*appRun{}, requests: map[uint64]*openRequest{}, sends: map[requestKey]sendCount{},
-		lateUpdates: map[string][]agent.Fields{}, answered: map[agent.Address]answeredUpdate{}, knownBefore: map[agent.AppID]map[string]bool{},
+		lateUpdates: map[string][]agent.Fields{}, answered: map[agent.Address]answeredUpdate{}, undone: map[agent.Address]string{}, knownBefore: map[agent.AppID]map[string]bool{},
 	}
 	for a, rec := range fleet.Records() {
 		if e.knownBefore[a.ID()] == nil {

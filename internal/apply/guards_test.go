@@ -377,3 +377,110 @@ func TestRecoveryChangesNoSecret(t *testing.T) {
 		w.check()
 	})
 }
+
+// A create whose intent cannot be read stays open: nobody knows what to look for, and nothing is made in its place.
+func TestAnIntentThatCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	w.want = []agent.Desired{coach("a")}
+	snap := w.load(w.file())
+	snap.Open = []state.Intent{{ID: 1, Address: w.want[0].Address, Action: "create", Fields: agent.Doc(`{`), At: time.Now()}}
+	fleet, err := state.NewFleet(snap.State, snap.Open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		rep, err := w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf, Review: w.review,
+			Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil }, End: func() error { return nil }})
+		if err != nil || rep.Count(apply.StatusUnknown) != 1 || !strings.Contains(rep.Results[0].Err.Error(), "nobody can say yet what became of it: ") {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+	})
+	w.made(mind, 0)
+	if len(fleet.Open()) != 1 {
+		t.Error("the intent was closed")
+	}
+}
+
+// An old agent of a replace that is not deleted yet is named, with what to do; what the platform hints at itself counts more.
+func TestAnOldAgentThatIsNotDeletedIsNamed(t *testing.T) {
+	for status, hint := range map[int]string{400: "the next apply deletes it:\n  agentsync apply --prune", 404: "https://acme.example.com"} {
+		w := newWorld(t)
+		w.want, w.prune = []agent.Desired{coach("a", "externalTenantId", "t1")}, true
+		w.mustApply()
+		w.want[0].Fields["externalTenantId"] = "t2"
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Refused, Status: status})
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusFailed) != 1 {
+			t.Fatalf("%v\n%s", err, describe(rep))
+		}
+		res := rep.Results[0]
+		if res.UID != "agent-0002" || !strings.Contains(res.Err.Error(), "the old agent agent-0001 is not deleted yet: ") || !strings.Contains(res.Hint, hint) {
+			t.Errorf("%s: %v, hint %q", res.UID, res.Err, res.Hint)
+		}
+	}
+}
+
+// Why an app was stopped first is what the agents that were not begun are told.
+func TestTheFirstReasonToStopCounts(t *testing.T) {
+	for want, wait := range map[string][2]time.Duration{
+		"the platform refused the API key":      {time.Second, 2 * time.Second},
+		"another agent of the app failed first": {2 * time.Second, time.Second},
+	} {
+		t.Run(want, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.opts.Parallelism, w.opts.StopOnError = 2, true
+				for i := range 20 { // more than are under way at once
+					w.want = append(w.want, coach(fmt.Sprintf("m%02d", i)))
+				}
+				var faults []platformtest.Fault
+				for n, status := range []int{401, 422} {
+					answered := make(chan struct{})
+					time.AfterFunc(wait[n], func() { close(answered) })
+					faults = append(faults, platformtest.Fault{Op: platformtest.OpCreate, Nth: n + 1, Class: platform.Refused, Status: status, Hold: answered})
+				}
+				w.client[mind] = platformtest.WithFaults(w.memory[mind], faults...)
+				rep, err := w.apply(t.Context())
+				if err != nil || rep.Count(apply.StatusFailed) != 2 || rep.Count(apply.StatusNotStarted) < 10 {
+					t.Fatalf("%v\n%s", err, describe(rep))
+				}
+				for _, res := range rep.Results {
+					if res.Status == apply.StatusNotStarted && !strings.Contains(res.Err.Error(), want) {
+						t.Errorf("%s: %v", res.Address, res.Err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// An apply that was interrupted when all was done is complete.
+func TestAnInterruptAfterTheLastAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a")}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		w.observe = func(e apply.Event) {
+			if e.Kind == apply.EventFinished {
+				cancel()
+			}
+		}
+		if rep, err := w.apply(ctx); err != nil || rep.Outcome != apply.OutcomeComplete {
+			t.Errorf("%v, %s", err, rep.Outcome)
+		}
+	})
+}
+
+// Which agents the next apply sends: of a run that did a part, what was not done and not refused.
+func TestAgain(t *testing.T) {
+	results := []apply.Result{{Status: apply.StatusDone}, {Status: apply.StatusFailed, Err: errors.New("x")}, {Status: apply.StatusUnknown, Err: errors.New("x")},
+		{Status: apply.StatusNotStarted, Err: fmt.Errorf("%w: x", apply.ErrBlocked)}, {Status: apply.StatusNotStarted, Err: errors.New("x")}}
+	for outcome, want := range map[apply.Outcome]int{
+		apply.OutcomePartial: 3, apply.OutcomeInterrupted: 3, apply.OutcomeFailed: 0, apply.OutcomeComplete: 0,
+	} {
+		if rep := (apply.Report{Outcome: outcome, Results: results}); rep.Again() != want {
+			t.Errorf("%s: %d agents, want %d", outcome, rep.Again(), want)
+		}
+	}
+}

@@ -129,3 +129,37 @@ func TestLimitOfABatch(t *testing.T) {
 		})
 	}
 }
+
+// While lists fail, an apply that has a create without an answer asks for nine after it; one of which an earlier run left a
+// delete open, for one before its plan and three after it. Then the next apply has to find out.
+func TestLimitOfLooks(t *testing.T) {
+	for op, lists := range map[platformtest.Op]int{platformtest.OpCreate: 9, platformtest.OpDelete: 4} {
+		for over := -1; over <= 1; over++ {
+			t.Run(fmt.Sprint(op, over), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.pruned(concierge("a"), concierge("b"))
+					if op == platformtest.OpDelete {
+						w.lostDelete(comet)
+						w.prune = false
+					} else {
+						w.want = append(w.want, concierge("b"), concierge("c"))
+					}
+					asked := 0
+					faulty := platformtest.WithFaults(w.memory[comet], lost(platformtest.OpCreate, 1))
+					w.client[comet] = altered{Client: faulty, broken: func() bool {
+						if op == platformtest.OpCreate && faulty.Calls(op) == 0 {
+							return false // the list before it
+						}
+						asked++
+						return asked < lists+over
+					}}
+					rep, err := w.apply(t.Context())
+					if err != nil || (rep.Outcome == apply.OutcomeComplete) != (over <= 0) || asked != min(lists, lists+over) {
+						t.Errorf("%v after %d lists, want %d\n%s", err, asked, lists, describe(rep))
+					}
+				})
+			})
+		}
+	}
+}

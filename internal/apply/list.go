@@ -56,6 +56,9 @@ func (l *listing) shows(uid string) bool {
 	return ok
 }
 
+// isWhole reports whether nothing speaks against the list showing every agent of the app.
+func (l *listing) isWhole() bool { return l.doubt == nil && l.hides == nil }
+
 // listApps lists apps, all at once, each again a few times while it misses an agent that is known: lists lag. What
 // came stands in e.lists; of an app that could not be listed the last list stays, and e.unlisted says why.
 func (e *Engine) listApps(ctx context.Context, ids []agent.AppID) {
@@ -130,7 +133,13 @@ func (e *Engine) listApp(ctx context.Context, id agent.AppID) (*listing, error) 
 		l.doubt = l.hides // else it shows all that is known: nothing that matters to who makes a new agent is hidden
 	}
 	if app.Client.Properties().ReadsOne {
-		e.askOneByOne(ctx, id, l, append(missing, slices.DeleteFunc(deleting, l.shows)...), known)
+		for _, uid := range slices.Sorted(maps.Keys(deleting)) {
+			// Of an agent that the platform said is deleted, this list says whether that is so, if it hides none.
+			if answered := deleting[uid]; !l.shows(uid) && (!answered || l.hides != nil) {
+				missing = append(missing, uid)
+			}
+		}
+		e.askOneByOne(ctx, id, l, missing, known)
 	} else {
 		l.missing = missing
 	}
@@ -190,18 +199,18 @@ func (e *Engine) askOneByOne(ctx context.Context, id agent.AppID, l *listing, mi
 }
 
 // knownAgents returns the agents of the app that a list must show, those that state knows, and those that it may
-// show or not, because a delete of theirs is open.
-func (e *Engine) knownAgents(id agent.AppID) (known map[string]agent.Address, deleting []string) {
-	known = map[string]agent.Address{}
+// show or not, because a delete of theirs is open: true where it was answered as done.
+func (e *Engine) knownAgents(id agent.AppID) (known map[string]agent.Address, deleting map[string]bool) {
+	known, deleting = map[string]agent.Address{}, map[string]bool{}
 	for a, rec := range e.fleet.Records() {
 		if a.ID() == id {
 			known[rec.UID] = a
 		}
 	}
 	for _, i := range e.fleet.Open() {
-		if _, there := known[i.UID]; there && i.Action == actionDelete && i.Address.ID() == id {
+		if i.Action == actionDelete && i.Address.ID() == id {
 			delete(known, i.UID)
-			deleting = append(deleting, i.UID)
+			deleting[i.UID] = i.Answered
 		}
 	}
 	return known, deleting
@@ -239,6 +248,15 @@ func (r *appRun) mayDelete() error {
 		return l.doubt
 	}
 	return nil
+}
+
+// showedWhole reports whether the last list is a whole one and shows the agent: only then does another one without it say
+// that it is gone.
+func (r *appRun) showedWhole(uid string) bool {
+	r.trust.Lock()
+	defer r.trust.Unlock()
+	l := r.lists[r.id]
+	return l.shows(uid) && l.isWhole()
 }
 
 // cutShort says why the list is known to be a cut one, or nil.

@@ -37,6 +37,9 @@ type openRequest struct {
 	hint       string
 	// stuck reports that no other list will tell more: a person has to say.
 	stuck bool
+	// answered reports, of a delete, that the platform said that it is done: at the time of since, when its grace
+	// period begins, for lists lag. repeated reports that it said so to a second one as well.
+	answered, repeated bool
 }
 
 // openRequestOf returns what is known of an open intent. One that is not known yet is of an earlier run: nobody saw
@@ -134,7 +137,7 @@ func (e *Engine) recoverOpen(ctx context.Context) {
 }
 
 func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state.Intent) {
-	var creates []state.Intent
+	var creates, gone []state.Intent
 	why := e.unlisted[id]
 	l := e.lists[id]
 	switch _, reachable := e.apps[id]; {
@@ -159,7 +162,10 @@ func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state
 			creates = append(creates, i)
 			continue
 		case i.Action == actionDelete:
-			results, err = e.recoverDelete(ctx, l, i)
+			if results, err = e.recoverDelete(ctx, l, i); err == nil && results[0].Kind == state.Removed {
+				gone = append(gone, i)
+				continue
+			}
 		default:
 			results, err = e.recoverUpdate(l, i)
 		}
@@ -168,6 +174,17 @@ func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state
 		}
 		if err != nil {
 			e.keepOpen(i, err)
+		}
+	}
+	for batch := range slices.Chunk(gone, verifyBatch) { // there may be as many as were deleted: not an fsync for each
+		results := make([]state.Result, len(batch))
+		for n, i := range batch {
+			results[n] = state.Result{Kind: state.Removed, Intent: i.ID, Address: e.addressOf(i), UID: i.UID}
+		}
+		if err := e.commitResults(results...); err != nil {
+			for _, i := range batch {
+				e.keepOpen(i, err)
+			}
 		}
 	}
 	if len(creates) > 0 {
@@ -190,27 +207,54 @@ func (e *Engine) keepOpen(i state.Intent, why error) {
 	r.why, r.hint = why, hint
 }
 
-// recoverDelete decides a delete. An agent that is listed was not deleted, and the plan decides anew. Where
-// nobody can be asked about one that is not listed, the answer to a second delete tells, which does no harm.
+// recoverDelete decides a delete. One that was answered as done was done if a whole list, asked for after the answer, does
+// not show the agent any more. An agent that is listed was not deleted, unless the list lags, and the plan decides anew.
+// Where nobody can be asked about one that no list showed, the answer to a second delete tells, which does no harm.
 func (e *Engine) recoverDelete(ctx context.Context, l *listing, i state.Intent) ([]state.Result, error) {
 	id := i.Address.ID()
 	a := e.addressOf(i)
 	voided := []state.Result{{Kind: state.Voided, Intent: i.ID, Address: a}}
 	rec, known := e.fleet.Record(a)
-	if !known || rec.UID != i.UID && !slices.Contains(rec.Obsolete, i.UID) || l.shows(i.UID) {
+	if !known || rec.UID != i.UID && !slices.Contains(rec.Obsolete, i.UID) {
 		return voided, nil
 	}
+	r := e.openRequestOf(i)
+	afterGrace := l.asked.Sub(r.since) >= e.graceOf(r)
 	switch {
+	case l.shows(i.UID) && r.answered && !afterGrace:
+		return nil, fmt.Errorf("the list still shows agent %s", i.UID)
+	case l.shows(i.UID):
+		if r.answered {
+			e.noteUndone(a, i.UID)
+		}
+		return voided, nil
 	case l.gone[i.UID]:
+	case l.isWhole() && !l.asked.Before(r.since) && (i.Answered || r.answered && afterGrace):
 	case e.apps[id].Client.Properties().ReadsOne:
 		return nil, fmt.Errorf("the list does not show agent %s, and it could not be read: %w", i.UID, cmp.Or(l.doubt, errMissing))
+	case r.repeated:
+		return nil, cmp.Or(l.doubt, errNotSeenGone)
 	default:
 		err := e.apps[id].Client.Delete(platform.Detach(ctx), i.UID)
-		if err != nil && !errors.Is(err, platform.ErrNoSuchAgent) { // a 404 of a proxy says nothing, nor does a list that misses it
-			return nil, err
+		if errors.Is(err, platform.ErrNoSuchAgent) {
+			break
 		}
+		if err == nil { // some answer so for an agent that is gone as well: what lists show from now on will tell
+			e.mu.Lock()
+			r.answered, r.repeated, r.since, r.cause = true, true, time.Now(), errNotSeenGone
+			e.mu.Unlock()
+			err = errNotSeenGone
+		}
+		return nil, err // a 404 of a proxy says nothing, nor does a list that misses it
 	}
 	return []state.Result{{Kind: state.Removed, Intent: i.ID, Address: a, UID: i.UID}}, nil
+}
+
+// noteUndone notes that a delete of this apply was answered as done and was not.
+func (e *Engine) noteUndone(a agent.Address, uid string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.undone[a] = uid
 }
 
 // recoverUpdate decides an update, field by field. Done is a field that the agent shows exactly as it was sent
@@ -340,7 +384,7 @@ func (e *Engine) recoverCreates(id agent.AppID, l *listing, intents []state.Inte
 	for n, i := range intents {
 		m := matches[n]
 		suspects := slices.DeleteFunc(m.Namesakes, func(uid string) bool { return byUID[uid].Mark != "" }) // somebody's
-		if !e.opts.AllowDuplicateNames && m.UID == "" && m.Equal == nil {
+		if m.UID == "" && m.Equal == nil {
 			suspects = append(suspects, e.suspectAgents(l, i, candidates[n], rest, explained)...)
 		}
 		switch {
@@ -443,7 +487,7 @@ func (e *Engine) suspectAgents(l *listing, i state.Intent, c plan.Candidate, fre
 		late := r.before == nil && !live.CreatedAt.IsZero() && live.CreatedAt.After(i.At.Add(maxThrottled))
 		switch {
 		case live.Mark != "" || late || !r.mayHaveMade(i, live):
-		case live.Unreadable != nil && live.Content.IsZero():
+		case live.Content.IsZero(): // it cannot be read
 			uids = append(uids, live.UID)
 		case !explained[name] && plan.Shares(l.schema, c.Fields, live.Content):
 			uids = append(uids, live.UID)
@@ -502,7 +546,7 @@ func (e *Engine) nextListing(n int) (wait time.Duration, more bool) {
 	over := true
 	for _, i := range e.fleet.Open() {
 		r, bound := e.openRequestOf(i), maxListings
-		if i.Action != actionCreate {
+		if i.Action != actionCreate && (!r.answered || e.unlisted[i.Address.ID()] != nil) {
 			bound = maxListingsForWrites
 		}
 		if r.stuck || n >= bound || !e.mayTellMore(i) {
@@ -536,5 +580,10 @@ func (e *Engine) mayTellMore(i state.Intent) bool {
 	if err := e.unlisted[id]; err != nil {
 		return platform.ClassOf(err) != platform.Refused
 	}
-	return i.Action == actionCreate // of any other, the last list told all that a list tells
+	if i.Action == actionCreate {
+		return true
+	}
+	// Of a delete that was answered, lists that lag tell more. Of any other write, the last list told all that a list tells.
+	r, l := e.openRequestOf(i), e.lists[id]
+	return r.answered && l != nil && l.asked.Sub(r.since) < e.graceOf(r)
 }

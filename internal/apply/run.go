@@ -192,6 +192,22 @@ func (r *appRun) tellFinished(res Result) {
 	}
 }
 
+// enterUndone enters that agents are listed still although the platform said that they are deleted. Their uids are in the
+// state.
+func (t *tally) enterUndone() {
+	for a, uid := range t.undone {
+		res := t.results[a]
+		if res.Status != StatusDone || res.Action != plan.Delete && res.Action != plan.Replace {
+			continue // it was sent for an earlier run, and this one's plan says what is to be done
+		}
+		res.Status, res.Err = StatusFailed, errors.New("the platform said that it is deleted, and still lists it")
+		if uid != res.UID {
+			res.Err = fmt.Errorf("the old agent %s is not deleted yet: %w", uid, res.Err)
+		}
+		t.results[a] = res.withHint("its uid stays in the state, and the next apply deletes it again:\n  agentsync apply --prune")
+	}
+}
+
 // noneStarted enters that nothing was begun, because of why.
 func (t *tally) noneStarted(why error) {
 	for _, ch := range t.changes {

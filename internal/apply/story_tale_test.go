@@ -21,7 +21,7 @@ type tale struct {
 type nature struct {
 	Habit   string        // see platformtest.Habit, "" for none
 	Seconds bool          // times are cut to the second
-	Lag     time.Duration // lists do not show for so long what was made
+	Lag     time.Duration // lists do not show for so long what was made, changed or deleted
 }
 
 // chapter is a change of the manifests and one apply that goes wrong, and what other people did before.

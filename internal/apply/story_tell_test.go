@@ -212,7 +212,7 @@ func (p *teller) unruly(id agent.AppID, c chapter, n nature, rng *rand.Rand, kno
 		}
 		return f
 	}
-	f := platformtest.WithScript(p.memory[id], script)
+	f := platformtest.WithScript(platformtest.WithLag(p.memory[id], platformtest.Lag{Changes: n.Lag}), script)
 	p.faulty = append(p.faulty, f)
 	return f
 }
@@ -223,7 +223,7 @@ func (p *teller) strike(call platformtest.Call, f platformtest.Fault, rng *rand.
 	ways := map[platformtest.Op][]string{
 		platformtest.OpCreate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "never sent", "odd"},
 		platformtest.OpUpdate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404", "ignored"},
-		platformtest.OpDelete: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404"},
+		platformtest.OpDelete: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404", "ignored"},
 		platformtest.OpList:   {"lost before", "cut", "odd"},
 		platformtest.OpRead:   {"lost before", "lying 404"},
 	}[call.Op]

@@ -20,24 +20,29 @@ const verifyBatch = 256
 
 // verifyWrites holds what was written against the list after the writes. What a platform made of what was sent becomes the
 // observed side of each record, so that a platform that rewrites what it is sent causes one warning and no lasting
-// difference. A value that is still the one from before an update was not rewritten: the update was not carried out.
-func (e *Engine) verifyWrites(t *tally) {
+// difference. A value that is still the one from before an update was not rewritten: the update was not carried out. But
+// lists lag: unless this is the last time, such an update waits for the next list. The apps of those are returned.
+func (e *Engine) verifyWrites(t *tally, last bool) (late []agent.AppID) {
 	var seen []state.Result
 	said := map[agent.AppID]bool{}
 	for _, ch := range t.changes {
 		if !t.toVerify(ch) {
 			continue
 		}
-		t.verified[ch.Address] = true
 		id := ch.Address.ID()
 		if err := e.unlisted[id]; err != nil {
 			if !said[id] {
 				t.warnings = append(t.warnings, fmt.Sprintf("%s: what was written could not be read back: %v", id, err))
 			}
-			said[id] = true
+			said[id], t.verified[ch.Address] = true, true
 			continue
 		}
 		again, res, err := e.verifyAgent(e.lists[id], t.results[ch.Address])
+		if res.Status != StatusDone && !last {
+			late = append(late, id)
+			continue
+		}
+		t.verified[ch.Address] = true
 		if err != nil {
 			t.warnings = append(t.warnings, fmt.Sprintf("%s: %v", ch.Address, err))
 		}
@@ -47,9 +52,11 @@ func (e *Engine) verifyWrites(t *tally) {
 	for batch := range slices.Chunk(seen, verifyBatch) {
 		if err := e.commitResults(batch...); err != nil {
 			t.warnings = append(t.warnings, fmt.Sprintf("what was read back could not be kept: %v", err))
-			return
+			break
 		}
 	}
+	slices.SortFunc(late, agent.AppID.Compare)
+	return slices.Compact(late)
 }
 
 // verifyAgent compares one agent, and returns what is to be recorded of it.

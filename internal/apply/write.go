@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/plan"
@@ -438,7 +439,7 @@ func (r *appRun) deleteObsolete(ctx context.Context, ch plan.Change) Result {
 	return doneResult(ch, rec.UID)
 }
 
-// deleteUID deletes one agent of the change's address, and takes its uid out of the record.
+// deleteUID deletes one agent of the change's address. Its uid leaves the record once it is certain that the agent is gone.
 func (r *appRun) deleteUID(ctx context.Context, ch plan.Change, uid string) Result {
 	// Without a list nothing is known of the app, not even that it is the right one.
 	if err := r.mayDelete(); err != nil {
@@ -447,7 +448,10 @@ func (r *appRun) deleteUID(ctx context.Context, ch plan.Change, uid string) Resu
 	earlier := r.closingEarlier(uid, actionDelete)
 	id, err := r.sendRequest(ctx, ch, state.Intent{Address: ch.Address, Action: actionDelete, UID: uid},
 		func(ctx context.Context) error { return r.app.Client.Delete(ctx, uid) })
-	if refused := err != nil && !isUnknown(err); refused && errors.Is(err, platform.ErrNotFound) && r.isGone(ctx, uid, err) {
+	if err == nil {
+		return r.deleteAnswered(ch, id, uid, earlier)
+	}
+	if !isUnknown(err) && errors.Is(err, platform.ErrNotFound) && r.isGone(ctx, uid, err) {
 		err = nil // every mistyped endpoint answers 404 as well: it counts beside the list alone
 	}
 	if err != nil {
@@ -459,6 +463,22 @@ func (r *appRun) deleteUID(ctx context.Context, ch plan.Change, uid string) Resu
 	}
 	return res
 }
+
+// deleteAnswered notes that the platform said that a delete is done. What it says is no proof, and the uid is the only
+// handle: it stays in the state, and the intent open, until a list shows that the agent is gone (see recoverDelete).
+func (r *appRun) deleteAnswered(ch plan.Change, id uint64, uid string, earlier []state.Result) Result {
+	results := earlier
+	if r.showedWhole(uid) {
+		results = append(results, state.Result{Kind: state.Answered, Intent: id, Address: ch.Address})
+	}
+	r.mu.Lock()
+	r.requests[id] = &openRequest{since: time.Now(), cause: errNotSeenGone, answered: true}
+	r.mu.Unlock()
+	return r.commitDone(ch, uid, results)
+}
+
+// errNotSeenGone is of a delete that was answered as done, until a list bears it out.
+var errNotSeenGone = errors.New("the platform said that it is deleted, and no list has shown yet that it is gone")
 
 // isGone reports whether a 404 that a delete was answered means that the agent is gone: where the platform says so itself,
 // to the delete or when it is asked for the agent, beside a list that can be trusted. A list that misses the agent proves
