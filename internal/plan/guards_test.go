@@ -2,6 +2,9 @@ package plan
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"agentsync/internal/agent"
@@ -160,4 +163,84 @@ func TestReferencesOfAPlan(t *testing.T) {
 	diffOf(t, "another name", []string(nil), of(Input{Desired: wanted, Prior: has(fields{"agentName": "B", "contextUids": list{"c1", "c2"}, "tags": list{"t"}})}))
 	diffOf(t, "a namesake in the way", []string(nil), of(Input{Desired: wanted,
 		Live: map[agent.AppID][]Live{addr(t, a).ID(): {mindLive("9", fields{"agentName": "A"}, "")}}}))
+}
+
+// An agent that the state knows by another version of the API needs its app's list before anything can be said of it; one by
+// the same version, or of an app that was not listed, does not.
+func TestLiveOfOtherAPIs(t *testing.T) {
+	a, b, c := addr(t, "mindset/one/a"), addr(t, "mindset/two/b"), addr(t, "mindset/three/c")
+	for version, want := range map[string][]agent.AppID{"v1": {b.ID()}, "v2": {a.ID()}} {
+		v2 := record(t, "2", fields{"agentName": "B"})
+		v2.API = "v2"
+		in := Input{
+			Platforms: platforms(t), Versions: map[agent.AppID]string{a.ID(): version, b.ID(): version, c.ID(): version},
+			Prior: map[agent.Address]agent.Record{a: record(t, "1", fields{"agentName": "A"}), b: v2, c: v2},
+			Live:  map[agent.AppID][]Live{a.ID(): {}, b.ID(): {}},
+		}
+		diffOf(t, version, want, slices.Collect(maps.Keys(in.LiveOfOtherAPIs())))
+	}
+}
+
+// What another version of the API observed is in its fields: a refresh records what this one shows, and no drift.
+func TestARefreshByAnotherAPI(t *testing.T) {
+	one, other := addr(t, "mindset/acme/a"), addr(t, "mindset/acme/b")
+	rec := record(t, "1", fields{"agentName": "A"})
+	rec.Observed = doc(t, fields{"agentName": "A", "agentPersonality": "kind"}) // a field that v2 does not have
+	in := Input{
+		Platforms: platforms(t), Sealer: testSealer, Versions: map[agent.AppID]string{acme: "v2"},
+		Prior: map[agent.Address]agent.Record{one: rec, other: record(t, "2", fields{"agentName": "B"})},
+		Live:  map[agent.AppID][]Live{acme: {{UID: "1", Content: agent.ContentOf(fields{"agentName": "A", "live": true})}}},
+		Gone:  map[agent.AppID]map[string]bool{acme: {"2": true}},
+	}
+	behind, _, err := Refresh(in)
+	if err != nil || len(behind) != 2 {
+		t.Fatalf("%+v, %v", behind, err)
+	}
+	if r := behind[0]; r.Record.API != "v2" || len(r.Fields) > 0 || string(r.Record.Observed) != `{"agentName":"A","live":true}` {
+		t.Errorf("%+v", r)
+	}
+	if r := behind[1]; r.Vanished || !r.Unlisted { // that this version does not know it is no proof that it is gone
+		t.Errorf("%+v", r)
+	}
+}
+
+// A field that the platform cannot empty, and that was taken out of the manifest, is told with what to do; not where it is
+// wanted, left to others, or the change is no update or blocked.
+func TestCannotEmpty(t *testing.T) {
+	const a = "mindset/acme/a"
+	all := platforms(t)
+	schemaOf := func(id agent.AppID) *schema.Platform { return all[id.Platform].Version("v2") }
+	rec := record(t, "1", fields{"agentName": "A", "agentPurpose": "Helps.", "additionalInformation": "More."})
+	rec.API = "v2"
+	for name, tt := range map[string]struct {
+		fields fields
+		edits  []func(*agent.Desired)
+		send   []string
+		says   bool
+	}{
+		"taken out":      {fields: fields{"agentName": "A"}, send: []string{"agentPurpose", "additionalInformation"}, says: true},
+		"another value":  {fields: fields{"agentName": "A", "agentPurpose": "Other."}, send: []string{"agentPurpose", "additionalInformation"}},
+		"left to others": {fields: fields{"agentName": "A"}, edits: []func(*agent.Desired){ignoring("agentPurpose")}, send: []string{"additionalInformation"}},
+		"kept":           {fields: fields{"agentName": "A", "agentPurpose": "Helps."}, send: []string{"additionalInformation"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := Input{Desired: []agent.Desired{want(t, a, tt.fields, tt.edits...)}, Versions: map[agent.AppID]string{acme: "v2"},
+				Prior: map[agent.Address]agent.Record{addr(t, a): rec}}
+			p := build(t, in)
+			diffOf(t, "sent", tt.send, p.Changes[0].Send)
+			problems := CannotEmpty(p, in.Desired, schemaOf)
+			if (len(problems) == 1) != tt.says || tt.says && !strings.HasPrefix(problems[0].Summary, "agentPurpose was taken out") {
+				t.Errorf("%+v", problems)
+			}
+			for _, edit := range []func(*Change){
+				func(ch *Change) { ch.Blocked = BlockedByAPI }, func(ch *Change) { ch.Action = Create }, func(ch *Change) { ch.Address.Key = "b" },
+			} {
+				again := build(t, in)
+				edit(&again.Changes[0])
+				if problems := CannotEmpty(again, in.Desired, schemaOf); len(problems) > 0 {
+					t.Errorf("%+v: %+v", again.Changes[0], problems)
+				}
+			}
+		})
+	}
 }

@@ -111,13 +111,16 @@ const again = "; make it again with agentsync plan --out"
 
 // ReadSaved reads what Save wrote. It refuses, each with a sentence, what is no saved plan, one of
 // another version of agentsync than version, one that was cut short and one that was edited.
-func ReadSaved(r io.Reader, version string) (*Saved, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxSaved+1))
+func ReadSaved(r io.Reader, version string) (*Saved, error) { return readSaved(r, version, maxSaved) }
+
+// readSaved reads a saved plan of limit bytes at the most.
+func readSaved(r io.Reader, version string, limit int64) (*Saved, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read saved plan: %w", err)
 	}
-	if len(b) > maxSaved {
-		return nil, fmt.Errorf("this is no saved plan: it is larger than %d MiB", maxSaved>>20)
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("this is no saved plan: it is larger than %d MiB", limit>>20)
 	}
 	var e envelope
 	if err := json.Unmarshal(b, &e); err != nil {

@@ -278,3 +278,17 @@ func TestARenameOntoATakenAddressIsStaleToo(t *testing.T) {
 	diffOf(t, "stale", []Stale{{Address: addr(t, helper), Reason: reasonRename}, {Address: addr(t, third), Reason: reasonDesired}}, stale)
 	diffOf(t, "what holds", 0, len(holds.Changes))
 }
+
+// A saved plan is read to a limit, and not beyond it.
+func TestLimitOfASavedPlan(t *testing.T) {
+	var file bytes.Buffer
+	if err := Save(&file, build(t, everyAction(t)), binding); err != nil {
+		t.Fatal(err)
+	}
+	for over := int64(-1); over <= 1; over++ {
+		_, err := readSaved(bytes.NewReader(file.Bytes()), binding.Version, int64(file.Len())-over)
+		if (err == nil) != (over <= 0) || err != nil && !strings.Contains(err.Error(), "it is larger than") {
+			t.Errorf("%d bytes too many: %v", over, err)
+		}
+	}
+}

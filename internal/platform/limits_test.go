@@ -1,6 +1,7 @@
 package platform_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -80,6 +81,40 @@ func TestAConflictIsThePlatformsOwnWord(t *testing.T) {
 			if errors.Is(err, platform.ErrConflict) != (own && status == 409) {
 				t.Errorf("status %d, own words %v", status, own)
 			}
+		}
+	}
+}
+
+// Of JSON that names no error 200 bytes are shown.
+func TestLimitOfWhatIsShown(t *testing.T) {
+	for over := -1; over <= 1; over++ {
+		body := `{"a": "` + strings.Repeat("x", 200+over-len(`{"a": ""}`)) + `"}`
+		err := answering(t, 500, nil, body).Do(t.Context(), changes[0], nil)
+		if shown := strings.HasSuffix(err.Error(), ": "+body); shown != (over <= 0) {
+			t.Errorf("%d bytes: %v", len(body), err)
+		}
+	}
+}
+
+// An envelope is looked for in bodies of 64 KiB at the most: a longer one is a list or an agent.
+func TestLimitOfAnEnvelope(t *testing.T) {
+	for over := -1; over <= 1; over++ {
+		body := `{"error": "` + strings.Repeat("x", 64<<10+over-len(`{"error": ""}`)) + `"}`
+		if err := answer(body).NotDone(); (err != nil) != (over <= 0) {
+			t.Errorf("%d bytes: %v", len(body), err)
+		}
+	}
+}
+
+// Numbers below 100,000,000,000 are seconds, from there on milliseconds; above 10^15 they are no times.
+func TestLimitsOfTimes(t *testing.T) {
+	for number, want := range map[string]int64{
+		"99999999999": 99999999999000, "100000000000": 100000000000, "100000000001": 100000000001,
+		"999999999999999": 999999999999999, "1000000000000000": 1000000000000000, "1000000000000001": 0, "0": 0, "-1": 0,
+	} {
+		at := platform.ParseTime(json.Number(number))
+		if at.IsZero() != (want == 0) || want != 0 && at.UnixMilli() != want {
+			t.Errorf("%s is %v", number, at)
 		}
 	}
 }

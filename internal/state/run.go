@@ -180,11 +180,15 @@ func (r *Run) check(results []Result) (err error) {
 	return nil
 }
 
+// depthOfDocs is how deep a document is nested in a line of the journal, {"results": [{"record": {"observed": …}}]}, which
+// is deeper than in the state file.
+const depthOfDocs = 4
+
 func checkDoc(d agent.Doc) (agent.Doc, error) {
 	if d == nil {
 		return d, nil
 	}
-	s := scanner{b: d}
+	s := scanner{b: d, depth: depthOfDocs} // what is taken can be read again
 	out, err := s.doc(make([]byte, 0, len(d)))
 	if s.peek(); err == nil && s.pos < len(d) {
 		err = s.unexpected("the end")

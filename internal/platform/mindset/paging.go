@@ -53,9 +53,14 @@ func (w *walk) result() ([]platform.Remote, error) {
 
 // listAll reads page after page until one brings nothing new.
 func listAll(ctx context.Context, ask asker) ([]platform.Remote, error) {
+	return listWithin(ctx, ask, maxPages, maxAgents)
+}
+
+// listWithin does so for so many pages and agents at the most.
+func listWithin(ctx context.Context, ask asker, pages, agents int) ([]platform.Remote, error) {
 	w := &walk{seen: map[string]bool{}}
 	after := ""
-	for range maxPages {
+	for range pages {
 		page, err := ask(ctx, after)
 		if err != nil {
 			return nil, err
@@ -76,12 +81,12 @@ func listAll(ctx context.Context, ask asker) ([]platform.Remote, error) {
 				return w.result()
 			}
 		}
-		if len(w.all) > maxAgents {
-			return nil, fmt.Errorf("the list holds more than %d agents", maxAgents)
+		if len(w.all) > agents {
+			return nil, fmt.Errorf("the list holds more than %d agents", agents)
 		}
 		after = timestamp(w.overlap())
 	}
-	return nil, fmt.Errorf("the list has more than %d pages", maxPages)
+	return nil, fmt.Errorf("the list has more than %d pages", pages)
 }
 
 // overlap returns the latest time from which a page is known to hold the last agent.

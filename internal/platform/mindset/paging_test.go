@@ -184,3 +184,19 @@ func TestListThatChangesWhileItIsRead(t *testing.T) {
 		t.Errorf("an error of a later page: %v", err)
 	}
 }
+
+// A list is read to so many pages, the last of which brings nothing new, and to so many agents.
+func TestLimitsOfAList(t *testing.T) {
+	for over := -1; over <= 1; over++ {
+		// A page of three goes on with two: 4 pages for 9 agents, and one that says that no more follow.
+		s := server{ms: every(9, 2), size: 3}
+		if got, err := listWithin(t.Context(), s.ask, 5-over, 100); (err == nil) != (over <= 0) || err == nil && len(got) != 9 ||
+			err != nil && err.Error() != "the list has more than 4 pages" {
+			t.Errorf("%d pages of 5: %d agents, %v", 5-over, len(got), err)
+		}
+		if got, err := listWithin(t.Context(), s.ask, 100, 9-over); (err == nil) != (over <= 0) || err == nil && len(got) != 9 ||
+			err != nil && err.Error() != "the list holds more than 8 agents" {
+			t.Errorf("%d agents of 9: %d agents, %v", 9-over, len(got), err)
+		}
+	}
+}
