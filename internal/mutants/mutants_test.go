@@ -1,6 +1,7 @@
 package mutants
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,17 +24,44 @@ var rooms = map[string][]string{
 	"platform": {"platform", "platform/cometchat", "platform/mindset"},
 }
 
-// switchFile is what makes a room's faults switchable.
+// switchFile is what makes a room's faults switchable. The place of a fault is reached where mutated is called with its
+// number: the file that AGENTSYNC_MUTANTS_REACHED names has a byte for each that is, however the process ends.
 const switchFile = `package %s
 
 import (
 	"os"
 	"strconv"
+	"syscall"
 )
 
-var mutantOn, _ = strconv.Atoi(os.Getenv("AGENTSYNC_MUTANT"))
+var (
+	mutantOn, _ = strconv.Atoi(os.Getenv("AGENTSYNC_MUTANT"))
+	reached     = openReached()
+)
 
-func mutated(n int) bool { return n == mutantOn }
+func openReached() []byte {
+	f, err := os.OpenFile(os.Getenv("AGENTSYNC_MUTANTS_REACHED"), os.O_RDWR, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil
+	}
+	b, err := syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func mutated(n int) bool {
+	if reached != nil {
+		reached[n] = 1
+	}
+	return n == mutantOn
+}
 `
 
 // TestMutants tries AGENTSYNC_MUTANTS_SAMPLE faults, 100 unless it says otherwise, in the rooms that AGENTSYNC_MUTANTS
@@ -53,15 +81,13 @@ func TestMutants(t *testing.T) {
 				t.Fatalf("no room is called %q", room)
 			}
 			r := prepare(t, room)
-			if out, ok := r.run(0); !ok {
-				t.Fatalf("the tests are not green without a fault:\n%s", out)
-			}
+			r.explore(t)
 			all := slices.DeleteFunc(r.mutants, func(m mutant) bool { return harmless[room+"/"+m.key()] })
 			sample := rand.New(rand.NewPCG(10, 34)).Perm(len(all))
 			killed, tried := 0, min(size, len(all))
 			for _, i := range sample[:tried] {
-				if _, green := r.run(all[i].number); green {
-					t.Logf("survived: %s/%s", room, all[i])
+				if tests, green := r.run(all[i].number); green {
+					t.Logf("survived %d tests: %s/%s", tests, room, all[i])
 					continue
 				}
 				killed++
@@ -100,6 +126,14 @@ type prepared struct {
 type built struct {
 	binary, folder string
 	args           []string
+	tests          []single // the quickest first
+}
+
+// single is one test: how long it takes, and which faults it reaches.
+type single struct {
+	name    string
+	took    time.Duration
+	reached []byte
 }
 
 func prepare(t *testing.T, room string) *prepared {
@@ -153,7 +187,7 @@ func prepare(t *testing.T, room string) *prepared {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		b := built{bin, filepath.Join("..", pkg), []string{"-test.failfast", "-test.timeout=" + limit.String()}}
+		b := built{binary: bin, folder: filepath.Join("..", pkg), args: []string{"-test.failfast"}}
 		if help, _ := exec.Command(bin, "-help").CombinedOutput(); strings.Contains(string(help), "rapid.checks") {
 			b.args = append(b.args, "-rapid.checks=20", "-rapid.nofailfile") // enough to see what they are for
 		}
@@ -162,20 +196,84 @@ func prepare(t *testing.T, room string) *prepared {
 	return r
 }
 
-// limit is how long the tests of one package may take with a fault: one that makes them hang is noticed.
-const limit = 2 * time.Minute
-
-// run runs the room's tests with one fault, none where number is 0, and reports whether all of them are green.
-func (r *prepared) run(number int) (output []byte, green bool) {
-	for _, b := range r.tests {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*limit)
-		cmd := exec.CommandContext(ctx, b.binary, b.args...)
-		cmd.Dir, cmd.Env = b.folder, append(os.Environ(), "AGENTSYNC_MUTANT="+strconv.Itoa(number))
-		output, err := cmd.CombinedOutput()
-		cancel()
+// explore runs each test alone, without a fault, and notes what it reaches.
+func (r *prepared) explore(t *testing.T) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "reached")
+	for k := range r.tests {
+		b := &r.tests[k]
+		out, err := exec.Command(b.binary, "-test.list", ".").Output()
 		if err != nil {
-			return output, false
+			t.Fatal(err)
+		}
+		for name := range strings.FieldsSeq(string(out)) {
+			if !strings.HasPrefix(name, "Test") && !strings.HasPrefix(name, "Fuzz") {
+				continue
+			}
+			s := single{name: name}
+			if err := os.WriteFile(file, make([]byte, len(r.mutants)+1), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			if out, ok := b.run([]single{s}, "AGENTSYNC_MUTANTS_REACHED="+file); !ok {
+				t.Fatalf("%s is not green without a fault:\n%s", name, out)
+			}
+			s.took = time.Since(start)
+			if s.reached, err = os.ReadFile(file); err != nil {
+				t.Fatal(err)
+			}
+			b.tests = append(b.tests, s)
+		}
+		slices.SortFunc(b.tests, func(x, y single) int { return cmp.Compare(x.took, y.took) })
+	}
+}
+
+// quick is how long the tests together take that are run first. They notice most faults.
+const quick = 3 * time.Second
+
+// run runs the tests that reach a fault, with it, and reports how many there are and whether all of them are green.
+func (r *prepared) run(number int) (tests int, green bool) {
+	for _, b := range r.tests {
+		var first, later []single
+		took := time.Duration(0)
+		for _, s := range b.tests {
+			if s.reached[number] == 0 {
+				continue
+			}
+			if took += s.took; took < quick {
+				first = append(first, s)
+			} else {
+				later = append(later, s)
+			}
+		}
+		tests += len(first) + len(later)
+		for _, some := range [][]single{first, later} {
+			if _, ok := b.run(some, "AGENTSYNC_MUTANT="+strconv.Itoa(number)); !ok {
+				return tests, false
+			}
 		}
 	}
-	return nil, true
+	return tests, true
+}
+
+// run runs some tests, and reports whether all of them are green. Tests that a fault makes hang are not.
+func (b built) run(tests []single, env string) (output []byte, green bool) {
+	if len(tests) == 0 {
+		return nil, true
+	}
+	names, limit := make([]string, len(tests)), 20*time.Second
+	for i, s := range tests {
+		names[i] = s.name
+		limit += 5 * s.took
+		if s.took == 0 {
+			limit += 5 * time.Minute // nobody knows yet
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit+10*time.Second)
+	defer cancel()
+	args := append([]string{"-test.run=^(" + strings.Join(names, "|") + ")$", "-test.timeout=" + limit.String()}, b.args...)
+	cmd := exec.CommandContext(ctx, b.binary, args...)
+	cmd.Dir, cmd.Env = b.folder, append(os.Environ(), env)
+	output, err := cmd.CombinedOutput()
+	return output, err == nil
 }
