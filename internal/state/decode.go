@@ -1,7 +1,13 @@
 package state
 
 import (
-	"unicode/utf8"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"agentsync/internal/agent"
 )
@@ -10,31 +16,17 @@ import (
 // Nothing is passed over: a member that version 1 does not have is refused, because it would be gone
 // after the next write.
 func Decode(name string, b []byte) (*State, error) {
-	d := decoder{scanner: scanner{b: b}, arena: make([]byte, 0, len(b))}
-	s, err := d.state()
-	if err == nil && !utf8.Valid(b) {
-		err = d.fail(invalidUTF8(b), "the text is not UTF-8")
-	}
+	s, err := newDecoder(b).state()
 	if err != nil {
 		return nil, diagnose(name, b, err)
 	}
 	return s, nil
 }
 
-// decoder reads a state in one pass. Documents are cut from one arena: there are two per agent.
-type decoder struct {
-	scanner
-	arena []byte
-}
-
 func (d *decoder) state() (*State, error) {
-	s := &State{Agents: make(map[agent.Address]agent.Record, len(d.b)/1024)}
+	s := &State{Agents: make(map[agent.Address]agent.Record, len(d.input)/1024)}
 	var version uint64
-	var seen members
-	err := d.object(func(name string, at int) (err error) {
-		if err := seen.add(&d.scanner, name, at); err != nil {
-			return err
-		}
+	seen, err := d.object(func(name string, at int) (err error) {
 		switch name {
 		case "version":
 			if version, err = d.uint(); err == nil && version != Version {
@@ -53,11 +45,11 @@ func (d *decoder) state() (*State, error) {
 		}
 		return err
 	})
+	if err == nil {
+		err = d.end()
+	}
 	if err != nil {
 		return nil, err
-	}
-	if d.peek(); d.pos < len(d.b) {
-		return nil, d.unexpected("the end of the file")
 	}
 	for _, name := range [...]string{"version", "serial", "lineage", "agents"} {
 		if !seen.has(name) {
@@ -72,7 +64,7 @@ func (d *decoder) state() (*State, error) {
 
 func (d *decoder) apps(s *State) error {
 	s.Apps = map[agent.AppID]agent.Origin{}
-	return d.object(func(name string, at int) error {
+	return d.members(func(name string, at int) error {
 		app, err := agent.ParseAppID(name)
 		if err != nil {
 			return d.fail(at, "%v", err)
@@ -86,11 +78,7 @@ func (d *decoder) apps(s *State) error {
 }
 
 func (d *decoder) origin() (o agent.Origin, err error) {
-	var seen members
-	err = d.object(func(name string, at int) (err error) {
-		if err := seen.add(&d.scanner, name, at); err != nil {
-			return err
-		}
+	_, err = d.object(func(name string, at int) (err error) {
 		switch name {
 		case "baseUrl":
 			o.BaseURL, err = d.text()
@@ -105,8 +93,8 @@ func (d *decoder) origin() (o agent.Origin, err error) {
 }
 
 func (d *decoder) agents(s *State) error {
-	owner := make(map[handle]agent.Address, len(d.b)/1024)
-	return d.object(func(name string, at int) error {
+	owner := make(map[handle]agent.Address, len(d.input)/1024)
+	return d.members(func(name string, at int) error {
 		a, err := agent.ParseAddress(name)
 		if err != nil {
 			return d.fail(at, "%v", err)
@@ -129,11 +117,7 @@ func (d *decoder) agents(s *State) error {
 }
 
 func (d *decoder) record() (r agent.Record, err error) {
-	var seen members
-	err = d.object(func(name string, at int) (err error) {
-		if err := seen.add(&d.scanner, name, at); err != nil {
-			return err
-		}
+	_, err = d.object(func(name string, at int) (err error) {
 		switch name {
 		case "uid":
 			r.UID, err = d.text()
@@ -164,9 +148,187 @@ func (d *decoder) record() (r agent.Record, err error) {
 	return r, err
 }
 
+// decoder reads JSON in one pass and says where something is wrong. Documents are cut from one arena: there are two per
+// agent.
+type decoder struct {
+	*jsontext.Decoder
+	input  []byte
+	arena  []byte
+	around int // how many levels are to be around what is read
+}
+
+func newDecoder(input []byte) *decoder {
+	// Names that stand twice are found below: the library would keep those of every document to compare them.
+	dec := jsontext.NewDecoder(bytes.NewBuffer(input), jsontext.AllowDuplicateNames(true))
+	return &decoder{Decoder: dec, input: input, arena: make([]byte, 0, len(input))}
+}
+
+// syntaxError is what is wrong at a byte.
+type syntaxError struct {
+	offset    int
+	truncated bool
+	text      string
+}
+
+func (e *syntaxError) Error() string { return fmt.Sprintf("%s (byte %d)", e.text, e.offset) }
+
+func (d *decoder) fail(at int, format string, args ...any) error {
+	return &syntaxError{offset: at, text: fmt.Sprintf(format, args...)}
+}
+
+// broken returns an error of the library as one of this package.
+func (d *decoder) broken(err error) error {
+	syntax, ok := errors.AsType[*jsontext.SyntacticError](err)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
+		return &syntaxError{offset: len(d.input), truncated: true, text: "the text ends in the middle"}
+	case ok:
+		return d.fail(int(syntax.ByteOffset), "%v", syntax.Err)
+	}
+	return err
+}
+
+// end returns an error unless all is read.
+func (d *decoder) end() error {
+	at := int(d.InputOffset())
+	switch _, err := d.ReadToken(); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return d.broken(err)
+	}
+	return d.fail(at, "there is more behind the end")
+}
+
+// jsonKinds are what can stand where something else should, for a person.
+var jsonKinds = map[jsontext.Kind]string{
+	'{': "an object", '[': "a list", '"': "a string", '0': "a number", 'n': "null", 't': "true", 'f': "false",
+}
+
+// value reads the next value, a scalar of one of the kinds, as it is written, and returns where it begins. It is of use
+// until the next read.
+func (d *decoder) value(wanted string, kinds ...jsontext.Kind) (raw jsontext.Value, at int, err error) {
+	kind := d.PeekKind()
+	for _, k := range kinds {
+		if k != kind {
+			continue
+		}
+		if raw, err = d.ReadValue(); err != nil {
+			return nil, 0, d.broken(err)
+		}
+		return raw, int(d.InputOffset()) - len(raw), nil
+	}
+	return nil, 0, d.unexpected(kind, wanted)
+}
+
+// unexpected is the error of a value of a kind that cannot stand where it stands, or of what is no value at all.
+func (d *decoder) unexpected(kind jsontext.Kind, wanted string) error {
+	what, known := jsonKinds[kind]
+	if !known {
+		_, err := d.ReadToken()
+		return d.broken(err)
+	}
+	return d.fail(d.next(), "%s stands where %s should stand", what, wanted)
+}
+
+// next returns where the next value stands: behind what was read last come white space and a colon or a comma.
+func (d *decoder) next() int {
+	rest := d.input[d.InputOffset():]
+	return len(d.input) - len(bytes.TrimLeft(rest, " \t\r\n:,"))
+}
+
+// open reads the start of an object or a list.
+func (d *decoder) open(start jsontext.Kind) error {
+	if kind := d.PeekKind(); kind != start {
+		return d.unexpected(kind, jsonKinds[start])
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return d.broken(err)
+	}
+	if d.around+d.StackDepth() > agent.MaxTextDepth { // no file can exhaust the stack
+		return d.fail(int(d.InputOffset()), "values nest deeper than %d", agent.MaxTextDepth)
+	}
+	return nil
+}
+
+// close reads the end of an object or a list.
+func (d *decoder) close() error {
+	if _, err := d.ReadToken(); err != nil {
+		return d.broken(err)
+	}
+	return nil
+}
+
+// members reads an object and calls member for each, with the name and where it stands; member reads the value.
+func (d *decoder) members(member func(name string, at int) error) error {
+	if err := d.open('{'); err != nil {
+		return err
+	}
+	for d.PeekKind() != '}' {
+		raw, at, err := d.value("a name", '"')
+		if err != nil {
+			return err
+		}
+		name, err := unquote(raw)
+		if err != nil {
+			return d.broken(err)
+		}
+		if err := member(name, at); err != nil {
+			return err
+		}
+	}
+	return d.close()
+}
+
+// object reads an object of a few members, none of which stands twice, and returns their names.
+func (d *decoder) object(member func(name string, at int) error) (seen names, err error) {
+	err = d.members(func(name string, at int) error {
+		if seen.has(name) {
+			return d.fail(at, "%q stands twice", name)
+		}
+		seen = append(seen, name)
+		return member(name, at)
+	})
+	return seen, err
+}
+
+// list reads a list, calling item before each item.
+func (d *decoder) list(item func() error) error {
+	if err := d.open('['); err != nil {
+		return err
+	}
+	for d.PeekKind() != ']' {
+		if err := item(); err != nil {
+			return err
+		}
+	}
+	return d.close()
+}
+
+// text reads a string.
+func (d *decoder) text() (string, error) {
+	raw, _, err := d.value("a string", '"')
+	if err != nil {
+		return "", err
+	}
+	text, err := unquote(raw)
+	if err != nil {
+		return "", d.broken(err)
+	}
+	return text, nil
+}
+
+func unquote(raw jsontext.Value) (string, error) {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), nil
+	}
+	text, err := jsontext.AppendUnquote(nil, raw)
+	return string(text), err
+}
+
 // texts reads a list of strings.
 func (d *decoder) texts() (values []string, err error) {
-	err = d.list('[', ']', func() error {
+	err = d.list(func() error {
 		v, err := d.text()
 		values = append(values, v)
 		return err
@@ -174,42 +336,127 @@ func (d *decoder) texts() (values []string, err error) {
 	return values, err
 }
 
+// uint reads a whole number that is not negative.
+func (d *decoder) uint() (uint64, error) {
+	raw, at, err := d.value("a number", '0')
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(string(raw), 10, 64)
+	if err != nil {
+		return 0, d.fail(at, "%s stands where a whole number from 0 to 18446744073709551615 should stand", raw)
+	}
+	return n, nil
+}
+
+// boolean reads true or false.
+func (d *decoder) boolean() (bool, error) {
+	raw, _, err := d.value("true or false", 't', 'f')
+	return err == nil && raw[0] == 't', err
+}
+
+// document reads an object as a document in canonical form.
 func (d *decoder) document() (agent.Doc, error) {
 	start := len(d.arena)
-	var err error
-	d.arena, err = d.doc(d.arena)
+	err := d.appendDocument()
 	end := len(d.arena)
 	return agent.Doc(d.arena[start:end:end]), err
 }
 
-// members are the names seen in one object, a handful.
-type members []string
-
-func (m *members) add(s *scanner, name string, at int) error {
-	if m.has(name) {
-		return s.fail(at, "%q stands twice", name)
+// appendDocument appends the next object to the arena. A document that a person edited comes out canonical too; one with
+// a member that stands twice is refused.
+func (d *decoder) appendDocument() error {
+	if kind := d.PeekKind(); kind != '{' {
+		return d.unexpected(kind, "an object")
 	}
-	*m = append(*m, name)
+	at, start := d.next(), len(d.arena)
+	canonical, err := d.appendValue()
+	if err != nil || canonical {
+		return err
+	}
+	f, err := agent.Doc(d.arena[start:]).Fields() // which refuses a member that stands twice
+	if err == nil {
+		d.arena, err = agent.AppendDoc(d.arena[:start], f)
+	}
+	if err != nil {
+		return d.fail(at, "%v", err)
+	}
 	return nil
 }
 
-func (m members) has(name string) bool {
-	for _, n := range m {
-		if n == name {
+// appendValue appends the next value to the arena without the spaces between its parts, and reports whether it certainly is
+// in canonical form then: members in order, each once, and nothing written in a way that could be shorter.
+func (d *decoder) appendValue() (canonical bool, err error) {
+	canonical = true
+	switch kind := d.PeekKind(); kind {
+	case '{', '[':
+		if err := d.open(kind); err != nil {
+			return false, err
+		}
+		start := len(d.arena)
+		d.arena = append(d.arena, byte(kind))
+		end := kind + 2 // as in ASCII
+		var last []byte // in the arena
+		for d.PeekKind() != end {
+			if len(d.arena) > start+1 {
+				d.arena = append(d.arena, ',')
+			}
+			if kind == '{' {
+				from := len(d.arena)
+				plain, err := d.appendScalar()
+				if err != nil {
+					return false, err
+				}
+				name := d.arena[from:]
+				canonical = canonical && plain && bytes.IndexByte(name, '\\') < 0 && bytes.Compare(last, name) < 0
+				last = name
+				d.arena = append(d.arena, ':')
+			}
+			plain, err := d.appendValue()
+			if err != nil {
+				return false, err
+			}
+			canonical = canonical && plain
+		}
+		d.arena = append(d.arena, byte(end))
+		return canonical, d.close()
+	}
+	return d.appendScalar()
+}
+
+// appendScalar does so with a value that has no parts.
+func (d *decoder) appendScalar() (canonical bool, err error) {
+	raw, err := d.ReadValue()
+	if err != nil {
+		return false, d.broken(err)
+	}
+	d.arena = append(d.arena, raw...)
+	switch raw.Kind() {
+	case '0':
+		return bytes.IndexAny(raw, ".eE") < 0, nil
+	case '"':
+		for i := bytes.IndexByte(raw, '\\'); i >= 0; {
+			if c := raw[i+1]; c == 'u' || c == '/' {
+				return false, nil // perhaps not the shortest way to write it
+			}
+			next := bytes.IndexByte(raw[i+2:], '\\')
+			if next < 0 {
+				break
+			}
+			i += 2 + next
+		}
+	}
+	return true, nil
+}
+
+// names are those that stand in one object, a handful.
+type names []string
+
+func (n names) has(name string) bool {
+	for _, other := range n {
+		if other == name {
 			return true
 		}
 	}
 	return false
-}
-
-func invalidUTF8(b []byte) int {
-	i := 0
-	for i < len(b) {
-		r, n := utf8.DecodeRune(b[i:])
-		if r == utf8.RuneError && n <= 1 {
-			break
-		}
-		i += n
-	}
-	return i
 }

@@ -192,7 +192,7 @@ func TestJournalRefuses(t *testing.T) {
 		"origin without app": {after(`{"results":[{"kind":"located","origin":{"baseUrl":"https://a"}}]}`), Corrupt, "lacks"},
 		"bad app":            {after(`{"results":[{"kind":"located","app":"acme","origin":{}}]}`), Corrupt, "not an app"},
 		"leaving and more":   {after(`{"leaving":1,"action":"create"}`), Corrupt, "does not belong"},
-		"not JSON":           {after(`{"results":[`), Corrupt, "should stand"},
+		"not JSON":           {after(`{"results":[`), Corrupt, "ends in the middle"},
 	} {
 		_, err := readJournal("state.json.journal", c.content, "")
 		var format *FormatError

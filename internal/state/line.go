@@ -177,14 +177,10 @@ type entry struct {
 // parseEntry reads a payload whose checksum is right. Its errors mean that another version wrote it,
 // or that somebody made the checksum fit.
 func parseEntry(payload []byte) (e entry, err error) {
-	d := decoder{scanner: scanner{b: payload}, arena: make([]byte, 0, len(payload))}
+	d := newDecoder(payload)
 	var h header
 	var i Intent
-	var seen members
-	err = d.object(func(name string, at int) (err error) {
-		if err := seen.add(&d.scanner, name, at); err != nil {
-			return err
-		}
+	seen, err := d.object(func(name string, at int) (err error) {
 		switch name {
 		case "journal":
 			e.header = &h
@@ -201,7 +197,7 @@ func parseEntry(payload []byte) (e entry, err error) {
 			e.intent = &i
 			i.ID, err = d.uint()
 		case "results":
-			err = d.list('[', ']', func() error {
+			err = d.list(func() error {
 				r, err := d.result()
 				e.results = append(e.results, r)
 				return err
@@ -211,8 +207,8 @@ func parseEntry(payload []byte) (e entry, err error) {
 		}
 		return err
 	})
-	if d.peek(); err == nil && d.pos < len(d.b) {
-		err = d.unexpected("the end of the line")
+	if err == nil {
+		err = d.end()
 	}
 	if err == nil {
 		err = d.checkEntry(seen)
@@ -222,15 +218,15 @@ func parseEntry(payload []byte) (e entry, err error) {
 
 // entryMembers are what each kind of line has: first the one that it is known by, then others that it needs, then
 // those that it may have.
-var entryMembers = [...]struct{ needs, may members }{
-	{needs: members{"journal", "lineage", "serial"}, may: members{"instance"}},
-	{needs: members{"intent", "address", "action", "at"}, may: members{"uid", "fields"}},
-	{needs: members{"leaving"}},
-	{needs: members{"results"}},
+var entryMembers = [...]struct{ needs, may names }{
+	{needs: names{"journal", "lineage", "serial"}, may: names{"instance"}},
+	{needs: names{"intent", "address", "action", "at"}, may: names{"uid", "fields"}},
+	{needs: names{"leaving"}},
+	{needs: names{"results"}},
 }
 
 // checkEntry refuses a line that mixes kinds, or lacks what its kind needs.
-func (d *decoder) checkEntry(seen members) error {
+func (d *decoder) checkEntry(seen names) error {
 	for _, kind := range entryMembers {
 		if !seen.has(kind.needs[0]) {
 			continue
@@ -272,11 +268,7 @@ func (d *decoder) intentMember(i *Intent, name string, at int) (err error) {
 }
 
 func (d *decoder) result() (r Result, err error) {
-	var seen members
-	err = d.object(func(name string, at int) (err error) {
-		if err := seen.add(&d.scanner, name, at); err != nil {
-			return err
-		}
+	_, err = d.object(func(name string, at int) (err error) {
 		switch name {
 		case "intent":
 			r.Intent, err = d.uint()
@@ -303,7 +295,7 @@ func (d *decoder) result() (r Result, err error) {
 }
 
 func (d *decoder) address() (agent.Address, error) {
-	at := d.pos
+	at := d.next()
 	s, err := d.text()
 	if err != nil {
 		return agent.Address{}, err
@@ -316,7 +308,7 @@ func (d *decoder) address() (agent.Address, error) {
 }
 
 func (d *decoder) app() (agent.AppID, error) {
-	at := d.pos
+	at := d.next()
 	s, err := d.text()
 	if err != nil {
 		return agent.AppID{}, err
@@ -329,7 +321,7 @@ func (d *decoder) app() (agent.AppID, error) {
 }
 
 func (d *decoder) kind() (ResultKind, error) {
-	at := d.pos
+	at := d.next()
 	s, err := d.text()
 	if err != nil {
 		return 0, err

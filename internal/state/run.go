@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"unicode/utf8"
 
 	"agentsync/internal/agent"
 )
@@ -188,13 +187,11 @@ func checkDoc(d agent.Doc) (agent.Doc, error) {
 	if d == nil {
 		return d, nil
 	}
-	s := scanner{b: d, depth: depthOfDocs} // what is taken can be read again
-	out, err := s.doc(make([]byte, 0, len(d)))
-	if s.peek(); err == nil && s.pos < len(d) {
-		err = s.unexpected("the end")
-	}
-	if err == nil && !utf8.Valid(out) {
-		err = s.fail(invalidUTF8(out), "the text is not UTF-8")
+	dec := newDecoder(d)
+	dec.around = depthOfDocs // what is taken can be read again
+	out, err := dec.document()
+	if err == nil {
+		err = dec.end()
 	}
 	if bytes.Equal(out, d) {
 		return d, err // the usual case: one copy less to keep
