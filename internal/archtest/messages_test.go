@@ -53,7 +53,7 @@ var notMessages = map[string][]string{
 	"what files that agentsync writes say": {"env: has … of the manifests*", "# The environment …*", "# Secrets that agentsync export read*", "# …: the platform does not show it", "# yaml-language-server: $schema=…"},
 	"never shown: all was said":            {"exit code …"},
 	"names and commands":                   {"apply --refresh-only", "agentsync check-platform …", "agentsync state rollback … --auto-approve", "agentsync state unlock --auto-approve"},
-	"parts of sentences":                   {"true or false", "an object of strings", "the end of *"},
+	"parts of sentences":                   {"true or false", "an object of strings"},
 	"what the YAML library says, for which there are better words": {
 		"cannot start any token", "expected alphabetic or numeric", "unexpected end of stream", "unexpected document indicator", "mapping values are not allowed",
 		"could not find expected ':'", "block sequence entries", "expected comment or line break", "expected whitespace or line break",
