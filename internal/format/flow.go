@@ -6,8 +6,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// flow is a node inside a flow collection, or one itself, in parts.
-type flow struct {
+// flowPart is a node inside a flow collection, or one itself, in parts.
+type flowPart struct {
 	// text is what is written of a scalar or an alias; of a collection it is its properties.
 	text string
 	// open is '{' or '[' for a collection, ':' for a pair without braces in a list, 0 otherwise.
@@ -17,7 +17,7 @@ type flow struct {
 
 // flowItem is an element of a list, or a member of a mapping.
 type flowItem struct {
-	key, value *flow
+	key, value *flowPart
 	name       string
 	nodes      []*yaml.Node
 }
@@ -25,8 +25,8 @@ type flowItem struct {
 // flowLeaf reads a flow collection. On one line it is taken apart; on several it stays as it is written,
 // but for its indentation: each bracket that is open is a step, and the whole is a step deeper than
 // the key or dash before it, because strict readers want a closing bracket there too.
-func (p *parser) flowLeaf(l *leaf, n *yaml.Node, root bool) {
-	f := &flow{}
+func (p *parser) flowLeaf(l *leafNode, n *yaml.Node, root bool) {
+	f := &flowPart{}
 	start := p.at
 	p.depth, p.depths = 0, nil
 	p.flowBody(f, n, false)
@@ -37,7 +37,7 @@ func (p *parser) flowLeaf(l *leaf, n *yaml.Node, root bool) {
 	}
 	depths := p.depths
 	l.setLines(raw, func(i int, text string) int {
-		depth := depths[i] - closers(text)
+		depth := depths[i] - countClosers(text)
 		if root {
 			return indentStep * depth
 		}
@@ -45,20 +45,20 @@ func (p *parser) flowLeaf(l *leaf, n *yaml.Node, root bool) {
 	})
 }
 
-// closers returns how many brackets a line closes before it holds anything else.
-func closers(text string) int {
+// countClosers returns how many brackets a line closes before it holds anything else.
+func countClosers(text string) int {
 	rest := strings.TrimLeft(text, "]} ")
 	return len(text) - len(rest) - strings.Count(text[:len(text)-len(rest)], " ")
 }
 
 // flowNode reads one node. bare allows a pair without braces.
-func (p *parser) flowNode(n *yaml.Node, bare bool) *flow {
-	f := &flow{}
+func (p *parser) flowNode(n *yaml.Node, bare bool) *flowPart {
+	f := &flowPart{}
 	if p.refused != nil {
 		return f
 	}
 	if !isNothing(n) || propertyCount(n) > 0 {
-		f.text = p.properties(n)
+		f.text = p.readProperties(n)
 		if f.text != "" && !isNothing(n) {
 			p.flowGap()
 		}
@@ -68,7 +68,7 @@ func (p *parser) flowNode(n *yaml.Node, bare bool) *flow {
 }
 
 // flowBody reads what stands behind a node's properties.
-func (p *parser) flowBody(f *flow, n *yaml.Node, bare bool) {
+func (p *parser) flowBody(f *flowPart, n *yaml.Node, bare bool) {
 	switch {
 	case p.refused != nil:
 	case n.Kind == yaml.MappingNode && p.peek() == '{', n.Kind == yaml.SequenceNode && p.peek() == '[':
@@ -78,16 +78,16 @@ func (p *parser) flowBody(f *flow, n *yaml.Node, bare bool) {
 		f.open = ':'
 		f.items = []flowItem{p.flowItem(n, 0)}
 	case n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode:
-		p.refuse(p.at, puzzled)
+		p.refuse(p.at, puzzledReason)
 	case !isNothing(n):
-		raw := p.scalar(n)
+		raw := p.readScalar(n)
 		p.countLines(raw)
-		f.text = joinWords(f.text, quote(n, raw))
+		f.text = joinWords(f.text, requoted(n, raw))
 	}
 }
 
 // flowItems reads what stands between brackets, and these.
-func (p *parser) flowItems(f *flow, n *yaml.Node) {
+func (p *parser) flowItems(f *flowPart, n *yaml.Node) {
 	step, closing := 1, byte(']')
 	if f.open == '{' {
 		step, closing = 2, '}'
@@ -102,11 +102,11 @@ func (p *parser) flowItems(f *flow, n *yaml.Node) {
 			p.at++
 			p.flowGap()
 		} else if p.peek() != closing {
-			p.refuse(p.at, puzzled)
+			p.refuse(p.at, puzzledReason)
 		}
 	}
 	if p.peek() != closing {
-		p.refuse(p.at, puzzled)
+		p.refuse(p.at, puzzledReason)
 		return
 	}
 	p.at++
@@ -142,7 +142,7 @@ func (p *parser) flowItem(n *yaml.Node, i int) flowItem {
 		p.flowGap()
 		item.value = p.flowNode(value, false)
 	case !isNothing(value):
-		p.refuse(p.at, puzzled)
+		p.refuse(p.at, puzzledReason)
 	}
 	return item
 }
@@ -155,7 +155,7 @@ func (p *parser) flowGap() {
 			p.countLines(p.src[p.at : p.at+1])
 			p.at++
 		case p.peek() == '#' && p.at > 0 && isSpace(p.src[p.at-1]):
-			p.comment()
+			p.readComment()
 		default:
 			return
 		}
@@ -170,13 +170,13 @@ func (p *parser) countLines(text string) {
 }
 
 // String returns the node on one line.
-func (f *flow) String() string {
+func (f *flowPart) String() string {
 	var b strings.Builder
 	f.print(&b)
 	return b.String()
 }
 
-func (f *flow) print(b *strings.Builder) {
+func (f *flowPart) print(b *strings.Builder) {
 	b.WriteString(f.text)
 	if f.open == 0 {
 		return

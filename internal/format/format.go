@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
 	"agentsync/internal/diag"
 	"agentsync/internal/manifest"
 	"agentsync/internal/yamltext"
@@ -31,7 +33,7 @@ func New(o manifest.Options) (*Formatter, error) {
 // a file cannot be formatted: it is no YAML, or is written in a way that cannot be kept. The error is
 // for a fault of this package: the form that it found would not mean the same.
 func (f *Formatter) Format(name string, src []byte) ([]byte, diag.List, error) {
-	text := newlines(string(yamltext.Ended(src)))
+	text := withNewlines(string(yamltext.Ended(src)))
 	doc, problems := f.read(name, text)
 	if problems != nil {
 		return nil, problems, nil
@@ -42,7 +44,8 @@ func (f *Formatter) Format(name string, src []byte) ([]byte, diag.List, error) {
 		return []byte(out), nil, nil
 	}
 	if err := f.verify(name, doc, out); err != nil {
-		return nil, nil, fmt.Errorf("%s: formatting would change what the file means, so it is left as it is; this is a fault in agentsync: %w", name, err)
+		return nil, nil, fmt.Errorf("%s: formatting would change what the file means, so it is left as it is; this is a "+
+			"fault in agentsync: %w", name, err)
 	}
 	return []byte(out), nil, nil
 }
@@ -55,7 +58,7 @@ func (f *Formatter) read(name, text string) (*document, diag.List) {
 	}
 	doc, r := parse(text, root)
 	if r != nil {
-		problems.Errorf(position(name, text, r.at), "%s", r.why)
+		problems.Errorf(yamltext.NewLines([]byte(text)).Pos(name, r.at), "%s", r.why)
 		return nil, problems
 	}
 	return doc, nil
@@ -78,14 +81,83 @@ func (f *Formatter) verify(name string, doc *document, out string) error {
 	return nil
 }
 
-// newlines returns text with the line ends that canonical form has, and without a byte order mark.
-func newlines(text string) string {
+// withNewlines returns text with the line ends that canonical form has, and without a byte order mark.
+func withNewlines(text string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
 }
 
-// position returns the place of the byte at offset.
-func position(name, text string, offset int) diag.Pos {
-	before := text[:min(offset, len(text))]
-	start := strings.LastIndexByte(before, '\n') + 1
-	return diag.Pos{File: name, Line: 1 + strings.Count(before, "\n"), Column: 1 + len([]rune(before[start:]))}
+// sameValue returns an error unless two trees mean the same: equal tags, values and anchors, equal
+// members in any order, equal elements in the same order, and each alias with the same target.
+func sameValue(a, b *yaml.Node) error {
+	c := treeComparison{counterpart: map[*yaml.Node]*yaml.Node{}}
+	if err := c.compare(a, b); err != nil {
+		return err
+	}
+	for _, pair := range c.aliases {
+		if c.counterpart[pair[0].Alias] != pair[1].Alias {
+			return fmt.Errorf("line %d: the alias *%s would mean something else", pair[0].Line, pair[0].Value)
+		}
+	}
+	return nil
+}
+
+type treeComparison struct {
+	// counterpart holds the second tree's node for each anchored node of the first.
+	counterpart map[*yaml.Node]*yaml.Node
+	aliases     [][2]*yaml.Node
+}
+
+func (c *treeComparison) compare(a, b *yaml.Node) error {
+	if a.Anchor != "" {
+		c.counterpart[a] = b
+	}
+	switch {
+	case a.Kind != b.Kind || a.Tag != b.Tag || a.Anchor != b.Anchor || len(a.Content) != len(b.Content):
+		return differsAt(a)
+	case a.Kind == yaml.AliasNode:
+		c.aliases = append(c.aliases, [2]*yaml.Node{a, b})
+		return nil
+	case a.Kind == yaml.ScalarNode:
+		if a.Value != b.Value {
+			return differsAt(a)
+		}
+		return nil
+	case a.Kind == yaml.MappingNode:
+		return c.members(a, b)
+	}
+	for i := range a.Content {
+		if err := c.compare(a.Content[i], b.Content[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// members compares mappings. A key that stands twice is compared in the order of its values.
+func (c *treeComparison) members(a, b *yaml.Node) error {
+	index := make(map[string][]int, len(b.Content)/2)
+	for i := 0; i+1 < len(b.Content); i += 2 {
+		id := memberID(b.Content[i])
+		index[id] = append(index[id], i)
+	}
+	for i := 0; i+1 < len(a.Content); i += 2 {
+		id := memberID(a.Content[i])
+		at := index[id]
+		if len(at) == 0 {
+			return differsAt(a.Content[i])
+		}
+		index[id] = at[1:]
+		for k := range 2 {
+			if err := c.compare(a.Content[i+k], b.Content[at[0]+k]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func memberID(key *yaml.Node) string { return fmt.Sprint(key.Kind, key.Tag, key.Value) }
+
+func differsAt(n *yaml.Node) error {
+	return fmt.Errorf("line %d: the value would be another", n.Line)
 }

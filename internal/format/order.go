@@ -10,16 +10,16 @@ import (
 	"agentsync/schema"
 )
 
-// member is a member of a mapping, as far as the order needs it.
-type member struct {
+// mapMember is a member of a mapping, as far as the order needs it.
+type mapMember struct {
 	name  string
 	nodes []*yaml.Node
 }
 
-// canonical returns the order in which members are to stand: members that the schema names in its
+// canonicalOrder returns the order in which members are to stand: members that the schema names in its
 // order, with `<<` at the top but behind the key of an agent; then the others in the order in which
 // they stand. No alias comes before its anchor, and none comes to mean another.
-func canonical(members []member, o *schema.Order) []int {
+func canonicalOrder(members []mapMember, o *schema.Order) []int {
 	ranks := make([]int, len(members))
 	order := make([]int, len(members))
 	for i, m := range members {
@@ -28,15 +28,15 @@ func canonical(members []member, o *schema.Order) []int {
 	if slices.IsSorted(ranks) {
 		return order
 	}
-	return ready(ranks, anchorOrder(members))
+	return readyOrder(ranks, anchorOrder(members))
 }
 
-// ready returns the members with those of the lowest rank first, each as soon as those that it waits
+// readyOrder returns the members with those of the lowest rank first, each as soon as those that it waits
 // for are there; of equal rank, as they stand.
-func ready(ranks []int, waits [][]int) []int {
+func readyOrder(ranks []int, waits [][]int) []int {
 	missing := make([]int, len(ranks))
 	frees := make([][]int, len(ranks))
-	q := &queue{ranks: ranks}
+	q := &rankQueue{ranks: ranks}
 	for i, before := range waits {
 		missing[i] = len(before)
 		for _, j := range before {
@@ -59,22 +59,22 @@ func ready(ranks []int, waits [][]int) []int {
 	return order
 }
 
-// queue is a heap of members, by rank and then by place.
-type queue struct {
+// rankQueue is a heap of members, by rank and then by place.
+type rankQueue struct {
 	ranks   []int
 	members []int
 }
 
-func (q *queue) Len() int      { return len(q.members) }
-func (q *queue) Swap(i, j int) { q.members[i], q.members[j] = q.members[j], q.members[i] }
-func (q *queue) Push(x any)    { q.members = append(q.members, x.(int)) }
+func (q *rankQueue) Len() int      { return len(q.members) }
+func (q *rankQueue) Swap(i, j int) { q.members[i], q.members[j] = q.members[j], q.members[i] }
+func (q *rankQueue) Push(x any)    { q.members = append(q.members, x.(int)) }
 
-func (q *queue) Less(i, j int) bool {
+func (q *rankQueue) Less(i, j int) bool {
 	a, b := q.members[i], q.members[j]
 	return cmp.Or(cmp.Compare(q.ranks[a], q.ranks[b]), cmp.Compare(a, b)) < 0
 }
 
-func (q *queue) Pop() any {
+func (q *rankQueue) Pop() any {
 	last := len(q.members) - 1
 	x := q.members[last]
 	q.members = q.members[:last]
@@ -82,7 +82,7 @@ func (q *queue) Pop() any {
 }
 
 // rank says how far up a member belongs.
-func (m member) rank(o *schema.Order) int {
+func (m mapMember) rank(o *schema.Order) int {
 	names := len(o.Names())
 	i, ok := o.Rank(m.name)
 	_, hasVersion := o.Rank("version")
@@ -104,11 +104,11 @@ func (m member) rank(o *schema.Order) int {
 }
 
 // merges reports whether the member is a merge key.
-func (m member) merges() bool { return m.name == "<<" && m.nodes[0].Tag == "!!merge" }
+func (m mapMember) merges() bool { return m.name == "<<" && m.nodes[0].Tag == "!!merge" }
 
 // below returns the order of what stands in the member of a mapping of order o: what is merged into a
 // mapping has its order.
-func (m member) below(o *schema.Order) *schema.Order {
+func (m mapMember) below(o *schema.Order) *schema.Order {
 	if m.merges() {
 		return o
 	}
@@ -116,9 +116,9 @@ func (m member) below(o *schema.Order) *schema.Order {
 }
 
 // textOf returns a lookup of the members' texts.
-func textOf(members []member) func(name string) string {
+func textOf(members []mapMember) func(name string) string {
 	return func(name string) string {
-		i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
+		i := slices.IndexFunc(members, func(m mapMember) bool { return m.name == name })
 		if i < 0 || len(members[i].nodes) == 0 {
 			return ""
 		}
@@ -132,7 +132,7 @@ func textOf(members []member) func(name string) string {
 
 // anchorOrder returns, for each member, the members that must come before it: an alias stays behind
 // the anchor that it means and before the next of that name.
-func anchorOrder(members []member) [][]int {
+func anchorOrder(members []mapMember) [][]int {
 	waits := make([][]int, len(members))
 	type use struct {
 		anchor int
@@ -176,4 +176,97 @@ func eachAnchor(nodes []*yaml.Node, visit func(name string, isAlias bool)) {
 		}
 		eachAnchor(n.Content, visit)
 	}
+}
+
+// arrange puts the document into canonical order.
+func (d *document) arrange(o *schema.Order) {
+	d.value.arrange(o)
+	if b := d.value.block; b != nil {
+		b.spaced = true
+	}
+}
+
+func (v *entryValue) arrange(o *schema.Order) {
+	switch {
+	case v.block != nil:
+		v.block.arrange(o)
+	case v.leaf != nil && v.leaf.flow != nil:
+		v.leaf.flow.arrange(o)
+	}
+}
+
+func (b *blockNode) arrange(o *schema.Order) {
+	if b.seq {
+		_, b.spaced = o.Items().Rank("key") // a list of agents
+		for _, e := range b.entries {
+			e.value.arrange(o.Items())
+			e.hoist()
+		}
+		return
+	}
+	b.entries = arrangeMembers(b.entries, o, func(e *blockEntry) (mapMember, func(*schema.Order)) {
+		return mapMember{name: e.name, nodes: e.nodes}, e.value.arrange
+	})
+}
+
+func (f *flowPart) arrange(o *schema.Order) {
+	switch {
+	case f == nil: // a member without a value
+	case f.open == '{':
+		f.items = arrangeMembers(f.items, o, func(item flowItem) (mapMember, func(*schema.Order)) {
+			return mapMember{name: item.name, nodes: item.nodes}, item.value.arrange
+		})
+	default:
+		for _, item := range f.items {
+			item.value.arrange(o.Items())
+		}
+	}
+}
+
+// arrangeMembers returns the members of a mapping in canonical order, what stands in them arranged as well.
+func arrangeMembers[T any](items []T, o *schema.Order,
+	memberOf func(T) (m mapMember, arrange func(*schema.Order))) []T {
+	members, arrange := make([]mapMember, len(items)), make([]func(*schema.Order), len(items))
+	for i, item := range items {
+		members[i], arrange[i] = memberOf(item)
+	}
+	o = o.For(textOf(members))
+	for i, m := range members {
+		arrange[i](m.below(o))
+	}
+	out := make([]T, len(items))
+	for place, i := range canonicalOrder(members, o) {
+		out[place] = items[i]
+	}
+	return out
+}
+
+// hoist moves the comments between a dash and what stands behind it above the dash, so that the
+// value can begin on the dash's line. An anchor or a tag keeps them where they are.
+func (e *blockEntry) hoist() {
+	v := e.value
+	if v.properties != "" || v.block == nil && v.leaf == nil {
+		return
+	}
+	var up []lineComment
+	if v.note != "" {
+		up = append(up, lineComment{text: v.note})
+	}
+	up = append(up, v.between...)
+	gap := false
+	if b := v.block; b != nil {
+		first := b.entries[0]
+		up = append(up, b.head...)
+		if b.headGap && len(first.lead) > 0 {
+			first.lead[0].blank = true
+		}
+		up = append(up, first.lead...)
+		gap = first.gap && len(first.lead) > 0 || b.headGap && len(first.lead) == 0
+		b.head, b.headGap, first.lead, first.gap = nil, false, nil, false
+	}
+	if v.note, v.between = "", nil; len(up) == 0 {
+		return
+	}
+	up[0].blank = e.gap && len(e.lead) > 0
+	e.lead, e.gap = append(e.lead, up...), gap
 }

@@ -1,13 +1,16 @@
 package format
 
 import (
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 )
 
-// scalar reads an alias or a scalar that is no block scalar and returns it as it is written.
-func (p *parser) scalar(n *yaml.Node) string {
+// readScalar reads an alias or a scalar that is no block scalar and returns it as it is written.
+func (p *parser) readScalar(n *yaml.Node) string {
 	if p.refused != nil {
 		return ""
 	}
@@ -25,7 +28,7 @@ func (p *parser) scalar(n *yaml.Node) string {
 		end = plainEnd(p.src, start, n.Value)
 	}
 	if end < 0 {
-		p.refuse(start, puzzled)
+		p.refuse(start, puzzledReason)
 		return ""
 	}
 	p.at = end
@@ -94,70 +97,30 @@ func countPrefix(s string, c byte) int {
 	return n
 }
 
+// blockHeader is the head of a block scalar: how it is folded, how far its text is indented, and what happens to the
+// line ends behind it.
+var blockHeader = regexp.MustCompile(`^[|>][-+0-9]*`)
+
 // blockScalar reads a block scalar in a block whose entries begin at column, the cursor on its | or >.
 // The cursor is left at the end of its last line.
-func (p *parser) blockScalar(l *leaf, column int) {
-	header, ok := p.blockHeader()
-	if !ok {
-		p.refuse(p.at, puzzled)
+func (p *parser) blockScalar(l *leafNode, column int) {
+	if l.first = blockHeader.FindString(p.src[p.at:]); l.first == "" {
+		p.refuse(p.at, puzzledReason)
 		return
 	}
-	l.note = p.note()
+	p.at += len(l.first)
+	l.note = p.readNote()
 	p.lineEnd()
-	lines := p.blockLines(header, column)
-	l.open = header.chomp == '+'
-	l.first = header.String()
-	l.rest = lines
+	l.open = strings.Contains(l.first, "+")
+	digit, _ := strconv.Atoi(strings.Trim(l.first, "|>+-"))
+	l.rest = p.blockLines(column, digit, l.open)
 }
 
-// blockHeader is | or >, with how many columns its text is indented where that is said, and what
-// happens to the line ends behind it.
-type blockHeader struct {
-	style string
-	digit int
-	chomp byte
-	// digitFirst keeps the order in which they were written.
-	digitFirst bool
-}
-
-// String returns the header as YAML.
-func (h blockHeader) String() string {
-	digit, chomp := "", ""
-	if h.digit > 0 {
-		digit = string(rune('0' + h.digit))
-	}
-	if h.chomp != 0 {
-		chomp = string(rune(h.chomp))
-	}
-	if h.digitFirst {
-		return h.style + digit + chomp
-	}
-	return h.style + chomp + digit
-}
-
-func (p *parser) blockHeader() (h blockHeader, ok bool) {
-	if c := p.peek(); c != '|' && c != '>' {
-		return h, false
-	}
-	h.style = p.src[p.at : p.at+1]
-	for p.at++; p.at < len(p.src); p.at++ {
-		switch c := p.peek(); {
-		case c == '+' || c == '-':
-			h.chomp = c
-		case c >= '1' && c <= '9':
-			h.digit, h.digitFirst = int(c-'0'), h.chomp == 0
-		default:
-			return h, true
-		}
-	}
-	return h, true
-}
-
-// blockLines reads the lines of a block scalar. Blank lines at its end belong to it only where it
-// keeps them.
-func (p *parser) blockLines(h blockHeader, column int) []restLine {
-	indent, base := column+h.digit, h.digit
-	if h.digit == 0 {
+// blockLines reads the lines of a block scalar, indented by digit columns, or as its first line is where digit is 0.
+// Blank lines at its end belong to it only if it keeps them.
+func (p *parser) blockLines(column, digit int, keeps bool) []restLine {
+	indent, base := column+digit, digit
+	if digit == 0 {
 		indent, base = p.blockIndent(column), 2
 	}
 	var lines []restLine
@@ -175,7 +138,7 @@ func (p *parser) blockLines(h blockHeader, column int) []restLine {
 		} else {
 			lines = append(lines, restLine{indent: base, text: line[indent:]})
 		}
-		if text != "" || deep > indent || h.chomp == '+' {
+		if text != "" || deep > indent || keeps {
 			used, end = len(lines), at-1
 		}
 	}
@@ -201,4 +164,29 @@ func (p *parser) blockIndent(column int) int {
 		at += len(line) + 1
 	}
 	return max(deepest, column+1)
+}
+
+// requoted returns a scalar as it is written, on one line: single quotes become double ones where the
+// text needs no escape for that. Whether there are quotes at all is the writer's to say.
+func requoted(n *yaml.Node, raw string) string {
+	if n.Kind != yaml.ScalarNode || n.Style&yaml.SingleQuotedStyle == 0 || strings.ContainsAny(n.Value, `"\`) {
+		return raw
+	}
+	return `"` + n.Value + `"`
+}
+
+// bareKey is a key that no YAML reads as anything but a string.
+var bareKey = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
+
+// notStrings are words that some YAML reads as something else.
+var notStrings = []string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+
+// plainKey returns a key as it is written, without quotes that it does not need.
+func plainKey(n *yaml.Node, raw string) string {
+	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle
+	if n.Kind == yaml.ScalarNode && n.Style&quoted != 0 && n.Style&yaml.TaggedStyle == 0 &&
+		bareKey.MatchString(n.Value) && !slices.Contains(notStrings, strings.ToLower(n.Value)) {
+		return n.Value
+	}
+	return requoted(n, raw)
 }
