@@ -3,6 +3,8 @@ package platformtest
 import (
 	"errors"
 	"fmt"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/httpx"
+	"agentsync/internal/openapitest"
 	"agentsync/internal/platform"
 	"agentsync/internal/sandbox"
 	"agentsync/internal/secret"
@@ -87,10 +91,7 @@ func testFixture(t *testing.T, f Fixture) {
 
 func testRoundTrip(t *testing.T, f Fixture) {
 	r := newRig(t, f)
-	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := r.create(f.Full)
 	live := r.agents()
 	if len(live) != 1 || live[0].UID != made.UID {
 		t.Fatalf("create answered %q, there are %v", made.UID, live)
@@ -119,10 +120,7 @@ func testRoundTrip(t *testing.T, f Fixture) {
 // testEachField changes one field after the other, and takes each away again.
 func testEachField(t *testing.T, f Fixture) {
 	r := newRig(t, f)
-	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := r.create(f.Full)
 	want := f.Full.Clone()
 	update := func(what, name string, v any) {
 		want[name] = v
@@ -155,10 +153,7 @@ func testEachField(t *testing.T, f Fixture) {
 
 func testDelete(t *testing.T, f Fixture) {
 	r := newRig(t, f, sandbox.WithDeleted()) // deleted agents stay in a list that shows them
-	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := r.create(f.Full)
 	if err := r.client.Delete(t.Context(), made.UID); err != nil {
 		t.Errorf("delete: %v", err)
 	}
@@ -169,7 +164,7 @@ func testDelete(t *testing.T, f Fixture) {
 	if got := r.list(); len(got) != 0 || len(r.agents()) != 0 {
 		t.Errorf("after the delete: %v", got)
 	}
-	_, err = r.client.Update(t.Context(), made.UID, someChange(f))
+	_, err := r.client.Update(t.Context(), made.UID, f.someChange())
 	if !errors.Is(err, platform.ErrNotFound) || platform.ClassOf(err) != platform.Refused {
 		t.Errorf("update of an agent that is gone: %v", err)
 	}
@@ -185,10 +180,7 @@ func testRead(t *testing.T, f Fixture) {
 		wantUnsent(t, "a read that there is not", err)
 		return
 	}
-	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := r.create(f.Full)
 	got, err := r.client.Read(t.Context(), made.UID)
 	if err != nil {
 		t.Fatal(err)
@@ -207,10 +199,7 @@ func testRead(t *testing.T, f Fixture) {
 func testEncodings(t *testing.T, f Fixture) {
 	r := newRig(t, f, sandbox.WithTimes(sandbox.Millis), sandbox.WithWrappedList(), sandbox.WithCreatedStatus(201),
 		sandbox.WithPrecision(time.Second))
-	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := r.create(f.Full)
 	listed := r.list()
 	if len(listed) != 1 || listed[0].UID != made.UID || !listed[0].CreatedAt.Equal(r.agents()[0].CreatedAt) {
 		t.Errorf("list %v of %v", listed, r.agents())
@@ -224,9 +213,7 @@ func testConcurrency(t *testing.T, f Fixture) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			fields := f.Full.Clone()
-			fields[identity(f)] = fmt.Sprintf("agent %d", i)
-			if _, err := r.client.Create(t.Context(), agent.ContentOf(fields)); err != nil {
+			if _, err := r.client.Create(t.Context(), agent.ContentOf(f.named(fmt.Sprintf("agent %d", i)))); err != nil {
 				t.Errorf("create %d: %v", i, err)
 			}
 		})
@@ -267,10 +254,10 @@ func testKey(t *testing.T, f Fixture) {
 func testUnsent(t *testing.T, f Fixture) {
 	r := newRig(t, f)
 	unresolved := f.Full.Clone()
-	unresolved[identity(f)] = secret.Template("${secret:NAME}")
+	unresolved[f.identity()] = secret.Template("${secret:NAME}")
 	_, err := r.client.Create(t.Context(), agent.ContentOf(unresolved))
 	wantUnsent(t, "an unresolved secret", err)
-	_, err = r.client.Update(t.Context(), "..", someChange(f))
+	_, err = r.client.Update(t.Context(), "..", f.someChange())
 	wantUnsent(t, "a uid that is a path", err)
 
 	r.server.Close()
@@ -287,4 +274,228 @@ func wantUnsent(t *testing.T, what string, err error) {
 	if !errors.As(err, &e) || e.Class != platform.Refused || !e.NeverSent {
 		t.Errorf("%s: %v (%+v)", what, err, e)
 	}
+}
+
+// testMark covers the opt-in mark: the platform keeps it, the adapter tells it apart from the agent's
+// fields in every answer, and sending the field without it takes it away.
+func testMark(t *testing.T, f Fixture) {
+	s := f.schema()
+	field, ok := s.Marker()
+	if !ok {
+		t.Skip("the platform's agents cannot carry a mark")
+	}
+	r := newRig(t, f)
+	mark := agent.Address{Platform: s.Name, App: f.App.ID.App, Key: "a"}.Mark()
+	made := r.create(platform.AddMark(s, f.Full, mark))
+	is := func(what string, got platform.Remote, want agent.Fields, mark string) {
+		t.Helper()
+		if got.Content.IsZero() && what == "update" {
+			return // the platform answers no agent
+		}
+		equal(t, what, want, got.Content.Fields())
+		if got.Mark != mark {
+			t.Errorf("%s: the mark is %q, want %q", what, got.Mark, mark)
+		}
+	}
+	is("create", made, f.Full, mark)
+	is("list", r.list()[0], f.Full, mark)
+
+	want := f.Full.Clone()
+	want[field.Name] = f.Change[field.Name]
+	for _, mark := range []string{mark, ""} {
+		change := platform.AddMark(s, agent.Fields{field.Name: want[field.Name]}, mark)
+		answered, err := r.client.Update(t.Context(), made.UID, change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		is("update", answered, want, mark)
+		is("list", r.list()[0], want, mark)
+		if r.client.Properties().ReadsOne {
+			got, err := r.client.Read(t.Context(), made.UID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			is("read", got, want, mark)
+		}
+	}
+}
+
+const rigKey = "key-of-the-conformance-suite"
+
+// rig is an adapter's client over the real stack in front of a sandbox of its own.
+type rig struct {
+	t       *testing.T
+	f       Fixture
+	sandbox *sandbox.Server
+	server  *httptest.Server
+	client  platform.Client
+}
+
+// newRig starts a sandbox whose requests and answers are both held against the contract.
+func newRig(t *testing.T, f Fixture, opts ...sandbox.Option) *rig {
+	t.Helper()
+	return start(t, f, nil, opts)
+}
+
+// newFaultyRig starts a sandbox whose answers may break the contract on purpose, see script.
+func newFaultyRig(t *testing.T, f Fixture, opts ...sandbox.Option) *rig {
+	t.Helper()
+	return start(t, f, []openapitest.Option{openapitest.RequestsOnly()}, opts)
+}
+
+// script returns the rig for a subtest, emptied and with other faults.
+func (r *rig) script(t *testing.T, faults string) *rig {
+	t.Helper()
+	parsed, err := sandbox.ParseFaults(faults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.sandbox.SetFaults(parsed)
+	if err := r.sandbox.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	sub := *r
+	sub.t = t
+	return &sub
+}
+
+func start(t *testing.T, f Fixture, checks []openapitest.Option, opts []sandbox.Option) *rig {
+	t.Helper()
+	s, err := sandbox.New(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := openapitest.Middleware(t, f.Document, s, checks...)
+	r := &rig{t: t, f: f, sandbox: s, server: httptest.NewServer(handler)}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil { // lets go of what hangs, so that the server can close
+			t.Error(err)
+		}
+		r.server.Close()
+	})
+	r.client = r.clientWith(rigKey, 0)
+	return r
+}
+
+// clientWith returns another client of the same app.
+func (r *rig) clientWith(key string, timeout time.Duration) platform.Client {
+	r.t.Helper()
+	base, err := url.Parse(r.server.URL + r.f.BasePath)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	hc, err := httpx.NewClient(httpx.Options{
+		Base: base, KeyHeader: r.f.Platform.APIKeyHeader(), Key: secret.Literal(key), Timeout: timeout,
+		Secrets: secret.Whole(append(r.secrets(), key)...),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(hc.CloseIdleConnections)
+	return r.f.Platform.Client(r.f.App, base, hc)
+}
+
+func (r *rig) agents() []sandbox.Agent {
+	return r.sandbox.Agents(r.f.Platform.Name(), "")
+}
+
+func (r *rig) list() []platform.Remote {
+	r.t.Helper()
+	list, err := r.client.List(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return list
+}
+
+// create makes an agent, and ends the test if it cannot.
+func (r *rig) create(fields agent.Fields) platform.Remote {
+	r.t.Helper()
+	made, err := r.client.Create(r.t.Context(), agent.ContentOf(fields))
+	if err != nil || made.UID == "" {
+		r.t.Fatalf("create: %+v, %v", made, err)
+	}
+	return made
+}
+
+// count returns how many requests of an operation the sandbox has seen.
+func (r *rig) count(op string) int {
+	return r.sandbox.Counts().Requests[r.f.Platform.Name()][op]
+}
+
+// noSecrets looks for the key and for every secret of the fixture in what a person would see of err.
+func (r *rig) noSecrets(err error, more ...string) {
+	r.t.Helper()
+	if err == nil {
+		return
+	}
+	for _, s := range append(append(more, rigKey), r.secrets()...) {
+		if strings.Contains(err.Error(), s) {
+			r.t.Errorf("the error shows a secret: %v", err)
+		}
+	}
+}
+
+// secrets returns every secret of the fixture.
+func (r *rig) secrets() (all []string) {
+	agent.Walk("", map[string]any(r.f.Full.Clone()), func(_ string, leaf any) any {
+		if s, ok := leaf.(secret.Text); ok {
+			plain, err := s.Reveal()
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			all = append(all, plain)
+		}
+		return leaf
+	})
+	return all
+}
+
+// equal compares fields as the contract means it: secrets by their value.
+func equal(t *testing.T, what string, want, got agent.Fields) {
+	t.Helper()
+	reveal := cmp.Transformer("reveal", func(s secret.Text) string {
+		plain, err := s.Reveal()
+		if err != nil {
+			return err.Error()
+		}
+		return plain
+	})
+	if diff := cmp.Diff(want, got, reveal); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// ticking returns a clock that moves on by a millisecond with every n-th look at it.
+func ticking(n int) func() time.Time {
+	var mu sync.Mutex
+	looks := 0
+	return func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		looks++
+		return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(time.Duration(looks/n) * time.Millisecond)
+	}
+}
+
+// identity is the field that holds an agent's name.
+func (f Fixture) identity() string {
+	for _, field := range f.schema().Fields {
+		if field.Identity {
+			return field.Name
+		}
+	}
+	return ""
+}
+
+// named is the full agent under another name.
+func (f Fixture) named(name string) agent.Fields {
+	fields := f.Full.Clone()
+	fields[f.identity()] = name
+	return fields
+}
+
+// someChange is an update of one field.
+func (f Fixture) someChange() agent.Fields {
+	return agent.Fields{f.identity(): f.Change[f.identity()]}
 }

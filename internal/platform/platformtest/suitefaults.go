@@ -82,13 +82,7 @@ func testOdd(t *testing.T, f Fixture) {
 			r := shared.script(t, "odd-agents="+form+" agent=Odd*")
 			var made []platform.Remote
 			for _, name := range []string{"First", "Odd one", "Last"} {
-				fields := f.Full.Clone()
-				fields[identity(f)] = name
-				one, err := r.client.Create(t.Context(), agent.ContentOf(fields))
-				if err != nil || one.UID == "" {
-					t.Fatalf("%s: %+v, %v", name, one, err)
-				}
-				made = append(made, one)
+				made = append(made, r.create(f.named(name)))
 			}
 			list, err := r.client.List(t.Context())
 			if err != nil || len(list) != len(made) {
@@ -104,11 +98,7 @@ func testOdd(t *testing.T, f Fixture) {
 	}
 	t.Run("no-uid", func(t *testing.T) {
 		r := shared.script(t, "odd-agents=no-uid agent=Odd* op=list")
-		fields := f.Full.Clone()
-		fields[identity(f)] = "Odd one"
-		if _, err := r.client.Create(t.Context(), agent.ContentOf(fields)); err != nil {
-			t.Fatal(err)
-		}
+		r.create(f.named("Odd one"))
 		if list, err := r.client.List(t.Context()); platform.ClassOf(err) != platform.Unknown || list != nil {
 			t.Errorf("a list with an agent that nobody can name: %v, %v", list, err)
 		}
@@ -125,11 +115,7 @@ func testListEnds(t *testing.T, f Fixture) {
 			t.Run(fmt.Sprintf("%s with %d", end, n), func(t *testing.T) {
 				r := newFaultyRig(t, f, sandbox.WithClock(ticking(1)), sandbox.WithPageSize(3)).script(t, end)
 				for i := range n {
-					fields := f.Full.Clone()
-					fields[identity(f)] = fmt.Sprintf("agent %d", i)
-					if _, err := r.client.Create(t.Context(), agent.ContentOf(fields)); err != nil {
-						t.Fatal(err)
-					}
+					r.create(f.named(fmt.Sprintf("agent %d", i)))
 				}
 				if list, err := r.client.List(t.Context()); err != nil || len(list) != n {
 					t.Errorf("%d agents, %v", len(list), err)
@@ -142,10 +128,7 @@ func testListEnds(t *testing.T, f Fixture) {
 // testEchoes: a secret of the run that the platform repeats elsewhere is a secret there too.
 func testEchoes(t *testing.T, f Fixture) {
 	r := newFaultyRig(t, f).script(t, "echo-secrets")
-	made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := r.create(f.Full)
 	for _, one := range append(r.list(), made) {
 		doc, err := agent.Encode(one.Content.Fields().Seal(secret.Sealer{Key: []byte("k")}))
 		if err != nil {
@@ -178,22 +161,16 @@ func testChangeFaults(t *testing.T, f Fixture) {
 	for _, tr := range trials() {
 		t.Run("update/"+tr.fault, func(t *testing.T) {
 			r := shared.script(t, tr.fault+" op=update")
-			made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = r.clientWith(rigKey, tr.timeout).Update(t.Context(), made.UID, someChange(f))
+			made := r.create(f.Full)
+			_, err := r.clientWith(rigKey, tr.timeout).Update(t.Context(), made.UID, f.someChange())
 			r.judge(tr, "PATCH", "update", err)
-			if changed := r.agents()[0].Name == f.Change[identity(f)]; changed != tr.done {
+			if changed := r.agents()[0].Name == f.Change[f.identity()]; changed != tr.done {
 				t.Errorf("the agent was changed: %v, want %v", changed, tr.done)
 			}
 		})
 		t.Run("delete/"+tr.fault, func(t *testing.T) {
 			r := shared.script(t, tr.fault+" op=delete")
-			made, err := r.client.Create(t.Context(), agent.ContentOf(f.Full))
-			if err != nil {
-				t.Fatal(err)
-			}
+			made := r.create(f.Full)
 			r.judge(tr, "DELETE", "delete", r.clientWith(rigKey, tr.timeout).Delete(t.Context(), made.UID))
 			if gone := len(r.agents()) == 0; gone != tr.done {
 				t.Errorf("the agent is gone: %v, want %v", gone, tr.done)
@@ -234,9 +211,7 @@ func testListFaults(t *testing.T, f Fixture) {
 		t.Run(fault, func(t *testing.T) {
 			r := shared.script(t, fault+" op=list")
 			for range 2 {
-				if _, err := r.client.Create(t.Context(), agent.ContentOf(f.Full)); err != nil {
-					t.Fatal(err)
-				}
+				r.create(f.Full)
 			}
 			list, err := r.client.List(t.Context())
 			if err == nil || list != nil {
@@ -250,9 +225,7 @@ func testListFaults(t *testing.T, f Fixture) {
 	}
 	t.Run("lag", func(t *testing.T) {
 		r := shared.script(t, "lag-lists=1 op=create")
-		if _, err := r.client.Create(t.Context(), agent.ContentOf(f.Full)); err != nil {
-			t.Fatal(err)
-		}
+		r.create(f.Full)
 		if got := r.list(); len(got) != 0 {
 			t.Errorf("the first list shows %v", got)
 		}
