@@ -6,8 +6,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -108,3 +110,46 @@ func matches(pattern, path string) bool {
 func anyMatches(patterns []string, path string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, path) })
 }
+
+// TestNamesForEverySystem: a checkout is possible where names are reserved (Windows: NUL with any ending, and some characters)
+// or differ by case alone (macOS). The same for the files that scripts make.
+func TestNamesForEverySystem(t *testing.T) {
+	out, err := exec.Command("git", "-C", root, "ls-files", "-z").Output()
+	if err != nil {
+		t.Skipf("no checkout: %v", err)
+	}
+	names := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	seen := map[string]string{}
+	for _, name := range names {
+		folded := strings.ToLower(name)
+		if other := seen[folded]; other != "" {
+			t.Errorf("%s and %s are one file where case does not matter", name, other)
+		}
+		seen[folded] = name
+		inside := []string{name}
+		if strings.HasSuffix(name, ".txtar") {
+			b, err := os.ReadFile(filepath.Join(root, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range scriptFileForm.FindAllStringSubmatch(string(b), -1) {
+				inside = append(inside, m[1])
+			}
+		}
+		for _, path := range inside {
+			for part := range strings.SplitSeq(path, "/") {
+				if reservedForm.MatchString(part) {
+					t.Errorf("%s: Windows has no file that is called %q", name, part)
+				}
+			}
+		}
+	}
+	if len(names) < 500 {
+		t.Errorf("only %d files were found", len(names))
+	}
+}
+
+var (
+	scriptFileForm = regexp.MustCompile(`(?m)^-- (.+) --$`)
+	reservedForm   = regexp.MustCompile(`(?i)^(nul|con|aux|prn|com[0-9]|lpt[0-9])(\..*)?$|[:*?"<>|\\]|[. ]$`)
+)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -118,7 +119,7 @@ func TestLinksThatLeaveTheFolder(t *testing.T) {
 	}
 	const leaves = ": this link leads out of m, to %s; a manifest must be inside the folder that is read: copy it there, or name it as a path of its own\n"
 	want := fmt.Sprintf("m/chain.yaml"+leaves+"m/circle.yaml: the file cannot be read: its links lead in a circle\n"+
-		"m/nowhere.yaml: the file cannot be read: no such file or directory\nm/root"+leaves+"m/token.yaml"+leaves+"m/up"+leaves,
+		"m/nowhere.yaml: the file cannot be read: "+syscall.ENOENT.Error()+"\nm/root"+leaves+"m/token.yaml"+leaves+"m/up"+leaves,
 		"HERE/token", "/", "HERE/token", "HERE")
 	if diff := cmp.Diff(want, strings.Join(got, "\n")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,7 +54,7 @@ func TestTextOfAFileThatIsWrong(t *testing.T) {
 			"${file:p/link.md}", "${file:p}", "See ${file:p/long.md}", `'${file:p\\long.md}'`))
 	links(t, "repo/m/p/link.md", "../../../token")
 	_, problems := load(t, "repo/m")
-	want := `repo/m/a.yaml:7:21: repo/m/p/none.md cannot be read: no such file or directory
+	want := `repo/m/a.yaml:7:21: repo/m/p/none.md cannot be read: ` + syscall.ENOENT.Error() + `
 repo/m/a.yaml:10:21: agentPurpose is 1,001 characters long; at most 1,000 are allowed (the text of repo/m/p/long.md)
 repo/m/a.yaml:13:21: the text at repo/m/p/bad.md:2:5: the control character U+0007 cannot be in a text; take it out
 repo/m/a.yaml:16:21: the text at repo/m/p/latin.md:1:4: the byte 0xe9 is not valid UTF-8; save the file as UTF-8

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -153,6 +154,14 @@ func TestFailedFsyncIsFinal(t *testing.T) {
 	}
 }
 
+// fullDisk is this system's error for a disk without room.
+func fullDisk() error {
+	if runtime.GOOS == "windows" {
+		return syscall.Errno(112) // ERROR_DISK_FULL: its ENOSPC is made up by package syscall
+	}
+	return syscall.ENOSPC
+}
+
 // TestNoSpace lets every call of Begin find the disk full.
 func TestNoSpace(t *testing.T) {
 	disk := statetest.New()
@@ -164,7 +173,7 @@ func TestNoSpace(t *testing.T) {
 			t.Fatal(err)
 		}
 		calls, before := disk.Calls(), len(disk.Log())
-		disk.FailAt(n, syscall.ENOSPC)
+		disk.FailAt(n, fullDisk())
 		run, err := f.Begin(snap, 1<<20)
 		if disk.Calls() < calls+n {
 			if err != nil {
@@ -184,7 +193,7 @@ func TestNoSpace(t *testing.T) {
 			}
 			continue
 		}
-		if !errors.Is(err, syscall.ENOSPC) {
+		if !errors.Is(err, fullDisk()) {
 			t.Errorf("call %d (%s): %v", n, last(disk.Log()), err)
 		}
 		log := disk.Log()[before:]

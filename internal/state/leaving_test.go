@@ -355,7 +355,7 @@ func TestLeavingRefuses(t *testing.T) {
 	if err := run.Leaving(id + 1); err == nil {
 		t.Error("an intent that is not there may leave")
 	}
-	disk.FailAt(1, syscall.ENOSPC)
+	disk.FailAt(1, fullDisk())
 	if err := run.Leaving(id); err == nil {
 		t.Error("a line that could not be written lets the request leave")
 	}
