@@ -10,6 +10,7 @@ import (
 
 	"agentsync/internal/cli"
 	"agentsync/internal/crash"
+	"agentsync/internal/exit"
 )
 
 // headroom is how much more heap than usual, in bytes, there may be before it is collected. A run is
@@ -35,7 +36,7 @@ func main() {
 		cancel(nil) // the first signal: start nothing new, finish what is in flight
 		for s := range signals {
 			if s != syscall.SIGHUP { // a shell passes on the hangup that the kernel sent already
-				os.Exit(cli.ExitInterrupted) // the second: the next run recovers what is open
+				os.Exit(exit.Interrupted) // the second: the next run recovers what is open
 			}
 		}
 	}()

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agentsync/internal/cli"
+	"agentsync/internal/exit"
 )
 
 // TestGoldenPicture draws docs/terminal.svg, the picture of the README, from a real run; AGENTSYNC_GOLDEN=1 writes it.
@@ -36,7 +37,7 @@ func TestGoldenPicture(t *testing.T) {
 		var out bytes.Buffer
 		// Problems and progress belong to the picture as well.
 		code := cli.Run(t.Context(), environ, cli.Streams{In: strings.NewReader(""), Out: &out, Err: &out}, args)
-		if code != cli.ExitOK {
+		if code != exit.OK {
 			t.Fatalf("agentsync %v ended with %d:\n%s", args, code, &out)
 		}
 		return "$ agentsync " + strings.Join(args, " ") + "\n" + out.String() + "\n"

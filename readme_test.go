@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"agentsync/internal/cli"
+	"agentsync/internal/exit"
 )
 
 // TestGoldenReadme holds what README.md shows of the tool against the tool: the transcript of the demo,
@@ -136,7 +137,7 @@ func run(t *testing.T, args ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	streams := cli.Streams{In: strings.NewReader(""), Out: &stdout, Err: &stderr}
-	if code := cli.Run(t.Context(), nil, streams, args); code != cli.ExitOK {
+	if code := cli.Run(t.Context(), nil, streams, args); code != exit.OK {
 		t.Fatalf("agentsync %s: exit code %d\n%s", strings.Join(args, " "), code, stderr.String())
 	}
 	return stdout.String()

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/crash"
+	"agentsync/internal/exit"
 	"agentsync/internal/manifest"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/cometchat"
@@ -78,9 +79,9 @@ func Run(ctx context.Context, environ []string, streams Streams, args []string) 
 	root.SetArgs(args)
 	cmd, err := a.execute(ctx, root)
 	code := a.finish(ctx, cmd, err)
-	if lost := out.failure(); lost != nil && code == ExitOK {
+	if lost := out.failure(); lost != nil && code == exit.OK {
 		report.Error(errs, a.style(errs), fmt.Sprintf("the result could not be written: %v", lost), "")
-		return ExitFailed
+		return exit.Failed
 	}
 	return code
 }
@@ -91,7 +92,7 @@ func (a *app) execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Comm
 	defer func() {
 		if v := recover(); v != nil {
 			crash.Report(a.streams.Err, v, debug.Stack())
-			err = &Failure{Code: ExitFailed, Told: fmt.Errorf("this is a bug of agentsync: %v", v)}
+			err = &exit.Failure{Code: exit.Failed, Told: fmt.Errorf("this is a bug of agentsync: %v", v)}
 		}
 	}()
 	return root.ExecuteContextC(ctx)
@@ -137,7 +138,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetErr(a.streams.Err)
 	root.SetIn(a.streams.In)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &Failure{Code: ExitUsage, Err: flagError(err), Hint: "see which flags there are:\n  " + cmd.CommandPath() + " --help"}
+		return &exit.Failure{Code: exit.Usage, Err: flagError(err), Hint: "see which flags there are:\n  " + cmd.CommandPath() + " --help"}
 	})
 	root.SetVersionTemplate("agentsync {{.Version}}\n")
 	flags := root.PersistentFlags()
@@ -165,13 +166,13 @@ func strictHelp(root *cobra.Command) {
 	}
 	help.Args = func(_ *cobra.Command, args []string) error {
 		if topic, rest, err := root.Find(args); err != nil || len(rest) > 0 {
-			return &Failure{Code: ExitUsage, Err: unknownCommand(topic, args[len(args)-1]), Hint: "see what there is:\n  agentsync help"}
+			return &exit.Failure{Code: exit.Usage, Err: unknownCommand(topic, args[len(args)-1]), Hint: "see what there is:\n  agentsync help"}
 		}
 		return nil
 	}
 	if completion, _, err := root.Find([]string{"completion"}); err == nil {
 		completion.RunE = func(*cobra.Command, []string) error {
-			return usageError("say for which shell: bash, zsh, fish or powershell")
+			return exit.Usagef("say for which shell: bash, zsh, fish or powershell")
 		}
 	}
 }
@@ -184,7 +185,7 @@ func strictArguments(cmd *cobra.Command) {
 			check = cobra.NoArgs
 		}
 		err := check(c, args)
-		var f *Failure
+		var f *exit.Failure
 		if err == nil || errors.As(err, &f) {
 			return err
 		}
@@ -193,7 +194,7 @@ func strictArguments(cmd *cobra.Command) {
 		} else {
 			err = fmt.Errorf("the arguments do not fit '%s'", strings.TrimSuffix(c.UseLine(), " [flags]"))
 		}
-		return &Failure{Code: ExitUsage, Err: err, Hint: "see how it is used:\n  " + c.CommandPath() + " --help"}
+		return &exit.Failure{Code: exit.Usage, Err: err, Hint: "see how it is used:\n  " + c.CommandPath() + " --help"}
 	}
 	for _, sub := range cmd.Commands() {
 		strictArguments(sub)
@@ -220,12 +221,8 @@ func unknownCommand(cmd *cobra.Command, typed string) error {
 
 // exitCodesTopic is 'agentsync help exit-codes': a topic of the help, no command.
 func (a *app) exitCodesTopic() *cobra.Command {
-	var b strings.Builder
-	b.WriteString("Each outcome has an exit code of its own, in every output format:\n\n")
-	for _, e := range exitCodes {
-		fmt.Fprintf(&b, "  %3d  %s\n", e.code, e.meaning)
-	}
-	return &cobra.Command{Use: "exit-codes", Short: "What each exit code means", Long: strings.TrimRight(b.String(), "\n")}
+	long := "Each outcome has an exit code of its own, in every output format:\n\n" + exit.Meanings()
+	return &cobra.Command{Use: "exit-codes", Short: "What each exit code means", Long: strings.TrimRight(long, "\n")}
 }
 
 // Command returns all commands with their flags, help texts and examples, for docs/commands.md and for

@@ -14,6 +14,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/exit"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
@@ -98,13 +99,13 @@ func (a *app) applyCommand() *cobra.Command {
 func (f *applyFlags) takeSaved(paths []string) ([]string, error) {
 	if f.plan == "" {
 		if f.refresh && f.noRefresh {
-			return nil, usageError("--refresh and --no-refresh exclude each other")
+			return nil, exit.Usagef("--refresh and --no-refresh exclude each other")
 		}
 		f.refresh = !f.noRefresh // nothing is to do only where what is live says so as well
 		return paths, nil
 	}
 	if len(paths) > 0 {
-		return nil, usageError("--plan takes everything from the saved plan: no PATH beside it")
+		return nil, exit.Usagef("--plan takes everything from the saved plan: no PATH beside it")
 	}
 	saved, err := readPlan(f.plan)
 	if err != nil {
@@ -128,7 +129,7 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		return nil, err
 	}
 	if f.settleTimeout < 0 || f.lockTimeout < 0 {
-		return nil, usageError("--settle-timeout and --lock-timeout must not be less than 0")
+		return nil, exit.Usagef("--settle-timeout and --lock-timeout must not be less than 0")
 	}
 	if err := checkDeletes(f.maxDeletes, 0, 0); err != nil {
 		return nil, err
@@ -219,17 +220,15 @@ func (a *app) refuseProtected(f *applyFlags, p *plan.Plan, w *workspace) error {
 	if err := a.showPlan(f, p, w); err != nil {
 		return err
 	}
-	return &Failure{Code: ExitRefused,
-		Err:  fmt.Errorf("%s would be deleted or replaced; nothing was sent", count(n, "protected agent")),
-		Hint: "see whether the right folder and the right app are named; if this is meant, apply lifecycle.protect: false first",
-	}
+	return exit.With(exit.Refused, "%s would be deleted or replaced; nothing was sent", count(n, "protected agent")).
+		Hinted("see whether the right folder and the right app are named; if this is meant, apply lifecycle.protect: false first")
 }
 
 // canAsk refuses to begin what could not be approved later.
 func (a *app) canAsk(f *applyFlags) error {
 	if _, tty := terminal(a.streams.In); tty && !f.autoApprove && f.format.value != formatText {
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("--format %s shows no plan before the run, so there is nothing to say yes to", f.format.value),
-			Hint: "look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve --format " + f.format.value}
+		return exit.Usagef("--format %s shows no plan before the run, so there is nothing to say yes to", f.format.value).
+			Hinted("look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve --format " + f.format.value)
 	}
 	return a.needTerminal(f.autoApprove, "there are changes, and ",
 		"look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve")
@@ -259,8 +258,8 @@ func (a *app) applyLocked(ctx context.Context, run *applyRun, apps map[agent.App
 		for _, st := range stale.Changes {
 			report.Warning(a.streams.Err, a.style(a.streams.Err), st.Address.String()+": "+st.Reason, "")
 		}
-		err = &Failure{Code: ExitStale, Err: fmt.Errorf("while the plan was read, it stopped being true for %s; nothing was sent", count(len(stale.Changes), "agent")),
-			Hint: "look at what is to be done now:\n  agentsync apply"}
+		err = exit.With(exit.Stale, "while the plan was read, it stopped being true for %s; nothing was sent", count(len(stale.Changes), "agent")).
+			Hinted("look at what is to be done now:\n  agentsync apply")
 	}
 	return rep, err
 }
@@ -272,7 +271,7 @@ const soon = 5 * time.Second
 func (w *workspace) engine(apps map[agent.AppID]apply.App, o apply.Options) (*apply.Engine, error) {
 	fleet, err := state.NewFleet(w.snap.State, w.snap.Open)
 	if err != nil {
-		return nil, stateError(err)
+		return nil, exit.OfState(err)
 	}
 	return apply.New(apps, w.fleet.Agents, fleet, o), nil
 }
@@ -355,7 +354,7 @@ func (r *applyRun) begin(p *plan.Plan) (apply.Ledger, error) {
 	}
 	located := r.located(r.apps()...)
 	if r.run, err = r.file.Begin(r.snap, room); err != nil {
-		return nil, stateError(err)
+		return nil, exit.OfState(err)
 	}
 	if p != nil { // a person, or a flag, agreed to where requests go
 		err = r.run.Commit(located...)
@@ -405,15 +404,14 @@ func checkDeletes(limit string, deletes, known int) error {
 	digits, percent := strings.CutSuffix(limit, "%")
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 0 || percent && n > 100 {
-		return usageError("--max-deletes is %q; it must be a number or a percentage, for example 5 or 10%%", limit)
+		return exit.Usagef("--max-deletes is %q; it must be a number or a percentage, for example 5 or 10%%", limit)
 	}
 	if percent {
 		n = (known*n + 99) / 100 // rounded up: 10% of five agents is one agent
 	}
 	if deletes > n {
-		return &Failure{Code: ExitRefused,
-			Err:  fmt.Errorf("%s would be deleted or replaced, more than --max-deletes %s allows (%d); nothing was sent", count(deletes, "agent"), limit, n),
-			Hint: "look at the plan, and raise the limit if that is meant:\n  agentsync plan --prune"}
+		return exit.With(exit.Refused, "%s would be deleted or replaced, more than --max-deletes %s allows (%d); nothing was sent", count(deletes, "agent"), limit, n).
+			Hinted("look at the plan, and raise the limit if that is meant:\n  agentsync plan --prune")
 	}
 	return nil
 }
@@ -436,13 +434,13 @@ func (a *app) closeRun(w *workspace, run *state.Run) error {
 	saved, rescueErr := w.file.Rescue(run.State())
 	if rescueErr != nil {
 		a.lastResort(run.State())
-		return &Failure{Code: ExitFailed, Err: errors.Join(err, rescueErr), Hint: "the uids are listed above; take each back with: agentsync import ADDRESS UID"}
+		return &exit.Failure{Code: exit.Failed, Err: errors.Join(err, rescueErr), Hint: "the uids are listed above; take each back with: agentsync import ADDRESS UID"}
 	}
 	how := "merge"
 	if isShared(w.flags.state) {
 		how = "push"
 	}
-	return &Failure{Code: ExitFailed, Err: err,
+	return &exit.Failure{Code: exit.Failed, Err: err,
 		Hint: fmt.Sprintf("every uid is in %s; when the cause is mended, take them back:\n  agentsync state %s %s", saved, how, saved)}
 }
 
@@ -501,8 +499,8 @@ func (a *app) finishApply(ctx context.Context, f *applyFlags, file *outfile.File
 	if werr := a.writeReport(f.format.value, rep); err != nil || werr != nil {
 		return cmp.Or(err, werr)
 	}
-	if code := exitCodeOf(ctx, rep); code != ExitOK {
-		return &Failure{Code: code, Err: unreported}
+	if code := exit.OfReport(ctx, rep); code != exit.OK {
+		return &exit.Failure{Code: code, Err: unreported}
 	}
 	return unreported
 }
@@ -527,7 +525,7 @@ func openReport(path string) (*outfile.File, error) {
 	}
 	file, err := outfile.Create(path, 0o644)
 	if err != nil {
-		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("--report: %w; nothing was sent", err)}
+		return nil, exit.Usagef("--report: %w; nothing was sent", err)
 	}
 	return file, nil
 }
@@ -540,7 +538,7 @@ func writeReportFile(file *outfile.File, rep *apply.Report, cause error) error {
 	}
 	if cause != nil {
 		rep.Warnings = append(rep.Warnings, cause.Error())
-		var f *Failure
+		var f *exit.Failure
 		if errors.As(cause, &f) {
 			for _, p := range f.Problems {
 				rep.Warnings = append(rep.Warnings, p.String())
@@ -553,45 +551,11 @@ func writeReportFile(file *outfile.File, rep *apply.Report, cause error) error {
 	return file.Commit()
 }
 
-// exitCodeOf maps a report to the exit code of the worst that is in it. A refused key says most about
-// what to do next; a refusal by a safety limit counts only where nothing failed.
-func exitCodeOf(ctx context.Context, rep *apply.Report) int {
-	var done, failed, refused int
-	keyRefused := false
-	for _, r := range rep.Results {
-		switch {
-		case r.Status == apply.StatusDone:
-			done++
-		case errors.Is(r.Err, apply.ErrBlocked):
-			refused++
-		default:
-			failed++
-			keyRefused = keyRefused || errors.Is(r.Err, apply.ErrKeyRefused)
-		}
-	}
-	unknown := rep.Count(apply.StatusUnknown)
-	failed += rep.Unread
-	switch {
-	case rep.Outcome == apply.OutcomeInterrupted || ctx.Err() != nil && failed > 0:
-		return ExitInterrupted
-	case keyRefused:
-		return ExitKeyRefused
-	case failed > 0 && (done > 0 || unknown > 0):
-		return ExitPartial
-	case failed > 0:
-		return ExitFailed
-	case refused > 0:
-		return ExitRefused
-	default:
-		return ExitOK
-	}
-}
-
 // applyRefresh is 'apply --refresh-only': it records what is live and sends nothing but reads. An agent
 // that is gone leaves the state.
 func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) error {
 	if f.plan != "" || f.prune || f.report != "" {
-		return usageError("--refresh-only carries nothing out: no --plan, --prune or --report beside it")
+		return exit.Usagef("--refresh-only carries nothing out: no --plan, --prune or --report beside it")
 	}
 	w, err := a.openWorkspace(ctx, f.planFlags, paths)
 	if err != nil {
@@ -656,7 +620,7 @@ func (a *app) recordRefreshed(w *workspace, r refreshed) error {
 	}
 	run, err := w.file.Begin(w.snap, reserveFor(len(results), text))
 	if err != nil {
-		return stateError(err)
+		return exit.OfState(err)
 	}
 	err = run.Commit(append(w.located(w.apps()...), results...)...)
 	if err := errors.Join(err, a.closeRun(w, run)); err != nil {

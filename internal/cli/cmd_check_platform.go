@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/exit"
 	"agentsync/internal/manifest"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/probe"
@@ -67,7 +68,7 @@ func (a *app) checkPlatformCommand() *cobra.Command {
 
 func (a *app) checkPlatform(ctx context.Context, f *checkPlatformFlags) error {
 	if f.platform == "" || f.app == "" {
-		return usageError("say with --platform and --app which app to look at; one agent is made in it, and deleted again")
+		return exit.Usagef("say with --platform and --app which app to look at; one agent is made in it, and deleted again")
 	}
 	w, err := a.openCheck(ctx, f)
 	if err != nil {
@@ -98,8 +99,8 @@ func (a *app) checkPlatform(ctx context.Context, f *checkPlatformFlags) error {
 		a.tellProbe(rep)
 	}
 	if len(rep.Left) > 0 {
-		return &Failure{Code: ExitPartial, Err: fmt.Errorf("%s of this check could not be deleted: %s", count(len(rep.Left), "agent"), report.Sanitize(strings.Join(rep.Left, ", "))),
-			Hint: "delete it in the platform's dashboard"}
+		return exit.With(exit.Partial, "%s of this check could not be deleted: %s", count(len(rep.Left), "agent"), report.Sanitize(strings.Join(rep.Left, ", "))).
+			Hinted("delete it in the platform's dashboard")
 	}
 	return err
 }
@@ -111,7 +112,7 @@ func (a *app) openCheck(ctx context.Context, f *checkPlatformFlags) (*workspace,
 		return nil, err
 	}
 	if all[f.platform] == nil {
-		return nil, usageError("no platform is called %q: there are %s", f.platform, strings.Join(platformNames(all), ", "))
+		return nil, exit.Usagef("no platform is called %q: there are %s", f.platform, strings.Join(platformNames(all), ", "))
 	}
 	file, err := a.openState(ctx, f.state, f.timeout)
 	if err != nil {
@@ -137,7 +138,7 @@ func (a *app) openCheck(ctx context.Context, f *checkPlatformFlags) (*workspace,
 	}
 	// The state says which hosts somebody has agreed to; nothing else of it is used.
 	if w.snap, err = w.file.Load(); err != nil {
-		return nil, stateError(err)
+		return nil, exit.OfState(err)
 	}
 	return w, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/exit"
 	"agentsync/internal/export"
 	"agentsync/internal/report"
 	"agentsync/schema"
@@ -47,7 +48,7 @@ func (a *app) explainCommand() *cobra.Command {
 		if near != "" {
 			hint = "did you mean this?\n  agentsync explain " + near
 		}
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("no field is called %q", strings.Join(args, "")), Hint: hint}
+		return exit.Usagef("no field is called %q", strings.Join(args, "")).Hinted(hint)
 	}
 	return cmd
 }

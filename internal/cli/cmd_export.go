@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/exit"
 	"agentsync/internal/export"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
@@ -76,11 +77,11 @@ func (a *app) exportCommand() *cobra.Command {
 	f.format = addFormatOf(cmd, formatText, formatJSON)
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
 		if f.out == "" && !f.dryRun {
-			return &Failure{Code: ExitUsage, Err: fmt.Errorf("say where the manifests are to go"),
-				Hint: "name a folder; or look at them first:\n  agentsync export --out manifests\n  agentsync export --dry-run"}
+			return exit.Usagef("say where the manifests are to go").
+				Hinted("name a folder; or look at them first:\n  agentsync export --out manifests\n  agentsync export --dry-run")
 		}
 		if f.dryRun && f.envFile != "" {
-			return usageError("--dry-run writes nothing: no --env-file beside it")
+			return exit.Usagef("--dry-run writes nothing: no --env-file beside it")
 		}
 		if err := checkEnvFile(f.envFile); err != nil {
 			return err
@@ -214,11 +215,11 @@ func anyManifest(folder string) bool {
 func (ex *exporter) choose(ctx context.Context) error {
 	f := ex.flags
 	if f.platform != "" && ex.platforms[f.platform] == nil {
-		return usageError("no platform is called %q: there are %s", f.platform, strings.Join(platformNames(ex.platforms), ", "))
+		return exit.Usagef("no platform is called %q: there are %s", f.platform, strings.Join(platformNames(ex.platforms), ", "))
 	}
 	if f.app != "" {
 		if f.platform == "" {
-			return usageError("--app says which app; say with --platform on which platform it is")
+			return exit.Usagef("--app says which app; say with --platform on which platform it is")
 		}
 		id := agent.AppID{Platform: f.platform, App: f.app}
 		ex.apps = []agent.AppID{id}
@@ -229,7 +230,7 @@ func (ex *exporter) choose(ctx context.Context) error {
 		return ex.convert(id, app)
 	}
 	if f.api() != "" {
-		return usageError("--api says by which version of its API an app is read; say with --platform and --app which app")
+		return exit.Usagef("--api says by which version of its API an app is read; say with --platform and --app which app")
 	}
 	for id := range ex.fleet.Apps {
 		if f.platform == "" || id.Platform == f.platform {
@@ -237,7 +238,7 @@ func (ex *exporter) choose(ctx context.Context) error {
 		}
 	}
 	if len(ex.apps) == 0 {
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("no manifest names an app to look at"), Hint: nameAnApp(ex.platforms)}
+		return exit.Usagef("no manifest names an app to look at").Hinted(nameAnApp(ex.platforms))
 	}
 	slices.SortFunc(ex.apps, agent.AppID.Compare)
 	return nil
@@ -268,7 +269,7 @@ func (ex *exporter) convert(id agent.AppID, app agent.App) error {
 	}
 	s := ex.platforms[id.Platform].Schema()
 	if s.Version(api).API != api {
-		return usageError("%s has no API version %q: there are %s", id.Platform, api, strings.Join(apiVersions(s), ", "))
+		return exit.Usagef("%s has no API version %q: there are %s", id.Platform, api, strings.Join(apiVersions(s), ", "))
 	}
 	ex.fleet.Apps[id], ex.converts = withAPI(app, api), true
 	return nil
@@ -304,8 +305,8 @@ func (ex *exporter) describe(ctx context.Context, id agent.AppID) error {
 		return err
 	}
 	for _, p := range problems {
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s: %s", id, p.Summary),
-			Hint: "describe the app with --" + strings.Join(slices.Sorted(maps.Keys(ex.flags.settings)), ", --") + ", --endpoint and --api-key-env, as its platform needs it"}
+		return exit.Usagef("%s: %s", id, p.Summary).
+			Hinted("describe the app with --" + strings.Join(slices.Sorted(maps.Keys(ex.flags.settings)), ", --") + ", --endpoint and --api-key-env, as its platform needs it")
 	}
 	ex.fleet.Apps[id] = fleet.Apps[id]
 	if f := ex.flags; f.endpoint != "" { // who types an endpoint agrees to it
@@ -318,8 +319,8 @@ func (ex *exporter) describe(ctx context.Context, id agent.AppID) error {
 func (ex *exporter) checkOpen() error {
 	for _, i := range ex.snap.Open {
 		if slices.Contains(ex.apps, i.Address.ID()) {
-			return &Failure{Code: ExitFailed, Err: fmt.Errorf("an earlier run left requests to %s without an answer, so what is managed there is not known", i.Address.ID()),
-				Hint: "settle them first:\n  agentsync apply"}
+			return exit.With(exit.Failed, "an earlier run left requests to %s without an answer, so what is managed there is not known", i.Address.ID()).
+				Hinted("settle them first:\n  agentsync apply")
 		}
 	}
 	return nil
@@ -469,7 +470,7 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return stateError(err)
+		return exit.OfState(err)
 	}
 	return nil
 }
@@ -482,8 +483,8 @@ func (ex *exporter) checkAbsent() error {
 	for _, p := range ex.parts {
 		for _, f := range p.files {
 			if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {
-				return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s is there already; nothing was written", f.path),
-					Hint: "name another folder with --out; --force overwrites the file, and the agents in it leave the manifests"}
+				return exit.Usagef("%s is there already; nothing was written", f.path).
+					Hinted("name another folder with --out; --force overwrites the file, and the agents in it leave the manifests")
 			}
 		}
 	}

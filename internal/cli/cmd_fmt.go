@@ -16,6 +16,7 @@ import (
 
 	"agentsync/internal/crash"
 	"agentsync/internal/diag"
+	"agentsync/internal/exit"
 	"agentsync/internal/format"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
@@ -81,7 +82,7 @@ func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
 	}
 	if slices.Contains(paths, "-") {
 		if len(paths) > 1 {
-			return usageError("- stands for stdin and goes with no other path")
+			return exit.Usagef("- stands for stdin and goes with no other path")
 		}
 		return a.fmtStdin(f, o, flags)
 	}
@@ -90,7 +91,7 @@ func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
 	}
 	files, problems, err := manifest.Find(paths, o)
 	if err != nil {
-		return &Failure{Code: ExitUsage, Err: err, Hint: "name the files or folders that hold the manifests:\n  agentsync fmt PATH…"}
+		return &exit.Failure{Code: exit.Usage, Err: err, Hint: "name the files or folders that hold the manifests:\n  agentsync fmt PATH…"}
 	}
 	a.sources = manifest.SourcesOf(files, o)
 	results := make([]formatted, len(files))
@@ -150,7 +151,7 @@ func (a *app) fmtStdin(f *format.Formatter, o manifest.Options, flags fmtFlags) 
 		return fmt.Errorf("read stdin: %w", err)
 	}
 	if len(src) > maxStdin {
-		return usageError("stdin holds more than 32 MiB")
+		return exit.Usagef("stdin holds more than 32 MiB")
 	}
 	a.sources = manifest.SourcesIn([]manifest.Source{{Path: "stdin", Content: src}}, o)
 	r, out := fmtSource(f, "stdin", src, flags)
@@ -186,12 +187,10 @@ func (a *app) fmtReport(results []formatted, problems diag.List, flags fmtFlags)
 	case len(failed) > 0:
 		return errors.Join(failed...)
 	case problems.HasErrors():
-		return usageError("files with errors were left as they are")
+		return exit.Usagef("files with errors were left as they are")
 	case changed > 0 && flags.check:
-		return &Failure{
-			Code: ExitFailed, Err: fmt.Errorf("not in canonical form: %s", count(changed, "file")),
-			Hint: "bring manifests into canonical form:\n  agentsync fmt",
-		}
+		return exit.With(exit.Failed, "not in canonical form: %s", count(changed, "file")).
+			Hinted("bring manifests into canonical form:\n  agentsync fmt")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/exit"
 	"agentsync/internal/export"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
@@ -57,10 +58,10 @@ func (a *app) importCommand() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		addr, err := agent.ParseAddress(args[0])
 		if err != nil {
-			return &Failure{Code: ExitUsage, Err: err}
+			return &exit.Failure{Code: exit.Usage, Err: err}
 		}
 		if !platform.UsableUID(args[1]) {
-			return usageError("%q cannot be a uid: it is letters, digits and - as the platform shows it", args[1])
+			return exit.Usagef("%q cannot be a uid: it is letters, digits and - as the platform shows it", args[1])
 		}
 		return a.importAgent(cmd.Context(), f, addr, args[1], args[2:])
 	}
@@ -133,7 +134,7 @@ func (im *importer) checkFree() (known bool, err error) {
 			return true, nil
 		}
 		if other.ID() == im.addr.ID() && (rec.UID == im.uid || slices.Contains(rec.Obsolete, im.uid)) {
-			f := &Failure{Code: ExitUsage, Err: fmt.Errorf("the agent %s is in state already, as %s", im.uid, other)}
+			f := exit.Usagef("the agent %s is in state already, as %s", im.uid, other)
 			if _, taken := im.snap.State.Agents[im.addr]; !taken {
 				f.Hint = fmt.Sprintf("give it the other address instead:\n  agentsync state mv %s %s", other, im.addr)
 			}
@@ -142,8 +143,8 @@ func (im *importer) checkFree() (known bool, err error) {
 	}
 	rec, taken := im.snap.State.Agents[im.addr]
 	if taken && im.openCreates() == nil { // with one open, the new agent takes the old one's place
-		return false, &Failure{Code: ExitUsage, Err: fmt.Errorf("%s is another agent in state, with the uid %s", im.addr, report.Sanitize(rec.UID)),
-			Hint: "choose another key; or let that one go, which stays at the platform:\n  agentsync state rm " + im.addr.String()}
+		return false, exit.Usagef("%s is another agent in state, with the uid %s", im.addr, report.Sanitize(rec.UID)).
+			Hinted("choose another key; or let that one go, which stays at the platform:\n  agentsync state rm " + im.addr.String())
 	}
 	return false, nil
 }
@@ -169,8 +170,8 @@ func (im *importer) fetch(ctx context.Context) error {
 	remote, err := readAgent(ctx, apps[id].Client, im.uid)
 	switch {
 	case errors.Is(err, platform.ErrNotFound):
-		return &Failure{Code: ExitFailed, Err: fmt.Errorf("%s has no agent with the uid %s", id, im.uid),
-			Hint: "look at what is live and not managed:\n  agentsync plan --refresh -v"}
+		return exit.With(exit.Failed, "%s has no agent with the uid %s", id, im.uid).
+			Hinted("look at what is live and not managed:\n  agentsync plan --refresh -v")
 	case err != nil:
 		return fmt.Errorf("read the agent %s of %s: %w", im.uid, id, err)
 	}
@@ -201,7 +202,7 @@ func (im *importer) splice(ctx context.Context) error {
 		return im.writeNew(path)
 	}
 	if err != nil {
-		return usageError("read the manifest of --write: %w", err)
+		return exit.Usagef("read the manifest of --write: %w", err)
 	}
 	after, problems, err := im.drawn.Add(ctx, manifest.Source{Path: path, Content: before})
 	if problems.HasErrors() {
@@ -209,10 +210,12 @@ func (im *importer) splice(ctx context.Context) error {
 		return im.app.reportProblems(problems)
 	}
 	if other, ok := errors.AsType[*export.OtherAppError](err); ok {
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("the %s section of %s is that of %s, and a file has one section for each platform", other.App.Platform, path, other.App), Hint: "name another file, which is made if it is not there"}
+		return exit.Usagef("the %s section of %s is that of %s, and a file has one section for each platform", other.App.Platform, path, other.App).
+			Hinted("name another file, which is made if it is not there")
 	}
 	if err != nil {
-		return &Failure{Code: ExitFailed, Err: fmt.Errorf("%s: %w", path, err), Hint: "leave --write out, and put what is printed into the file by hand"}
+		return exit.With(exit.Failed, "%s: %w", path, err).
+			Hinted("leave --write out, and put what is printed into the file by hand")
 	}
 	return outfile.Replace(path, after)
 }
@@ -226,7 +229,7 @@ func (im *importer) writeNew(path string) error {
 func (im *importer) record() error {
 	run, err := im.file.Begin(im.snap, reserveFor(1, textLen(map[string]any(im.live.Content.Fields()))))
 	if err != nil {
-		return stateError(err)
+		return exit.OfState(err)
 	}
 	rec, err := im.takeOver([]byte(run.Lineage()))
 	rec.API = im.schemaOf(im.addr.ID()).Recorded()

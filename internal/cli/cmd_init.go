@@ -19,6 +19,7 @@ import (
 
 	"agentsync/docs/ci"
 	"agentsync/internal/agent"
+	"agentsync/internal/exit"
 	"agentsync/internal/export"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
@@ -192,7 +193,7 @@ func firstManifest(chosen []string, api string) ([]byte, error) {
 	}
 	for _, name := range chosen {
 		if all[name] == nil {
-			return nil, usageError("no platform is called %q: there are %s", name, strings.Join(platformNames(all), ", "))
+			return nil, exit.Usagef("no platform is called %q: there are %s", name, strings.Join(platformNames(all), ", "))
 		}
 	}
 	content, err := initFiles.ReadFile("initfiles/head.yaml")
@@ -211,7 +212,7 @@ func firstManifest(chosen []string, api string) ([]byte, error) {
 		content, err = append(content, part...), errors.Join(err, perr)
 	}
 	if written == 0 {
-		return nil, usageError("no example is of the API version %q; the versions are %s", api, strings.Join(versions, "; "))
+		return nil, exit.Usagef("no example is of the API version %q; the versions are %s", api, strings.Join(versions, "; "))
 	}
 	return content, err
 }
@@ -258,7 +259,7 @@ func (in initializer) write(name string, content []byte) error {
 	return nil
 }
 
-func initError(err error) error { return &Failure{Code: ExitFailed, Err: fmt.Errorf("init: %w", err)} }
+func initError(err error) error { return exit.With(exit.Failed, "init: %w", err) }
 
 func (in initializer) say(what, path string) {
 	if in.silent {
@@ -354,15 +355,15 @@ func checkEnvironments(o initOptions) error {
 	seen := map[string]bool{}
 	for _, name := range o.environments {
 		if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`).MatchString(name) {
-			return usageError("--environments: %q is no name; it may have a-z, 0-9 and -, and begins with a letter", name)
+			return exit.Usagef("--environments: %q is no name; it may have a-z, 0-9 and -, and begins with a letter", name)
 		}
 		if seen[name] {
-			return usageError("--environments names %s twice", name)
+			return exit.Usagef("--environments names %s twice", name)
 		}
 		seen[name] = true
 	}
 	if o.environments != nil && o.system == "gitlab" {
-		return usageError("--environments writes workflows for GitHub; docs/ci.md says how it is done on GitLab")
+		return exit.Usagef("--environments writes workflows for GitHub; docs/ci.md says how it is done on GitLab")
 	}
 	return nil
 }

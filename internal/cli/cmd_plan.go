@@ -15,6 +15,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
 	"agentsync/internal/diag"
+	"agentsync/internal/exit"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
@@ -88,7 +89,7 @@ func (a *app) planning(cmd *cobra.Command, diff bool) *cobra.Command {
 			return a.plan(cmd.Context(), flags, o, paths)
 		}
 		if len(paths) > 0 {
-			return usageError("--check takes everything from the saved plan: no PATH beside it")
+			return exit.Usagef("--check takes everything from the saved plan: no PATH beside it")
 		}
 		if err := a.onlySaved("--check", "target", "prune", "refresh", "refresh-only", "detailed-exitcode", "out", "html", "json",
 			"markdown", "comment", "marker"); err != nil {
@@ -134,7 +135,7 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 	a.noteOpen(w)
 	a.noteOffline(w)
 	if o.detailed && p.Summary.Any() {
-		return &Failure{Code: ExitChanges}
+		return &exit.Failure{Code: exit.Changes}
 	}
 	return nil
 }
@@ -284,12 +285,12 @@ func (w *workspace) nameLineage() {
 func readPlan(path string) (*plan.Saved, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("read saved plan: %w", err)}
+		return nil, exit.Usagef("read saved plan: %w", err)
 	}
 	defer f.Close()
 	saved, err := plan.ReadSaved(f, thisBuild().id())
 	if err != nil {
-		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("%s: %w", path, err)}
+		return nil, exit.Usagef("%s: %w", path, err)
 	}
 	return saved, nil
 }
@@ -327,7 +328,8 @@ func (w *workspace) hold(s *plan.Saved, current *plan.Plan, partial, tell bool) 
 	if len(holds.Changes) > 0 {
 		hint += "\nor apply what still holds of this one:\n  agentsync apply --plan FILE --allow-partial"
 	}
-	return nil, &Failure{Code: ExitStale, Err: fmt.Errorf("the saved plan is no longer true for %s; nothing was sent", count(reviewed, "agent")), Hint: hint}
+	return nil, exit.With(exit.Stale, "the saved plan is no longer true for %s; nothing was sent", count(reviewed, "agent")).
+		Hinted(hint)
 }
 
 // checkPlan is 'plan --check FILE'.
@@ -357,7 +359,7 @@ func (a *app) checkPlan(ctx context.Context, flags planFlags, path, format strin
 		return err
 	}
 	if len(moved)+len(stale) > 0 {
-		return &Failure{Code: ExitStale}
+		return &exit.Failure{Code: exit.Stale}
 	}
 	return nil
 }
@@ -409,7 +411,7 @@ type refreshed struct {
 // planRefresh is 'plan --refresh-only': what recording what is live would change in the state.
 func (a *app) planRefresh(ctx context.Context, flags planFlags, o planOutputs, paths []string) error {
 	if o.out != "" || o.files.any() || flags.prune {
-		return usageError("--refresh-only makes no plan: no --out, --html, --json, --markdown, --comment or --prune beside it")
+		return exit.Usagef("--refresh-only makes no plan: no --out, --html, --json, --markdown, --comment or --prune beside it")
 	}
 	w, err := a.openWorkspace(ctx, flags, paths)
 	if err != nil {
@@ -432,7 +434,7 @@ func (a *app) planRefresh(ctx context.Context, flags planFlags, o planOutputs, p
 	}
 	a.noteOpen(w)
 	if o.detailed && len(r.behind) > 0 {
-		return &Failure{Code: ExitChanges}
+		return &exit.Failure{Code: exit.Changes}
 	}
 	return nil
 }
@@ -457,7 +459,7 @@ func (a *app) writeRefreshed(format string, r refreshed) error {
 		return report.RefreshJSON(a.streams.Out, r.behind, r.doubted)
 	case formatMarkdown:
 		a.answered = false
-		return usageError("--refresh-only writes text or json")
+		return exit.Usagef("--refresh-only writes text or json")
 	default:
 		return report.RefreshText(a.streams.Out, r.behind, r.doubted, a.style(a.streams.Out))
 	}

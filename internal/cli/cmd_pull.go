@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/exit"
 	"agentsync/internal/export"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
@@ -90,7 +91,7 @@ func (a *app) pull(ctx context.Context, f *pullFlags) error {
 	left := p.show()
 	if len(p.puller.Files) == 0 {
 		if left > 0 {
-			return &Failure{Code: ExitRefused} // each was named with its reason
+			return &exit.Failure{Code: exit.Refused} // each was named with its reason
 		}
 		fmt.Fprintln(a.streams.Err, "Nothing was changed at the platforms that the manifests do not have.")
 		return nil
@@ -183,7 +184,7 @@ func (p *pulling) write(ctx context.Context) error {
 	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
 	fresh, err := p.file.Fresh(p.snap)
 	if err != nil {
-		return stateError(err)
+		return exit.OfState(err)
 	}
 	changed := ""
 	for name, was := range p.puller.Was {
@@ -195,7 +196,8 @@ func (p *pulling) write(ctx context.Context) error {
 		if changed == "" {
 			changed = p.flags.state
 		}
-		return &Failure{Code: ExitStale, Err: fmt.Errorf("%s was changed meanwhile; nothing was written", report.Sanitize(changed)), Hint: "run the command again"}
+		return exit.With(exit.Stale, "%s was changed meanwhile; nothing was written", report.Sanitize(changed)).
+			Hinted("run the command again")
 	}
 	names := slices.Sorted(maps.Keys(p.puller.Files))
 	for _, name := range names {
@@ -220,7 +222,7 @@ func (p *pulling) record() error {
 	}
 	run, err := p.file.Begin(p.snap, reserveFor(len(p.pulls), size))
 	if err != nil {
-		return stateError(err)
+		return exit.OfState(err)
 	}
 	var results []state.Result
 	for _, pull := range p.pulls {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/endpoint"
+	"agentsync/internal/exit"
 	"agentsync/internal/sandbox"
 )
 
@@ -85,7 +85,7 @@ func (a *app) sandboxCommand() *cobra.Command {
 		}
 		host, _, err := net.SplitHostPort(f.listen)
 		if err != nil || !endpoint.IsLoopback(host) {
-			return usageError("--listen is %q; the sandbox listens on loopback only, for example 127.0.0.1:8787", f.listen)
+			return exit.Usagef("--listen is %q; the sandbox listens on loopback only, for example 127.0.0.1:8787", f.listen)
 		}
 		local, err := a.listenSandbox(f.listen, options...)
 		if err != nil {
@@ -110,28 +110,28 @@ func (f *sandboxFlags) options() ([]sandbox.Option, error) {
 	if f.faultsFile != "" {
 		b, err := os.ReadFile(f.faultsFile)
 		if err != nil {
-			return nil, usageError("--faults: %w", err)
+			return nil, exit.Usagef("--faults: %w", err)
 		}
 		rules = append(rules, string(b))
 	}
 	faults, err := sandbox.ParseFaults(rules...)
 	if err != nil {
-		return nil, &Failure{Code: ExitUsage, Err: err, Hint: "see the rules:\n  agentsync sandbox --help"}
+		return nil, &exit.Failure{Code: exit.Usage, Err: err, Hint: "see the rules:\n  agentsync sandbox --help"}
 	}
 	options := []sandbox.Option{sandbox.WithFaults(faults), sandbox.WithPageSize(f.pageSize), sandbox.WithMaskedHeaders(f.masked)}
 	if f.listEnd != 200 && f.listEnd != 404 {
-		return nil, usageError("--list-end is %d; there are 200 and 404", f.listEnd)
+		return nil, exit.Usagef("--list-end is %d; there are 200 and 404", f.listEnd)
 	}
 	options = append(options, sandbox.WithListEnd(f.listEnd),
 		sandbox.WithTools(f.tools...), sandbox.WithActions(f.actions...), sandbox.WithContexts(f.contexts...))
 	if f.referencesFile != "" {
 		b, err := os.ReadFile(f.referencesFile)
 		if err != nil {
-			return nil, usageError("--references: %w", err)
+			return nil, exit.Usagef("--references: %w", err)
 		}
 		known, err := sandbox.ParseReferences(string(b))
 		if err != nil {
-			return nil, usageError("--references: %w", err)
+			return nil, exit.Usagef("--references: %w", err)
 		}
 		options = append(options, sandbox.WithReferences(known...))
 	}
@@ -166,7 +166,7 @@ func parseRate(s string) (n int, per time.Duration, err error) {
 	n, err = strconv.Atoi(digits)
 	per = map[string]time.Duration{"s": time.Second, "m": time.Minute}[unit]
 	if err != nil || n < 1 || per == 0 {
-		return 0, 0, &Failure{Code: ExitUsage, Err: errors.New(`--rate-limit must look like 20/s or 500/m`)}
+		return 0, 0, exit.Usagef(`--rate-limit must look like 20/s or 500/m`)
 	}
 	return n, per, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/exit"
 	"agentsync/schema"
 )
 
@@ -25,7 +26,7 @@ The default is manifest, the schema of manifests. There are: ` + strings.Join(sc
 			}
 			b, err := schema.Bundle(name)
 			if err != nil {
-				return &Failure{Code: ExitUsage, Err: err}
+				return &exit.Failure{Code: exit.Usage, Err: err}
 			}
 			_, err = a.streams.Out.Write(b)
 			return err

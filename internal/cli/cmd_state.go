@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/exit"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
 )
@@ -26,7 +27,7 @@ func (a *app) stateCommand() *cobra.Command {
 What changes the state takes the lock and writes atomically, as apply does.`,
 		Example: "  agentsync state list\n  agentsync state show cometchat/2754abc/concierge",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return &Failure{Code: ExitUsage, Err: errors.New("say what to do with the state"), Hint: "see how:\n  agentsync state --help"}
+			return exit.Usagef("say what to do with the state").Hinted("see how:\n  agentsync state --help")
 		},
 	}
 	cmd.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.stateMergeCommand(), a.stateFoldCommand(),
@@ -98,7 +99,7 @@ func (a *app) loadState(ctx context.Context, name string) (*state.File, *state.S
 	}
 	snap, err := file.Load()
 	if err != nil {
-		return nil, nil, stateError(err)
+		return nil, nil, exit.OfState(err)
 	}
 	return file, snap, nil
 }
@@ -116,7 +117,7 @@ func (a *app) stateShowCommand() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		addr, err := agent.ParseAddress(args[0])
 		if err != nil {
-			return &Failure{Code: ExitUsage, Err: err}
+			return &exit.Failure{Code: exit.Usage, Err: err}
 		}
 		file, snap, err := a.loadState(cmd.Context(), path)
 		if err != nil {
@@ -167,14 +168,14 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		from, err := agent.ParseAddress(args[0])
 		if err != nil {
-			return &Failure{Code: ExitUsage, Err: err}
+			return &exit.Failure{Code: exit.Usage, Err: err}
 		}
 		to, err := agent.ParseAddress(args[1])
 		if err != nil {
-			return &Failure{Code: ExitUsage, Err: err}
+			return &exit.Failure{Code: exit.Usage, Err: err}
 		}
 		if from.ID() != to.ID() {
-			return usageError("%s and %s are of different apps: an agent cannot move between apps", from, to)
+			return exit.Usagef("%s and %s are of different apps: an agent cannot move between apps", from, to)
 		}
 		err = a.editState(cmd.Context(), path, "state mv", wait, func(s *state.State, name string) error {
 			rec, ok := s.Agents[from]
@@ -182,7 +183,7 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 				return unknownAddress(from, name)
 			}
 			if _, taken := s.Agents[to]; taken {
-				return usageError("%s has an agent %s already", name, to)
+				return exit.Usagef("%s has an agent %s already", name, to)
 			}
 			delete(s.Agents, from)
 			s.Agents[to] = rec.Moved(from.Key, to.Key)
@@ -294,12 +295,12 @@ func (a *app) editState(ctx context.Context, path, command string, wait time.Dur
 	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
 	snap, err := file.Load()
 	if err != nil {
-		return stateError(err)
+		return exit.OfState(err)
 	}
 	err = file.Edit(ctx, snap, func(s *state.State) error { return change(s, file.Name()) })
-	var f *Failure
+	var f *exit.Failure
 	if err == nil || errors.As(err, &f) {
 		return err
 	}
-	return stateError(err)
+	return exit.OfState(err)
 }

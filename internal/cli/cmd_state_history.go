@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/exit"
 	"agentsync/internal/state"
 	"agentsync/internal/state/shared"
 )
@@ -25,7 +26,7 @@ goes back to one of them.`,
 	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, _ []string, answer answerer) error {
 		all, err := place.History(ctx)
 		if err != nil {
-			return stateError(err)
+			return exit.OfState(err)
 		}
 		docs := []savedDoc{}
 		var text strings.Builder
@@ -57,11 +58,11 @@ Asks first; without a terminal it needs --auto-approve.`,
 	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, args []string, answer answerer) error {
 		serial, err := strconv.ParseUint(args[0], 10, 64)
 		if err != nil {
-			return &Failure{Code: ExitUsage, Err: fmt.Errorf("%q is no serial", args[0]), Hint: "see which there are:\n  agentsync state history"}
+			return exit.Usagef("%q is no serial", args[0]).Hinted("see which there are:\n  agentsync state history")
 		}
 		content, err := place.Saved(ctx, serial)
 		if err != nil {
-			return stateError(err)
+			return exit.OfState(err)
 		}
 		old, err := state.Decode(fmt.Sprintf("%s, serial %d", place.Name(), serial), content)
 		if err != nil {
@@ -81,7 +82,7 @@ Asks first; without a terminal it needs --auto-approve.`,
 		defer func() { _ = unlock() }() // its lease ends
 		now, err := file.Restore(old)
 		if err != nil {
-			return stateError(err)
+			return exit.OfState(err)
 		}
 		agents := len(old.Agents)
 		return answer(stateDoc{State: place.Name(), From: &args[0], Serial: &now, Agents: &agents},

@@ -3,13 +3,13 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/exit"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
 )
@@ -39,11 +39,14 @@ func (a *app) stateMigrateCommand() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
 		case to == "":
-			return &Failure{Code: ExitUsage, Err: errors.New("say where to: --to URL"), Hint: "see how a place is named:\n  agentsync state init --help"}
+			return exit.Usagef("say where to: --to URL").
+				Hinted("see how a place is named:\n  agentsync state init --help")
 		case !isShared(to):
-			return &Failure{Code: ExitUsage, Err: errors.New("--to is the URL of a bucket or a database"), Hint: "a shared state becomes a file again by:\n  agentsync state pull > state.json"}
+			return exit.Usagef("--to is the URL of a bucket or a database").
+				Hinted("a shared state becomes a file again by:\n  agentsync state pull > state.json")
 		case isShared(path):
-			return &Failure{Code: ExitUsage, Err: errors.New("the state is in a shared place already, and migrate moves a file"), Hint: "name the file:\n  agentsync state migrate --state state.json --to URL"}
+			return exit.Usagef("the state is in a shared place already, and migrate moves a file").
+				Hinted("name the file:\n  agentsync state migrate --state state.json --to URL")
 		}
 		moved, place, err := a.migrate(cmd.Context(), path, to, wait)
 		if err != nil {
@@ -71,10 +74,11 @@ func (a *app) migrate(ctx context.Context, path, to string, wait time.Duration) 
 	defer func() { _ = unlockFrom() }() // the kernel frees it at the latest when the process ends
 	snap, err := from.Load()
 	if err != nil {
-		return nil, "", stateError(err)
+		return nil, "", exit.OfState(err)
 	}
 	if !snap.Exists && !snap.Pending && len(snap.Open) == 0 {
-		return nil, "", &Failure{Code: ExitUsage, Err: fmt.Errorf("there is no state in %s to move", path), Hint: "make an empty shared state:\n  agentsync state init --state URL"}
+		return nil, "", exit.Usagef("there is no state in %s to move", path).
+			Hinted("make an empty shared state:\n  agentsync state init --state URL")
 	}
 	if _, err := a.initPlace(ctx, to, place, snap.State.Lineage, snap.State.Serial); err != nil {
 		return nil, "", err
@@ -87,20 +91,21 @@ func (a *app) migrate(ctx context.Context, path, to string, wait time.Duration) 
 	defer func() { _ = unlockTarget() }() // its lease ends
 	there, err := target.Load()
 	if err != nil {
-		return nil, "", stateError(err)
+		return nil, "", exit.OfState(err)
 	}
 	if there.State.Lineage != snap.State.Lineage {
-		return nil, "", &Failure{Code: ExitUsage, Err: fmt.Errorf("%s holds the state of another fleet than %s", place.Name(), path), Hint: "name another prefix, or another fleet="}
+		return nil, "", exit.Usagef("%s holds the state of another fleet than %s", place.Name(), path).
+			Hinted("name another prefix, or another fleet=")
 	}
 	// The place has everything before the file says that it moved: stopped in between, this goes on where it is run again.
 	if err := target.TakeOver(there, snap); err != nil {
-		return nil, "", stateError(err)
+		return nil, "", exit.OfState(err)
 	}
 	if err := from.Leave(snap, to); err != nil {
-		return nil, "", stateError(err)
+		return nil, "", exit.OfState(err)
 	}
 	moved, err = target.Load()
-	return moved, place.Name(), stateError(err)
+	return moved, place.Name(), exit.OfState(err)
 }
 
 func openDocs(open []state.Intent) []openDoc {
@@ -137,7 +142,7 @@ as pull requests of forks: plan --state FILE shows every change but those of sec
 				return err
 			}
 		} else if s.Lineage == "" {
-			return usageError("%s holds no state", name)
+			return exit.Usagef("%s holds no state", name)
 		}
 		content, err := s.Encode()
 		if err != nil {
@@ -171,7 +176,7 @@ func (a *app) mergeCommand(command string) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		content, err := os.ReadFile(args[0])
 		if err != nil {
-			return &Failure{Code: ExitUsage, Err: fmt.Errorf("read rescued state: %w", err)}
+			return exit.Usagef("read rescued state: %w", err)
 		}
 		other, err := state.Decode(args[0], content)
 		if err != nil {
@@ -181,7 +186,7 @@ func (a *app) mergeCommand(command string) *cobra.Command {
 		err = a.editState(cmd.Context(), name, command, wait, func(s *state.State, name string) error {
 			where, before = name, len(s.Agents)
 			if err := s.Merge(other); err != nil {
-				return &Failure{Code: ExitUsage, Err: err}
+				return &exit.Failure{Code: exit.Usage, Err: err}
 			}
 			after = len(s.Agents)
 			return nil

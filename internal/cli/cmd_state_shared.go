@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/exit"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
 	"agentsync/internal/state/shared"
@@ -72,9 +73,9 @@ func (a *app) initPlace(ctx context.Context, name string, place *shared.Place, l
 	}
 	_, err = place.Read(ctx)
 	if !errors.Is(err, shared.ErrNotInitialised) {
-		return false, stateError(err)
+		return false, exit.OfState(err)
 	}
-	return true, stateError(place.InitAt(ctx, lineage, serial))
+	return true, exit.OfState(place.InitAt(ctx, lineage, serial))
 }
 
 // prepareTable takes steps with the table that a URL of PostgreSQL names, and does nothing for any other.
@@ -91,10 +92,10 @@ func prepareTable(ctx context.Context, name string, steps ...func(*postgres.Tabl
 	for _, step := range steps {
 		err := step(table, ctx)
 		if errors.Is(err, store.ErrDenied) {
-			return &Failure{Code: ExitUsage, Err: err, Hint: "see that user and password are right; where this user may not make a table, let somebody make it who may:\n  agentsync state init --print-ddl"}
+			return &exit.Failure{Code: exit.Usage, Err: err, Hint: "see that user and password are right; where this user may not make a table, let somebody make it who may:\n  agentsync state init --print-ddl"}
 		}
 		if err != nil {
-			return stateError(err)
+			return exit.OfState(err)
 		}
 	}
 	return nil
@@ -103,8 +104,8 @@ func prepareTable(ctx context.Context, name string, steps ...func(*postgres.Tabl
 // sharedPlace opens the shared place of a command that is of no use for a file.
 func (a *app) sharedPlace(name string) (*shared.Place, error) {
 	if !isShared(name) {
-		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("%s is a file, and this is for a state in a bucket or a database", name),
-			Hint: "name that by --state URL, AGENTSYNC_STATE, or state: in agentsync.yaml; see how it is named:\n  agentsync state init --help"}
+		return nil, exit.Usagef("%s is a file, and this is for a state in a bucket or a database", name).
+			Hinted("name that by --state URL, AGENTSYNC_STATE, or state: in agentsync.yaml; see how it is named:\n  agentsync state init --help")
 	}
 	return a.openPlace(name, 0)
 }
@@ -218,7 +219,7 @@ removes that again. Credentials that may only read are enough for plan, and say 
 		_, err = place.Read(cmd.Context())
 		isMade := !errors.Is(err, shared.ErrNotInitialised)
 		if err != nil && isMade {
-			return stateError(err)
+			return exit.OfState(err)
 		}
 		reads, writes := true, true
 		text := place.Name() + " keeps what a shared state needs"
@@ -228,7 +229,7 @@ removes that again. Credentials that may only read are enough for plan, and say 
 		if err := place.Probe(cmd.Context()); errors.Is(err, store.ErrDenied) {
 			writes, text = false, place.Name()+" can be read with these credentials, and not written: enough for plan"
 		} else if err != nil {
-			return stateError(err)
+			return exit.OfState(err)
 		}
 		if !isMade {
 			text += "; none was made yet: agentsync state init"
@@ -250,11 +251,11 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, _ []string, answer answerer) error {
 		view, err := place.Read(ctx)
 		if err != nil {
-			return stateError(err)
+			return exit.OfState(err)
 		}
 		snap, err := state.SnapshotOf(place, view)
 		if err != nil {
-			return stateError(err)
+			return exit.OfState(err)
 		}
 		isLocked, agents := view.Holder != nil, len(snap.State.Agents)
 		doc := stateDoc{State: place.Name(), Locked: &isLocked, Serial: &view.Serial, Epoch: &view.Epoch, Agents: &agents}
@@ -273,7 +274,7 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 		if err := answer(doc, text.String()); err != nil || !isLocked {
 			return err
 		}
-		return &Failure{Code: ExitLocked}
+		return &exit.Failure{Code: exit.Locked}
 	})
 }
 
@@ -298,7 +299,7 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, _ []string, answer answerer) error {
 		view, err := place.Read(ctx)
 		if err != nil {
-			return stateError(err)
+			return exit.OfState(err)
 		}
 		unlocked := view.Holder != nil
 		if !unlocked {
@@ -316,7 +317,7 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 			err = lease.Release(ctx)
 		}
 		if err != nil {
-			return stateError(err)
+			return exit.OfState(err)
 		}
 		return answer(stateDoc{State: place.Name(), Unlocked: &unlocked, Holder: holderDocOf(view.Holder, view.Age)},
 			fmt.Sprintf("%s is free: taken over from %s\n", place.Name(), cmp.Or(held.Holder.String(), "its holder")))

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/diag"
+	"agentsync/internal/exit"
 	"agentsync/internal/manifest"
 	"agentsync/internal/report"
 )
@@ -39,7 +40,7 @@ PATH is a file or a folder (*.yaml and *.yml, recursively); the default is manif
 			return err
 		}
 		if problems.HasErrors() {
-			return &Failure{Code: ExitUsage}
+			return &exit.Failure{Code: exit.Usage}
 		}
 		if format.value == formatText {
 			fmt.Fprintf(a.streams.Out, "%s in %s: no errors\n",

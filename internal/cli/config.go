@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"agentsync/internal/exit"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"gopkg.in/yaml.v3"
@@ -39,7 +41,7 @@ func (a *app) flagsFromConfig(cmd *cobra.Command) error {
 	}
 	values, err := readConfig(path)
 	if err != nil {
-		return &Failure{Code: ExitUsage, Err: err, Hint: "see what the file may hold:\n  agentsync schema config"}
+		return &exit.Failure{Code: exit.Usage, Err: err, Hint: "see what the file may hold:\n  agentsync schema config"}
 	}
 	for _, v := range values {
 		// A command that lacks the flag is no reason to leave a wrong value unsaid.
@@ -49,7 +51,7 @@ func (a *app) flagsFromConfig(cmd *cobra.Command) error {
 		}
 		set := flag.Value.String()
 		if err := flag.Value.Set(v.text); err != nil {
-			return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s: %w", v.place, badValue(v.name, v.text, flag, err))}
+			return exit.Usagef("%s: %w", v.place, badValue(v.name, v.text, flag, err))
 		}
 		// The command line or a variable comes first, and the repository's state is not that of the sandbox.
 		if flag.Changed || v.name == "state" && isSet(cmd, "sandbox") {

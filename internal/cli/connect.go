@@ -17,6 +17,7 @@ import (
 	"agentsync/internal/apply"
 	"agentsync/internal/crash"
 	"agentsync/internal/endpoint"
+	"agentsync/internal/exit"
 	"agentsync/internal/httpx"
 	"agentsync/internal/manifest"
 	"agentsync/internal/platform"
@@ -33,7 +34,7 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 	var problems []string
 	hint := ""
 	if err := httpx.CheckProxy(func(name string) string { return a.env[name] }); err != nil && local == nil {
-		return nil, &Failure{Code: ExitUsage, Err: err}
+		return nil, &exit.Failure{Code: exit.Usage, Err: err}
 	}
 	hide := a.runSecrets(fleet)
 	for _, id := range sortedApps(fleet.Apps) {
@@ -53,7 +54,7 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 		}
 	}
 	if problems != nil {
-		return nil, &Failure{Code: ExitUsage, Err: errors.New(strings.Join(problems, "\n")), Hint: hint}
+		return nil, exit.Usagef("%s", strings.Join(problems, "\n")).Hinted(hint)
 	}
 	return apps, nil
 }
@@ -236,7 +237,7 @@ func (w *workspace) startSandbox() error {
 func (a *app) listenSandbox(addr string, options ...sandbox.Option) (*localSandbox, error) {
 	server, err := sandbox.New(options...)
 	if err != nil {
-		return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("open the sandbox: %w", err)}
+		return nil, exit.Usagef("open the sandbox: %w", err)
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -285,13 +286,11 @@ func (w *workspace) checkSandboxState() error {
 	case s.Lineage == "" && w.flags.sandbox:
 		s.Lineage = sandboxLineage + strings.ToLower(rand.Text())
 	case s.Lineage != "" && w.flags.sandbox && !isSandbox:
-		return &Failure{Code: ExitUsage,
-			Err:  fmt.Errorf("%s holds agents of the real platforms, so --sandbox leaves it alone", w.file.Name()),
-			Hint: "keep the sandbox's state in a file of its own:\n  agentsync apply --sandbox --state " + sandboxStateFile}
+		return exit.Usagef("%s holds agents of the real platforms, so --sandbox leaves it alone", w.file.Name()).
+			Hinted("keep the sandbox's state in a file of its own:\n  agentsync apply --sandbox --state " + sandboxStateFile)
 	case isSandbox && !w.flags.sandbox:
-		return &Failure{Code: ExitUsage,
-			Err:  fmt.Errorf("%s was made with --sandbox: its uids mean nothing to the real platforms", w.file.Name()),
-			Hint: "go on with --sandbox, or begin anew:\n  rm " + w.flags.state}
+		return exit.Usagef("%s was made with --sandbox: its uids mean nothing to the real platforms", w.file.Name()).
+			Hinted("go on with --sandbox, or begin anew:\n  rm " + w.flags.state)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"agentsync/internal/exit"
 	"agentsync/internal/export"
 	"agentsync/internal/outfile"
 	"agentsync/internal/report"
@@ -23,12 +24,12 @@ func checkEnvFile(path string) error {
 		return nil
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("--env-file: %s is there already; nothing was written", path),
-			Hint: "name another file: secrets are written over nothing"}
+		return exit.Usagef("--env-file: %s is there already; nothing was written", path).
+			Hinted("name another file: secrets are written over nothing")
 	}
 	if gitTracks(path) {
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("--env-file: git tracks %s, and would commit the secrets in it; nothing was written", path),
-			Hint: "name another file"}
+		return exit.Usagef("--env-file: git tracks %s, and would commit the secrets in it; nothing was written", path).
+			Hinted("name another file")
 	}
 	return nil
 }
@@ -75,7 +76,7 @@ func writeEnvFile(path string, variables []export.Variable) error {
 	}
 	folder, name := filepath.Split(filepath.Clean(path))
 	if _, err := addIgnored(filepath.Join(folder, ".gitignore"), []byte("/"+name+"\n")); err != nil {
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("--env-file: %w", err), Hint: "name a file in a folder that is there"}
+		return exit.Usagef("--env-file: %w", err).Hinted("name a file in a folder that is there")
 	}
 	return outfile.Write(path, 0o600, []byte(b.String()))
 }

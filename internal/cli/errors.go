@@ -2,104 +2,17 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
-	"agentsync/internal/crash"
-	"agentsync/internal/diag"
-	"agentsync/internal/platform"
+	"agentsync/internal/exit"
 	"agentsync/internal/report"
-	"agentsync/internal/state"
 )
-
-// The exit codes. They are part of the contract: see 'agentsync help exit-codes'.
-const (
-	ExitOK          = 0   // done, or nothing to do
-	ExitFailed      = 1   // failed
-	ExitChanges     = 2   // there are changes (plan --detailed-exitcode alone)
-	ExitPartial     = 3   // applied in part: some agents failed or are unknown
-	ExitUsage       = 4   // bad usage, manifest or state file; nothing was sent
-	ExitStale       = 5   // the saved plan is no longer true
-	ExitRefused     = 6   // refused by a safety limit
-	ExitLocked      = 7   // the state is locked by another run
-	ExitKeyRefused  = 8   // the platform refused the API key
-	ExitInterrupted = 130 // interrupted
-)
-
-// exitCodes are the meanings, as 'help exit-codes' prints them.
-var exitCodes = []struct {
-	code    int
-	meaning string
-}{
-	{ExitOK, "done; or nothing to do"},
-	{ExitFailed, "failed"},
-	{ExitChanges, "there are changes (plan --detailed-exitcode alone)"},
-	{ExitPartial, "applied in part: some agents failed or are unknown"},
-	{ExitUsage, "bad usage, manifest or state file; nothing was sent"},
-	{ExitStale, "the saved plan is no longer true"},
-	{ExitRefused, "refused by a safety limit (protect, --max-deletes, an unmanaged agent in the way)"},
-	{ExitLocked, "the state is locked by another run"},
-	{ExitKeyRefused, "the platform refused the API key"},
-	{ExitInterrupted, "interrupted"},
-}
-
-// Failure is an error with the exit code that it leads to and a hint for the user. Err is nil where
-// everything that there is to say was said: a report with failed agents, a list of problems.
-type Failure struct {
-	Code int
-	Err  error
-	Hint string
-	// Told is the error where it was told already; JSON has it all the same.
-	Told error
-	// Problems are those of the manifests that are the reason, shown on stderr already.
-	Problems diag.List
-}
-
-// Error returns the cause.
-func (f *Failure) Error() string {
-	if f.Told != nil {
-		return f.Told.Error()
-	}
-	if f.Err == nil {
-		return fmt.Sprintf("exit code %d", f.Code)
-	}
-	return f.Err.Error()
-}
-
-// Unwrap returns the cause.
-func (f *Failure) Unwrap() error { return f.Err }
-
-func usageError(format string, args ...any) *Failure {
-	return &Failure{Code: ExitUsage, Err: fmt.Errorf(format, args...)}
-}
-
-// stateError gives an error of the state room its exit code; nil for nil.
-func stateError(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, state.ErrNoSpace):
-		return &Failure{Code: ExitUsage, Err: err, Hint: "make room on the disk; nothing was sent"}
-	case errors.Is(err, state.ErrStale):
-		return &Failure{Code: ExitUsage, Err: err, Hint: "run the command again"}
-	}
-	var format *state.FormatError
-	if errors.As(err, &format) {
-		return err
-	}
-	if f := sharedError(err); f != nil {
-		return f
-	}
-	return &Failure{Code: ExitUsage, Err: err}
-}
 
 func unknownAddress(addr agent.Address, path string) error {
-	return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s has no agent %s", path, addr), Hint: "see which there are:\n  agentsync state list"}
+	return exit.Usagef("%s has no agent %s", path, addr).Hinted("see which there are:\n  agentsync state list")
 }
 
 // unknownPattern is the error for a pattern that selects nothing in where.
@@ -108,7 +21,7 @@ func unknownPattern(where, pattern string, known []agent.Address) error {
 	if near := nearestAddress(pattern, known); near != "" {
 		hint = "did you mean " + near + "?"
 	}
-	return &Failure{Code: ExitUsage, Err: fmt.Errorf("%s has no agent %s", where, pattern), Hint: hint}
+	return exit.Usagef("%s has no agent %s", where, pattern).Hinted(hint)
 }
 
 // nearestAddress returns the address that was probably meant by pattern, empty where none is near.
@@ -147,9 +60,9 @@ func editDistance(a, b string) int {
 // finish reports the error that a command ended with and returns the exit code.
 func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	if err == nil {
-		return ExitOK
+		return exit.OK
 	}
-	f := a.classify(ctx, cmd, err)
+	f := exit.Of(ctx, err)
 	if f.Err != nil {
 		report.Error(a.streams.Err, a.style(a.streams.Err), f.Err.Error(), f.Hint)
 	}
@@ -162,34 +75,6 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	return f.Code
 }
 
-// classify finds the exit code and the hint for an error.
-func (a *app) classify(ctx context.Context, cmd *cobra.Command, err error) *Failure {
-	var f *Failure
-	var format *state.FormatError
-	var locked *state.LockedError
-	switch {
-	case errors.As(err, &f):
-		return f
-	case errors.As(err, &locked) && ctx.Err() == nil && locked.Lease > 0:
-		return &Failure{Code: ExitLocked, Err: err, Hint: fmt.Sprintf("wait for it with --lock-timeout, for example --lock-timeout 5m; a run that died is taken over from %s after its last sign of life, or, where you know that it did, at once by:\n  agentsync state unlock",
-			locked.Lease+10*time.Second)}
-	case errors.As(err, &locked) && ctx.Err() == nil:
-		return &Failure{Code: ExitLocked, Err: err, Hint: "wait for it with --lock-timeout, for example --lock-timeout 5m; a run that was killed holds nothing"}
-	case errors.As(err, &format):
-		return &Failure{Code: ExitUsage, Err: err, Hint: format.Hint}
-	case errors.Is(err, platform.ErrKeyRefused):
-		return &Failure{Code: ExitKeyRefused, Err: err, Hint: "check the key's value, and that it belongs to this app"}
-	case errors.Is(context.Cause(ctx), crash.ErrMemory):
-		return &Failure{Code: ExitFailed, Err: context.Cause(ctx), Hint: crash.MemoryHint}
-	case ctx.Err() != nil:
-		return &Failure{Code: ExitInterrupted, Err: errors.New("interrupted")}
-	case strings.HasPrefix(err.Error(), "unknown command"), strings.HasPrefix(err.Error(), "required flag"):
-		return &Failure{Code: ExitUsage, Err: err, Hint: "see what there is:\n  agentsync help"}
-	default:
-		return &Failure{Code: ExitFailed, Err: err}
-	}
-}
-
 // wantsMarkdown reports whether the command was asked for Markdown.
 func (a *app) wantsMarkdown(cmd *cobra.Command) bool {
 	f := cmd.Flags().Lookup("format")
@@ -197,7 +82,7 @@ func (a *app) wantsMarkdown(cmd *cobra.Command) bool {
 }
 
 // writeFailure writes a failed run as Markdown: the problems of the manifests where they are the reason.
-func (a *app) writeFailure(f *Failure) error {
+func (a *app) writeFailure(f *exit.Failure) error {
 	if f.Problems.HasErrors() {
 		return report.DiagMarkdown(a.streams.Out, f.Problems, report.MarkdownOptions{Link: a.sourceLinks()})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/exit"
 	"agentsync/internal/manifest"
 	"agentsync/internal/plan"
 )
@@ -37,7 +38,7 @@ func (a *app) flagsFromEnv(cmd *cobra.Command) error {
 			return
 		}
 		if err := cmd.Flags().Set(f.Name, value); err != nil {
-			bad = &Failure{Code: ExitUsage, Err: badValue(envName(f.Name), value, f, err)}
+			bad = &exit.Failure{Code: exit.Usage, Err: badValue(envName(f.Name), value, f, err)}
 		}
 	})
 	if bad != nil {
@@ -55,7 +56,7 @@ var notFromEnv = []string{"help", "version", "out"}
 func (a *app) onlySaved(what string, names ...string) error {
 	for _, name := range names {
 		if a.typed[name] {
-			return usageError("%s takes everything from the saved plan: no --%s beside it", what, name)
+			return exit.Usagef("%s takes everything from the saved plan: no --%s beside it", what, name)
 		}
 	}
 	return nil
@@ -194,10 +195,10 @@ func (f *planFlags) addReading(cmd *cobra.Command) {
 
 func (f *planFlags) check() error {
 	if f.parallelism < 1 || f.parallelism > 1000 {
-		return usageError("--parallelism is %d; it must be from 1 to 1000", f.parallelism)
+		return exit.Usagef("--parallelism is %d; it must be from 1 to 1000", f.parallelism)
 	}
 	if f.timeout <= 0 {
-		return usageError("--timeout is %s; it must be more than 0", f.timeout)
+		return exit.Usagef("--timeout is %s; it must be more than 0", f.timeout)
 	}
 	if f.sandbox && f.stateFlag != nil && !f.stateFlag.Changed {
 		f.state = sandboxStateFile // beside what the sandbox keeps, so that it is never taken for the real one
@@ -230,7 +231,7 @@ func parseGlobs(what string, patterns []string) ([]agent.Glob, error) {
 	for i, p := range patterns {
 		g, err := agent.ParseGlob(p)
 		if err != nil {
-			return nil, usageError("%s: %w", what, err)
+			return nil, exit.Usagef("%s: %w", what, err)
 		}
 		globs[i] = g
 	}
@@ -261,7 +262,7 @@ func (a *app) limits() (manifest.Limits, error) {
 		}
 		n, err := strconv.ParseInt(set, 10, 64)
 		if err != nil || n < 1 {
-			return l, usageError("%s is %q; it must be a whole number from 1 on", envName(v.name), set)
+			return l, exit.Usagef("%s is %q; it must be a whole number from 1 on", envName(v.name), set)
 		}
 		*v.to = n
 	}

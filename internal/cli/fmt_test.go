@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"agentsync/internal/cli"
+	"agentsync/internal/exit"
 )
 
 // TestFmtLocked: a file that may not be written stays as it is, although putting another in its place
@@ -23,7 +24,7 @@ func TestFmtLocked(t *testing.T) {
 	}
 	var out, errs bytes.Buffer
 	code := cli.Run(t.Context(), nil, cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, []string{"fmt", path})
-	if code != cli.ExitFailed || out.Len() > 0 || !strings.Contains(errs.String(), path) {
+	if code != exit.Failed || out.Len() > 0 || !strings.Contains(errs.String(), path) {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, &out, &errs)
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != content {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
 	"agentsync/internal/endpoint"
+	"agentsync/internal/exit"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
@@ -36,7 +36,7 @@ func (w *workspace) places() (map[agent.AppID]plan.Place, error) {
 	for id, app := range w.fleet.Apps {
 		place, err := w.app.place(app, w.platforms[id.Platform])
 		if err != nil {
-			return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("%s: %w", id, err)}
+			return nil, exit.Usagef("%s: %w", id, err)
 		}
 		places[id] = place
 	}
@@ -111,8 +111,8 @@ func (w *workspace) askForHosts(ctx context.Context, unknown []plan.Origin) erro
 	for _, host := range hosts {
 		hint += "--allow-endpoint " + host + " "
 	}
-	return &Failure{Code: ExitRefused, Hint: strings.TrimSpace(hint),
-		Err: fmt.Errorf("the API key of %s would go to %s, which the state does not know; nothing was sent", apps, strings.Join(hosts, ", "))}
+	return exit.With(exit.Refused, "the API key of %s would go to %s, which the state does not know; nothing was sent", apps, strings.Join(hosts, ", ")).
+		Hinted(strings.TrimSpace(hint))
 }
 
 // hostIn returns the host of a base URL, with its port where it names one, or the host itself where only that was given.
@@ -169,9 +169,8 @@ func (w *workspace) movedError(s *plan.Saved) error {
 	if what == nil {
 		return nil
 	}
-	return &Failure{Code: ExitStale,
-		Err:  errors.New("the saved plan was made for another place; nothing was sent\n" + strings.Join(what, "\n")),
-		Hint: "make and review a plan where the endpoints and variables are those of the apply:\n  agentsync plan --out FILE"}
+	return exit.With(exit.Stale, "%s", "the saved plan was made for another place; nothing was sent\n"+strings.Join(what, "\n")).
+		Hinted("make and review a plan where the endpoints and variables are those of the apply:\n  agentsync plan --out FILE")
 }
 
 // movedWords say what differs between where requests went and where they go.

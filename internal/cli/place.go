@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"agentsync/internal/exit"
 	"agentsync/internal/state"
 	"agentsync/internal/state/shared"
 	"agentsync/internal/state/store"
@@ -52,7 +53,7 @@ func (a *app) openPlace(name string, request time.Duration) (*shared.Place, erro
 // which may hold what must not be in it.
 func openStore(name string) (s store.Store, lease time.Duration, err error) {
 	bad := func(err error) error {
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("--state: %w", err), Hint: "see how a shared state is named:\n  agentsync state init --help"}
+		return exit.Usagef("--state: %w", err).Hinted("see how a shared state is named:\n  agentsync state init --help")
 	}
 	scheme, _, _ := strings.Cut(name, "://")
 	if !slices.Contains([]string{"s3", "postgres", "postgresql"}, scheme) {
@@ -92,32 +93,4 @@ func (a *app) tellHolder(held *shared.HeldError) {
 	}
 	a.toldHolder = time.Now()
 	fmt.Fprintf(a.streams.Err, "Waiting: %s.\n", state.LockedBy(held))
-}
-
-// sharedError gives an error of a shared place its exit code and the way on; nil for any other error.
-func sharedError(err error) *Failure {
-	if damage, ok := errors.AsType[*shared.DamageError](err); ok {
-		return &Failure{Code: ExitUsage, Err: err, Hint: damage.Hint}
-	}
-	hint := ""
-	switch {
-	case errors.Is(err, shared.ErrNoSuchState):
-		hint = "see which there are:\n  agentsync state history"
-	case errors.Is(err, shared.ErrLost):
-		return &Failure{Code: ExitFailed, Err: err, Hint: "see who has the state now:\n  agentsync state status"}
-	case errors.Is(err, shared.ErrNotInitialised):
-		hint = "make it, with what a state file holds or empty:\n  agentsync state migrate --state state.json --to URL\n  agentsync state init --state URL"
-	case errors.Is(err, store.ErrDenied):
-		hint = "nothing was sent; reading needs Get and List, and apply also Put and Delete: see what these credentials may do:\n  agentsync state check"
-	case errors.Is(err, store.ErrNoPlace):
-		hint = "nothing was sent; make the bucket or the database first, or name the right one, and its region"
-	case errors.Is(err, store.ErrUnreachable):
-		hint = "nothing was sent; see whether the address is right, and whether it answers:\n  agentsync state check"
-	default:
-		if _, unfit := errors.AsType[*store.UnfitError](err); !unfit {
-			return nil
-		}
-		hint = "nothing was written; which places keep what a shared state needs, says docs/team-state.md"
-	}
-	return &Failure{Code: ExitUsage, Err: err, Hint: hint}
 }

@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"errors"
 	"maps"
 	"slices"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/exit"
 	"agentsync/internal/plan"
 	"agentsync/internal/secret"
 )
@@ -91,7 +91,7 @@ func (w *workspace) checkResend() error {
 		if near := nearestAddress(string(g), known); near != "" {
 			hint = "did you mean " + near + "?"
 		}
-		return &Failure{Code: ExitUsage, Err: errors.New("--resend " + string(g) + " selects no agent in the state that has secrets"), Hint: hint}
+		return exit.Usagef("%s", "--resend "+string(g)+" selects no agent in the state that has secrets").Hinted(hint)
 	}
 	return nil
 }

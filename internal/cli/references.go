@@ -9,6 +9,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
+	"agentsync/internal/exit"
 	"agentsync/internal/manifest"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
@@ -46,7 +47,7 @@ func (w *workspace) checkReferences(ctx context.Context, p *plan.Plan) error {
 		return err
 	}
 	if err := w.app.reportProblems(problems); err != nil {
-		if f, ok := errors.AsType[*Failure](err); ok {
+		if f, ok := errors.AsType[*exit.Failure](err); ok {
 			f.Err = errors.New("agents refer to what their apps do not have; nothing was sent")
 			f.Hint = "correct the names; or, where they are made in this very minute, leave the check out:\n  agentsync apply --no-check-references"
 		}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"agentsync/internal/exit"
+
 	"github.com/spf13/cobra"
 )
 
@@ -25,7 +27,7 @@ func TestPanic(t *testing.T) {
 	root.AddCommand(boom)
 	root.SetArgs(a.args)
 	cmd, err := a.execute(t.Context(), root)
-	if code := a.finish(t.Context(), cmd, err); code != ExitFailed {
+	if code := a.finish(t.Context(), cmd, err); code != exit.Failed {
 		t.Errorf("exit code %d", code)
 	}
 	if !strings.Contains(errs.String(), "agentsync: error: this is a bug of agentsync") || !strings.Contains(errs.String(), "run_test.go") {
@@ -42,7 +44,7 @@ func TestOutlet(t *testing.T) {
 		err  error
 		code int
 	}{
-		{syscall.EPIPE, ExitOK}, {io.ErrClosedPipe, ExitOK}, {syscall.ENOSPC, ExitFailed},
+		{syscall.EPIPE, exit.OK}, {io.ErrClosedPipe, exit.OK}, {syscall.ENOSPC, exit.Failed},
 	} {
 		t.Run(c.err.Error(), func(t *testing.T) {
 			var errs bytes.Buffer
@@ -50,7 +52,7 @@ func TestOutlet(t *testing.T) {
 			if code := Run(t.Context(), nil, streams, []string{"version"}); code != c.code {
 				t.Errorf("exit code %d, want %d; stderr %q", code, c.code, &errs)
 			}
-			if told := strings.Contains(errs.String(), "could not be written"); told != (c.code != ExitOK) {
+			if told := strings.Contains(errs.String(), "could not be written"); told != (c.code != exit.OK) {
 				t.Errorf("stderr says %q", &errs)
 			}
 		})

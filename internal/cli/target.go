@@ -12,6 +12,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/endpoint"
+	"agentsync/internal/exit"
 	"agentsync/internal/report"
 )
 
@@ -75,7 +76,7 @@ func addAllowApp(cmd *cobra.Command, apps *[]string) {
 //
 // That is an app which the state does not know, where the state knows agents of the same platform in an app that no manifest
 // names, and where either its id comes from a variable, or the whole fleet is named and not one of its apps is known.
-func (w *workspace) secondApp() *Failure {
+func (w *workspace) secondApp() *exit.Failure {
 	if w.flags.sandbox { // trying out is not an environment
 		return nil
 	}
@@ -100,12 +101,10 @@ func (w *workspace) secondApp() *Failure {
 		if !app.FromVariable && !allNew {
 			continue
 		}
-		return &Failure{Code: ExitRefused,
-			Err: fmt.Errorf("%s, at %s, would take the place of %s, of which %s has %s; nothing was sent",
-				id, app.Source, left, w.file.Name(), count(agents[left], "agent")),
-			Hint: "see whether the variable of its id and the state are of one environment; each has a state of its own:\n" +
-				"  --state state/ENVIRONMENT.json\nif this state is to keep both:\n  --allow-app " + id.String(),
-		}
+		return exit.With(exit.Refused, "%s, at %s, would take the place of %s, of which %s has %s; nothing was sent",
+			id, app.Source, left, w.file.Name(), count(agents[left], "agent")).
+				Hinted("see whether the variable of its id and the state are of one environment; each has a state of its own:\n" +
+			"  --state state/ENVIRONMENT.json\nif this state is to keep both:\n  --allow-app " + id.String())
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ import (
 	"agentsync/internal/apply"
 	"agentsync/internal/crash"
 	"agentsync/internal/diag"
+	"agentsync/internal/exit"
 	"agentsync/internal/httpx"
 	"agentsync/internal/report"
 )
@@ -169,7 +170,7 @@ func (a *app) needTerminal(approved bool, why, hint string) error {
 	if _, tty := terminal(a.streams.In); approved || tty {
 		return nil
 	}
-	return &Failure{Code: ExitUsage, Err: errors.New(why + "no terminal to ask on"), Hint: hint}
+	return exit.Usagef("%s", why+"no terminal to ask on").Hinted(hint)
 }
 
 // ask asks a question that only a yes answers in favour, unless it was approved before.
@@ -189,7 +190,7 @@ func (a *app) ask(ctx context.Context, approved bool, question string) error {
 		return ctx.Err()
 	case s := <-answer:
 		if s != "yes" {
-			return &Failure{Code: ExitFailed, Err: errors.New("not approved; nothing was changed")}
+			return exit.With(exit.Failed, "not approved; nothing was changed")
 		}
 		return nil
 	}
@@ -202,7 +203,7 @@ func (a *app) reportProblems(problems diag.List) error {
 	}
 	_ = report.DiagText(a.streams.Err, problems, a.style(a.streams.Err)) // stderr is gone: nowhere to say so
 	if problems.HasErrors() {
-		f := usageError("the manifests have errors; nothing was sent")
+		f := exit.Usagef("the manifests have errors; nothing was sent")
 		f.Problems = problems
 		return f
 	}

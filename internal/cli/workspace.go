@@ -18,6 +18,7 @@ import (
 	"agentsync/internal/apply"
 	"agentsync/internal/crash"
 	"agentsync/internal/diag"
+	"agentsync/internal/exit"
 	"agentsync/internal/manifest"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
@@ -72,7 +73,7 @@ func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string
 	}
 	if flags.sandbox { // the state may be kept beside what the sandbox keeps
 		if err := os.MkdirAll(filepath.Dir(sandboxFile), 0o700); err != nil {
-			return nil, &Failure{Code: ExitUsage, Err: fmt.Errorf("make the sandbox's folder: %w", err)}
+			return nil, exit.Usagef("make the sandbox's folder: %w", err)
 		}
 	}
 	file, err := a.openState(ctx, flags.state, flags.timeout)
@@ -93,7 +94,7 @@ func (a *app) openWorkspace(ctx context.Context, flags planFlags, paths []string
 	case err != nil:
 		return nil, err // what is wrong with the manifests is told first
 	case stateErr != nil:
-		return nil, stateError(stateErr)
+		return nil, exit.OfState(stateErr)
 	}
 	if err := w.take(snap); err != nil {
 		return nil, err
@@ -138,7 +139,7 @@ func (a *app) readFleet(
 		if ctx.Err() != nil {
 			return nil, nil, err
 		}
-		return nil, nil, &Failure{Code: ExitUsage, Err: err, Hint: hint}
+		return nil, nil, &exit.Failure{Code: exit.Usage, Err: err, Hint: hint}
 	}
 	a.sources = fleet.Sources
 	return fleet, problems, nil
@@ -161,7 +162,7 @@ func (w *workspace) checkTargets() error {
 			if near := nearestAddress(string(t), known); near != "" {
 				hint = "did you mean " + near + "?"
 			}
-			return &Failure{Code: ExitUsage, Err: fmt.Errorf("--target %s selects no agent of the manifests or the state", t), Hint: hint}
+			return exit.Usagef("--target %s selects no agent of the manifests or the state", t).Hinted(hint)
 		}
 	}
 	return nil
@@ -172,7 +173,7 @@ func (w *workspace) load() error {
 	if w.snap != nil {
 		fresh, err := w.file.Fresh(w.snap)
 		if err != nil {
-			return stateError(err)
+			return exit.OfState(err)
 		}
 		if fresh {
 			return w.take(w.snap)
@@ -180,7 +181,7 @@ func (w *workspace) load() error {
 	}
 	snap, err := w.file.Load()
 	if err != nil {
-		return stateError(err)
+		return exit.OfState(err)
 	}
 	return w.take(snap)
 }
@@ -222,7 +223,7 @@ func (a *app) lock(ctx context.Context, file *state.File, command string, wait t
 		_, isLocked = errors.AsType[*state.LockedError](err)
 	}
 	if err != nil && !isLocked {
-		return nil, stateError(err)
+		return nil, exit.OfState(err)
 	}
 	return unlock, err
 }
@@ -262,8 +263,8 @@ func (w *workspace) desired(addr agent.Address) *agent.Desired {
 // requireSecrets fails where a secret is not set that a selected agent needs.
 func (w *workspace) requireSecrets() error {
 	if w.noStateKey {
-		return &Failure{Code: ExitUsage, Err: fmt.Errorf("the hashes of secrets in %s were made with %s, which is not set: nobody could tell which secrets changed", w.file.Name(), secret.StateKeyEnv),
-			Hint: "set it to what the last apply had; where that is lost, to anything else: then every secret is sent once more"}
+		return exit.Usagef("the hashes of secrets in %s were made with %s, which is not set: nobody could tell which secrets changed", w.file.Name(), secret.StateKeyEnv).
+			Hinted("set it to what the last apply had; where that is lost, to anything else: then every secret is sent once more")
 	}
 	return w.app.reportProblems(onePerVariable(w.selected(w.fleet.MissingSecrets(w.app.secrets()))))
 }
@@ -314,7 +315,7 @@ func (w *workspace) requireSection(id agent.AppID) error {
 	}
 	p, ok := w.platforms[id.Platform]
 	if !ok {
-		return usageError("no platform is called %q: there are %s", id.Platform, strings.Join(platformNames(w.platforms), ", "))
+		return exit.Usagef("no platform is called %q: there are %s", id.Platform, strings.Join(platformNames(w.platforms), ", "))
 	}
 	s := p.Schema()
 	settings := fmt.Sprintf("%s: %q", s.AppField, id.App)
@@ -323,8 +324,8 @@ func (w *workspace) requireSection(id agent.AppID) error {
 			settings += ", " + set.Name + ": …"
 		}
 	}
-	return &Failure{Code: ExitUsage, Err: fmt.Errorf("no manifest has a section for %s, so nothing says how to reach it", id),
-		Hint: fmt.Sprintf("put a section into one of the manifests:\n  %s: {%s}", s.Name, settings)}
+	return exit.Usagef("no manifest has a section for %s, so nothing says how to reach it", id).
+		Hinted(fmt.Sprintf("put a section into one of the manifests:\n  %s: {%s}", s.Name, settings))
 }
 
 // build makes the plan offline: apply asks for that plan before it takes the lock and again under it, and gets the same

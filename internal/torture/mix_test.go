@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"agentsync/internal/cli"
+	"agentsync/internal/exit"
 	"agentsync/internal/sandbox"
 )
 
@@ -138,10 +139,10 @@ func untilDone(t *testing.T, dir, url string, lines []string) (runs int) {
 	t.Helper()
 	for runs = 1; runs <= 3; runs++ {
 		code, out := tool(t, dir, url, mixArgs(dir)...)
-		if code == cli.ExitOK {
+		if code == exit.OK {
 			return runs
 		}
-		if !slices.Contains([]int{cli.ExitFailed, cli.ExitPartial}, code) {
+		if !slices.Contains([]int{exit.Failed, exit.Partial}, code) {
 			t.Fatalf("exit %d with %q\n%s", code, lines, out)
 		}
 	}
