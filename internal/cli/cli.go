@@ -14,19 +14,15 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/crash"
 	"agentsync/internal/exit"
-	"agentsync/internal/manifest"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/cometchat"
 	"agentsync/internal/platform/mindset"
-	"agentsync/internal/report"
-	"agentsync/internal/secret"
+	"agentsync/internal/ui"
 	"agentsync/schema"
 )
 
@@ -38,49 +34,25 @@ type Streams struct {
 
 // app is one run of the tool: what main handed over, and what every command shares.
 type app struct {
-	env     map[string]string
-	args    []string
-	streams Streams
-	common  commonFlags
+	*ui.UI
+	args []string
 	// references are the ways to list what each connected app has.
 	references references
-	// sources finds the lines of what was read last, nil for nothing.
-	sources *manifest.Sources
-	// lineEnds are the names of the variables that were warned about.
-	lineEnds sync.Map
 	// typed are the flags that the command line sets, by name; variables and agentsync.yaml do not count.
 	typed map[string]bool
-	// progress is what shows a run's events right now, nil for nothing.
-	progress atomic.Pointer[display]
-	// waits is set while a lock is waited for, and toldHolder is when it was said last for whom.
-	waits      bool
-	toldHolder time.Time
-	// answered reports that the command has written its one document to stdout.
-	answered bool
-}
-
-// commonFlags are the flags that every command has.
-type commonFlags struct {
-	noColor, quiet, verbose bool
 }
 
 // Run runs the command that args name and returns the process's exit code. environ is in the form of
 // os.Environ. After ctx is done it starts nothing new and returns soon. An output that cannot be written ends neither
 // the run nor the other output: what was done must be recorded, whoever still listens.
 func Run(ctx context.Context, environ []string, streams Streams, args []string) int {
-	out, errs := &outlet{w: streams.Out}, &outlet{w: streams.Err}
-	a := &app{env: map[string]string{}, args: args, streams: Streams{In: streams.In, Out: out, Err: errs}}
-	for _, kv := range environ {
-		if name, value, ok := strings.Cut(kv, "="); ok {
-			a.env[name] = value
-		}
-	}
+	a := &app{UI: ui.New(environ, streams.In, streams.Out, streams.Err), args: args}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	cmd, err := a.execute(ctx, root)
 	code := a.finish(ctx, cmd, err)
-	if lost := out.failure(); lost != nil && code == exit.OK {
-		report.Error(errs, a.style(errs), fmt.Sprintf("the result could not be written: %v", lost), "")
+	if lost := a.Lost(); lost != nil && code == exit.OK {
+		a.Fail(fmt.Sprintf("the result could not be written: %v", lost), "")
 		return exit.Failed
 	}
 	return code
@@ -91,7 +63,7 @@ func (a *app) execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Comm
 	cmd = root
 	defer func() {
 		if v := recover(); v != nil {
-			crash.Report(a.streams.Err, v, debug.Stack())
+			crash.Report(a.Err, v, debug.Stack())
 			err = &exit.Failure{Code: exit.Failed, Told: fmt.Errorf("this is a bug of agentsync: %v", v)}
 		}
 	}()
@@ -101,7 +73,7 @@ func (a *app) execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Comm
 // MemoryLimit returns how many bytes of memory environ allows, 0 where it does not say.
 func MemoryLimit(environ []string) int64 {
 	for _, kv := range environ {
-		if name, value, _ := strings.Cut(kv, "="); name == envName(maxMemory) {
+		if name, value, _ := strings.Cut(kv, "="); name == ui.Variable(maxMemory) {
 			n, _ := strconv.ParseInt(value, 10, 64) // limits refuses what is no number
 			return n
 		}
@@ -134,17 +106,17 @@ func (a *app) rootCommand() *cobra.Command {
 			return a.flagsFromEnv(cmd)
 		},
 	}
-	root.SetOut(a.streams.Out)
-	root.SetErr(a.streams.Err)
-	root.SetIn(a.streams.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
+	root.SetIn(a.In)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &exit.Failure{Code: exit.Usage, Err: flagError(err), Hint: "see which flags there are:\n  " + cmd.CommandPath() + " --help"}
 	})
 	root.SetVersionTemplate("agentsync {{.Version}}\n")
 	flags := root.PersistentFlags()
-	flags.BoolVar(&a.common.noColor, "no-color", false, "never colour the output")
-	flags.BoolVarP(&a.common.quiet, "quiet", "q", false, "no progress, only the result and problems")
-	flags.BoolVarP(&a.common.verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
+	flags.BoolVar(&a.NoColor, "no-color", false, "never colour the output")
+	flags.BoolVarP(&a.Quiet, "quiet", "q", false, "no progress, only the result and problems")
+	flags.BoolVarP(&a.Verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.planCommand(), a.diffCommand(), a.applyCommand(), a.showCommand(),
 		a.listCommand(), a.explainCommand(), a.stateCommand(), a.secretsCommand(),
@@ -228,39 +200,10 @@ func (a *app) exitCodesTopic() *cobra.Command {
 // Command returns all commands with their flags, help texts and examples, for docs/commands.md and for
 // tests of the texts. It is there to be read: Run is what runs a command.
 func Command() *cobra.Command {
-	a := &app{env: map[string]string{}, streams: Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}}
+	a := &app{UI: ui.New(nil, strings.NewReader(""), io.Discard, io.Discard)}
 	root := a.rootCommand()
 	root.InitDefaultCompletionCmd()
 	return root
-}
-
-// lookup is the environment as the rooms read it.
-func (a *app) lookup() secret.Lookup {
-	return func(name string) (string, bool) {
-		v, ok := a.env[name]
-		return v, ok
-	}
-}
-
-// secrets is the environment as secrets are read from it: CI systems set a secret that a run may not
-// have, in a pull request from a fork say, to an empty text, and that is as good as not set.
-func (a *app) secrets() secret.Lookup {
-	return func(name string) (string, bool) {
-		v := a.withoutLineEnd(name, a.env[name])
-		return v, v != ""
-	}
-}
-
-// withoutLineEnd returns a secret without the line end that echo and heredocs put behind what they write into a secret
-// store, and says so once for each variable: no header and no API key can hold one.
-func (a *app) withoutLineEnd(name, value string) string {
-	trimmed := strings.TrimRight(value, "\r\n")
-	if trimmed != value {
-		if _, told := a.lineEnds.LoadOrStore(name, true); !told {
-			_, _ = fmt.Fprintf(a.streams.Err, "agentsync: warning: the value of the environment variable %s ends in a line end, which is left out\n", name)
-		}
-	}
-	return trimmed
 }
 
 // platforms returns every platform that agentsync drives, in a map that nobody changes. A new one is one line here. To read

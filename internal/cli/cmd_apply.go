@@ -14,11 +14,13 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/checkout"
 	"agentsync/internal/exit"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
+	"agentsync/internal/ui"
 )
 
 const applyLong = `Carries out what plan shows, concurrently, and writes the uids into the state file.
@@ -177,12 +179,12 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	if err != nil {
 		return nil, err
 	}
-	run := &applyRun{workspace: w, f: f, show: &display{app: a}}
-	defer run.show.end()
+	run := &applyRun{workspace: w, f: f, show: a.NewProgress()}
+	defer run.show.End()
 	if run.engine, err = w.engine(apps, run.options()); err != nil {
 		return nil, err
 	}
-	run.show.begin(0)
+	run.show.Begin(0)
 	if idle && f.saved == nil {
 		// What is live may differ from what state says: somebody changed it, or state and manifests were reverted together.
 		live, err := run.engine.Plan(ctx, run.session())
@@ -190,7 +192,7 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 			return nil, err
 		}
 		if live.Summary.Changes() == 0 && len(live.RecordUpdates) == 0 {
-			run.show.end()
+			run.show.End()
 			return &apply.Report{Outcome: apply.OutcomeComplete}, a.showPlan(f, live, w)
 		}
 		if err := a.canAsk(f); err != nil {
@@ -220,17 +222,17 @@ func (a *app) refuseProtected(f *applyFlags, p *plan.Plan, w *workspace) error {
 	if err := a.showPlan(f, p, w); err != nil {
 		return err
 	}
-	return exit.With(exit.Refused, "%s would be deleted or replaced; nothing was sent", count(n, "protected agent")).
+	return exit.With(exit.Refused, "%s would be deleted or replaced; nothing was sent", ui.Count(n, "protected agent")).
 		Hinted("see whether the right folder and the right app are named; if this is meant, apply lifecycle.protect: false first")
 }
 
 // canAsk refuses to begin what could not be approved later.
 func (a *app) canAsk(f *applyFlags) error {
-	if _, tty := terminal(a.streams.In); tty && !f.autoApprove && f.format.value != formatText {
+	if a.CanAsk() && !f.autoApprove && f.format.value != formatText {
 		return exit.Usagef("--format %s shows no plan before the run, so there is nothing to say yes to", f.format.value).
 			Hinted("look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve --format " + f.format.value)
 	}
-	return a.needTerminal(f.autoApprove, "there are changes, and ",
+	return a.NeedTerminal(f.autoApprove, "there are changes, and ",
 		"look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve")
 }
 
@@ -252,13 +254,13 @@ func (a *app) applyLocked(ctx context.Context, run *applyRun, apps map[agent.App
 			return nil, err
 		}
 	}
-	defer context.AfterFunc(ctx, run.show.interrupted)()
+	defer context.AfterFunc(ctx, run.show.Interrupted)()
 	rep, err := run.engine.Apply(ctx, run.session())
 	if stale, ok := errors.AsType[*apply.StaleError](err); ok {
 		for _, st := range stale.Changes {
-			report.Warning(a.streams.Err, a.style(a.streams.Err), st.Address.String()+": "+st.Reason, "")
+			a.Warn(st.Address.String()+": "+st.Reason, "")
 		}
-		err = exit.With(exit.Stale, "while the plan was read, it stopped being true for %s; nothing was sent", count(len(stale.Changes), "agent")).
+		err = exit.With(exit.Stale, "while the plan was read, it stopped being true for %s; nothing was sent", ui.Count(len(stale.Changes), "agent")).
 			Hinted("look at what is to be done now:\n  agentsync apply")
 	}
 	return rep, err
@@ -280,7 +282,7 @@ func (w *workspace) engine(apps map[agent.AppID]apply.App, o apply.Options) (*ap
 type applyRun struct {
 	*workspace
 	f      *applyFlags
-	show   *display
+	show   *ui.Progress
 	engine *apply.Engine
 	run    *state.Run
 	told   bool // what is stale of a saved plan was told
@@ -309,7 +311,7 @@ func (r *applyRun) plan(k apply.Known) (p *plan.Plan, err error) {
 		p.Adopt(in)
 	}
 	if err == nil {
-		err = r.app.reportProblems(plan.CannotEmpty(p, r.workspace.fleet.Agents, r.schemaOf))
+		err = r.app.Problems(plan.CannotEmpty(p, r.workspace.fleet.Agents, r.schemaOf))
 	}
 	return p, err
 }
@@ -317,7 +319,7 @@ func (r *applyRun) plan(k apply.Known) (p *plan.Plan, err error) {
 // review shows the plan, refuses what the limits refuse, and asks.
 func (r *applyRun) review(ctx context.Context, p *plan.Plan) (asked bool, err error) {
 	a, f := r.app, r.f
-	r.show.end()
+	r.show.End()
 	if err := a.refuseProtected(f, p, r.workspace); err != nil {
 		return false, err
 	}
@@ -332,13 +334,13 @@ func (r *applyRun) review(ctx context.Context, p *plan.Plan) (asked bool, err er
 		return false, err
 	}
 	if n := p.Summary.Changes() + p.Summary.Origins; n > 0 || len(p.RecordUpdates) > 0 {
-		if err := a.ask(ctx, f.autoApprove, "Apply "+count(n, "change")+" to "+r.target()); err != nil {
+		if err := a.Ask(ctx, f.autoApprove, "Apply "+ui.Count(n, "change")+" to "+r.target()); err != nil {
 			return false, err
 		}
 		asked = !f.autoApprove
 	}
 	r.offline = offlinePlan{} // shown by now, and as large as the fleet
-	r.show.begin(p.Summary.Changes())
+	r.show.Begin(p.Summary.Changes())
 	return asked, nil
 }
 
@@ -372,7 +374,7 @@ func (r *applyRun) end() error {
 
 // options are those of the flags, and what the state says of earlier runs.
 func (r *applyRun) options() apply.Options {
-	o := r.f.options(r.app, r.show.event)
+	o := r.f.options(r.app, r.show.Event)
 	o.EarlierGrace = r.snap.Grace
 	return o
 }
@@ -381,7 +383,7 @@ func (f *applyFlags) options(a *app, observe func(apply.Event)) apply.Options {
 	return apply.Options{
 		Parallelism: f.parallelism, RequestTimeout: f.timeout, Grace: f.settleTimeout,
 		StopOnError: f.onError.value == "stop", AllowDuplicateNames: f.duplicateNames, NoRefresh: !f.refresh,
-		Lookup: a.secrets(), Observe: observe,
+		Lookup: a.Secret, Observe: observe,
 	}
 }
 
@@ -410,7 +412,7 @@ func checkDeletes(limit string, deletes, known int) error {
 		n = (known*n + 99) / 100 // rounded up: 10% of five agents is one agent
 	}
 	if deletes > n {
-		return exit.With(exit.Refused, "%s would be deleted or replaced, more than --max-deletes %s allows (%d); nothing was sent", count(deletes, "agent"), limit, n).
+		return exit.With(exit.Refused, "%s would be deleted or replaced, more than --max-deletes %s allows (%d); nothing was sent", ui.Count(deletes, "agent"), limit, n).
 			Hinted("look at the plan, and raise the limit if that is meant:\n  agentsync plan --prune")
 	}
 	return nil
@@ -421,7 +423,7 @@ func (a *app) showPlan(f *applyFlags, p *plan.Plan, w *workspace) error {
 	if f.format.value != formatText {
 		return nil
 	}
-	return a.writePlanTo(a.streams.Out, formatText, "", p, w.warnings, a.style(a.streams.Out))
+	return a.writePlanTo(a.Out, formatText, "", p, w.warnings, a.Style(a.Out))
 }
 
 // closeRun writes the state file. Where that fails, the state goes to a file of its own, so that no uid
@@ -447,7 +449,7 @@ func (a *app) closeRun(w *workspace, run *state.Run) error {
 // lastResort prints what could be stored nowhere.
 func (a *app) lastResort(s *state.State) {
 	for _, addr := range s.Addresses() {
-		fmt.Fprintf(a.streams.Err, "%s %s\n", addr, report.Sanitize(s.Agents[addr].UID))
+		fmt.Fprintf(a.Err, "%s %s\n", addr, report.Sanitize(s.Agents[addr].UID))
 	}
 }
 
@@ -490,7 +492,7 @@ func (a *app) finishApply(ctx context.Context, f *applyFlags, file *outfile.File
 		unreported = writeReportFile(file, rep, err)
 	}
 	if unreported != nil && err != nil {
-		report.Warning(a.streams.Err, a.style(a.streams.Err), unreported.Error(), "")
+		a.Warn(unreported.Error(), "")
 	}
 	if rep == nil || err != nil && rep.Count(apply.StatusNotStarted) == len(rep.Results) {
 		return err // nothing was begun: the error says it all
@@ -507,14 +509,14 @@ func (a *app) finishApply(ctx context.Context, f *applyFlags, file *outfile.File
 
 // writeReport writes what the run did as the result of the command.
 func (a *app) writeReport(format string, rep *apply.Report) error {
-	a.answered = true
+	a.Answered = true
 	switch format {
 	case formatJSON:
-		return report.ReportJSON(a.streams.Out, rep)
+		return report.ReportJSON(a.Out, rep)
 	case formatMarkdown:
-		return report.ReportMarkdown(a.streams.Out, rep, report.MarkdownOptions{Link: a.sourceLinks()})
+		return report.ReportMarkdown(a.Out, rep, report.MarkdownOptions{Link: checkout.Links(a.Getenv)})
 	default:
-		return report.ReportText(a.streams.Out, rep, a.style(a.streams.Out))
+		return report.ReportText(a.Out, rep, a.Style(a.Out))
 	}
 }
 
@@ -601,7 +603,7 @@ func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) e
 	if len(r.behind) == 0 {
 		return nil
 	}
-	if err := a.ask(ctx, f.autoApprove, "Record "+count(len(r.behind), "change")+" in the state"); err != nil {
+	if err := a.Ask(ctx, f.autoApprove, "Record "+ui.Count(len(r.behind), "change")+" in the state"); err != nil {
 		return err
 	}
 	return a.recordRefreshed(w, r)
@@ -626,8 +628,8 @@ func (a *app) recordRefreshed(w *workspace, r refreshed) error {
 	if err := errors.Join(err, a.closeRun(w, run)); err != nil {
 		return err
 	}
-	if !a.common.quiet {
-		fmt.Fprintf(a.streams.Err, "%s recorded\n", count(len(results), "change"))
+	if !a.Quiet {
+		fmt.Fprintf(a.Err, "%s recorded\n", ui.Count(len(results), "change"))
 	}
 	return nil
 }

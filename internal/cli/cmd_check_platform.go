@@ -20,6 +20,7 @@ import (
 	"agentsync/internal/platform/probe"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
+	"agentsync/internal/ui"
 	"agentsync/schema"
 )
 
@@ -82,7 +83,7 @@ func (a *app) checkPlatform(ctx context.Context, f *checkPlatformFlags) error {
 	if err := w.allowHosts(ctx, id); err != nil {
 		return err
 	}
-	if err := a.ask(ctx, f.autoApprove, fmt.Sprintf("Make, change and delete one agent in %s", id)); err != nil {
+	if err := a.Ask(ctx, f.autoApprove, fmt.Sprintf("Make, change and delete one agent in %s", id)); err != nil {
 		return err
 	}
 	target, err := a.target(w, id, f)
@@ -92,14 +93,14 @@ func (a *app) checkPlatform(ctx context.Context, f *checkPlatformFlags) error {
 	rep, err := probe.Run(ctx, target, probe.Options{
 		Name: "agentsync check-platform " + strings.ToLower(rand.Text()[:8]), Patience: f.patience, Cleanup: 2 * f.timeout,
 	})
-	a.answered = true
+	a.Answered = true
 	if f.format.value == formatJSON {
-		err = cmp.Or(err, report.JSON(a.streams.Out, rep))
+		err = cmp.Or(err, report.JSON(a.Out, rep))
 	} else {
 		a.tellProbe(rep)
 	}
 	if len(rep.Left) > 0 {
-		return exit.With(exit.Partial, "%s of this check could not be deleted: %s", count(len(rep.Left), "agent"), report.Sanitize(strings.Join(rep.Left, ", "))).
+		return exit.With(exit.Partial, "%s of this check could not be deleted: %s", ui.Count(len(rep.Left), "agent"), report.Sanitize(strings.Join(rep.Left, ", "))).
 			Hinted("delete it in the platform's dashboard")
 	}
 	return err
@@ -168,7 +169,7 @@ func (a *app) target(w *workspace, id agent.AppID, f *checkPlatformFlags) (probe
 
 // tellProbe writes what was found, what is worth telling with a mark before it.
 func (a *app) tellProbe(rep *probe.Report) {
-	out := a.streams.Out
+	out := a.Out
 	api := ""
 	if rep.API != "" {
 		api = " " + rep.API
@@ -183,7 +184,7 @@ func (a *app) tellProbe(rep *probe.Report) {
 		}
 		fmt.Fprintf(out, "%s %-28s %s\n", mark, report.Sanitize(f.Topic), report.Sanitize(f.Found))
 	}
-	fmt.Fprintf(out, "\n%s, %d worth telling, by %s.\n", count(len(rep.Findings), "finding"), odd, count(len(rep.Requests), "request"))
+	fmt.Fprintf(out, "\n%s, %d worth telling, by %s.\n", ui.Count(len(rep.Findings), "finding"), odd, ui.Count(len(rep.Requests), "request"))
 }
 
 // withAPI returns the app managed by another version of its platform's API.

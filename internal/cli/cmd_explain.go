@@ -100,7 +100,7 @@ func cutLast(word string) (above, last string) {
 
 // explain writes places one below the other. Those that differ by where they are alone are written once.
 func (a *app) explain(places []schema.Place) {
-	style := a.style(a.streams.Out)
+	style := a.Style(a.Out)
 	var texts, where []string
 	for _, p := range places {
 		var b strings.Builder
@@ -113,13 +113,13 @@ func (a *app) explain(places []schema.Place) {
 	}
 	for i, text := range texts {
 		if i > 0 {
-			_, _ = io.WriteString(a.streams.Out, "\n")
+			_, _ = io.WriteString(a.Out, "\n")
 		}
 		name := where[i]
 		if path := places[0].Path; path != "" {
 			name = path + ", in " + where[i]
 		}
-		_, _ = io.WriteString(a.streams.Out, style.Bold(name)+"\n\n"+text)
+		_, _ = io.WriteString(a.Out, style.Bold(name)+"\n\n"+text)
 	}
 }
 

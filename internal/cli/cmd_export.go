@@ -24,6 +24,7 @@ import (
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
+	"agentsync/internal/ui"
 	"agentsync/schema"
 )
 
@@ -391,19 +392,19 @@ func (ex *exporter) displayNames(ctx context.Context, d *export.Draft) export.Di
 // agentsOf returns the agents of an app that are exported, and says which are not.
 func (ex *exporter) agentsOf(id agent.AppID, live []plan.Live) []export.Live {
 	warn := func(message, hint string) {
-		report.Warning(ex.app.streams.Err, ex.app.style(ex.app.streams.Err), message, hint)
+		ex.app.Warn(message, hint)
 	}
 	known := export.Known{App: id, Platform: ex.schemaOf(id), Prior: ex.snap.State.Agents, Desired: ex.fleet.Agents}
 	if ex.converts {
 		agents, unseen := known.Managed(live)
 		if unseen > 0 {
-			warn(fmt.Sprintf("%s of %s not written: the API's version %s does not show them", count(unseen, "managed agent"), id, ex.flags.api()), "")
+			warn(fmt.Sprintf("%s of %s not written: the API's version %s does not show them", ui.Count(unseen, "managed agent"), id, ex.flags.api()), "")
 		}
 		return agents
 	}
 	agents, namesakes := known.Unmanaged(live)
 	if namesakes > 0 {
-		warn(fmt.Sprintf("%s of %s left out: agents of the same name stand in the manifests and not in the state", count(namesakes, "live agent"), id),
+		warn(fmt.Sprintf("%s of %s left out: agents of the same name stand in the manifests and not in the state", ui.Count(namesakes, "live agent"), id),
 			"apply takes over those that equal their manifests, and names the others:\n  agentsync apply")
 	}
 	return agents
@@ -419,7 +420,7 @@ func (ex *exporter) inUse(name string) (string, bool) {
 			}
 		}
 	}
-	return ex.app.lookup()(name)
+	return ex.app.Lookup(name)
 }
 
 // carryOut writes the files and then the state: in the other order, a run that ends in between would
@@ -503,7 +504,7 @@ func (ex *exporter) records(ctx context.Context) (map[agent.Address]agent.Record
 		}
 		some, err := p.Records(ctx, sources, ex.snap.State.Lineage)
 		if errors.Is(err, export.ErrUnwritable) {
-			_ = ex.app.reportProblems(p.Problems) // the error says that nothing was written
+			_ = ex.app.Problems(p.Problems) // the error says that nothing was written
 			return nil, fmt.Errorf("%w; nothing was written", err)
 		}
 		if err != nil {
@@ -524,27 +525,27 @@ func (ex *exporter) tell() error {
 	if ex.flags.format.value == formatJSON {
 		return ex.tellJSON(agents)
 	}
-	out := ex.app.streams.Out
+	out := ex.app.Out
 	for _, p := range ex.parts {
 		for _, f := range p.files {
 			switch {
 			case ex.flags.dryRun:
 				fmt.Fprintf(out, "# %s\n%s\n", report.Sanitize(f.path), report.SanitizeText(string(f.Content)))
 			case f.Agents > 0:
-				fmt.Fprintf(out, "wrote %s: %s\n", report.Sanitize(f.path), count(f.Agents, "agent"))
+				fmt.Fprintf(out, "wrote %s: %s\n", report.Sanitize(f.path), ui.Count(f.Agents, "agent"))
 			default:
 				fmt.Fprintf(out, "wrote %s\n", report.Sanitize(f.path))
 			}
 		}
 	}
-	summary := fmt.Sprintf("%s taken into the state", count(agents, "agent"))
+	summary := fmt.Sprintf("%s taken into the state", ui.Count(agents, "agent"))
 	switch {
 	case agents == 0:
 		summary = "Nothing to export: every live agent is managed"
 	case ex.converts:
-		summary = fmt.Sprintf("%s written as the API's version %s shows them; the state is as it was", count(agents, "agent"), ex.flags.api())
+		summary = fmt.Sprintf("%s written as the API's version %s shows them; the state is as it was", ui.Count(agents, "agent"), ex.flags.api())
 	case ex.flags.dryRun:
-		fmt.Fprintf(ex.app.streams.Err, "%s would be taken over; nothing was written\n", count(agents, "agent"))
+		fmt.Fprintf(ex.app.Err, "%s would be taken over; nothing was written\n", ui.Count(agents, "agent"))
 		return nil
 	}
 	_, err := fmt.Fprintf(out, "%s.\n", summary)
@@ -574,6 +575,5 @@ func (ex *exporter) tellJSON(agents int) error {
 			doc.Files = append(doc.Files, d)
 		}
 	}
-	ex.app.answered = true
-	return report.JSON(ex.app.streams.Out, doc)
+	return ex.app.JSON(doc)
 }

@@ -21,6 +21,7 @@ import (
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/report"
+	"agentsync/internal/ui"
 )
 
 // fmtFlags say what becomes of a manifest that is not in canonical form; without them it is written.
@@ -93,7 +94,7 @@ func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
 	if err != nil {
 		return &exit.Failure{Code: exit.Usage, Err: err, Hint: "name the files or folders that hold the manifests:\n  agentsync fmt PATH…"}
 	}
-	a.sources = manifest.SourcesOf(files, o)
+	a.Source = manifest.SourcesOf(files, o).Line
 	results := make([]formatted, len(files))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -146,17 +147,17 @@ const maxStdin = 32 << 20
 
 // fmtStdin formats stdin and writes it to stdout.
 func (a *app) fmtStdin(f *format.Formatter, o manifest.Options, flags fmtFlags) error {
-	src, err := io.ReadAll(io.LimitReader(a.streams.In, maxStdin+1))
+	src, err := io.ReadAll(io.LimitReader(a.In, maxStdin+1))
 	if err != nil {
 		return fmt.Errorf("read stdin: %w", err)
 	}
 	if len(src) > maxStdin {
 		return exit.Usagef("stdin holds more than 32 MiB")
 	}
-	a.sources = manifest.SourcesIn([]manifest.Source{{Path: "stdin", Content: src}}, o)
+	a.Source = manifest.SourcesIn([]manifest.Source{{Path: "stdin", Content: src}}, o).Line
 	r, out := fmtSource(f, "stdin", src, flags)
 	if r.err == nil && r.problems == nil && !flags.check && !flags.diff {
-		_, err := a.streams.Out.Write(out)
+		_, err := a.Out.Write(out)
 		return err
 	}
 	return a.fmtReport([]formatted{r}, nil, flags)
@@ -176,12 +177,12 @@ func (a *app) fmtReport(results []formatted, problems diag.List, flags fmtFlags)
 			a.printDiff(r.diff)
 		case r.changed:
 			changed++
-			fmt.Fprintln(a.streams.Out, report.Sanitize(r.name))
+			fmt.Fprintln(a.Out, report.Sanitize(r.name))
 		}
 	}
 	if len(problems) > 0 {
 		problems.Sort()
-		_ = report.DiagText(a.streams.Err, problems, a.style(a.streams.Err)) // stderr is gone: nowhere to say so
+		_ = report.DiagText(a.Err, problems, a.Style(a.Err)) // stderr is gone: nowhere to say so
 	}
 	switch {
 	case len(failed) > 0:
@@ -189,7 +190,7 @@ func (a *app) fmtReport(results []formatted, problems diag.List, flags fmtFlags)
 	case problems.HasErrors():
 		return exit.Usagef("files with errors were left as they are")
 	case changed > 0 && flags.check:
-		return exit.With(exit.Failed, "not in canonical form: %s", count(changed, "file")).
+		return exit.With(exit.Failed, "not in canonical form: %s", ui.Count(changed, "file")).
 			Hinted("bring manifests into canonical form:\n  agentsync fmt")
 	}
 	return nil
@@ -208,17 +209,17 @@ func lineEndDiff(name, src, out string) string {
 // printDiff writes a unified diff, in colour where that is wanted.
 func (a *app) printDiff(diff string) {
 	diff = report.SanitizeText(diff)
-	if !a.style(a.streams.Out).Color {
-		fmt.Fprint(a.streams.Out, diff)
+	if !a.Style(a.Out).Color {
+		fmt.Fprint(a.Out, diff)
 		return
 	}
 	for line := range strings.Lines(diff) {
 		text := strings.TrimSuffix(line, "\n")
 		color := map[byte]string{'+': "32", '-': "31", '@': "36"}[line[0]]
 		if color == "" {
-			fmt.Fprintln(a.streams.Out, text)
+			fmt.Fprintln(a.Out, text)
 			continue
 		}
-		fmt.Fprintf(a.streams.Out, "\x1b[%sm%s\x1b[0m\n", color, text)
+		fmt.Fprintf(a.Out, "\x1b[%sm%s\x1b[0m\n", color, text)
 	}
 }

@@ -109,7 +109,7 @@ func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Addres
 	}
 	if im.wanted == nil {
 		live := export.Live{Key: addr.Key, Live: plan.Live{UID: uid, Content: im.live.Content, Mark: im.live.Mark}}
-		if im.drawn, err = w.draft(ctx, addr.ID(), []export.Live{live}, a.lookup()); err != nil {
+		if im.drawn, err = w.draft(ctx, addr.ID(), []export.Live{live}, a.Lookup); err != nil {
 			return err
 		}
 	}
@@ -206,8 +206,8 @@ func (im *importer) splice(ctx context.Context) error {
 	}
 	after, problems, err := im.drawn.Add(ctx, manifest.Source{Path: path, Content: before})
 	if problems.HasErrors() {
-		im.app.sources = manifest.SourcesIn([]manifest.Source{{Path: path, Content: before}}, im.inMemory())
-		return im.app.reportProblems(problems)
+		im.app.Source = manifest.SourcesIn([]manifest.Source{{Path: path, Content: before}}, im.inMemory()).Line
+		return im.app.Problems(problems)
 	}
 	if other, ok := errors.AsType[*export.OtherAppError](err); ok {
 		return exit.Usagef("the %s section of %s is that of %s, and a file has one section for each platform", other.App.Platform, path, other.App).
@@ -254,7 +254,7 @@ func (im *importer) takeOver(lineage []byte) (rec agent.Record, err error) {
 	if im.wanted == nil {
 		rec, err = plan.TakeOver(im.uid, live, im.drawn.Wanted(im.addr), secret.Sealer{Key: lineage, Lookup: im.drawn.Lookup})
 	} else {
-		rec, err = plan.TakeOver(im.uid, live, im.wanted.Fields, secret.Sealer{Key: lineage, Lookup: im.app.lookup()})
+		rec, err = plan.TakeOver(im.uid, live, im.wanted.Fields, secret.Sealer{Key: lineage, Lookup: im.app.Lookup})
 		rec.Protect = im.wanted.Protect
 	}
 	rec.Mark = im.live.Mark
@@ -267,8 +267,8 @@ func (im *importer) tell(ctx context.Context, known bool) error {
 	if known {
 		said = fmt.Sprintf("%s has the uid %s in state already", im.addr, im.uid)
 	}
-	if !im.app.common.quiet {
-		fmt.Fprintln(im.app.streams.Err, said)
+	if !im.app.Quiet {
+		fmt.Fprintln(im.app.Err, said)
 	}
 	inManifest := im.wanted != nil || im.flags.write != ""
 	if im.drawn != nil {
@@ -278,10 +278,10 @@ func (im *importer) tell(ctx context.Context, known bool) error {
 		return im.tellJSON(!known, inManifest)
 	}
 	if !inManifest {
-		if !im.app.common.quiet {
-			fmt.Fprintf(im.app.streams.Err, "put this into a manifest, below agents: of %s\n", im.addr.ID())
+		if !im.app.Quiet {
+			fmt.Fprintf(im.app.Err, "put this into a manifest, below agents: of %s\n", im.addr.ID())
 		}
-		_, err := im.app.streams.Out.Write(im.drawn.Item())
+		_, err := im.app.Out.Write(im.drawn.Item())
 		return err
 	}
 	return im.showNext(ctx)
@@ -299,8 +299,8 @@ func (im *importer) showNext(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	im.app.answered = true
-	return report.PlanText(im.app.streams.Out, p, im.app.style(im.app.streams.Out))
+	im.app.Answered = true
+	return report.PlanText(im.app.Out, p, im.app.Style(im.app.Out))
 }
 
 // pathsWith returns the manifests' paths and, where they do not lead to it, the file that was written.
@@ -330,6 +330,5 @@ func (im *importer) tellJSON(imported, inManifest bool) error {
 			doc.Manifest = string(bytes.TrimRight(im.drawn.Item(), "\n")) + "\n"
 		}
 	}
-	im.app.answered = true
-	return report.JSON(im.app.streams.Out, doc)
+	return im.app.JSON(doc)
 }

@@ -19,12 +19,14 @@ import (
 
 	"agentsync/docs/ci"
 	"agentsync/internal/agent"
+	"agentsync/internal/checkout"
 	"agentsync/internal/exit"
 	"agentsync/internal/export"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
+	"agentsync/internal/ui"
 	"agentsync/schema"
 )
 
@@ -150,7 +152,7 @@ func (in initializer) run(ctx context.Context, o initOptions) error {
 	if err := in.workflows(o, secrets); err != nil {
 		return err
 	}
-	if !in.app.common.quiet {
+	if !in.app.Quiet {
 		in.sayNext(fresh, o, secrets)
 	}
 	return nil
@@ -175,12 +177,12 @@ func (in initializer) sayNext(fresh bool, o initOptions, secrets []string) {
 		} else {
 			next = append(next, "In the repository's settings, make the environment agents, with its reviewers, and put the API keys there as secrets.")
 		}
-		next = append(next, "env: has "+count(len(secrets), "secret")+" of the manifests; agentsync secrets --format github prints the lines anew.")
+		next = append(next, "env: has "+ui.Count(len(secrets), "secret")+" of the manifests; agentsync secrets --format github prints the lines anew.")
 	case "gitlab":
 		next = append(next, "In .gitlab-ci.yml, put the group of the project for your-org; its first lines say which variables to set.")
 	}
 	for _, line := range next {
-		fmt.Fprintln(in.app.streams.Err, line)
+		fmt.Fprintln(in.app.Err, line)
 	}
 }
 
@@ -265,7 +267,7 @@ func (in initializer) say(what, path string) {
 	if in.silent {
 		return
 	}
-	fmt.Fprintf(in.app.streams.Out, "%-6s %s\n", what, report.Sanitize(path))
+	fmt.Fprintf(in.app.Out, "%-6s %s\n", what, report.Sanitize(path))
 }
 
 // ignore adds the lines that .gitignore lacks.
@@ -275,7 +277,7 @@ func (in initializer) ignore() error {
 		return initError(err)
 	}
 	path := filepath.Join(in.dir, ".gitignore")
-	added, err := addIgnored(path, wanted)
+	added, err := checkout.Ignore(path, wanted)
 	if err != nil {
 		return initError(err)
 	}
@@ -301,7 +303,7 @@ func (in initializer) workflows(o initOptions, secrets []string) error {
 		content = bytes.ReplaceAll(content, []byte("environment: [staging, prod]"), []byte("environment: ["+strings.Join(o.environments, ", ")+"]"))
 		path := filepath.Join(in.dir, filepath.FromSlash(w.path))
 		if old, err := os.ReadFile(path); err == nil && !bytes.Equal(old, content) {
-			report.Warning(in.app.streams.Err, in.app.style(in.app.streams.Err), path+" is there already and is left as it is",
+			in.app.Warn(path+" is there already and is left as it is",
 				"see what agentsync needs in a new folder:\n  agentsync init --workflow "+o.system+" DIR")
 		}
 		if err := in.write(w.path, content); err != nil {

@@ -12,6 +12,7 @@ import (
 	"agentsync/internal/diag"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
+	"agentsync/internal/ui"
 )
 
 const listLong = `Lists the agents of the manifests and of the state: address, name, uid, and the place in the manifests. An agent
@@ -88,9 +89,9 @@ func (w *workspace) listAgents() []listedAgent {
 
 // writeList writes the result.
 func (a *app) writeList(format string, list []listedAgent) error {
-	a.answered = true
+	a.Answered = true
 	if format == formatJSON {
-		return report.JSON(a.streams.Out, struct {
+		return report.JSON(a.Out, struct {
 			FormatVersion string        `json:"formatVersion"`
 			Agents        []listedAgent `json:"agents"`
 		}{report.FormatVersion, list})
@@ -113,8 +114,8 @@ func (a *app) writeList(format string, list []listedAgent) error {
 	if len(list) == 0 {
 		b.WriteString("There are no agents.\n")
 	} else {
-		fmt.Fprintf(&b, "\n%s, %d made.\n", count(len(list), "agent"), made)
+		fmt.Fprintf(&b, "\n%s, %d made.\n", ui.Count(len(list), "agent"), made)
 	}
-	_, err := a.streams.Out.Write([]byte(b.String()))
+	_, err := a.Out.Write([]byte(b.String()))
 	return err
 }

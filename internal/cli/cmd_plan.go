@@ -14,12 +14,14 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/checkout"
 	"agentsync/internal/diag"
 	"agentsync/internal/exit"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
 	"agentsync/internal/secret"
+	"agentsync/internal/ui"
 )
 
 const planLong = `Shows what apply would do, from the manifests and the state alone: no network, no keys, no secrets needed. A state in a
@@ -142,8 +144,8 @@ func (a *app) plan(ctx context.Context, flags planFlags, o planOutputs, paths []
 
 // writeMarkedPlan is writePlan with another marker than the plan's own, where it is Markdown.
 func (a *app) writeMarkedPlan(format, marker string, p *plan.Plan, w *workspace) error {
-	a.answered = true
-	return a.writePlanTo(a.streams.Out, format, marker, p, w.warnings, a.style(a.streams.Out))
+	a.Answered = true
+	return a.writePlanTo(a.Out, format, marker, p, w.warnings, a.Style(a.Out))
 }
 
 func (a *app) writePlanTo(out io.Writer, format, marker string, p *plan.Plan, warnings diag.List, s report.Style) error {
@@ -153,7 +155,7 @@ func (a *app) writePlanTo(out io.Writer, format, marker string, p *plan.Plan, wa
 	case formatHTML:
 		return report.PlanHTML(out, p, report.HTMLOptions{})
 	case formatMarkdown:
-		return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: marker, Link: a.sourceLinks()})
+		return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: marker, Link: checkout.Links(a.Getenv)})
 	default:
 		return report.PlanText(out, p, s)
 	}
@@ -164,7 +166,7 @@ func (a *app) writePlanTo(out io.Writer, format, marker string, p *plan.Plan, wa
 func (a *app) noteSecrets(w *workspace) {
 	var names []string
 	for _, use := range w.fleet.SecretUses() {
-		_, set := a.secrets()(use.Name)
+		_, set := a.Secret(use.Name)
 		if !set && !slices.Contains(names, use.Name) {
 			names = append(names, use.Name)
 		}
@@ -173,24 +175,22 @@ func (a *app) noteSecrets(w *workspace) {
 		return
 	}
 	slices.Sort(names)
-	report.Warning(a.streams.Err, a.style(a.streams.Err),
-		fmt.Sprintf("the apply of this plan needs %s that %s no value here: %s", count(len(names), "variable"),
-			map[bool]string{true: "has", false: "have"}[len(names) == 1], strings.Join(names, ", ")),
+	a.Warn(fmt.Sprintf("the apply of this plan needs %s that %s no value here: %s", ui.Count(len(names), "variable"),
+		map[bool]string{true: "has", false: "have"}[len(names) == 1], strings.Join(names, ", ")),
 		"see where each is used:\n  agentsync secrets")
 }
 
 // noteOffline says in one line what an offline plan did not look at, to a person: a pipeline that wants to know asks for it.
 func (a *app) noteOffline(w *workspace) {
-	if _, tty := terminal(a.streams.Err); tty && !w.flags.refresh && !a.common.quiet {
-		fmt.Fprintln(a.streams.Err, "Planned from the manifests and the state; what is live was not read (plan --refresh does, and apply).")
+	if a.IsWatched() && !w.flags.refresh {
+		a.Sayf("Planned from the manifests and the state; what is live was not read (plan --refresh does, and apply).")
 	}
 }
 
 // noteOpen says that an earlier run left requests open, which apply settles before anything else.
 func (a *app) noteOpen(w *workspace) {
 	if n := len(w.snap.Open); n > 0 {
-		report.Warning(a.streams.Err, a.style(a.streams.Err),
-			fmt.Sprintf("an earlier run left %s without an answer; the plan may change when apply has settled them", count(n, "request")),
+		a.Warn(fmt.Sprintf("an earlier run left %s without an answer; the plan may change when apply has settled them", ui.Count(n, "request")),
 			"settle them:\n  agentsync apply")
 	}
 }
@@ -228,10 +228,10 @@ func (f *planFiles) write(a *app, p *plan.Plan, warnings diag.List) error {
 		{f.html, func(out io.Writer) error { return report.PlanHTML(out, p, report.HTMLOptions{}) }},
 		{f.json, func(out io.Writer) error { return report.PlanJSON(out, p, warnings) }},
 		{f.markdown, func(out io.Writer) error {
-			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker, MaxChars: summaryChars, Link: a.sourceLinks()})
+			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker, MaxChars: summaryChars, Link: checkout.Links(a.Getenv)})
 		}},
 		{f.comment, func(out io.Writer) error {
-			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker, Link: a.sourceLinks()})
+			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker, Link: checkout.Links(a.Getenv)})
 		}},
 	} {
 		if file.path == "" {
@@ -318,7 +318,7 @@ func (w *workspace) hold(s *plan.Saved, current *plan.Plan, partial, tell bool) 
 			reviewed++
 		}
 		if tell {
-			report.Warning(w.app.streams.Err, w.app.style(w.app.streams.Err), st.Address.String()+" "+what+st.Reason, "")
+			w.app.Warn(st.Address.String()+" "+what+st.Reason, "")
 		}
 	}
 	if reviewed == 0 || partial {
@@ -328,7 +328,7 @@ func (w *workspace) hold(s *plan.Saved, current *plan.Plan, partial, tell bool) 
 	if len(holds.Changes) > 0 {
 		hint += "\nor apply what still holds of this one:\n  agentsync apply --plan FILE --allow-partial"
 	}
-	return nil, exit.With(exit.Stale, "the saved plan is no longer true for %s; nothing was sent", count(reviewed, "agent")).
+	return nil, exit.With(exit.Stale, "the saved plan is no longer true for %s; nothing was sent", ui.Count(reviewed, "agent")).
 		Hinted(hint)
 }
 
@@ -378,9 +378,9 @@ func (a *app) writeStale(format string, moved []plan.Origin, stale []plan.Stale)
 	for _, s := range stale {
 		docs = append(docs, staleDoc{s.Address.String(), s.Reason, s.New})
 	}
-	a.answered = true
+	a.Answered = true
 	if format == formatJSON {
-		return report.JSON(a.streams.Out, struct {
+		return report.JSON(a.Out, struct {
 			FormatVersion string     `json:"formatVersion"`
 			Holds         bool       `json:"holds"`
 			Stale         []staleDoc `json:"stale"`
@@ -396,9 +396,9 @@ func (a *app) writeStale(format string, moved []plan.Origin, stale []plan.Stale)
 	case len(moved) > 0:
 		b.WriteString("The saved plan was made for another place.\n")
 	default:
-		fmt.Fprintf(&b, "The saved plan is no longer true for %s.\n", count(len(stale), "agent"))
+		fmt.Fprintf(&b, "The saved plan is no longer true for %s.\n", ui.Count(len(stale), "agent"))
 	}
-	_, err := a.streams.Out.Write([]byte(b.String()))
+	_, err := a.Out.Write([]byte(b.String()))
 	return err
 }
 
@@ -447,20 +447,20 @@ func (w *workspace) refreshed(ctx context.Context, apps map[agent.AppID]apply.Ap
 	}
 	r.behind, r.doubted, err = plan.Refresh(plan.Input{
 		Prior: w.snap.State.Agents, Live: live, Gone: gone, Platforms: schemas(w.platforms), Targets: w.targets,
-		Sealer: secret.Sealer{Key: []byte(w.snap.State.Lineage), Lookup: w.app.lookup()},
+		Sealer: secret.Sealer{Key: []byte(w.snap.State.Lineage), Lookup: w.app.Lookup},
 	})
 	return r, err
 }
 
 func (a *app) writeRefreshed(format string, r refreshed) error {
-	a.answered = true
+	a.Answered = true
 	switch format {
 	case formatJSON:
-		return report.RefreshJSON(a.streams.Out, r.behind, r.doubted)
+		return report.RefreshJSON(a.Out, r.behind, r.doubted)
 	case formatMarkdown:
-		a.answered = false
+		a.Answered = false
 		return exit.Usagef("--refresh-only writes text or json")
 	default:
-		return report.RefreshText(a.streams.Out, r.behind, r.doubted, a.style(a.streams.Out))
+		return report.RefreshText(a.Out, r.behind, r.doubted, a.Style(a.Out))
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"agentsync/internal/report"
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
+	"agentsync/internal/ui"
 )
 
 const pullLong = `Writes what is live into the manifests of agents that are managed already: for a change that somebody made in a
@@ -93,17 +94,17 @@ func (a *app) pull(ctx context.Context, f *pullFlags) error {
 		if left > 0 {
 			return &exit.Failure{Code: exit.Refused} // each was named with its reason
 		}
-		fmt.Fprintln(a.streams.Err, "Nothing was changed at the platforms that the manifests do not have.")
+		fmt.Fprintln(a.Err, "Nothing was changed at the platforms that the manifests do not have.")
 		return nil
 	}
 	if f.dryRun {
 		return nil
 	}
-	if err := a.needTerminal(f.autoApprove, "there are changes to write, and ",
+	if err := a.NeedTerminal(f.autoApprove, "there are changes to write, and ",
 		"look at them, then write them without a question:\n  agentsync pull --dry-run\n  agentsync pull --auto-approve"); err != nil {
 		return err
 	}
-	if err := a.ask(ctx, f.autoApprove, "Write "+count(len(p.puller.Files), "file")); err != nil {
+	if err := a.Ask(ctx, f.autoApprove, "Write "+ui.Count(len(p.puller.Files), "file")); err != nil {
 		return err
 	}
 	return p.write(ctx)
@@ -168,8 +169,7 @@ func (p *pulling) show() (left int) {
 	for _, pull := range p.pulls {
 		for _, l := range pull.Left {
 			left++
-			report.Warning(p.app.streams.Err, p.app.style(p.app.streams.Err),
-				fmt.Sprintf("%s of %s is left as it is: %s", fieldName(l.Path), pull.Address, l.Reason), "")
+			p.app.Warn(fmt.Sprintf("%s of %s is left as it is: %s", ui.FieldName(l.Path), pull.Address, l.Reason), "")
 		}
 	}
 	return left
@@ -208,8 +208,8 @@ func (p *pulling) write(ctx context.Context) error {
 	if err := p.record(); err != nil {
 		return err
 	}
-	if !p.app.common.quiet {
-		fmt.Fprintf(p.app.streams.Err, "wrote %s\n", report.Sanitize(strings.Join(names, ", ")))
+	if !p.app.Quiet {
+		fmt.Fprintf(p.app.Err, "wrote %s\n", report.Sanitize(strings.Join(names, ", ")))
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"agentsync/internal/endpoint"
 	"agentsync/internal/exit"
 	"agentsync/internal/sandbox"
+	"agentsync/internal/ui"
 )
 
 // sandboxLong ends with the rules of faults, which the sandbox itself explains.
@@ -91,14 +92,14 @@ func (a *app) sandboxCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.streams.Out, "The sandbox listens on %s (the page at / shows its agents). In another shell:\n\n", local.url())
+		fmt.Fprintf(a.Out, "The sandbox listens on %s (the page at / shows its agents). In another shell:\n\n", local.url())
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			if base, ok := sandbox.BasePath(name); ok {
-				fmt.Fprintf(a.streams.Out, "  export %s=%s%s %s=sandbox-key\n",
-					envName(name+"-endpoint"), local.url(), base, all[name].Schema().APIKeyEnv)
+				fmt.Fprintf(a.Out, "  export %s=%s%s %s=sandbox-key\n",
+					ui.Variable(name+"-endpoint"), local.url(), base, all[name].Schema().APIKeyEnv)
 			}
 		}
-		fmt.Fprint(a.streams.Out, "\nInterrupt ends it.\n")
+		fmt.Fprint(a.Out, "\nInterrupt ends it.\n")
 		<-cmd.Context().Done()
 		return local.close()
 	}

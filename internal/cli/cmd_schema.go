@@ -28,7 +28,7 @@ The default is manifest, the schema of manifests. There are: ` + strings.Join(sc
 			if err != nil {
 				return &exit.Failure{Code: exit.Usage, Err: err}
 			}
-			_, err = a.streams.Out.Write(b)
+			_, err = a.Out.Write(b)
 			return err
 		},
 	}

@@ -11,6 +11,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/report"
 	"agentsync/internal/secret"
+	"agentsync/internal/ui"
 )
 
 const secretsLong = `Lists the secrets that the manifests refer to, each ${secret:NAME} once: where it is used, whether it has a
@@ -88,7 +89,7 @@ func (w *workspace) listSecrets() []secretDoc {
 	}
 	for _, use := range w.fleet.SecretUses() {
 		if len(docs) == 0 || docs[len(docs)-1].Name != use.Name {
-			_, set := w.app.secrets()(use.Name)
+			_, set := w.app.Secret(use.Name)
 			docs = append(docs, secretDoc{Name: use.Name, Set: set, State: w.secretState(use.Name, agents[use.Name]), Agents: len(agents[use.Name])})
 		}
 		doc := &docs[len(docs)-1]
@@ -100,7 +101,7 @@ func (w *workspace) listSecrets() []secretDoc {
 // secretState compares the value of a secret with what the last apply of its agents sent: where the template is the
 // same and the sealed value is not, the value changed.
 func (w *workspace) secretState(name string, users map[agent.Address]bool) secretState {
-	if _, set := w.app.secrets()(name); !set {
+	if _, set := w.app.Secret(name); !set {
 		return secretMissing
 	}
 	sealer := secret.Sealer{Key: []byte(w.snap.State.Lineage), Lookup: w.secrets()}
@@ -142,11 +143,11 @@ func eachSecret[T secret.Text | secret.Sealed](fields agent.Fields, visit func(p
 
 // writeSecrets writes the result.
 func (a *app) writeSecrets(format string, docs []secretDoc) error {
-	a.answered = true
+	a.Answered = true
 	var b strings.Builder
 	switch format {
 	case formatJSON:
-		return report.JSON(a.streams.Out, struct {
+		return report.JSON(a.Out, struct {
 			FormatVersion string      `json:"formatVersion"`
 			Secrets       []secretDoc `json:"secrets"`
 		}{report.FormatVersion, docs})
@@ -176,18 +177,18 @@ func (a *app) writeSecrets(format string, docs []secretDoc) error {
 		if len(docs) == 0 {
 			b.WriteString("The manifests refer to no secret.\n")
 		} else {
-			fmt.Fprintf(&b, "\n%s, %d without a value here.\n", count(len(docs), "secret"), missing)
+			fmt.Fprintf(&b, "\n%s, %d without a value here.\n", ui.Count(len(docs), "secret"), missing)
 		}
 	}
-	_, err := a.streams.Out.Write([]byte(b.String()))
+	_, err := a.Out.Write([]byte(b.String()))
 	return err
 }
 
 // whereUsed says where a secret is used: its first place, and how many agents it reaches.
 func whereUsed(d secretDoc) string {
-	s := fmt.Sprintf("%s, %s", report.Sanitize(d.Places[0].Place), count(d.Agents, "agent"))
+	s := fmt.Sprintf("%s, %s", report.Sanitize(d.Places[0].Place), ui.Count(d.Agents, "agent"))
 	if n := len(d.Places) - 1; n > 0 {
-		s += fmt.Sprintf(", and %s more", count(n, "place"))
+		s += fmt.Sprintf(", and %s more", ui.Count(n, "place"))
 	}
 	return s
 }

@@ -42,12 +42,12 @@ func (a *app) showCommand() *cobra.Command {
 		if err := files.write(a, saved.Plan, nil); err != nil {
 			return err
 		}
-		a.answered = true
-		if err := a.writePlanTo(a.streams.Out, format.value, files.marker, saved.Plan, nil, a.style(a.streams.Out)); err != nil {
+		a.Answered = true
+		if err := a.writePlanTo(a.Out, format.value, files.marker, saved.Plan, nil, a.Style(a.Out)); err != nil {
 			return err
 		}
-		if !a.common.quiet {
-			_, _ = fmt.Fprintln(a.streams.Err, report.Sanitize(savedFrom(saved)))
+		if !a.Quiet {
+			_, _ = fmt.Fprintln(a.Err, report.Sanitize(savedFrom(saved)))
 		}
 		return nil
 	}

@@ -16,6 +16,7 @@ import (
 	"agentsync/internal/exit"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
+	"agentsync/internal/ui"
 )
 
 func (a *app) stateCommand() *cobra.Command {
@@ -73,8 +74,7 @@ func (a *app) stateListCommand() *cobra.Command {
 			}
 		}
 		if format.value == formatJSON {
-			a.answered = true
-			return report.JSON(a.streams.Out, struct {
+			return a.JSON(struct {
 				FormatVersion string     `json:"formatVersion"`
 				Agents        []agentDoc `json:"agents"`
 			}{report.FormatVersion, docs})
@@ -85,7 +85,7 @@ func (a *app) stateListCommand() *cobra.Command {
 			rows[i] = []string{d.Address, d.UID}
 		}
 		report.Columns(&b, rows)
-		_, err = a.streams.Out.Write([]byte(b.String()))
+		_, err = a.Out.Write([]byte(b.String()))
 		return err
 	}
 	return cmd
@@ -127,7 +127,7 @@ func (a *app) stateShowCommand() *cobra.Command {
 		if !ok {
 			return unknownAddress(addr, file.Name())
 		}
-		a.answered = true
+		a.Answered = true
 		return a.showRecord(addr, rec)
 	}
 	return cmd
@@ -145,7 +145,7 @@ func (a *app) showRecord(addr agent.Address, rec agent.Record) error {
 		Applied  json.RawMessage `json:"applied,omitempty"`
 		Observed json.RawMessage `json:"observed,omitempty"`
 	}{report.FormatVersion, addr.String(), rec.UID, rec.Protect, rec.Obsolete, rec.FormerKeys, json.RawMessage(rec.Applied), json.RawMessage(rec.Observed)}
-	if err := report.JSON(a.streams.Out, doc); err != nil {
+	if err := report.JSON(a.Out, doc); err != nil {
 		return fmt.Errorf("show %s: %w", addr, err)
 	}
 	return nil
@@ -190,7 +190,7 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 			return nil
 		})
 		if err == nil { // it is on disk
-			fmt.Fprintf(a.streams.Out, "%s is now %s\n", from, to)
+			fmt.Fprintf(a.Out, "%s is now %s\n", from, to)
 		}
 		return err
 	}
@@ -239,7 +239,7 @@ them. The next apply adopts an agent again if it equals its manifest.`,
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(a.streams.Out, forgot.String())
+		_, err = io.WriteString(a.Out, forgot.String())
 		return err
 	}
 	return cmd
@@ -275,7 +275,7 @@ It needs neither a platform nor a key. Requests without an answer stay in the jo
 			return nil
 		})
 		if err == nil { // it is on disk
-			fmt.Fprintf(a.streams.Out, "%s has %s\n", report.Sanitize(where), count(agents, "agent"))
+			fmt.Fprintf(a.Out, "%s has %s\n", report.Sanitize(where), ui.Count(agents, "agent"))
 		}
 		return err
 	}

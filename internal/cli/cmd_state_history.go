@@ -12,6 +12,7 @@ import (
 	"agentsync/internal/exit"
 	"agentsync/internal/state"
 	"agentsync/internal/state/shared"
+	"agentsync/internal/ui"
 )
 
 func (a *app) stateHistoryCommand() *cobra.Command {
@@ -68,7 +69,7 @@ Asks first; without a terminal it needs --auto-approve.`,
 		if err != nil {
 			return err
 		}
-		question := fmt.Sprintf("Go back to serial %d, with %s, in %s", serial, count(len(old.Agents), "agent"), place.Name())
+		question := fmt.Sprintf("Go back to serial %d, with %s, in %s", serial, ui.Count(len(old.Agents), "agent"), place.Name())
 		if !yes {
 			if err := a.approve(ctx, question, "agentsync state rollback "+args[0]+" --auto-approve"); err != nil {
 				return err
@@ -86,6 +87,6 @@ Asks first; without a terminal it needs --auto-approve.`,
 		}
 		agents := len(old.Agents)
 		return answer(stateDoc{State: place.Name(), From: &args[0], Serial: &now, Agents: &agents},
-			fmt.Sprintf("%s is as in serial %d again, with %s; it is serial %d now\n", place.Name(), serial, count(agents, "agent"), now))
+			fmt.Sprintf("%s is as in serial %d again, with %s; it is serial %d now\n", place.Name(), serial, ui.Count(agents, "agent"), now))
 	})
 }

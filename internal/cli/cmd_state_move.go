@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/exit"
-	"agentsync/internal/report"
 	"agentsync/internal/state"
+	"agentsync/internal/ui"
 )
 
 const stateMigrateLong = `Moves a state file to a place that a team shares, with its journal and the requests that have no answer yet, under the
@@ -54,7 +54,7 @@ func (a *app) stateMigrateCommand() *cobra.Command {
 		}
 		agents := len(moved.State.Agents)
 		doc := stateDoc{State: place, From: &path, Serial: &moved.State.Serial, Agents: &agents, Open: openDocs(moved.Open)}
-		return a.answer(format, doc, fmt.Sprintf("%s is now in %s, with %s\n", path, place, count(agents, "agent")))
+		return a.answer(format, doc, fmt.Sprintf("%s is now in %s, with %s\n", path, place, ui.Count(agents, "agent")))
 	}
 	return cmd
 }
@@ -148,8 +148,7 @@ as pull requests of forks: plan --state FILE shows every change but those of sec
 		if err != nil {
 			return err
 		}
-		a.answered = true
-		return report.JSON(a.streams.Out, json.RawMessage(content)) // with what could steer a terminal written as escapes
+		return a.JSON(json.RawMessage(content)) // with what could steer a terminal written as escapes
 	}
 	return cmd
 }
@@ -196,7 +195,7 @@ func (a *app) mergeCommand(command string) *cobra.Command {
 		}
 		added := after - before
 		return a.answer(format, stateDoc{State: where, Agents: &after, Added: &added},
-			fmt.Sprintf("%s now has %s, %d more than before; %s can go\n", where, count(after, "agent"), added, args[0]))
+			fmt.Sprintf("%s now has %s, %d more than before; %s can go\n", where, ui.Count(after, "agent"), added, args[0]))
 	}
 	return cmd
 }

@@ -16,6 +16,7 @@ import (
 	"agentsync/internal/state/shared"
 	"agentsync/internal/state/store"
 	"agentsync/internal/state/store/postgres"
+	"agentsync/internal/ui"
 )
 
 const stateInitLong = `Makes a shared state in a bucket or a database, after trying whether the place keeps what a shared state needs.
@@ -45,8 +46,8 @@ func (a *app) stateInitCommand() *cobra.Command {
 	format := addFormatOf(cmd, formatText, formatJSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if printDDL {
-			a.answered = true
-			_, err := fmt.Fprint(a.streams.Out, postgres.DDL)
+			a.Answered = true
+			_, err := fmt.Fprint(a.Out, postgres.DDL)
 			return err
 		}
 		place, err := a.sharedPlace(name)
@@ -132,10 +133,10 @@ func (a *app) forShared(
 
 // approve asks, where there is a terminal to ask on; command is what needs none.
 func (a *app) approve(ctx context.Context, question, command string) error {
-	if err := a.needTerminal(false, "there is ", "do it without a question:\n  "+command); err != nil {
+	if err := a.NeedTerminal(false, "there is ", "do it without a question:\n  "+command); err != nil {
 		return err
 	}
-	return a.ask(ctx, false, question)
+	return a.Ask(ctx, false, question)
 }
 
 // stateDoc is the JSON of the commands for a shared state. Each has the members that its schema says.
@@ -185,13 +186,13 @@ type savedDoc struct {
 
 // answer writes a command's one result.
 func (a *app) answer(format *choice, doc stateDoc, text string) error {
-	a.answered = true
+	a.Answered = true
 	if format.value == formatJSON {
 		doc.FormatVersion = report.FormatVersion
-		return report.JSON(a.streams.Out, doc)
+		return report.JSON(a.Out, doc)
 	}
 	for line := range strings.Lines(text) {
-		if _, err := fmt.Fprintln(a.streams.Out, report.Sanitize(strings.TrimSuffix(line, "\n"))); err != nil {
+		if _, err := fmt.Fprintln(a.Out, report.Sanitize(strings.TrimSuffix(line, "\n"))); err != nil {
 			return err
 		}
 	}
@@ -260,7 +261,7 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 		isLocked, agents := view.Holder != nil, len(snap.State.Agents)
 		doc := stateDoc{State: place.Name(), Locked: &isLocked, Serial: &view.Serial, Epoch: &view.Epoch, Agents: &agents}
 		var text strings.Builder
-		fmt.Fprintf(&text, "%s: %s, serial %d, epoch %d\n", place.Name(), count(agents, "agent"), view.Serial, view.Epoch)
+		fmt.Fprintf(&text, "%s: %s, serial %d, epoch %d\n", place.Name(), ui.Count(agents, "agent"), view.Serial, view.Epoch)
 		if isLocked {
 			doc.Holder = holderDocOf(view.Holder, view.Age)
 			fmt.Fprintf(&text, "held: %s\n", state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age}))
@@ -307,7 +308,7 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		}
 		held := state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age})
 		if !yes {
-			fmt.Fprintln(a.streams.Err, report.Sanitize(held.Error()))
+			fmt.Fprintln(a.Err, report.Sanitize(held.Error()))
 			if err := a.approve(ctx, "Take the lock over from it", "agentsync state unlock --auto-approve"); err != nil {
 				return err
 			}

@@ -5,10 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/checkout"
 	"agentsync/internal/diag"
 	"agentsync/internal/exit"
 	"agentsync/internal/manifest"
 	"agentsync/internal/report"
+	"agentsync/internal/ui"
 )
 
 func (a *app) validateCommand() *cobra.Command {
@@ -43,8 +45,8 @@ PATH is a file or a folder (*.yaml and *.yml, recursively); the default is manif
 			return &exit.Failure{Code: exit.Usage}
 		}
 		if format.value == formatText {
-			fmt.Fprintf(a.streams.Out, "%s in %s: no errors\n",
-				count(len(fleet.Agents), "agent"), count(len(fleet.Files), "file"))
+			fmt.Fprintf(a.Out, "%s in %s: no errors\n",
+				ui.Count(len(fleet.Agents), "agent"), ui.Count(len(fleet.Files), "file"))
 		}
 		return nil
 	}
@@ -53,15 +55,15 @@ PATH is a file or a folder (*.yaml and *.yml, recursively); the default is manif
 
 // writeProblems writes the result of validate: in text form problems go to stderr, as everywhere.
 func (a *app) writeProblems(format string, problems diag.List) error {
-	a.answered = true
+	a.Answered = true
 	switch format {
 	case formatJSON:
-		return report.DiagJSON(a.streams.Out, problems)
+		return report.DiagJSON(a.Out, problems)
 	case formatMarkdown:
-		return report.DiagMarkdown(a.streams.Out, problems, report.MarkdownOptions{Link: a.sourceLinks()})
+		return report.DiagMarkdown(a.Out, problems, report.MarkdownOptions{Link: checkout.Links(a.Getenv)})
 	case formatGitHub:
-		return report.DiagGitHub(a.streams.Out, problems)
+		return report.DiagGitHub(a.Out, problems)
 	default:
-		return report.DiagText(a.streams.Err, problems, a.style(a.streams.Err))
+		return report.DiagText(a.Err, problems, a.Style(a.Err))
 	}
 }

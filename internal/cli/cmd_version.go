@@ -102,15 +102,14 @@ checkout had changes.`,
 			parts = append(parts, b.time)
 		}
 		parts = append(parts, fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH))
-		_, err := fmt.Fprintf(a.streams.Out, "agentsync %s (%s)\n", b.version, strings.Join(parts, ", "))
+		_, err := fmt.Fprintf(a.Out, "agentsync %s (%s)\n", b.version, strings.Join(parts, ", "))
 		return err
 	}
 	return cmd
 }
 
 func (a *app) versionJSON(b build) error {
-	a.answered = true
-	return report.JSON(a.streams.Out, struct {
+	return a.JSON(struct {
 		FormatVersion string `json:"formatVersion"`
 		Version       string `json:"version"`
 		Commit        string `json:"commit"`

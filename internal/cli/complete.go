@@ -59,7 +59,7 @@ func (a *app) addresses(cmd *cobra.Command, statePath *string, word string) []co
 		for _, p := range schemas(all) {
 			s = append(s, p)
 		}
-		fleet, _, err := manifest.Load(cmd.Context(), []string{defaultPath}, manifest.Options{Env: a.lookup(), Platforms: s})
+		fleet, _, err := manifest.Load(cmd.Context(), []string{defaultPath}, manifest.Options{Env: a.Lookup, Platforms: s})
 		if err == nil {
 			for _, d := range fleet.Agents {
 				known[d.Address] = "in " + d.Source.File

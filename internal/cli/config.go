@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"agentsync/internal/checkout"
 	"agentsync/internal/exit"
+	"agentsync/internal/ui"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -71,7 +73,7 @@ func isSet(cmd *cobra.Command, name string) bool {
 
 // rootCommandFlag returns apply's flag of that name, in a tree of its own: apply has every flag of configKeys.
 func (a *app) rootCommandFlag(name string) *pflag.Flag {
-	cmd := (&app{env: map[string]string{}}).applyCommand()
+	cmd := (&app{UI: ui.New(nil, nil, nil, nil)}).applyCommand()
 	return cmd.Flags().Lookup(name)
 }
 
@@ -84,7 +86,7 @@ func findConfig() string {
 	in := ""
 	for {
 		if _, err := os.Lstat(filepath.Join(dir, configName)); err == nil {
-			if in == "" || repositoryOf(dir) != "" {
+			if in == "" || checkout.Top(dir) != "" {
 				return filepath.Join(in, configName)
 			}
 			return ""
@@ -97,21 +99,6 @@ func findConfig() string {
 			return ""
 		}
 		dir, in = up, filepath.Join(in, "..")
-	}
-}
-
-// repositoryOf returns the top folder of the git repository that dir lies in, empty for none: outside of one, a file above is
-// somebody else's.
-func repositoryOf(dir string) string {
-	for {
-		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
-			return dir
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			return ""
-		}
-		dir = up
 	}
 }
 

@@ -36,7 +36,7 @@ func TestConfigSchema(t *testing.T) {
 		t.Errorf("the schema has %v, the code %v", names, configKeys)
 	}
 	for _, name := range configKeys {
-		if (&app{}).applyCommand().Flags().Lookup(name) == nil {
+		if testApp().applyCommand().Flags().Lookup(name) == nil {
 			t.Errorf("apply has no flag %s", name)
 		}
 	}
@@ -45,7 +45,11 @@ func TestConfigSchema(t *testing.T) {
 // planWith finds the plan command's flags after the environment and agentsync.yaml.
 func planWith(t *testing.T, env map[string]string, args ...string) (*cobra.Command, error) {
 	t.Helper()
-	a := &app{env: env}
+	var environ []string
+	for name, value := range env {
+		environ = append(environ, name+"="+value)
+	}
+	a := testApp(environ...)
 	cmd, _, err := a.rootCommand().Find([]string{"apply"})
 	if err != nil {
 		t.Fatal(err)

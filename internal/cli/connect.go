@@ -33,7 +33,7 @@ func (a *app) connect(fleet *manifest.Fleet, all map[string]platform.Platform, f
 	apps := make(map[agent.AppID]apply.App, len(fleet.Apps))
 	var problems []string
 	hint := ""
-	if err := httpx.CheckProxy(func(name string) string { return a.env[name] }); err != nil && local == nil {
+	if err := httpx.CheckProxy(a.Getenv); err != nil && local == nil {
 		return nil, &exit.Failure{Code: exit.Usage, Err: err}
 	}
 	hide := a.runSecrets(fleet)
@@ -91,7 +91,7 @@ func (a *app) open(app agent.App, p platform.Platform, flags connectFlags, local
 func (a *app) httpClient(
 	app agent.App, p platform.Platform, flags connectFlags, local *localSandbox, base *url.URL, pace *httpx.Pace, hide *secret.Finder,
 ) (*http.Client, error) {
-	key := a.withoutLineEnd(app.APIKeyEnv, a.env[app.APIKeyEnv])
+	key, _ := a.Secret(app.APIKeyEnv)
 	switch {
 	case local != nil:
 		key = "sandbox"
@@ -103,10 +103,10 @@ func (a *app) httpClient(
 		UserAgent: "agentsync/" + thisBuild().version, Timeout: flags.timeout, Concurrency: flags.parallelism,
 		Pace: pace, Proxy: http.ProxyFromEnvironment, Retry: httpx.DefaultRetry(),
 		Secrets: hide,
-		Waiting: func(w httpx.Wait) { a.tellWait(app.ID, w) },
+		Waiting: func(w httpx.Wait) { a.TellWait(app.ID, w) },
 	}
-	if a.common.verbose {
-		o.Trace = func(line string) { fmt.Fprintln(a.streams.Err, report.Sanitize(line)) }
+	if a.Verbose {
+		o.Trace = func(line string) { fmt.Fprintln(a.Err, report.Sanitize(line)) }
 	}
 	hc, err := httpx.NewClient(o)
 	if err != nil {
@@ -121,9 +121,10 @@ func (a *app) httpClient(
 func (a *app) runSecrets(fleet *manifest.Fleet) *secret.Finder {
 	values := map[string]bool{}
 	for _, app := range fleet.Apps {
-		values[a.env[app.APIKeyEnv]] = true
+		key, _ := a.Secret(app.APIKeyEnv) // as it is sent
+		values[key] = true
 	}
-	lookup := a.secrets()
+	lookup := a.Secret
 	for _, d := range fleet.Agents {
 		eachLeaf(map[string]any(d.Fields), func(leaf any) {
 			if text, ok := leaf.(secret.Text); ok {
@@ -173,7 +174,7 @@ func (a *app) baseURL(app agent.App, p platform.Platform, local *localSandbox) (
 		return local.baseURL(app.ID)
 	}
 	variable := endpointVariable(p)
-	source, raw := variable, a.env[variable]
+	source, raw := variable, a.Getenv(variable)
 	if raw == "" {
 		source, raw = app.Source.String(), app.Endpoint
 	}

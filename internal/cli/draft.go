@@ -12,6 +12,7 @@ import (
 	"agentsync/internal/manifest"
 	"agentsync/internal/report"
 	"agentsync/internal/secret"
+	"agentsync/internal/ui"
 	"agentsync/schema"
 )
 
@@ -24,7 +25,7 @@ func (w *workspace) inMemory() manifest.Options {
 	for _, s := range schemas(w.platforms) {
 		all = append(all, s)
 	}
-	return manifest.Options{Env: w.app.lookup(), Platforms: all}
+	return manifest.Options{Env: w.app.Lookup, Platforms: all}
 }
 
 // draft writes live agents of an app as manifests; see export.NewDraft.
@@ -41,10 +42,10 @@ const maxListed = 20
 
 // sayDraft says what keeps a draft's manifests from being valid, and which variables have to be set.
 func (a *app) sayDraft(d *export.Draft) {
-	style := a.style(a.streams.Err)
+	style := a.Style(a.Err)
 	for _, p := range d.Problems {
 		if p.Severity == diag.Error {
-			report.Warning(a.streams.Err, style, fmt.Sprintf("%s would not pass validation as it is: %s", p.Address, p.Summary), "")
+			report.Warning(a.Err, style, fmt.Sprintf("%s would not pass validation as it is: %s", p.Address, p.Summary), "")
 		}
 	}
 	sayVariables(a, d.App.ID, d.Variables)
@@ -57,20 +58,20 @@ func sayVariables(a *app, id agent.AppID, variables []export.Variable) {
 	var b strings.Builder
 	b.WriteString("before apply, set each variable to the value that the platform has:")
 	for i, v := range variables {
-		if i == maxListed && !a.common.verbose {
-			fmt.Fprintf(&b, "\nand %s more, -v lists all", count(len(variables)-i, "variable"))
+		if i == maxListed && !a.Verbose {
+			fmt.Fprintf(&b, "\nand %s more, -v lists all", ui.Count(len(variables)-i, "variable"))
 			break
 		}
-		where := fmt.Sprintf("%s in %s/%s", fieldName(v.Path), id, v.Key)
+		where := fmt.Sprintf("%s in %s/%s", ui.FieldName(v.Path), id, v.Key)
 		if v.Agents > 1 {
-			where += fmt.Sprintf(" and %s more", count(v.Agents-1, "agent"))
+			where += fmt.Sprintf(" and %s more", ui.Count(v.Agents-1, "agent"))
 		}
 		if v.Hidden {
 			where += "; the platform hides its value"
 		}
 		fmt.Fprintf(&b, "\n  export %s=…   # %s", v.Name, where)
 	}
-	report.Warning(a.streams.Err, a.style(a.streams.Err), fmt.Sprintf("%s of %s written as ${secret:NAME}", count(len(variables), "secret"), id), b.String())
+	a.Warn(fmt.Sprintf("%s of %s written as ${secret:NAME}", ui.Count(len(variables), "secret"), id), b.String())
 }
 
 // variableDoc is a variable in JSON.

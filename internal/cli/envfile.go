@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"agentsync/internal/checkout"
 	"agentsync/internal/exit"
 	"agentsync/internal/export"
 	"agentsync/internal/outfile"
@@ -27,34 +27,11 @@ func checkEnvFile(path string) error {
 		return exit.Usagef("--env-file: %s is there already; nothing was written", path).
 			Hinted("name another file: secrets are written over nothing")
 	}
-	if gitTracks(path) {
+	if checkout.Tracks(path) {
 		return exit.Usagef("--env-file: git tracks %s, and would commit the secrets in it; nothing was written", path).
 			Hinted("name another file")
 	}
 	return nil
-}
-
-// gitTracks reports whether the index of the repository names the file. A file of another folder whose path ends alike counts
-// as well: a refusal too many is no harm.
-func gitTracks(path string) bool {
-	whole, err := filepath.Abs(path)
-	if err != nil {
-		return false
-	}
-	top := repositoryOf(filepath.Dir(whole))
-	rel, err := filepath.Rel(top, whole)
-	if top == "" || err != nil {
-		return false
-	}
-	folder := filepath.Join(top, ".git")
-	if link, err := os.ReadFile(folder); err == nil { // a work tree: its folder lies elsewhere
-		folder = strings.TrimSpace(strings.TrimPrefix(string(link), "gitdir:"))
-		if !filepath.IsAbs(folder) {
-			folder = filepath.Join(top, folder)
-		}
-	}
-	index, err := os.ReadFile(filepath.Join(folder, "index"))
-	return err == nil && bytes.Contains(index, []byte(filepath.ToSlash(rel)+"\x00"))
 }
 
 // writeEnvFile writes the values of the variables that an export read, and makes git leave the file out before.
@@ -75,35 +52,10 @@ func writeEnvFile(path string, variables []export.Variable) error {
 		written[v.Name] = true
 	}
 	folder, name := filepath.Split(filepath.Clean(path))
-	if _, err := addIgnored(filepath.Join(folder, ".gitignore"), []byte("/"+name+"\n")); err != nil {
+	if _, err := checkout.Ignore(filepath.Join(folder, ".gitignore"), []byte("/"+name+"\n")); err != nil {
 		return exit.Usagef("--env-file: %w", err).Hinted("name a file in a folder that is there")
 	}
 	return outfile.Write(path, 0o600, []byte(b.String()))
-}
-
-// addIgnored adds the lines that a .gitignore lacks, and reports whether there were any.
-func addIgnored(path string, wanted []byte) (bool, error) {
-	old, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
-	}
-	have := map[string]bool{}
-	for line := range strings.Lines(string(old)) {
-		have[strings.TrimPrefix(strings.TrimSpace(line), "/")] = true
-	}
-	var missing bytes.Buffer
-	for line := range strings.Lines(string(wanted)) {
-		if !have[strings.TrimPrefix(strings.TrimSpace(line), "/")] {
-			missing.WriteString(line)
-		}
-	}
-	if missing.Len() == 0 {
-		return false, nil
-	}
-	if len(old) > 0 && !bytes.HasSuffix(old, []byte("\n")) {
-		old = append(old, '\n')
-	}
-	return true, outfile.Replace(path, append(old, missing.Bytes()...))
 }
 
 // envFile writes the values that the export read, if --env-file asks for them.
@@ -118,6 +70,6 @@ func (ex *exporter) envFile() error {
 	if err := writeEnvFile(ex.flags.envFile, variables); err != nil {
 		return err
 	}
-	fmt.Fprintf(ex.app.streams.Err, "wrote %s: the secrets that the platform shows, for nobody else to read\n", report.Sanitize(ex.flags.envFile))
+	fmt.Fprintf(ex.app.Err, "wrote %s: the secrets that the platform shows, for nobody else to read\n", report.Sanitize(ex.flags.envFile))
 	return nil
 }

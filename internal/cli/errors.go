@@ -7,8 +7,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/checkout"
 	"agentsync/internal/exit"
 	"agentsync/internal/report"
+	"agentsync/internal/ui"
 )
 
 func unknownAddress(addr agent.Address, path string) error {
@@ -64,13 +66,13 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	}
 	f := exit.Of(ctx, err)
 	if f.Err != nil {
-		report.Error(a.streams.Err, a.style(a.streams.Err), f.Err.Error(), f.Hint)
+		a.Fail(f.Err.Error(), f.Hint)
 	}
-	if a.wantsMarkdown(cmd) && !a.answered {
+	if a.wantsMarkdown(cmd) && !a.Answered {
 		_ = a.writeFailure(f) // stdout is gone: the exit code tells
 	}
-	if a.wantsJSON(cmd) && !a.answered {
-		_ = report.ErrorJSON(a.streams.Out, f.Error(), f.Hint, f.Code, f.Problems) // stdout is gone: the exit code tells
+	if a.wantsJSON(cmd) && !a.Answered {
+		_ = report.ErrorJSON(a.Out, f.Error(), f.Hint, f.Code, f.Problems) // stdout is gone: the exit code tells
 	}
 	return f.Code
 }
@@ -84,9 +86,9 @@ func (a *app) wantsMarkdown(cmd *cobra.Command) bool {
 // writeFailure writes a failed run as Markdown: the problems of the manifests where they are the reason.
 func (a *app) writeFailure(f *exit.Failure) error {
 	if f.Problems.HasErrors() {
-		return report.DiagMarkdown(a.streams.Out, f.Problems, report.MarkdownOptions{Link: a.sourceLinks()})
+		return report.DiagMarkdown(a.Out, f.Problems, report.MarkdownOptions{Link: checkout.Links(a.Getenv)})
 	}
-	return report.FailureMarkdown(a.streams.Out, f.Error(), f.Hint)
+	return report.FailureMarkdown(a.Out, f.Error(), f.Hint)
 }
 
 // wantsJSON reports whether the command was asked for JSON, even where its arguments were refused
@@ -100,5 +102,5 @@ func (a *app) wantsJSON(cmd *cobra.Command) bool {
 			return true
 		}
 	}
-	return a.env[envName("format")] == formatJSON
+	return a.Getenv(ui.Variable("format")) == formatJSON
 }

@@ -16,15 +16,8 @@ import (
 	"agentsync/internal/exit"
 	"agentsync/internal/manifest"
 	"agentsync/internal/plan"
+	"agentsync/internal/ui"
 )
-
-// envPrefix begins the environment variables that set flags: AGENTSYNC_STATE is --state.
-const envPrefix = "AGENTSYNC_"
-
-// envName returns the variable that sets a flag.
-func envName(flag string) string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
 
 // flagsFromEnv sets the flags that the command line left alone from the environment. A value that
 // does not fit is a usage error that names the variable. What neither sets is read from agentsync.yaml.
@@ -33,12 +26,12 @@ func (a *app) flagsFromEnv(cmd *cobra.Command) error {
 	a.typed = map[string]bool{}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		a.typed[f.Name] = f.Changed
-		value, set := a.env[envName(f.Name)]
-		if f.Changed || !set || value == "" || slices.Contains(notFromEnv, f.Name) || bad != nil {
+		value := a.Getenv(ui.Variable(f.Name))
+		if f.Changed || value == "" || slices.Contains(notFromEnv, f.Name) || bad != nil {
 			return
 		}
 		if err := cmd.Flags().Set(f.Name, value); err != nil {
-			bad = &exit.Failure{Code: exit.Usage, Err: badValue(envName(f.Name), value, f, err)}
+			bad = &exit.Failure{Code: exit.Usage, Err: badValue(ui.Variable(f.Name), value, f, err)}
 		}
 	})
 	if bad != nil {
@@ -256,13 +249,13 @@ func (a *app) limits() (manifest.Limits, error) {
 		{"max-files", &files}, {"max-values", &values}, {"max-depth", &depth},
 		{"max-text-bytes", &text}, {"max-content-bytes", &content}, {maxMemory, &memory},
 	} {
-		set := a.env[envName(v.name)]
+		set := a.Getenv(ui.Variable(v.name))
 		if set == "" {
 			continue
 		}
 		n, err := strconv.ParseInt(set, 10, 64)
 		if err != nil || n < 1 {
-			return l, exit.Usagef("%s is %q; it must be a whole number from 1 on", envName(v.name), set)
+			return l, exit.Usagef("%s is %q; it must be a whole number from 1 on", ui.Variable(v.name), set)
 		}
 		*v.to = n
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"agentsync/internal/ui"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -14,9 +16,9 @@ import (
 func TestEveryFlagHasAVariable(t *testing.T) {
 	values := map[string]string{"bool": "true", "int": "7", "duration": "7s", "string": "7", "stringSlice": "cometchat", "stringArray": "7"}
 	walked := 0
-	walk((&app{}).rootCommand(), func(named *cobra.Command) {
+	walk(testApp().rootCommand(), func(named *cobra.Command) {
 		// A fresh tree for each command, since the commands share variables.
-		c, _, err := (&app{}).rootCommand().Find(strings.Fields(named.CommandPath())[1:])
+		c, _, err := testApp().rootCommand().Find(strings.Fields(named.CommandPath())[1:])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,17 +37,15 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 			}
 			walked++
 			before := f.Value.String()
-			a := &app{env: map[string]string{envName(f.Name): value}, streams: Streams{Out: io.Discard, Err: io.Discard}}
-			if err := a.flagsFromEnv(c); err != nil {
-				t.Errorf("%s: %s=%s: %v", c.CommandPath(), envName(f.Name), value, err)
+			if err := testApp(ui.Variable(f.Name) + "=" + value).flagsFromEnv(c); err != nil {
+				t.Errorf("%s: %s=%s: %v", c.CommandPath(), ui.Variable(f.Name), value, err)
 			}
 			if got := f.Value.String(); got == before {
-				t.Errorf("%s: %s=%s leaves --%s at %q", c.CommandPath(), envName(f.Name), value, f.Name, got)
+				t.Errorf("%s: %s=%s leaves --%s at %q", c.CommandPath(), ui.Variable(f.Name), value, f.Name, got)
 			}
 			set := f.Value.String()
-			a.env[envName(f.Name)] = "nonsense"
-			if err := a.flagsFromEnv(c); err != nil || f.Value.String() != set {
-				t.Errorf("%s: a given --%s is overruled by %s", c.CommandPath(), f.Name, envName(f.Name))
+			if err := testApp(ui.Variable(f.Name) + "=nonsense").flagsFromEnv(c); err != nil || f.Value.String() != set {
+				t.Errorf("%s: a given --%s is overruled by %s", c.CommandPath(), f.Name, ui.Variable(f.Name))
 			}
 		})
 	})
@@ -62,3 +62,6 @@ func walk(c *cobra.Command, visit func(*cobra.Command)) {
 		walk(sub, visit)
 	}
 }
+
+// testApp is an app without streams, in an environment.
+func testApp(environ ...string) *app { return &app{UI: ui.New(environ, nil, io.Discard, io.Discard)} }

@@ -17,6 +17,7 @@ import (
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
+	"agentsync/internal/ui"
 )
 
 // Where keys go is part of the plan: whoever can change an endpoint, a host, a region or the variable that holds the key, in
@@ -75,7 +76,7 @@ func (w *workspace) allowHosts(ctx context.Context, ids ...agent.AppID) error {
 		place, ok := places[id]
 		was, recorded := w.snap.State.Apps[id]
 		host := hostIn(place.BaseURL)
-		here := !place.Foreign && w.app.env[endpointVariable(w.platforms[id.Platform])] != ""
+		here := !place.Foreign && w.app.Getenv(endpointVariable(w.platforms[id.Platform])) != ""
 		if !ok || known[host] || !recorded && !place.Foreign || here {
 			continue
 		}
@@ -88,7 +89,7 @@ func (w *workspace) allowHosts(ctx context.Context, ids ...agent.AppID) error {
 }
 
 // endpointVariable names the variable that replaces a platform's own address.
-func endpointVariable(p platform.Platform) string { return envName(p.Name() + "-endpoint") }
+func endpointVariable(p platform.Platform) string { return ui.Variable(p.Name() + "-endpoint") }
 
 // askForHosts asks the person at the terminal, if there is one.
 func (w *workspace) askForHosts(ctx context.Context, unknown []plan.Origin) error {
@@ -98,14 +99,14 @@ func (w *workspace) askForHosts(ctx context.Context, unknown []plan.Origin) erro
 	}
 	slices.Sort(hosts)
 	hosts = slices.Compact(hosts)
-	apps := count(len(unknown), "app")
+	apps := ui.Count(len(unknown), "app")
 	if len(unknown) == 1 {
 		apps = unknown[0].App.String()
 	}
-	if _, tty := terminal(w.app.streams.In); tty {
-		_ = report.OriginsText(w.app.streams.Err, unknown, w.app.style(w.app.streams.Err)) // stderr is gone: no answer will come
+	if w.app.CanAsk() {
+		_ = report.OriginsText(w.app.Err, unknown, w.app.Style(w.app.Err)) // stderr is gone: no answer will come
 		question := fmt.Sprintf("Send the requests and the API key of %s to %s", apps, strings.Join(hosts, ", "))
-		return w.app.ask(ctx, false, question)
+		return w.app.Ask(ctx, false, question)
 	}
 	hint := "if this is where they are to go, say so:\n  "
 	for _, host := range hosts {

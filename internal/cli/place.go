@@ -46,7 +46,7 @@ func (a *app) openPlace(name string, request time.Duration) (*shared.Place, erro
 	if err != nil {
 		return nil, err
 	}
-	return shared.Open(s, shared.Options{Lease: lease, Request: request, Waiting: a.tellHolder}), nil
+	return shared.Open(s, shared.Options{Lease: lease, Request: request, Waiting: func(held *shared.HeldError) { a.TellHolder(state.LockedBy(held)) }}), nil
 }
 
 // openStore returns the store that a URL names, and the lease that it asks for, 0 for the default. No error shows the URL,
@@ -81,16 +81,4 @@ func openStore(name string) (s store.Store, lease time.Duration, err error) {
 		return nil, 0, bad(err)
 	}
 	return s, lease, nil
-}
-
-// holderEvery is how often a run that waits for the lock of a shared state says for whom.
-const holderEvery = 30 * time.Second
-
-// tellHolder says, to whoever waits for the lock, who has it.
-func (a *app) tellHolder(held *shared.HeldError) {
-	if !a.waits || a.common.quiet || time.Since(a.toldHolder) < holderEvery {
-		return
-	}
-	a.toldHolder = time.Now()
-	fmt.Fprintf(a.streams.Err, "Waiting: %s.\n", state.LockedBy(held))
 }

@@ -15,7 +15,7 @@ import (
 func (w *workspace) missingSecrets() plan.MissingSecrets {
 	open := map[string]bool{} // without a value, and not known to have been sent
 	for _, use := range w.fleet.SecretUses() {
-		if _, set := w.app.secrets()(use.Name); !set {
+		if _, set := w.app.Secret(use.Name); !set {
 			open[use.Name] = true
 		}
 	}

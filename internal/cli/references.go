@@ -46,7 +46,7 @@ func (w *workspace) checkReferences(ctx context.Context, p *plan.Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := w.app.reportProblems(problems); err != nil {
+	if err := w.app.Problems(problems); err != nil {
 		if f, ok := errors.AsType[*exit.Failure](err); ok {
 			f.Err = errors.New("agents refer to what their apps do not have; nothing was sent")
 			f.Hint = "correct the names; or, where they are made in this very minute, leave the check out:\n  agentsync apply --no-check-references"
@@ -122,8 +122,8 @@ func (w *workspace) schemaOf(id agent.AppID) *schema.Platform {
 
 // note writes a line to stderr where -v asks for it.
 func (w *workspace) note(format string, args ...any) {
-	if w.app.common.verbose {
-		fmt.Fprintln(w.app.streams.Err, report.Sanitize(fmt.Sprintf(format, args...)))
+	if w.app.Verbose {
+		fmt.Fprintln(w.app.Err, report.Sanitize(fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"agentsync/internal/exit"
+	"agentsync/internal/ui"
 
 	"github.com/spf13/cobra"
 )
@@ -16,7 +17,7 @@ import (
 // TestPanic: a panic in a command is exit code 1 and one JSON document, with what to report on stderr.
 func TestPanic(t *testing.T) {
 	var out, errs bytes.Buffer
-	a := &app{env: map[string]string{}, args: []string{"boom", "--format=json"}, streams: Streams{Out: &out, Err: &errs}}
+	a := &app{UI: ui.New(nil, nil, &out, &errs), args: []string{"boom", "--format=json"}}
 	root := a.rootCommand()
 	boom := &cobra.Command{Use: "boom", RunE: func(*cobra.Command, []string) error {
 		var list []string

@@ -14,6 +14,7 @@ import (
 	"agentsync/internal/endpoint"
 	"agentsync/internal/exit"
 	"agentsync/internal/report"
+	"agentsync/internal/ui"
 )
 
 // What an apply is about to change is an app, at a host, with a state. Where several environments share their manifests, a
@@ -29,7 +30,7 @@ func (w *workspace) target() string {
 	var apps []string
 	for i, id := range ids {
 		if i == shownApps {
-			apps = append(apps, "and "+count(len(ids)-shownApps, "more app"))
+			apps = append(apps, "and "+ui.Count(len(ids)-shownApps, "more app"))
 			break
 		}
 		host := "the sandbox"
@@ -62,8 +63,8 @@ func hostWords(base string) string {
 
 // nameTarget says what is about to be changed, as the first line of an apply: a wrong app or state is a wrong fleet.
 func (a *app) nameTarget(w *workspace, doing string) {
-	if !a.common.quiet {
-		fmt.Fprintln(a.streams.Err, doing+" "+w.target())
+	if !a.Quiet {
+		fmt.Fprintln(a.Err, doing+" "+w.target())
 	}
 }
 
@@ -102,9 +103,9 @@ func (w *workspace) secondApp() *exit.Failure {
 			continue
 		}
 		return exit.With(exit.Refused, "%s, at %s, would take the place of %s, of which %s has %s; nothing was sent",
-			id, app.Source, left, w.file.Name(), count(agents[left], "agent")).
-				Hinted("see whether the variable of its id and the state are of one environment; each has a state of its own:\n" +
-			"  --state state/ENVIRONMENT.json\nif this state is to keep both:\n  --allow-app " + id.String())
+			id, app.Source, left, w.file.Name(), ui.Count(agents[left], "agent")).
+			Hinted("see whether the variable of its id and the state are of one environment; each has a state of its own:\n" +
+				"  --state state/ENVIRONMENT.json\nif this state is to keep both:\n  --allow-app " + id.String())
 	}
 	return nil
 }
@@ -125,6 +126,6 @@ func leftApp(agents map[agent.AppID]int, named map[agent.AppID]agent.App, platfo
 // warnSecondApp says in a plan what apply would refuse.
 func (a *app) warnSecondApp(w *workspace) {
 	if f := w.secondApp(); f != nil {
-		report.Warning(a.streams.Err, a.style(a.streams.Err), "apply would refuse this: "+strings.TrimSuffix(f.Err.Error(), "; nothing was sent"), f.Hint)
+		a.Warn("apply would refuse this: "+strings.TrimSuffix(f.Err.Error(), "; nothing was sent"), f.Hint)
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
+	"agentsync/internal/checkout"
 	"agentsync/internal/crash"
 	"agentsync/internal/diag"
 	"agentsync/internal/exit"
@@ -24,6 +25,7 @@ import (
 	"agentsync/internal/platform"
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
+	"agentsync/internal/ui"
 	"agentsync/schema"
 )
 
@@ -109,7 +111,7 @@ func (a *app) loadFleet(ctx context.Context, all map[string]platform.Platform, p
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := a.reportProblems(problems); err != nil {
+	if err := a.Problems(problems); err != nil {
 		return nil, problems, err
 	}
 	return fleet, problems, nil
@@ -134,14 +136,14 @@ func (a *app) readFleet(
 	if err != nil {
 		return nil, nil, err
 	}
-	fleet, problems, err := manifest.Load(ctx, paths, manifest.Options{Env: a.lookup(), Platforms: platforms, Limits: limits, Locate: o.Locate})
+	fleet, problems, err := manifest.Load(ctx, paths, manifest.Options{Env: a.Lookup, Platforms: platforms, Limits: limits, Locate: o.Locate})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, nil, err
 		}
 		return nil, nil, &exit.Failure{Code: exit.Usage, Err: err, Hint: hint}
 	}
-	a.sources = fleet.Sources
+	a.Source = fleet.Sources.Line
 	return fleet, problems, nil
 }
 
@@ -190,7 +192,7 @@ func (w *workspace) load() error {
 func (w *workspace) take(snap *state.Snapshot) error {
 	w.snap = snap
 	w.noStateKey = false
-	if key, _ := w.app.secrets()(secret.StateKeyEnv); key == "" {
+	if key, _ := w.app.Secret(secret.StateKeyEnv); key == "" {
 		for _, r := range snap.State.Agents {
 			w.noStateKey = w.noStateKey || secret.HasStateKey(r.Applied)
 		}
@@ -212,7 +214,7 @@ func (a *app) lock(ctx context.Context, file *state.File, command string, wait t
 	within := func(wait time.Duration) (func() error, error) {
 		ctx, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
-		a.waits = wait > 0
+		a.WaitForLock(wait > 0)
 		return file.Lock(ctx, a.holder(command))
 	}
 	unlock, err := within(wait)
@@ -230,25 +232,12 @@ func (a *app) lock(ctx context.Context, file *state.File, command string, wait t
 
 // holder says who takes the lock, the CI job included.
 func (a *app) holder(command string) state.Holder {
-	h := state.Holder{PID: os.Getpid(), Command: command, Started: time.Now(), RunURL: a.runURL()}
+	h := state.Holder{PID: os.Getpid(), Command: command, Started: time.Now(), RunURL: checkout.Job(a.Getenv)}
 	h.Host, _ = os.Hostname()
 	if u, err := user.Current(); err == nil {
 		h.User = u.Username
 	}
 	return h
-}
-
-// runURL is the page of the CI job that runs this, by the variables of the usual systems.
-func (a *app) runURL() string {
-	if server, repo, id := a.env["GITHUB_SERVER_URL"], a.env["GITHUB_REPOSITORY"], a.env["GITHUB_RUN_ID"]; server != "" && repo != "" && id != "" {
-		return server + "/" + repo + "/actions/runs/" + id
-	}
-	for _, name := range []string{"CI_JOB_URL", "BUILD_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL"} {
-		if url := a.env[name]; url != "" {
-			return url
-		}
-	}
-	return ""
 }
 
 // desired returns what the manifests want of the agent at an address, or nil.
@@ -266,7 +255,7 @@ func (w *workspace) requireSecrets() error {
 		return exit.Usagef("the hashes of secrets in %s were made with %s, which is not set: nobody could tell which secrets changed", w.file.Name(), secret.StateKeyEnv).
 			Hinted("set it to what the last apply had; where that is lost, to anything else: then every secret is sent once more")
 	}
-	return w.app.reportProblems(onePerVariable(w.selected(w.fleet.MissingSecrets(w.app.secrets()))))
+	return w.app.Problems(onePerVariable(w.selected(w.fleet.MissingSecrets(w.app.Secret))))
 }
 
 // onePerVariable keeps the first place of each missing variable and counts the others.
@@ -283,7 +272,7 @@ func onePerVariable(problems diag.List) diag.List {
 		kept = append(kept, p)
 	}
 	for i, n := range more {
-		kept[i].Summary += fmt.Sprintf(" (%s more)", count(n, "place"))
+		kept[i].Summary += fmt.Sprintf(" (%s more)", ui.Count(n, "place"))
 	}
 	return kept
 }
@@ -294,7 +283,7 @@ func (w *workspace) secrets() secret.Lookup {
 	if w.noStateKey {
 		return nil
 	}
-	return w.app.secrets()
+	return w.app.Secret
 }
 
 // selected leaves out the problems of agents that --target does not select.
@@ -352,7 +341,7 @@ func (w *workspace) makePlan(k apply.Known) (*plan.Plan, error) {
 		return nil, err
 	}
 	p.Secrets = w.missingSecrets()
-	return p, w.app.reportProblems(plan.CannotEmpty(p, w.fleet.Agents, w.schemaOf))
+	return p, w.app.Problems(plan.CannotEmpty(p, w.fleet.Agents, w.schemaOf))
 }
 
 // input is what a plan depends on, of which k is known.
