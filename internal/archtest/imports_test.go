@@ -25,6 +25,22 @@ var rules = []rule{
 		why: "cli wires the rooms together; a room that knew it would know all of them",
 	},
 	{
+		except: []string{"./", "./cli", "./flags"}, not: []string{"./flags", "./workspace"}, deep: true,
+		why: "what a command works on, and its flags, are for commands: a room below them is told what it needs",
+	},
+	{
+		except: []string{"./", "./cli", "./flags", "./workspace", "./ui"}, not: []string{"./ui", "./exit"}, deep: true,
+		why: "only a command talks to people and ends with a code; every other room returns errors of its own",
+	},
+	{
+		except: []string{"./", "./cli", "./flags"}, not: []string{"github.com/spf13/cobra", "github.com/spf13/pflag"},
+		why: "how something was typed ends where the flags are declared",
+	},
+	{
+		from: []string{"./cli", "./flags"}, not: []string{"net/...", "./platform/cometchat", "./platform/mindset", "./state/store/s3"},
+		why: "a command has a workspace to reach platforms and stores by; it opens none",
+	},
+	{
 		from: []string{"./agent", "./diag", "./secret", "./schema"},
 		not:  []string{"os", "io/fs", "net/...", "os/...", "context", "time"},
 		why:  "the vocabulary is values: what reads, waits or sends is somewhere else",
@@ -84,7 +100,7 @@ var rules = []rule{
 		why: "a report is a function of what it shows",
 	},
 	{
-		except: []string{"./cli", "./httpx", "./platform/...", "./sandbox/...", "./state/store/s3"}, not: []string{"net/http/..."},
+		except: []string{"./workspace", "./httpx", "./platform/...", "./sandbox/...", "./state/store/s3"}, not: []string{"net/http/..."},
 		why: "requests leave through httpx alone, or the API key's one way has a second; a bucket gets no API key",
 	},
 	{

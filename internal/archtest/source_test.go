@@ -23,7 +23,7 @@ var calls = []call{
 	{"os", "Getenv", nil, "the environment is a parameter of cli.Run, so that tests have one of their own"},
 	{"os", "LookupEnv", nil, "the environment is a parameter of cli.Run, so that tests have one of their own"},
 	{"os", "Environ", []string{"main.go"}, "the environment is a parameter of cli.Run, so that tests have one of their own"},
-	{"context", "Background", []string{"main.go", "internal/cli/connect.go"},
+	{"context", "Background", []string{"main.go", "internal/workspace/sandbox.go"},
 		"contexts are made in main, or an interrupt does not reach everywhere; the sandbox is shut down after it"},
 	{"context", "TODO", nil, "contexts are made in main, or an interrupt does not reach everywhere"},
 	{"", "panic", []string{"internal/sandbox/server.go"},

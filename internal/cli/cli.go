@@ -1,5 +1,5 @@
-// Package cli parses arguments, wires the rooms together, and maps what they answer to exit codes,
-// messages and hints. It decides nothing about agents. It promises that the result goes to stdout and
+// Package cli has a file for each command: its flags, then what it does, to be read from top to bottom. It parses arguments,
+// calls the rooms, and writes what they answer; it decides nothing about agents. It promises that the result goes to stdout and
 // everything else to stderr, that --format json leaves exactly one document on stdout whatever
 // happens, and that an argument it does not know is an error.
 package cli
@@ -13,17 +13,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/checkout"
 	"agentsync/internal/crash"
 	"agentsync/internal/exit"
-	"agentsync/internal/platform"
-	"agentsync/internal/platform/cometchat"
-	"agentsync/internal/platform/mindset"
+	"agentsync/internal/flags"
+	"agentsync/internal/report"
 	"agentsync/internal/ui"
-	"agentsync/schema"
+	"agentsync/internal/workspace"
 )
 
 // Streams are what a process reads from and writes to.
@@ -36,8 +35,6 @@ type Streams struct {
 type app struct {
 	*ui.UI
 	args []string
-	// references are the ways to list what each connected app has.
-	references references
 	// typed are the flags that the command line sets, by name; variables and agentsync.yaml do not count.
 	typed map[string]bool
 }
@@ -46,7 +43,7 @@ type app struct {
 // os.Environ. After ctx is done it starts nothing new and returns soon. An output that cannot be written ends neither
 // the run nor the other output: what was done must be recorded, whoever still listens.
 func Run(ctx context.Context, environ []string, streams Streams, args []string) int {
-	a := &app{UI: ui.New(environ, streams.In, streams.Out, streams.Err), args: args}
+	a := newApp(environ, streams, args)
 	root := a.rootCommand()
 	root.SetArgs(args)
 	cmd, err := a.execute(ctx, root)
@@ -56,6 +53,12 @@ func Run(ctx context.Context, environ []string, streams Streams, args []string) 
 		return exit.Failed
 	}
 	return code
+}
+
+func newApp(environ []string, streams Streams, args []string) *app {
+	a := &app{UI: ui.New(environ, streams.In, streams.Out, streams.Err), args: args}
+	a.Version = thisBuild().version
+	return a
 }
 
 // execute runs the command. A panic in it is an error with the code 1, so that a reader of JSON gets its document.
@@ -70,11 +73,62 @@ func (a *app) execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Comm
 	return root.ExecuteContextC(ctx)
 }
 
+// finish reports the error that a command ended with and returns the exit code.
+func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
+	if err == nil {
+		return exit.OK
+	}
+	f := exit.Of(ctx, err)
+	if f.Err != nil {
+		a.Fail(f.Err.Error(), f.Hint)
+	}
+	if a.Answered {
+		return f.Code
+	}
+	// The arguments may have been refused before the flags were read: a reader of JSON gets its document even then.
+	format := ""
+	if flag := cmd.Flags().Lookup("format"); flag != nil && flag.Changed {
+		format = flag.Value.String()
+	} else if a.typedJSON() || a.Getenv(ui.Variable("format")) == flags.JSON {
+		format = flags.JSON
+	}
+	switch { // stdout may be gone: the exit code tells
+	case format == flags.JSON:
+		_ = report.ErrorJSON(a.Out, f.Error(), f.Hint, f.Code, f.Problems)
+	case format == flags.Markdown && f.Problems.HasErrors():
+		_ = report.DiagMarkdown(a.Out, f.Problems, report.MarkdownOptions{Link: checkout.Links(a.Getenv)})
+	case format == flags.Markdown:
+		_ = report.FailureMarkdown(a.Out, f.Error(), f.Hint)
+	}
+	return f.Code
+}
+
+// typedJSON reports whether the command line asks for JSON.
+func (a *app) typedJSON() bool {
+	for i, arg := range a.args {
+		if arg == "--format="+flags.JSON || arg == flags.JSON && i > 0 && a.args[i-1] == "--format" {
+			return true
+		}
+	}
+	return false
+}
+
+// onlySaved refuses flags of the command line that a saved plan brings itself. A variable that sets one is meant for
+// other runs.
+func (a *app) onlySaved(what string, names ...string) error {
+	for _, name := range names {
+		if a.typed[name] {
+			return exit.Usagef("%s takes everything from the saved plan: no --%s beside it", what, name)
+		}
+	}
+	return nil
+}
+
 // MemoryLimit returns how many bytes of memory environ allows, 0 where it does not say.
 func MemoryLimit(environ []string) int64 {
 	for _, kv := range environ {
-		if name, value, _ := strings.Cut(kv, "="); name == ui.Variable(maxMemory) {
-			n, _ := strconv.ParseInt(value, 10, 64) // limits refuses what is no number
+		if name, value, _ := strings.Cut(kv, "="); name == ui.Variable(workspace.MaxMemory) {
+			n, _ := strconv.ParseInt(value, 10, 64) // workspace.ManifestOptions refuses what is no number
 			return n
 		}
 	}
@@ -102,26 +156,27 @@ func (a *app) rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return a.flagsFromEnv(cmd)
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) (err error) {
+			a.typed, err = flags.Resolve(a.UI, cmd, newApp(nil, Streams{}, nil).applyCommand)
+			return err
 		},
 	}
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
 	root.SetIn(a.In)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &exit.Failure{Code: exit.Usage, Err: flagError(err), Hint: "see which flags there are:\n  " + cmd.CommandPath() + " --help"}
+		return flags.Wrong(err).Hinted("see which flags there are:\n  " + cmd.CommandPath() + " --help")
 	})
 	root.SetVersionTemplate("agentsync {{.Version}}\n")
-	flags := root.PersistentFlags()
-	flags.BoolVar(&a.NoColor, "no-color", false, "never colour the output")
-	flags.BoolVarP(&a.Quiet, "quiet", "q", false, "no progress, only the result and problems")
-	flags.BoolVarP(&a.Verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
+	all := root.PersistentFlags()
+	all.BoolVar(&a.NoColor, "no-color", false, "never colour the output")
+	all.BoolVarP(&a.Quiet, "quiet", "q", false, "no progress, only the result and problems")
+	all.BoolVarP(&a.Verbose, "verbose", "v", false, "show everything, and trace requests (secrets redacted)")
 	root.AddCommand(
 		a.initCommand(), a.validateCommand(), a.planCommand(), a.diffCommand(), a.applyCommand(), a.showCommand(),
 		a.listCommand(), a.explainCommand(), a.stateCommand(), a.secretsCommand(),
 		a.importCommand(), a.pullCommand(), a.exportCommand(), a.fmtCommand(), a.schemaCommand(), a.sandboxCommand(),
-		a.checkPlatformCommand(), a.versionCommand(), a.exitCodesTopic(),
+		a.checkPlatformCommand(), a.versionCommand(), exitCodesTopic(),
 	)
 	root.InitDefaultCompletionCmd()
 	strictHelp(root)
@@ -138,7 +193,7 @@ func strictHelp(root *cobra.Command) {
 	}
 	help.Args = func(_ *cobra.Command, args []string) error {
 		if topic, rest, err := root.Find(args); err != nil || len(rest) > 0 {
-			return &exit.Failure{Code: exit.Usage, Err: unknownCommand(topic, args[len(args)-1]), Hint: "see what there is:\n  agentsync help"}
+			return unknownCommand(topic, args[len(args)-1]).Hinted("see what there is:\n  agentsync help")
 		}
 		return nil
 	}
@@ -157,16 +212,14 @@ func strictArguments(cmd *cobra.Command) {
 			check = cobra.NoArgs
 		}
 		err := check(c, args)
-		var f *exit.Failure
-		if err == nil || errors.As(err, &f) {
+		if _, ok := errors.AsType[*exit.Failure](err); ok || err == nil {
 			return err
 		}
+		f := exit.Usagef("the arguments do not fit '%s'", strings.TrimSuffix(c.UseLine(), " [flags]"))
 		if c.HasSubCommands() && len(args) > 0 {
-			err = unknownCommand(c, args[0])
-		} else {
-			err = fmt.Errorf("the arguments do not fit '%s'", strings.TrimSuffix(c.UseLine(), " [flags]"))
+			f = unknownCommand(c, args[0])
 		}
-		return &exit.Failure{Code: exit.Usage, Err: err, Hint: "see how it is used:\n  " + c.CommandPath() + " --help"}
+		return f.Hinted("see how it is used:\n  " + c.CommandPath() + " --help")
 	}
 	for _, sub := range cmd.Commands() {
 		strictArguments(sub)
@@ -174,7 +227,7 @@ func strictArguments(cmd *cobra.Command) {
 }
 
 // unknownCommand names the command that was probably meant, if there is one.
-func unknownCommand(cmd *cobra.Command, typed string) error {
+func unknownCommand(cmd *cobra.Command, typed string) *exit.Failure {
 	cmd.SuggestionsMinimumDistance = 2
 	if len(typed) < 6 {
 		cmd.SuggestionsMinimumDistance = 1 // two letters are half of a short word
@@ -188,65 +241,19 @@ func unknownCommand(cmd *cobra.Command, typed string) error {
 	if len(near) > 0 {
 		meant = fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
 	}
-	return fmt.Errorf("there is no command '%s %s'%s", cmd.CommandPath(), typed, meant)
+	return exit.Usagef("there is no command '%s %s'%s", cmd.CommandPath(), typed, meant)
 }
 
 // exitCodesTopic is 'agentsync help exit-codes': a topic of the help, no command.
-func (a *app) exitCodesTopic() *cobra.Command {
-	long := "Each outcome has an exit code of its own, in every output format:\n\n" + exit.Meanings()
-	return &cobra.Command{Use: "exit-codes", Short: "What each exit code means", Long: strings.TrimRight(long, "\n")}
+func exitCodesTopic() *cobra.Command {
+	long := "Each outcome has an exit code of its own, in every output format:\n\n" + strings.TrimRight(exit.Meanings(), "\n")
+	return &cobra.Command{Use: "exit-codes", Short: "What each exit code means", Long: long}
 }
 
 // Command returns all commands with their flags, help texts and examples, for docs/commands.md and for
 // tests of the texts. It is there to be read: Run is what runs a command.
 func Command() *cobra.Command {
-	a := &app{UI: ui.New(nil, strings.NewReader(""), io.Discard, io.Discard)}
-	root := a.rootCommand()
+	root := newApp(nil, Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}, nil).rootCommand()
 	root.InitDefaultCompletionCmd()
 	return root
-}
-
-// platforms returns every platform that agentsync drives, in a map that nobody changes. A new one is one line here. To read
-// their schemas is most of what a start costs, and flags and help of several commands ask for them: they are read once.
-var platforms = sync.OnceValues(func() (map[string]platform.Platform, error) {
-	all := map[string]platform.Platform{}
-	for _, open := range []func() (platform.Platform, error){
-		cometchat.New,
-		mindset.New,
-	} {
-		p, err := open()
-		if err != nil {
-			return nil, fmt.Errorf("open a platform: %w", err)
-		}
-		all[p.Name()] = p
-	}
-	return all, nil
-})
-
-// knownPlatforms lists the names of the platforms, for help: "cometchat or mindset".
-func knownPlatforms() string {
-	all, err := platforms()
-	if err != nil {
-		return "" // whatever is run says why
-	}
-	return strings.Join(platformNames(all), " or ")
-}
-
-// schemas returns the platforms' traits by name.
-func schemas(all map[string]platform.Platform) map[string]*schema.Platform {
-	m := make(map[string]*schema.Platform, len(all))
-	for name, p := range all {
-		m[name] = p.Schema()
-	}
-	return m
-}
-
-// platformNames returns the platforms' names, sorted.
-func platformNames(all map[string]platform.Platform) []string {
-	var names []string
-	for name := range all {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

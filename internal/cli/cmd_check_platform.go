@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"maps"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -14,13 +12,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/diag"
 	"agentsync/internal/exit"
-	"agentsync/internal/manifest"
+	"agentsync/internal/flags"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/probe"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
-	"agentsync/internal/ui"
+	"agentsync/internal/workspace"
 	"agentsync/schema"
 )
 
@@ -34,14 +33,17 @@ text of yours in it, so it can be pasted into an issue as it is.
 
 Nobody meets the agent: it is not active, or not live. It is deleted at the end, also after an interrupt.`
 
-type checkPlatformFlags struct {
-	exportFlags
+// checkFlags are the flags of check-platform.
+type checkFlags struct {
+	flags.Work
+	of          flags.App
 	autoApprove bool
 	patience    time.Duration
+	format      *flags.Choice
 }
 
 func (a *app) checkPlatformCommand() *cobra.Command {
-	f := &checkPlatformFlags{}
+	f := &checkFlags{}
 	cmd := &cobra.Command{
 		Use:   "check-platform --platform P --app ID",
 		Short: "Report how a platform really behaves, with one agent that is made and deleted",
@@ -50,131 +52,119 @@ func (a *app) checkPlatformCommand() *cobra.Command {
   agentsync check-platform --platform cometchat --app 2754abc --region us --format json > report.json`,
 		Args: cobra.NoArgs,
 	}
-	flags := cmd.Flags()
-	f.parallelism = 1
-	flags.StringVar(&f.platform, "platform", "", "the `PLATFORM` to check: "+knownPlatforms())
-	_ = cmd.RegisterFlagCompletionFunc("platform", completePlatforms)
-	flags.StringVar(&f.app, "app", "", "the `ID` of the app to make the agent in; no manifest needs to name it")
-	f.addApp(cmd)
-	addState(cmd, &f.state)
-	addAllowEndpoint(cmd, &f.allowEndpoints)
-	flags.BoolVar(&f.sandbox, "sandbox", false, "use the embedded sandbox, kept in "+sandboxFile+", instead of the platforms")
-	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "time limit of one request")
-	flags.DurationVar(&f.patience, "patience", 30*time.Second, "how long to wait for lists that lag")
-	flags.BoolVarP(&f.autoApprove, "auto-approve", "y", false, "do not ask")
-	f.format = addFormatOf(cmd, formatText, formatJSON)
+	f.Reading(cmd)
+	flags.Platform(cmd, &f.of.Platform, "the `PLATFORM` to check: ")
+	f.of.Add(cmd)
+	cmd.Flags().StringVar(&f.of.ID, "app", "", "the `ID` of the app to make the agent in; no manifest needs to name it")
+	cmd.Flags().DurationVar(&f.patience, "patience", 30*time.Second, "how long to wait for lists that lag")
+	flags.AutoApprove(cmd, &f.autoApprove)
+	f.format = flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.checkPlatform(cmd.Context(), f) }
 	return cmd
 }
 
-func (a *app) checkPlatform(ctx context.Context, f *checkPlatformFlags) error {
-	if f.platform == "" || f.app == "" {
+// checkPlatform is the whole of 'agentsync check-platform'.
+func (a *app) checkPlatform(ctx context.Context, f *checkFlags) error {
+	if f.of.Platform == "" || f.of.ID == "" {
 		return exit.Usagef("say with --platform and --app which app to look at; one agent is made in it, and deleted again")
 	}
-	w, err := a.openCheck(ctx, f)
+	id := agent.AppID{Platform: f.of.Platform, App: f.of.ID}
+	w, err := f.OpenBare(ctx, a.UI)
 	if err != nil {
 		return err
 	}
-	defer w.close()
-	if err := a.canAsk(&applyFlags{autoApprove: f.autoApprove, format: f.format}); err != nil {
+	defer w.Close()
+	if w.Platforms[id.Platform] == nil {
+		return workspace.NoPlatform(id.Platform, w.Platforms)
+	}
+	if err := findApp(ctx, w, id, &f.of); err != nil {
 		return err
 	}
-	id := agent.AppID{Platform: f.platform, App: f.app}
-	if err := w.allowHosts(ctx, id); err != nil {
+	// The state says which hosts somebody has agreed to; nothing else of it is used, and nothing is written into it.
+	w.Snap = &state.Snapshot{State: &state.State{}}
+	if f.Sandbox {
+		err = w.StartSandbox()
+	} else {
+		w.Snap, err = w.File.Load()
+		err = exit.OfState(err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := canAsk(a.UI, f.autoApprove, f.format.Value); err != nil {
+		return err
+	}
+	if err := w.AllowHosts(ctx, id); err != nil {
 		return err
 	}
 	if err := a.Ask(ctx, f.autoApprove, fmt.Sprintf("Make, change and delete one agent in %s", id)); err != nil {
 		return err
 	}
-	target, err := a.target(w, id, f)
+	target, err := probeTarget(w, id)
 	if err != nil {
 		return err
 	}
 	rep, err := probe.Run(ctx, target, probe.Options{
-		Name: "agentsync check-platform " + strings.ToLower(rand.Text()[:8]), Patience: f.patience, Cleanup: 2 * f.timeout,
+		Name: "agentsync check-platform " + strings.ToLower(rand.Text()[:8]), Patience: f.patience, Cleanup: 2 * f.Timeout,
 	})
-	a.Answered = true
-	if f.format.value == formatJSON {
-		err = cmp.Or(err, report.JSON(a.Out, rep))
+	// What was found is told also where the check ended early, and what is left of it beyond all.
+	if f.format.Value == flags.JSON {
+		err = cmp.Or(err, a.JSON(rep))
 	} else {
-		a.tellProbe(rep)
+		fmt.Fprint(a.Result(), probeText(rep))
 	}
 	if len(rep.Left) > 0 {
-		return exit.With(exit.Partial, "%s of this check could not be deleted: %s", ui.Count(len(rep.Left), "agent"), report.Sanitize(strings.Join(rep.Left, ", "))).
+		return exit.With(exit.Partial, "%s of this check could not be deleted: %s", diag.Plural(len(rep.Left), "agent"),
+			report.Sanitize(strings.Join(rep.Left, ", "))).
 			Hinted("delete it in the platform's dashboard")
 	}
 	return err
 }
 
-// openCheck opens a workspace for an app that a manifest names, or that the flags describe.
-func (a *app) openCheck(ctx context.Context, f *checkPlatformFlags) (*workspace, error) {
-	all, err := platforms()
-	if err != nil {
-		return nil, err
-	}
-	if all[f.platform] == nil {
-		return nil, exit.Usagef("no platform is called %q: there are %s", f.platform, strings.Join(platformNames(all), ", "))
-	}
-	file, err := a.openState(ctx, f.state, f.timeout)
-	if err != nil {
-		return nil, err
-	}
-	w := &workspace{app: a, flags: f.planFlags, platforms: all, file: file,
-		fleet: &manifest.Fleet{Apps: map[agent.AppID]agent.App{}}, snap: &state.Snapshot{State: &state.State{}}}
-	if _, err := os.Stat(defaultPath); err == nil {
-		if w.fleet, _, err = a.loadFleet(ctx, all, nil); err != nil {
-			return nil, err
+// findApp brings the app into the fleet: as a manifest names it, or as the flags describe it.
+func findApp(ctx context.Context, w *workspace.Workspace, id agent.AppID, f *flags.App) error {
+	if _, err := os.Stat(workspace.DefaultPath); err == nil {
+		if err := w.LoadFleet(ctx); err != nil {
+			return err
 		}
 	}
-	id := agent.AppID{Platform: f.platform, App: f.app}
-	if app, known := w.fleet.Apps[id]; !known {
-		if err := (&exporter{workspace: w, flags: &f.exportFlags}).describe(ctx, id); err != nil {
-			return nil, err
-		}
-	} else if api := f.api(); api != "" {
-		w.fleet.Apps[id] = withAPI(app, api)
+	app, known := w.Fleet.Apps[id]
+	if !known {
+		return describeApp(ctx, w, id, f)
 	}
-	if f.sandbox {
-		return w, w.startSandbox()
+	if api := f.API(); api != "" {
+		w.Fleet.Apps[id] = workspace.WithAPI(app, api)
 	}
-	// The state says which hosts somebody has agreed to; nothing else of it is used.
-	if w.snap, err = w.file.Load(); err != nil {
-		return nil, exit.OfState(err)
-	}
-	return w, nil
+	return nil
 }
 
-// target is the app with a client whose requests are recorded, and one by each other version of its platform's API.
-func (a *app) target(w *workspace, id agent.AppID, f *checkPlatformFlags) (probe.Target, error) {
-	app, p := w.fleet.Apps[id], w.platforms[id.Platform]
-	base, err := a.baseURL(app, p, w.sandbox)
+// probeTarget is the app with a client whose requests are recorded, and one by each other version of its platform's API.
+func probeTarget(w *workspace.Workspace, id agent.AppID) (probe.Target, error) {
+	app, p := w.Fleet.Apps[id], w.Platforms[id.Platform]
+	base, hc, err := w.Client(id)
 	if err != nil {
 		return probe.Target{}, err
 	}
-	hc, err := a.httpClient(app, p, f.connectFlags, w.sandbox, base, nil, a.runSecrets(w.fleet))
-	if err != nil {
-		return probe.Target{}, fmt.Errorf("%s: %w", id, err)
-	}
-	plain := *hc
+	plain := *hc // before it is recorded
 	s := p.Schema().Version(schema.APIOf(app))
 	t := probe.Target{App: id, API: s.API, Schema: s, Exchanges: probe.Record(hc, id.App), Others: map[string]platform.Client{}}
 	t.Client = p.Client(app, base, hc)
 	for _, other := range p.Schema().Versions() {
 		if other.API != s.API {
-			t.Others[other.API] = p.Client(withAPI(app, other.API), base, &http.Client{Transport: plain.Transport})
+			t.Others[other.API] = p.Client(workspace.WithAPI(app, other.API), base, &plain)
 		}
 	}
 	return t, nil
 }
 
-// tellProbe writes what was found, what is worth telling with a mark before it.
-func (a *app) tellProbe(rep *probe.Report) {
-	out := a.Out
+// probeText is what was found, what is worth telling with a mark before it.
+func probeText(rep *probe.Report) string {
+	var b strings.Builder
 	api := ""
 	if rep.API != "" {
 		api = " " + rep.API
 	}
-	fmt.Fprintf(out, "%s%s, as it answered one agent's life; ! is worth telling:\n\n", rep.Platform, api)
+	fmt.Fprintf(&b, "%s%s, as it answered one agent's life; ! is worth telling:\n\n", rep.Platform, api)
 	odd := 0
 	for _, f := range rep.Findings {
 		mark := " "
@@ -182,17 +172,9 @@ func (a *app) tellProbe(rep *probe.Report) {
 			mark = "!"
 			odd++
 		}
-		fmt.Fprintf(out, "%s %-28s %s\n", mark, report.Sanitize(f.Topic), report.Sanitize(f.Found))
+		fmt.Fprintf(&b, "%s %-28s %s\n", mark, report.Sanitize(f.Topic), report.Sanitize(f.Found))
 	}
-	fmt.Fprintf(out, "\n%s, %d worth telling, by %s.\n", ui.Count(len(rep.Findings), "finding"), odd, ui.Count(len(rep.Requests), "request"))
-}
-
-// withAPI returns the app managed by another version of its platform's API.
-func withAPI(app agent.App, api string) agent.App {
-	app.Settings = maps.Clone(app.Settings)
-	if app.Settings == nil {
-		app.Settings = map[string]string{}
-	}
-	app.Settings[schema.APISetting] = api
-	return app
+	fmt.Fprintf(&b, "\n%s, %d worth telling, by %s.\n",
+		diag.Plural(len(rep.Findings), "finding"), odd, diag.Plural(len(rep.Requests), "request"))
+	return b.String()
 }

@@ -12,6 +12,7 @@ import (
 	"agentsync/internal/exit"
 	"agentsync/internal/export"
 	"agentsync/internal/report"
+	"agentsync/internal/workspace"
 	"agentsync/schema"
 )
 
@@ -41,8 +42,8 @@ func (a *app) explainCommand() *cobra.Command {
 		case err != nil:
 			return err
 		case len(places) > 0:
-			a.explain(places)
-			return nil
+			_, err = io.WriteString(a.Result(), explainText(places, a.Style(a.Out)))
+			return err
 		}
 		hint := "see what there is:\n  agentsync explain"
 		if near != "" {
@@ -71,8 +72,8 @@ func completeFields(_ *cobra.Command, args []string, word string) ([]cobra.Compl
 	above, _ := cutLast(word)
 	starts := [][]string{fieldPath(above)}
 	if above == "" {
-		all, _ := platforms() // a shell is no place for errors
-		for _, name := range platformNames(all) {
+		all, _ := workspace.Platforms() // a shell is no place for errors
+		for _, name := range workspace.Names(all) {
 			starts = append(starts, []string{name}, []string{name, "agents"})
 		}
 	}
@@ -98,58 +99,55 @@ func cutLast(word string) (above, last string) {
 	return word[:max(i, 0)], word[i+1:]
 }
 
-// explain writes places one below the other. Those that differ by where they are alone are written once.
-func (a *app) explain(places []schema.Place) {
-	style := a.Style(a.Out)
+// explainText has the places one below the other. Those that differ by where they are alone are written once.
+func explainText(places []schema.Place, style report.Style) string {
 	var texts, where []string
 	for _, p := range places {
-		var b strings.Builder
-		writePlace(&b, &p, style)
-		if i := slices.Index(texts, b.String()); i >= 0 {
+		text := placeText(&p, style)
+		if i := slices.Index(texts, text); i >= 0 {
 			where[i] += "; " + p.In
 			continue
 		}
-		texts, where = append(texts, b.String()), append(where, p.In)
+		texts, where = append(texts, text), append(where, p.In)
 	}
-	for i, text := range texts {
-		if i > 0 {
-			_, _ = io.WriteString(a.Out, "\n")
-		}
-		name := where[i]
+	for i, name := range where {
 		if path := places[0].Path; path != "" {
-			name = path + ", in " + where[i]
+			name = path + ", in " + name
 		}
-		_, _ = io.WriteString(a.Out, style.Bold(name)+"\n\n"+text)
+		texts[i] = style.Bold(name) + "\n\n" + texts[i]
 	}
+	return strings.Join(texts, "\n")
 }
 
 // explainWidth is how wide texts become where no terminal says.
 const explainWidth = 100
 
-// writePlace writes everything of a place but where it is.
-func writePlace(b *strings.Builder, p *schema.Place, style report.Style) {
+// placeText is everything of a place but where it is.
+func placeText(p *schema.Place, style report.Style) string {
 	width := explainWidth
 	if style.Width > 0 {
 		width = min(width, style.Width)
 	}
-	paragraph := func(label, text string) {
-		if text == "" {
-			return
-		}
-		lead := fmt.Sprintf("  %-9s", label)
+	var b strings.Builder
+	paragraph := func(lead, text string) {
 		for _, line := range wrapWords(text, width-len(lead)) {
 			b.WriteString(strings.TrimRight(lead+line, " ") + "\n")
 			lead = strings.Repeat(" ", len(lead))
 		}
 	}
-	paragraph("for", p.Description)
-	paragraph("type", typeOf(p))
-	paragraph("limits", strings.Join(p.Limits, "; "))
+	labelled := func(label, text string) {
+		if text != "" {
+			paragraph(fmt.Sprintf("  %-9s", label), text)
+		}
+	}
+	labelled("for", p.Description)
+	labelled("type", typeOf(p))
+	labelled("limits", strings.Join(p.Limits, "; "))
 	if p.Default != nil {
-		paragraph("default", fmt.Sprint(p.Default))
+		labelled("default", fmt.Sprint(p.Default))
 	}
 	for i, t := range p.Traits {
-		paragraph(map[bool]string{true: "note"}[i == 0], t)
+		labelled(map[bool]string{true: "note"}[i == 0], t)
 	}
 	if p.Example != nil && p.Path != "" {
 		b.WriteString("  example\n")
@@ -158,7 +156,7 @@ func writePlace(b *strings.Builder, p *schema.Place, style report.Style) {
 		}
 	}
 	if len(p.Members) == 0 {
-		return
+		return b.String()
 	}
 	b.WriteString("\n  holds\n")
 	wide := 0
@@ -166,17 +164,9 @@ func writePlace(b *strings.Builder, p *schema.Place, style report.Style) {
 		wide = max(wide, len(m.Name()))
 	}
 	for _, m := range p.Members {
-		lead := fmt.Sprintf("    %-*s  ", wide, m.Name())
-		for _, line := range wrapWords(memberWords(&m), width-len(lead)) {
-			b.WriteString(strings.TrimRight(lead+line, " ") + "\n")
-			lead = strings.Repeat(" ", len(lead))
-		}
+		paragraph(fmt.Sprintf("    %-*s  ", wide, m.Name()), "("+typeOf(&m)+") "+firstSentence(m.Description))
 	}
-}
-
-// memberWords says in a line what a member is.
-func memberWords(m *schema.Place) string {
-	return "(" + typeOf(m) + ") " + firstSentence(m.Description)
+	return b.String()
 }
 
 func typeOf(p *schema.Place) string {

@@ -16,15 +16,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/checkout"
+	"agentsync/internal/diag"
 	"agentsync/internal/exit"
 	"agentsync/internal/export"
+	"agentsync/internal/flags"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
+	"agentsync/internal/secret"
 	"agentsync/internal/state"
 	"agentsync/internal/ui"
+	"agentsync/internal/workspace"
 	"agentsync/schema"
 )
 
@@ -38,17 +43,13 @@ platform shows are never written there: ${secret:NAME} stands for them, and the 
 
 // exportFlags are the flags of export.
 type exportFlags struct {
-	planFlags
-	platform, app string
-	settings      map[string]*string // by the name that they have in a section
-	endpoint      string
-	apiKeyEnv     string
-	out           string
-	envFile       string
+	flags.Work
+	of            flags.App
+	out, envFile  string
 	force, dryRun bool
 	split         bool
 	lockTimeout   time.Duration
-	format        *choice
+	format        *flags.Choice
 }
 
 func (a *app) exportCommand() *cobra.Command {
@@ -62,67 +63,26 @@ func (a *app) exportCommand() *cobra.Command {
   agentsync export --platform mindset --app acme --dry-run`,
 		Args: cobra.ArbitraryArgs,
 	}
-	f.addReading(cmd)
-	addLockTimeout(cmd, &f.lockTimeout)
-	flags := cmd.Flags()
-	flags.StringVar(&f.platform, "platform", "", "only apps of this `PLATFORM`: "+knownPlatforms())
-	_ = cmd.RegisterFlagCompletionFunc("platform", completePlatforms)
-	flags.StringVar(&f.app, "app", "", "only the app with this `ID`; no manifest needs to name it")
-	f.addApp(cmd)
-	flags.StringVar(&f.out, "out", "", "write the manifests into the folder `DIR`")
-	flags.BoolVar(&f.split, "split", false, "write each agent to a file of its own, and texts of more than four lines to Markdown files beside it")
-	flags.BoolVar(&f.force, "force", false, "overwrite existing files; agents that are in no other file are then in no manifest")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "print the manifests, and write neither them nor the state")
-	flags.StringVar(&f.envFile, "env-file", "", "write the secrets that the platform shows to `FILE`, which only you can read and git leaves out")
+	f.Reading(cmd)
+	flags.LockTimeout(cmd, &f.lockTimeout)
+	flags.Platform(cmd, &f.of.Platform, "only apps of this `PLATFORM`: ")
+	f.of.Add(cmd)
+	set := cmd.Flags()
+	set.StringVar(&f.of.ID, "app", "", "only the app with this `ID`; no manifest needs to name it")
+	set.StringVar(&f.out, "out", "", "write the manifests into the folder `DIR`")
+	set.BoolVar(&f.split, "split", false, "write each agent to a file of its own, and texts of more than four lines to Markdown files beside it")
+	set.BoolVar(&f.force, "force", false, "overwrite existing files; agents that are in no other file are then in no manifest")
+	set.BoolVar(&f.dryRun, "dry-run", false, "print the manifests, and write neither them nor the state")
+	set.StringVar(&f.envFile, "env-file", "", "write the secrets that the platform shows to `FILE`, which only you can read and git leaves out")
 	_ = cmd.MarkFlagFilename("env-file")
-	f.format = addFormatOf(cmd, formatText, formatJSON)
-	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
-		if f.out == "" && !f.dryRun {
-			return exit.Usagef("say where the manifests are to go").
-				Hinted("name a folder; or look at them first:\n  agentsync export --out manifests\n  agentsync export --dry-run")
-		}
-		if f.dryRun && f.envFile != "" {
-			return exit.Usagef("--dry-run writes nothing: no --env-file beside it")
-		}
-		if err := checkEnvFile(f.envFile); err != nil {
-			return err
-		}
-		return a.export(cmd.Context(), f, paths)
-	}
+	f.format = flags.Format(cmd, flags.Text, flags.JSON)
+	cmd.RunE = func(cmd *cobra.Command, paths []string) error { return a.export(cmd.Context(), f, paths) }
 	return cmd
-}
-
-// addApp adds the flags that describe an app as a section of a manifest would: one for each setting of a platform.
-func (f *exportFlags) addApp(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	f.settings = map[string]*string{}
-	all, _ := platforms() // whatever is wrong with them is told by what the command does with them
-	for _, name := range platformNames(all) {
-		for _, set := range all[name].Schema().Settings {
-			if f.settings[set.Name] == nil {
-				usage := "the app's " + set.Name + ", if no manifest says it"
-				if set.Name == schema.APISetting {
-					usage = "the `VERSION` of the platform's API, for example v2, if no manifest says it"
-				}
-				f.settings[set.Name] = flags.String(set.Name, "", usage)
-			}
-		}
-	}
-	flags.StringVar(&f.endpoint, "endpoint", "", "the app's base URL, if it is not the platform's own")
-	flags.StringVar(&f.apiKeyEnv, "api-key-env", "", "the variable that holds the app's API key, if it is not the usual one")
-}
-
-// api is the version of the platform's API that the flags ask for, "" where they ask for none.
-func (f *exportFlags) api() string {
-	if v := f.settings[schema.APISetting]; v != nil {
-		return *v
-	}
-	return ""
 }
 
 // exporter is one export under way.
 type exporter struct {
-	*workspace
+	*workspace.Workspace
 	flags *exportFlags
 	apps  []agent.AppID
 	parts []*part
@@ -142,29 +102,52 @@ type exportFile struct {
 	path string
 }
 
+// export is the whole of 'agentsync export'.
 func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error {
-	w, err := a.openExport(ctx, f, paths)
+	if f.out == "" && !f.dryRun {
+		return exit.Usagef("say where the manifests are to go").
+			Hinted("name a folder; or look at them first:\n  agentsync export --out manifests\n  agentsync export --dry-run")
+	}
+	if f.dryRun && f.envFile != "" {
+		return exit.Usagef("--dry-run writes nothing: no --env-file beside it")
+	}
+	if err := checkEnvFile(f.envFile); err != nil {
+		return err
+	}
+	w, err := f.OpenBare(ctx, a.UI)
 	if err != nil {
 		return err
 	}
-	defer w.close()
-	ex := &exporter{workspace: w, flags: f}
+	defer w.Close()
+	// Where there are no manifests yet, the fleet is empty.
+	if w.Paths = paths; len(paths) > 0 || anyManifest(workspace.DefaultPath) {
+		if err := w.LoadFleet(ctx); err != nil {
+			return err
+		}
+	}
+	ex := &exporter{Workspace: w, flags: f}
 	if err := ex.choose(ctx); err != nil {
 		return err
 	}
-	if !f.dryRun {
-		unlock, err := a.lock(ctx, w.file, "export", f.lockTimeout)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
-		if err := w.load(); err != nil {
-			return err
+	// The lock comes before the lists: an agent that another run makes meanwhile would be taken for one that nobody manages.
+	if f.dryRun {
+		err = w.Load()
+	} else {
+		var unlock func()
+		if unlock, err = w.Lock(ctx, "export", f.lockTimeout); err == nil {
+			defer unlock()
 		}
 	}
-	w.nameLineage()
-	if err := ex.checkOpen(); err != nil {
+	if err != nil {
 		return err
+	}
+	w.NameLineage()
+	for _, i := range w.Snap.Open { // nobody can say whose an agent is that such a request may have made
+		if slices.Contains(ex.apps, i.Address.ID()) {
+			return exit.With(exit.Failed, "an earlier run left requests to %s without an answer, so what is managed there is not known",
+				i.Address.ID()).
+				Hinted("settle them first:\n  agentsync apply")
+		}
 	}
 	if err := ex.draw(ctx); err != nil {
 		return err
@@ -175,27 +158,6 @@ func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error 
 		}
 	}
 	return ex.tell()
-}
-
-// openExport opens a workspace, with an empty fleet where there are no manifests yet.
-func (a *app) openExport(ctx context.Context, f *exportFlags, paths []string) (*workspace, error) {
-	if len(paths) > 0 || anyManifest(defaultPath) {
-		return a.openWorkspace(ctx, f.planFlags, paths)
-	}
-	if err := f.check(); err != nil {
-		return nil, err
-	}
-	all, err := platforms()
-	if err != nil {
-		return nil, err
-	}
-	file, err := a.openState(ctx, f.state, f.timeout)
-	if err != nil {
-		return nil, err
-	}
-	w := &workspace{app: a, flags: f.planFlags, platforms: all, file: file,
-		fleet: &manifest.Fleet{Apps: map[agent.AppID]agent.App{}}}
-	return w, w.load()
 }
 
 // anyManifest reports whether there is a file below folder that could be a manifest. An empty folder is as good as none.
@@ -214,32 +176,41 @@ func anyManifest(folder string) bool {
 
 // choose decides which apps are looked at.
 func (ex *exporter) choose(ctx context.Context) error {
-	f := ex.flags
-	if f.platform != "" && ex.platforms[f.platform] == nil {
-		return exit.Usagef("no platform is called %q: there are %s", f.platform, strings.Join(platformNames(ex.platforms), ", "))
-	}
-	if f.app != "" {
-		if f.platform == "" {
-			return exit.Usagef("--app says which app; say with --platform on which platform it is")
-		}
-		id := agent.AppID{Platform: f.platform, App: f.app}
-		ex.apps = []agent.AppID{id}
-		app, known := ex.fleet.Apps[id]
-		if !known {
-			return ex.describe(ctx, id)
-		}
-		return ex.convert(id, app)
-	}
-	if f.api() != "" {
+	of := &ex.flags.of
+	switch {
+	case of.Platform != "" && ex.Platforms[of.Platform] == nil:
+		return workspace.NoPlatform(of.Platform, ex.Platforms)
+	case of.ID != "" && of.Platform == "":
+		return exit.Usagef("--app says which app; say with --platform on which platform it is")
+	case of.ID == "" && of.API() != "":
 		return exit.Usagef("--api says by which version of its API an app is read; say with --platform and --app which app")
 	}
-	for id := range ex.fleet.Apps {
-		if f.platform == "" || id.Platform == f.platform {
+	if of.ID != "" {
+		id := agent.AppID{Platform: of.Platform, App: of.ID}
+		ex.apps = []agent.AppID{id}
+		app, known := ex.Fleet.Apps[id]
+		s, api := ex.Platforms[id.Platform].Schema(), of.API()
+		switch {
+		case !known:
+			return describeApp(ctx, ex.Workspace, id, of)
+		case api == "" || api == schema.APIOf(app):
+			return nil
+		case s.Version(api).API != api:
+			return exit.Usagef("%s has no API version %q: there are %s", id.Platform, api, strings.Join(apiVersions(s), ", "))
+		}
+		// An app that the manifests name is to be read by another version of its platform's API: its manifests are written
+		// anew, of the agents that are managed and under the keys that they have. The state stays as it is: apply records
+		// what it sees when the new manifests have taken the place of the old ones.
+		ex.Fleet.Apps[id], ex.converts = workspace.WithAPI(app, api), true
+		return nil
+	}
+	for id := range ex.Fleet.Apps {
+		if of.Platform == "" || id.Platform == of.Platform {
 			ex.apps = append(ex.apps, id)
 		}
 	}
 	if len(ex.apps) == 0 {
-		return exit.Usagef("no manifest names an app to look at").Hinted(nameAnApp(ex.platforms))
+		return exit.Usagef("no manifest names an app to look at").Hinted(nameAnApp(ex.Platforms))
 	}
 	slices.SortFunc(ex.apps, agent.AppID.Compare)
 	return nil
@@ -248,7 +219,7 @@ func (ex *exporter) choose(ctx context.Context) error {
 // nameAnApp is a hint with one export of each platform that shows the settings which have no default.
 func nameAnApp(all map[string]platform.Platform) string {
 	hint := "name one:"
-	for _, name := range platformNames(all) {
+	for _, name := range workspace.Names(all) {
 		hint += "\n  agentsync export --platform " + name + " --app ID"
 		for _, set := range all[name].Schema().Settings {
 			if set.Default == "" {
@@ -260,22 +231,6 @@ func nameAnApp(all map[string]platform.Platform) string {
 	return hint
 }
 
-// convert has an app that the manifests name read by another version of its platform's API: its manifests are then written
-// anew, of the agents that are managed and under the keys that they have. The state stays as it is: apply records what it
-// sees when the new manifests have taken the place of the old ones.
-func (ex *exporter) convert(id agent.AppID, app agent.App) error {
-	api := ex.flags.api()
-	if api == "" || api == schema.APIOf(app) {
-		return nil
-	}
-	s := ex.platforms[id.Platform].Schema()
-	if s.Version(api).API != api {
-		return exit.Usagef("%s has no API version %q: there are %s", id.Platform, api, strings.Join(apiVersions(s), ", "))
-	}
-	ex.fleet.Apps[id], ex.converts = withAPI(app, api), true
-	return nil
-}
-
 // apiVersions returns the names of the versions of a platform's API; "only one" where it has none.
 func apiVersions(s *schema.Platform) []string {
 	var names []string
@@ -285,71 +240,58 @@ func apiVersions(s *schema.Platform) []string {
 	return names
 }
 
-// describe takes an app that no manifest names from the flags. They are checked as a section would be.
-func (ex *exporter) describe(ctx context.Context, id agent.AppID) error {
-	s := ex.platforms[id.Platform].Schema()
-	app := agent.App{ID: id, Settings: map[string]string{}, Endpoint: ex.flags.endpoint, APIKeyEnv: s.APIKeyEnv}
-	if ex.flags.apiKeyEnv != "" {
-		app.APIKeyEnv = ex.flags.apiKeyEnv
-	}
+// describeApp takes an app that no manifest names from the flags. They are checked as a section would be.
+func describeApp(ctx context.Context, w *workspace.Workspace, id agent.AppID, f *flags.App) error {
+	s := w.Platforms[id.Platform].Schema()
+	app := agent.App{ID: id, Settings: map[string]string{}, Endpoint: f.Endpoint, APIKeyEnv: cmp.Or(f.APIKeyEnv, s.APIKeyEnv)}
 	for _, set := range s.Settings {
-		if v := *ex.flags.settings[set.Name]; v != "" {
+		if v := *f.Settings[set.Name]; v != "" {
 			app.Settings[set.Name] = v
 		}
 	}
-	parser, err := ex.parser()
+	parser, err := w.Parser()
 	if err != nil {
 		return err
 	}
-	fleet, problems, err := parser.Parse(ctx, manifest.Source{Path: "flags", Content: export.File(s.Version(ex.flags.api()), "", export.Section{App: app})})
+	section := manifest.Source{Path: "flags", Content: export.File(s.Version(f.API()), "", export.Section{App: app})}
+	fleet, problems, err := parser.Parse(ctx, section)
 	if err != nil {
 		return err
 	}
 	for _, p := range problems {
 		return exit.Usagef("%s: %s", id, p.Summary).
-			Hinted("describe the app with --" + strings.Join(slices.Sorted(maps.Keys(ex.flags.settings)), ", --") + ", --endpoint and --api-key-env, as its platform needs it")
+			Hinted("describe the app with --" + strings.Join(slices.Sorted(maps.Keys(f.Settings)), ", --") +
+				", --endpoint and --api-key-env, as its platform needs it")
 	}
-	ex.fleet.Apps[id] = fleet.Apps[id]
-	if f := ex.flags; f.endpoint != "" { // who types an endpoint agrees to it
-		ex.workspace.flags.allowEndpoints = append(ex.workspace.flags.allowEndpoints, f.endpoint)
-	}
-	return nil
-}
-
-// checkOpen refuses to guess whose an agent is that an earlier run may have made.
-func (ex *exporter) checkOpen() error {
-	for _, i := range ex.snap.Open {
-		if slices.Contains(ex.apps, i.Address.ID()) {
-			return exit.With(exit.Failed, "an earlier run left requests to %s without an answer, so what is managed there is not known", i.Address.ID()).
-				Hinted("settle them first:\n  agentsync apply")
-		}
+	w.Fleet.Apps[id] = fleet.Apps[id]
+	if f.Endpoint != "" { // who types an endpoint agrees to it
+		w.AllowEndpoints = append(w.AllowEndpoints, f.Endpoint)
 	}
 	return nil
 }
 
 // draw lists the apps and makes the manifests.
 func (ex *exporter) draw(ctx context.Context) error {
-	apps, err := ex.reach(ctx, ex.apps...)
+	apps, err := ex.Connect(ctx, ex.apps...)
 	if err != nil {
 		return err
 	}
-	live, _, err := ex.live(ctx, apps)
+	known, err := ex.Lists(ctx, apps)
 	if err != nil {
 		return err
 	}
 	for _, id := range ex.apps {
-		agents := ex.agentsOf(id, live[id])
+		agents := ex.agentsOf(id, known.Live[id])
 		if len(agents) == 0 {
 			continue
 		}
-		d, err := ex.draft(ctx, id, agents, ex.inUse)
+		d, err := draft(ctx, ex.Workspace, id, agents, ex.inUse)
 		if err != nil {
 			return err
 		}
 		d.Names = ex.displayNames(ctx, d)
 		p := &part{Draft: d}
-		manifests := d.Files
-		at := filepath.Join(ex.flags.out, "one.yaml")
+		manifests, at := d.Files, filepath.Join(ex.flags.out, "one.yaml")
 		if ex.flags.split {
 			manifests, at = d.SplitFiles, filepath.Join(ex.flags.out, "app", "one.yaml")
 		}
@@ -367,16 +309,35 @@ func (ex *exporter) draw(ctx context.Context) error {
 	return nil
 }
 
+// agentsOf returns the agents of an app that are exported, and says which are not.
+func (ex *exporter) agentsOf(id agent.AppID, live []plan.Live) []export.Live {
+	known := export.Known{App: id, Platform: ex.SchemaOf(id), Prior: ex.Snap.State.Agents, Desired: ex.Fleet.Agents}
+	if ex.converts {
+		agents, unseen := known.Managed(live)
+		if unseen > 0 {
+			ex.Warn(fmt.Sprintf("%s of %s not written: the API's version %s does not show them",
+				diag.Plural(unseen, "managed agent"), id, ex.flags.of.API()), "")
+		}
+		return agents
+	}
+	agents, namesakes := known.Unmanaged(live)
+	if namesakes > 0 {
+		ex.Warn(fmt.Sprintf("%s of %s left out: agents of the same name stand in the manifests and not in the state",
+			diag.Plural(namesakes, "live agent"), id),
+			"apply takes over those that equal their manifests, and names the others:\n  agentsync apply")
+	}
+	return agents
+}
+
 // displayNames lists what the agents of a draft refer to, one request, and only where they refer to something. A list that
 // cannot be had costs comments, and nothing else.
 func (ex *exporter) displayNames(ctx context.Context, d *export.Draft) export.DisplayNames {
-	list := ex.app.references[d.App.ID]
-	if list == nil || !d.Refers() {
+	if !d.Refers() {
 		return nil
 	}
-	have, err := list(ctx)
+	have, err := ex.References(ctx, d.App.ID)
 	if err != nil {
-		ex.note("%s: the names of what agents refer to are not known: %v", d.App.ID, err)
+		ex.Notef("%s: the names of what agents refer to are not known: %v", d.App.ID, err)
 		return nil
 	}
 	names := export.DisplayNames{}
@@ -389,27 +350,6 @@ func (ex *exporter) displayNames(ctx context.Context, d *export.Draft) export.Di
 	return names
 }
 
-// agentsOf returns the agents of an app that are exported, and says which are not.
-func (ex *exporter) agentsOf(id agent.AppID, live []plan.Live) []export.Live {
-	warn := func(message, hint string) {
-		ex.app.Warn(message, hint)
-	}
-	known := export.Known{App: id, Platform: ex.schemaOf(id), Prior: ex.snap.State.Agents, Desired: ex.fleet.Agents}
-	if ex.converts {
-		agents, unseen := known.Managed(live)
-		if unseen > 0 {
-			warn(fmt.Sprintf("%s of %s not written: the API's version %s does not show them", ui.Count(unseen, "managed agent"), id, ex.flags.api()), "")
-		}
-		return agents
-	}
-	agents, namesakes := known.Unmanaged(live)
-	if namesakes > 0 {
-		warn(fmt.Sprintf("%s of %s left out: agents of the same name stand in the manifests and not in the state", ui.Count(namesakes, "live agent"), id),
-			"apply takes over those that equal their manifests, and names the others:\n  agentsync apply")
-	}
-	return agents
-}
-
 // inUse returns the value of a variable that is set, or that stands for a secret of an app before.
 func (ex *exporter) inUse(name string) (string, bool) {
 	for _, p := range ex.parts {
@@ -420,23 +360,35 @@ func (ex *exporter) inUse(name string) (string, bool) {
 			}
 		}
 	}
-	return ex.app.Lookup(name)
+	return ex.Lookup(name)
 }
 
-// carryOut writes the files and then the state: in the other order, a run that ends in between would
-// leave agents in state that no manifest names.
+// carryOut writes the secrets, the manifests, and then the state.
 func (ex *exporter) carryOut(ctx context.Context) error {
 	records, err := ex.records(ctx)
 	if err != nil {
 		return err
 	}
-	if err := ex.checkAbsent(); err != nil {
-		return err
+	for _, p := range ex.parts {
+		for _, f := range p.files {
+			if _, err := os.Lstat(f.path); !ex.flags.force && !errors.Is(err, fs.ErrNotExist) {
+				return exit.Usagef("%s is there already; nothing was written", f.path).
+					Hinted("name another folder with --out; --force overwrites the file, and the agents in it leave the manifests")
+			}
+		}
 	}
 	// Before the manifests that refer to them: once those are there, the agents are managed, and no export reads them again.
-	if err := ex.envFile(); err != nil {
-		return err
+	if ex.flags.envFile != "" {
+		var variables []export.Variable
+		for _, p := range ex.parts {
+			variables = append(variables, p.Variables...)
+		}
+		if err := writeEnvFile(ex.flags.envFile, variables); err != nil {
+			return err
+		}
+		ex.Printf("wrote %s: the secrets that the platform shows, for nobody else to read", report.Sanitize(ex.flags.envFile))
 	}
+	// Before the state: in the other order, a run that ends in between would leave agents in state that no manifest names.
 	for _, p := range ex.parts {
 		for _, f := range p.files {
 			if err := outfile.WriteDeep(f.path, 0o644, f.Content); err != nil {
@@ -445,51 +397,26 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 		}
 	}
 	if filepath.IsLocal(ex.flags.out) && len(ex.parts) > 0 { // what the files' first lines name, and what git is to leave out
-		in := initializer{app: ex.app, dir: ".", silent: true}
-		bundle, err := schema.Bundle("manifest")
-		if err == nil {
-			err = in.write("schema/manifest.schema.json", bundle)
-		}
-		if err = errors.Join(err, in.ignore()); err != nil {
+		in := &initializer{UI: ex.UI, dir: ".", isPart: true}
+		if err := errors.Join(in.writeSchema(), in.ignore()); err != nil {
 			return err
 		}
 	}
 	if ex.converts { // apply records what it sees, once the files have taken the place of the old ones
 		return nil
 	}
-	err = ex.file.Edit(ctx, ex.snap, func(s *state.State) error {
-		for addr, rec := range records {
-			s.Agents[addr] = rec
+	return exit.OfState(ex.File.Edit(ctx, ex.Snap, func(s *state.State) error {
+		maps.Copy(s.Agents, records)
+		located := map[agent.AppID]agent.Origin{}
+		maps.Copy(located, s.Apps)
+		for _, r := range ex.Located(ex.apps...) {
+			located[r.App] = r.Origin
 		}
-		s.Apps = maps.Clone(s.Apps)
-		for _, r := range ex.located(ex.apps...) {
-			if s.Apps == nil {
-				s.Apps = map[agent.AppID]agent.Origin{}
-			}
-			s.Apps[r.App] = r.Origin
+		if len(located) > 0 {
+			s.Apps = located
 		}
 		return nil
-	})
-	if err != nil {
-		return exit.OfState(err)
-	}
-	return nil
-}
-
-// checkAbsent refuses to overwrite.
-func (ex *exporter) checkAbsent() error {
-	if ex.flags.force {
-		return nil
-	}
-	for _, p := range ex.parts {
-		for _, f := range p.files {
-			if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {
-				return exit.Usagef("%s is there already; nothing was written", f.path).
-					Hinted("name another folder with --out; --force overwrites the file, and the agents in it leave the manifests")
-			}
-		}
-	}
-	return nil
+	}))
 }
 
 // records returns what the state keeps of the exported agents.
@@ -502,9 +429,9 @@ func (ex *exporter) records(ctx context.Context) (map[agent.Address]agent.Record
 				sources = append(sources, manifest.Source{Path: f.path, Content: f.Content, Texts: f.Texts})
 			}
 		}
-		some, err := p.Records(ctx, sources, ex.snap.State.Lineage)
+		some, err := p.Records(ctx, sources, ex.Snap.State.Lineage)
 		if errors.Is(err, export.ErrUnwritable) {
-			_ = ex.app.Problems(p.Problems) // the error says that nothing was written
+			_ = ex.Problems(p.Problems) // the error says that nothing was written
 			return nil, fmt.Errorf("%w; nothing was written", err)
 		}
 		if err != nil {
@@ -520,32 +447,33 @@ func (ex *exporter) tell() error {
 	agents := 0
 	for _, p := range ex.parts {
 		agents += len(p.Agents)
-		ex.app.sayDraft(p.Draft)
+		sayDraft(ex.UI, p.Draft)
 	}
-	if ex.flags.format.value == formatJSON {
+	if ex.flags.format.Value == flags.JSON {
 		return ex.tellJSON(agents)
 	}
-	out := ex.app.Out
+	out := ex.Result()
 	for _, p := range ex.parts {
 		for _, f := range p.files {
 			switch {
 			case ex.flags.dryRun:
 				fmt.Fprintf(out, "# %s\n%s\n", report.Sanitize(f.path), report.SanitizeText(string(f.Content)))
 			case f.Agents > 0:
-				fmt.Fprintf(out, "wrote %s: %s\n", report.Sanitize(f.path), ui.Count(f.Agents, "agent"))
+				fmt.Fprintf(out, "wrote %s: %s\n", report.Sanitize(f.path), diag.Plural(f.Agents, "agent"))
 			default:
 				fmt.Fprintf(out, "wrote %s\n", report.Sanitize(f.path))
 			}
 		}
 	}
-	summary := fmt.Sprintf("%s taken into the state", ui.Count(agents, "agent"))
+	summary := fmt.Sprintf("%s taken into the state", diag.Plural(agents, "agent"))
 	switch {
 	case agents == 0:
 		summary = "Nothing to export: every live agent is managed"
 	case ex.converts:
-		summary = fmt.Sprintf("%s written as the API's version %s shows them; the state is as it was", ui.Count(agents, "agent"), ex.flags.api())
+		summary = fmt.Sprintf("%s written as the API's version %s shows them; the state is as it was",
+			diag.Plural(agents, "agent"), ex.flags.of.API())
 	case ex.flags.dryRun:
-		fmt.Fprintf(ex.app.Err, "%s would be taken over; nothing was written\n", ui.Count(agents, "agent"))
+		ex.Printf("%s would be taken over; nothing was written", diag.Plural(agents, "agent"))
 		return nil
 	}
 	_, err := fmt.Fprintf(out, "%s.\n", summary)
@@ -575,5 +503,120 @@ func (ex *exporter) tellJSON(agents int) error {
 			doc.Files = append(doc.Files, d)
 		}
 	}
-	return ex.app.JSON(doc)
+	return ex.JSON(doc)
+}
+
+// draft writes live agents of an app as manifests; see export.NewDraft.
+func draft(
+	ctx context.Context, w *workspace.Workspace, id agent.AppID, live []export.Live, inUse secret.Lookup,
+) (*export.Draft, error) {
+	parser, err := w.Parser()
+	if err != nil {
+		return nil, err
+	}
+	return export.NewDraft(ctx, parser, w.SchemaOf(id), w.Fleet.Apps[id], live, inUse)
+}
+
+// maxListed is how many variables are named one by one.
+const maxListed = 20
+
+// sayDraft says what keeps a draft's manifests from being valid, and which variables have to be set.
+func sayDraft(u *ui.UI, d *export.Draft) {
+	for _, p := range d.Problems {
+		if p.Severity == diag.Error {
+			u.Warn(fmt.Sprintf("%s would not pass validation as it is: %s", p.Address, p.Summary), "")
+		}
+	}
+	if len(d.Variables) == 0 {
+		return
+	}
+	var b strings.Builder
+	b.WriteString("before apply, set each variable to the value that the platform has:")
+	for i, v := range d.Variables {
+		if i == maxListed && !u.Verbose {
+			fmt.Fprintf(&b, "\nand %s more, -v lists all", diag.Plural(len(d.Variables)-i, "variable"))
+			break
+		}
+		where := fmt.Sprintf("%s in %s/%s", ui.FieldName(v.Path), d.App.ID, v.Key)
+		if v.Agents > 1 {
+			where += fmt.Sprintf(" and %s more", diag.Plural(v.Agents-1, "agent"))
+		}
+		if v.Hidden {
+			where += "; the platform hides its value"
+		}
+		fmt.Fprintf(&b, "\n  export %s=…   # %s", v.Name, where)
+	}
+	u.Warn(fmt.Sprintf("%s of %s written as ${secret:NAME}", diag.Plural(len(d.Variables), "secret"), d.App.ID), b.String())
+}
+
+// variableDoc is a variable in JSON.
+type variableDoc struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+	Path    string `json:"path"`
+	Agents  int    `json:"agents"`
+	Hidden  bool   `json:"hidden"`
+}
+
+func variableDocs(d *export.Draft) []variableDoc {
+	docs := make([]variableDoc, len(d.Variables))
+	for i, v := range d.Variables {
+		docs[i] = variableDoc{v.Name, d.App.ID.String() + "/" + v.Key, v.Path, v.Agents, v.Hidden}
+	}
+	return docs
+}
+
+// schemaURL returns what the modeline of a manifest points to: the schema that init put beside the
+// manifests, seen from the file.
+func schemaURL(path string) string {
+	const file = "schema/manifest.schema.json"
+	if rel, err := filepath.Rel(filepath.Dir(path), file); err == nil && !filepath.IsAbs(path) {
+		return filepath.ToSlash(rel)
+	}
+	return ""
+}
+
+// The file of --env-file is the one file in which agentsync writes secrets: the values that an export read at a platform
+// which shows them, for whoever has to set them elsewhere. Nobody but the user can read it, git leaves it out, and it is never
+// written over.
+
+// checkEnvFile refuses a file that is there, or that git tracks.
+func checkEnvFile(path string) error {
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return exit.Usagef("--env-file: %s is there already; nothing was written", path).
+			Hinted("name another file: secrets are written over nothing")
+	}
+	if checkout.Tracks(path) {
+		return exit.Usagef("--env-file: git tracks %s, and would commit the secrets in it; nothing was written", path).
+			Hinted("name another file")
+	}
+	return nil
+}
+
+// writeEnvFile writes the values of the variables that an export read.
+func writeEnvFile(path string, variables []export.Variable) error {
+	var b strings.Builder
+	b.WriteString("# Secrets that agentsync export read. Read them with: set -a; . FILE; set +a\n")
+	written := map[string]bool{}
+	for _, v := range variables {
+		value, err := v.Value.Reveal()
+		switch {
+		case written[v.Name]:
+			continue
+		case err != nil || v.Hidden:
+			fmt.Fprintf(&b, "# %s: the platform does not show it\n", v.Name)
+		default:
+			fmt.Fprintf(&b, "%s='%s'\n", v.Name, strings.ReplaceAll(value, "'", `'\''`))
+		}
+		written[v.Name] = true
+	}
+	// Before the file is there: no commit may come in between.
+	folder, name := filepath.Split(filepath.Clean(path))
+	if _, err := checkout.Ignore(filepath.Join(folder, ".gitignore"), []byte("/"+name+"\n")); err != nil {
+		return exit.Usagef("--env-file: %w", err).Hinted("name a file in a folder that is there")
+	}
+	return outfile.Write(path, 0o600, []byte(b.String()))
 }

@@ -17,11 +17,13 @@ import (
 	"agentsync/internal/crash"
 	"agentsync/internal/diag"
 	"agentsync/internal/exit"
+	"agentsync/internal/flags"
 	"agentsync/internal/format"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/report"
 	"agentsync/internal/ui"
+	"agentsync/internal/workspace"
 )
 
 // fmtFlags say what becomes of a manifest that is not in canonical form; without them it is written.
@@ -55,28 +57,22 @@ manifests. With --check, files that are not in canonical form are listed and the
   agentsync fmt - < manifests/support.yaml`,
 		Args: cobra.ArbitraryArgs,
 	}
-	var flags fmtFlags
-	cmd.ValidArgsFunction = completeManifests
-	cmd.Flags().BoolVar(&flags.check, "check", false, "write nothing; list the files that would change, and fail if there are any")
-	cmd.Flags().BoolVar(&flags.diff, "diff", false, "write nothing; print what would change as a unified diff")
+	var f fmtFlags
+	cmd.ValidArgsFunction = flags.CompleteManifests
+	cmd.Flags().BoolVar(&f.check, "check", false, "write nothing; list the files that would change, and fail if there are any")
+	cmd.Flags().BoolVar(&f.diff, "diff", false, "write nothing; print what would change as a unified diff")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
-		return a.fmt(cmd.Context(), flags, paths)
+		return a.fmt(cmd.Context(), f, paths)
 	}
 	return cmd
 }
 
-func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
-	all, err := platforms()
+func (a *app) fmt(ctx context.Context, asked fmtFlags, paths []string) error {
+	o, err := workspace.ManifestOptions(a.UI)
 	if err != nil {
 		return err
 	}
-	var o manifest.Options
-	if o.Limits, err = a.limits(); err != nil {
-		return err
-	}
-	for _, p := range schemas(all) {
-		o.Platforms = append(o.Platforms, p)
-	}
+	o.Env = nil // variables stay as they are written
 	f, err := format.New(o)
 	if err != nil {
 		return err
@@ -85,10 +81,10 @@ func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
 		if len(paths) > 1 {
 			return exit.Usagef("- stands for stdin and goes with no other path")
 		}
-		return a.fmtStdin(f, o, flags)
+		return a.fmtStdin(f, o, asked)
 	}
 	if len(paths) == 0 {
-		paths = []string{defaultPath}
+		paths = []string{workspace.DefaultPath}
 	}
 	files, problems, err := manifest.Find(paths, o)
 	if err != nil {
@@ -102,7 +98,7 @@ func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
 		group.Go(func() error {
 			defer crash.Guard()
 			if ctx.Err() == nil {
-				results[i] = fmtFile(f, file, o, flags)
+				results[i] = fmtFile(f, file, o, asked)
 			}
 			return nil
 		})
@@ -111,24 +107,24 @@ func (a *app) fmt(ctx context.Context, flags fmtFlags, paths []string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return a.fmtReport(results, problems, flags)
+	return a.fmtReport(results, problems, asked)
 }
 
 // fmtFile formats one file and, unless the flags say otherwise, writes it.
-func fmtFile(f *format.Formatter, file manifest.File, o manifest.Options, flags fmtFlags) formatted {
+func fmtFile(f *format.Formatter, file manifest.File, o manifest.Options, asked fmtFlags) formatted {
 	src, problems := manifest.Read(file, o)
 	if problems != nil {
 		return formatted{name: file.Name, problems: problems}
 	}
-	r, out := fmtSource(f, file.Name, src, flags)
-	if r.changed && !flags.check && !flags.diff {
+	r, out := fmtSource(f, file.Name, src, asked)
+	if r.changed && !asked.check && !asked.diff {
 		r.err = outfile.Replace(file.Path, out)
 	}
 	return r
 }
 
 // fmtSource formats the content of one file.
-func fmtSource(f *format.Formatter, name string, src []byte, flags fmtFlags) (formatted, []byte) {
+func fmtSource(f *format.Formatter, name string, src []byte, asked fmtFlags) (formatted, []byte) {
 	r := formatted{name: name}
 	var out []byte
 	out, r.problems, r.err = f.Format(name, src)
@@ -136,7 +132,7 @@ func fmtSource(f *format.Formatter, name string, src []byte, flags fmtFlags) (fo
 		return r, out
 	}
 	r.changed = true
-	if flags.diff {
+	if asked.diff {
 		r.diff = lineEndDiff(name, string(src), string(out))
 	}
 	return r, out
@@ -146,7 +142,7 @@ func fmtSource(f *format.Formatter, name string, src []byte, flags fmtFlags) (fo
 const maxStdin = 32 << 20
 
 // fmtStdin formats stdin and writes it to stdout.
-func (a *app) fmtStdin(f *format.Formatter, o manifest.Options, flags fmtFlags) error {
+func (a *app) fmtStdin(f *format.Formatter, o manifest.Options, asked fmtFlags) error {
 	src, err := io.ReadAll(io.LimitReader(a.In, maxStdin+1))
 	if err != nil {
 		return fmt.Errorf("read stdin: %w", err)
@@ -155,16 +151,16 @@ func (a *app) fmtStdin(f *format.Formatter, o manifest.Options, flags fmtFlags) 
 		return exit.Usagef("stdin holds more than 32 MiB")
 	}
 	a.Source = manifest.SourcesIn([]manifest.Source{{Path: "stdin", Content: src}}, o).Line
-	r, out := fmtSource(f, "stdin", src, flags)
-	if r.err == nil && r.problems == nil && !flags.check && !flags.diff {
+	r, out := fmtSource(f, "stdin", src, asked)
+	if r.err == nil && r.problems == nil && !asked.check && !asked.diff {
 		_, err := a.Out.Write(out)
 		return err
 	}
-	return a.fmtReport([]formatted{r}, nil, flags)
+	return a.fmtReport([]formatted{r}, nil, asked)
 }
 
 // fmtReport writes what came of the files, and returns the failure that it amounts to.
-func (a *app) fmtReport(results []formatted, problems diag.List, flags fmtFlags) error {
+func (a *app) fmtReport(results []formatted, problems diag.List, asked fmtFlags) error {
 	var failed []error
 	changed := 0
 	for _, r := range results {
@@ -172,9 +168,9 @@ func (a *app) fmtReport(results []formatted, problems diag.List, flags fmtFlags)
 		switch {
 		case r.err != nil:
 			failed = append(failed, r.err)
-		case r.changed && flags.diff:
+		case r.changed && asked.diff:
 			changed++
-			a.printDiff(r.diff)
+			printDiff(a.UI, r.diff)
 		case r.changed:
 			changed++
 			fmt.Fprintln(a.Out, report.Sanitize(r.name))
@@ -189,8 +185,8 @@ func (a *app) fmtReport(results []formatted, problems diag.List, flags fmtFlags)
 		return errors.Join(failed...)
 	case problems.HasErrors():
 		return exit.Usagef("files with errors were left as they are")
-	case changed > 0 && flags.check:
-		return exit.With(exit.Failed, "not in canonical form: %s", ui.Count(changed, "file")).
+	case changed > 0 && asked.check:
+		return exit.With(exit.Failed, "not in canonical form: %s", diag.Plural(changed, "file")).
 			Hinted("bring manifests into canonical form:\n  agentsync fmt")
 	}
 	return nil
@@ -207,19 +203,17 @@ func lineEndDiff(name, src, out string) string {
 }
 
 // printDiff writes a unified diff, in colour where that is wanted.
-func (a *app) printDiff(diff string) {
+func printDiff(u *ui.UI, diff string) {
 	diff = report.SanitizeText(diff)
-	if !a.Style(a.Out).Color {
-		fmt.Fprint(a.Out, diff)
+	if !u.Style(u.Out).Color {
+		fmt.Fprint(u.Out, diff)
 		return
 	}
 	for line := range strings.Lines(diff) {
 		text := strings.TrimSuffix(line, "\n")
-		color := map[byte]string{'+': "32", '-': "31", '@': "36"}[line[0]]
-		if color == "" {
-			fmt.Fprintln(a.Out, text)
-			continue
+		if color := map[byte]string{'+': "32", '-': "31", '@': "36"}[line[0]]; color != "" {
+			text = "\x1b[" + color + "m" + text + "\x1b[0m"
 		}
-		fmt.Fprintf(a.Out, "\x1b[%sm%s\x1b[0m\n", color, text)
+		fmt.Fprintln(u.Out, text)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/exit"
 	"agentsync/internal/export"
+	"agentsync/internal/flags"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
@@ -22,6 +23,7 @@ import (
 	"agentsync/internal/report"
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
+	"agentsync/internal/workspace"
 )
 
 const importLong = `Records an agent that exists at its platform in the state, under ADDRESS, and prints the YAML to put into a
@@ -34,10 +36,10 @@ It is also the way on when a run could not decide which of several agents it had
 
 // importFlags are the flags of import.
 type importFlags struct {
-	planFlags
+	flags.Work
 	lockTimeout time.Duration
 	write       string
-	format      *choice
+	format      *flags.Choice
 }
 
 func (a *app) importCommand() *cobra.Command {
@@ -48,17 +50,17 @@ func (a *app) importCommand() *cobra.Command {
 		Long:  importLong,
 		Example: `  agentsync import mindset/acme/coach Ab3dEf6hIj9kLm2nOp5q
   agentsync import cometchat/2754abc/concierge 0b5a7c1e-4f0e-4a58-9c6e-1d2f3a4b5c6d --write manifests/support.yaml`,
-		Args: cobra.MinimumNArgs(2),
+		Args:              cobra.MinimumNArgs(2),
+		ValidArgsFunction: flags.CompleteAddresses(a.UI, &f.State, 1),
 	}
-	f.addReading(cmd)
-	addLockTimeout(cmd, &f.lockTimeout)
+	f.Reading(cmd)
+	flags.LockTimeout(cmd, &f.lockTimeout)
 	cmd.Flags().StringVar(&f.write, "write", "", "put the agent into the manifest `FILE`, which is made if it is not there")
-	f.format = addFormatOf(cmd, formatText, formatJSON)
-	cmd.ValidArgsFunction = a.completeAddresses(&f.state, 1)
+	f.format = flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		addr, err := agent.ParseAddress(args[0])
+		addr, err := workspace.Address(args[0])
 		if err != nil {
-			return &exit.Failure{Code: exit.Usage, Err: err}
+			return err
 		}
 		if !platform.UsableUID(args[1]) {
 			return exit.Usagef("%q cannot be a uid: it is letters, digits and - as the platform shows it", args[1])
@@ -70,36 +72,32 @@ func (a *app) importCommand() *cobra.Command {
 
 // importer is one import under way.
 type importer struct {
-	*workspace
-	flags *importFlags
-	addr  agent.Address
-	uid   string
-	paths []string
-	live  platform.Remote
+	*workspace.Workspace
+	addr agent.Address
+	uid  string
+	live platform.Remote
 	// wanted is what the manifests want, nil where they do not name the address.
 	wanted *agent.Desired
 	// drawn is the YAML for an agent that no manifest names, with its variables.
 	drawn *export.Draft
 }
 
+// importAgent is the whole of 'agentsync import'.
 func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Address, uid string, paths []string) error {
-	w, err := a.openWorkspace(ctx, f.planFlags, paths)
+	w, err := f.Open(ctx, a.UI, paths)
 	if err != nil {
 		return err
 	}
-	defer w.close()
-	im := &importer{workspace: w, flags: f, addr: addr, uid: uid, paths: paths, wanted: w.desired(addr)}
-	if err := w.requireSection(addr.ID()); err != nil {
+	defer w.Close()
+	im := &importer{Workspace: w, addr: addr, uid: uid, wanted: w.Desired(addr)}
+	if err := w.RequireSection(addr.ID()); err != nil {
 		return err
 	}
-	unlock, err := a.lock(ctx, w.file, "import", f.lockTimeout)
+	unlock, err := w.Lock(ctx, "import", f.lockTimeout)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
-	if err := w.load(); err != nil {
-		return err
-	}
+	defer unlock()
 	known, err := im.checkFree()
 	if err != nil {
 		return err
@@ -109,12 +107,13 @@ func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Addres
 	}
 	if im.wanted == nil {
 		live := export.Live{Key: addr.Key, Live: plan.Live{UID: uid, Content: im.live.Content, Mark: im.live.Mark}}
-		if im.drawn, err = w.draft(ctx, addr.ID(), []export.Live{live}, a.Lookup); err != nil {
+		if im.drawn, err = draft(ctx, w, addr.ID(), []export.Live{live}, a.Lookup); err != nil {
 			return err
 		}
 	}
+	// First the manifest, then the state: an agent in the state that no manifest names is one that --prune would delete.
 	if f.write != "" && im.wanted == nil {
-		if err := im.splice(ctx); err != nil {
+		if err := im.splice(ctx, f.write); err != nil {
 			return err
 		}
 	}
@@ -123,25 +122,43 @@ func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Addres
 			return err
 		}
 	}
-	return im.tell(ctx, known)
+
+	said := fmt.Sprintf("imported %s (uid %s)", addr, uid)
+	if known {
+		said = fmt.Sprintf("%s has the uid %s in state already", addr, uid)
+	}
+	a.Sayf("%s", said)
+	if im.drawn != nil {
+		sayDraft(a.UI, im.drawn)
+	}
+	isWritten := im.wanted != nil || f.write != ""
+	switch {
+	case f.format.Value == flags.JSON:
+		return im.tellJSON(!known, isWritten)
+	case isWritten:
+		return im.showNext(ctx, f)
+	}
+	a.Sayf("put this into a manifest, below agents: of %s", addr.ID())
+	_, err = a.Result().Write(im.drawn.Item())
+	return err
 }
 
 // checkFree reports whether the pair is in state already, and fails where one half of it is taken.
 func (im *importer) checkFree() (known bool, err error) {
-	for _, other := range im.snap.State.Addresses() {
-		rec := im.snap.State.Agents[other]
+	rec, taken := im.Snap.State.Agents[im.addr]
+	for _, other := range im.Snap.State.Addresses() {
+		rec := im.Snap.State.Agents[other]
 		if other == im.addr && rec.UID == im.uid {
 			return true, nil
 		}
 		if other.ID() == im.addr.ID() && (rec.UID == im.uid || slices.Contains(rec.Obsolete, im.uid)) {
 			f := exit.Usagef("the agent %s is in state already, as %s", im.uid, other)
-			if _, taken := im.snap.State.Agents[im.addr]; !taken {
+			if !taken {
 				f.Hint = fmt.Sprintf("give it the other address instead:\n  agentsync state mv %s %s", other, im.addr)
 			}
 			return false, f
 		}
 	}
-	rec, taken := im.snap.State.Agents[im.addr]
 	if taken && im.openCreates() == nil { // with one open, the new agent takes the old one's place
 		return false, exit.Usagef("%s is another agent in state, with the uid %s", im.addr, report.Sanitize(rec.UID)).
 			Hinted("choose another key; or let that one go, which stays at the platform:\n  agentsync state rm " + im.addr.String())
@@ -152,7 +169,7 @@ func (im *importer) checkFree() (known bool, err error) {
 // openCreates returns the creates of the address whose outcome an earlier run did not learn.
 func (im *importer) openCreates() []state.Intent {
 	var open []state.Intent
-	for _, i := range im.snap.Open {
+	for _, i := range im.Snap.Open {
 		if i.Address == im.addr && i.Action == string(plan.Create) {
 			open = append(open, i)
 		}
@@ -163,11 +180,11 @@ func (im *importer) openCreates() []state.Intent {
 // fetch reads the agent from its platform.
 func (im *importer) fetch(ctx context.Context) error {
 	id := im.addr.ID()
-	apps, err := im.reach(ctx, id)
+	apps, err := im.Connect(ctx, id)
 	if err != nil {
 		return err
 	}
-	remote, err := readAgent(ctx, apps[id].Client, im.uid)
+	im.live, err = readAgent(ctx, apps[id].Client, im.uid)
 	switch {
 	case errors.Is(err, platform.ErrNotFound):
 		return exit.With(exit.Failed, "%s has no agent with the uid %s", id, im.uid).
@@ -175,7 +192,6 @@ func (im *importer) fetch(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("read the agent %s of %s: %w", im.uid, id, err)
 	}
-	im.live = remote
 	return nil
 }
 
@@ -194,23 +210,26 @@ func readAgent(ctx context.Context, c platform.Client, uid string) (platform.Rem
 	return platform.Remote{}, platform.ErrNotFound
 }
 
-// splice puts the drawn agent into the manifest that --write names.
-func (im *importer) splice(ctx context.Context) error {
-	path := im.flags.write
+// splice puts the drawn agent into a manifest, which is made if it is not there.
+func (im *importer) splice(ctx context.Context, path string) error {
 	before, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return im.writeNew(path)
+		d := im.drawn
+		content := export.File(d.Platform, schemaURL(path), export.Section{App: d.App, Agents: d.Agents})
+		return outfile.WriteDeep(path, 0o644, content)
 	}
 	if err != nil {
 		return exit.Usagef("read the manifest of --write: %w", err)
 	}
-	after, problems, err := im.drawn.Add(ctx, manifest.Source{Path: path, Content: before})
+	src := manifest.Source{Path: path, Content: before}
+	after, problems, err := im.drawn.Add(ctx, src)
 	if problems.HasErrors() {
-		im.app.Source = manifest.SourcesIn([]manifest.Source{{Path: path, Content: before}}, im.inMemory()).Line
-		return im.app.Problems(problems)
+		im.Source = manifest.SourcesIn([]manifest.Source{src}, im.Manifests).Line
+		return im.Problems(problems)
 	}
 	if other, ok := errors.AsType[*export.OtherAppError](err); ok {
-		return exit.Usagef("the %s section of %s is that of %s, and a file has one section for each platform", other.App.Platform, path, other.App).
+		return exit.Usagef("the %s section of %s is that of %s, and a file has one section for each platform",
+			other.App.Platform, path, other.App).
 			Hinted("name another file, which is made if it is not there")
 	}
 	if err != nil {
@@ -220,102 +239,58 @@ func (im *importer) splice(ctx context.Context) error {
 	return outfile.Replace(path, after)
 }
 
-func (im *importer) writeNew(path string) error {
-	content := export.File(im.drawn.Platform, schemaURL(path), export.Section{App: im.drawn.App, Agents: im.drawn.Agents})
-	return outfile.WriteDeep(path, 0o644, content)
-}
-
 // record enters the agent into state, and closes what an earlier run left open at its address.
 func (im *importer) record() error {
-	run, err := im.file.Begin(im.snap, reserveFor(1, textLen(map[string]any(im.live.Content.Fields()))))
-	if err != nil {
-		return exit.OfState(err)
-	}
-	rec, err := im.takeOver([]byte(run.Lineage()))
-	rec.API = im.schemaOf(im.addr.ID()).Recorded()
-	if err == nil {
-		result := state.Result{Kind: state.Recorded, Address: im.addr, Record: rec}
-		results := []state.Result{result}
-		located := im.located(im.addr.ID())
+	live := im.live.Content.Fields()
+	return im.Record(1, workspace.TextLen(map[string]any(live)), func(lineage string) ([]state.Result, error) {
+		like, sealer := agent.Fields(nil), secret.Sealer{Key: []byte(lineage), Lookup: im.Lookup}
+		if im.wanted != nil {
+			like = im.wanted.Fields
+		} else {
+			like, sealer.Lookup = im.drawn.Wanted(im.addr), im.drawn.Lookup
+		}
+		rec, err := plan.TakeOver(im.uid, live, like, sealer)
+		if err != nil {
+			return nil, err
+		}
+		rec.Mark, rec.API = im.live.Mark, im.SchemaOf(im.addr.ID()).Recorded()
+		rec.Protect = im.wanted != nil && im.wanted.Protect
+		results := []state.Result{{Kind: state.Recorded, Address: im.addr, Record: rec}}
 		for i, open := range im.openCreates() {
-			if i == 0 {
+			if i == 0 { // its result, and that of the others is that they made nothing
 				results[0].Intent = open.ID
 				continue
 			}
 			results = append(results, state.Result{Kind: state.Voided, Intent: open.ID, Address: im.addr})
 		}
-		err = run.Commit(append(results, located...)...)
-	}
-	return errors.Join(err, im.app.closeRun(im.workspace, run))
-}
-
-func (im *importer) takeOver(lineage []byte) (rec agent.Record, err error) {
-	live := im.live.Content.Fields()
-	if im.wanted == nil {
-		rec, err = plan.TakeOver(im.uid, live, im.drawn.Wanted(im.addr), secret.Sealer{Key: lineage, Lookup: im.drawn.Lookup})
-	} else {
-		rec, err = plan.TakeOver(im.uid, live, im.wanted.Fields, secret.Sealer{Key: lineage, Lookup: im.app.Lookup})
-		rec.Protect = im.wanted.Protect
-	}
-	rec.Mark = im.live.Mark
-	return rec, err
-}
-
-// tell writes the result: the YAML to paste, or what the next plan does where a manifest has the agent.
-func (im *importer) tell(ctx context.Context, known bool) error {
-	said := fmt.Sprintf("imported %s (uid %s)", im.addr, im.uid)
-	if known {
-		said = fmt.Sprintf("%s has the uid %s in state already", im.addr, im.uid)
-	}
-	if !im.app.Quiet {
-		fmt.Fprintln(im.app.Err, said)
-	}
-	inManifest := im.wanted != nil || im.flags.write != ""
-	if im.drawn != nil {
-		im.app.sayDraft(im.drawn)
-	}
-	if im.flags.format.value == formatJSON {
-		return im.tellJSON(!known, inManifest)
-	}
-	if !inManifest {
-		if !im.app.Quiet {
-			fmt.Fprintf(im.app.Err, "put this into a manifest, below agents: of %s\n", im.addr.ID())
-		}
-		_, err := im.app.Out.Write(im.drawn.Item())
-		return err
-	}
-	return im.showNext(ctx)
+		return append(results, im.Located(im.addr.ID())...), nil
+	})
 }
 
 // showNext prints what the next plan will do with the agent.
-func (im *importer) showNext(ctx context.Context) error {
-	next := planFlags{state: im.flags.state, targets: []string{im.addr.String()}, connectFlags: im.flags.connectFlags}
-	w, err := im.app.openWorkspace(ctx, next, im.pathsWith(im.flags.write))
-	if err != nil {
-		return err
-	}
-	defer w.close()
-	p, err := w.build()
-	if err != nil {
-		return err
-	}
-	im.app.Answered = true
-	return report.PlanText(im.app.Out, p, im.app.Style(im.app.Out))
-}
-
-// pathsWith returns the manifests' paths and, where they do not lead to it, the file that was written.
-func (im *importer) pathsWith(file string) []string {
-	paths := im.paths
+func (im *importer) showNext(ctx context.Context, f *importFlags) error {
+	paths := slices.Clone(im.Paths)
 	if len(paths) == 0 {
-		paths = []string{defaultPath}
+		paths = []string{workspace.DefaultPath}
 	}
-	if file == "" {
-		return paths
+	if f.write != "" {
+		paths = append(paths, f.write) // one that is named twice is read once
 	}
-	return append(paths[:len(paths):len(paths)], file) // one that is named twice is read once
+	o := im.Options
+	o.Targets = []string{im.addr.String()}
+	w, err := workspace.Open(ctx, im.UI, o, paths)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	p, err := w.OfflinePlan()
+	if err != nil {
+		return err
+	}
+	return report.PlanText(im.Result(), p, im.Style(im.Out))
 }
 
-func (im *importer) tellJSON(imported, inManifest bool) error {
+func (im *importer) tellJSON(imported, isWritten bool) error {
 	doc := struct {
 		FormatVersion string        `json:"formatVersion"`
 		Address       string        `json:"address"`
@@ -326,9 +301,9 @@ func (im *importer) tellJSON(imported, inManifest bool) error {
 	}{report.FormatVersion, im.addr.String(), im.uid, imported, "", []variableDoc{}}
 	if im.drawn != nil {
 		doc.Secrets = variableDocs(im.drawn)
-		if !inManifest {
+		if !isWritten {
 			doc.Manifest = string(bytes.TrimRight(im.drawn.Item(), "\n")) + "\n"
 		}
 	}
-	return im.app.JSON(doc)
+	return im.JSON(doc)
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,13 +19,16 @@ import (
 	"agentsync/docs/ci"
 	"agentsync/internal/agent"
 	"agentsync/internal/checkout"
+	"agentsync/internal/diag"
 	"agentsync/internal/exit"
 	"agentsync/internal/export"
+	"agentsync/internal/flags"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
 	"agentsync/internal/ui"
+	"agentsync/internal/workspace"
 	"agentsync/schema"
 )
 
@@ -66,9 +68,7 @@ func workflowsOf(system string, environments []string) []workflow {
 }
 
 func (a *app) initCommand() *cobra.Command {
-	var chosen []string
-	var o initOptions
-	system := &choice{allowed: []string{"github", "gitlab"}}
+	in := &initializer{UI: a.UI, dir: ".", system: flags.Choice{Allowed: []string{"github", "gitlab"}}}
 	cmd := &cobra.Command{
 		Use:   "init [DIR]",
 		Short: "Write a first manifest, its schema and .gitignore lines",
@@ -80,122 +80,111 @@ func (a *app) initCommand() *cobra.Command {
   agentsync init agents-of-acme`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	cmd.Flags().StringSliceVar(&chosen, "platform", nil, "only examples of this `PLATFORM`: "+knownPlatforms()+"; repeatable")
-	cmd.Flags().Var(system, "workflow", "write the workflows of this CI `SYSTEM`: github or gitlab")
-	_ = cmd.RegisterFlagCompletionFunc("workflow", cobra.FixedCompletions(system.allowed, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("platform", completePlatforms)
-	cmd.Flags().StringVar(&o.api, "api", "", "an example for this `VERSION` of the platform's API, for example v2")
-	cmd.Flags().StringSliceVar(&o.environments, "environments", nil, "the `NAMES` of environments, the first to be applied first, for example staging,prod")
+	set := cmd.Flags()
+	set.StringSliceVar(&in.chosen, "platform", nil, "only examples of this `PLATFORM`: "+flags.KnownPlatforms()+"; repeatable")
+	_ = cmd.RegisterFlagCompletionFunc("platform", flags.CompletePlatforms)
+	in.system.Add(cmd, "workflow", "write the workflows of this CI `SYSTEM`: github or gitlab")
+	set.StringVar(&in.api, "api", "", "an example for this `VERSION` of the platform's API, for example v2")
+	set.StringSliceVar(&in.environments, "environments", nil, "the `NAMES` of environments, the first to be applied first, for example staging,prod")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		in := initializer{app: a, dir: "."}
 		if len(args) > 0 {
 			in.dir = args[0]
 		}
-		o.chosen, o.system = chosen, system.value
-		return in.run(cmd.Context(), o)
+		return in.run(cmd.Context())
 	}
 	return cmd
 }
 
-// initOptions are what init is asked for.
-type initOptions struct {
-	chosen       []string // platforms
-	api, system  string
-	environments []string
-}
-
 // initializer writes into one folder and says what it wrote.
 type initializer struct {
-	app *app
-	dir string
-	// silent leaves out what was written: init is a part of another command.
-	silent bool
+	*ui.UI
+	dir          string
+	chosen       []string // platforms
+	api          string
+	system       flags.Choice
+	environments []string
+	// isPart leaves out what was written: init is a part of another command.
+	isPart bool
 }
 
-func (in initializer) run(ctx context.Context, o initOptions) error {
-	if err := checkEnvironments(o); err != nil {
+func (in *initializer) run(ctx context.Context) error {
+	if err := in.checkEnvironments(); err != nil {
 		return err
 	}
-	example, err := firstManifest(o.chosen, o.api)
-	if err != nil {
-		return err
-	}
-	bundle, err := schema.Bundle("manifest")
+	example, err := firstManifest(in.chosen, in.api)
 	if err != nil {
 		return err
 	}
 	// A fleet that is there gets no example: it would be two agents more in the next apply.
-	fresh := !anyManifest(filepath.Join(in.dir, defaultPath))
-	if fresh {
-		if o.environments != nil {
+	isNew := !anyManifest(filepath.Join(in.dir, workspace.DefaultPath))
+	if isNew {
+		if in.environments != nil {
 			if example, err = withAppVariables(example); err != nil {
 				return err
 			}
 		}
 		err = in.write("manifests/agents.yaml", example)
 	} else {
-		in.say("kept", filepath.Join(in.dir, defaultPath))
+		in.say("kept", filepath.Join(in.dir, workspace.DefaultPath))
 	}
 	if err != nil {
 		return err
 	}
-	if err := in.write("schema/manifest.schema.json", bundle); err != nil {
+	if err := in.writeSchema(); err != nil {
 		return err
 	}
 	if err := in.ignore(); err != nil {
 		return err
 	}
-	if err := in.environments(o); err != nil {
+	if err := in.writeEnvironments(); err != nil {
 		return err
 	}
 	secrets := in.secretsOf(ctx)
-	if err := in.workflows(o, secrets); err != nil {
+	if err := in.workflows(secrets); err != nil {
 		return err
 	}
-	if !in.app.Quiet {
-		in.sayNext(fresh, o, secrets)
-	}
+	in.sayNext(isNew, secrets)
 	return nil
 }
 
 // sayNext says what init cannot know.
-func (in initializer) sayNext(fresh bool, o initOptions, secrets []string) {
+func (in *initializer) sayNext(isNew bool, secrets []string) {
 	var next []string
 	switch {
-	case o.environments != nil:
+	case in.environments != nil:
 		next = append(next, "Put the apps' ids of each environment into environments/*.env, and try one:\n  set -a; . environments/"+
-			o.environments[0]+".env; set +a; agentsync plan")
-	case fresh:
+			in.environments[0]+".env; set +a; agentsync plan")
+	case isNew:
 		next = append(next, "Put your apps' ids into the manifest, or look around without an account: agentsync plan --sandbox")
 	}
-	switch o.system {
+	switch in.system.Value {
 	case "github":
 		next = append(next, "In .github/workflows, put the action's owner for your-org.")
-		if o.environments != nil {
-			next = append(next, "In the repository's settings, make the environments "+strings.Join(o.environments, ", ")+
-				", with their reviewers, and "+strings.Join(o.environments, "-drift, ")+"-drift without, and put the API keys there as secrets.")
+		if in.environments != nil {
+			next = append(next, "In the repository's settings, make the environments "+strings.Join(in.environments, ", ")+
+				", with their reviewers, and "+strings.Join(in.environments, "-drift, ")+"-drift without, and put the API keys there as secrets.")
 		} else {
 			next = append(next, "In the repository's settings, make the environment agents, with its reviewers, and put the API keys there as secrets.")
 		}
-		next = append(next, "env: has "+ui.Count(len(secrets), "secret")+" of the manifests; agentsync secrets --format github prints the lines anew.")
+		next = append(next, "env: has "+diag.Plural(len(secrets), "secret")+" of the manifests; agentsync secrets --format github prints the lines anew.")
 	case "gitlab":
 		next = append(next, "In .gitlab-ci.yml, put the group of the project for your-org; its first lines say which variables to set.")
 	}
 	for _, line := range next {
-		fmt.Fprintln(in.app.Err, line)
+		in.Sayf("%s", line)
 	}
 }
 
 // firstManifest returns the example of each chosen platform, or of all, in one manifest. Where api is a version of a
 // platform's API, its example is that version's, and platforms that do not have it are left out.
 func firstManifest(chosen []string, api string) ([]byte, error) {
-	all, err := platforms()
+	all, err := workspace.Platforms()
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range chosen {
 		if all[name] == nil {
-			return nil, exit.Usagef("no platform is called %q: there are %s", name, strings.Join(platformNames(all), ", "))
+			return nil, workspace.NoPlatform(name, all)
 		}
 	}
 	content, err := initFiles.ReadFile("initfiles/head.yaml")
@@ -239,13 +228,13 @@ func plainExample(p *schema.Platform) []byte {
 }
 
 func exampleOrder(all map[string]platform.Platform, chosen []string) []string {
-	return slices.DeleteFunc(platformNames(all), func(name string) bool {
+	return slices.DeleteFunc(workspace.Names(all), func(name string) bool {
 		return len(chosen) > 0 && !slices.Contains(chosen, name)
 	})
 }
 
 // write writes a file that is not there yet.
-func (in initializer) write(name string, content []byte) error {
+func (in *initializer) write(name string, content []byte) error {
 	path := filepath.Join(in.dir, filepath.FromSlash(name))
 	if _, err := os.Lstat(path); err == nil {
 		in.say("kept", path)
@@ -261,17 +250,26 @@ func (in initializer) write(name string, content []byte) error {
 	return nil
 }
 
+// writeSchema writes the schema beside the manifests.
+func (in *initializer) writeSchema() error {
+	bundle, err := schema.Bundle("manifest")
+	if err != nil {
+		return err
+	}
+	return in.write("schema/manifest.schema.json", bundle)
+}
+
 func initError(err error) error { return exit.With(exit.Failed, "init: %w", err) }
 
-func (in initializer) say(what, path string) {
-	if in.silent {
+func (in *initializer) say(what, path string) {
+	if in.isPart {
 		return
 	}
-	fmt.Fprintf(in.app.Out, "%-6s %s\n", what, report.Sanitize(path))
+	fmt.Fprintf(in.Out, "%-6s %s\n", what, report.Sanitize(path))
 }
 
 // ignore adds the lines that .gitignore lacks.
-func (in initializer) ignore() error {
+func (in *initializer) ignore() error {
 	wanted, err := initFiles.ReadFile("initfiles/gitignore")
 	if err != nil {
 		return initError(err)
@@ -281,30 +279,26 @@ func (in initializer) ignore() error {
 	if err != nil {
 		return initError(err)
 	}
-	if !added {
-		in.say("kept", path)
-		return nil
-	}
-	in.say("wrote", path)
+	in.say(map[bool]string{true: "wrote", false: "kept"}[added], path)
 	return nil
 }
 
 // workflows writes the workflows of a CI system, none where no system is named.
-func (in initializer) workflows(o initOptions, secrets []string) error {
-	if o.system == "" {
+func (in *initializer) workflows(secrets []string) error {
+	if in.system.Value == "" {
 		return nil
 	}
-	for _, w := range workflowsOf(o.system, o.environments) {
+	for _, w := range workflowsOf(in.system.Value, in.environments) {
 		content, err := ci.Files.ReadFile(w.template)
 		if err != nil {
 			return initError(err)
 		}
 		content = withSecrets(content, secrets)
-		content = bytes.ReplaceAll(content, []byte("environment: [staging, prod]"), []byte("environment: ["+strings.Join(o.environments, ", ")+"]"))
+		content = bytes.ReplaceAll(content, []byte("environment: [staging, prod]"), []byte("environment: ["+strings.Join(in.environments, ", ")+"]"))
 		path := filepath.Join(in.dir, filepath.FromSlash(w.path))
 		if old, err := os.ReadFile(path); err == nil && !bytes.Equal(old, content) {
-			in.app.Warn(path+" is there already and is left as it is",
-				"see what agentsync needs in a new folder:\n  agentsync init --workflow "+o.system+" DIR")
+			in.Warn(path+" is there already and is left as it is",
+				"see what agentsync needs in a new folder:\n  agentsync init --workflow "+in.system.Value+" DIR")
 		}
 		if err := in.write(w.path, content); err != nil {
 			return err
@@ -333,14 +327,13 @@ func withSecrets(template []byte, names []string) []byte {
 
 // secretsOf returns the names of the secrets that the folder's manifests refer to, as far as they can be read: what is wrong
 // with them is told by validate.
-func (in initializer) secretsOf(ctx context.Context) []string {
-	all, err := platforms()
+func (in *initializer) secretsOf(ctx context.Context) []string {
+	o, err := workspace.ManifestOptions(in.UI)
 	if err != nil {
 		return nil
 	}
-	anything := func(string) (string, bool) { return "x", true } // an environment's own values are not known here
-	fleet, _, err := manifest.Load(ctx, []string{filepath.Join(in.dir, defaultPath)},
-		manifest.Options{Env: anything, Platforms: slices.Collect(maps.Values(schemas(all)))})
+	o.Env = func(string) (string, bool) { return "x", true } // an environment's own values are not known here
+	fleet, _, err := manifest.Load(ctx, []string{filepath.Join(in.dir, workspace.DefaultPath)}, o)
 	if err != nil || fleet == nil {
 		return nil
 	}
@@ -353,9 +346,9 @@ func (in initializer) secretsOf(ctx context.Context) []string {
 }
 
 // checkEnvironments refuses names of environments that could not be a part of a file's name and of a workflow.
-func checkEnvironments(o initOptions) error {
+func (in *initializer) checkEnvironments() error {
 	seen := map[string]bool{}
-	for _, name := range o.environments {
+	for _, name := range in.environments {
 		if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`).MatchString(name) {
 			return exit.Usagef("--environments: %q is no name; it may have a-z, 0-9 and -, and begins with a letter", name)
 		}
@@ -364,7 +357,7 @@ func checkEnvironments(o initOptions) error {
 		}
 		seen[name] = true
 	}
-	if o.environments != nil && o.system == "gitlab" {
+	if in.environments != nil && in.system.Value == "gitlab" {
 		return exit.Usagef("--environments writes workflows for GitHub; docs/ci.md says how it is done on GitLab")
 	}
 	return nil
@@ -375,7 +368,7 @@ func appVariable(platform string) string { return strings.ToUpper(platform) + "_
 
 // withAppVariables takes the apps' ids of an example from variables.
 func withAppVariables(content []byte) ([]byte, error) {
-	all, err := platforms()
+	all, err := workspace.Platforms()
 	if err != nil {
 		return nil, err
 	}
@@ -389,18 +382,18 @@ func withAppVariables(content []byte) ([]byte, error) {
 }
 
 // environments writes what each environment is, and a folder for their states.
-func (in initializer) environments(o initOptions) error {
-	if o.environments == nil {
+func (in *initializer) writeEnvironments() error {
+	if in.environments == nil {
 		return nil
 	}
-	all, err := platforms()
+	all, err := workspace.Platforms()
 	if err != nil {
 		return err
 	}
-	for _, name := range o.environments {
+	for _, name := range in.environments {
 		var b strings.Builder
 		fmt.Fprintf(&b, "# The environment %s. Nothing in here is a secret: the API keys are secrets of the environment in the CI.\n", name)
-		for _, platform := range exampleOrder(all, o.chosen) {
+		for _, platform := range exampleOrder(all, in.chosen) {
 			fmt.Fprintf(&b, "%s=my-%s-app\n", appVariable(platform), name)
 		}
 		fmt.Fprintf(&b, "AGENTSYNC_STATE=state/%s.json\n", name)

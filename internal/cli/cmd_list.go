@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -10,9 +11,10 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
+	"agentsync/internal/flags"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
-	"agentsync/internal/ui"
+	"agentsync/internal/workspace"
 )
 
 const listLong = `Lists the agents of the manifests and of the state: address, name, uid, and the place in the manifests. An agent
@@ -34,7 +36,7 @@ type listedPlace struct {
 }
 
 func (a *app) listCommand() *cobra.Command {
-	var flags planFlags
+	var f flags.Work
 	cmd := &cobra.Command{
 		Use:        "list [PATH…]",
 		Aliases:    []string{"ls"},
@@ -44,57 +46,61 @@ func (a *app) listCommand() *cobra.Command {
 		Example: `  agentsync list
   agentsync list --target 'mindset/*'
   agentsync list --format json`,
-		Args: cobra.ArbitraryArgs,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: flags.CompleteManifests,
 	}
-	flags.addOffline(cmd)
-	addTarget(cmd, &flags.targets)
-	a.completeTargets(cmd, &flags.state)
-	cmd.ValidArgsFunction = completeManifests
-	format := addFormatOf(cmd, formatText, formatJSON)
+	f.Offline(cmd)
+	f.Target(cmd, a.UI)
+	format := flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
-		w, err := a.openWorkspace(cmd.Context(), flags, paths)
+		w, err := f.Open(cmd.Context(), a.UI, paths)
 		if err != nil {
 			return err
 		}
-		defer w.close()
-		return a.writeList(format.value, w.listAgents())
+		defer w.Close()
+		list := listAgents(w)
+		if format.Value == flags.JSON {
+			return a.JSON(struct {
+				FormatVersion string        `json:"formatVersion"`
+				Agents        []listedAgent `json:"agents"`
+			}{report.FormatVersion, list})
+		}
+		_, err = io.WriteString(a.Result(), listText(list))
+		return err
 	}
 	return cmd
 }
 
 // listAgents returns the agents of the manifests and of the state that are selected, by address.
-func (w *workspace) listAgents() []listedAgent {
+func listAgents(w *workspace.Workspace) []listedAgent {
 	known := map[agent.Address]listedAgent{}
-	for addr, rec := range w.snap.State.Agents {
-		applied, _ := rec.Applied.Fields() // whoever plans is told what cannot be read
-		known[addr] = listedAgent{Address: addr.String(), UID: rec.UID}
-		if w.platforms[addr.Platform] != nil { // a newer version may know more
-			known[addr] = listedAgent{Address: addr.String(), UID: rec.UID, Name: plan.NameOf(w.schemaOf(addr.ID()), applied)}
+	for addr, rec := range w.Snap.State.Agents {
+		l := listedAgent{Address: addr.String(), UID: rec.UID}
+		if w.Platforms[addr.Platform] != nil { // a newer version may know more
+			applied, _ := rec.Applied.Fields() // whoever plans is told what cannot be read
+			l.Name = plan.NameOf(w.SchemaOf(addr.ID()), applied)
 		}
+		known[addr] = l
 	}
-	for _, d := range w.fleet.Agents {
+	for _, d := range w.Fleet.Agents {
 		l := known[d.Address]
-		l.Address, l.Name = d.Address.String(), plan.NameOf(w.schemaOf(d.Address.ID()), d.Fields)
+		l.Address, l.Name = d.Address.String(), plan.NameOf(w.SchemaOf(d.Address.ID()), d.Fields)
 		l.Source = &listedPlace{d.Source.File, d.Source.Line, d.Source.Column}
 		known[d.Address] = l
 	}
 	list := []listedAgent{}
 	for _, addr := range slices.SortedFunc(maps.Keys(known), agent.Address.Compare) {
-		if selects(w.targets, addr) {
+		if w.Selects(addr) {
 			list = append(list, known[addr])
 		}
 	}
 	return list
 }
 
-// writeList writes the result.
-func (a *app) writeList(format string, list []listedAgent) error {
-	a.Answered = true
-	if format == formatJSON {
-		return report.JSON(a.Out, struct {
-			FormatVersion string        `json:"formatVersion"`
-			Agents        []listedAgent `json:"agents"`
-		}{report.FormatVersion, list})
+// listText is a list as a table.
+func listText(list []listedAgent) string {
+	if len(list) == 0 {
+		return "There are no agents.\n"
 	}
 	rows := make([][]string, len(list))
 	made := 0
@@ -111,11 +117,6 @@ func (a *app) writeList(format string, list []listedAgent) error {
 	}
 	var b strings.Builder
 	report.Columns(&b, rows)
-	if len(list) == 0 {
-		b.WriteString("There are no agents.\n")
-	} else {
-		fmt.Fprintf(&b, "\n%s, %d made.\n", ui.Count(len(list), "agent"), made)
-	}
-	_, err := a.Out.Write([]byte(b.String()))
-	return err
+	fmt.Fprintf(&b, "\n%s, %d made.\n", diag.Plural(len(list), "agent"), made)
+	return b.String()
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -15,8 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/diag"
 	"agentsync/internal/exit"
 	"agentsync/internal/export"
+	"agentsync/internal/flags"
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
@@ -24,6 +25,7 @@ import (
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
 	"agentsync/internal/ui"
+	"agentsync/internal/workspace"
 )
 
 const pullLong = `Writes what is live into the manifests of agents that are managed already: for a change that somebody made in a
@@ -39,7 +41,7 @@ changed as well since the last apply.`
 
 // pullFlags are the flags of pull.
 type pullFlags struct {
-	planFlags
+	flags.Work
 	manifests   []string
 	lockTimeout time.Duration
 	dryRun      bool
@@ -55,95 +57,114 @@ func (a *app) pullCommand() *cobra.Command {
 		Example: `  agentsync pull --dry-run
   agentsync pull concierge
   agentsync pull 'mindset/acme/*' --auto-approve`,
-		Args: cobra.ArbitraryArgs,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: flags.CompleteAddresses(a.UI, &f.State, 0),
 	}
-	f.addReading(cmd)
-	addLockTimeout(cmd, &f.lockTimeout)
+	f.Reading(cmd)
+	flags.LockTimeout(cmd, &f.lockTimeout)
+	flags.AutoApprove(cmd, &f.autoApprove)
 	cmd.Flags().StringArrayVar(&f.manifests, "manifests", nil, "the `PATH` of the manifests (default manifests); repeatable")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "show the diff and write nothing")
-	cmd.Flags().BoolVarP(&f.autoApprove, "auto-approve", "y", false, "do not ask")
-	cmd.ValidArgsFunction = a.completeAddresses(&f.state, 0)
 	cmd.RunE = func(cmd *cobra.Command, globs []string) error {
-		f.targets = globs
-		return a.pull(cmd.Context(), f)
+		f.Targets = globs
+		return pull(cmd.Context(), a.UI, f)
 	}
 	return cmd
 }
 
 // pulling is one pull under way.
 type pulling struct {
-	*workspace
-	flags  *pullFlags
+	*workspace.Workspace
 	live   map[agent.Address]plan.Live
 	puller export.Puller
 	pulls  []export.Pull
 }
 
-func (a *app) pull(ctx context.Context, f *pullFlags) error {
-	w, err := a.openWorkspace(ctx, f.planFlags, f.manifests)
+// pull is the whole of 'agentsync pull'.
+func pull(ctx context.Context, u *ui.UI, f *pullFlags) error {
+	w, err := f.Open(ctx, u, f.manifests)
 	if err != nil {
 		return err
 	}
-	defer w.close()
-	p := &pulling{workspace: w, flags: f}
-	if err := p.read(ctx); err != nil {
+	defer w.Close()
+	p := &pulling{Workspace: w}
+	if err := p.compare(ctx); err != nil {
 		return err
 	}
 	left := p.show()
-	if len(p.puller.Files) == 0 {
-		if left > 0 {
-			return &exit.Failure{Code: exit.Refused} // each was named with its reason
-		}
-		fmt.Fprintln(a.Err, "Nothing was changed at the platforms that the manifests do not have.")
+	switch {
+	case len(p.puller.Files) == 0 && left > 0:
+		return &exit.Failure{Code: exit.Refused} // each was named with its reason
+	case len(p.puller.Files) == 0:
+		u.Printf("Nothing was changed at the platforms that the manifests do not have.")
+		return nil
+	case f.dryRun:
 		return nil
 	}
-	if f.dryRun {
-		return nil
-	}
-	if err := a.NeedTerminal(f.autoApprove, "there are changes to write, and ",
+	if err := u.NeedTerminal(f.autoApprove, "there are changes to write, and ",
 		"look at them, then write them without a question:\n  agentsync pull --dry-run\n  agentsync pull --auto-approve"); err != nil {
 		return err
 	}
-	if err := a.Ask(ctx, f.autoApprove, "Write "+ui.Count(len(p.puller.Files), "file")); err != nil {
+	if err := u.Ask(ctx, f.autoApprove, "Write "+diag.Plural(len(p.puller.Files), "file")); err != nil {
 		return err
 	}
-	return p.write(ctx)
-}
 
-// read finds out what differs and makes the files of it, in memory.
-func (p *pulling) read(ctx context.Context) error {
-	if err := p.startSandbox(); err != nil {
-		return err
-	}
-	apps, err := p.connect(ctx)
+	// The lock is taken only now, so that nobody waits for a person. What the diff was made of must still be so.
+	unlock, err := workspace.Lock(ctx, u, w.File, "pull", f.lockTimeout)
 	if err != nil {
 		return err
 	}
-	live, gone, err := p.workspace.live(ctx, apps)
+	defer func() { _ = unlock() }() // the kernel, or the end of the lease, frees it at the latest
+	if err := p.checkUnchanged(); err != nil {
+		return err
+	}
+	// First the files: in the other order, a run that ends in between would leave a state that knows values which no
+	// manifest has, and the next apply would take them back.
+	names := slices.Sorted(maps.Keys(p.puller.Files))
+	for _, name := range names {
+		if err := outfile.Replace(filepath.FromSlash(name), p.puller.Files[name]); err != nil {
+			return err
+		}
+	}
+	if err := p.record(); err != nil {
+		return err
+	}
+	u.Sayf("wrote %s", report.Sanitize(strings.Join(names, ", ")))
+	return nil
+}
+
+// compare finds out what differs and makes the files of it, in memory.
+func (p *pulling) compare(ctx context.Context) error {
+	apps, err := p.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := p.Lists(ctx, apps)
 	if err != nil {
 		return err
 	}
 	p.live = map[agent.Address]plan.Live{}
-	for addr, rec := range p.snap.State.Agents {
-		if i := slices.IndexFunc(live[addr.ID()], func(l plan.Live) bool { return l.UID == rec.UID }); i >= 0 {
-			p.live[addr] = live[addr.ID()][i]
+	for addr, rec := range p.Snap.State.Agents {
+		live := known.Live[addr.ID()]
+		if i := slices.IndexFunc(live, func(l plan.Live) bool { return l.UID == rec.UID }); i >= 0 {
+			p.live[addr] = live[i]
 		}
 	}
-	made, err := plan.Build(p.input(p.known(live, gone)))
+	made, err := plan.Build(p.Input(known))
 	if err != nil {
 		return err
 	}
-	parser, err := p.parser()
+	parser, err := p.Parser()
 	if err != nil {
 		return err
 	}
-	p.puller = export.Puller{Parser: parser, Fleet: p.fleet, Files: map[string][]byte{}, Was: map[string][]byte{},
+	p.puller = export.Puller{Parser: parser, Fleet: p.Fleet, Files: map[string][]byte{}, Was: map[string][]byte{},
 		Read: func(name string) ([]byte, error) { return os.ReadFile(filepath.FromSlash(name)) }}
 	for _, ch := range made.Changes {
 		if _, known := p.live[ch.Address]; !known || ch.Action != plan.Update && ch.Action != plan.Replace {
 			continue
 		}
-		pull, err := p.puller.Agent(ctx, p.schemaOf(ch.Address.ID()), ch)
+		pull, err := p.puller.Agent(ctx, p.SchemaOf(ch.Address.ID()), ch)
 		if err != nil {
 			return err
 		}
@@ -161,80 +182,60 @@ func (p *pulling) read(ctx context.Context) error {
 func (p *pulling) show() (left int) {
 	for _, name := range slices.Sorted(maps.Keys(p.puller.Files)) {
 		was, is := p.puller.Was[name], p.puller.Files[name]
-		if slices.Contains(p.fleet.Files, name) { // the lines around a change may have a credential in the clear
-			was, is = manifest.Masked(name, was, p.inMemory()), manifest.Masked(name, is, p.inMemory())
+		if slices.Contains(p.Fleet.Files, name) { // the lines around a change may have a credential in the clear
+			was, is = manifest.Masked(name, was, p.Manifests), manifest.Masked(name, is, p.Manifests)
 		}
-		p.app.printDiff(lineEndDiff(name, string(was), string(is)))
+		printDiff(p.UI, lineEndDiff(name, string(was), string(is)))
 	}
 	for _, pull := range p.pulls {
 		for _, l := range pull.Left {
 			left++
-			p.app.Warn(fmt.Sprintf("%s of %s is left as it is: %s", ui.FieldName(l.Path), pull.Address, l.Reason), "")
+			p.Warn(fmt.Sprintf("%s of %s is left as it is: %s", ui.FieldName(l.Path), pull.Address, l.Reason), "")
 		}
 	}
 	return left
 }
 
-// write writes the files and the state, if both are still what the diff was made of.
-func (p *pulling) write(ctx context.Context) error {
-	unlock, err := p.app.lock(ctx, p.file, "pull", p.flags.lockTimeout)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
-	fresh, err := p.file.Fresh(p.snap)
+// checkUnchanged refuses to write where the state or a file is not what the diff was made of.
+func (p *pulling) checkUnchanged() error {
+	fresh, err := p.File.Fresh(p.Snap)
 	if err != nil {
 		return exit.OfState(err)
 	}
 	changed := ""
+	if !fresh {
+		changed = p.State
+	}
 	for name, was := range p.puller.Was {
 		if now, err := p.puller.Read(name); err != nil || !bytes.Equal(now, was) {
 			changed = name
 		}
 	}
-	if !fresh || changed != "" {
-		if changed == "" {
-			changed = p.flags.state
-		}
-		return exit.With(exit.Stale, "%s was changed meanwhile; nothing was written", report.Sanitize(changed)).
-			Hinted("run the command again")
+	if changed == "" {
+		return nil
 	}
-	names := slices.Sorted(maps.Keys(p.puller.Files))
-	for _, name := range names {
-		if err := outfile.Replace(filepath.FromSlash(name), p.puller.Files[name]); err != nil {
-			return err
-		}
-	}
-	if err := p.record(); err != nil {
-		return err
-	}
-	if !p.app.Quiet {
-		fmt.Fprintf(p.app.Err, "wrote %s\n", report.Sanitize(strings.Join(names, ", ")))
-	}
-	return nil
+	return exit.With(exit.Stale, "%s was changed meanwhile; nothing was written", report.Sanitize(changed)).
+		Hinted("run the command again")
 }
 
 // record enters what was pulled into the state.
 func (p *pulling) record() error {
-	size := 0
+	text := 0
 	for _, pull := range p.pulls {
-		size += textLen(map[string]any(p.live[pull.Address].Content.Fields()))
+		text += workspace.TextLen(map[string]any(p.live[pull.Address].Content.Fields()))
 	}
-	run, err := p.file.Begin(p.snap, reserveFor(len(p.pulls), size))
-	if err != nil {
-		return exit.OfState(err)
-	}
-	var results []state.Result
-	for _, pull := range p.pulls {
-		if len(pull.Fields) == 0 {
-			continue
+	return p.Record(len(p.pulls), text, func(lineage string) (results []state.Result, err error) {
+		sealer := secret.Sealer{Key: []byte(lineage), Lookup: p.KnownSecrets()}
+		for _, pull := range p.pulls {
+			if len(pull.Fields) == 0 {
+				continue
+			}
+			rec, err := pull.Record(p.Snap.State.Agents[pull.Address], p.live[pull.Address].Content, sealer)
+			if err != nil {
+				return nil, err
+			}
+			results = append(results, state.Result{Kind: state.Recorded, Address: pull.Address, Record: rec})
 		}
-		rec, err := pull.Record(p.snap.State.Agents[pull.Address], p.live[pull.Address].Content,
-			secret.Sealer{Key: []byte(run.Lineage()), Lookup: p.secrets()})
-		if err != nil {
-			return errors.Join(err, p.app.closeRun(p.workspace, run))
-		}
-		results = append(results, state.Result{Kind: state.Recorded, Address: pull.Address, Record: rec})
-	}
-	return errors.Join(run.Commit(results...), p.app.closeRun(p.workspace, run))
+		return results, nil
+	})
 }

@@ -2,20 +2,17 @@ package cli
 
 import (
 	"fmt"
-	"maps"
-	"net"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"agentsync/internal/endpoint"
 	"agentsync/internal/exit"
 	"agentsync/internal/sandbox"
 	"agentsync/internal/ui"
+	"agentsync/internal/workspace"
 )
 
 // sandboxLong ends with the rules of faults, which the sandbox itself explains.
@@ -58,25 +55,25 @@ func (a *app) sandboxCommand() *cobra.Command {
   agentsync sandbox --listen 127.0.0.1:8080 --file .agentsync/sandbox.jsonl
   agentsync sandbox --fault 'drop-after op=create nth=2'`,
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&f.listen, "listen", "127.0.0.1:8787", "loopback `ADDRESS` to listen on; port 0 takes a free one")
-	flags.StringVar(&f.file, "file", "", "keep the agents in `FILE`; without it they are kept in memory")
-	flags.StringArrayVar(&f.faults, "fault", nil, "a fault `RULE`; repeatable")
-	flags.StringVar(&f.faultsFile, "faults", "", "a `FILE` of fault rules, one on each line")
-	flags.StringVar(&f.rateLimit, "rate-limit", "", "requests that each app may send, as `N/s` or N/m")
-	flags.BoolVar(&f.quietLimit, "quiet-limit", false, "send no rate-limit headers; only 429s show the limit")
-	flags.IntVar(&f.pageSize, "page-size", 50, "entries in a page of Mindset's lists")
-	flags.IntVar(&f.listEnd, "list-end", 404, "`STATUS` of the empty page that ends a list of Mindset's: 404 or 200")
-	flags.StringArrayVar(&f.tools, "tool", nil, "a `NAME` that agents may use as a tool; repeatable; without it every name is accepted")
-	flags.StringArrayVar(&f.actions, "action", nil, "a `NAME` that agents may use as an action; as --tool")
-	flags.StringArrayVar(&f.contexts, "context", nil, "the `UID` of a context that agents may use; as --tool")
-	flags.StringVar(&f.referencesFile, "references", "", "a `FILE` of tools, actions and contexts, one on each line: tool NAME DISPLAY-NAME")
-	flags.BoolVar(&f.wrapped, "wrapped-list", false, `answer CometChat's list as {"data": […]}`)
-	flags.BoolVar(&f.millis, "millis", false, "write CometChat's times as Unix milliseconds")
-	flags.BoolVar(&f.masked, "mask-headers", false, "show asterisks in place of the values in integrationMeta.headers")
-	flags.StringArrayVar(&f.keys, "key", nil, "accept only this API `KEY`; repeatable")
+	set := cmd.Flags()
+	set.StringVar(&f.listen, "listen", "127.0.0.1:8787", "loopback `ADDRESS` to listen on; port 0 takes a free one")
+	set.StringVar(&f.file, "file", "", "keep the agents in `FILE`; without it they are kept in memory")
+	set.StringArrayVar(&f.faults, "fault", nil, "a fault `RULE`; repeatable")
+	set.StringVar(&f.faultsFile, "faults", "", "a `FILE` of fault rules, one on each line")
+	set.StringVar(&f.rateLimit, "rate-limit", "", "requests that each app may send, as `N/s` or N/m")
+	set.BoolVar(&f.quietLimit, "quiet-limit", false, "send no rate-limit headers; only 429s show the limit")
+	set.IntVar(&f.pageSize, "page-size", 50, "entries in a page of Mindset's lists")
+	set.IntVar(&f.listEnd, "list-end", 404, "`STATUS` of the empty page that ends a list of Mindset's: 404 or 200")
+	set.StringArrayVar(&f.tools, "tool", nil, "a `NAME` that agents may use as a tool; repeatable; without it every name is accepted")
+	set.StringArrayVar(&f.actions, "action", nil, "a `NAME` that agents may use as an action; as --tool")
+	set.StringArrayVar(&f.contexts, "context", nil, "the `UID` of a context that agents may use; as --tool")
+	set.StringVar(&f.referencesFile, "references", "", "a `FILE` of tools, actions and contexts, one on each line: tool NAME DISPLAY-NAME")
+	set.BoolVar(&f.wrapped, "wrapped-list", false, `answer CometChat's list as {"data": […]}`)
+	set.BoolVar(&f.millis, "millis", false, "write CometChat's times as Unix milliseconds")
+	set.BoolVar(&f.masked, "mask-headers", false, "show asterisks in place of the values in integrationMeta.headers")
+	set.StringArrayVar(&f.keys, "key", nil, "accept only this API `KEY`; repeatable")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		all, err := platforms()
+		all, err := workspace.Platforms()
 		if err != nil {
 			return err
 		}
@@ -84,24 +81,20 @@ func (a *app) sandboxCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		host, _, err := net.SplitHostPort(f.listen)
-		if err != nil || !endpoint.IsLoopback(host) {
-			return exit.Usagef("--listen is %q; the sandbox listens on loopback only, for example 127.0.0.1:8787", f.listen)
-		}
-		local, err := a.listenSandbox(f.listen, options...)
+		local, err := workspace.Listen(f.listen, options...)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Out, "The sandbox listens on %s (the page at / shows its agents). In another shell:\n\n", local.url())
-		for _, name := range slices.Sorted(maps.Keys(all)) {
+		fmt.Fprintf(a.Out, "The sandbox listens on %s (the page at / shows its agents). In another shell:\n\n", local.URL())
+		for _, name := range workspace.Names(all) {
 			if base, ok := sandbox.BasePath(name); ok {
 				fmt.Fprintf(a.Out, "  export %s=%s%s %s=sandbox-key\n",
-					ui.Variable(name+"-endpoint"), local.url(), base, all[name].Schema().APIKeyEnv)
+					ui.Variable(name+"-endpoint"), local.URL(), base, all[name].Schema().APIKeyEnv)
 			}
 		}
 		fmt.Fprint(a.Out, "\nInterrupt ends it.\n")
 		<-cmd.Context().Done()
-		return local.close()
+		return local.Close()
 	}
 	return cmd
 }
@@ -117,7 +110,7 @@ func (f *sandboxFlags) options() ([]sandbox.Option, error) {
 	}
 	faults, err := sandbox.ParseFaults(rules...)
 	if err != nil {
-		return nil, &exit.Failure{Code: exit.Usage, Err: err, Hint: "see the rules:\n  agentsync sandbox --help"}
+		return nil, exit.Usagef("%w", err).Hinted("see the rules:\n  agentsync sandbox --help")
 	}
 	options := []sandbox.Option{sandbox.WithFaults(faults), sandbox.WithPageSize(f.pageSize), sandbox.WithMaskedHeaders(f.masked)}
 	if f.listEnd != 200 && f.listEnd != 404 {

@@ -26,7 +26,7 @@ The default is manifest, the schema of manifests. There are: ` + strings.Join(sc
 			}
 			b, err := schema.Bundle(name)
 			if err != nil {
-				return &exit.Failure{Code: exit.Usage, Err: err}
+				return exit.Usagef("%w", err)
 			}
 			_, err = a.Out.Write(b)
 			return err

@@ -6,8 +6,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/flags"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
+	"agentsync/internal/workspace"
 )
 
 const showLong = `Shows a plan that 'plan --out' saved, as it was reviewed: in any format, without the manifests, the state, a network or
@@ -26,7 +28,7 @@ func (a *app) showCommand() *cobra.Command {
   agentsync show plan.bin --html plan.html`,
 		Args: cobra.ExactArgs(1),
 	}
-	format := addFormat(cmd, formatHTML)
+	format := flags.Format(cmd, flags.Text, flags.JSON, flags.Markdown, flags.HTML)
 	files.add(cmd)
 	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -35,20 +37,17 @@ func (a *app) showCommand() *cobra.Command {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		saved, err := readPlan(args[0])
+		saved, err := workspace.ReadSaved(args[0], thisBuild().id())
 		if err != nil {
 			return err
 		}
-		if err := files.write(a, saved.Plan, nil); err != nil {
+		if err := files.write(a.UI, saved.Plan, nil); err != nil {
 			return err
 		}
-		a.Answered = true
-		if err := a.writePlanTo(a.Out, format.value, files.marker, saved.Plan, nil, a.Style(a.Out)); err != nil {
+		if err := writePlan(a.UI, format.Value, files.marker, saved.Plan, nil); err != nil {
 			return err
 		}
-		if !a.Quiet {
-			_, _ = fmt.Fprintln(a.Err, report.Sanitize(savedFrom(saved)))
-		}
+		a.Sayf("%s", report.Sanitize(savedFrom(saved)))
 		return nil
 	}
 	return cmd

@@ -1,11 +1,10 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -13,10 +12,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/diag"
 	"agentsync/internal/exit"
+	"agentsync/internal/flags"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
-	"agentsync/internal/ui"
+	"agentsync/internal/workspace"
 )
 
 func (a *app) stateCommand() *cobra.Command {
@@ -31,7 +32,8 @@ What changes the state takes the lock and writes atomically, as apply does.`,
 			return exit.Usagef("say what to do with the state").Hinted("see how:\n  agentsync state --help")
 		},
 	}
-	cmd.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.stateMergeCommand(), a.stateFoldCommand(),
+	cmd.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.stateMergeCommand(),
+		a.stateFoldCommand(),
 		a.stateInitCommand(), a.stateCheckCommand(), a.stateStatusCommand(), a.stateUnlockCommand(),
 		a.stateMigrateCommand(), a.statePullCommand(), a.statePushCommand(), a.stateHistoryCommand(), a.stateRollbackCommand())
 	return cmd
@@ -46,21 +48,21 @@ func (a *app) stateListCommand() *cobra.Command {
   agentsync state list 'mindset/acme/*' --format json`,
 		Args: cobra.ArbitraryArgs,
 	}
-	addState(cmd, &path)
-	format := addFormatOf(cmd, formatText, formatJSON)
-	cmd.ValidArgsFunction = a.completeAddresses(&path, 0)
+	flags.State(cmd, &path)
+	format := flags.Format(cmd, flags.Text, flags.JSON)
+	cmd.ValidArgsFunction = flags.CompleteAddresses(a.UI, &path, 0)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		globs, err := parseGlobs("ADDRESS-GLOB", args)
+		globs, err := workspace.Globs("ADDRESS-GLOB", args)
 		if err != nil {
 			return err
 		}
-		file, snap, err := a.loadState(cmd.Context(), path)
+		file, snap, err := workspace.LoadState(cmd.Context(), a.UI, path)
 		if err != nil {
 			return err
 		}
 		for i, g := range globs { // a pattern that selects nothing is a slip of the pen
 			if !slices.ContainsFunc(snap.State.Addresses(), g.Match) {
-				return unknownPattern(file.Name(), args[i], snap.State.Addresses())
+				return workspace.UnknownPattern(file.Name(), args[i], snap.State.Addresses())
 			}
 		}
 		type agentDoc struct {
@@ -69,11 +71,11 @@ func (a *app) stateListCommand() *cobra.Command {
 		}
 		docs := []agentDoc{}
 		for _, addr := range snap.State.Addresses() {
-			if selects(globs, addr) {
+			if workspace.Match(globs, addr) {
 				docs = append(docs, agentDoc{addr.String(), snap.State.Agents[addr].UID})
 			}
 		}
-		if format.value == formatJSON {
+		if format.Value == flags.JSON {
 			return a.JSON(struct {
 				FormatVersion string     `json:"formatVersion"`
 				Agents        []agentDoc `json:"agents"`
@@ -85,23 +87,10 @@ func (a *app) stateListCommand() *cobra.Command {
 			rows[i] = []string{d.Address, d.UID}
 		}
 		report.Columns(&b, rows)
-		_, err = a.Out.Write([]byte(b.String()))
+		_, err = io.WriteString(a.Result(), b.String())
 		return err
 	}
 	return cmd
-}
-
-// loadState reads the state that --state names, without a lock.
-func (a *app) loadState(ctx context.Context, name string) (*state.File, *state.Snapshot, error) {
-	file, err := a.openState(ctx, name, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	snap, err := file.Load()
-	if err != nil {
-		return nil, nil, exit.OfState(err)
-	}
-	return file, snap, nil
 }
 
 func (a *app) stateShowCommand() *cobra.Command {
@@ -112,14 +101,14 @@ func (a *app) stateShowCommand() *cobra.Command {
 		Example: "  agentsync state show mindset/acme/onboarding-coach",
 		Args:    cobra.ExactArgs(1),
 	}
-	addState(cmd, &path)
-	cmd.ValidArgsFunction = a.completeAddresses(&path, 1)
+	flags.State(cmd, &path)
+	cmd.ValidArgsFunction = flags.CompleteAddresses(a.UI, &path, 1)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		addr, err := agent.ParseAddress(args[0])
+		addr, err := workspace.Address(args[0])
 		if err != nil {
-			return &exit.Failure{Code: exit.Usage, Err: err}
+			return err
 		}
-		file, snap, err := a.loadState(cmd.Context(), path)
+		file, snap, err := workspace.LoadState(cmd.Context(), a.UI, path)
 		if err != nil {
 			return err
 		}
@@ -127,28 +116,23 @@ func (a *app) stateShowCommand() *cobra.Command {
 		if !ok {
 			return unknownAddress(addr, file.Name())
 		}
-		a.Answered = true
-		return a.showRecord(addr, rec)
+		return a.JSON(struct { // secrets are sealed in it, so it shows none
+			Format   string          `json:"formatVersion"`
+			Address  string          `json:"address"`
+			UID      string          `json:"uid"`
+			Protect  bool            `json:"protect,omitempty"`
+			Obsolete []string        `json:"obsolete,omitempty"`
+			Former   []string        `json:"formerKeys,omitempty"`
+			Applied  json.RawMessage `json:"applied,omitempty"`
+			Observed json.RawMessage `json:"observed,omitempty"`
+		}{report.FormatVersion, addr.String(), rec.UID, rec.Protect, rec.Obsolete, rec.FormerKeys,
+			json.RawMessage(rec.Applied), json.RawMessage(rec.Observed)})
 	}
 	return cmd
 }
 
-// showRecord writes a record as JSON; secrets are sealed in it, so it shows none.
-func (a *app) showRecord(addr agent.Address, rec agent.Record) error {
-	doc := struct {
-		Format   string          `json:"formatVersion"`
-		Address  string          `json:"address"`
-		UID      string          `json:"uid"`
-		Protect  bool            `json:"protect,omitempty"`
-		Obsolete []string        `json:"obsolete,omitempty"`
-		Former   []string        `json:"formerKeys,omitempty"`
-		Applied  json.RawMessage `json:"applied,omitempty"`
-		Observed json.RawMessage `json:"observed,omitempty"`
-	}{report.FormatVersion, addr.String(), rec.UID, rec.Protect, rec.Obsolete, rec.FormerKeys, json.RawMessage(rec.Applied), json.RawMessage(rec.Observed)}
-	if err := report.JSON(a.Out, doc); err != nil {
-		return fmt.Errorf("show %s: %w", addr, err)
-	}
-	return nil
+func unknownAddress(addr agent.Address, where string) error {
+	return exit.Usagef("%s has no agent %s", where, addr).Hinted("see which there are:\n  agentsync state list")
 }
 
 func (a *app) stateMvCommand() *cobra.Command {
@@ -162,22 +146,22 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 		Example: "  agentsync state mv mindset/acme/coach mindset/acme/onboarding-coach",
 		Args:    cobra.ExactArgs(2),
 	}
-	addState(cmd, &path)
-	cmd.ValidArgsFunction = a.completeAddresses(&path, 2)
-	addLockTimeout(cmd, &wait)
+	flags.State(cmd, &path)
+	cmd.ValidArgsFunction = flags.CompleteAddresses(a.UI, &path, 2)
+	flags.LockTimeout(cmd, &wait)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		from, err := agent.ParseAddress(args[0])
+		from, err := workspace.Address(args[0])
 		if err != nil {
-			return &exit.Failure{Code: exit.Usage, Err: err}
+			return err
 		}
-		to, err := agent.ParseAddress(args[1])
+		to, err := workspace.Address(args[1])
 		if err != nil {
-			return &exit.Failure{Code: exit.Usage, Err: err}
+			return err
 		}
 		if from.ID() != to.ID() {
 			return exit.Usagef("%s and %s are of different apps: an agent cannot move between apps", from, to)
 		}
-		err = a.editState(cmd.Context(), path, "state mv", wait, func(s *state.State, name string) error {
+		err = workspace.Edit(cmd.Context(), a.UI, path, "state mv", wait, func(s *state.State, name string) error {
 			rec, ok := s.Agents[from]
 			if !ok {
 				return unknownAddress(from, name)
@@ -208,24 +192,24 @@ them. The next apply adopts an agent again if it equals its manifest.`,
 		Example: "  agentsync state rm mindset/acme/coach",
 		Args:    cobra.MinimumNArgs(1),
 	}
-	addState(cmd, &path)
-	cmd.ValidArgsFunction = a.completeAddresses(&path, 0)
-	addLockTimeout(cmd, &wait)
+	flags.State(cmd, &path)
+	cmd.ValidArgsFunction = flags.CompleteAddresses(a.UI, &path, 0)
+	flags.LockTimeout(cmd, &wait)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		globs, err := parseGlobs("ADDRESS-GLOB", args)
+		globs, err := workspace.Globs("ADDRESS-GLOB", args)
 		if err != nil {
 			return err
 		}
 		var forgot strings.Builder
-		err = a.editState(cmd.Context(), path, "state rm", wait, func(s *state.State, name string) error {
+		err = workspace.Edit(cmd.Context(), a.UI, path, "state rm", wait, func(s *state.State, name string) error {
 			var gone []agent.Address
 			for _, addr := range s.Addresses() {
-				if selects(globs, addr) {
+				if workspace.Match(globs, addr) {
 					gone = append(gone, addr)
 				}
 			}
 			if len(gone) == 0 {
-				return unknownPattern(name, args[0], s.Addresses())
+				return workspace.UnknownPattern(name, args[0], s.Addresses())
 			}
 			for _, addr := range gone {
 				rec := s.Agents[addr]
@@ -255,6 +239,90 @@ errored.state.json, because it could not write the state.`
 	return cmd
 }
 
+func (a *app) statePushCommand() *cobra.Command {
+	cmd := a.mergeCommand("state push")
+	cmd.Use = "push FILE"
+	cmd.Short = "Copy a state file into a shared state"
+	cmd.Long = `Takes the agents of a state file of the same fleet into the state: the way back when a run said that it had to leave its
+uids in errored.state.json, or for a backup. Where the two contradict each other nothing is changed, and each contradiction
+is named. The same as 'state merge'.`
+	cmd.Example = "  agentsync state push errored.state.json"
+	return cmd
+}
+
+// mergeCommand is what state merge and state push do, under a name for the lock.
+func (a *app) mergeCommand(command string) *cobra.Command {
+	var name string
+	var wait time.Duration
+	cmd := &cobra.Command{Args: cobra.ExactArgs(1)}
+	flags.State(cmd, &name)
+	flags.LockTimeout(cmd, &wait)
+	format := flags.Format(cmd, flags.Text, flags.JSON)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		content, err := os.ReadFile(args[0])
+		if err != nil {
+			return exit.Usagef("read rescued state: %w", err)
+		}
+		other, err := state.Decode(args[0], content)
+		if err != nil {
+			return err
+		}
+		where, before, after := "", 0, 0
+		err = workspace.Edit(cmd.Context(), a.UI, name, command, wait, func(s *state.State, name string) error {
+			where, before = name, len(s.Agents)
+			if err := s.Merge(other); err != nil {
+				return exit.Usagef("%w", err)
+			}
+			after = len(s.Agents)
+			return nil
+		})
+		if err != nil { // only after it may the other file go
+			return err
+		}
+		added := after - before
+		return a.answer(format, stateDoc{State: where, Agents: &after, Added: &added},
+			fmt.Sprintf("%s now has %s, %d more than before; %s can go\n", where, diag.Plural(after, "agent"), added, args[0]))
+	}
+	return cmd
+}
+
+func (a *app) statePullCommand() *cobra.Command {
+	var name string
+	var public bool
+	cmd := &cobra.Command{
+		Use:   "pull",
+		Short: "Print the state as a state file",
+		Long: `Prints the state as a state file, with what the journal of a run knows that goes on or ended early. It takes no lock.
+
+With --public the lineage and the hashes of secrets are left out. Such a file is for those who may plan and not apply, such
+as pull requests of forks: plan --state FILE shows every change but those of secrets.`,
+		Example: "  agentsync state pull > backup.json\n  agentsync state pull --public > public.json",
+		Args:    cobra.NoArgs,
+	}
+	flags.State(cmd, &name)
+	cmd.Flags().BoolVar(&public, "public", false, "leave out the lineage and the hashes of secrets: for plans alone")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		_, snap, err := workspace.LoadState(cmd.Context(), a.UI, name)
+		if err != nil {
+			return err
+		}
+		s := snap.State
+		if public {
+			if s, err = s.Public(); err != nil {
+				return err
+			}
+		} else if s.Lineage == "" {
+			return exit.Usagef("%s holds no state", name)
+		}
+		content, err := s.Encode()
+		if err != nil {
+			return err
+		}
+		return a.JSON(json.RawMessage(content)) // with what could steer a terminal written as escapes
+	}
+	return cmd
+}
+
 func (a *app) stateFoldCommand() *cobra.Command {
 	var path string
 	var wait time.Duration
@@ -266,41 +334,18 @@ It needs neither a platform nor a key. Requests without an answer stay in the jo
 		Example: "  agentsync state fold",
 		Args:    cobra.NoArgs,
 	}
-	addState(cmd, &path)
-	addLockTimeout(cmd, &wait)
+	flags.State(cmd, &path)
+	flags.LockTimeout(cmd, &wait)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		where, agents := "", 0
-		err := a.editState(cmd.Context(), path, "state fold", wait, func(s *state.State, name string) error {
+		err := workspace.Edit(cmd.Context(), a.UI, path, "state fold", wait, func(s *state.State, name string) error {
 			where, agents = name, len(s.Agents)
 			return nil
 		})
 		if err == nil { // it is on disk
-			fmt.Fprintf(a.Out, "%s has %s\n", report.Sanitize(where), ui.Count(agents, "agent"))
+			fmt.Fprintf(a.Out, "%s has %s\n", report.Sanitize(where), diag.Plural(agents, "agent"))
 		}
 		return err
 	}
 	return cmd
-}
-
-// editState changes the state under the lock.
-func (a *app) editState(ctx context.Context, path, command string, wait time.Duration, change func(s *state.State, name string) error) error {
-	file, err := a.openState(ctx, path, 0)
-	if err != nil {
-		return err
-	}
-	unlock, err := a.lock(ctx, file, command, wait)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = unlock() }() // the kernel frees it at the latest when the process ends
-	snap, err := file.Load()
-	if err != nil {
-		return exit.OfState(err)
-	}
-	err = file.Edit(ctx, snap, func(s *state.State) error { return change(s, file.Name()) })
-	var f *exit.Failure
-	if err == nil || errors.As(err, &f) {
-		return err
-	}
-	return exit.OfState(err)
 }

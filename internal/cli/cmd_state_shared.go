@@ -5,122 +5,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/diag"
 	"agentsync/internal/exit"
+	"agentsync/internal/flags"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
 	"agentsync/internal/state/shared"
 	"agentsync/internal/state/store"
 	"agentsync/internal/state/store/postgres"
-	"agentsync/internal/ui"
+	"agentsync/internal/workspace"
 )
-
-const stateInitLong = `Makes a shared state in a bucket or a database, after trying whether the place keeps what a shared state needs.
-Where there is one already, nothing changes. A fleet that has a state file moves it there with 'state migrate'.
-
-  s3://BUCKET/PREFIX?region=REGION                      credentials as the AWS tools find them
-  s3://BUCKET/PREFIX?endpoint=https://HOST&path-style=true   any store that keeps conditional writes
-  postgres://USER@HOST/DB?sslmode=verify-full#fleet=NAME     password from PGPASSWORD or .pgpass
-
-lease=90s in either query is how long a run may go on without reaching the store (10s to 10m, default 60s). No key and no
-password stands in the URL. Name it with --state, AGENTSYNC_STATE, or state: in agentsync.yaml.`
-
-func (a *app) stateInitCommand() *cobra.Command {
-	var name string
-	var printDDL bool
-	cmd := &cobra.Command{
-		Use:   "init",
-		Short: "Make a shared state in a bucket or a database",
-		Long:  stateInitLong,
-		Example: `  agentsync state init --state 's3://acme-agents/prod?region=eu-central-1'
-  agentsync state init --state 'postgres://agentsync@db.acme.example/ops?sslmode=verify-full#fleet=prod'
-  agentsync state init --print-ddl`,
-		Args: cobra.NoArgs,
-	}
-	addState(cmd, &name)
-	cmd.Flags().BoolVar(&printDDL, "print-ddl", false, "print the statements that make the table in PostgreSQL, for whoever may make one, and do nothing")
-	format := addFormatOf(cmd, formatText, formatJSON)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if printDDL {
-			a.Answered = true
-			_, err := fmt.Fprint(a.Out, postgres.DDL)
-			return err
-		}
-		place, err := a.sharedPlace(name)
-		if err != nil {
-			return err
-		}
-		made, err := a.initPlace(cmd.Context(), name, place, state.NewLineage(), 0)
-		if err != nil {
-			return err
-		}
-		text := "is ready"
-		if !made {
-			text = "was made before, and is as it was"
-		}
-		return a.answer(format, stateDoc{State: place.Name(), Made: &made}, fmt.Sprintf("%s %s\n", place.Name(), text))
-	}
-	return cmd
-}
-
-// initPlace makes the shared state, and reports whether there was none.
-func (a *app) initPlace(ctx context.Context, name string, place *shared.Place, lineage string, serial uint64) (made bool, err error) {
-	if err := prepareTable(ctx, name, (*postgres.Table).Make, (*postgres.Table).Durable); err != nil {
-		return false, err
-	}
-	_, err = place.Read(ctx)
-	if !errors.Is(err, shared.ErrNotInitialised) {
-		return false, exit.OfState(err)
-	}
-	return true, exit.OfState(place.InitAt(ctx, lineage, serial))
-}
-
-// prepareTable takes steps with the table that a URL of PostgreSQL names, and does nothing for any other.
-func prepareTable(ctx context.Context, name string, steps ...func(*postgres.Table, context.Context) error) error {
-	s, _, err := openStore(name)
-	if err != nil {
-		return err
-	}
-	table, ok := s.(*postgres.Table)
-	if !ok {
-		return nil
-	}
-	defer table.Close(context.WithoutCancel(ctx))
-	for _, step := range steps {
-		err := step(table, ctx)
-		if errors.Is(err, store.ErrDenied) {
-			return &exit.Failure{Code: exit.Usage, Err: err, Hint: "see that user and password are right; where this user may not make a table, let somebody make it who may:\n  agentsync state init --print-ddl"}
-		}
-		if err != nil {
-			return exit.OfState(err)
-		}
-	}
-	return nil
-}
-
-// sharedPlace opens the shared place of a command that is of no use for a file.
-func (a *app) sharedPlace(name string) (*shared.Place, error) {
-	if !isShared(name) {
-		return nil, exit.Usagef("%s is a file, and this is for a state in a bucket or a database", name).
-			Hinted("name that by --state URL, AGENTSYNC_STATE, or state: in agentsync.yaml; see how it is named:\n  agentsync state init --help")
-	}
-	return a.openPlace(name, 0)
-}
-
-// answerer writes a command's one result.
-type answerer func(doc stateDoc, text string) error
 
 // forShared completes a command for a state in a bucket or a database, with --state and --format. run gets the place.
 func (a *app) forShared(
 	cmd *cobra.Command, run func(ctx context.Context, place *shared.Place, args []string, answer answerer) error,
 ) *cobra.Command {
 	var name string
-	addState(cmd, &name)
-	format := addFormatOf(cmd, formatText, formatJSON)
+	flags.State(cmd, &name)
+	format := flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		place, err := a.sharedPlace(name)
 		if err != nil {
@@ -131,12 +39,30 @@ func (a *app) forShared(
 	return cmd
 }
 
-// approve asks, where there is a terminal to ask on; command is what needs none.
-func (a *app) approve(ctx context.Context, question, command string) error {
-	if err := a.NeedTerminal(false, "there is ", "do it without a question:\n  "+command); err != nil {
-		return err
+// answerer writes a command's one result.
+type answerer func(doc stateDoc, text string) error
+
+// sharedPlace opens the shared place of a command that is of no use for a file.
+func (a *app) sharedPlace(name string) (*shared.Place, error) {
+	if !workspace.IsShared(name) {
+		return nil, exit.Usagef("%s is a file, and this is for a state in a bucket or a database", name).
+			Hinted("name that by --state URL, AGENTSYNC_STATE, or state: in agentsync.yaml; see how it is named:\n  agentsync state init --help")
 	}
-	return a.Ask(ctx, false, question)
+	return workspace.OpenPlace(a.UI, name, 0)
+}
+
+// answer writes a command's one result.
+func (a *app) answer(format *flags.Choice, doc stateDoc, text string) error {
+	if format.Value == flags.JSON {
+		doc.FormatVersion = report.FormatVersion
+		return a.JSON(doc)
+	}
+	for line := range strings.Lines(text) {
+		if _, err := fmt.Fprintln(a.Result(), report.Sanitize(strings.TrimSuffix(line, "\n"))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stateDoc is the JSON of the commands for a shared state. Each has the members that its schema says.
@@ -170,11 +96,23 @@ type holderDoc struct {
 	Lease      int64     `json:"leaseSeconds"`
 }
 
+func holderDocOf(h *shared.Holder, age time.Duration) *holderDoc {
+	return &holderDoc{h.Command, h.User, h.Host, h.PID, h.Started, h.RunURL, int64(age / time.Second), int64(time.Duration(h.Lease) / time.Second)}
+}
+
 // openDoc is a request without an answer.
 type openDoc struct {
 	Address string    `json:"address"`
 	Action  string    `json:"action"`
 	At      time.Time `json:"at"`
+}
+
+func openDocs(open []state.Intent) []openDoc {
+	docs := []openDoc{}
+	for _, i := range open {
+		docs = append(docs, openDoc{i.Address.String(), i.Action, i.At})
+	}
+	return docs
 }
 
 // savedDoc is a state that is kept.
@@ -184,16 +122,83 @@ type savedDoc struct {
 	Current bool      `json:"current"`
 }
 
-// answer writes a command's one result.
-func (a *app) answer(format *choice, doc stateDoc, text string) error {
-	a.Answered = true
-	if format.value == formatJSON {
-		doc.FormatVersion = report.FormatVersion
-		return report.JSON(a.Out, doc)
+const stateInitLong = `Makes a shared state in a bucket or a database, after trying whether the place keeps what a shared state needs.
+Where there is one already, nothing changes. A fleet that has a state file moves it there with 'state migrate'.
+
+  s3://BUCKET/PREFIX?region=REGION                      credentials as the AWS tools find them
+  s3://BUCKET/PREFIX?endpoint=https://HOST&path-style=true   any store that keeps conditional writes
+  postgres://USER@HOST/DB?sslmode=verify-full#fleet=NAME     password from PGPASSWORD or .pgpass
+
+lease=90s in either query is how long a run may go on without reaching the store (10s to 10m, default 60s). No key and no
+password stands in the URL. Name it with --state, AGENTSYNC_STATE, or state: in agentsync.yaml.`
+
+func (a *app) stateInitCommand() *cobra.Command {
+	var name string
+	var printDDL bool
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Make a shared state in a bucket or a database",
+		Long:  stateInitLong,
+		Example: `  agentsync state init --state 's3://acme-agents/prod?region=eu-central-1'
+  agentsync state init --state 'postgres://agentsync@db.acme.example/ops?sslmode=verify-full#fleet=prod'
+  agentsync state init --print-ddl`,
+		Args: cobra.NoArgs,
 	}
-	for line := range strings.Lines(text) {
-		if _, err := fmt.Fprintln(a.Out, report.Sanitize(strings.TrimSuffix(line, "\n"))); err != nil {
+	flags.State(cmd, &name)
+	cmd.Flags().BoolVar(&printDDL, "print-ddl", false, "print the statements that make the table in PostgreSQL, for whoever may make one, and do nothing")
+	format := flags.Format(cmd, flags.Text, flags.JSON)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if printDDL {
+			_, err := fmt.Fprint(a.Result(), postgres.DDL)
 			return err
+		}
+		place, err := a.sharedPlace(name)
+		if err != nil {
+			return err
+		}
+		made, err := a.initPlace(cmd.Context(), name, place, state.NewLineage(), 0)
+		if err != nil {
+			return err
+		}
+		text := "is ready"
+		if !made {
+			text = "was made before, and is as it was"
+		}
+		return a.answer(format, stateDoc{State: place.Name(), Made: &made}, fmt.Sprintf("%s %s\n", place.Name(), text))
+	}
+	return cmd
+}
+
+// initPlace makes the shared state, and reports whether there was none.
+func (a *app) initPlace(ctx context.Context, name string, place *shared.Place, lineage string, serial uint64) (made bool, err error) {
+	if err := prepareTable(ctx, name, (*postgres.Table).Make, (*postgres.Table).Durable); err != nil {
+		return false, err
+	}
+	_, err = place.Read(ctx)
+	if !errors.Is(err, shared.ErrNotInitialised) {
+		return false, exit.OfState(err)
+	}
+	return true, exit.OfState(place.InitAt(ctx, lineage, serial))
+}
+
+// prepareTable takes steps with the table that a URL of PostgreSQL names, and does nothing for any other.
+func prepareTable(ctx context.Context, name string, steps ...func(*postgres.Table, context.Context) error) error {
+	s, _, err := workspace.OpenStore(name)
+	if err != nil {
+		return err
+	}
+	table, ok := s.(*postgres.Table)
+	if !ok {
+		return nil
+	}
+	defer table.Close(context.WithoutCancel(ctx))
+	for _, step := range steps {
+		err := step(table, ctx)
+		if errors.Is(err, store.ErrDenied) {
+			return &exit.Failure{Code: exit.Usage, Err: err, Hint: "see that user and password are right; where this user may not make a table, let somebody make it who may:\n  agentsync state init --print-ddl"}
+		}
+		if err != nil {
+			return exit.OfState(err)
 		}
 	}
 	return nil
@@ -210,8 +215,8 @@ removes that again. Credentials that may only read are enough for plan, and say 
 		Example: "  agentsync state check --state 's3://acme-agents/prod?region=eu-central-1'",
 		Args:    cobra.NoArgs,
 	}
-	addState(cmd, &name)
-	format := addFormatOf(cmd, formatText, formatJSON)
+	flags.State(cmd, &name)
+	format := flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		place, err := a.sharedPlace(name)
 		if err != nil {
@@ -261,7 +266,7 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 		isLocked, agents := view.Holder != nil, len(snap.State.Agents)
 		doc := stateDoc{State: place.Name(), Locked: &isLocked, Serial: &view.Serial, Epoch: &view.Epoch, Agents: &agents}
 		var text strings.Builder
-		fmt.Fprintf(&text, "%s: %s, serial %d, epoch %d\n", place.Name(), ui.Count(agents, "agent"), view.Serial, view.Epoch)
+		fmt.Fprintf(&text, "%s: %s, serial %d, epoch %d\n", place.Name(), diag.Plural(agents, "agent"), view.Serial, view.Epoch)
 		if isLocked {
 			doc.Holder = holderDocOf(view.Holder, view.Age)
 			fmt.Fprintf(&text, "held: %s\n", state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age}))
@@ -279,10 +284,6 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 	})
 }
 
-func holderDocOf(h *shared.Holder, age time.Duration) *holderDoc {
-	return &holderDoc{h.Command, h.User, h.Host, h.PID, h.Started, h.RunURL, int64(age / time.Second), int64(time.Duration(h.Lease) / time.Second)}
-}
-
 func (a *app) stateUnlockCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
@@ -296,7 +297,7 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		Example: "  agentsync state unlock\n  agentsync state unlock --auto-approve",
 		Args:    cobra.NoArgs,
 	}
-	cmd.Flags().BoolVarP(&yes, "auto-approve", "y", false, "do not ask")
+	flags.AutoApprove(cmd, &yes)
 	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, _ []string, answer answerer) error {
 		view, err := place.Read(ctx)
 		if err != nil {
@@ -308,12 +309,12 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		}
 		held := state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age})
 		if !yes {
-			fmt.Fprintln(a.Err, report.Sanitize(held.Error()))
+			a.Printf("%s", report.Sanitize(held.Error()))
 			if err := a.approve(ctx, "Take the lock over from it", "agentsync state unlock --auto-approve"); err != nil {
 				return err
 			}
 		}
-		lease, err := place.Unlock(ctx, a.holder("state unlock").Shared())
+		lease, err := place.Unlock(ctx, workspace.Holder(a.UI, "state unlock").Shared())
 		if err == nil {
 			err = lease.Release(ctx)
 		}
@@ -322,5 +323,183 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		}
 		return answer(stateDoc{State: place.Name(), Unlocked: &unlocked, Holder: holderDocOf(view.Holder, view.Age)},
 			fmt.Sprintf("%s is free: taken over from %s\n", place.Name(), cmp.Or(held.Holder.String(), "its holder")))
+	})
+}
+
+// approve asks, where there is a terminal to ask on; command is what needs none.
+func (a *app) approve(ctx context.Context, question, command string) error {
+	if err := a.NeedTerminal(false, "there is ", "do it without a question:\n  "+command); err != nil {
+		return err
+	}
+	return a.Ask(ctx, false, question)
+}
+
+const stateMigrateLong = `Moves a state file to a place that a team shares, with its journal and the requests that have no answer yet, under the
+locks of both. It makes the shared state where there is none, refuses one of another fleet, and leaves a signpost in the
+file, so that an old checkout cannot go on with it. Run again after it was stopped, it goes on.
+
+Then name the place for everybody, and commit both files:
+
+  state: URL        in agentsync.yaml, beside version: 1`
+
+func (a *app) stateMigrateCommand() *cobra.Command {
+	var path, to string
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:     "migrate --to URL",
+		Short:   "Move a state file to a bucket or a database",
+		Long:    stateMigrateLong,
+		Example: "  agentsync state migrate --to 's3://acme-agents/prod?region=eu-central-1'",
+		Args:    cobra.NoArgs,
+	}
+	flags.State(cmd, &path)
+	cmd.Flags().StringVar(&to, "to", "", "the `URL` of the place, as --state takes it")
+	flags.LockTimeout(cmd, &wait)
+	format := flags.Format(cmd, flags.Text, flags.JSON)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case to == "":
+			return exit.Usagef("say where to: --to URL").
+				Hinted("see how a place is named:\n  agentsync state init --help")
+		case !workspace.IsShared(to):
+			return exit.Usagef("--to is the URL of a bucket or a database").
+				Hinted("a shared state becomes a file again by:\n  agentsync state pull > state.json")
+		case workspace.IsShared(path):
+			return exit.Usagef("the state is in a shared place already, and migrate moves a file").
+				Hinted("name the file:\n  agentsync state migrate --state state.json --to URL")
+		}
+		moved, place, err := a.migrate(cmd.Context(), path, to, wait)
+		if err != nil {
+			return err
+		}
+		agents := len(moved.State.Agents)
+		doc := stateDoc{State: place, From: &path, Serial: &moved.State.Serial, Agents: &agents, Open: openDocs(moved.Open)}
+		return a.answer(format, doc, fmt.Sprintf("%s is now in %s, with %s\n", path, place, diag.Plural(agents, "agent")))
+	}
+	return cmd
+}
+
+// migrate moves the state file at path to the place that the URL names, and returns what is there then.
+func (a *app) migrate(ctx context.Context, path, to string, wait time.Duration) (moved *state.Snapshot, name string, err error) {
+	place, err := workspace.OpenPlace(a.UI, to, 0)
+	if err != nil {
+		return nil, "", err
+	}
+	// Both locks, the file's first: who waits for it keeps nobody else from the shared place.
+	from := state.NewFile(path)
+	unlockFrom, err := workspace.Lock(ctx, a.UI, from, "state migrate", wait)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = unlockFrom() }() // the kernel frees it at the latest when the process ends
+	snap, err := from.Load()
+	if err != nil {
+		return nil, "", exit.OfState(err)
+	}
+	if !snap.Exists && !snap.Pending && len(snap.Open) == 0 {
+		return nil, "", exit.Usagef("there is no state in %s to move", path).
+			Hinted("make an empty shared state:\n  agentsync state init --state URL")
+	}
+	if _, err := a.initPlace(ctx, to, place, snap.State.Lineage, snap.State.Serial); err != nil {
+		return nil, "", err
+	}
+	target := state.NewShared(ctx, place)
+	unlockTarget, err := workspace.Lock(ctx, a.UI, target, "state migrate", wait)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = unlockTarget() }() // its lease ends
+	there, err := target.Load()
+	if err != nil {
+		return nil, "", exit.OfState(err)
+	}
+	if there.State.Lineage != snap.State.Lineage {
+		return nil, "", exit.Usagef("%s holds the state of another fleet than %s", place.Name(), path).
+			Hinted("name another prefix, or another fleet=")
+	}
+	// The place has everything before the file says that it moved: stopped in between, this goes on where it is run again.
+	if err := target.TakeOver(there, snap); err != nil {
+		return nil, "", exit.OfState(err)
+	}
+	if err := from.Leave(snap, to); err != nil {
+		return nil, "", exit.OfState(err)
+	}
+	moved, err = target.Load()
+	return moved, place.Name(), exit.OfState(err)
+}
+
+func (a *app) stateHistoryCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "history",
+		Short: "List the states that a shared place keeps",
+		Long: `Lists the states that a shared place keeps, the newest first: the last 20, and all of the last 30 days. 'state rollback'
+goes back to one of them.`,
+		Example: "  agentsync state history",
+		Args:    cobra.NoArgs,
+	}
+	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, _ []string, answer answerer) error {
+		all, err := place.History(ctx)
+		if err != nil {
+			return exit.OfState(err)
+		}
+		docs := []savedDoc{}
+		var text strings.Builder
+		for _, s := range all {
+			docs = append(docs, savedDoc{s.Serial, s.At, s.Current})
+			fmt.Fprintf(&text, "%8d  %s%s\n", s.Serial, s.At.UTC().Format(time.DateTime+" UTC"), map[bool]string{true: "  counts"}[s.Current])
+		}
+		return answer(stateDoc{State: place.Name(), States: docs}, text.String())
+	})
+}
+
+func (a *app) stateRollbackCommand() *cobra.Command {
+	var yes bool
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "rollback SERIAL",
+		Short: "Make an earlier state of a shared place the one that counts",
+		Long: `Makes an earlier state the one that counts, under a new serial; 'state history' lists which there are. Nothing changes
+at the platforms: the next apply lists each app, and takes agents back that were made since and equal their manifests.
+It is the way on, too, where the state that counts, its journal or the head is damaged. Requests without an answer stay
+open, where the journal can be read.
+
+Asks first; without a terminal it needs --auto-approve.`,
+		Example: "  agentsync state rollback 1",
+		Args:    cobra.ExactArgs(1),
+	}
+	flags.LockTimeout(cmd, &wait)
+	flags.AutoApprove(cmd, &yes)
+	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, args []string, answer answerer) error {
+		serial, err := strconv.ParseUint(args[0], 10, 64)
+		if err != nil {
+			return exit.Usagef("%q is no serial", args[0]).Hinted("see which there are:\n  agentsync state history")
+		}
+		content, err := place.Saved(ctx, serial)
+		if err != nil {
+			return exit.OfState(err)
+		}
+		old, err := state.Decode(fmt.Sprintf("%s, serial %d", place.Name(), serial), content)
+		if err != nil {
+			return err
+		}
+		question := fmt.Sprintf("Go back to serial %d, with %s, in %s", serial, diag.Plural(len(old.Agents), "agent"), place.Name())
+		if !yes {
+			if err := a.approve(ctx, question, "agentsync state rollback "+args[0]+" --auto-approve"); err != nil {
+				return err
+			}
+		}
+		file := state.NewDamaged(ctx, place)
+		unlock, err := workspace.Lock(ctx, a.UI, file, "state rollback", wait)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = unlock() }() // its lease ends
+		now, err := file.Restore(old)
+		if err != nil {
+			return exit.OfState(err)
+		}
+		agents := len(old.Agents)
+		return answer(stateDoc{State: place.Name(), From: &args[0], Serial: &now, Agents: &agents},
+			fmt.Sprintf("%s is as in serial %d again, with %s; it is serial %d now\n", place.Name(), serial, diag.Plural(agents, "agent"), now))
 	})
 }

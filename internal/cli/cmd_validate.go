@@ -8,9 +8,9 @@ import (
 	"agentsync/internal/checkout"
 	"agentsync/internal/diag"
 	"agentsync/internal/exit"
-	"agentsync/internal/manifest"
+	"agentsync/internal/flags"
 	"agentsync/internal/report"
-	"agentsync/internal/ui"
+	"agentsync/internal/workspace"
 )
 
 func (a *app) validateCommand() *cobra.Command {
@@ -27,43 +27,37 @@ PATH is a file or a folder (*.yaml and *.yml, recursively); the default is manif
   agentsync validate --format json`,
 		Args: cobra.ArbitraryArgs,
 	}
-	format := addFormat(cmd, formatGitHub)
-	cmd.ValidArgsFunction = completeManifests
+	cmd.ValidArgsFunction = flags.CompleteManifests
+	format := flags.Format(cmd, flags.Text, flags.JSON, flags.Markdown, flags.GitHub)
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
-		all, err := platforms()
+		o, err := workspace.ManifestOptions(a.UI)
 		if err != nil {
 			return err
 		}
-		fleet, problems, err := a.readFleet(cmd.Context(), all, paths, manifest.Options{})
+		fleet, problems, err := workspace.ReadFleet(cmd.Context(), a.UI, o, paths)
 		if err != nil {
 			return err
 		}
-		if err := a.writeProblems(format.value, problems); err != nil {
-			return err
+		switch format.Value {
+		case flags.JSON:
+			err = report.DiagJSON(a.Result(), problems)
+		case flags.Markdown:
+			err = report.DiagMarkdown(a.Result(), problems, report.MarkdownOptions{Link: checkout.Links(a.Getenv)})
+		case flags.GitHub:
+			err = report.DiagGitHub(a.Result(), problems)
+		default: // problems go to stderr, as everywhere
+			err = report.DiagText(a.Err, problems, a.Style(a.Err))
 		}
-		if problems.HasErrors() {
+		switch {
+		case err != nil:
+			return err
+		case problems.HasErrors():
 			return &exit.Failure{Code: exit.Usage}
+		case format.Value == flags.Text:
+			_, err = fmt.Fprintf(a.Result(), "%s in %s: no errors\n",
+				diag.Plural(len(fleet.Agents), "agent"), diag.Plural(len(fleet.Files), "file"))
 		}
-		if format.value == formatText {
-			fmt.Fprintf(a.Out, "%s in %s: no errors\n",
-				ui.Count(len(fleet.Agents), "agent"), ui.Count(len(fleet.Files), "file"))
-		}
-		return nil
+		return err
 	}
 	return cmd
-}
-
-// writeProblems writes the result of validate: in text form problems go to stderr, as everywhere.
-func (a *app) writeProblems(format string, problems diag.List) error {
-	a.Answered = true
-	switch format {
-	case formatJSON:
-		return report.DiagJSON(a.Out, problems)
-	case formatMarkdown:
-		return report.DiagMarkdown(a.Out, problems, report.MarkdownOptions{Link: checkout.Links(a.Getenv)})
-	case formatGitHub:
-		return report.DiagGitHub(a.Out, problems)
-	default:
-		return report.DiagText(a.Err, problems, a.Style(a.Err))
-	}
 }

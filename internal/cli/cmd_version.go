@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/flags"
 	"agentsync/internal/report"
 )
 
@@ -85,11 +86,20 @@ checkout had changes.`,
   agentsync version --format json`,
 		Args: cobra.NoArgs,
 	}
-	format := addFormatOf(cmd, formatText, formatJSON)
+	format := flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		b := thisBuild()
-		if format.value == formatJSON {
-			return a.versionJSON(b)
+		if format.Value == flags.JSON {
+			return a.JSON(struct {
+				FormatVersion string `json:"formatVersion"`
+				Version       string `json:"version"`
+				Commit        string `json:"commit"`
+				Time          string `json:"time"`
+				Modified      bool   `json:"modified"`
+				Go            string `json:"go"`
+				OS            string `json:"os"`
+				Arch          string `json:"arch"`
+			}{report.FormatVersion, b.version, b.commit, b.time, b.modified, runtime.Version(), runtime.GOOS, runtime.GOARCH})
 		}
 		parts := []string{}
 		if b.commit != "" {
@@ -102,21 +112,8 @@ checkout had changes.`,
 			parts = append(parts, b.time)
 		}
 		parts = append(parts, fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH))
-		_, err := fmt.Fprintf(a.Out, "agentsync %s (%s)\n", b.version, strings.Join(parts, ", "))
+		_, err := fmt.Fprintf(a.Result(), "agentsync %s (%s)\n", b.version, strings.Join(parts, ", "))
 		return err
 	}
 	return cmd
-}
-
-func (a *app) versionJSON(b build) error {
-	return a.JSON(struct {
-		FormatVersion string `json:"formatVersion"`
-		Version       string `json:"version"`
-		Commit        string `json:"commit"`
-		Time          string `json:"time"`
-		Modified      bool   `json:"modified"`
-		Go            string `json:"go"`
-		OS            string `json:"os"`
-		Arch          string `json:"arch"`
-	}{report.FormatVersion, b.version, b.commit, b.time, b.modified, runtime.Version(), runtime.GOOS, runtime.GOARCH})
 }

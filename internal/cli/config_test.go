@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/flags"
 	"agentsync/schema"
 )
 
@@ -32,10 +33,10 @@ func TestConfigSchema(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if !slices.Equal(names, configKeys) {
-		t.Errorf("the schema has %v, the code %v", names, configKeys)
+	if !slices.Equal(names, flags.ConfigKeys()) {
+		t.Errorf("the schema has %v, the code %v", names, flags.ConfigKeys())
 	}
-	for _, name := range configKeys {
+	for _, name := range flags.ConfigKeys() {
 		if testApp().applyCommand().Flags().Lookup(name) == nil {
 			t.Errorf("apply has no flag %s", name)
 		}
@@ -58,7 +59,8 @@ func planWith(t *testing.T, env map[string]string, args ...string) (*cobra.Comma
 	if err := cmd.ParseFlags(args); err != nil {
 		t.Fatal(err)
 	}
-	return cmd, a.flagsFromEnv(cmd)
+	_, err = flags.Resolve(a.UI, cmd, testApp().applyCommand)
+	return cmd, err
 }
 
 func TestConfig(t *testing.T) {
@@ -122,7 +124,7 @@ func TestConfigErrors(t *testing.T) {
 	} {
 		t.Run(content, func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			if err := os.WriteFile(configName, []byte(content), 0o644); err != nil {
+			if err := os.WriteFile(flags.ConfigName, []byte(content), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := planWith(t, nil); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -132,7 +134,7 @@ func TestConfigErrors(t *testing.T) {
 	}
 	t.Run("a link", func(t *testing.T) {
 		t.Chdir(t.TempDir())
-		if err := os.Symlink("/etc/hostname", configName); err != nil {
+		if err := os.Symlink("/etc/hostname", flags.ConfigName); err != nil {
 			t.Skip(err)
 		}
 		if _, err := planWith(t, nil); err == nil || !strings.Contains(err.Error(), "symbolic link") {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"agentsync/internal/flags"
 	"agentsync/internal/ui"
 
 	"github.com/spf13/cobra"
@@ -24,12 +25,12 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 		}
 		c.InheritedFlags() // merges the root's flags into those of c
 		c.Flags().VisitAll(func(f *pflag.Flag) {
-			if slices.Contains(notFromEnv, f.Name) {
+			if slices.Contains(flags.NotFromEnv(), f.Name) {
 				return
 			}
 			value, ok := values[f.Value.Type()]
-			if o, isChoice := f.Value.(*choice); isChoice {
-				value, ok = o.allowed[len(o.allowed)-1], true
+			if o, isChoice := f.Value.(*flags.Choice); isChoice {
+				value, ok = o.Allowed[len(o.Allowed)-1], true
 			}
 			if !ok {
 				t.Errorf("%s --%s: no value for the type %s", c.CommandPath(), f.Name, f.Value.Type())
@@ -37,14 +38,14 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 			}
 			walked++
 			before := f.Value.String()
-			if err := testApp(ui.Variable(f.Name) + "=" + value).flagsFromEnv(c); err != nil {
+			if _, err := flags.Resolve(testApp(ui.Variable(f.Name)+"="+value).UI, c, nil); err != nil {
 				t.Errorf("%s: %s=%s: %v", c.CommandPath(), ui.Variable(f.Name), value, err)
 			}
 			if got := f.Value.String(); got == before {
 				t.Errorf("%s: %s=%s leaves --%s at %q", c.CommandPath(), ui.Variable(f.Name), value, f.Name, got)
 			}
 			set := f.Value.String()
-			if err := testApp(ui.Variable(f.Name) + "=nonsense").flagsFromEnv(c); err != nil || f.Value.String() != set {
+			if _, err := flags.Resolve(testApp(ui.Variable(f.Name)+"=nonsense").UI, c, nil); err != nil || f.Value.String() != set {
 				t.Errorf("%s: a given --%s is overruled by %s", c.CommandPath(), f.Name, ui.Variable(f.Name))
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"agentsync/internal/exit"
+	"agentsync/internal/flags"
 	"agentsync/internal/ui"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,7 @@ func TestPanic(t *testing.T) {
 		_ = list[len(a.args)]
 		return nil
 	}}
-	addFormat(boom)
+	flags.Format(boom, flags.Text, flags.JSON)
 	root.AddCommand(boom)
 	root.SetArgs(a.args)
 	cmd, err := a.execute(t.Context(), root)

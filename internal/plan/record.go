@@ -289,6 +289,24 @@ func ForgetSecrets(rec agent.Record) (agent.Record, error) {
 	return rec, nil
 }
 
+// ForgetSecretsOf returns the records with the secrets of those that patterns select forgotten, so that a plan sends them again
+// where the platform does not show that it has them. Without a pattern it returns records.
+func ForgetSecretsOf(records map[agent.Address]agent.Record, patterns []agent.Glob) map[agent.Address]agent.Record {
+	if len(patterns) == 0 {
+		return records
+	}
+	forgot := maps.Clone(records)
+	for a, rec := range records {
+		if !slices.ContainsFunc(patterns, func(g agent.Glob) bool { return g.Match(a) }) {
+			continue
+		}
+		if rec, err := ForgetSecrets(rec); err == nil { // else whoever plans is told
+			forgot[a] = rec
+		}
+	}
+	return forgot
+}
+
 // basisOf digests what a change was computed from. Either side may be missing: a nil rec is an agent
 // that state does not know, a nil d one that the manifests do not name. c and doc are d's fields and their canonical form.
 func (in *Input) basisOf(rec *agent.Record, d *agent.Desired, c *comparison, doc agent.Doc) Basis {

@@ -38,6 +38,8 @@ type UI struct {
 	Out, Err io.Writer
 	// NoColor, Quiet and Verbose are the flags that every command has.
 	NoColor, Quiet, Verbose bool
+	// Version is this program's.
+	Version string
 	// Source finds the lines of what was read last, nil for nothing.
 	Source diag.Source
 	// Answered reports that the command has written its one document to stdout.
