@@ -184,7 +184,11 @@ func messagesInCode(t *testing.T) []message {
 					return false
 				}
 				if text, ok := literal(n); ok {
-					isError := makesErrors(around)
+					inCall := nearestCall(around)
+					if slices.Contains(callsOfHints, inCall) {
+						return false
+					}
+					isError := slices.Contains(callsOfErrors, inCall)
 					if line, ok := sentence(text, isError); ok && (!isBelow(r.name(), "sandbox") || isError) {
 						at := fset.Position(n.Pos())
 						all = append(all, message{line, r.name(), filepath.Base(at.Filename) + ":" + strconv.Itoa(at.Line)})
@@ -257,15 +261,20 @@ func literal(n ast.Node) (text string, ok bool) {
 	return "", false
 }
 
-// makesErrors reports whether a text stands in the nearest call around it as what an error says.
-func makesErrors(around []ast.Node) bool {
+// callsOfErrors are the functions that are told what an error says, callsOfHints those that are told a hint.
+var (
+	callsOfErrors = []string{"Errorf", "New", "Usagef", "With"}
+	callsOfHints  = []string{"Hinted", "meantAddress"}
+)
+
+// nearestCall names the function that is called with a text, empty for none.
+func nearestCall(around []ast.Node) string {
 	for _, n := range slices.Backward(around) {
 		if call, ok := n.(*ast.CallExpr); ok {
-			name := calledName(call.Fun)
-			return name == "Errorf" || name == "New" || name == "usageError"
+			return calledName(call.Fun)
 		}
 	}
-	return false
+	return ""
 }
 
 // verbForm is what a format fills in.

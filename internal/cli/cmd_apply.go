@@ -70,7 +70,7 @@ func (a *app) applyCommand() *cobra.Command {
 	f.format = flags.Format(cmd, flags.Text, flags.JSON, flags.Markdown)
 	flags.AutoApprove(cmd, &f.autoApprove)
 	flags.LockTimeout(cmd, &f.lockTimeout)
-	f.onError.Add(cmd, "on-error", "what to do after an agent failed: continue with the others, or stop")
+	flags.ChoiceVar(cmd, &f.onError, "on-error", "what to do after an agent failed: continue with the others, or stop")
 	set := cmd.Flags()
 	set.StringVar(&f.maxDeletes, "max-deletes", "", "refuse the run if it would delete or replace more than `N` agents, or N% of those in the state")
 	set.StringVar(&f.report, "report", "", "write a report of the run to `FILE` as JSON, also if the run fails")

@@ -53,7 +53,7 @@ func (a *app) checkPlatformCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	f.Reading(cmd)
-	flags.Platform(cmd, &f.of.Platform, "the `PLATFORM` to check: ")
+	flags.PlatformVar(cmd, &f.of.Platform, "the `PLATFORM` to check: ")
 	f.of.Add(cmd)
 	cmd.Flags().StringVar(&f.of.ID, "app", "", "the `ID` of the app to make the agent in; no manifest needs to name it")
 	cmd.Flags().DurationVar(&f.patience, "patience", 30*time.Second, "how long to wait for lists that lag")

@@ -65,7 +65,7 @@ func (a *app) exportCommand() *cobra.Command {
 	}
 	f.Reading(cmd)
 	flags.LockTimeout(cmd, &f.lockTimeout)
-	flags.Platform(cmd, &f.of.Platform, "only apps of this `PLATFORM`: ")
+	flags.PlatformVar(cmd, &f.of.Platform, "only apps of this `PLATFORM`: ")
 	f.of.Add(cmd)
 	set := cmd.Flags()
 	set.StringVar(&f.of.ID, "app", "", "only the app with this `ID`; no manifest needs to name it")

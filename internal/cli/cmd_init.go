@@ -83,7 +83,7 @@ func (a *app) initCommand() *cobra.Command {
 	set := cmd.Flags()
 	set.StringSliceVar(&in.chosen, "platform", nil, "only examples of this `PLATFORM`: "+flags.KnownPlatforms()+"; repeatable")
 	_ = cmd.RegisterFlagCompletionFunc("platform", flags.CompletePlatforms)
-	in.system.Add(cmd, "workflow", "write the workflows of this CI `SYSTEM`: github or gitlab")
+	flags.ChoiceVar(cmd, &in.system, "workflow", "write the workflows of this CI `SYSTEM`: github or gitlab")
 	set.StringVar(&in.api, "api", "", "an example for this `VERSION` of the platform's API, for example v2")
 	set.StringSliceVar(&in.environments, "environments", nil, "the `NAMES` of environments, the first to be applied first, for example staging,prod")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -45,8 +45,8 @@ func (c *Choice) Set(v string) error {
 	return nil
 }
 
-// Add declares the flag.
-func (c *Choice) Add(cmd *cobra.Command, name, usage string) {
+// ChoiceVar declares a flag.
+func ChoiceVar(cmd *cobra.Command, c *Choice, name, usage string) {
 	cmd.Flags().Var(c, name, usage)
 	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(c.Allowed, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -64,7 +64,7 @@ const (
 // Format adds --format with a choice of formats, the first of which is the default.
 func Format(cmd *cobra.Command, formats ...string) *Choice {
 	c := &Choice{Value: formats[0], Allowed: formats}
-	c.Add(cmd, "format", "output `FORMAT`: "+strings.Join(formats, ", "))
+	ChoiceVar(cmd, c, "format", "output `FORMAT`: "+strings.Join(formats, ", "))
 	return c
 }
 
@@ -84,8 +84,8 @@ func AutoApprove(cmd *cobra.Command, yes *bool) {
 	cmd.Flags().BoolVarP(yes, "auto-approve", "y", false, "do not ask")
 }
 
-// Platform adds --platform for one platform; usage says what for.
-func Platform(cmd *cobra.Command, name *string, usage string) {
+// PlatformVar adds --platform for one platform; usage says what for.
+func PlatformVar(cmd *cobra.Command, name *string, usage string) {
 	cmd.Flags().StringVar(name, "platform", "", usage+KnownPlatforms())
 	_ = cmd.RegisterFlagCompletionFunc("platform", CompletePlatforms)
 }

@@ -384,7 +384,7 @@ func UnknownPattern(where, pattern string, known []agent.Address) error {
 }
 
 // meantAddress is a hint with the address that was probably meant by pattern, or another hint where none is near.
-func meantAddress(pattern string, known []agent.Address, otherwise string) string {
+func meantAddress(pattern string, known []agent.Address, otherwise string) (hint string) {
 	var keys []string
 	for _, addr := range known {
 		keys = append(keys, addr.Key)
@@ -392,9 +392,11 @@ func meantAddress(pattern string, known []agent.Address, otherwise string) strin
 	slices.Sort(keys) // the same key in several apps is one
 	key := diag.Nearest(pattern[strings.LastIndex(pattern, "/")+1:], slices.Compact(keys))
 	if i := slices.IndexFunc(known, func(a agent.Address) bool { return a.Key == key }); i >= 0 {
-		return "did you mean " + known[i].String() + "?"
+		hint = "did you mean " + known[i].String() + "?"
+	} else {
+		hint = otherwise
 	}
-	return otherwise
+	return hint
 }
 
 // Desired returns what the manifests want of the agent at an address, or nil.
