@@ -5,9 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"maps"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // File is a state, its lock and its journal, in files or in a shared place. It holds no state itself and is safe for
@@ -103,7 +109,7 @@ func (f *File) snapshot(on stored) (*Snapshot, error) {
 
 func (f *File) replay(snap *Snapshot, s *State, journal *replay) error {
 	empty := journal.results == 0 && len(journal.open) == 0
-	if s != nil && !empty && s.Lineage != journal.header.lineage {
+	if s != nil && !empty && s.Lineage != journal.header.Lineage {
 		return journal.foreign(f.keeper.name(), s)
 	}
 	merged, err := journal.merge(s)
@@ -114,19 +120,6 @@ func (f *File) replay(snap *Snapshot, s *State, journal *replay) error {
 	snap.results, snap.lastID = journal.results > 0, journal.lastID
 	snap.Pending = s == nil && len(merged.Agents)+len(merged.Apps) > 0 || s != nil && !equalContent(s, merged)
 	return nil
-}
-
-// equalContent reports whether two states say the same, serial and lineage aside.
-func equalContent(a, b *State) bool {
-	if len(a.Agents) != len(b.Agents) || !maps.Equal(a.Apps, b.Apps) {
-		return false
-	}
-	for addr, r := range a.Agents {
-		if other, ok := b.Agents[addr]; !ok || !equalRecord(r, other) {
-			return false
-		}
-	}
-	return true
 }
 
 // unchanged returns an error that matches ErrStale unless state and journal are still what snap was
@@ -154,17 +147,6 @@ func (f *File) Fresh(snap *Snapshot) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// successor returns s as it is written next, serial and lineage seen to, and its content.
-func (s *State) successor() (*State, []byte, error) {
-	next := *s
-	next.Serial++
-	if next.Lineage == "" {
-		next.Lineage = NewLineage()
-	}
-	content, err := next.Encode()
-	return &next, content, err
 }
 
 // Edit changes the state by hand: state mv, state rm, import. change gets a copy; where it returns an
@@ -226,3 +208,163 @@ var seed = maphash.MakeSeed()
 
 // digest returns the version of a content.
 func digest(b []byte) string { return strconv.FormatUint(maphash.Bytes(seed, b), 16) }
+
+// Leave puts a signpost in the place of a state file whose state, as snap has it, is now in the place that a URL names. No
+// agentsync reads a signpost as a state, not even an older one. The caller holds the lock.
+func (f *File) Leave(snap *Snapshot, to string) error {
+	if err := f.unchanged(snap); err != nil {
+		return fmt.Errorf("leave a signpost: %w", err)
+	}
+	content, err := json.Marshal(struct {
+		Version uint64   `json:"version"` // what an older agentsync refuses
+		MovedTo string   `json:"movedTo"`
+		Agents  struct{} `json:"agents"`
+	}{Version: Version + 1, MovedTo: to}, inText, jsontext.WithIndent("  "))
+	if err == nil {
+		_, err = f.keeper.fold(append(content, '\n'), snap.version, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("leave a signpost: %w", err)
+	}
+	return nil
+}
+
+// TakeOver brings what other knows of the same fleet into the state that snap was loaded of: records as State.Merge does, and open
+// intents. What is there already, because it was taken over before, is no error. The caller holds the lock.
+func (f *File) TakeOver(snap, other *Snapshot) error {
+	if err := f.unchanged(snap); err != nil {
+		return fmt.Errorf("take over: %w", err)
+	}
+	merged, open, lastID := snap.State.Clone(), slices.Clone(snap.Open), snap.lastID
+	if err := merged.Merge(other.State); err != nil {
+		return fmt.Errorf("take over: %w", err)
+	}
+	for _, i := range other.Open {
+		if slices.ContainsFunc(open, func(o Intent) bool { return sameIntent(o, i) }) {
+			continue
+		}
+		lastID++
+		i.ID, i.NeverLeft = lastID, false // another machine cannot know that
+		open = append(open, i)
+	}
+	if equalContent(merged, snap.State) && !snap.Pending && len(open) == len(snap.Open) {
+		return nil
+	}
+	merged.Serial, merged.Lineage = snap.State.Serial, snap.State.Lineage
+	s, content, err := merged.successor()
+	if err != nil {
+		return fmt.Errorf("take over: %w", err)
+	}
+	if _, err := f.keeper.fold(content, snap.version, openLines(s, open)); err != nil {
+		return fmt.Errorf("take over: %w", err)
+	}
+	return nil
+}
+
+// sameIntent reports whether two intents are one, whatever their ids.
+func sameIntent(a, b Intent) bool {
+	return a.Address == b.Address && a.Action == b.Action && a.UID == b.UID && a.At.Equal(b.At) && slices.Equal(a.Fields, b.Fields)
+}
+
+// Restore makes old the state that counts, under a new serial, which it returns. Open intents stay where they can be read.
+// The caller holds the lock.
+func (f *File) Restore(old *State) (serial uint64, err error) {
+	on, err := f.keeper.read()
+	if err != nil {
+		return 0, err
+	}
+	if on.lineage != "" && old.Lineage != on.lineage {
+		return 0, fmt.Errorf("restore: the state is of another fleet than %s", f.Name())
+	}
+	var open []Intent
+	if snap, err := f.load(on); err == nil {
+		open = snap.Open
+	}
+	next := old.Clone()
+	next.Serial = max(on.serial, old.Serial)
+	next, content, err := next.successor()
+	if err != nil {
+		return 0, err
+	}
+	if _, err := f.keeper.fold(content, on.version, openLines(next, open)); err != nil {
+		return 0, fmt.Errorf("restore: %w", err)
+	}
+	return next.Serial, nil
+}
+
+// rescueName is the file that a state goes to that could not be written where it belongs.
+const rescueName = "errored.state"
+
+// maxRescues bounds how many rescued states may lie in one folder.
+const maxRescues = 100
+
+// Rescue writes s to a new file, errored.state.json, in the folder of the state file, for a shared place in the working
+// folder, or, where that fails, in the system's folder for temporary files. It returns the file's path; it never
+// writes over an earlier one. The file is a complete state file, one serial on, so that it can be
+// put in the state file's place, or taken in by Merge.
+func (f *File) Rescue(s *State) (string, error) {
+	_, content, err := s.successor()
+	if err != nil {
+		return "", err
+	}
+	name, err := rescueInto(f.keeper.folder(), content)
+	if err == nil {
+		return name, nil
+	}
+	name, tempErr := rescueTemp(content)
+	if tempErr == nil {
+		return name, nil
+	}
+	return "", fmt.Errorf("rescue state: %w", errors.Join(err, tempErr))
+}
+
+// rescueTemp uses a name that nobody can know: others write into the folder for temporary files.
+func rescueTemp(content []byte) (string, error) {
+	f, err := os.CreateTemp("", rescueName+".*.json")
+	if err != nil {
+		return "", err
+	}
+	return f.Name(), fill(f, content)
+}
+
+func rescueInto(dir string, content []byte) (string, error) {
+	for n := range maxRescues {
+		name := filepath.Join(dir, rescueName+".json")
+		if n > 0 {
+			name = filepath.Join(dir, fmt.Sprintf("%s.%d.json", rescueName, n+1))
+		}
+		err := writeNew(name, content)
+		if !errors.Is(err, fs.ErrExist) {
+			return name, err
+		}
+	}
+	return "", fmt.Errorf("%s: there are %d rescued states already", dir, maxRescues)
+}
+
+// writeNew writes a file that must not exist yet, not even as a link.
+func writeNew(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return fill(f, content)
+}
+
+// fill writes a file's content durably, and removes the file where it cannot.
+func fill(f *os.File, content []byte) (err error) {
+	defer func() {
+		if e := f.Close(); err == nil {
+			err = e
+		}
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if err := f.Chmod(0o600); err != nil { // whatever the umask
+		return err
+	}
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	return f.Sync()
+}

@@ -1,12 +1,311 @@
 package state
 
 import (
+	"bytes"
 	"fmt"
+	"hash/crc32"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
+	"agentsync/internal/agent"
 	"agentsync/internal/crash"
 )
+
+// A journal is lines of text:
+//
+//	1c291ca3 0 {"journal":1,"lineage":"4f…","serial":7}
+//	8a9136aa 58 {"intent":1,"address":"mindset/acme/coach","action":"create","fields":{…},"at":"2025-…Z"}
+//	f3e16e9c 212 {"leaving":1}
+//	5bd2ccf9 212 {"results":[{"intent":1,"address":"mindset/acme/coach","kind":"recorded","record":{…}}]}
+//
+// Each is a checksum (CRC-32C of what follows the first blank, in hexadecimal), the offset in the file up to
+// which everything was on the disk when the line was written, and one JSON object. So a line proves that
+// everything before that offset was synced; damage there is damage to what was acknowledged. Lines that name
+// the same offset are a batch. Damage after the last batch's start is what a crash leaves of writes that were
+// never acknowledged, in whatever order the disk took their blocks.
+//
+// A leaving line is synced by chance, with a later batch: see Intent.NeverLeft.
+//
+// The file ends with zeros where space was reserved and not used.
+
+// journalVersion is the version of the lines that this package reads and writes.
+const journalVersion = 1
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// appendLine appends the line that holds payload; batch is up to where the file is synced.
+func appendLine(dst, payload []byte, batch int64) []byte {
+	start := len(dst)
+	dst = append(dst, "00000000 "...)
+	dst = strconv.AppendInt(dst, batch, 10)
+	dst = append(dst, ' ')
+	dst = append(dst, payload...)
+	sum := crc32.Checksum(dst[start+9:], castagnoli)
+	const digits = "0123456789abcdef"
+	for i := range 8 {
+		dst[start+i] = digits[sum>>(28-4*i)&0xf]
+	}
+	return append(dst, '\n')
+}
+
+// parseLine returns what appendLine put in, without the line's end. ok is false if anything at all
+// is wrong with it.
+func parseLine(line []byte) (payload []byte, batch int64, ok bool) {
+	if len(line) < 12 || line[8] != ' ' {
+		return nil, 0, false
+	}
+	if string(line[:8]) != fmt.Sprintf("%08x", crc32.Checksum(line[9:], castagnoli)) {
+		return nil, 0, false
+	}
+	number, payload, found := bytes.Cut(line[9:], []byte(" "))
+	batch, err := strconv.ParseInt(string(number), 10, 64)
+	return payload, batch, found && err == nil && batch >= 0
+}
+
+// header is the journal's first line.
+type header struct {
+	Version uint64 `json:"journal"`
+	Lineage string `json:"lineage"`
+	Serial  uint64 `json:"serial"` // that the state file had when the journal was begun
+	// Instance is the Handle.Instance of the file that the header was written into, often empty.
+	Instance string `json:"instance,omitzero"`
+}
+
+// intentText is the line of an intent.
+type intentText struct {
+	ID      uint64       `json:"intent"`
+	Address string       `json:"address"`
+	Action  string       `json:"action"`
+	UID     string       `json:"uid,omitzero"`
+	Fields  documentText `json:"fields,omitzero"`
+	At      string       `json:"at"`
+}
+
+func textOfIntent(i Intent) intentText {
+	return intentText{i.ID, i.Address.String(), i.Action, i.UID, documentText(i.Fields), i.At.UTC().Format(time.RFC3339Nano)}
+}
+
+// leavingText is the line of an intent whose request is about to leave.
+type leavingText struct {
+	Intent uint64 `json:"leaving"`
+}
+
+// resultsText is the line of results that belong together.
+type resultsText struct {
+	Results []resultText `json:"results"`
+}
+
+type resultText struct {
+	Intent  uint64      `json:"intent,omitzero"`
+	Address string      `json:"address,omitzero"`
+	Kind    string      `json:"kind"`
+	UID     string      `json:"uid,omitzero"`
+	From    string      `json:"from,omitzero"`
+	App     string      `json:"app,omitzero"`
+	Origin  *originText `json:"origin,omitzero"`
+	Record  *recordText `json:"record,omitzero"`
+}
+
+func textOfResults(results []Result) resultsText {
+	all := resultsText{make([]resultText, len(results))}
+	for i, r := range results {
+		text := resultText{Intent: r.Intent, Kind: r.Kind.String(), UID: r.UID}
+		if !r.Address.IsZero() {
+			text.Address = r.Address.String()
+		}
+		if !r.From.IsZero() {
+			text.From = r.From.String()
+		}
+		if r.Kind == Located {
+			origin := originText(r.Origin)
+			text.App, text.Origin = r.App.String(), &origin
+		}
+		if r.Record.UID != "" {
+			record := textOfRecord(r.Record)
+			text.Record = &record
+		}
+		all.Results[i] = text
+	}
+	return all
+}
+
+// appendPayload appends one of these as the payload of a line.
+func appendPayload(dst []byte, line any) ([]byte, error) {
+	b := bytes.NewBuffer(dst)
+	err := json.MarshalWrite(b, line, inText)
+	return b.Bytes(), err
+}
+
+// entry is a line's payload, read: one of its members is set.
+type entry struct {
+	header  *header
+	intent  *Intent
+	leaving uint64 // an intent
+	results []Result
+}
+
+// parseEntry reads a payload whose checksum is right. Its errors mean that another version wrote it,
+// or that somebody made the checksum fit.
+func parseEntry(payload []byte) (e entry, err error) {
+	d := newDecoder(payload)
+	var h header
+	var i Intent
+	seen, err := d.object(func(name string, at int) (err error) {
+		switch name {
+		case "journal":
+			e.header = &h
+			h.Version, err = d.uint()
+		case "lineage":
+			h.Lineage, err = d.text()
+		case "serial":
+			h.Serial, err = d.uint()
+		case "instance":
+			h.Instance, err = d.text()
+		case "leaving":
+			e.leaving, err = d.uint()
+		case "intent":
+			e.intent = &i
+			i.ID, err = d.uint()
+		case "results":
+			err = d.list(func() error {
+				r, err := d.result()
+				e.results = append(e.results, r)
+				return err
+			})
+		default:
+			err = d.intentMember(&i, name, at)
+		}
+		return err
+	})
+	if err == nil {
+		err = d.end()
+	}
+	if err == nil {
+		err = d.checkEntry(seen)
+	}
+	return e, err
+}
+
+// entryMembers are what each kind of line has: first the one that it is known by, then others that it needs, then
+// those that it may have.
+var entryMembers = [...]struct{ needs, may names }{
+	{needs: names{"journal", "lineage", "serial"}, may: names{"instance"}},
+	{needs: names{"intent", "address", "action", "at"}, may: names{"uid", "fields"}},
+	{needs: names{"leaving"}},
+	{needs: names{"results"}},
+}
+
+// checkEntry refuses a line that mixes kinds, or lacks what its kind needs.
+func (d *decoder) checkEntry(seen names) error {
+	for _, kind := range entryMembers {
+		if !seen.has(kind.needs[0]) {
+			continue
+		}
+		for _, name := range seen {
+			if !kind.needs.has(name) && !kind.may.has(name) {
+				return d.fail(0, "%q does not belong into a line with %q", name, kind.needs[0])
+			}
+		}
+		for _, name := range kind.needs {
+			if !seen.has(name) {
+				return d.fail(0, "%q is missing", name)
+			}
+		}
+		return nil
+	}
+	return d.fail(0, "the line is of no known kind")
+}
+
+func (d *decoder) intentMember(i *Intent, name string, at int) (err error) {
+	switch name {
+	case "address":
+		i.Address, err = d.address()
+	case "action":
+		i.Action, err = d.text()
+	case "uid":
+		i.UID, err = d.text()
+	case "fields":
+		i.Fields, err = d.document()
+	case "at":
+		var s string
+		if s, err = d.text(); err == nil {
+			i.At, err = time.Parse(time.RFC3339Nano, s)
+		}
+	default:
+		err = d.fail(at, "%q is not part of a journal of version %d", name, journalVersion)
+	}
+	return err
+}
+
+func (d *decoder) result() (r Result, err error) {
+	_, err = d.object(func(name string, at int) (err error) {
+		switch name {
+		case "intent":
+			r.Intent, err = d.uint()
+		case "address":
+			r.Address, err = d.address()
+		case "kind":
+			r.Kind, err = d.kind()
+		case "uid":
+			r.UID, err = d.text()
+		case "from":
+			r.From, err = d.address()
+		case "app":
+			r.App, err = d.app()
+		case "origin":
+			r.Origin, err = d.origin()
+		case "record":
+			r.Record, err = d.record()
+		default:
+			err = d.fail(at, "%q is not part of a journal of version %d", name, journalVersion)
+		}
+		return err
+	})
+	return r, err
+}
+
+func (d *decoder) address() (agent.Address, error) {
+	at := d.next()
+	s, err := d.text()
+	if err != nil {
+		return agent.Address{}, err
+	}
+	a, err := agent.ParseAddress(s)
+	if err != nil {
+		return a, d.fail(at, "%v", err)
+	}
+	return a, nil
+}
+
+func (d *decoder) app() (agent.AppID, error) {
+	at := d.next()
+	s, err := d.text()
+	if err != nil {
+		return agent.AppID{}, err
+	}
+	app, err := agent.ParseAppID(s)
+	if err != nil {
+		return app, d.fail(at, "%v", err)
+	}
+	return app, nil
+}
+
+func (d *decoder) kind() (ResultKind, error) {
+	at := d.next()
+	s, err := d.text()
+	if err != nil {
+		return 0, err
+	}
+	for k, name := range kindNames {
+		if s == name {
+			return ResultKind(k), nil
+		}
+	}
+	return 0, d.fail(at, "%q is no kind of result", s)
+}
 
 // journal is a journal that is open for writing. One goroutine writes: what callers hand in while
 // it waits for the disk goes to the disk together, with one fsync.
@@ -172,7 +471,10 @@ func (j *journal) leaving(id uint64) error {
 	if !j.tape.notesLeaving() {
 		return nil
 	}
-	payload := leavingPayload(id)
+	payload, err := appendPayload(nil, leavingText{id})
+	if err != nil {
+		return j.fail(err)
+	}
 	if _, err := j.append(payload, []int{len(payload)}); err != nil {
 		return j.fail(err)
 	}
@@ -217,14 +519,19 @@ func openLines(s *State, open []Intent) firstLines {
 // journalContent is what a journal starts with: its header and the intents that are still open, with their
 // leaving lines: what an earlier journal could not exclude, this one must not. What was answered stays so.
 func journalContent(s *State, open []Intent, instance string) []byte {
-	b := appendLine(nil, header{version: journalVersion, lineage: s.Lineage, serial: s.Serial, instance: instance}.payload(), 0)
+	var b []byte
+	add := func(line any) {
+		payload, _ := appendPayload(nil, line) // each was a line before
+		b = appendLine(b, payload, 0)
+	}
+	add(header{journalVersion, s.Lineage, s.Serial, instance})
 	for _, i := range open {
-		b = appendLine(b, i.append(nil), 0)
+		add(textOfIntent(i))
 		if !i.NeverLeft {
-			b = appendLine(b, leavingPayload(i.ID), 0)
+			add(leavingText{i.ID})
 		}
 		if i.Answered {
-			b = appendLine(b, answeredPayload(i), 0)
+			add(textOfResults([]Result{{Intent: i.ID, Address: i.Address, Kind: Answered}}))
 		}
 	}
 	return b

@@ -25,17 +25,25 @@ func sampleJournal(t testing.TB) []byte {
 	when := time.Date(2025, 3, 4, 5, 6, 7, 890, time.UTC)
 	b := journalContent(s, []Intent{{ID: 1, Address: at("open"), Action: "create", Fields: agent.Doc(`{"agentName":"Open"}`), At: when, NeverLeft: true}}, "this file")
 	second := int64(len(b))
-	b = appendLine(b, Intent{ID: 2, Address: at("coach"), Action: "create", UID: "old", Fields: agent.Doc(`{"agentName":"<ü>\n"}`), At: when}.append(nil), second)
-	b = appendLine(b, Intent{ID: 3, Address: at("gone"), Action: "delete", UID: "g", At: when}.append(nil), second)
+	for _, i := range []Intent{
+		{ID: 2, Address: at("coach"), Action: "create", UID: "old", Fields: agent.Doc(`{"agentName":"<ü>\n"}`), At: when},
+		{ID: 3, Address: at("gone"), Action: "delete", UID: "g", At: when},
+	} {
+		payload, err := appendPayload(nil, textOfIntent(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = appendLine(b, payload, second)
+	}
 	third := int64(len(b))
-	payload, err := appendResults(nil, []Result{
+	payload, err := appendPayload(nil, textOfResults([]Result{
 		{Intent: 2, Address: at("coach"), Kind: Recorded, Record: agent.Record{
 			UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Mark: "3fa9c1d2e4b5", Protect: true}},
 		{Intent: 3, Address: at("gone"), Kind: Removed, UID: "g"},
 		{Address: at("b"), Kind: Moved, From: at("a"), Record: agent.Record{UID: "m"}.Moved("a", "b")},
 		{Intent: 4, Kind: Voided},
 		{Kind: Located, App: at("b").ID(), Origin: agent.Origin{BaseURL: "https://a.example.com", KeyEnv: "KEY"}},
-	})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}

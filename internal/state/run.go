@@ -89,7 +89,7 @@ func (r *Run) Intend(i Intent) (uint64, error) {
 	}
 	r.lastID++
 	i.ID = r.lastID
-	b, err := r.journal.submit(func(dst []byte) ([]byte, error) { return i.append(dst), nil })
+	b, err := r.journal.submit(func(dst []byte) ([]byte, error) { return appendPayload(dst, textOfIntent(i)) })
 	if err == nil {
 		r.fleet.opened(i)
 	}
@@ -154,7 +154,7 @@ func (r *Run) submit(results []Result) (*batch, error) {
 		return nil, fmt.Errorf("record result: %w", err)
 	}
 	return r.journal.submit(func(dst []byte) ([]byte, error) {
-		dst, err := appendResults(dst, results)
+		dst, err := appendPayload(dst, textOfResults(results))
 		if err != nil {
 			return nil, fmt.Errorf("record result: %w", err)
 		}

@@ -1,14 +1,18 @@
 package state
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
 	"slices"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/secret"
 )
 
 // Version is the version of the state file that this package reads and writes.
@@ -112,4 +116,143 @@ func NewLineage() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the program where there is no randomness
 	return hex.EncodeToString(b[:])
+}
+
+// After returns the record that r leaves at its address, where old stood before (the zero Record for
+// none), and whether one is left. It is for Recorded and Removed; the other kinds leave old.
+func After(old agent.Record, r Result) (agent.Record, bool) {
+	switch {
+	case r.Kind == Recorded:
+		if r.Record.FormerKeys == nil { // they belong to the address: who records an agent need not know them
+			r.Record.FormerKeys = old.FormerKeys
+		}
+		return withObsolete(r.Record, append(slices.Clip(old.Obsolete), old.UID)...), true
+	case r.Kind == Removed && old.UID != "":
+		gone := cmp.Or(r.UID, old.UID)
+		return without(old, func(uid string) bool { return uid == gone })
+	default:
+		return old, old.UID != ""
+	}
+}
+
+// without returns what is left of r once the uids that gone reports have left it, and whether
+// anything is. An obsolete agent takes the place of the current one: it may still be live, and a
+// uid leaves the state only when somebody says so.
+func without(r agent.Record, gone func(uid string) bool) (agent.Record, bool) {
+	if slices.ContainsFunc(r.Obsolete, gone) {
+		r.Obsolete = slices.DeleteFunc(slices.Clone(r.Obsolete), gone)
+	}
+	if !gone(r.UID) {
+		return trim(r), true
+	}
+	n := len(r.Obsolete)
+	if n == 0 {
+		return agent.Record{}, false
+	}
+	return trim(agent.Record{UID: r.Obsolete[n-1], Obsolete: r.Obsolete[: n-1 : n-1], Protect: r.Protect, FormerKeys: r.FormerKeys}), true
+}
+
+// trim makes an empty list of obsolete uids nil, so that equal records are equal in every respect.
+func trim(r agent.Record) agent.Record {
+	if len(r.Obsolete) == 0 {
+		r.Obsolete = nil
+	}
+	return r
+}
+
+// withObsolete returns r with more obsolete uids: each once, and never r's own.
+func withObsolete(r agent.Record, more ...string) agent.Record {
+	if len(r.Obsolete) == 0 && !slices.ContainsFunc(more, func(uid string) bool { return uid != "" && uid != r.UID }) {
+		return trim(r) // the usual case
+	}
+	list := make([]string, 0, len(r.Obsolete)+len(more))
+	for _, uid := range append(slices.Clip(more), r.Obsolete...) {
+		if uid != r.UID && uid != "" && !slices.Contains(list, uid) {
+			list = append(list, uid)
+		}
+	}
+	r.Obsolete = list
+	return trim(r)
+}
+
+func equalRecord(a, b agent.Record) bool {
+	return a.UID == b.UID && a.API == b.API && a.Mark == b.Mark && a.Protect == b.Protect && equalDoc(a.Applied, b.Applied) &&
+		equalDoc(a.Observed, b.Observed) && slices.Equal(a.Obsolete, b.Obsolete) && slices.Equal(a.FormerKeys, b.FormerKeys)
+}
+
+func equalDoc(a, b agent.Doc) bool {
+	return (a == nil) == (b == nil) && bytes.Equal(a, b)
+}
+
+// equalContent reports whether two states say the same, serial and lineage aside.
+func equalContent(a, b *State) bool {
+	if len(a.Agents) != len(b.Agents) || !maps.Equal(a.Apps, b.Apps) {
+		return false
+	}
+	for addr, r := range a.Agents {
+		if other, ok := b.Agents[addr]; !ok || !equalRecord(r, other) {
+			return false
+		}
+	}
+	return true
+}
+
+// successor returns s as it is written next, serial and lineage seen to, and its content.
+func (s *State) successor() (*State, []byte, error) {
+	next := *s
+	next.Serial++
+	if next.Lineage == "" {
+		next.Lineage = NewLineage()
+	}
+	content, err := next.Encode()
+	return &next, content, err
+}
+
+// PublicLineage is the lineage of a state that Public made.
+const PublicLineage = "public"
+
+// errPublic: see State.Public.
+var errPublic = errors.New("this state was made by 'agentsync state pull --public', for plans alone: it lacks what an apply needs")
+
+// Public returns a copy without the lineage and the hashes of secrets, for those who may plan and not apply. No File writes it.
+func (s *State) Public() (*State, error) {
+	p := s.Clone()
+	p.Lineage = PublicLineage
+	for a, r := range p.Agents {
+		for _, doc := range []*agent.Doc{&r.Applied, &r.Observed} {
+			if *doc == nil {
+				continue
+			}
+			fields, err := doc.Fields()
+			if err == nil {
+				*doc, err = agent.Encode(unsealed(map[string]any(fields)).(map[string]any))
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", a, err)
+			}
+		}
+		p.Agents[a] = r
+	}
+	return p, nil
+}
+
+// unsealed returns v with nothing in the place of each hash.
+func unsealed(v any) any {
+	switch v := v.(type) {
+	case secret.Sealed:
+		return secret.Sealed{}
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, e := range v {
+			out[name] = unsealed(e)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = unsealed(e)
+		}
+		return out
+	}
+	return v
 }

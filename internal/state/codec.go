@@ -5,12 +5,109 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"agentsync/internal/agent"
 )
+
+// Encode returns the state file's content: sorted by address, indented by two spaces, one agent per
+// block, a newline at the end. The same state gives the same bytes. It fails on an agent without a
+// uid, on a uid that stands at two addresses, and on a document that is no JSON object; such a file
+// could not be read again.
+func (s *State) Encode() ([]byte, error) {
+	if _, err := s.owners(); err != nil {
+		return nil, fmt.Errorf("encode state: %w", err)
+	}
+	size := 256
+	for _, r := range s.Agents {
+		size += 256 + (len(r.Applied)+len(r.Observed))*5/4
+	}
+	b := bytes.NewBuffer(make([]byte, 0, size))
+	err := json.MarshalWrite(b, struct {
+		Version uint64                                 `json:"version"`
+		Serial  uint64                                 `json:"serial"`
+		Lineage string                                 `json:"lineage"`
+		Apps    orderedText[agent.AppID, originText]   `json:"apps,omitempty"`
+		Agents  orderedText[agent.Address, recordText] `json:"agents"`
+	}{
+		Version, s.Serial, s.Lineage,
+		orderedText[agent.AppID, originText]{
+			slices.SortedFunc(maps.Keys(s.Apps), agent.AppID.Compare),
+			func(app agent.AppID) originText { return originText(s.Apps[app]) },
+		},
+		orderedText[agent.Address, recordText]{s.Addresses(), func(a agent.Address) recordText { return textOfRecord(s.Agents[a]) }},
+	}, inText, jsontext.WithIndent("  "))
+	if err != nil {
+		return nil, fmt.Errorf("encode state: %w", err)
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}
+
+// inText is how texts stand in state files and journals: as agent.AppendString writes them.
+var inText = json.JoinOptions(jsontext.EscapeForJS(true), jsontext.PreserveRawStrings(true))
+
+// orderedText is an object whose members stand in the order of keys.
+type orderedText[K fmt.Stringer, V any] struct {
+	keys  []K
+	value func(K) V
+}
+
+// MarshalJSONTo writes the object.
+func (o orderedText[K, V]) MarshalJSONTo(enc *jsontext.Encoder) error {
+	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
+		return err
+	}
+	for _, k := range o.keys {
+		if err := enc.WriteToken(jsontext.String(k.String())); err != nil {
+			return err
+		}
+		if err := json.MarshalEncode(enc, o.value(k)); err != nil {
+			return fmt.Errorf("%s: %w", k, err)
+		}
+	}
+	return enc.WriteToken(jsontext.EndObject)
+}
+
+// recordText is a record as it is written, its members in this order.
+type recordText struct {
+	UID        string       `json:"uid"`
+	Applied    documentText `json:"applied,omitzero"`
+	Observed   documentText `json:"observed,omitzero"`
+	API        string       `json:"api,omitzero"`
+	Mark       string       `json:"mark,omitzero"`
+	Obsolete   []string     `json:"obsolete,omitempty"`
+	FormerKeys []string     `json:"formerKeys,omitempty"`
+	Protect    bool         `json:"protect,omitzero"`
+}
+
+func textOfRecord(r agent.Record) recordText {
+	return recordText{
+		UID: r.UID, Applied: documentText(r.Applied), Observed: documentText(r.Observed), API: r.API, Mark: r.Mark,
+		Obsolete: r.Obsolete, FormerKeys: r.FormerKeys, Protect: r.Protect,
+	}
+}
+
+type originText struct {
+	BaseURL string `json:"baseUrl,omitzero"`
+	KeyEnv  string `json:"keyEnv,omitzero"`
+}
+
+// documentText is a document, which is JSON already.
+type documentText agent.Doc
+
+// MarshalJSONTo writes the document. It fails on what is no object.
+func (d documentText) MarshalJSONTo(enc *jsontext.Encoder) error {
+	if jsontext.Value(d).Kind() != '{' {
+		return errors.New("a document is no JSON object")
+	}
+	return enc.WriteValue(jsontext.Value(d))
+}
 
 // Decode reads a state file's content; name stands in errors. Every error is a *FormatError.
 // Nothing is passed over: a member that version 1 does not have is refused, because it would be gone
