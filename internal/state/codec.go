@@ -20,7 +20,7 @@ import (
 // uid, on a uid that stands at two addresses, and on a document that is no JSON object; such a file
 // could not be read again.
 func (s *State) Encode() ([]byte, error) {
-	if _, err := s.owners(); err != nil {
+	if _, err := s.ownersByUID(); err != nil {
 		return nil, fmt.Errorf("encode state: %w", err)
 	}
 	size := 256
@@ -113,37 +113,37 @@ func (d documentText) MarshalJSONTo(enc *jsontext.Encoder) error {
 // Nothing is passed over: a member that version 1 does not have is refused, because it would be gone
 // after the next write.
 func Decode(name string, b []byte) (*State, error) {
-	s, err := newDecoder(b).state()
+	s, err := newDecoder(b).readState()
 	if err != nil {
-		return nil, diagnose(name, b, err)
+		return nil, diagnoseState(name, b, err)
 	}
 	return s, nil
 }
 
-func (d *decoder) state() (*State, error) {
+func (d *decoder) readState() (*State, error) {
 	s := &State{Agents: make(map[agent.Address]agent.Record, len(d.input)/1024)}
 	var version uint64
-	seen, err := d.object(func(name string, at int) (err error) {
+	seen, err := d.readObject(func(name string, at int) (err error) {
 		switch name {
 		case "version":
-			if version, err = d.uint(); err == nil && version != Version {
+			if version, err = d.readUint(); err == nil && version != Version {
 				err = d.fail(at, "the version is %d, and only %d is known", version, Version)
 			}
 		case "serial":
-			s.Serial, err = d.uint()
+			s.Serial, err = d.readUint()
 		case "lineage":
-			s.Lineage, err = d.text()
+			s.Lineage, err = d.readText()
 		case "apps":
-			err = d.apps(s)
+			err = d.readApps(s)
 		case "agents":
-			err = d.agents(s)
+			err = d.readAgents(s)
 		default:
 			err = d.fail(at, "%q is not part of a state file of version %d", name, Version)
 		}
 		return err
 	})
 	if err == nil {
-		err = d.end()
+		err = d.expectEnd()
 	}
 	if err != nil {
 		return nil, err
@@ -159,9 +159,9 @@ func (d *decoder) state() (*State, error) {
 	return s, nil
 }
 
-func (d *decoder) apps(s *State) error {
+func (d *decoder) readApps(s *State) error {
 	s.Apps = map[agent.AppID]agent.Origin{}
-	return d.members(func(name string, at int) error {
+	return d.readMembers(func(name string, at int) error {
 		app, err := agent.ParseAppID(name)
 		if err != nil {
 			return d.fail(at, "%v", err)
@@ -169,18 +169,18 @@ func (d *decoder) apps(s *State) error {
 		if _, twice := s.Apps[app]; twice {
 			return d.fail(at, "%s stands twice", app)
 		}
-		s.Apps[app], err = d.origin()
+		s.Apps[app], err = d.readOrigin()
 		return err
 	})
 }
 
-func (d *decoder) origin() (o agent.Origin, err error) {
-	_, err = d.object(func(name string, at int) (err error) {
+func (d *decoder) readOrigin() (o agent.Origin, err error) {
+	_, err = d.readObject(func(name string, at int) (err error) {
 		switch name {
 		case "baseUrl":
-			o.BaseURL, err = d.text()
+			o.BaseURL, err = d.readText()
 		case "keyEnv":
-			o.KeyEnv, err = d.text()
+			o.KeyEnv, err = d.readText()
 		default:
 			err = d.fail(at, "%q is not part of an app in a state file of version %d", name, Version)
 		}
@@ -189,9 +189,9 @@ func (d *decoder) origin() (o agent.Origin, err error) {
 	return o, err
 }
 
-func (d *decoder) agents(s *State) error {
+func (d *decoder) readAgents(s *State) error {
 	owner := make(map[handle]agent.Address, len(d.input)/1024)
-	return d.members(func(name string, at int) error {
+	return d.readMembers(func(name string, at int) error {
 		a, err := agent.ParseAddress(name)
 		if err != nil {
 			return d.fail(at, "%v", err)
@@ -199,12 +199,12 @@ func (d *decoder) agents(s *State) error {
 		if _, twice := s.Agents[a]; twice {
 			return d.fail(at, "%s stands twice", a)
 		}
-		r, err := d.record()
+		r, err := d.readRecord()
 		if err != nil {
 			return err
 		}
 		for _, h := range handles(a, r) {
-			if err := own(owner, h, a); err != nil {
+			if err := claimUID(owner, h, a); err != nil {
 				return d.fail(at, "%v", err)
 			}
 		}
@@ -213,30 +213,30 @@ func (d *decoder) agents(s *State) error {
 	})
 }
 
-func (d *decoder) record() (r agent.Record, err error) {
-	_, err = d.object(func(name string, at int) (err error) {
+func (d *decoder) readRecord() (r agent.Record, err error) {
+	_, err = d.readObject(func(name string, at int) (err error) {
 		switch name {
 		case "uid":
-			r.UID, err = d.text()
+			r.UID, err = d.readText()
 		case "applied":
-			r.Applied, err = d.document()
+			r.Applied, err = d.readDocument()
 		case "observed":
-			r.Observed, err = d.document()
+			r.Observed, err = d.readDocument()
 		case "obsolete":
-			r.Obsolete, err = d.texts()
+			r.Obsolete, err = d.readTexts()
 		case "formerKeys":
-			r.FormerKeys, err = d.texts()
+			r.FormerKeys, err = d.readTexts()
 			for _, key := range r.FormerKeys {
 				if err == nil && !agent.ValidKey(key) {
 					err = d.fail(at, "%q is no key", key)
 				}
 			}
 		case "api":
-			r.API, err = d.text()
+			r.API, err = d.readText()
 		case "mark":
-			r.Mark, err = d.text()
+			r.Mark, err = d.readText()
 		case "protect":
-			r.Protect, err = d.boolean()
+			r.Protect, err = d.readBool()
 		default:
 			err = d.fail(at, "%q is not part of an agent in a state file of version %d", name, Version)
 		}
@@ -273,8 +273,8 @@ func (d *decoder) fail(at int, format string, args ...any) error {
 	return &syntaxError{offset: at, text: fmt.Sprintf(format, args...)}
 }
 
-// broken returns an error of the library as one of this package.
-func (d *decoder) broken(err error) error {
+// syntaxErrorOf returns an error of the library as one of this package.
+func (d *decoder) syntaxErrorOf(err error) error {
 	syntax, ok := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
@@ -285,14 +285,14 @@ func (d *decoder) broken(err error) error {
 	return err
 }
 
-// end returns an error unless all is read.
-func (d *decoder) end() error {
+// expectEnd returns an error unless all is read.
+func (d *decoder) expectEnd() error {
 	at := int(d.InputOffset())
 	switch _, err := d.ReadToken(); {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
-		return d.broken(err)
+		return d.syntaxErrorOf(err)
 	}
 	return d.fail(at, "there is more behind the end")
 }
@@ -302,16 +302,16 @@ var jsonKinds = map[jsontext.Kind]string{
 	'{': "an object", '[': "a list", '"': "a string", '0': "a number", 'n': "null", 't': "true", 'f': "false",
 }
 
-// value reads the next value, a scalar of one of the kinds, as it is written, and returns where it begins. It is of use
+// readScalar reads the next value, a scalar of one of the kinds, as it is written, and returns where it begins. It is of use
 // until the next read.
-func (d *decoder) value(wanted string, kinds ...jsontext.Kind) (raw jsontext.Value, at int, err error) {
+func (d *decoder) readScalar(wanted string, kinds ...jsontext.Kind) (raw jsontext.Value, at int, err error) {
 	kind := d.PeekKind()
 	for _, k := range kinds {
 		if k != kind {
 			continue
 		}
 		if raw, err = d.ReadValue(); err != nil {
-			return nil, 0, d.broken(err)
+			return nil, 0, d.syntaxErrorOf(err)
 		}
 		return raw, int(d.InputOffset()) - len(raw), nil
 	}
@@ -323,24 +323,24 @@ func (d *decoder) unexpected(kind jsontext.Kind, wanted string) error {
 	what, known := jsonKinds[kind]
 	if !known {
 		_, err := d.ReadToken()
-		return d.broken(err)
+		return d.syntaxErrorOf(err)
 	}
-	return d.fail(d.next(), "%s stands where %s should stand", what, wanted)
+	return d.fail(d.nextOffset(), "%s stands where %s should stand", what, wanted)
 }
 
-// next returns where the next value stands: behind what was read last come white space and a colon or a comma.
-func (d *decoder) next() int {
+// nextOffset returns where the next value stands: behind what was read last come white space and a colon or a comma.
+func (d *decoder) nextOffset() int {
 	rest := d.input[d.InputOffset():]
 	return len(d.input) - len(bytes.TrimLeft(rest, " \t\r\n:,"))
 }
 
-// open reads the start of an object or a list.
-func (d *decoder) open(start jsontext.Kind) error {
+// openValue reads the start of an object or a list.
+func (d *decoder) openValue(start jsontext.Kind) error {
 	if kind := d.PeekKind(); kind != start {
 		return d.unexpected(kind, jsonKinds[start])
 	}
 	if _, err := d.ReadToken(); err != nil {
-		return d.broken(err)
+		return d.syntaxErrorOf(err)
 	}
 	if d.around+d.StackDepth() > agent.MaxTextDepth { // no file can exhaust the stack
 		return d.fail(int(d.InputOffset()), "values nest deeper than %d", agent.MaxTextDepth)
@@ -348,38 +348,38 @@ func (d *decoder) open(start jsontext.Kind) error {
 	return nil
 }
 
-// close reads the end of an object or a list.
-func (d *decoder) close() error {
+// closeValue reads the end of an object or a list.
+func (d *decoder) closeValue() error {
 	if _, err := d.ReadToken(); err != nil {
-		return d.broken(err)
+		return d.syntaxErrorOf(err)
 	}
 	return nil
 }
 
-// members reads an object and calls member for each, with the name and where it stands; member reads the value.
-func (d *decoder) members(member func(name string, at int) error) error {
-	if err := d.open('{'); err != nil {
+// readMembers reads an object and calls member for each, with the name and where it stands; member reads the value.
+func (d *decoder) readMembers(member func(name string, at int) error) error {
+	if err := d.openValue('{'); err != nil {
 		return err
 	}
 	for d.PeekKind() != '}' {
-		raw, at, err := d.value("a name", '"')
+		raw, at, err := d.readScalar("a name", '"')
 		if err != nil {
 			return err
 		}
 		name, err := unquote(raw)
 		if err != nil {
-			return d.broken(err)
+			return d.syntaxErrorOf(err)
 		}
 		if err := member(name, at); err != nil {
 			return err
 		}
 	}
-	return d.close()
+	return d.closeValue()
 }
 
-// object reads an object of a few members, none of which stands twice, and returns their names.
-func (d *decoder) object(member func(name string, at int) error) (seen names, err error) {
-	err = d.members(func(name string, at int) error {
+// readObject reads an object of a few members, none of which stands twice, and returns their names.
+func (d *decoder) readObject(member func(name string, at int) error) (seen names, err error) {
+	err = d.readMembers(func(name string, at int) error {
 		if seen.has(name) {
 			return d.fail(at, "%q stands twice", name)
 		}
@@ -389,9 +389,9 @@ func (d *decoder) object(member func(name string, at int) error) (seen names, er
 	return seen, err
 }
 
-// list reads a list, calling item before each item.
-func (d *decoder) list(item func() error) error {
-	if err := d.open('['); err != nil {
+// readList reads a list, calling item before each item.
+func (d *decoder) readList(item func() error) error {
+	if err := d.openValue('['); err != nil {
 		return err
 	}
 	for d.PeekKind() != ']' {
@@ -399,18 +399,18 @@ func (d *decoder) list(item func() error) error {
 			return err
 		}
 	}
-	return d.close()
+	return d.closeValue()
 }
 
-// text reads a string.
-func (d *decoder) text() (string, error) {
-	raw, _, err := d.value("a string", '"')
+// readText reads a string.
+func (d *decoder) readText() (string, error) {
+	raw, _, err := d.readScalar("a string", '"')
 	if err != nil {
 		return "", err
 	}
 	text, err := unquote(raw)
 	if err != nil {
-		return "", d.broken(err)
+		return "", d.syntaxErrorOf(err)
 	}
 	return text, nil
 }
@@ -423,19 +423,19 @@ func unquote(raw jsontext.Value) (string, error) {
 	return string(text), err
 }
 
-// texts reads a list of strings.
-func (d *decoder) texts() (values []string, err error) {
-	err = d.list(func() error {
-		v, err := d.text()
+// readTexts reads a list of strings.
+func (d *decoder) readTexts() (values []string, err error) {
+	err = d.readList(func() error {
+		v, err := d.readText()
 		values = append(values, v)
 		return err
 	})
 	return values, err
 }
 
-// uint reads a whole number that is not negative.
-func (d *decoder) uint() (uint64, error) {
-	raw, at, err := d.value("a number", '0')
+// readUint reads a whole number that is not negative.
+func (d *decoder) readUint() (uint64, error) {
+	raw, at, err := d.readScalar("a number", '0')
 	if err != nil {
 		return 0, err
 	}
@@ -446,14 +446,14 @@ func (d *decoder) uint() (uint64, error) {
 	return n, nil
 }
 
-// boolean reads true or false.
-func (d *decoder) boolean() (bool, error) {
-	raw, _, err := d.value("true or false", 't', 'f')
+// readBool reads true or false.
+func (d *decoder) readBool() (bool, error) {
+	raw, _, err := d.readScalar("true or false", 't', 'f')
 	return err == nil && raw[0] == 't', err
 }
 
-// document reads an object as a document in canonical form.
-func (d *decoder) document() (agent.Doc, error) {
+// readDocument reads an object as a document in canonical form.
+func (d *decoder) readDocument() (agent.Doc, error) {
 	start := len(d.arena)
 	err := d.appendDocument()
 	end := len(d.arena)
@@ -466,7 +466,7 @@ func (d *decoder) appendDocument() error {
 	if kind := d.PeekKind(); kind != '{' {
 		return d.unexpected(kind, "an object")
 	}
-	at, start := d.next(), len(d.arena)
+	at, start := d.nextOffset(), len(d.arena)
 	canonical, err := d.appendValue()
 	if err != nil || canonical {
 		return err
@@ -487,7 +487,7 @@ func (d *decoder) appendValue() (canonical bool, err error) {
 	canonical = true
 	switch kind := d.PeekKind(); kind {
 	case '{', '[':
-		if err := d.open(kind); err != nil {
+		if err := d.openValue(kind); err != nil {
 			return false, err
 		}
 		start := len(d.arena)
@@ -516,7 +516,7 @@ func (d *decoder) appendValue() (canonical bool, err error) {
 			canonical = canonical && plain
 		}
 		d.arena = append(d.arena, byte(end))
-		return canonical, d.close()
+		return canonical, d.closeValue()
 	}
 	return d.appendScalar()
 }
@@ -525,7 +525,7 @@ func (d *decoder) appendValue() (canonical bool, err error) {
 func (d *decoder) appendScalar() (canonical bool, err error) {
 	raw, err := d.ReadValue()
 	if err != nil {
-		return false, d.broken(err)
+		return false, d.syntaxErrorOf(err)
 	}
 	d.arena = append(d.arena, raw...)
 	switch raw.Kind() {

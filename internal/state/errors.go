@@ -2,12 +2,14 @@ package state
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 var (
@@ -68,23 +70,23 @@ func (e *FormatError) Error() string {
 
 // stateHint is the way back from a state file that cannot be read.
 func stateHint(name string) string {
-	q := quote(name)
+	q := quotePath(name)
 	return "put the last committed version back:\n" +
 		"  git checkout -- " + q + "\n" +
 		"or move the file away; the next apply lists each app and takes the agents back that equal their manifests:\n" +
-		"  mv " + q + " " + quote(name+".damaged")
+		"  mv " + q + " " + quotePath(name+".damaged")
 }
 
 // journalHint is the way out of a journal that cannot be replayed. Moving it away is safe because of
 // the list that precedes every create; it only costs what the journal knew better than the platform.
 func journalHint(name string) string {
 	return "the journal holds what an earlier run did and state does not know yet; keep it, and move it away:\n" +
-		"  mv " + quote(name) + " " + quote(name+".damaged") + "\n" +
+		"  mv " + quotePath(name) + " " + quotePath(name+".damaged") + "\n" +
 		"the next apply lists each app and takes the agents back that equal their manifests; any other uid can be read in the file and taken back with: agentsync import ADDRESS UID"
 }
 
-// quote makes a path fit for a shell, and for one line, where it needs that.
-func quote(path string) string {
+// quotePath makes a path fit for a shell, and for one line, where it needs that.
+func quotePath(path string) string {
 	path = filepath.ToSlash(path)
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%", r)
@@ -98,20 +100,20 @@ func quote(path string) string {
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-// diagnose turns an error of reading a state file into the most helpful thing that can be said. It
+// diagnoseState turns an error of reading a state file into the most helpful thing that can be said. It
 // may take its time: it runs once, before the command ends.
-func diagnose(name string, b []byte, err error) *FormatError {
+func diagnoseState(name string, b []byte, err error) *FormatError {
 	e := &FormatError{Name: name, Reason: Corrupt, Detail: err.Error(), Hint: stateHint(name)}
 	var syntax *syntaxError
 	if errors.As(err, &syntax) {
-		e.at(b, syntax.offset)
+		e.setPlace(b, syntax.offset)
 		e.Detail = syntax.text
 		if syntax.truncated {
 			e.Reason = Truncated
 		}
 	}
 	if marker := conflictMarker(b); marker >= 0 {
-		e.at(b, marker)
+		e.setPlace(b, marker)
 		e.Reason, e.Detail = Unmerged, "git left a merge conflict here"
 		e.Hint = unmergedHint(name)
 		return e
@@ -122,42 +124,42 @@ func diagnose(name string, b []byte, err error) *FormatError {
 	case bytes.HasPrefix(b, []byte("\ufeff")):
 		e.Line, e.Offset, e.Detail = 1, 0, "the file starts with a byte order mark, which an editor put there; save it without"
 	case !bytes.ContainsRune([]byte("{\x00"), rune(bytes.TrimSpace(b)[0])):
-		e.foreign("this is not a state file of agentsync")
+		e.setForeign("this is not a state file of agentsync")
 	case bytes.IndexByte(b, 0) >= 0:
-		e.at(b, bytes.IndexByte(b, 0))
+		e.setPlace(b, bytes.IndexByte(b, 0))
 		e.Detail = "zero bytes stand here; the disk or a copy lost what was written"
 	default:
-		e.identify(b)
+		e.identifyFile(b)
 	}
 	return e
 }
 
-// at sets the place.
-func (e *FormatError) at(b []byte, offset int) {
+// setPlace sets the place.
+func (e *FormatError) setPlace(b []byte, offset int) {
 	e.Offset = min(offset, len(b))
 	e.Line = 1 + bytes.Count(b[:e.Offset], []byte("\n"))
 }
 
-// identify finds out whether sound JSON is a state file at all, and of which version.
-func (e *FormatError) identify(b []byte) {
-	if !json.Valid(b) {
+// identifyFile finds out whether sound JSON is a state file at all, and of which version.
+func (e *FormatError) identifyFile(b []byte) {
+	if !jsontext.Value(b).IsValid() {
 		return
 	}
 	var probe struct {
-		Version   json.RawMessage `json:"version"`
-		Terraform json.RawMessage `json:"terraform_version"`
-		Lineage   json.RawMessage `json:"lineage"`
-		Agents    json.RawMessage `json:"agents"`
-		MovedTo   string          `json:"movedTo"`
+		Version   jsontext.Value `json:"version"`
+		Terraform jsontext.Value `json:"terraform_version"`
+		Lineage   jsontext.Value `json:"lineage"`
+		Agents    jsontext.Value `json:"agents"`
+		MovedTo   string         `json:"movedTo"`
 	}
 	isObject := json.Unmarshal(b, &probe) == nil
 	var version uint64
 	isVersioned := json.Unmarshal(probe.Version, &version) == nil
 	switch {
 	case probe.Terraform != nil:
-		e.foreign("this is a state file of Terraform or OpenTofu, not of agentsync")
+		e.setForeign("this is a state file of Terraform or OpenTofu, not of agentsync")
 	case !isObject || probe.Agents == nil && probe.Lineage == nil:
-		e.foreign("this is not a state file of agentsync")
+		e.setForeign("this is not a state file of agentsync")
 	case isObject && probe.MovedTo != "":
 		e.Line, e.Offset, e.Reason = 0, 0, Elsewhere
 		e.Detail = "the state was moved to " + probe.MovedTo
@@ -169,13 +171,13 @@ func (e *FormatError) identify(b []byte) {
 	}
 }
 
-func (e *FormatError) foreign(detail string) {
+func (e *FormatError) setForeign(detail string) {
 	e.Line, e.Offset, e.Reason, e.Detail = 0, 0, Foreign, detail
 	e.Hint = "name the state file of agentsync with --state, or choose a name that is not taken"
 }
 
 func unmergedHint(name string) string {
-	q := quote(name)
+	q := quotePath(name)
 	return "take your side, and take in what the other side knows:\n" +
 		"  git checkout --ours -- " + q + "\n" +
 		"  git show :3:./" + q + " > theirs.json\n" +

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -74,19 +72,19 @@ func (f *File) Load() (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.load(on)
+	return f.loadStored(on)
 }
 
-func (f *File) load(on stored) (*Snapshot, error) {
-	snap, err := f.snapshot(on)
+func (f *File) loadStored(on stored) (*Snapshot, error) {
+	snap, err := f.snapshotOf(on)
 	if err != nil {
 		return nil, f.keeper.explain(on, err)
 	}
 	return snap, nil
 }
 
-func (f *File) snapshot(on stored) (*Snapshot, error) {
-	snap := &Snapshot{Exists: on.version != "", Grace: on.grace, version: on.version, journal: digest(on.journal)}
+func (f *File) snapshotOf(on stored) (*Snapshot, error) {
+	snap := &Snapshot{Exists: on.version != "", Grace: on.grace, version: on.version, journal: versionOf(on.journal)}
 	var s *State
 	var err error
 	switch {
@@ -102,17 +100,17 @@ func (f *File) snapshot(on stored) (*Snapshot, error) {
 		return nil, err
 	}
 	if on.whole && journal.torn != nil {
-		return nil, journal.damage(on.journal, *journal.torn, "the line is damaged")
+		return nil, journal.damageError(on.journal, *journal.torn, "the line is damaged")
 	}
-	return snap, f.replay(snap, s, journal)
+	return snap, f.applyJournal(snap, s, journal)
 }
 
-func (f *File) replay(snap *Snapshot, s *State, journal *replay) error {
+func (f *File) applyJournal(snap *Snapshot, s *State, journal *replay) error {
 	empty := journal.results == 0 && len(journal.open) == 0
 	if s != nil && !empty && s.Lineage != journal.header.Lineage {
-		return journal.foreign(f.keeper.name(), s)
+		return journal.foreignError(f.keeper.name(), s)
 	}
-	merged, err := journal.merge(s)
+	merged, err := journal.mergeInto(s)
 	if err != nil {
 		return err
 	}
@@ -122,9 +120,9 @@ func (f *File) replay(snap *Snapshot, s *State, journal *replay) error {
 	return nil
 }
 
-// unchanged returns an error that matches ErrStale unless state and journal are still what snap was
+// checkUnchanged returns an error that matches ErrStale unless state and journal are still what snap was
 // made of.
-func (f *File) unchanged(snap *Snapshot) error {
+func (f *File) checkUnchanged(snap *Snapshot) error {
 	on, err := f.keeper.read()
 	if err != nil {
 		return err
@@ -133,7 +131,7 @@ func (f *File) unchanged(snap *Snapshot) error {
 		return fmt.Errorf("%w: %s was written by someone else", ErrStale, f.keeper.name())
 	}
 	snap.Grace = on.grace // a snapshot from before the lock knows of none
-	if digest(on.journal) != snap.journal {
+	if versionOf(on.journal) != snap.journal {
 		return fmt.Errorf("%w: %s was written by another run", ErrStale, f.keeper.journalName())
 	}
 	return nil
@@ -142,7 +140,7 @@ func (f *File) unchanged(snap *Snapshot) error {
 // Fresh reports whether state and journal are still what snap was made of. It reads them, and decodes
 // neither. Where they are, the Grace of snap is that of the lock.
 func (f *File) Fresh(snap *Snapshot) (bool, error) {
-	err := f.unchanged(snap)
+	err := f.checkUnchanged(snap)
 	if errors.Is(err, ErrStale) {
 		return false, nil
 	}
@@ -168,16 +166,16 @@ func (f *File) Edit(ctx context.Context, snap *Snapshot, change func(*State) err
 	if equalContent(edited, snap.State) && !snap.Pending {
 		return nil
 	}
-	if err := f.unchanged(snap); err != nil {
+	if err := f.checkUnchanged(snap); err != nil {
 		return fmt.Errorf("edit state: %w", err)
 	}
-	if err := f.edit(snap, edited); err != nil {
+	if err := f.writeEdit(snap, edited); err != nil {
 		return fmt.Errorf("edit state: %w", err)
 	}
 	return nil
 }
 
-func (f *File) edit(snap *Snapshot, edited *State) (err error) {
+func (f *File) writeEdit(snap *Snapshot, edited *State) (err error) {
 	s, version := snap.State, snap.version
 	if snap.Pending || snap.results {
 		var content []byte
@@ -185,7 +183,7 @@ func (f *File) edit(snap *Snapshot, edited *State) (err error) {
 			if s, content, err = s.successor(); err != nil {
 				return err
 			}
-			version = digest(content)
+			version = versionOf(content)
 		}
 		// An error of the journal alone counts as well: replayed, it could bring back what the edit takes out.
 		if _, err := f.keeper.fold(content, snap.version, openLines(s, snap.Open)); err != nil {
@@ -203,16 +201,10 @@ func (f *File) edit(snap *Snapshot, edited *State) (err error) {
 	return f.keeper.save(content, version)
 }
 
-// seed makes digests differ from process to process: they are compared in one, and never kept.
-var seed = maphash.MakeSeed()
-
-// digest returns the version of a content.
-func digest(b []byte) string { return strconv.FormatUint(maphash.Bytes(seed, b), 16) }
-
 // Leave puts a signpost in the place of a state file whose state, as snap has it, is now in the place that a URL names. No
 // agentsync reads a signpost as a state, not even an older one. The caller holds the lock.
 func (f *File) Leave(snap *Snapshot, to string) error {
-	if err := f.unchanged(snap); err != nil {
+	if err := f.checkUnchanged(snap); err != nil {
 		return fmt.Errorf("leave a signpost: %w", err)
 	}
 	content, err := json.Marshal(struct {
@@ -232,7 +224,7 @@ func (f *File) Leave(snap *Snapshot, to string) error {
 // TakeOver brings what other knows of the same fleet into the state that snap was loaded of: records as State.Merge does, and open
 // intents. What is there already, because it was taken over before, is no error. The caller holds the lock.
 func (f *File) TakeOver(snap, other *Snapshot) error {
-	if err := f.unchanged(snap); err != nil {
+	if err := f.checkUnchanged(snap); err != nil {
 		return fmt.Errorf("take over: %w", err)
 	}
 	merged, open, lastID := snap.State.Clone(), slices.Clone(snap.Open), snap.lastID
@@ -277,7 +269,7 @@ func (f *File) Restore(old *State) (serial uint64, err error) {
 		return 0, fmt.Errorf("restore: the state is of another fleet than %s", f.Name())
 	}
 	var open []Intent
-	if snap, err := f.load(on); err == nil {
+	if snap, err := f.loadStored(on); err == nil {
 		open = snap.Open
 	}
 	next := old.Clone()
@@ -324,7 +316,7 @@ func rescueTemp(content []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return f.Name(), fill(f, content)
+	return f.Name(), fillFile(f, content)
 }
 
 func rescueInto(dir string, content []byte) (string, error) {
@@ -347,11 +339,11 @@ func writeNew(name string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	return fill(f, content)
+	return fillFile(f, content)
 }
 
-// fill writes a file's content durably, and removes the file where it cannot.
-func fill(f *os.File, content []byte) (err error) {
+// fillFile writes a file's content durably, and removes the file where it cannot.
+func fillFile(f *os.File, content []byte) (err error) {
 	defer func() {
 		if e := f.Close(); err == nil {
 			err = e

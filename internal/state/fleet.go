@@ -110,13 +110,13 @@ type claim struct {
 // NewFleet returns the fleet of a state, which it copies, and of the intents that are open beside it. It
 // fails where a uid stands at two addresses.
 func NewFleet(s *State, open []Intent) (*Fleet, error) {
-	owner, err := s.owners()
+	owner, err := s.ownersByUID()
 	if err != nil {
 		return nil, err
 	}
 	f := &Fleet{state: s.Clone(), owner: owner, open: make(map[uint64]Intent, len(open)), claims: map[handle]claim{}}
 	for _, i := range open {
-		f.intend(i)
+		f.addIntent(i)
 	}
 	return f, nil
 }
@@ -171,15 +171,15 @@ func (f *Fleet) State() *State {
 	return f.state.Clone()
 }
 
-// result returns a copy of the state, and whether it differs from what the fleet was made of.
-func (f *Fleet) result() (*State, bool) {
+// stateNow returns a copy of the state, and whether it differs from what the fleet was made of.
+func (f *Fleet) stateNow() (*State, bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return f.state.Clone(), f.changed
 }
 
-// saved notes the serial under which the state was written.
-func (f *Fleet) saved(serial uint64) {
+// noteSaved notes the serial under which the state was written.
+func (f *Fleet) noteSaved(serial uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.state.Serial = serial
@@ -206,7 +206,7 @@ func (f *Fleet) Enter(results []Result) error {
 		}
 		var err error
 		if results[i], err = f.enterOne(r); err != nil {
-			f.restore(before)
+			f.restoreRecords(before)
 			f.state.Apps = apps
 			f.changed = changed
 			return err
@@ -219,13 +219,13 @@ func (f *Fleet) Enter(results []Result) error {
 			f.open[r.Intent] = i
 			continue
 		}
-		f.close(r.Intent)
+		f.closeIntent(r.Intent)
 	}
 	return nil
 }
 
-// intend notes an open intent; the caller holds mu where others use the fleet.
-func (f *Fleet) intend(i Intent) {
+// addIntent notes an open intent; the caller holds mu where others use the fleet.
+func (f *Fleet) addIntent(i Intent) {
 	f.open[i.ID] = i
 	if i.UID != "" {
 		h := handle{i.Address.ID(), i.UID}
@@ -233,8 +233,8 @@ func (f *Fleet) intend(i Intent) {
 	}
 }
 
-// close forgets an intent, if it is open; the caller holds mu.
-func (f *Fleet) close(id uint64) {
+// closeIntent forgets an intent, if it is open; the caller holds mu.
+func (f *Fleet) closeIntent(id uint64) {
 	i, open := f.open[id]
 	if !open {
 		return
@@ -249,21 +249,21 @@ func (f *Fleet) close(id uint64) {
 	}
 }
 
-// opened notes that an intent is on disk, and forgotten that it will not be after all.
-func (f *Fleet) opened(i Intent) {
+// noteOpened notes that an intent is on disk, and forgotten that it will not be after all.
+func (f *Fleet) noteOpened(i Intent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.intend(i)
+	f.addIntent(i)
 }
 
-func (f *Fleet) forgotten(id uint64) {
+func (f *Fleet) forgetIntent(id uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.close(id)
+	f.closeIntent(id)
 }
 
-// leaving notes that the request of an intent may have left, and reports whether the intent is open.
-func (f *Fleet) leaving(id uint64) bool {
+// noteLeaving notes that the request of an intent may have left, and reports whether the intent is open.
+func (f *Fleet) noteLeaving(id uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i, isOpen := f.open[id]
@@ -274,21 +274,21 @@ func (f *Fleet) leaving(id uint64) bool {
 	return isOpen
 }
 
-// sent returns the document of an open intent.
-func (f *Fleet) sent(id uint64) agent.Doc {
+// sentFields returns the document of an open intent.
+func (f *Fleet) sentFields(id uint64) agent.Doc {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return f.open[id].Fields
 }
 
-// restore puts records back; one without a uid stands for none.
-func (f *Fleet) restore(before map[agent.Address]agent.Record) {
+// restoreRecords puts records back; one without a uid stands for none.
+func (f *Fleet) restoreRecords(before map[agent.Address]agent.Record) {
 	for a := range before {
-		f.drop(a)
+		f.dropRecord(a)
 	}
 	for a, r := range before {
 		if r.UID != "" {
-			_ = f.put(a, r) // it stood there before
+			_ = f.putRecord(a, r) // it stood there before
 		}
 	}
 }
@@ -308,7 +308,7 @@ func (f *Fleet) enterOne(r Result) (Result, error) {
 		return Result{Intent: r.Intent, Address: r.Address, Kind: Answered}, nil
 	case Recorded:
 		r.Record, _ = After(old, r)
-		return Result{Intent: r.Intent, Address: r.Address, Kind: Recorded, Record: r.Record}, f.put(r.Address, r.Record)
+		return Result{Intent: r.Intent, Address: r.Address, Kind: Recorded, Record: r.Record}, f.putRecord(r.Address, r.Record)
 	case Removed:
 		if r.UID == "" {
 			r.UID = old.UID
@@ -319,20 +319,20 @@ func (f *Fleet) enterOne(r Result) (Result, error) {
 		}
 		rest, ok := After(old, r)
 		if !ok {
-			f.drop(r.Address)
+			f.dropRecord(r.Address)
 			f.changed = true
 			return r, nil
 		}
-		return r, f.put(r.Address, rest)
+		return r, f.putRecord(r.Address, rest)
 	case Moved:
-		return f.move(r, had)
+		return f.moveRecord(r, had)
 	case Located:
 		if _, err := agent.ParseAppID(r.App.String()); err != nil {
 			return r, err
 		}
 		if f.state.Apps[r.App] != r.Origin {
 			// A copy: Enter goes back to the old one where a later result is refused.
-			f.state.Apps = located(f.state.Apps, r.App, r.Origin)
+			f.state.Apps = withOrigin(f.state.Apps, r.App, r.Origin)
 			f.changed = true
 		}
 		return Result{Intent: r.Intent, Kind: Located, App: r.App, Origin: r.Origin}, nil
@@ -341,8 +341,8 @@ func (f *Fleet) enterOne(r Result) (Result, error) {
 	}
 }
 
-// located returns a copy of apps where app is at o, or, where o is zero, is not.
-func located(apps map[agent.AppID]agent.Origin, app agent.AppID, o agent.Origin) map[agent.AppID]agent.Origin {
+// withOrigin returns a copy of apps where app is at o, or, where o is zero, is not.
+func withOrigin(apps map[agent.AppID]agent.Origin, app agent.AppID, o agent.Origin) map[agent.AppID]agent.Origin {
 	apps = maps.Clone(apps)
 	if o == (agent.Origin{}) {
 		delete(apps, app)
@@ -355,7 +355,7 @@ func located(apps map[agent.AppID]agent.Origin, app agent.AppID, o agent.Origin)
 	return apps
 }
 
-func (f *Fleet) move(r Result, taken bool) (Result, error) {
+func (f *Fleet) moveRecord(r Result, taken bool) (Result, error) {
 	from, ok := f.state.Agents[r.From]
 	if !ok || taken {
 		return r, fmt.Errorf("%s cannot become %s: there is no agent at the one or already one at the other", r.From, r.Address)
@@ -368,13 +368,13 @@ func (f *Fleet) move(r Result, taken bool) (Result, error) {
 		return r, fmt.Errorf("%s has the uid %s and cannot become %s with the uid %s", r.From, from.UID, r.Address, rec.UID)
 	}
 	rec = rec.Moved(r.From.Key, r.Address.Key)
-	f.drop(r.From)
+	f.dropRecord(r.From)
 	f.changed = true
-	return Result{Intent: r.Intent, Address: r.Address, Kind: Moved, From: r.From, Record: rec}, f.put(r.Address, rec)
+	return Result{Intent: r.Intent, Address: r.Address, Kind: Moved, From: r.From, Record: rec}, f.putRecord(r.Address, rec)
 }
 
-// put makes r the record at a. It fails, having done nothing, where a uid belongs elsewhere.
-func (f *Fleet) put(a agent.Address, r agent.Record) error {
+// putRecord makes r the record at a. It fails, having done nothing, where a uid belongs elsewhere.
+func (f *Fleet) putRecord(a agent.Address, r agent.Record) error {
 	for i, h := range handles(a, r) {
 		other, taken := f.owner[h]
 		switch {
@@ -391,7 +391,7 @@ func (f *Fleet) put(a agent.Address, r agent.Record) error {
 		return nil
 	}
 	if had {
-		f.drop(a)
+		f.dropRecord(a)
 	}
 	for _, h := range handles(a, r) {
 		f.owner[h] = a
@@ -401,7 +401,7 @@ func (f *Fleet) put(a agent.Address, r agent.Record) error {
 	return nil
 }
 
-func (f *Fleet) drop(a agent.Address) {
+func (f *Fleet) dropRecord(a agent.Address) {
 	old, had := f.state.Agents[a]
 	if !had {
 		return

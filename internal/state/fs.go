@@ -81,7 +81,7 @@ func (osFS) CheckPath(name string) error {
 		return nil
 	}
 	return &FormatError{Name: name, Reason: Linked, Detail: fmt.Sprintf("the folder %s is a link that leads out of the working folder, to %s", dir, there),
-		Hint: "a link in a repository can lead anywhere; if this one is meant, name its target with --state:\n  --state " + quote(filepath.Join(there, filepath.Base(name)))}
+		Hint: "a link in a repository can lead anywhere; if this one is meant, name its target with --state:\n  --state " + quotePath(filepath.Join(there, filepath.Base(name)))}
 }
 
 func (osFS) ReadFile(name string) ([]byte, error) {
@@ -170,12 +170,12 @@ func linkRefused(name, target string) error {
 	e := &FormatError{Name: name, Reason: Linked, Detail: "this is a symbolic link, to " + target + ", and agentsync does not read or write through one"}
 	switch filepath.Ext(name) {
 	case ".lock", ".journal":
-		e.Hint = "agentsync makes this file itself, and never as a link; see who put it there, and remove it:\n  rm " + quote(name)
+		e.Hint = "agentsync makes this file itself, and never as a link; see who put it there, and remove it:\n  rm " + quotePath(name)
 	default:
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(filepath.Dir(name), target)
 		}
-		e.Hint = "a link in a repository can lead anywhere; if this one is meant, name its target:\n  --state " + quote(target)
+		e.Hint = "a link in a repository can lead anywhere; if this one is meant, name its target:\n  --state " + quotePath(target)
 	}
 	return e
 }

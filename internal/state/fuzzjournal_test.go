@@ -50,11 +50,11 @@ func checkReplay(t *testing.T, b []byte) {
 	p, err := readJournal("j", b, "")
 	if err == nil {
 		var s *State
-		if s, err = p.merge(nil); err == nil {
+		if s, err = p.mergeInto(nil); err == nil {
 			if s.Lineage == "" && len(s.Agents) > 0 {
 				t.Fatal("agents without a lineage")
 			}
-			again, err := p.merge(s)
+			again, err := p.mergeInto(s)
 			if err != nil || !equalContent(s, again) {
 				t.Fatalf("merging twice is not merging once: %v\n%s", err, cmp.Diff(s, again))
 			}

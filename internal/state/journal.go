@@ -153,25 +153,25 @@ func parseEntry(payload []byte) (e entry, err error) {
 	d := newDecoder(payload)
 	var h header
 	var i Intent
-	seen, err := d.object(func(name string, at int) (err error) {
+	seen, err := d.readObject(func(name string, at int) (err error) {
 		switch name {
 		case "journal":
 			e.header = &h
-			h.Version, err = d.uint()
+			h.Version, err = d.readUint()
 		case "lineage":
-			h.Lineage, err = d.text()
+			h.Lineage, err = d.readText()
 		case "serial":
-			h.Serial, err = d.uint()
+			h.Serial, err = d.readUint()
 		case "instance":
-			h.Instance, err = d.text()
+			h.Instance, err = d.readText()
 		case "leaving":
-			e.leaving, err = d.uint()
+			e.leaving, err = d.readUint()
 		case "intent":
 			e.intent = &i
-			i.ID, err = d.uint()
+			i.ID, err = d.readUint()
 		case "results":
-			err = d.list(func() error {
-				r, err := d.result()
+			err = d.readList(func() error {
+				r, err := d.readResult()
 				e.results = append(e.results, r)
 				return err
 			})
@@ -181,7 +181,7 @@ func parseEntry(payload []byte) (e entry, err error) {
 		return err
 	})
 	if err == nil {
-		err = d.end()
+		err = d.expectEnd()
 	}
 	if err == nil {
 		err = d.checkEntry(seen)
@@ -222,16 +222,16 @@ func (d *decoder) checkEntry(seen names) error {
 func (d *decoder) intentMember(i *Intent, name string, at int) (err error) {
 	switch name {
 	case "address":
-		i.Address, err = d.address()
+		i.Address, err = d.readAddress()
 	case "action":
-		i.Action, err = d.text()
+		i.Action, err = d.readText()
 	case "uid":
-		i.UID, err = d.text()
+		i.UID, err = d.readText()
 	case "fields":
-		i.Fields, err = d.document()
+		i.Fields, err = d.readDocument()
 	case "at":
 		var s string
-		if s, err = d.text(); err == nil {
+		if s, err = d.readText(); err == nil {
 			i.At, err = time.Parse(time.RFC3339Nano, s)
 		}
 	default:
@@ -240,25 +240,25 @@ func (d *decoder) intentMember(i *Intent, name string, at int) (err error) {
 	return err
 }
 
-func (d *decoder) result() (r Result, err error) {
-	_, err = d.object(func(name string, at int) (err error) {
+func (d *decoder) readResult() (r Result, err error) {
+	_, err = d.readObject(func(name string, at int) (err error) {
 		switch name {
 		case "intent":
-			r.Intent, err = d.uint()
+			r.Intent, err = d.readUint()
 		case "address":
-			r.Address, err = d.address()
+			r.Address, err = d.readAddress()
 		case "kind":
-			r.Kind, err = d.kind()
+			r.Kind, err = d.readKind()
 		case "uid":
-			r.UID, err = d.text()
+			r.UID, err = d.readText()
 		case "from":
-			r.From, err = d.address()
+			r.From, err = d.readAddress()
 		case "app":
-			r.App, err = d.app()
+			r.App, err = d.readApp()
 		case "origin":
-			r.Origin, err = d.origin()
+			r.Origin, err = d.readOrigin()
 		case "record":
-			r.Record, err = d.record()
+			r.Record, err = d.readRecord()
 		default:
 			err = d.fail(at, "%q is not part of a journal of version %d", name, journalVersion)
 		}
@@ -267,9 +267,9 @@ func (d *decoder) result() (r Result, err error) {
 	return r, err
 }
 
-func (d *decoder) address() (agent.Address, error) {
-	at := d.next()
-	s, err := d.text()
+func (d *decoder) readAddress() (agent.Address, error) {
+	at := d.nextOffset()
+	s, err := d.readText()
 	if err != nil {
 		return agent.Address{}, err
 	}
@@ -280,9 +280,9 @@ func (d *decoder) address() (agent.Address, error) {
 	return a, nil
 }
 
-func (d *decoder) app() (agent.AppID, error) {
-	at := d.next()
-	s, err := d.text()
+func (d *decoder) readApp() (agent.AppID, error) {
+	at := d.nextOffset()
+	s, err := d.readText()
 	if err != nil {
 		return agent.AppID{}, err
 	}
@@ -293,9 +293,9 @@ func (d *decoder) app() (agent.AppID, error) {
 	return app, nil
 }
 
-func (d *decoder) kind() (ResultKind, error) {
-	at := d.next()
-	s, err := d.text()
+func (d *decoder) readKind() (ResultKind, error) {
+	at := d.nextOffset()
+	s, err := d.readText()
 	if err != nil {
 		return 0, err
 	}
@@ -350,14 +350,14 @@ func openJournal(t tape, end int64) *journal {
 		tape: t, offset: end, synced: end, next: newBatch(nil),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	go j.run()
+	go j.writeBatches()
 	return j
 }
 
-// submit hands in a payload, which write appends to what it is given, and returns what will say when it
+// submitPayload hands in a payload, which write appends to what it is given, and returns what will say when it
 // is durable. A payload that was submitted before another never stands after it. Where write fails
 // nothing was submitted.
-func (j *journal) submit(write func(dst []byte) ([]byte, error)) (*batch, error) {
+func (j *journal) submitPayload(write func(dst []byte) ([]byte, error)) (*batch, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.err != nil {
@@ -369,7 +369,7 @@ func (j *journal) submit(write func(dst []byte) ([]byte, error)) (*batch, error)
 		return nil, err
 	}
 	b.payloads, b.ends = payloads, append(b.ends, len(payloads))
-	j.signal()
+	j.wakeUp()
 	return b, nil
 }
 
@@ -378,7 +378,7 @@ func (b *batch) wait() error {
 	return b.err
 }
 
-func (j *journal) signal() {
+func (j *journal) wakeUp() {
 	select {
 	case j.wake <- struct{}{}:
 	default: // the goroutine will look anyway
@@ -389,13 +389,13 @@ func (j *journal) signal() {
 func (j *journal) close() {
 	j.mu.Lock()
 	j.closing = true
-	j.signal()
+	j.wakeUp()
 	j.mu.Unlock()
 	<-j.done
 	_ = j.tape.Close() // everything that counts was synced
 }
 
-func (j *journal) run() {
+func (j *journal) writeBatches() {
 	defer crash.Guard()
 	defer close(j.done)
 	var written *batch
@@ -408,11 +408,11 @@ func (j *journal) run() {
 		written = nil
 		if len(b.ends) > 0 {
 			if err == nil {
-				err = j.write(b)
+				err = j.writeBatch(b)
 				written = b
 			}
 			if err != nil {
-				err = j.fail(err)
+				err = j.failWith(err)
 			}
 			b.err = err
 			close(b.done)
@@ -423,8 +423,8 @@ func (j *journal) run() {
 	}
 }
 
-func (j *journal) write(b *batch) error {
-	end, err := j.append(b.payloads, b.ends)
+func (j *journal) writeBatch(b *batch) error {
+	end, err := j.appendLines(b.payloads, b.ends)
 	if err != nil {
 		return err
 	}
@@ -435,12 +435,12 @@ func (j *journal) write(b *batch) error {
 	j.end.Lock()
 	j.synced = end // not j.offset: what was written since Sync was called may be on the disk or not
 	j.end.Unlock()
-	j.rest = gather(len(b.ends), time.Since(start))
+	j.rest = restAfter(len(b.ends), time.Since(start))
 	return nil
 }
 
-// append writes the payloads, one line each, and returns where they end. It syncs nothing.
-func (j *journal) append(payloads []byte, ends []int) (end int64, err error) {
+// appendLines writes the payloads, one line each, and returns where they end. It syncs nothing.
+func (j *journal) appendLines(payloads []byte, ends []int) (end int64, err error) {
 	j.end.Lock()
 	defer j.end.Unlock()
 	j.buf = j.buf[:0]
@@ -456,9 +456,9 @@ func (j *journal) append(payloads []byte, ends []int) (end int64, err error) {
 	return j.offset, nil
 }
 
-// leaving says whether a request may leave, as the last thing before it does. It writes the line of it, where that can
+// noteLeaving says whether a request may leave, as the last thing before it does. It writes the line of it, where that can
 // be of use, at once and beside the goroutine, which may be waiting for the disk.
-func (j *journal) leaving(id uint64) error {
+func (j *journal) noteLeaving(id uint64) error {
 	j.mu.Lock()
 	err := j.err
 	j.mu.Unlock()
@@ -466,17 +466,17 @@ func (j *journal) leaving(id uint64) error {
 		return err
 	}
 	if err := j.tape.mayLeave(); err != nil {
-		return j.fail(err)
+		return j.failWith(err)
 	}
 	if !j.tape.notesLeaving() {
 		return nil
 	}
 	payload, err := appendPayload(nil, leavingText{id})
 	if err != nil {
-		return j.fail(err)
+		return j.failWith(err)
 	}
-	if _, err := j.append(payload, []int{len(payload)}); err != nil {
-		return j.fail(err)
+	if _, err := j.appendLines(payload, []int{len(payload)}); err != nil {
+		return j.failWith(err)
 	}
 	return nil
 }
@@ -487,19 +487,19 @@ const (
 	maxRest   = 2 * time.Millisecond
 )
 
-// gather returns how long the next batch is left open for others to join, after one of so many
+// restAfter returns how long the next batch is left open for others to join, after one of so many
 // payloads whose fsync took so long. Where many requests are in flight, an fsync for every few lines
 // would cost more processor time than the lines; who writes alone waits for nobody.
-func gather(payloads int, fsync time.Duration) time.Duration {
+func restAfter(payloads int, fsync time.Duration) time.Duration {
 	if payloads == 1 {
 		return 0
 	}
 	return min(restShare*fsync, maxRest)
 }
 
-// fail keeps the first error. What the disk holds after a failed write or fsync nobody knows, and
+// failWith keeps the first error. What the disk holds after a failed write or fsync nobody knows, and
 // asking again may succeed without the data being there; so this is final.
-func (j *journal) fail(err error) error {
+func (j *journal) failWith(err error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.err == nil {

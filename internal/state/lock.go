@@ -3,7 +3,6 @@ package state
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // Holder says who holds the lock, to whoever has to wait.
@@ -94,11 +95,11 @@ func lockBeside(ctx context.Context, path string, holder Holder) (unlock func() 
 		case err != nil:
 			return nil, fmt.Errorf("lock state: %w", err)
 		case file != nil:
-			return hold(file, holder), nil
+			return keepLocked(file, holder), nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, &LockedError{Path: path, Holder: whoHolds(path), Err: context.Cause(ctx)}
+			return nil, &LockedError{Path: path, Holder: currentHolder(path), Err: context.Cause(ctx)}
 		case <-time.After(lockPoll):
 		}
 	}
@@ -144,12 +145,12 @@ func explainLock(path string, err error) error {
 		return err
 	}
 	return &FormatError{Name: path, Reason: Foreign, Detail: fmt.Sprintf("the lock file belongs to %s and cannot be opened", ownerOf(info)),
-		Hint: "a run of theirs made it, and may be going on: ask them. Where none is, remove the file; the next run makes its own:\n  rm " + quote(path)}
+		Hint: "a run of theirs made it, and may be going on: ask them. Where none is, remove the file; the next run makes its own:\n  rm " + quotePath(path)}
 }
 
-// hold writes who holds the lock into its file, through the descriptor that is locked. That is for people only,
+// keepLocked writes who holds the lock into its file, through the descriptor that is locked. That is for people only,
 // so a failure to write it does not end the run.
-func hold(file *os.File, holder Holder) (unlock func() error) {
+func keepLocked(file *os.File, holder Holder) (unlock func() error) {
 	_ = file.Chmod(0o600) // whatever the umask, and of one that an earlier version made
 	_ = file.Truncate(0)
 	if b, err := json.Marshal(holder); err == nil {
@@ -164,9 +165,9 @@ func hold(file *os.File, holder Holder) (unlock func() error) {
 	}
 }
 
-// whoHolds reads the holder, a few times where there is none: one that has just taken the lock is about
+// currentHolder reads the holder, a few times where there is none: one that has just taken the lock is about
 // to write its name.
-func whoHolds(path string) (h Holder) {
+func currentHolder(path string) (h Holder) {
 	for range 5 {
 		if h = readHolder(path); h != (Holder{}) {
 			return h

@@ -70,7 +70,7 @@ func (r *remote) read() (stored, error) {
 // enter makes on what the view says.
 func (on *stored) enter(v *shared.View) {
 	if v.State != nil {
-		on.state, on.version = v.State, digest(v.State)
+		on.state, on.version = v.State, versionOf(v.State)
 	}
 	on.lineage, on.serial, on.journal, on.segment = v.Lineage, v.Serial, v.Journal, v.Segment
 }
@@ -80,7 +80,7 @@ func SnapshotOf(place *shared.Place, v *shared.View) (*Snapshot, error) {
 	f := &File{&remote{place: place}}
 	on := stored{whole: true}
 	on.enter(v)
-	return f.load(on)
+	return f.loadStored(on)
 }
 
 func (r *remote) lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
@@ -120,7 +120,7 @@ func (r *remote) leased(version string) (*shared.Lease, error) {
 	if l == nil {
 		return nil, fmt.Errorf("write %s: %w", r.name(), shared.ErrLost)
 	}
-	if s := l.View().State; s != nil && digest(s) != version || s == nil && version != "" {
+	if s := l.View().State; s != nil && versionOf(s) != version || s == nil && version != "" {
 		return nil, fmt.Errorf("write %s: %w", r.name(), ErrStale)
 	}
 	return l, nil

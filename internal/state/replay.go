@@ -18,29 +18,29 @@ type replay struct {
 	apps map[agent.AppID]agent.Origin
 	// records are what each address came to; lines says where, for messages.
 	records map[agent.Address]agent.Record
-	lines   map[agent.Address]place
+	lines   map[agent.Address]linePlace
 	// removed are the uids that left the state.
 	removed map[handle]bool
 	open    map[uint64]Intent
 	left    map[uint64]bool // the intents that have a leaving line
 	lastID  uint64
 	results int
-	torn    *place // where a line is that a crash tore, nil for none
+	torn    *linePlace // where a line is that a crash tore, nil for none
 }
 
-type place struct{ line, offset int }
+type linePlace struct{ line, offset int }
 
 // readJournal replays a journal's lines, read from a file with the given Handle.Instance. An empty file, and a
 // tail that a crash tore, are normal. Every error is a *FormatError.
 func readJournal(name string, b []byte, instance string) (*replay, error) {
 	p := &replay{
-		name: name, records: map[agent.Address]agent.Record{}, lines: map[agent.Address]place{},
+		name: name, records: map[agent.Address]agent.Record{}, lines: map[agent.Address]linePlace{},
 		apps: map[agent.AppID]agent.Origin{}, removed: map[handle]bool{}, open: map[uint64]Intent{}, left: map[uint64]bool{},
 	}
-	var torn *place    // where the first damage is
-	var starts []int64 // of the lines so far
-	batch := int64(-1) // up to where the file was synced when the last line was written
-	for at := (place{line: 1}); at.offset < len(b); at.line++ {
+	var torn *linePlace // where the first damage is
+	var starts []int64  // of the lines so far
+	batch := int64(-1)  // up to where the file was synced when the last line was written
+	for at := (linePlace{line: 1}); at.offset < len(b); at.line++ {
 		line, next := cutLine(b, at.offset)
 		here := at
 		at.offset = next
@@ -53,19 +53,19 @@ func readJournal(name string, b []byte, instance string) (*replay, error) {
 		case !ok:
 			continue
 		case torn != nil && p.header.Version == 0:
-			return nil, p.damage(b, *torn, "the first line is damaged")
+			return nil, p.damageError(b, *torn, "the first line is damaged")
 		case torn != nil && start > int64(torn.offset):
-			return nil, p.damage(b, *torn, "the line is damaged, and what follows it shows that it was whole on the disk")
+			return nil, p.damageError(b, *torn, "the line is damaged, and what follows it shows that it was whole on the disk")
 		case start < batch || !startsLine(starts, start):
-			return nil, p.damage(b, here, fmt.Sprintf("the line was not written at this place but after byte %d: lines were added or taken out", start))
+			return nil, p.damageError(b, here, fmt.Sprintf("the line was not written at this place but after byte %d: lines were added or taken out", start))
 		}
 		batch = start
-		if err := p.enter(payload, here); err != nil {
+		if err := p.enterLine(payload, here); err != nil {
 			return nil, err
 		}
 	}
 	if len(b) > 0 && p.header.Version == 0 { // it was synced before the file got its name
-		return nil, p.damage(b, place{line: 1}, "this is not a journal of agentsync, or its first line is damaged")
+		return nil, p.damageError(b, linePlace{line: 1}, "this is not a journal of agentsync, or its first line is damaged")
 	}
 	// A process that was killed tears at most the line that it was writing, and did not send on the strength of it.
 	// But a torn line is no longer a file in which every write is found: nothing is believed of it.
@@ -92,9 +92,9 @@ func cutLine(b []byte, offset int) (line []byte, next int) {
 	return b[offset:], len(b)
 }
 
-// damage says what is wrong with the journal at a place. A file whose first line is wrong may be
+// damageError says what is wrong with the journal at a place. A file whose first line is wrong may be
 // anything at all; b is nil where the line is sound.
-func (p *replay) damage(b []byte, at place, detail string) error {
+func (p *replay) damageError(b []byte, at linePlace, detail string) error {
 	reason := Corrupt
 	if b != nil && p.header.Version == 0 && !bytes.Contains(b, []byte(`"journal"`)) {
 		reason = Foreign
@@ -102,22 +102,22 @@ func (p *replay) damage(b []byte, at place, detail string) error {
 	return &FormatError{Name: p.name, Reason: reason, Line: at.line, Offset: at.offset, Detail: detail, Hint: journalHint(p.name)}
 }
 
-func (p *replay) enter(payload []byte, at place) error {
+func (p *replay) enterLine(payload []byte, at linePlace) error {
 	e, err := parseEntry(payload)
 	var syntax *syntaxError
 	switch {
 	case errors.As(err, &syntax):
-		err = p.damage(nil, at, syntax.text)
+		err = p.damageError(nil, at, syntax.text)
 	case err != nil:
-		err = p.damage(nil, at, err.Error())
+		err = p.damageError(nil, at, err.Error())
 	case (e.header == nil) == (p.header.Version == 0):
-		err = p.damage(nil, at, "a journal has one header, in its first line")
+		err = p.damageError(nil, at, "a journal has one header, in its first line")
 	case e.header != nil && e.header.Version != journalVersion:
 		err = &FormatError{Name: p.name, Reason: Newer, Line: at.line, Offset: at.offset,
 			Detail: fmt.Sprintf("written by a newer agentsync: its version is %d, and this agentsync knows %d", e.header.Version, journalVersion),
 			Hint:   "use the agentsync that wrote it, or a later one: its next apply takes the journal in"}
 	case e.header != nil && e.header.Lineage == "":
-		err = p.damage(nil, at, "the lineage is empty")
+		err = p.damageError(nil, at, "the lineage is empty")
 	}
 	if err != nil {
 		return err
@@ -133,14 +133,14 @@ func (p *replay) enter(payload []byte, at place) error {
 		p.left[e.leaving] = true
 	}
 	for _, r := range e.results {
-		if err := p.result(r, at); err != nil {
+		if err := p.enterResult(r, at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *replay) result(r Result, at place) error {
+func (p *replay) enterResult(r Result, at linePlace) error {
 	if r.Kind == Answered {
 		if i, isOpen := p.open[r.Intent]; isOpen {
 			i.Answered = true
@@ -156,7 +156,7 @@ func (p *replay) result(r Result, at place) error {
 	p.results++
 	if r.Kind == Located {
 		if r.App == (agent.AppID{}) {
-			return p.damage(nil, at, "a result lacks its app")
+			return p.damageError(nil, at, "a result lacks its app")
 		}
 		p.apps[r.App] = r.Origin
 		return nil
@@ -164,7 +164,7 @@ func (p *replay) result(r Result, at place) error {
 	p.lines[r.Address] = at
 	switch {
 	case r.Address.IsZero(), r.Kind != Removed && r.Record.UID == "", r.Kind == Moved && r.From.IsZero():
-		return p.damage(nil, at, "a result lacks its address or its uid")
+		return p.damageError(nil, at, "a result lacks its address or its uid")
 	case r.Kind == Removed:
 		p.removed[handle{r.Address.ID(), r.UID}] = true
 		rec, ok := p.records[r.Address]
@@ -172,7 +172,7 @@ func (p *replay) result(r Result, at place) error {
 			return nil
 		}
 		delete(p.records, r.Address)
-		if rest, ok := without(rec, func(uid string) bool { return uid == r.UID }); ok {
+		if rest, ok := withoutUIDs(rec, func(uid string) bool { return uid == r.UID }); ok {
 			p.records[r.Address] = rest
 		}
 		return nil
@@ -186,7 +186,7 @@ func (p *replay) result(r Result, at place) error {
 	return nil
 }
 
-// merge returns the state with the journal's results in it. s may be the state that the journal was
+// mergeInto returns the state with the journal's results in it. s may be the state that the journal was
 // begun for, one that holds some or all of the results already (a crash after the rename), or an
 // older or newer one that git put there; nil stands for none. The rules, none of which loses a uid:
 //
@@ -199,7 +199,7 @@ func (p *replay) result(r Result, at place) error {
 //   - of an app's two origins that of the newer counts, by the same rule.
 //
 // So merging twice is merging once.
-func (p *replay) merge(s *State) (*State, error) {
+func (p *replay) mergeInto(s *State) (*State, error) {
 	if s == nil {
 		s = &State{Serial: p.header.Serial, Lineage: p.header.Lineage}
 	}
@@ -212,15 +212,15 @@ func (p *replay) merge(s *State) (*State, error) {
 		return nil, err
 	}
 	for app, o := range p.apps {
-		m.locate(app, o)
+		m.addOrigin(app, o)
 	}
 	for _, a := range slices.SortedFunc(maps.Keys(p.records), agent.Address.Compare) {
-		if err := m.add(a, p.records[a]); err != nil {
+		if err := m.addRecord(a, p.records[a]); err != nil {
 			return nil, err
 		}
 	}
-	if _, err := m.into.owners(); err != nil {
-		return nil, p.conflict(place{}, err.Error())
+	if _, err := m.into.ownersByUID(); err != nil {
+		return nil, p.conflictError(linePlace{}, err.Error())
 	}
 	return m.into, nil
 }
@@ -238,14 +238,14 @@ func (m *merger) cleanState() error {
 	at := make(map[handle]agent.Address, len(m.journal.records))
 	for a, r := range m.journal.records {
 		for _, h := range handles(a, r) {
-			if err := own(at, h, a); err != nil {
-				return m.journal.conflict(m.journal.lines[a], err.Error())
+			if err := claimUID(at, h, a); err != nil {
+				return m.journal.conflictError(m.journal.lines[a], err.Error())
 			}
 		}
 	}
 	m.stateOf = make(map[handle]agent.Address, len(m.into.Agents))
 	for a, r := range m.into.Agents {
-		rest, ok := without(r, func(uid string) bool {
+		rest, ok := withoutUIDs(r, func(uid string) bool {
 			h := handle{a.ID(), uid}
 			other, moved := at[h]
 			return m.journal.removed[h] || m.newer && moved && other != a
@@ -262,15 +262,15 @@ func (m *merger) cleanState() error {
 	return nil
 }
 
-// locate adds an app's origin as the journal has it; a zero one says that the app was forgotten.
-func (m *merger) locate(app agent.AppID, o agent.Origin) {
+// addOrigin adds an app's origin as the journal has it; a zero one says that the app was forgotten.
+func (m *merger) addOrigin(app agent.AppID, o agent.Origin) {
 	if _, known := m.into.Apps[app]; !known || m.newer {
-		m.into.Apps = located(m.into.Apps, app, o)
+		m.into.Apps = withOrigin(m.into.Apps, app, o)
 	}
 }
 
-func (m *merger) add(a agent.Address, r agent.Record) error {
-	r, ok := without(r, func(uid string) bool {
+func (m *merger) addRecord(a agent.Address, r agent.Record) error {
+	r, ok := withoutUIDs(r, func(uid string) bool {
 		other, taken := m.stateOf[handle{a.ID(), uid}]
 		return taken && other != a // only where the state is the newer: it moved the agent on
 	})
@@ -285,23 +285,23 @@ func (m *merger) add(a agent.Address, r agent.Record) error {
 	case x.UID == r.UID, slices.Contains(x.Obsolete, r.UID):
 		r = withObsolete(x, r.Obsolete...)
 	default:
-		return m.journal.conflict(m.journal.lines[a],
+		return m.journal.conflictError(m.journal.lines[a],
 			fmt.Sprintf("%s is the agent %s by this journal and the agent %s by the state file", a, r.UID, x.UID))
 	}
 	m.into.Agents[a] = r
 	return nil
 }
 
-// conflict is the error of a journal and a state that cannot both be right.
-func (p *replay) conflict(at place, detail string) error {
+// conflictError is the error of a journal and a state that cannot both be right.
+func (p *replay) conflictError(at linePlace, detail string) error {
 	return &FormatError{Name: p.name, Reason: Conflict, Line: at.line, Offset: at.offset, Detail: detail,
 		Hint: fmt.Sprintf("put back the state file that the journal was begun for, serial %d of lineage %s, and apply; or find out at the platform which agent is the right one, and delete the other there: if it is the state file's,\n", p.header.Serial, p.header.Lineage) +
-			"  mv " + quote(p.name) + " " + quote(p.name+".damaged") + "\n" +
+			"  mv " + quotePath(p.name) + " " + quotePath(p.name+".damaged") + "\n" +
 			"if it is the journal's, the same, and then: agentsync import ADDRESS UID"}
 }
 
-// foreign is the error of a journal that belongs to another state.
-func (p *replay) foreign(state string, s *State) error {
+// foreignError is the error of a journal that belongs to another state.
+func (p *replay) foreignError(state string, s *State) error {
 	return &FormatError{Name: p.name, Reason: Foreign, Line: 1,
 		Detail: fmt.Sprintf("the journal belongs to the state with lineage %s, and %s has lineage %s", p.header.Lineage, state, s.Lineage),
 		Hint:   "put back the state file that the journal belongs to, and apply; or give this journal up: " + journalHint(p.name)}
@@ -319,15 +319,15 @@ func (s *State) Merge(other *State) error {
 		return err
 	}
 	for app, o := range other.Apps {
-		m.locate(app, o)
+		m.addOrigin(app, o)
 	}
 	for _, a := range other.Addresses() {
 		r, x := other.Agents[a], m.into.Agents[a]
-		if err := m.add(a, r); err != nil {
+		if err := m.addRecord(a, r); err != nil {
 			return fmt.Errorf("%s is the agent %s in one state and the agent %s in the other", a, x.UID, r.UID)
 		}
 	}
-	if _, err := m.into.owners(); err != nil {
+	if _, err := m.into.ownersByUID(); err != nil {
 		return err
 	}
 	m.into.Lineage, m.into.Serial = other.Lineage, max(s.Serial, other.Serial)

@@ -29,7 +29,7 @@ type Run struct {
 // more and then takes its chances. A new state gets its lineage here. Where Begin fails, nothing was
 // lost and nothing may be sent. A command with nothing to do and no Pending does not call it.
 func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
-	if err := f.unchanged(snap); err != nil {
+	if err := f.checkUnchanged(snap); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	if snap.State.Lineage == PublicLineage {
@@ -45,7 +45,7 @@ func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
 		if s, content, err = s.successor(); err != nil {
 			return nil, fmt.Errorf("begin: %w", err)
 		}
-		version = digest(content)
+		version = versionOf(content)
 	}
 	fleet, err := NewFleet(s, snap.Open)
 	if err != nil {
@@ -89,16 +89,16 @@ func (r *Run) Intend(i Intent) (uint64, error) {
 	}
 	r.lastID++
 	i.ID = r.lastID
-	b, err := r.journal.submit(func(dst []byte) ([]byte, error) { return appendPayload(dst, textOfIntent(i)) })
+	b, err := r.journal.submitPayload(func(dst []byte) ([]byte, error) { return appendPayload(dst, textOfIntent(i)) })
 	if err == nil {
-		r.fleet.opened(i)
+		r.fleet.noteOpened(i)
 	}
 	r.mu.Unlock()
 	if err != nil {
 		return 0, err
 	}
 	if err := b.wait(); err != nil {
-		r.fleet.forgotten(i.ID) // it will not be sent
+		r.fleet.forgetIntent(i.ID) // it will not be sent
 		return 0, err
 	}
 	return i.ID, nil
@@ -113,7 +113,7 @@ func (r *Run) Leaving(id uint64) error {
 	closed := r.closed
 	// Before the line is written: a Close at the same moment then writes the line as well. After an error the
 	// intent is taken for one that left, which costs a grace period and no more.
-	isOpen := !closed && r.fleet.leaving(id)
+	isOpen := !closed && r.fleet.noteLeaving(id)
 	r.mu.Unlock()
 	switch {
 	case closed:
@@ -121,7 +121,7 @@ func (r *Run) Leaving(id uint64) error {
 	case !isOpen:
 		return fmt.Errorf("the intent %d is not open", id)
 	}
-	return r.journal.leaving(id)
+	return r.journal.noteLeaving(id)
 }
 
 // Commit stores results, those of one call together or not at all. When it returns, they survive a
@@ -133,18 +133,18 @@ func (r *Run) Commit(results ...Result) error {
 		return nil
 	}
 	results = slices.Clone(results)
-	if err := r.check(results); err != nil {
+	if err := r.checkResults(results); err != nil {
 		return err
 	}
-	b, err := r.submit(results)
+	b, err := r.submitResults(results)
 	if err != nil {
 		return err
 	}
 	return b.wait()
 }
 
-// submit enters the results, which it completes in place, and hands them to the journal.
-func (r *Run) submit(results []Result) (*batch, error) {
+// submitResults enters the results, which it completes in place, and hands them to the journal.
+func (r *Run) submitResults(results []Result) (*batch, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -153,7 +153,7 @@ func (r *Run) submit(results []Result) (*batch, error) {
 	if err := r.fleet.Enter(results); err != nil {
 		return nil, fmt.Errorf("record result: %w", err)
 	}
-	return r.journal.submit(func(dst []byte) ([]byte, error) {
+	return r.journal.submitPayload(func(dst []byte) ([]byte, error) {
 		dst, err := appendPayload(dst, textOfResults(results))
 		if err != nil {
 			return nil, fmt.Errorf("record result: %w", err)
@@ -162,12 +162,12 @@ func (r *Run) submit(results []Result) (*batch, error) {
 	})
 }
 
-// check brings the documents of the results into canonical form: what is not JSON must not come into the
+// checkResults brings the documents of the results into canonical form: what is not JSON must not come into the
 // journal, which could then not be read. What is applied is often what was sent, and was checked then.
-func (r *Run) check(results []Result) (err error) {
+func (r *Run) checkResults(results []Result) (err error) {
 	for i := range results {
 		rec := &results[i].Record
-		if sent := r.fleet.sent(results[i].Intent); len(sent) == 0 || !bytes.Equal(rec.Applied, sent) {
+		if sent := r.fleet.sentFields(results[i].Intent); len(sent) == 0 || !bytes.Equal(rec.Applied, sent) {
 			if rec.Applied, err = checkDoc(rec.Applied); err != nil {
 				return fmt.Errorf("%s: applied: %w", results[i].Address, err)
 			}
@@ -189,9 +189,9 @@ func checkDoc(d agent.Doc) (agent.Doc, error) {
 	}
 	dec := newDecoder(d)
 	dec.around = depthOfDocs // what is taken can be read again
-	out, err := dec.document()
+	out, err := dec.readDocument()
 	if err == nil {
-		err = dec.end()
+		err = dec.expectEnd()
 	}
 	if bytes.Equal(out, d) {
 		return d, err // the usual case: one copy less to keep
@@ -215,7 +215,7 @@ func (r *Run) Close() error {
 	r.mu.Unlock()
 	r.journal.close()
 
-	s, changed := r.fleet.result()
+	s, changed := r.fleet.stateNow()
 	var content []byte
 	if changed {
 		var err error
@@ -227,6 +227,6 @@ func (r *Run) Close() error {
 	if saved, err := r.file.keeper.fold(content, r.version, openLines(s, r.fleet.Open())); err != nil && !saved {
 		return fmt.Errorf("close state: %w", err)
 	}
-	r.fleet.saved(s.Serial)
+	r.fleet.noteSaved(s.Serial)
 	return nil
 }

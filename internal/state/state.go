@@ -72,12 +72,12 @@ func handles(a agent.Address, r agent.Record) iter.Seq2[int, handle] {
 	}
 }
 
-// owners returns which address each uid belongs to. The error names a uid that stands twice.
-func (s *State) owners() (map[handle]agent.Address, error) {
+// ownersByUID returns which address each uid belongs to. The error names a uid that stands twice.
+func (s *State) ownersByUID() (map[handle]agent.Address, error) {
 	m := make(map[handle]agent.Address, len(s.Agents))
 	for a, r := range s.Agents {
 		for _, h := range handles(a, r) {
-			if err := own(m, h, a); err != nil {
+			if err := claimUID(m, h, a); err != nil {
 				return nil, err
 			}
 		}
@@ -85,7 +85,7 @@ func (s *State) owners() (map[handle]agent.Address, error) {
 	return m, nil
 }
 
-func own(m map[handle]agent.Address, h handle, a agent.Address) error {
+func claimUID(m map[handle]agent.Address, h handle, a agent.Address) error {
 	if h.uid == "" {
 		return errNoUID(a)
 	}
@@ -129,31 +129,31 @@ func After(old agent.Record, r Result) (agent.Record, bool) {
 		return withObsolete(r.Record, append(slices.Clip(old.Obsolete), old.UID)...), true
 	case r.Kind == Removed && old.UID != "":
 		gone := cmp.Or(r.UID, old.UID)
-		return without(old, func(uid string) bool { return uid == gone })
+		return withoutUIDs(old, func(uid string) bool { return uid == gone })
 	default:
 		return old, old.UID != ""
 	}
 }
 
-// without returns what is left of r once the uids that gone reports have left it, and whether
+// withoutUIDs returns what is left of r once the uids that gone reports have left it, and whether
 // anything is. An obsolete agent takes the place of the current one: it may still be live, and a
 // uid leaves the state only when somebody says so.
-func without(r agent.Record, gone func(uid string) bool) (agent.Record, bool) {
+func withoutUIDs(r agent.Record, gone func(uid string) bool) (agent.Record, bool) {
 	if slices.ContainsFunc(r.Obsolete, gone) {
 		r.Obsolete = slices.DeleteFunc(slices.Clone(r.Obsolete), gone)
 	}
 	if !gone(r.UID) {
-		return trim(r), true
+		return trimObsolete(r), true
 	}
 	n := len(r.Obsolete)
 	if n == 0 {
 		return agent.Record{}, false
 	}
-	return trim(agent.Record{UID: r.Obsolete[n-1], Obsolete: r.Obsolete[: n-1 : n-1], Protect: r.Protect, FormerKeys: r.FormerKeys}), true
+	return trimObsolete(agent.Record{UID: r.Obsolete[n-1], Obsolete: r.Obsolete[: n-1 : n-1], Protect: r.Protect, FormerKeys: r.FormerKeys}), true
 }
 
-// trim makes an empty list of obsolete uids nil, so that equal records are equal in every respect.
-func trim(r agent.Record) agent.Record {
+// trimObsolete makes an empty list of obsolete uids nil, so that equal records are equal in every respect.
+func trimObsolete(r agent.Record) agent.Record {
 	if len(r.Obsolete) == 0 {
 		r.Obsolete = nil
 	}
@@ -163,7 +163,7 @@ func trim(r agent.Record) agent.Record {
 // withObsolete returns r with more obsolete uids: each once, and never r's own.
 func withObsolete(r agent.Record, more ...string) agent.Record {
 	if len(r.Obsolete) == 0 && !slices.ContainsFunc(more, func(uid string) bool { return uid != "" && uid != r.UID }) {
-		return trim(r) // the usual case
+		return trimObsolete(r) // the usual case
 	}
 	list := make([]string, 0, len(r.Obsolete)+len(more))
 	for _, uid := range append(slices.Clip(more), r.Obsolete...) {
@@ -172,7 +172,7 @@ func withObsolete(r agent.Record, more ...string) agent.Record {
 		}
 	}
 	r.Obsolete = list
-	return trim(r)
+	return trimObsolete(r)
 }
 
 func equalRecord(a, b agent.Record) bool {
@@ -225,7 +225,7 @@ func (s *State) Public() (*State, error) {
 			}
 			fields, err := doc.Fields()
 			if err == nil {
-				*doc, err = agent.Encode(unsealed(map[string]any(fields)).(map[string]any))
+				*doc, err = agent.Encode(withoutSeals(map[string]any(fields)).(map[string]any))
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", a, err)
@@ -236,21 +236,21 @@ func (s *State) Public() (*State, error) {
 	return p, nil
 }
 
-// unsealed returns v with nothing in the place of each hash.
-func unsealed(v any) any {
+// withoutSeals returns v with nothing in the place of each hash.
+func withoutSeals(v any) any {
 	switch v := v.(type) {
 	case secret.Sealed:
 		return secret.Sealed{}
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for name, e := range v {
-			out[name] = unsealed(e)
+			out[name] = withoutSeals(e)
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, e := range v {
-			out[i] = unsealed(e)
+			out[i] = withoutSeals(e)
 		}
 		return out
 	}
