@@ -90,7 +90,8 @@ func tarred(files []packed, at time.Time) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return b.Bytes(), w.Close()
+	err := w.Close() // writes what stands at the end; without it tar says that the archive is cut
+	return b.Bytes(), err
 }
 
 func gzipped(content []byte) ([]byte, error) {
