@@ -37,7 +37,7 @@ func (p packed) mode() int64 {
 
 // documents returns what a person reads beside the binary, as paths in the checkout: the README links to the pages of docs.
 func (r *release) documents(ctx context.Context) ([]string, error) {
-	list, err := r.git(ctx, "ls-files", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
+	list, err := r.git(ctx, "ls-files", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "action.yml", "docs")
 	if err != nil {
 		return nil, err
 	}
