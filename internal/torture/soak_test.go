@@ -157,7 +157,8 @@ func (s *soak) edit() {
 			s.agents[i].was = append(s.agents[i].was, s.agents[i].key)
 			s.agents[i].key = fmt.Sprintf("a%d", s.made)
 		case 2:
-			s.agents[i].name += "-too"
+			s.made++
+			s.agents[i].name = fmt.Sprintf("Agent-%d", s.made)
 		default:
 			s.agents[i].revision++
 		}
