@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"fmt"
+	"go/ast"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -131,6 +132,54 @@ func TestEveryRoomIsDescribed(t *testing.T) {
 	for path := range described {
 		t.Errorf("%s describes %s, which is not there", document, path)
 	}
+}
+
+// variableForm is the name of an environment variable in the code.
+var variableForm = regexp.MustCompile(`^"([A-Z]+(_[A-Z0-9]+)+|CI|TERM|CLICOLOR)"$`)
+
+// TestEnvironmentIsDescribed: docs/environment.md has each variable that the code reads. Those of a list with GITHUB_TOKEN in it
+// are credentials that are refused.
+func TestEnvironmentIsDescribed(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join(root, "docs", "environment.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, r := range shipped(rooms(t)) {
+		if isBelow(r.name(), "sandbox") {
+			continue // what it names are codes of errors
+		}
+		fset, files := r.files(t)
+		for _, f := range files {
+			ast.Inspect(f, func(n ast.Node) bool {
+				if list, ok := n.(*ast.CompositeLit); ok && slices.ContainsFunc(list.Elts, isGitHubToken) {
+					return false
+				}
+				lit, ok := n.(*ast.BasicLit)
+				isOther := ok && (strings.HasPrefix(lit.Value, `"ERR_`) || lit.Value == `"LANGGRAPH_TOKEN"`) // codes of answers, init's example
+				if !ok || isOther || !variableForm.MatchString(lit.Value) {
+					return true
+				}
+				found++
+				if name := strings.Trim(lit.Value, `"`); !strings.Contains(string(page), "`"+name) {
+					t.Errorf("%s: docs/environment.md does not have %s", fset.Position(n.Pos()), name)
+				}
+				return true
+			})
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d variables were found", found)
+	}
+}
+
+// isGitHubToken reports whether an element of a list is that name, or has it as its key.
+func isGitHubToken(e ast.Expr) bool {
+	if pair, ok := e.(*ast.KeyValueExpr); ok {
+		e = pair.Key
+	}
+	lit, ok := e.(*ast.BasicLit)
+	return ok && lit.Value == `"GITHUB_TOKEN"`
 }
 
 // TestLinks: what the documents link to inside the repository is there, and so is the heading that a link names.
