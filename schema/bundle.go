@@ -18,11 +18,11 @@ var reference = regexp.MustCompile(`"\$ref":\s*"(?:([a-z0-9.]+?)\.schema\.json)?
 // references to variables and files, and what they hold has to be right, not what is written: there the bundle
 // takes any text with a reference. The error lists the names there are.
 func Bundle(name string) ([]byte, error) {
-	b, err := bundle(name)
+	b, err := bundleOf(name)
 	if err != nil {
 		return nil, err
 	}
-	takesReferences := slices.Contains(reach(name), "manifest")
+	takesReferences := slices.Contains(reachable(name), "manifest")
 	var out bytes.Buffer
 	if err := forEditors(&out, b, takesReferences); err != nil {
 		return nil, fmt.Errorf("bundle schema %s: %w", name, err)
@@ -106,15 +106,15 @@ var (
 	values = []string{"enum", "const", "default", "examples"}
 )
 
-// bundle returns the schema called name in one piece: definitions of other files are in its own definitions, as
+// bundleOf returns the schema called name in one piece: definitions of other files are in its own definitions, as
 // file.name.
-func bundle(name string) ([]byte, error) {
+func bundleOf(name string) ([]byte, error) {
 	root, err := Read(name)
 	if err != nil {
 		return nil, err
 	}
 	var all []byte
-	for _, other := range reach(name) {
+	for _, other := range reachable(name) {
 		b, err := Read(other)
 		if err != nil {
 			return nil, fmt.Errorf("bundle schema %s: %w", name, err)
@@ -122,26 +122,26 @@ func bundle(name string) ([]byte, error) {
 		var parts struct {
 			Definitions json.RawMessage `json:"definitions"`
 		}
-		if err := decode(b, &parts); err != nil {
+		if err := decodeStrict(b, &parts); err != nil {
 			return nil, fmt.Errorf("bundle schema %s: %s: %w", name, other, err)
 		}
 		err = eachRaw(parts.Definitions, func(definition string, body json.RawMessage) {
-			all = fmt.Appendf(all, "%q: %s,", qualified(other, definition), rewrite(body, other))
+			all = fmt.Appendf(all, "%q: %s,", qualifiedName(other, definition), rewriteRefs(body, other))
 		})
 		if err != nil {
 			return nil, fmt.Errorf("bundle schema %s: %s: %w", name, other, err)
 		}
 	}
-	return assemble(root, name, bytes.TrimSuffix(all, []byte(",")))
+	return assembleSchema(root, name, bytes.TrimSuffix(all, []byte(",")))
 }
 
-// assemble returns root with definitions in place of its own.
-func assemble(root []byte, name string, definitions []byte) ([]byte, error) {
+// assembleSchema returns root with definitions in place of its own.
+func assembleSchema(root []byte, name string, definitions []byte) ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteByte('{')
 	err := eachRaw(root, func(member string, body json.RawMessage) {
 		if member != "definitions" {
-			fmt.Fprintf(&out, "%q: %s,", member, rewrite(body, name))
+			fmt.Fprintf(&out, "%q: %s,", member, rewriteRefs(body, name))
 		}
 	})
 	if err != nil {
@@ -156,8 +156,8 @@ func assemble(root []byte, name string, definitions []byte) ([]byte, error) {
 	return indented.Bytes(), nil
 }
 
-// reach returns name and the schemas that it refers to, directly or not, in order of first use.
-func reach(name string) []string {
+// reachable returns name and the schemas that it refers to, directly or not, in order of first use.
+func reachable(name string) []string {
 	names, seen := []string{name}, map[string]bool{name: true}
 	for i := 0; i < len(names); i++ {
 		b, _ := Read(names[i]) // Bundle reads it again and reports the error
@@ -171,19 +171,21 @@ func reach(name string) []string {
 	return names
 }
 
-// rewrite points the references of a piece of the schema called home into the bundle.
-func rewrite(piece []byte, home string) []byte {
+// rewriteRefs points the references of a piece of the schema called home into the bundle.
+func rewriteRefs(piece []byte, home string) []byte {
 	return reference.ReplaceAllFunc(piece, func(match []byte) []byte {
 		m := reference.FindSubmatch(match)
 		file := string(m[1])
 		if file == "" {
 			file = home
 		}
-		return fmt.Appendf(nil, `"$ref": "#/definitions/%s"`, qualified(file, string(m[2])))
+		return fmt.Appendf(nil, `"$ref": "#/definitions/%s"`, qualifiedName(file, string(m[2])))
 	})
 }
 
-func qualified(file, definition string) string { return strings.Join([]string{file, definition}, ".") }
+func qualifiedName(file, definition string) string {
+	return strings.Join([]string{file, definition}, ".")
+}
 
 // eachRaw calls visit for every member of a JSON object, in the order of the text.
 func eachRaw(object []byte, visit func(name string, body json.RawMessage)) error {

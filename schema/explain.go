@@ -88,9 +88,9 @@ func explainIn(roots []explainRoot, path []string) (places []Place, near string)
 		return platform != "" && r.platform != platform || level != levelAny && r.level != level
 	})
 	for _, root := range here {
-		if piece, order, ok := find(root.piece, root.order, path); ok && (level == levelAny || root.level == level) {
+		if piece, order, ok := findPlace(root.piece, root.order, path); ok && (level == levelAny || root.level == level) {
 			level = root.level // a name that an agent has is not looked for further up
-			places = append(places, describe(piece, order, strings.Join(path, "."), root.in, true))
+			places = append(places, describePlace(piece, order, strings.Join(path, "."), root.in, true))
 		}
 	}
 	if len(places) > 0 {
@@ -114,8 +114,8 @@ func explainIn(roots []explainRoot, path []string) (places []Place, near string)
 	return nil, near
 }
 
-// find follows a path through the properties of a piece.
-func find(piece map[string]any, order *Order, path []string) (map[string]any, *Order, bool) {
+// findPlace follows a path through the properties of a piece.
+func findPlace(piece map[string]any, order *Order, path []string) (map[string]any, *Order, bool) {
 	for _, name := range path {
 		properties, _ := piece["properties"].(map[string]any)
 		below, ok := properties[name].(map[string]any)
@@ -139,8 +139,8 @@ func memberPaths(piece map[string]any, order *Order, lead string) []string {
 	return names
 }
 
-// describe says in words what a piece of a schema says.
-func describe(piece map[string]any, order *Order, path, in string, members bool) Place {
+// describePlace says in words what a piece of a schema says.
+func describePlace(piece map[string]any, order *Order, path, in string, members bool) Place {
 	p := Place{Path: path, In: in, Type: typeWords(piece), Limits: limitWords(piece), Traits: traitWords(piece), Order: order, Default: piece["default"]}
 	p.Description, _ = piece["description"].(string)
 	p.Required, _ = piece[requiredTrait].(bool)
@@ -153,7 +153,7 @@ func describe(piece map[string]any, order *Order, path, in string, members bool)
 	properties, _ := piece["properties"].(map[string]any)
 	for _, name := range order.Names() {
 		if below, ok := properties[name].(map[string]any); ok {
-			p.Members = append(p.Members, describe(below, order.Member(name), strings.TrimPrefix(path+"."+name, "."), in, false))
+			p.Members = append(p.Members, describePlace(below, order.Member(name), strings.TrimPrefix(path+"."+name, "."), in, false))
 		}
 	}
 	return p
@@ -270,7 +270,7 @@ const requiredTrait = "required-here"
 // explainRoots returns the agents and the sections of every platform by each version of its API, and the manifest.
 func explainRoots() ([]explainRoot, error) {
 	var agents, sections []explainRoot
-	m := merger{read: map[string]any{}}
+	m := schemaMerger{read: map[string]any{}}
 	for _, file := range Names() {
 		m.file = file
 		section, complete := m.definition("#/definitions/section"), m.definition("#/definitions/complete")
@@ -303,15 +303,15 @@ func explainRoots() ([]explainRoot, error) {
 	return append(append(agents, sections...), explainRoot{levelManifest, "", "a manifest", m.whole(m.definition("")), order}), err
 }
 
-// merger puts the parts of a schema together: what a reference or allOf leads to stands beside what is said on the
+// schemaMerger puts the parts of a schema together: what a reference or allOf leads to stands beside what is said on the
 // spot, which comes first.
-type merger struct {
+type schemaMerger struct {
 	file string         // that holds the piece at hand
 	read map[string]any // the files by name
 }
 
 // whole returns a piece with its parts merged in, and marks the members that must be there.
-func (m *merger) whole(v any) map[string]any {
+func (m *schemaMerger) whole(v any) map[string]any {
 	piece, _ := v.(map[string]any)
 	merged := maps.Clone(piece)
 	var parts []any
@@ -348,7 +348,7 @@ func (m *merger) whole(v any) map[string]any {
 }
 
 // definition returns what a reference names, in its own file or in another, which is at hand then.
-func (m *merger) definition(ref string) any {
+func (m *schemaMerger) definition(ref string) any {
 	file, path, _ := strings.Cut(ref, "#")
 	if file = strings.TrimSuffix(file, suffix); file != "" {
 		m.file = file
@@ -356,7 +356,7 @@ func (m *merger) definition(ref string) any {
 	v, ok := m.read[m.file]
 	if !ok {
 		b, _ := Read(m.file)
-		_ = decode(b, &v) // what cannot be read says nothing: a test holds each field to a description
+		_ = decodeStrict(b, &v) // what cannot be read says nothing: a test holds each field to a description
 		m.read[m.file] = v
 	}
 	for _, name := range agent.SplitPointer(path) {
@@ -392,7 +392,7 @@ func knownAs(piece map[string]any, path []string) string {
 		return ""
 	}
 	parent, last := strings.Join(path[:len(path)-1], "."), path[len(path)-1]
-	above, _, ok := find(piece, nil, path[:len(path)-1])
+	above, _, ok := findPlace(piece, nil, path[:len(path)-1])
 	if !ok {
 		return ""
 	}

@@ -21,14 +21,14 @@ type Order struct {
 // LoadOrder returns the order of the schema called name. It fails only where the embedded schema is
 // not as this package needs it, which a test rules out.
 func LoadOrder(name string) (*Order, error) {
-	b, err := bundle(name)
+	b, err := bundleOf(name)
 	if err != nil {
 		return nil, err
 	}
 	var root struct {
 		Definitions map[string]json.RawMessage `json:"definitions"`
 	}
-	if err := decode(b, &root); err != nil {
+	if err := decodeStrict(b, &root); err != nil {
 		return nil, fmt.Errorf("order of schema %s: %w", name, err)
 	}
 	r := orderReader{definitions: root.Definitions}

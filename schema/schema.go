@@ -200,32 +200,32 @@ func (p *Platform) IsSecret(path string) bool {
 	return ok && f.IsSecret(path)
 }
 
-// node is as much of a schema as the traits need.
-type node struct {
-	Type                 any             `json:"type"`
-	Description          string          `json:"description"`
-	Default              any             `json:"default"`
-	Properties           json.RawMessage `json:"properties"`
-	Required             []string        `json:"required"`
-	WriteOnly            bool            `json:"writeOnly"`
-	AppID                bool            `json:"x-app-id"`
-	Identity             bool            `json:"x-identity"`
-	Immutable            bool            `json:"x-immutable"`
-	Unordered            bool            `json:"x-unordered"`
-	CreateOnly           bool            `json:"x-create-only"`
-	KeepsValue           bool            `json:"x-keeps-value"`
-	RefersTo             string          `json:"x-refers-to"`
-	Examples             []any           `json:"examples"`
-	Enum                 []any           `json:"enum"`
-	Pattern              string          `json:"pattern"`
-	Format               string          `json:"format"`
-	SentWith             []string        `json:"x-sent-with"`
-	Marker               bool            `json:"x-marker"`
-	MaxItems             int             `json:"maxItems"`
-	Ref                  string          `json:"$ref"`
-	AllOf                []node          `json:"allOf"`
-	Definitions          map[string]node `json:"definitions"`
-	AdditionalProperties json.RawMessage `json:"additionalProperties"`
+// schemaNode is as much of a schema as the traits need.
+type schemaNode struct {
+	Type                 any                   `json:"type"`
+	Description          string                `json:"description"`
+	Default              any                   `json:"default"`
+	Properties           json.RawMessage       `json:"properties"`
+	Required             []string              `json:"required"`
+	WriteOnly            bool                  `json:"writeOnly"`
+	AppID                bool                  `json:"x-app-id"`
+	Identity             bool                  `json:"x-identity"`
+	Immutable            bool                  `json:"x-immutable"`
+	Unordered            bool                  `json:"x-unordered"`
+	CreateOnly           bool                  `json:"x-create-only"`
+	KeepsValue           bool                  `json:"x-keeps-value"`
+	RefersTo             string                `json:"x-refers-to"`
+	Examples             []any                 `json:"examples"`
+	Enum                 []any                 `json:"enum"`
+	Pattern              string                `json:"pattern"`
+	Format               string                `json:"format"`
+	SentWith             []string              `json:"x-sent-with"`
+	Marker               bool                  `json:"x-marker"`
+	MaxItems             int                   `json:"maxItems"`
+	Ref                  string                `json:"$ref"`
+	AllOf                []schemaNode          `json:"allOf"`
+	Definitions          map[string]schemaNode `json:"definitions"`
+	AdditionalProperties json.RawMessage       `json:"additionalProperties"`
 }
 
 // Load reads the traits of the platform called name, by each version of its API: NAME.schema.json says the first,
@@ -263,8 +263,8 @@ func loadFile(name, file string) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	var root node
-	if err := decode(b, &root); err != nil {
+	var root schemaNode
+	if err := decodeStrict(b, &root); err != nil {
 		return nil, fmt.Errorf("schema %s: %w", file, err)
 	}
 	p := &Platform{Name: name, File: file, index: map[string]int{}}
@@ -272,7 +272,7 @@ func loadFile(name, file string) (*Platform, error) {
 		return nil, fmt.Errorf("schema %s: %w", file, err)
 	}
 	required := root.Definitions["complete"].requiredNames()
-	err = eachProperty(root.Definitions["agent"].Properties, func(field string, n node) error {
+	err = eachProperty(root.Definitions["agent"].Properties, func(field string, n schemaNode) error {
 		if IsOwn(field) {
 			return nil
 		}
@@ -292,8 +292,8 @@ func loadFile(name, file string) (*Platform, error) {
 	return p, nil
 }
 
-func (p *Platform) readSection(section node) error {
-	return eachProperty(section.Properties, func(name string, n node) error {
+func (p *Platform) readSection(section schemaNode) error {
+	return eachProperty(section.Properties, func(name string, n schemaNode) error {
 		def, _ := n.Default.(string)
 		switch {
 		case n.AppID:
@@ -311,7 +311,7 @@ func (p *Platform) readSection(section node) error {
 	})
 }
 
-func (n node) requiredNames() []string {
+func (n schemaNode) requiredNames() []string {
 	names := slices.Clone(n.Required)
 	for _, part := range n.AllOf {
 		names = append(names, part.requiredNames()...)
@@ -319,7 +319,7 @@ func (n node) requiredNames() []string {
 	return names
 }
 
-func (n node) field(name string) (Field, error) {
+func (n schemaNode) field(name string) (Field, error) {
 	def, err := agent.Canonical(n.Default)
 	if err != nil {
 		return Field{}, err
@@ -341,12 +341,12 @@ func (n node) field(name string) (Field, error) {
 	return f, err
 }
 
-func (n node) secretPaths(path string) ([]string, error) {
+func (n schemaNode) secretPaths(path string) ([]string, error) {
 	if n.WriteOnly {
 		return []string{path}, nil
 	}
 	var paths []string
-	err := eachProperty(n.Properties, func(name string, sub node) error {
+	err := eachProperty(n.Properties, func(name string, sub schemaNode) error {
 		below, err := sub.secretPaths(path + "/" + agent.EscapePointer(name))
 		paths = append(paths, below...)
 		return err
@@ -355,7 +355,7 @@ func (n node) secretPaths(path string) ([]string, error) {
 }
 
 // eachProperty calls visit for every member of a properties object, in the order of the file.
-func eachProperty(properties json.RawMessage, visit func(name string, n node) error) error {
+func eachProperty(properties json.RawMessage, visit func(name string, n schemaNode) error) error {
 	if properties == nil {
 		return nil
 	}
@@ -369,7 +369,7 @@ func eachProperty(properties json.RawMessage, visit func(name string, n node) er
 		if err != nil {
 			return err
 		}
-		var n node
+		var n schemaNode
 		if err := dec.Decode(&n); err != nil {
 			return err
 		}
@@ -380,7 +380,7 @@ func eachProperty(properties json.RawMessage, visit func(name string, n node) er
 	return nil
 }
 
-func decode(b []byte, v any) error {
+func decodeStrict(b []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
 	return dec.Decode(v)

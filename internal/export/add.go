@@ -39,8 +39,8 @@ func (d *Draft) Add(ctx context.Context, src manifest.Source) ([]byte, diag.List
 		return nil, nil, err
 	}
 	addr := agent.Address{Platform: d.App.ID.Platform, App: d.App.ID.App, Key: d.Agents[0].Key}
-	kept, added := without(is.Agents, addr)
-	old, before := without(was.Agents, addr)
+	kept, added := withoutAgent(is.Agents, addr)
+	old, before := withoutAgent(was.Agents, addr)
 	if added != 1 || before != 0 || !reflect.DeepEqual(kept, old) {
 		return nil, nil, ErrSplice
 	}
@@ -52,8 +52,8 @@ func (d *Draft) Add(ctx context.Context, src manifest.Source) ([]byte, diag.List
 	return after, nil, nil
 }
 
-// without returns the agents but those at addr, which it counts, and takes no notice of where they are written.
-func without(agents []agent.Desired, addr agent.Address) (others []agent.Desired, at int) {
+// withoutAgent returns the agents but those at addr, which it counts, and takes no notice of where they are written.
+func withoutAgent(agents []agent.Desired, addr agent.Address) (others []agent.Desired, at int) {
 	for _, d := range agents {
 		if d.Address == addr {
 			at++

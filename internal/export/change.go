@@ -50,51 +50,51 @@ func Change(src []byte, p *schema.Platform, key string, e Edit) ([]byte, error) 
 	if root == nil {
 		return nil, fmt.Errorf("%w: %s", ErrSplice, problems[0].Summary)
 	}
-	c := changer{splicer{src: src, lines: yamltext.NewLines(src), p: p}}
+	c := valueChanger{agentSplicer{src: src, lines: yamltext.NewLines(src), p: p}}
 	at := c.agentNode(root, key)
 	if at == nil {
 		return nil, fmt.Errorf("%w: it does not stand by itself in the list of its section", ErrSplice)
 	}
-	return c.change(at, e)
+	return c.changeValue(at, e)
 }
 
-// changer changes one value in one file.
-type changer struct{ splicer }
+// valueChanger changes one value in one file.
+type valueChanger struct{ agentSplicer }
 
 // agentNode returns the mapping of the agent called key, nil where it is not written in the list of its section.
-func (c *changer) agentNode(root *yaml.Node, key string) *yaml.Node {
-	_, section := c.find(root, c.p.Name)
+func (c *valueChanger) agentNode(root *yaml.Node, key string) *yaml.Node {
+	_, section := c.findMember(root, c.p.Name)
 	if section == nil {
 		return nil
 	}
-	_, agents := c.find(section, "agents")
+	_, agents := c.findMember(section, "agents")
 	if agents == nil || agents.Kind != yaml.SequenceNode {
 		return nil
 	}
 	for _, n := range agents.Content {
-		if _, v := c.find(n, "key"); n.Kind == yaml.MappingNode && v != nil && yamltext.Deref(v).Value == key {
+		if _, v := c.findMember(n, "key"); n.Kind == yaml.MappingNode && v != nil && yamltext.Deref(v).Value == key {
 			return n
 		}
 	}
 	return nil
 }
 
-// reference is a text that is not what it says.
-var reference = regexp.MustCompile(`(?:^|[^$])\$\{(env|secret|file):([^}]*)\}`)
+// referenceForm is a text that is not what it says.
+var referenceForm = regexp.MustCompile(`(?:^|[^$])\$\{(env|secret|file):([^}]*)\}`)
 
-// change follows the path as far as the agent writes it, and changes or adds what is left of it.
-func (c *changer) change(at *yaml.Node, e Edit) ([]byte, error) {
+// changeValue follows the path as far as the agent writes it, and changes or adds what is left of it.
+func (c *valueChanger) changeValue(at *yaml.Node, e Edit) ([]byte, error) {
 	order := newWriter(c.p).order
 	for i, name := range e.Path {
 		if at.Kind != yaml.MappingNode {
 			return nil, fmt.Errorf("%w: %s is an alias or no mapping", ErrSplice, strings.Join(e.Path[:i], "."))
 		}
-		key, value := c.find(at, name)
+		key, value := c.findMember(at, name)
 		if key == nil && e.Value == nil && !e.Null {
 			return nil, fmt.Errorf("%w: it does not write the value itself", ErrSplice)
 		}
 		if key == nil {
-			return c.insert(at, name, nested(e.Path[i+1:], e.Value), order.Member(name), order)
+			return c.insertMember(at, name, nestValue(e.Path[i+1:], e.Value), order.Member(name), order)
 		}
 		order = order.Member(name)
 		if i < len(e.Path)-1 {
@@ -112,8 +112,8 @@ func (c *changer) change(at *yaml.Node, e Edit) ([]byte, error) {
 	return nil, fmt.Errorf("%w: nothing is named", ErrSplice)
 }
 
-// nested returns a value below names.
-func nested(names []string, v any) any {
+// nestValue returns a value below names.
+func nestValue(names []string, v any) any {
 	for _, name := range slices.Backward(names) {
 		v = map[string]any{name: v}
 	}
@@ -124,7 +124,7 @@ func nested(names []string, v any) any {
 func checkReferences(n *yaml.Node) error {
 	n = yamltext.Deref(n)
 	if n.Kind == yaml.ScalarNode {
-		switch m := reference.FindStringSubmatch(n.Value); {
+		switch m := referenceForm.FindStringSubmatch(n.Value); {
 		case m == nil:
 			return nil
 		case m[1] == "file":
@@ -146,9 +146,9 @@ func checkReferences(n *yaml.Node) error {
 }
 
 // replaceBlock writes a member anew that stands on lines of its own.
-func (c *changer) replaceBlock(key, value *yaml.Node, e Edit, order *schema.Order) []byte {
+func (c *valueChanger) replaceBlock(key, value *yaml.Node, e Edit, order *schema.Order) []byte {
 	indent := key.Column - 1
-	from, to := c.lines.Offset(key.Line, key.Column), c.end(value, key.Column)
+	from, to := c.lines.Offset(key.Line, key.Column), c.endOf(value, key.Column)
 	if value.Kind == yaml.AliasNode {
 		to = c.lineEnd(value.Line) // what it stands for is elsewhere
 	}
@@ -170,7 +170,7 @@ func (c *changer) replaceBlock(key, value *yaml.Node, e Edit, order *schema.Orde
 
 // commentBehind returns the comment on the line of a key, with the blanks before it: two at the least, or it would
 // look like a part of a text.
-func (c *changer) commentBehind(key, value *yaml.Node) string {
+func (c *valueChanger) commentBehind(key, value *yaml.Node) string {
 	comment := value.LineComment
 	if comment == "" {
 		comment = key.LineComment
@@ -190,15 +190,15 @@ func (c *changer) commentBehind(key, value *yaml.Node) string {
 }
 
 // member returns a member of a mapping whose keys stand at column indent, without the indentation of its first line.
-func (c *changer) member(indent int, name string, v any, order *schema.Order) []byte {
-	w := writer{}
+func (c *valueChanger) member(indent int, name string, v any, order *schema.Order) []byte {
+	w := yamlWriter{}
 	w.member(indent, name, v, order)
 	return w.b.Bytes()[indent:]
 }
 
 // keepItems returns a member that is a list over several lines with the lines of the items that it keeps, comments
 // included; nil where its items do not each stand on lines of their own. end is where it ends.
-func (c *changer) keepItems(key, old *yaml.Node, list []any, end int) []byte {
+func (c *valueChanger) keepItems(key, old *yaml.Node, list []any, end int) []byte {
 	if old.Kind != yaml.SequenceNode || old.Style&yaml.FlowStyle != 0 || len(old.Content) == 0 || len(list) == 0 {
 		return nil
 	}
@@ -221,7 +221,7 @@ func (c *changer) keepItems(key, old *yaml.Node, list []any, end int) []byte {
 		}
 		line, kept := lines[s]
 		if !kept {
-			w := writer{}
+			w := yamlWriter{}
 			w.scalar(c.dashColumn(old.Content[0]), "- ", s)
 			line = w.b.Bytes()
 		}
@@ -231,7 +231,7 @@ func (c *changer) keepItems(key, old *yaml.Node, list []any, end int) []byte {
 }
 
 // replaceFlow writes a value anew that stands among others on a line.
-func (c *changer) replaceFlow(value *yaml.Node, v any) ([]byte, error) {
+func (c *valueChanger) replaceFlow(value *yaml.Node, v any) ([]byte, error) {
 	from := c.lines.Offset(value.Line, value.Column)
 	to, err := c.flowEnd(value, from)
 	if err != nil {
@@ -244,7 +244,7 @@ func (c *changer) replaceFlow(value *yaml.Node, v any) ([]byte, error) {
 func flowText(v any) string {
 	switch v := v.(type) {
 	case string:
-		return quoted(escapeReferences(v))
+		return quotedText(escapeReferences(v))
 	case []any:
 		items := make([]string, len(v))
 		for i, e := range v {
@@ -264,7 +264,7 @@ func flowText(v any) string {
 }
 
 // flowEnd returns where a value that begins at from ends, among others on a line.
-func (c *changer) flowEnd(value *yaml.Node, from int) (int, error) {
+func (c *valueChanger) flowEnd(value *yaml.Node, from int) (int, error) {
 	line := string(c.lines.Rest(from))
 	switch {
 	case value.Kind == yaml.ScalarNode || value.Kind == yaml.AliasNode:
@@ -281,8 +281,8 @@ func (c *changer) flowEnd(value *yaml.Node, from int) (int, error) {
 	return 0, fmt.Errorf("%w: the value goes over several lines among others", ErrSplice)
 }
 
-// insert adds a member to a mapping, behind the last one that comes before it in the schema's order.
-func (c *changer) insert(at *yaml.Node, name string, v any, order, siblings *schema.Order) ([]byte, error) {
+// insertMember adds a member to a mapping, behind the last one that comes before it in the schema's order.
+func (c *valueChanger) insertMember(at *yaml.Node, name string, v any, order, siblings *schema.Order) ([]byte, error) {
 	if at.Style&yaml.FlowStyle != 0 || len(at.Content) == 0 {
 		return c.insertFlow(at, name, v)
 	}
@@ -295,7 +295,7 @@ func (c *changer) insert(at *yaml.Node, name string, v any, order, siblings *sch
 		}
 	}
 	key, value := at.Content[behind], at.Content[behind+1]
-	end := c.end(value, key.Column)
+	end := c.endOf(value, key.Column)
 	if value.Kind == yaml.AliasNode {
 		end = c.lineEnd(value.Line)
 	}
@@ -305,7 +305,7 @@ func (c *changer) insert(at *yaml.Node, name string, v any, order, siblings *sch
 }
 
 // insertFlow adds a member at the end of a mapping in braces.
-func (c *changer) insertFlow(at *yaml.Node, name string, v any) ([]byte, error) {
+func (c *valueChanger) insertFlow(at *yaml.Node, name string, v any) ([]byte, error) {
 	from := c.lines.Offset(at.Line, at.Column)
 	end := yamltext.Closing(c.src, from) - 1
 	if end < from || c.src[end] != '}' {

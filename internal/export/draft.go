@@ -76,7 +76,7 @@ func (d *Draft) Refers() bool {
 }
 
 // Item returns the YAML of the first agent, indented as in a manifest.
-func (d *Draft) Item() []byte { return Item(d.Platform, d.Agents[0], 2*step) }
+func (d *Draft) Item() []byte { return Item(d.Platform, d.Agents[0], 2*indentStep) }
 
 // MaxPerFile is how many agents one file of an export holds at the most.
 const MaxPerFile = 500

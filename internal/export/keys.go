@@ -40,16 +40,16 @@ func (k *Keys) Name(p *schema.Platform, fields agent.Fields, uid string) string 
 	if base == "" {
 		base = strings.TrimSuffix("agent-"+agent.Slug(uid), "-")
 	}
-	key := fit(base, "")
+	key := fitKey(base, "")
 	for n := 2; k.taken[key]; n++ {
-		key = fit(base, fmt.Sprintf("-%d", n))
+		key = fitKey(base, fmt.Sprintf("-%d", n))
 	}
 	k.taken[key] = true
 	return key
 }
 
-// fit cuts base so that it makes a key together with suffix.
-func fit(base, suffix string) string {
+// fitKey cuts base so that it makes a key together with suffix.
+func fitKey(base, suffix string) string {
 	if len(base)+len(suffix) > maxKey {
 		base = strings.TrimRight(base[:maxKey-len(suffix)], "-._")
 	}

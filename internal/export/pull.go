@@ -67,7 +67,7 @@ func (p *Puller) Agent(ctx context.Context, s *schema.Platform, ch plan.Change) 
 			continue
 		}
 		// A field is written whole or not at all: the state knows fields, and half of one would be neither.
-		left, err := p.field(ctx, s, want, &f, drift, result.Wanted)
+		left, err := p.pullField(ctx, s, want, &f, drift, result.Wanted)
 		if err != nil {
 			return result, err
 		}
@@ -80,8 +80,8 @@ func (p *Puller) Agent(ctx context.Context, s *schema.Platform, ch plan.Change) 
 	return result, nil
 }
 
-// field writes the differences of one field into the files, and what they make into wanted; or says why not.
-func (p *Puller) field(
+// pullField writes the differences of one field into the files, and what they make into wanted; or says why not.
+func (p *Puller) pullField(
 	ctx context.Context, s *schema.Platform, want agent.Desired, f *schema.Field, drift []plan.FieldChange, wanted agent.Fields,
 ) (*LeftValue, error) {
 	before := maps.Clone(p.Files)
@@ -104,7 +104,7 @@ func (p *Puller) field(
 		if len(names) == 1 && (agent.Equal(value, f.Default) || f.Default == nil && agent.Equal(value, f.Empty())) {
 			value = nil // what the platform takes by itself
 		}
-		reason, err := p.value(ctx, s, want, names, value, fc.Live, next)
+		reason, err := p.writeValue(ctx, s, want, names, value, fc.Live, next)
 		if err != nil || reason != "" {
 			return undo(fc.Path, reason), err
 		}
@@ -114,13 +114,13 @@ func (p *Puller) field(
 	return nil, nil
 }
 
-// value writes one value. The ways are tried in order, and the first after which the manifest reads as it should is
+// writeValue writes one value. The ways are tried in order, and the first after which the manifest reads as it should is
 // taken: a value that is nil is taken out, or stands as it is live, or is null, where a default would take its place.
-func (p *Puller) value(
+func (p *Puller) writeValue(
 	ctx context.Context, s *schema.Platform, want agent.Desired, names []string, value, live any, next agent.Fields,
 ) (reason string, err error) {
 	file := want.Source.File
-	src, err := p.content(file)
+	src, err := p.fileContent(file)
 	if err != nil {
 		return "", err
 	}
@@ -133,17 +133,17 @@ func (p *Puller) value(
 		var text *TextFileError
 		switch {
 		case errors.As(err, &text):
-			return p.text(ctx, want, text.Path, names, live, next)
+			return p.writeText(ctx, want, text.Path, names, live, next)
 		case err != nil:
 			reason = err.Error()
 			continue
 		}
 		expected := next.Clone()
-		put(expected, names, e.Value)
-		if reason, err = p.check(ctx, file, src, after, want.Address, expected); err != nil || reason == "" {
+		setValue(expected, names, e.Value)
+		if reason, err = p.readBack(ctx, file, src, after, want.Address, expected); err != nil || reason == "" {
 			if err == nil {
 				p.Files[file] = after
-				put(next, names, e.Value)
+				setValue(next, names, e.Value)
 			}
 			return reason, err
 		}
@@ -151,8 +151,8 @@ func (p *Puller) value(
 	return reason, nil
 }
 
-// content returns a file as it is to be, or is.
-func (p *Puller) content(name string) ([]byte, error) {
+// fileContent returns a file as it is to be, or is.
+func (p *Puller) fileContent(name string) ([]byte, error) {
 	if content, ok := p.Files[name]; ok {
 		return content, nil
 	}
@@ -163,9 +163,9 @@ func (p *Puller) content(name string) ([]byte, error) {
 	return content, err
 }
 
-// check reads a manifest back. It returns what is wrong with it, if anything: what is live may not be valid, and
+// readBack reads a manifest back. It returns what is wrong with it, if anything: what is live may not be valid, and
 // nothing but the one agent may differ.
-func (p *Puller) check(ctx context.Context, file string, before, after []byte, addr agent.Address, expected agent.Fields) (string, error) {
+func (p *Puller) readBack(ctx context.Context, file string, before, after []byte, addr agent.Address, expected agent.Fields) (string, error) {
 	texts := map[string][]byte{}
 	for reference, name := range p.references[file] {
 		if content, ok := p.Files[name]; ok { // else it was taken back
@@ -185,8 +185,8 @@ func (p *Puller) check(ctx context.Context, file string, before, after []byte, a
 			return "what is live would not be valid: " + problem.Summary, nil
 		}
 	}
-	others, _ := without(was.Agents, addr)
-	kept, n := without(is.Agents, addr)
+	others, _ := withoutAgent(was.Agents, addr)
+	kept, n := withoutAgent(is.Agents, addr)
 	i := slices.IndexFunc(is.Agents, func(d agent.Desired) bool { return d.Address == addr })
 	if n != 1 || !reflect.DeepEqual(others, kept) || !reflect.DeepEqual(is.Agents[i].Fields, expected) {
 		return "it is written in a way that leaves no safe place for it; write it by hand", nil
@@ -194,8 +194,8 @@ func (p *Puller) check(ctx context.Context, file string, before, after []byte, a
 	return "", nil
 }
 
-// text writes a value into the file that the manifest takes it from.
-func (p *Puller) text(
+// writeText writes a value into the file that the manifest takes it from.
+func (p *Puller) writeText(
 	ctx context.Context, want agent.Desired, reference string, names []string, live any, next agent.Fields,
 ) (reason string, err error) {
 	file := want.Source.File
@@ -207,7 +207,7 @@ func (p *Puller) text(
 	case p.usedByOthers(want.Address, names, name):
 		return "other values are the text of " + name + " as well", nil
 	}
-	was, err := p.content(name)
+	was, err := p.fileContent(name)
 	if err != nil {
 		return "", err
 	}
@@ -226,12 +226,12 @@ func (p *Puller) text(
 		p.references[file] = map[string]string{}
 	}
 	p.references[file][reference] = name
-	src, err := p.content(file)
+	src, err := p.fileContent(file)
 	if err != nil {
 		return "", err
 	}
-	put(next, names, live)
-	return p.check(ctx, file, src, src, want.Address, next)
+	setValue(next, names, live)
+	return p.readBack(ctx, file, src, src, want.Address, next)
 }
 
 // usedByOthers reports whether another value of the fleet comes from the same file.
@@ -247,8 +247,8 @@ func (p *Puller) usedByOthers(addr agent.Address, names []string, file string) b
 	return false
 }
 
-// put sets or deletes the value at a path.
-func put(fields agent.Fields, names []string, v any) {
+// setValue sets or deletes the value at a path.
+func setValue(fields agent.Fields, names []string, v any) {
 	at := map[string]any(fields)
 	for _, name := range names[:len(names)-1] {
 		below, ok := at[name].(map[string]any)

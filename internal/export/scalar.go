@@ -7,41 +7,41 @@ import (
 	"unicode"
 )
 
-// width is how wide a line of text may become before it is folded, in characters.
-const width = 100
+// maxWidth is how wide a line of text may become before it is folded, in characters.
+const maxWidth = 100
 
-// step is how much deeper each level is indented.
-const step = 2
+// indentStep is how much deeper each level is indented.
+const indentStep = 2
 
 // escapeReferences makes text that holds ${ read as it stands.
 func escapeReferences(s string) string { return strings.ReplaceAll(s, "${", "$${") }
 
-// text returns s as a YAML scalar behind a key, or behind a dash, that stands at column indent; more
+// scalarText returns s as a YAML scalar behind a key, or behind a dash, that stands at column indent; more
 // lines follow where it is a block. Each style is taken only where it reads back as exactly s.
-func text(s string, indent int) string {
-	long := len([]rune(s)) > width
+func scalarText(s string, indent int) string {
+	long := len([]rune(s)) > maxWidth
 	switch {
 	case !long && isPlain(s):
 		return s
 	case strings.Contains(s, "\n") && isBlock(s):
-		return literal(s, indent)
+		return literalText(s, indent)
 	case long && isFoldable(s):
-		if lines := fold(s, width-indent); len(lines) > 1 {
-			return ">-\n" + indented(lines, indent+step)
+		if lines := foldText(s, maxWidth-indent); len(lines) > 1 {
+			return ">-\n" + indentLines(lines, indent+indentStep)
 		}
 	}
 	if isPlain(s) {
 		return s
 	}
-	return quoted(s)
+	return quotedText(s)
 }
 
-// literal returns s as a literal block. The indentation is given in digits where the text's beginning
+// literalText returns s as a literal block. The indentation is given in digits where the text's beginning
 // would be taken for part of it.
-func literal(s string, indent int) string {
+func literalText(s string, indent int) string {
 	head := "|"
 	if strings.ContainsRune(" \t\n", rune(s[0])) {
-		head += fmt.Sprint(step)
+		head += fmt.Sprint(indentStep)
 	}
 	body, ends := strings.CutSuffix(s, "\n")
 	switch {
@@ -50,7 +50,7 @@ func literal(s string, indent int) string {
 	case strings.HasSuffix(body, "\n"):
 		head += "+"
 	}
-	return head + "\n" + indented(strings.Split(body, "\n"), indent+step)
+	return head + "\n" + indentLines(strings.Split(body, "\n"), indent+indentStep)
 }
 
 // keepsBlankLines reports whether a scalar that text returned takes the blank lines below it for its own.
@@ -59,7 +59,7 @@ func keepsBlankLines(scalar string) bool {
 	return block && strings.HasSuffix(head, "+")
 }
 
-func indented(lines []string, indent int) string {
+func indentLines(lines []string, indent int) string {
 	margin := strings.Repeat(" ", indent)
 	var b strings.Builder
 	for i, l := range lines {
@@ -73,15 +73,15 @@ func indented(lines []string, indent int) string {
 	return b.String()
 }
 
-// fold breaks s at single spaces into lines of at most n characters where that can be done.
-func fold(s string, n int) []string {
+// foldText breaks s at single spaces into lines of at most n characters where that can be done.
+func foldText(s string, n int) []string {
 	var lines []string
 	words := strings.Split(s, " ")
 	line, size := words[0], len([]rune(words[0]))
 	for i := 1; i < len(words); i++ {
 		more := len([]rune(words[i])) + 1
 		mayBreak := words[i] != "" && words[i-1] != ""
-		if mayBreak && size+more > max(n, width/2) {
+		if mayBreak && size+more > max(n, maxWidth/2) {
 			lines = append(lines, line)
 			line, size = words[i], more-1
 			continue
@@ -118,8 +118,8 @@ func isPrintable(r rune) bool {
 	return r >= 0xa0 && r <= 0xfffd || r >= 0x10000
 }
 
-// reserved are the words that some reader of YAML takes for something else than a string.
-var reserved = map[string]bool{
+// reservedWords are the words that some reader of YAML takes for something else than a string.
+var reservedWords = map[string]bool{
 	"y": true, "n": true, "yes": true, "no": true, "on": true, "off": true, "true": true, "false": true, "null": true,
 }
 
@@ -131,7 +131,7 @@ func isPlain(s string) bool {
 			return false
 		}
 	}
-	return s != "" && !reserved[strings.ToLower(s)] && !runnerCommand.MatchString(s) && !strings.Contains(s, ": ") && !strings.Contains(s, " #") &&
+	return s != "" && !reservedWords[strings.ToLower(s)] && !runnerCommand.MatchString(s) && !strings.Contains(s, ": ") && !strings.Contains(s, " #") &&
 		!strings.HasSuffix(s, ":") && !strings.HasSuffix(s, " ")
 }
 
@@ -143,11 +143,11 @@ func isWord(s string) bool {
 			return false
 		}
 	}
-	return s != "" && !reserved[strings.ToLower(s)]
+	return s != "" && !reservedWords[strings.ToLower(s)]
 }
 
-// quoted returns s in double quotes.
-func quoted(s string) string {
+// quotedText returns s in double quotes.
+func quotedText(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for i, r := range s {

@@ -32,14 +32,14 @@ type Variable struct {
 // the header where several agents hold the same value, which then share one variable. A name that
 // inUse says has another value already is not taken. Agents that hold no secret are returned as they are.
 func Secrets(app agent.AppID, agents []Agent, inUse secret.Lookup) ([]Agent, []Variable) {
-	v := vault{app: app, inUse: inUse, holders: map[string]int{}, byValue: map[string]int{}, byName: map[string]bool{}}
+	v := secretVault{app: app, inUse: inUse, holders: map[string]int{}, byValue: map[string]int{}, byName: map[string]bool{}}
 	for _, a := range agents {
-		v.count(a)
+		v.countHolders(a)
 	}
 	out := slices.Clone(agents)
 	for i, a := range agents {
 		if a.Fields.HasSecrets() {
-			out[i].Fields = v.replace(a)
+			out[i].Fields = v.replaceSecrets(a)
 		}
 	}
 	return out, v.variables
@@ -59,8 +59,8 @@ func LookupIn(variables []Variable) secret.Lookup {
 	}
 }
 
-// vault names the secrets of one app.
-type vault struct {
+// secretVault names the secrets of one app.
+type secretVault struct {
 	app   agent.AppID
 	inUse secret.Lookup
 	// holders counts by value how many agents hold it; byValue is its variable once it has one.
@@ -70,11 +70,11 @@ type vault struct {
 	variables []Variable
 }
 
-func (v *vault) count(a Agent) {
+func (v *secretVault) countHolders(a Agent) {
 	seen := map[string]bool{}
 	agent.Walk("", map[string]any(a.Fields.Clone()), func(_ string, leaf any) any {
 		if t, ok := leaf.(secret.Text); ok && !plan.Masked(t) {
-			if _, value := split(t); !seen[value] {
+			if _, value := splitScheme(t); !seen[value] {
 				seen[value] = true
 				v.holders[value]++
 			}
@@ -83,18 +83,18 @@ func (v *vault) count(a Agent) {
 	})
 }
 
-func (v *vault) replace(a Agent) agent.Fields {
+func (v *secretVault) replaceSecrets(a Agent) agent.Fields {
 	used := map[string]bool{}
 	fields := agent.Walk("", map[string]any(a.Fields.Clone()), func(path string, leaf any) any {
 		t, ok := leaf.(secret.Text)
 		if !ok {
 			return leaf
 		}
-		scheme, value := split(t)
+		scheme, value := splitScheme(t)
 		if scheme+value == "" {
 			return "" // nothing to hide
 		}
-		at := v.variable(a.Key, path, value, plan.Masked(t))
+		at := v.variableFor(a.Key, path, value, plan.Masked(t))
 		if name := v.variables[at].Name; !used[name] {
 			used[name] = true
 			v.variables[at].Agents++
@@ -104,8 +104,8 @@ func (v *vault) replace(a Agent) agent.Fields {
 	return agent.Fields(fields.(map[string]any))
 }
 
-// variable returns which variable stands for a value.
-func (v *vault) variable(key, path, value string, hidden bool) int {
+// variableFor returns which variable stands for a value.
+func (v *secretVault) variableFor(key, path, value string, hidden bool) int {
 	if at, ok := v.byValue[value]; ok && !hidden {
 		return at
 	}
@@ -114,7 +114,7 @@ func (v *vault) variable(key, path, value string, hidden bool) int {
 		words = []string{v.app.Platform, v.app.App, words[1]}
 	}
 	v.variables = append(v.variables, Variable{
-		Name: v.name(variableName(words...), value, hidden), Value: secret.Literal(value), Hidden: hidden, Key: key, Path: path,
+		Name: v.freeName(variableName(words...), value, hidden), Value: secret.Literal(value), Hidden: hidden, Key: key, Path: path,
 	})
 	at := len(v.variables) - 1
 	if !hidden {
@@ -123,8 +123,8 @@ func (v *vault) variable(key, path, value string, hidden bool) int {
 	return at
 }
 
-// name returns base, or base with a number, so that it names nothing else.
-func (v *vault) name(base, value string, hidden bool) string {
+// freeName returns base, or base with a number, so that it names nothing else.
+func (v *secretVault) freeName(base, value string, hidden bool) string {
 	name := base
 	for n := 2; ; n++ {
 		set, ok := v.inUse(name)
@@ -153,17 +153,17 @@ func variableName(words ...string) string {
 	return name
 }
 
-// schemes are the words that stand before a credential in a header and are none themselves.
-var schemes = []string{"Bearer ", "Basic ", "Token "}
+// authSchemes are the words that stand before a credential in a header and are none themselves.
+var authSchemes = []string{"Bearer ", "Basic ", "Token "}
 
-// split takes the scheme off a secret, so that the manifest stays readable and the variable holds the
+// splitScheme takes the scheme off a secret, so that the manifest stays readable and the variable holds the
 // credential alone.
-func split(t secret.Text) (scheme, value string) {
+func splitScheme(t secret.Text) (scheme, value string) {
 	s, err := t.Reveal()
 	if err != nil {
 		return "", "" // a template: an answer never holds one
 	}
-	for _, scheme := range schemes {
+	for _, scheme := range authSchemes {
 		if len(s) > len(scheme) && strings.EqualFold(s[:len(scheme)], scheme) {
 			return s[:len(scheme)], s[len(scheme):]
 		}

@@ -32,8 +32,8 @@ func Splice(src []byte, p *schema.Platform, app agent.App, a Agent) ([]byte, err
 	case root.Kind != yaml.MappingNode || root.Style&yaml.FlowStyle != 0:
 		return nil, fmt.Errorf("%w: its root is no mapping over several lines", ErrSplice)
 	}
-	s := splicer{src: src, lines: yamltext.NewLines(src), p: p, app: app, agent: a}
-	_, section := s.find(root, p.Name)
+	s := agentSplicer{src: src, lines: yamltext.NewLines(src), p: p, app: app, agent: a}
+	_, section := s.findMember(root, p.Name)
 	if section == nil {
 		return s.addSection(), nil
 	}
@@ -43,8 +43,8 @@ func Splice(src []byte, p *schema.Platform, app agent.App, a Agent) ([]byte, err
 	return s.addAgent(section)
 }
 
-// splicer puts one agent into one file.
-type splicer struct {
+// agentSplicer puts one agent into one file.
+type agentSplicer struct {
 	src   []byte
 	lines *yamltext.Lines
 	p     *schema.Platform
@@ -52,8 +52,8 @@ type splicer struct {
 	agent Agent
 }
 
-// find returns the key and the value called name of a mapping, nil where it has none.
-func (s *splicer) find(m *yaml.Node, name string) (key, value *yaml.Node) {
+// findMember returns the key and the value called name of a mapping, nil where it has none.
+func (s *agentSplicer) findMember(m *yaml.Node, name string) (key, value *yaml.Node) {
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if m.Content[i].Value == name {
 			return m.Content[i], m.Content[i+1]
@@ -63,23 +63,23 @@ func (s *splicer) find(m *yaml.Node, name string) (key, value *yaml.Node) {
 }
 
 // addSection puts a section at the file's end.
-func (s *splicer) addSection() []byte {
+func (s *agentSplicer) addSection() []byte {
 	w := newWriter(s.p)
 	w.section(s.p, Section{App: s.app, Agents: []Agent{s.agent}})
 	src := bytes.TrimRight(s.src, "\n")
 	return bytes.Join([][]byte{src, []byte("\n\n"), w.b.Bytes()}, nil)
 }
 
-func (s *splicer) addAgent(section *yaml.Node) ([]byte, error) {
-	key, agents := s.find(section, "agents")
+func (s *agentSplicer) addAgent(section *yaml.Node) ([]byte, error) {
+	key, agents := s.findMember(section, "agents")
 	switch {
 	case agents == nil:
 		last := section.Content[len(section.Content)-1]
-		at := s.end(last, section.Column-1)
+		at := s.endOf(last, section.Column-1)
 		lead := strings.Repeat(" ", section.Column-1) + "agents:\n"
-		return s.insert(at, lead, section.Column-1+step), nil
+		return s.insertAgent(at, lead, section.Column-1+indentStep), nil
 	case agents.Kind == yaml.ScalarNode && agents.Tag == "!!null" && agents.Value == "":
-		return s.insert(s.lineEnd(key.Line), "", key.Column-1+step), nil
+		return s.insertAgent(s.lineEnd(key.Line), "", key.Column-1+indentStep), nil
 	case agents.Kind == yaml.SequenceNode && len(agents.Content) == 0:
 		return s.fillEmpty(key, agents)
 	case agents.Kind != yaml.SequenceNode || agents.Style&yaml.FlowStyle != 0:
@@ -94,12 +94,12 @@ func (s *splicer) addAgent(section *yaml.Node) ([]byte, error) {
 	if n := len(agents.Content); n > 1 && s.blankBefore(last) && !s.keepsBlankLines(last) {
 		lead = "\n"
 	}
-	return s.insert(s.end(last, dash+1), lead, dash), nil
+	return s.insertAgent(s.endOf(last, dash+1), lead, dash), nil
 }
 
 // dashColumn returns the column of the dash before an element of a list, counted from 0, -1 where it does not begin
 // its line. An anchor of the list has a place of its own, so the list's column does not say.
-func (s *splicer) dashColumn(element *yaml.Node) int {
+func (s *agentSplicer) dashColumn(element *yaml.Node) int {
 	start := s.lineStart(element.Line)
 	line := s.src[start:s.lineEnd(element.Line)]
 	column := len(line) - len(bytes.TrimLeft(line, " "))
@@ -110,7 +110,7 @@ func (s *splicer) dashColumn(element *yaml.Node) int {
 }
 
 // keepsBlankLines reports whether the blank lines below a node belong to its last text.
-func (s *splicer) keepsBlankLines(n *yaml.Node) bool {
+func (s *agentSplicer) keepsBlankLines(n *yaml.Node) bool {
 	n = lastNode(n)
 	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
 		return false
@@ -128,7 +128,7 @@ func lastNode(n *yaml.Node) *yaml.Node {
 }
 
 // fillEmpty puts the agent in place of [].
-func (s *splicer) fillEmpty(key, agents *yaml.Node) ([]byte, error) {
+func (s *agentSplicer) fillEmpty(key, agents *yaml.Node) ([]byte, error) {
 	start := s.lineStart(agents.Line)
 	line := string(s.src[start:s.lineEnd(agents.Line)])
 	before, after, ok := strings.Cut(line, "[]")
@@ -136,12 +136,12 @@ func (s *splicer) fillEmpty(key, agents *yaml.Node) ([]byte, error) {
 		return nil, fmt.Errorf("%w: write the empty list of agents as []", ErrSplice)
 	}
 	src := bytes.Join([][]byte{s.src[:start], []byte(strings.TrimRight(before, " ") + after), s.src[s.lineEnd(agents.Line):]}, nil)
-	filled := splicer{src: src, lines: yamltext.NewLines(src), p: s.p, app: s.app, agent: s.agent}
-	return filled.insert(filled.lineEnd(key.Line), "", key.Column-1+step), nil
+	filled := agentSplicer{src: src, lines: yamltext.NewLines(src), p: s.p, app: s.app, agent: s.agent}
+	return filled.insertAgent(filled.lineEnd(key.Line), "", key.Column-1+indentStep), nil
 }
 
-// insert puts the agent at the start of a line, behind lead.
-func (s *splicer) insert(at int, lead string, indent int) []byte {
+// insertAgent puts the agent at the start of a line, behind lead.
+func (s *agentSplicer) insertAgent(at int, lead string, indent int) []byte {
 	before := s.src[:at]
 	if len(before) > 0 && before[len(before)-1] != '\n' {
 		lead = "\n" + lead
@@ -149,15 +149,15 @@ func (s *splicer) insert(at int, lead string, indent int) []byte {
 	return bytes.Join([][]byte{before, []byte(lead), Item(s.p, s.agent, indent), s.src[at:]}, nil)
 }
 
-// end returns where the lines of a node end: behind the last line that is indented by margin columns or
+// endOf returns where the lines of a node end: behind the last line that is indented by margin columns or
 // more and that begins after the node, blank lines and comments at its end left aside. Blank lines that belong to a
 // text at its end are the node's own, and the lines of a quoted text may be indented less.
-func (s *splicer) end(n *yaml.Node, margin int) int {
+func (s *agentSplicer) endOf(n *yaml.Node, margin int) int {
 	last := lastNode(n)
 	end := s.lineEnd(max(lastLine(n), s.closingLine(last)))
 	keeps := s.keepsBlankLines(n)
 	for at := end; at < len(s.src); {
-		next := s.after(at)
+		next := s.nextLine(at)
 		line := strings.TrimRight(string(s.src[at:next]), "\r\n")
 		text := strings.TrimLeft(line, " ")
 		switch {
@@ -176,7 +176,7 @@ func (s *splicer) end(n *yaml.Node, margin int) int {
 }
 
 // closingLine returns the line on which the quotes or brackets of a node close, its first line where it has none.
-func (s *splicer) closingLine(n *yaml.Node) int {
+func (s *agentSplicer) closingLine(n *yaml.Node) int {
 	var quote byte
 	switch {
 	case n.Style&yaml.DoubleQuotedStyle != 0:
@@ -216,7 +216,7 @@ func lastLine(n *yaml.Node) int {
 }
 
 // blankBefore reports whether a blank line stands above the element of a list, its comments left aside.
-func (s *splicer) blankBefore(n *yaml.Node) bool {
+func (s *agentSplicer) blankBefore(n *yaml.Node) bool {
 	for line := n.Line - 1; line > 0; line-- {
 		text := strings.TrimSpace(string(s.src[s.lineStart(line):s.lineEnd(line)]))
 		if !strings.HasPrefix(text, "#") {
@@ -227,19 +227,19 @@ func (s *splicer) blankBefore(n *yaml.Node) bool {
 }
 
 // lineStart returns the offset of a line, counted from 1.
-func (s *splicer) lineStart(line int) int {
+func (s *agentSplicer) lineStart(line int) int {
 	at := 0
 	for ; line > 1; line-- {
-		at = s.after(at)
+		at = s.nextLine(at)
 	}
 	return at
 }
 
 // lineEnd returns the offset behind a line's newline.
-func (s *splicer) lineEnd(line int) int { return s.after(s.lineStart(line)) }
+func (s *agentSplicer) lineEnd(line int) int { return s.nextLine(s.lineStart(line)) }
 
-// after returns the offset of the line below the one that holds at.
-func (s *splicer) after(at int) int {
+// nextLine returns the offset of the line below the one that holds at.
+func (s *agentSplicer) nextLine(at int) int {
 	if i := bytes.IndexByte(s.src[at:], '\n'); i >= 0 {
 		return at + i + 1
 	}

@@ -52,7 +52,7 @@ func Share(p *schema.Platform, agents []Agent) (defaults agent.Fields, rest []Ag
 	}
 	defaults = agent.Fields{}
 	for _, f := range p.Fields {
-		if v := agents[0].Fields[f.Name]; v != nil && !f.Identity && !refers(v) && allHold(agents, f.Name, v) {
+		if v := agents[0].Fields[f.Name]; v != nil && !f.Identity && !hasReference(v) && allHold(agents, f.Name, v) {
 			defaults[f.Name] = v
 		}
 	}
@@ -80,20 +80,20 @@ func allHold(agents []Agent, name string, v any) bool {
 	return true
 }
 
-// refers reports whether v holds a Reference.
-func refers(v any) bool {
+// hasReference reports whether v holds a Reference.
+func hasReference(v any) bool {
 	switch v := v.(type) {
 	case Reference:
 		return true
 	case map[string]any:
 		for _, e := range v {
-			if refers(e) {
+			if hasReference(e) {
 				return true
 			}
 		}
 	case []any:
 		for _, e := range v {
-			if refers(e) {
+			if hasReference(e) {
 				return true
 			}
 		}

@@ -49,8 +49,8 @@ func Item(p *schema.Platform, a Agent, indent int) []byte {
 	return w.b.Bytes()
 }
 
-// writer builds YAML. Columns count from 0.
-type writer struct {
+// yamlWriter builds YAML. Columns count from 0.
+type yamlWriter struct {
 	b bytes.Buffer
 	// order is in which order an agent's fields, and what is below them, are written.
 	order *schema.Order
@@ -61,49 +61,49 @@ type writer struct {
 
 // newWriter returns a writer of p's agents. Without an order, which a test of the schemas rules out, names
 // are sorted.
-func newWriter(p *schema.Platform) *writer {
+func newWriter(p *schema.Platform) *yamlWriter {
 	section, _ := schema.LoadOrder(p.File)
-	return &writer{order: section.Member("agents").Items()}
+	return &yamlWriter{order: section.Member("agents").Items()}
 }
 
-func (w *writer) line(indent int, s string) {
+func (w *yamlWriter) line(indent int, s string) {
 	w.b.WriteString(strings.Repeat(" ", indent) + s + "\n")
 	w.kept = false
 }
 
 // blank separates what follows, where that can be done without changing what is above.
-func (w *writer) blank() {
+func (w *yamlWriter) blank() {
 	if !w.kept {
 		w.b.WriteByte('\n')
 	}
 }
 
-func (w *writer) section(p *schema.Platform, s Section) {
+func (w *yamlWriter) section(p *schema.Platform, s Section) {
 	w.line(0, p.Name+":")
-	w.settings(p, s.App)
+	w.appSettings(p, s.App)
 	if len(s.Defaults) > 0 {
 		w.b.WriteByte('\n')
-		w.line(step, "defaults:")
-		w.fields(p, s.Defaults, 2*step)
+		w.line(indentStep, "defaults:")
+		w.fields(p, s.Defaults, 2*indentStep)
 	}
 	if len(s.Agents) == 0 {
 		return
 	}
 	w.blank()
-	w.line(step, "agents:")
+	w.line(indentStep, "agents:")
 	for i, a := range s.Agents {
 		if i > 0 {
 			w.blank()
 		}
-		w.item(p, a, 2*step)
+		w.item(p, a, 2*indentStep)
 	}
 }
 
-// settings writes how the app is reached, as far as it is not the platform's default.
-func (w *writer) settings(p *schema.Platform, app agent.App) {
+// appSettings writes how the app is reached, as far as it is not the platform's default.
+func (w *yamlWriter) appSettings(p *schema.Platform, app agent.App) {
 	put := func(name, value, def string) {
 		if value != def {
-			w.scalar(step, name+": ", value)
+			w.scalar(indentStep, name+": ", value)
 		}
 	}
 	put(p.AppField, app.ID.App, "")
@@ -115,35 +115,35 @@ func (w *writer) settings(p *schema.Platform, app agent.App) {
 	put("apiKeyEnv", app.APIKeyEnv, p.APIKeyEnv)
 	put("endpoint", app.Endpoint, "")
 	if app.Marker {
-		w.scalar(step, "marker: ", true)
+		w.scalar(indentStep, "marker: ", true)
 	}
 }
 
-func (w *writer) item(p *schema.Platform, a Agent, indent int) {
-	w.dash(indent, func(w *writer) {
-		w.scalar(indent+step, "key: ", a.Key)
-		w.fields(p, a.Fields, indent+step)
+func (w *yamlWriter) item(p *schema.Platform, a Agent, indent int) {
+	w.dash(indent, func(w *yamlWriter) {
+		w.scalar(indent+indentStep, "key: ", a.Key)
+		w.fields(p, a.Fields, indent+indentStep)
 	})
 }
 
 // dash writes what write puts at column indent+step as one element of a list.
-func (w *writer) dash(indent int, write func(*writer)) {
-	element := writer{order: w.order, names: w.names}
+func (w *yamlWriter) dash(indent int, write func(*yamlWriter)) {
+	element := yamlWriter{order: w.order, names: w.names}
 	write(&element)
 	w.b.WriteString(strings.Repeat(" ", indent) + "- ")
-	w.b.Write(element.b.Bytes()[indent+step:])
+	w.b.Write(element.b.Bytes()[indent+indentStep:])
 	w.kept = element.kept
 }
 
 // fields writes an agent's fields in the schema's order.
-func (w *writer) fields(p *schema.Platform, fields agent.Fields, indent int) {
+func (w *yamlWriter) fields(p *schema.Platform, fields agent.Fields, indent int) {
 	for _, f := range p.Fields {
 		v, ok := fields[f.Name]
 		if !ok {
 			continue
 		}
 		if labels := w.labels(f, v); labels != nil {
-			w.labelled(indent, f.Name, v.([]any), labels)
+			w.labelledList(indent, f.Name, v.([]any), labels)
 			continue
 		}
 		w.member(indent, f.Name, v, w.order.Member(f.Name))
@@ -152,7 +152,7 @@ func (w *writer) fields(p *schema.Platform, fields agent.Fields, indent int) {
 
 // labels returns the display name of each item of a list of references, "" where it is not known or says nothing new;
 // nil where there is none at all.
-func (w *writer) labels(f schema.Field, v any) []string {
+func (w *yamlWriter) labels(f schema.Field, v any) []string {
 	known := w.names[f.RefersTo]
 	list, ok := v.([]any)
 	if !ok || f.RefersTo == "" {
@@ -171,12 +171,12 @@ func (w *writer) labels(f schema.Field, v any) []string {
 	return labels
 }
 
-// labelled writes a list with a comment behind each item that has a label: an item a line, as no line has two comments.
-func (w *writer) labelled(indent int, key string, list []any, labels []string) {
+// labelledList writes a list with a comment behind each item that has a label: an item a line, as no line has two comments.
+func (w *yamlWriter) labelledList(indent int, key string, list []any, labels []string) {
 	w.line(indent, key+":")
 	for i, e := range list {
-		element := writer{order: w.order}
-		element.scalar(indent+step, "- ", e)
+		element := yamlWriter{order: w.order}
+		element.scalar(indent+indentStep, "- ", e)
 		item, single := bytes.CutSuffix(element.b.Bytes(), []byte("\n"))
 		w.b.Write(item)
 		if labels[i] != "" && single && !bytes.Contains(item, []byte("\n")) { // a block text takes no comment
@@ -206,15 +206,15 @@ func commentText(s string) string {
 }
 
 // member writes key and value of a mapping whose keys stand at column indent.
-func (w *writer) member(indent int, key string, v any, o *schema.Order) {
+func (w *yamlWriter) member(indent int, key string, v any, o *schema.Order) {
 	if !isWord(key) {
-		key = quoted(key)
+		key = quotedText(key)
 	}
 	switch v := v.(type) {
 	case map[string]any:
 		if len(v) > 0 {
 			w.line(indent, key+":")
-			w.members(indent+step, v, o)
+			w.members(indent+indentStep, v, o)
 			return
 		}
 	case []any:
@@ -224,7 +224,7 @@ func (w *writer) member(indent int, key string, v any, o *schema.Order) {
 		}
 		if len(v) > 0 {
 			w.line(indent, key+":")
-			w.elements(indent+step, v, o.Items())
+			w.elements(indent+indentStep, v, o.Items())
 			return
 		}
 	}
@@ -232,7 +232,7 @@ func (w *writer) member(indent int, key string, v any, o *schema.Order) {
 }
 
 // members writes a mapping: what the schema names first, in its order, the rest sorted.
-func (w *writer) members(indent int, m map[string]any, o *schema.Order) {
+func (w *yamlWriter) members(indent int, m map[string]any, o *schema.Order) {
 	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
 		i, named := o.Rank(a)
 		j, alsoNamed := o.Rank(b)
@@ -251,17 +251,17 @@ func (w *writer) members(indent int, m map[string]any, o *schema.Order) {
 	}
 }
 
-func (w *writer) elements(indent int, list []any, o *schema.Order) {
+func (w *yamlWriter) elements(indent int, list []any, o *schema.Order) {
 	for _, e := range list {
 		switch v := e.(type) {
 		case map[string]any:
 			if len(v) > 0 {
-				w.dash(indent, func(w *writer) { w.members(indent+step, v, o) })
+				w.dash(indent, func(w *yamlWriter) { w.members(indent+indentStep, v, o) })
 				continue
 			}
 		case []any:
 			if len(v) > 0 {
-				w.dash(indent, func(w *writer) { w.elements(indent+step, v, o.Items()) })
+				w.dash(indent, func(w *yamlWriter) { w.elements(indent+indentStep, v, o.Items()) })
 				continue
 			}
 		}
@@ -270,13 +270,13 @@ func (w *writer) elements(indent int, list []any, o *schema.Order) {
 }
 
 // scalar writes a value that is no map and no list, or an empty one, behind its lead.
-func (w *writer) scalar(indent int, lead string, v any) {
+func (w *yamlWriter) scalar(indent int, lead string, v any) {
 	s := ""
 	switch v := v.(type) {
 	case string:
-		s = text(escapeReferences(v), indent)
+		s = scalarText(escapeReferences(v), indent)
 	case Reference:
-		s = text(string(v), indent)
+		s = scalarText(string(v), indent)
 	case bool:
 		s = strconv.FormatBool(v)
 	case json.Number:
@@ -288,7 +288,7 @@ func (w *writer) scalar(indent int, lead string, v any) {
 	case []any:
 		s = "[]"
 	default:
-		s = quoted(fmt.Sprint(v)) // a secret prints as its placeholder
+		s = quotedText(fmt.Sprint(v)) // a secret prints as its placeholder
 	}
 	w.line(indent, lead+s)
 	w.kept = keepsBlankLines(s)
@@ -314,7 +314,7 @@ func oneLine(list []any) (string, bool) {
 // Value returns one member of a mapping as a manifest has it: its name and its value, in canonical order. Strings stand
 // as they are: ${secret:NAME} in them is a reference.
 func Value(name string, v any, o *schema.Order) []byte {
-	w := writer{order: o}
+	w := yamlWriter{order: o}
 	w.member(0, name, asReferences(v), o)
 	return w.b.Bytes()
 }

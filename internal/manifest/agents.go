@@ -15,8 +15,8 @@ import (
 	"agentsync/schema"
 )
 
-// loaded is an agent with what the checks over all files need.
-type loaded struct {
+// loadedAgent is an agent with what the checks over all files need.
+type loadedAgent struct {
 	agent.Desired
 	previous []diag.Pos // where each of PreviousKeys stands
 	secrets  []*validate.Text
@@ -25,25 +25,25 @@ type loaded struct {
 }
 
 // agent reads one element of a section's agents. It is false where the agent has no usable address.
-func (f *file) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loaded, bool) {
+func (f *manifestFile) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loadedAgent, bool) {
 	target := yamltext.Deref(node)
 	if target.Kind != yaml.MappingNode {
 		f.errorf(node, "an agent is a mapping with a `key` and the platform's fields, not %s", yamltext.KindName(target))
-		return loaded{}, false
+		return loadedAgent{}, false
 	}
 	own, _ := f.value(node, 3).(map[string]any)
 	if f.stopped || own == nil {
-		return loaded{}, false
+		return loadedAgent{}, false
 	}
 	if part.defaults != nil {
 		if !f.countDefaults(part, node, own) {
-			return loaded{}, false
+			return loadedAgent{}, false
 		}
 		mergeDefaults(own, part.defaults)
 	}
 	dropNulls(own)
 	f.checkAgent(part, node, own)
-	a := loaded{}
+	a := loadedAgent{}
 	a.Address = agent.Address{Platform: id.Platform, App: id.App, Key: f.ownFields(node, own, &a)}
 	a.Source = f.keyPos(node)
 	for _, at := range f.wanted[a.Address] {
@@ -66,8 +66,8 @@ func (f *file) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loaded
 			}
 		})
 	}
-	a.Fields = seal(own, part.rules, f.hasTexts)
-	a.identity = identity(part.rules.Identity, a.Fields)
+	a.Fields = sealSecrets(own, part.rules, f.hasTexts)
+	a.identity = identityOf(part.rules.Identity, a.Fields)
 	return a, id.App != "" && agent.ValidKey(a.Address.Key)
 }
 
@@ -95,7 +95,7 @@ func textFilesOf(pointer string, v any, files map[string]string) map[string]stri
 
 // countDefaults counts what the agent takes of its section's defaults, and reports whether it may: large
 // defaults under many agents are more than the file.
-func (f *file) countDefaults(part *sectionPart, node *yaml.Node, own map[string]any) bool {
+func (f *manifestFile) countDefaults(part *sectionPart, node *yaml.Node, own map[string]any) bool {
 	for name, c := range part.costs {
 		v, replaced := own[name]
 		if _, merges := v.(map[string]any); replaced && !merges {
@@ -112,7 +112,7 @@ func (f *file) countDefaults(part *sectionPart, node *yaml.Node, own map[string]
 }
 
 // checkAgent checks a merged agent against its platform's schema.
-func (f *file) checkAgent(part *sectionPart, node *yaml.Node, merged map[string]any) {
+func (f *manifestFile) checkAgent(part *sectionPart, node *yaml.Node, merged map[string]any) {
 	faults := f.rules.Faults(part.rules.Complete, merged)
 	if len(faults) == 0 {
 		return
@@ -144,7 +144,7 @@ func isTemplate(v any) bool {
 }
 
 // standsInDefaults returns the defaults' node where the value that a fault is about came from there.
-func (f *file) standsInDefaults(part *sectionPart, node *yaml.Node, fault validate.Fault) (*yaml.Node, bool) {
+func (f *manifestFile) standsInDefaults(part *sectionPart, node *yaml.Node, fault validate.Fault) (*yaml.Node, bool) {
 	at := fault.At
 	if fault.OnKey() {
 		at += "/" + agent.EscapePointer(fault.Name)
@@ -157,7 +157,7 @@ func (f *file) standsInDefaults(part *sectionPart, node *yaml.Node, fault valida
 
 // reportShared notes a problem with a value of the defaults. What is wrong with the defaults alone
 // was reported there already.
-func (f *file) reportShared(fault validate.Fault, root, node *yaml.Node, key, owner string) {
+func (f *manifestFile) reportShared(fault validate.Fault, root, node *yaml.Node, key, owner string) {
 	pos, ok := f.faultPos(fault, root, node)
 	sentence := fault.Sentence(validate.FieldName(fault.At), owner, f.shown(fault, root))
 	id := toldError{pos, sentence}
@@ -166,14 +166,14 @@ func (f *file) reportShared(fault validate.Fault, root, node *yaml.Node, key, ow
 	}
 	s := f.inDefaults[id]
 	if s == nil {
-		s = &shared{key: key, line: f.Pos(node).Line}
+		s = &sharedProblem{key: key, line: f.Pos(node).Line}
 		f.inDefaults[id] = s
 	}
 	s.agents++
 }
 
 // ownFields takes agentsync's own fields out of the agent and returns its key.
-func (f *file) ownFields(node *yaml.Node, own map[string]any, a *loaded) string {
+func (f *manifestFile) ownFields(node *yaml.Node, own map[string]any, a *loadedAgent) string {
 	if f.hasTexts {
 		for _, name := range f.rules.Own {
 			if v, ok := own[name]; ok {
@@ -212,7 +212,7 @@ func stringsOf(v any) []string {
 }
 
 // keyPos returns where an agent's key stands. It is the one place that is looked up for every agent.
-func (f *file) keyPos(node *yaml.Node) diag.Pos {
+func (f *manifestFile) keyPos(node *yaml.Node) diag.Pos {
 	if node.Kind == yaml.AliasNode { // the key is where another agent's is; this one is where the alias is
 		return f.Start(node)
 	}
@@ -226,7 +226,7 @@ func (f *file) keyPos(node *yaml.Node) diag.Pos {
 }
 
 // checkIgnored refuses names in lifecycle.ignoreChanges that are no fields of the platform.
-func (f *file) checkIgnored(part *sectionPart, node *yaml.Node, names []string) {
+func (f *manifestFile) checkIgnored(part *sectionPart, node *yaml.Node, names []string) {
 	for i, name := range names {
 		if _, ok := part.rules.Field(name); ok {
 			continue
@@ -241,7 +241,7 @@ func (f *file) checkIgnored(part *sectionPart, node *yaml.Node, names []string) 
 }
 
 // warnLiterals warns of credentials that stand in the manifest as they are.
-func (f *file) warnLiterals(part *sectionPart, node *yaml.Node, merged map[string]any) {
+func (f *manifestFile) warnLiterals(part *sectionPart, node *yaml.Node, merged map[string]any) {
 	for _, path := range part.rules.SecretPaths {
 		if v := validate.Lookup(merged, path); v != nil {
 			f.warnBelow(part, node, path, v)
@@ -249,7 +249,7 @@ func (f *file) warnLiterals(part *sectionPart, node *yaml.Node, merged map[strin
 	}
 }
 
-func (f *file) warnBelow(part *sectionPart, node *yaml.Node, path []string, v any) {
+func (f *manifestFile) warnBelow(part *sectionPart, node *yaml.Node, path []string, v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, e := range v {
@@ -270,15 +270,15 @@ func (f *file) warnBelow(part *sectionPart, node *yaml.Node, path []string, v an
 	}
 }
 
-func (f *file) warnLiteral(part *sectionPart, node *yaml.Node, at string) {
+func (f *manifestFile) warnLiteral(part *sectionPart, node *yaml.Node, at string) {
 	value := f.inAgentOrDefaults(part, node, at)
 	if !f.bad[value] && !f.bad[yamltext.Deref(value)] { // however many agents share it, it is one warning
 		f.warn(value, "%s is here in the clear; write ${secret:NAME}, which is filled in only when it is sent", validate.FieldName(at))
 	}
 }
 
-// identity joins the values by which people tell agents apart.
-func identity(names []string, fields agent.Fields) string {
+// identityOf joins the values by which people tell agents apart.
+func identityOf(names []string, fields agent.Fields) string {
 	var b strings.Builder
 	named := false
 	for _, name := range names {
@@ -300,7 +300,7 @@ func identity(names []string, fields agent.Fields) string {
 
 // checkMark refuses, where the section asks for marks, what leaves no room for one or takes its name;
 // and always what would be taken for a mark when the platform answers it.
-func (f *file) checkMark(part *sectionPart, node *yaml.Node, merged map[string]any) {
+func (f *manifestFile) checkMark(part *sectionPart, node *yaml.Node, merged map[string]any) {
 	field, ok := part.rules.Marker()
 	if !ok {
 		return
@@ -332,7 +332,7 @@ func (f *file) checkMark(part *sectionPart, node *yaml.Node, merged map[string]a
 
 // inAgentOrDefaults returns the value that the pointer leads to: in the agent as it is written, else in
 // the defaults of its section.
-func (f *file) inAgentOrDefaults(part *sectionPart, node *yaml.Node, at string) *yaml.Node {
+func (f *manifestFile) inAgentOrDefaults(part *sectionPart, node *yaml.Node, at string) *yaml.Node {
 	p := f.Locate(node, at)
 	if !p.Found && part.defaultsNode != nil {
 		p = f.Locate(part.defaultsNode, at)

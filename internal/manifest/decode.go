@@ -19,11 +19,11 @@ import (
 	"agentsync/internal/yamltext"
 )
 
-// decoder turns the nodes of one file into values in one walk: nil, bool, json.Number, string, []any,
+// valueDecoder turns the nodes of one file into values in one walk: nil, bool, json.Number, string, []any,
 // map[string]any, and *validate.Text where a string referred to a variable. It looks up no place unless
 // something is wrong. A value that is wrong becomes an empty string and is remembered in bad, so
 // that nothing further is said of it.
-type decoder struct {
+type valueDecoder struct {
 	yamltext.Places
 	env      secret.Lookup
 	limits   Limits
@@ -46,7 +46,7 @@ type decoder struct {
 }
 
 // shown returns a scalar's text for a sentence as write has it, "this value" where it may be a credential.
-func (d *decoder) shown(n *yaml.Node, write func(string) string) string {
+func (d *valueDecoder) shown(n *yaml.Node, write func(string) string) string {
 	if d.hidden().Has(d.Index().Offset(n.Line, n.Column)) {
 		return "this value"
 	}
@@ -68,11 +68,11 @@ func (u variableUse) String() string {
 }
 
 // errorf reports a problem at a node and marks the node, so that the schema says nothing more of it.
-func (d *decoder) errorf(n *yaml.Node, format string, args ...any) {
+func (d *valueDecoder) errorf(n *yaml.Node, format string, args ...any) {
 	d.errorAt(n, d.Pos(n), format, args...)
 }
 
-func (d *decoder) errorAt(n *yaml.Node, pos diag.Pos, format string, args ...any) {
+func (d *valueDecoder) errorAt(n *yaml.Node, pos diag.Pos, format string, args ...any) {
 	d.report(pos, format, args...)
 	if d.bad == nil {
 		d.bad = map[*yaml.Node]bool{}
@@ -82,7 +82,7 @@ func (d *decoder) errorAt(n *yaml.Node, pos diag.Pos, format string, args ...any
 
 // report adds an error, once for each place and sentence. Every error of a file comes through here:
 // beyond the limit the file is not read on, and that is an error too, told in place of the one too many.
-func (d *decoder) report(pos diag.Pos, format string, args ...any) {
+func (d *valueDecoder) report(pos diag.Pos, format string, args ...any) {
 	e := toldError{pos, fmt.Sprintf(format, args...)}
 	if d.stopped || d.told[e] {
 		return
@@ -110,7 +110,7 @@ func (e toldError) compare(o toldError) int {
 
 // stop ends the reading of the file with one problem, at the alias that was followed to get there.
 // Together with report it is all that sets stopped: no file is left unread without an error.
-func (d *decoder) stop(n *yaml.Node, format string, args ...any) {
+func (d *valueDecoder) stop(n *yaml.Node, format string, args ...any) {
 	if len(d.aliases) > 0 {
 		n = d.aliases[0]
 	}
@@ -119,7 +119,7 @@ func (d *decoder) stop(n *yaml.Node, format string, args ...any) {
 }
 
 // enter counts a value and reports whether it may be decoded.
-func (d *decoder) enter(n *yaml.Node, depth int) bool {
+func (d *valueDecoder) enter(n *yaml.Node, depth int) bool {
 	d.values++
 	switch {
 	case d.stopped:
@@ -132,7 +132,7 @@ func (d *decoder) enter(n *yaml.Node, depth int) bool {
 }
 
 // grow counts the bytes of a text that has length bytes already, and reports whether it may have them.
-func (d *decoder) grow(n *yaml.Node, length, more int) bool {
+func (d *valueDecoder) grow(n *yaml.Node, length, more int) bool {
 	d.content += more
 	switch {
 	case d.stopped:
@@ -147,7 +147,7 @@ func (d *decoder) grow(n *yaml.Node, length, more int) bool {
 }
 
 // value decodes one node and what is below it.
-func (d *decoder) value(n *yaml.Node, depth int) any {
+func (d *valueDecoder) value(n *yaml.Node, depth int) any {
 	if !d.enter(n, depth) {
 		return nil
 	}
@@ -167,7 +167,7 @@ func (d *decoder) value(n *yaml.Node, depth int) any {
 }
 
 // alias calls follow with what the alias stands for, unless the alias stands inside that.
-func (d *decoder) alias(n *yaml.Node, follow func(target *yaml.Node) any) any {
+func (d *valueDecoder) alias(n *yaml.Node, follow func(target *yaml.Node) any) any {
 	if slices.ContainsFunc(d.aliases, func(a *yaml.Node) bool { return a.Alias == n.Alias }) {
 		d.holdsItself(n)
 		return nil
@@ -180,12 +180,12 @@ func (d *decoder) alias(n *yaml.Node, follow func(target *yaml.Node) any) any {
 	return v
 }
 
-func (d *decoder) holdsItself(alias *yaml.Node) {
+func (d *valueDecoder) holdsItself(alias *yaml.Node) {
 	d.aliases = nil
 	d.stop(alias, "the alias *%s stands inside the value that it refers to; a value cannot hold itself", alias.Value)
 }
 
-func (d *decoder) sequence(n *yaml.Node, depth int) any {
+func (d *valueDecoder) sequence(n *yaml.Node, depth int) any {
 	if n.Tag != "!!seq" {
 		d.unknownTag(n)
 	}
@@ -196,7 +196,7 @@ func (d *decoder) sequence(n *yaml.Node, depth int) any {
 	return list
 }
 
-func (d *decoder) mapping(n *yaml.Node, depth int) any {
+func (d *valueDecoder) mapping(n *yaml.Node, depth int) any {
 	m := make(map[string]any, len(n.Content)/2)
 	d.entries(n, depth, func(name string, _, value *yaml.Node) {
 		m[name] = d.value(value, depth+1)
@@ -206,7 +206,7 @@ func (d *decoder) mapping(n *yaml.Node, depth int) any {
 
 // entries calls visit for each member that the mapping has once its merge keys are followed: its own
 // first, then those of merged mappings that it does not have itself.
-func (d *decoder) entries(n *yaml.Node, depth int, visit func(name string, key, value *yaml.Node)) {
+func (d *valueDecoder) entries(n *yaml.Node, depth int, visit func(name string, key, value *yaml.Node)) {
 	if !yamltext.HasMerge(n) {
 		d.ownEntries(n, visit)
 		return
@@ -225,7 +225,7 @@ func (d *decoder) entries(n *yaml.Node, depth int, visit func(name string, key, 
 }
 
 // ownEntries visits the members that the mapping itself spells out, merge keys left aside.
-func (d *decoder) ownEntries(n *yaml.Node, visit func(name string, key, value *yaml.Node)) {
+func (d *valueDecoder) ownEntries(n *yaml.Node, visit func(name string, key, value *yaml.Node)) {
 	if n.Tag != "!!map" {
 		d.unknownTag(n)
 	}
@@ -245,7 +245,7 @@ func (d *decoder) ownEntries(n *yaml.Node, visit func(name string, key, value *y
 // mergedEntries visits what the merge key of the mapping brings in, in YAML 1.1's order: of several
 // mappings the earlier one wins. A mapping that was merged already has nothing new and is not visited
 // again: a chain of merges would be visited 2^n times.
-func (d *decoder) mergedEntries(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState, visit func(name string, key, value *yaml.Node)) {
+func (d *valueDecoder) mergedEntries(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState, visit func(name string, key, value *yaml.Node)) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if !yamltext.IsMergeKey(n.Content[i]) {
 			continue
@@ -271,7 +271,7 @@ const (
 	wasMerged
 )
 
-func (d *decoder) mergeOne(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState, visit func(name string, key, value *yaml.Node)) {
+func (d *valueDecoder) mergeOne(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState, visit func(name string, key, value *yaml.Node)) {
 	if !d.enter(n, depth) {
 		return
 	}
@@ -297,12 +297,12 @@ func (d *decoder) mergeOne(n *yaml.Node, depth int, merged map[*yaml.Node]mergeS
 	}
 }
 
-func (d *decoder) unknownTag(n *yaml.Node) {
+func (d *valueDecoder) unknownTag(n *yaml.Node) {
 	d.errorAt(n, d.Start(n), "the tag %s is not known here; leave it out", diag.Clip(strings.TrimSpace(n.Tag)))
 }
 
 // scalar decodes a scalar by the tag that the YAML parser gave it.
-func (d *decoder) scalar(n *yaml.Node) any {
+func (d *valueDecoder) scalar(n *yaml.Node) any {
 	switch n.Tag {
 	case "!!str":
 		if !d.grow(n, 0, len(n.Value)) {
@@ -335,7 +335,7 @@ func (d *decoder) scalar(n *yaml.Node) any {
 var looksLikeNumber = regexp.MustCompile(`^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$`)
 
 // checkPlainText reports what people write without quotes and YAML reads otherwise than they mean.
-func (d *decoder) checkPlainText(n *yaml.Node) {
+func (d *valueDecoder) checkPlainText(n *yaml.Node) {
 	const written = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle | yaml.TaggedStyle
 	if n.Style&written != 0 || n.Value == "" {
 		return
@@ -351,13 +351,13 @@ func (d *decoder) checkPlainText(n *yaml.Node) {
 }
 
 // touchesComment reports whether one blank alone stands between a text on one line and the comment behind it.
-func (d *decoder) touchesComment(n *yaml.Node) bool {
+func (d *valueDecoder) touchesComment(n *yaml.Node) bool {
 	pos := d.Pos(n)
 	return bytes.HasPrefix(d.Index().Rest(d.Index().Offset(pos.Line, pos.Column)), []byte(n.Value+" #"))
 }
 
 // warn adds a warning at a node, once for each node.
-func (d *decoder) warn(n *yaml.Node, format string, args ...any) {
+func (d *valueDecoder) warn(n *yaml.Node, format string, args ...any) {
 	if d.warned[n] {
 		return
 	}
@@ -369,7 +369,7 @@ func (d *decoder) warn(n *yaml.Node, format string, args ...any) {
 }
 
 // tagged returns v unless an explicit tag stands before text that does not fit it.
-func (d *decoder) tagged(n *yaml.Node, v any, fits bool) any {
+func (d *valueDecoder) tagged(n *yaml.Node, v any, fits bool) any {
 	if fits {
 		return v
 	}
@@ -381,7 +381,7 @@ func isBool(s string) bool { return strings.EqualFold(s, "true") || strings.Equa
 
 // number returns the canonical form of a number. YAML's other notations (0x1f, 0o17, 1_000) are read;
 // a leading zero is refused, because YAML 1.1 and 1.2 disagree about what it means.
-func (d *decoder) number(n *yaml.Node) any {
+func (d *valueDecoder) number(n *yaml.Node) any {
 	plain := strings.ReplaceAll(n.Value, "_", "")
 	digits := strings.TrimLeft(plain, "+-")
 	if len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
@@ -446,7 +446,7 @@ func decimal(s string) (digits string, exponent int) {
 }
 
 // checkKeys reports keys that are no strings, that stand twice, or that are reserved.
-func (d *decoder) checkKeys(n *yaml.Node) {
+func (d *valueDecoder) checkKeys(n *yaml.Node) {
 	var index map[string]*yaml.Node
 	if len(n.Content) > 32 {
 		index = make(map[string]*yaml.Node, len(n.Content)/2)
@@ -479,7 +479,7 @@ func findKey(index map[string]*yaml.Node, earlier []*yaml.Node, name string) *ya
 	return nil
 }
 
-func (d *decoder) duplicate(node, key, first *yaml.Node) {
+func (d *valueDecoder) duplicate(node, key, first *yaml.Node) {
 	if yamltext.IsMergeKey(key) {
 		d.errorf(node, "`<<` stands twice in this mapping; merge several with one list: `<<: [*a, *b]`")
 		return
@@ -487,7 +487,7 @@ func (d *decoder) duplicate(node, key, first *yaml.Node) {
 	d.errorf(node, "the key %s stands twice in this mapping, first on line %d; keep one", diag.Ticked(key.Value), first.Line)
 }
 
-func (d *decoder) checkKey(node, key *yaml.Node) bool {
+func (d *valueDecoder) checkKey(node, key *yaml.Node) bool {
 	switch {
 	case key.Kind != yaml.ScalarNode:
 		d.errorf(node, "a key must be a string, not %s", yamltext.KindName(key))

@@ -16,8 +16,8 @@ import (
 	"agentsync/internal/yamltext"
 )
 
-// loader is what all files of one Load share. Its methods are safe for concurrent use.
-type loader struct {
+// fileLoader is what all files of one Load share. Its methods are safe for concurrent use.
+type fileLoader struct {
 	env       secret.Lookup
 	platforms []string                        // their names
 	secret    []string                        // the names whose values are secret whatever they hold
@@ -29,8 +29,8 @@ type loader struct {
 	files     textFiles
 }
 
-func newLoader(o Options) *loader {
-	l := &loader{env: o.Env, limits: o.Limits.withDefaults(), wanted: o.Locate, secret: secretNames(o.Platforms)}
+func newLoader(o Options) *fileLoader {
+	l := &fileLoader{env: o.Env, limits: o.Limits.withDefaults(), wanted: o.Locate, secret: secretNames(o.Platforms)}
 	for _, p := range o.Platforms {
 		l.platforms = append(l.platforms, p.Name)
 		l.apiKeys = append(l.apiKeys, p.APIKeyEnv)
@@ -49,12 +49,12 @@ func newLoader(o Options) *loader {
 type fileResult struct {
 	path     string
 	problems diag.List
-	sections []section
+	sections []platformSection
 	uses     []variableUse
 }
 
 // load reads one file.
-func (l *loader) load(f found) (result fileResult, err error) {
+func (l *fileLoader) load(f foundFile) (result fileResult, err error) {
 	result.path = f.display
 	src, ok := l.readFile(f, &result.problems)
 	if ok {
@@ -67,27 +67,27 @@ func (l *loader) load(f found) (result fileResult, err error) {
 }
 
 // text says what the text of a manifest may hold.
-func (l *loader) text() yamltext.Options {
+func (l *fileLoader) text() yamltext.Options {
 	return yamltext.Options{Values: l.limits.Values, Secret: l.secret, Nothing: "the file holds no manifest; a manifest begins with `version: 1` and has a section per platform: " +
 		diag.And(slices.Sorted(slices.Values(l.platforms)))}
 }
 
 // decode reads a file into result. The error is that of the schemas.
-func (l *loader) decode(source Source, result *fileResult) error {
+func (l *fileLoader) decode(source Source, result *fileResult) error {
 	path, src, problems := source.Path, source.Content, &result.problems
 	root := yamltext.Parse(path, src, l.text(), problems)
 	rules, err := l.rules()
 	if root == nil || err != nil {
 		return err
 	}
-	file := &file{
-		decoder: decoder{
+	file := &manifestFile{
+		valueDecoder: valueDecoder{
 			Places: yamltext.Places{Path: path, Src: src}, files: &l.files, texts: source.Texts,
 			env: l.env, limits: l.limits, problems: problems,
 		},
 		rules:      rules,
 		wanted:     l.wanted,
-		inDefaults: map[toldError]*shared{},
+		inDefaults: map[toldError]*sharedProblem{},
 	}
 	file.hidden = sync.OnceValue(func() yamltext.Hidden { return yamltext.HiddenIn(src, root, l.secret...) })
 	result.sections = file.read(root)
@@ -100,7 +100,7 @@ func (l *loader) decode(source Source, result *fileResult) error {
 
 // complete reports whether every agent of the file is in its sections. What is not must have an error: a
 // fleet that is shorter than its files deletes agents.
-func (f *file) complete(sections []section) bool {
+func (f *manifestFile) complete(sections []platformSection) bool {
 	n := 0
 	for _, s := range sections {
 		n += len(s.agents)
@@ -108,9 +108,9 @@ func (f *file) complete(sections []section) bool {
 	return !f.stopped && n == f.written
 }
 
-// file reads one file's root and sections.
-type file struct {
-	decoder
+// manifestFile reads one file's root and sections.
+type manifestFile struct {
+	valueDecoder
 	rules *validate.Rules
 	// wanted are the values whose places are asked for.
 	wanted map[agent.Address][]string
@@ -118,20 +118,20 @@ type file struct {
 	root *yaml.Node
 	// inDefaults are the problems that agents have with values of their section's defaults, told
 	// once for all agents.
-	inDefaults map[toldError]*shared
+	inDefaults map[toldError]*sharedProblem
 	// written is how many agents the file's sections hold.
 	written int
 }
 
-// shared is one problem with a value of the defaults that some agents have.
-type shared struct {
+// sharedProblem is one problem with a value of the defaults that some agents have.
+type sharedProblem struct {
 	key    string // the first agent's
 	line   int
 	agents int
 }
 
 // read takes the root apart: the shell, which the manifest schema checks, and the sections' agents.
-func (f *file) read(root *yaml.Node) []section {
+func (f *manifestFile) read(root *yaml.Node) []platformSection {
 	f.root = root
 	if yamltext.Deref(root).Kind != yaml.MappingNode {
 		f.errorf(root, "a manifest is a mapping that begins with `version: 1`, not %s", yamltext.KindName(yamltext.Deref(root)))
@@ -154,7 +154,7 @@ func (f *file) read(root *yaml.Node) []section {
 	})
 	f.checkShell(shell)
 	f.checkPlatforms(shell)
-	var sections []section
+	var sections []platformSection
 	for _, part := range parts {
 		if f.stopped {
 			return nil
@@ -168,7 +168,7 @@ func (f *file) read(root *yaml.Node) []section {
 }
 
 // apiOf returns the version of the platform's API that a section asks for, "" where it says nothing that can be read.
-func (f *file) apiOf(section *yaml.Node) string {
+func (f *manifestFile) apiOf(section *yaml.Node) string {
 	if p := f.Locate(section, "/api"); p.Found {
 		return yamltext.Deref(p.Value).Value
 	}
@@ -177,7 +177,7 @@ func (f *file) apiOf(section *yaml.Node) string {
 
 // checkPlatforms refuses sections that the schema knows and this program does not: their agents would
 // be passed over in silence.
-func (f *file) checkPlatforms(shell map[string]any) {
+func (f *manifestFile) checkPlatforms(shell map[string]any) {
 	for name := range shell {
 		if f.rules.KnowsSection(name) && f.rules.Platforms[name] == nil {
 			f.errorf(f.Locate(f.root, "/"+name).Value, "this agentsync does not know the platform %s; it knows %s", name, diag.And(f.rules.Order))
@@ -185,7 +185,7 @@ func (f *file) checkPlatforms(shell map[string]any) {
 	}
 }
 
-func (s *shared) String() string {
+func (s *sharedProblem) String() string {
 	if s.agents == 1 {
 		return fmt.Sprintf("agent %s, line %d", diag.Ticked(s.key), s.line)
 	}

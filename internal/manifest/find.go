@@ -20,37 +20,37 @@ import (
 	"agentsync/internal/yamltext"
 )
 
-// found is one manifest file: the folder that it is read through, its path in there, and how a user is told
+// foundFile is one manifest file: the folder that it is read through, its path in there, and how a user is told
 // of it. A link that leads out of the folder is not followed: whoever can write a manifest could name any
 // file of the machine.
-type found struct {
+type foundFile struct {
 	root, path, display string
 }
 
-// finder walks folders. Files and folders are known by their real paths, so that one reached twice,
+// fileFinder walks folders. Files and folders are known by their real paths, so that one reached twice,
 // by two arguments or by a symbolic link, is read once and a loop of links ends.
-type finder struct {
+type fileFinder struct {
 	limits Limits
 	seen   map[string]bool
 	// root is the folder that is walked, realRoot the same without links.
 	root, realRoot string
-	files          []found
+	files          []foundFile
 	problems       diag.List
 }
 
-// find lists the manifests at paths, sorted by the path that is shown. The error is for a path that
+// findFiles lists the manifests at paths, sorted by the path that is shown. The error is for a path that
 // is not there or cannot be read; a folder without manifests is a problem that names the folder.
-func find(paths []string, limits Limits) ([]found, diag.List, error) {
+func findFiles(paths []string, limits Limits) ([]foundFile, diag.List, error) {
 	if len(paths) == 0 {
 		return nil, nil, errors.New("no path to read manifests from: name a file or a folder")
 	}
-	f := &finder{limits: limits, seen: map[string]bool{}}
+	f := &fileFinder{limits: limits, seen: map[string]bool{}}
 	for _, p := range paths {
 		if err := f.argument(p); err != nil {
 			return nil, nil, err
 		}
 	}
-	slices.SortFunc(f.files, func(a, b found) int { return cmp.Compare(a.display, b.display) })
+	slices.SortFunc(f.files, func(a, b foundFile) int { return cmp.Compare(a.display, b.display) })
 	if len(f.files) > limits.Files {
 		f.problems.Errorf(diag.Pos{File: f.files[limits.Files].display},
 			"there are more than %s manifest files; put more agents into each file", diag.Count(limits.Files))
@@ -59,22 +59,22 @@ func find(paths []string, limits Limits) ([]found, diag.List, error) {
 	return f.files, f.problems, nil
 }
 
-// missing is the error for a path that leads nowhere. It is fs.ErrNotExist without its words.
-type missing string
+// missingPath is the error for a path that leads nowhere. It is fs.ErrNotExist without its words.
+type missingPath string
 
-func (m missing) Error() string { return "there is no file or folder " + string(m) }
+func (m missingPath) Error() string { return "there is no file or folder " + string(m) }
 
-func (m missing) Is(target error) bool { return target == fs.ErrNotExist }
+func (m missingPath) Is(target error) bool { return target == fs.ErrNotExist }
 
 // argument takes one path that the user named. A file is taken whatever its name; a folder is
 // searched.
-func (f *finder) argument(path string) error {
+func (f *fileFinder) argument(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return missing(path)
+		return missingPath(path)
 	}
 	if errors.Is(err, syscall.ELOOP) {
-		return fmt.Errorf("%s cannot be read: %s", path, cause(err))
+		return fmt.Errorf("%s cannot be read: %s", path, innerCause(err))
 	}
 	if err != nil {
 		return fmt.Errorf("find manifests: %w", err)
@@ -87,7 +87,7 @@ func (f *finder) argument(path string) error {
 		return fmt.Errorf("find manifests: %w", err)
 	}
 	if !info.IsDir() {
-		f.file(filepath.Base(path), display(path))
+		f.file(filepath.Base(path), shownPath(path))
 		return nil
 	}
 	n, err := f.folder(".")
@@ -95,38 +95,38 @@ func (f *finder) argument(path string) error {
 		return fmt.Errorf("find manifests: %w", err)
 	}
 	if n == 0 {
-		f.problems.Errorf(diag.Pos{File: display(path)}, "the folder holds no manifests, which are files that end in .yaml or .yml; agentsync init writes a first one")
+		f.problems.Errorf(diag.Pos{File: shownPath(path)}, "the folder holds no manifests, which are files that end in .yaml or .yml; agentsync init writes a first one")
 	}
 	return nil
 }
 
 // file takes a file of the root unless it was taken before.
-func (f *finder) file(path, shown string) {
+func (f *fileFinder) file(path, shown string) {
 	real, err := realPath(filepath.Join(f.root, path))
 	switch {
 	case err == nil && !isInside(f.realRoot, real):
 		f.leaves(shown, real)
 	case err != nil || f.firstVisit(real): // what cannot be followed is told when it is read
-		f.files = append(f.files, found{root: f.root, path: path, display: shown})
+		f.files = append(f.files, foundFile{root: f.root, path: path, display: shown})
 	}
 }
 
 // leaves reports a link that leads out of the root. Passed over in silence it would be a shorter fleet.
-func (f *finder) leaves(shown, real string) {
+func (f *fileFinder) leaves(shown, real string) {
 	f.problems.Errorf(diag.Pos{File: shown}, "this link leads out of %s, to %s; a manifest must be inside the folder that is read: copy it there, or name it as a path of its own",
-		diag.Clip(display(f.root)), diag.Clip(filepath.ToSlash(real)))
+		diag.Clip(shownPath(f.root)), diag.Clip(filepath.ToSlash(real)))
 }
 
 // folder takes the manifests below a folder of the root and returns how many names it met, taken before or
 // not.
-func (f *finder) folder(path string) (int, error) {
+func (f *fileFinder) folder(path string) (int, error) {
 	full := filepath.Join(f.root, path)
 	real, err := realPath(full)
 	if err != nil {
 		return 0, err
 	}
 	if !isInside(f.realRoot, real) {
-		f.leaves(display(full), real)
+		f.leaves(shownPath(full), real)
 		return 1, nil
 	}
 	if !f.firstVisit(real) {
@@ -152,7 +152,7 @@ func (f *finder) folder(path string) (int, error) {
 	return n, nil
 }
 
-func (f *finder) entry(path string, e fs.DirEntry) (int, error) {
+func (f *fileFinder) entry(path string, e fs.DirEntry) (int, error) {
 	isDir, named := e.IsDir(), isManifestName(e.Name())
 	if e.Type()&fs.ModeSymlink != 0 {
 		info, err := os.Stat(filepath.Join(f.root, path)) // an error is told when the file is read
@@ -162,10 +162,10 @@ func (f *finder) entry(path string, e fs.DirEntry) (int, error) {
 	case isDir:
 		return f.folder(path)
 	case named:
-		f.file(path, display(filepath.Join(f.root, path)))
+		f.file(path, shownPath(filepath.Join(f.root, path)))
 		return 1, nil
 	case filepath.Ext(e.Name()) == ".json" && f.looksLikeManifest(path):
-		f.problems.Warnf(diag.Pos{File: display(filepath.Join(f.root, path))},
+		f.problems.Warnf(diag.Pos{File: shownPath(filepath.Join(f.root, path))},
 			"this looks like a manifest and is not read: in a folder, manifests end in .yaml or .yml; rename it, or name it as a path of its own")
 	}
 	return 0, nil
@@ -175,7 +175,7 @@ func (f *finder) entry(path string, e fs.DirEntry) (int, error) {
 var jsonSection = regexp.MustCompile(`"(?:cometchat|mindset)"\s*:\s*\{\s*"(?:appId|appUid|region|host|defaults|agents|api|apiKeyEnv|endpoint|marker)"`)
 
 // looksLikeManifest reports whether a JSON file of the root has a section of a platform.
-func (f *finder) looksLikeManifest(path string) bool {
+func (f *fileFinder) looksLikeManifest(path string) bool {
 	src, err := readInside(f.root, path, 1<<20)
 	return err == nil && jsonSection.Match(src)
 }
@@ -195,7 +195,7 @@ func isInside(root, real string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-func (f *finder) firstVisit(real string) bool {
+func (f *fileFinder) firstVisit(real string) bool {
 	if f.seen[real] {
 		return false
 	}
@@ -208,11 +208,11 @@ func isManifestName(name string) bool {
 	return ext == ".yaml" || ext == ".yml"
 }
 
-// display is how a path is shown: as the user wrote it, cleaned, with slashes on every system.
-func display(path string) string { return filepath.ToSlash(filepath.Clean(path)) }
+// shownPath is how a path is shown: as the user wrote it, cleaned, with slashes on every system.
+func shownPath(path string) string { return filepath.ToSlash(filepath.Clean(path)) }
 
 // readFile returns the bytes of a manifest, or false after it added the problem that stops it.
-func (l *loader) readFile(f found, problems *diag.List) ([]byte, bool) {
+func (l *fileLoader) readFile(f foundFile, problems *diag.List) ([]byte, bool) {
 	whole := diag.Pos{File: f.display}
 	b, err := readInside(f.root, f.path, l.limits.FileBytes)
 	switch {
@@ -221,7 +221,7 @@ func (l *loader) readFile(f found, problems *diag.List) ([]byte, bool) {
 	case errors.Is(err, errNotRegular):
 		problems.Errorf(whole, "this is not a regular file; a manifest is a YAML file")
 	case err != nil:
-		problems.Errorf(whole, "the file cannot be read: %s", cause(err))
+		problems.Errorf(whole, "the file cannot be read: %s", innerCause(err))
 	case l.total.Add(int64(len(b))) > l.limits.TotalBytes:
 		problems.Errorf(whole, "the manifests hold more than %s together; split the fleet and run it in parts", diag.Size(l.limits.TotalBytes))
 	default:
@@ -268,8 +268,8 @@ func readInside(root, path string, limit int64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// cause is an error's innermost text: the path in it is already in front of the sentence.
-func cause(err error) string {
+// innerCause is an error's innermost text: the path in it is already in front of the sentence.
+func innerCause(err error) string {
 	if errors.Is(err, syscall.ELOOP) {
 		return "its links lead in a circle"
 	}
@@ -286,13 +286,13 @@ func cause(err error) string {
 type File struct {
 	// Path opens it, Name is how problems call it.
 	Path, Name string
-	found      found
+	found      foundFile
 }
 
 // Find lists the manifests at paths as Load does, sorted by name, without reading them. Of o only
 // Limits matter.
 func Find(paths []string, o Options) ([]File, diag.List, error) {
-	found, problems, err := find(paths, o.Limits.withDefaults())
+	found, problems, err := findFiles(paths, o.Limits.withDefaults())
 	files := make([]File, len(found))
 	for i, f := range found {
 		files[i] = File{Path: filepath.Join(f.root, f.path), Name: f.display, found: f}

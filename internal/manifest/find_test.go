@@ -30,7 +30,7 @@ func tree(t *testing.T, paths ...string) {
 
 func displays(t *testing.T, paths ...string) []string {
 	t.Helper()
-	files, problems, err := find(paths, Limits{}.withDefaults())
+	files, problems, err := findFiles(paths, Limits{}.withDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestManifestInJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, problems, err := find([]string{"m"}, Limits{}.withDefaults())
+	_, problems, err := findFiles([]string{"m"}, Limits{}.withDefaults())
 	want := "m/b.json: warning: this looks like a manifest and is not read: in a folder, manifests end in .yaml or .yml; rename it, or name it as a path of its own\n"
 	if diff := cmp.Diff(want, lines(problems)); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -124,7 +124,7 @@ func TestLinksThatLeaveTheFolder(t *testing.T) {
 	if diff := cmp.Diff(want, strings.Join(got, "\n")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if _, err := readInside("m", "token.yaml", 100); err == nil || !strings.Contains(cause(err), "leads out of the folder") {
+	if _, err := readInside("m", "token.yaml", 100); err == nil || !strings.Contains(innerCause(err), "leads out of the folder") {
 		t.Errorf("a link that was exchanged since: %v", err)
 	}
 }

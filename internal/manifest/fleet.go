@@ -13,28 +13,28 @@ import (
 	"agentsync/internal/validate"
 )
 
-// joiner puts the sections of all files together.
-type joiner struct {
+// fleetJoiner puts the sections of all files together.
+type fleetJoiner struct {
 	problems *diag.List
 	apps     map[agent.AppID]agent.App
 	places   map[agent.AppID]map[string]diag.Pos
-	agents   []loaded
+	agents   []loadedAgent
 	index    map[agent.Address]diag.Pos
 }
 
-func newJoiner(agents int, problems *diag.List) *joiner {
-	return &joiner{
+func newJoiner(agents int, problems *diag.List) *fleetJoiner {
+	return &fleetJoiner{
 		problems: problems,
 		apps:     map[agent.AppID]agent.App{},
 		places:   map[agent.AppID]map[string]diag.Pos{},
-		agents:   make([]loaded, 0, agents),
+		agents:   make([]loadedAgent, 0, agents),
 		index:    make(map[agent.Address]diag.Pos, agents),
 	}
 }
 
 // addSection takes a section's app and agents. A second use of an address is reported where it stands,
 // with the place of the first.
-func (j *joiner) addSection(s section) {
+func (j *fleetJoiner) addSection(s platformSection) {
 	if s.app.ID.App != "" {
 		j.addApp(s)
 	}
@@ -48,14 +48,14 @@ func (j *joiner) addSection(s section) {
 	}
 }
 
-func (j *joiner) problem(a loaded, pos diag.Pos, format string, args ...any) {
+func (j *fleetJoiner) problem(a loadedAgent, pos diag.Pos, format string, args ...any) {
 	*j.problems = append(*j.problems, diag.Problem{
 		Severity: diag.Error, Pos: pos, Summary: fmt.Sprintf(format, args...), Address: a.Address.String(),
 	})
 }
 
 // addApp takes the first section of an app and holds later ones against it.
-func (j *joiner) addApp(s section) {
+func (j *fleetJoiner) addApp(s platformSection) {
 	first, ok := j.apps[s.app.ID]
 	if !ok {
 		j.apps[s.app.ID], j.places[s.app.ID] = s.app, s.places
@@ -90,7 +90,7 @@ func orNone(s string) string {
 
 // checkCredentials refuses API keys wherever a variable is filled in, and secrets where they would be filled in
 // when the file is read: both would end up in plans, in the state and in the agents themselves.
-func (j *joiner) checkCredentials(results []fileResult, apiKeys []string) {
+func (j *fleetJoiner) checkCredentials(results []fileResult, apiKeys []string) {
 	keys := map[string]bool{}
 	for _, name := range apiKeys {
 		keys[name] = true
@@ -119,7 +119,7 @@ func (j *joiner) checkCredentials(results []fileResult, apiKeys []string) {
 }
 
 // checkPreviousKeys refuses former keys that would make two agents one.
-func (j *joiner) checkPreviousKeys() {
+func (j *fleetJoiner) checkPreviousKeys() {
 	claims := map[agent.Address]diag.Pos{}
 	handsOn := map[agent.Address]bool{} // keys whose agents had other keys before: so they can have been another's
 	for _, a := range j.agents {
@@ -149,7 +149,7 @@ func (j *joiner) checkPreviousKeys() {
 }
 
 // checkNamesakes warns of agents that a user of the platform could not tell apart.
-func (j *joiner) checkNamesakes() {
+func (j *fleetJoiner) checkNamesakes() {
 	type who struct {
 		app      agent.AppID
 		identity string
@@ -174,7 +174,7 @@ func (j *joiner) checkNamesakes() {
 	}
 }
 
-func (j *joiner) fleet() *Fleet {
+func (j *fleetJoiner) fleet() *Fleet {
 	fleet := &Fleet{Apps: j.apps, Agents: make([]agent.Desired, len(j.agents))}
 	for i, a := range j.agents {
 		fleet.Agents[i] = a.Desired

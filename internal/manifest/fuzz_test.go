@@ -56,7 +56,7 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("a sentence of several lines: %q", p.Summary)
 			}
 		}
-		fleet := join([]fileResult{result}, nil, &problems)
+		fleet := joinFiles([]fileResult{result}, nil, &problems)
 		_ = fleet.MissingSecrets(variables())
 		if problems.HasErrors() {
 			return

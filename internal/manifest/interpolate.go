@@ -16,7 +16,7 @@ import (
 
 // interpolate fills ${env:NAME} into a string that holds "${" and returns a *validate.Text, or a string where
 // no variable is named. What a variable holds is never read as a reference again.
-func (d *decoder) interpolate(n *yaml.Node) any {
+func (d *valueDecoder) interpolate(n *yaml.Node) any {
 	parts, ok := d.split(n)
 	if !ok {
 		return ""
@@ -67,7 +67,7 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 				d.errorAt(n, places()[i], "a variable that ends in $ stands right before %s, which cannot be told from $${; put something between them", p.raw)
 				return ""
 			}
-			b.WriteString(escape(literal.String()))
+			b.WriteString(escapeLiteral(literal.String()))
 			b.WriteString(p.raw)
 			literal.Reset()
 		}
@@ -75,7 +75,7 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 	if t.Names == nil {
 		b.WriteString(literal.String())
 	} else {
-		b.WriteString(escape(literal.String()))
+		b.WriteString(escapeLiteral(literal.String()))
 	}
 	if t.Value = b.String(); len(named) == 0 {
 		return t.Value
@@ -84,11 +84,11 @@ func (d *decoder) interpolate(n *yaml.Node) any {
 	return t
 }
 
-// escape keeps literal text literal inside a template.
-func escape(literal string) string { return strings.ReplaceAll(literal, "${", "$${") }
+// escapeLiteral keeps literal text literal inside a template.
+func escapeLiteral(literal string) string { return strings.ReplaceAll(literal, "${", "$${") }
 
 // variable returns what a variable holds, or false after a problem.
-func (d *decoder) variable(n *yaml.Node, p part, places func() []diag.Pos, i int) (string, bool) {
+func (d *valueDecoder) variable(n *yaml.Node, p textPart, places func() []diag.Pos, i int) (string, bool) {
 	v, ok := d.env(p.text)
 	switch {
 	case !ok:
@@ -109,30 +109,30 @@ const (
 	partFile
 )
 
-// part is a piece of a string: literal text, or a reference to the variable text.
-type part struct {
+// textPart is a piece of a string: literal text, or a reference to the variable text.
+type textPart struct {
 	kind partKind
 	text string
 	raw  string // as written, empty for text that holds no ${
 }
 
 // split cuts a string at its references. It is false where one of them has no right form.
-func (d *decoder) split(n *yaml.Node) ([]part, bool) {
-	var parts []part
+func (d *valueDecoder) split(n *yaml.Node) ([]textPart, bool) {
+	var parts []textPart
 	var bad []int
 	for rest := n.Value; ; {
 		i := strings.Index(rest, "${")
 		if i < 0 {
-			parts = append(parts, part{text: rest})
+			parts = append(parts, textPart{text: rest})
 			break
 		}
 		if i > 0 && rest[i-1] == '$' {
-			parts = append(parts, part{text: rest[:i-1] + "${", raw: "$${"})
+			parts = append(parts, textPart{text: rest[:i-1] + "${", raw: "$${"})
 			rest = rest[i+2:]
 			continue
 		}
-		p, isRef := reference(rest[i:])
-		parts = append(parts, part{text: rest[:i]}, p)
+		p, isRef := readReference(rest[i:])
+		parts = append(parts, textPart{text: rest[:i]}, p)
 		if !isRef {
 			bad = append(bad, len(parts)-1)
 		}
@@ -145,16 +145,16 @@ func (d *decoder) split(n *yaml.Node) ([]part, bool) {
 	return parts, len(bad) == 0
 }
 
-// reference reads the reference at the start of s. Where it has no right form, raw is what stands
+// readReference reads the reference at the start of s. Where it has no right form, raw is what stands
 // there, up to the closing brace if there is one nearby.
-func reference(s string) (part, bool) {
+func readReference(s string) (textPart, bool) {
 	end := strings.IndexAny(s, "}\n")
 	if end < 0 || s[end] != '}' {
-		return part{raw: "${"}, false
+		return textPart{raw: "${"}, false
 	}
 	raw := s[:end+1]
 	kind, name, _ := strings.Cut(raw[2:end], ":")
-	p := part{text: name, raw: raw}
+	p := textPart{text: name, raw: raw}
 	switch kind {
 	case "env":
 		p.kind = partEnv
@@ -180,7 +180,7 @@ func isVariable(name string) bool {
 	return name != ""
 }
 
-func (d *decoder) badReference(n *yaml.Node, p part, pos diag.Pos) {
+func (d *valueDecoder) badReference(n *yaml.Node, p textPart, pos diag.Pos) {
 	if p.raw == "${" {
 		d.errorAt(n, pos, "`${` begins a reference that is not closed; write ${env:NAME}, ${secret:NAME}, ${file:PATH}, or $${ for a literal ${")
 		return
@@ -195,7 +195,7 @@ func (d *decoder) badReference(n *yaml.Node, p part, pos diag.Pos) {
 // placesOf returns the places of the parts of a scalar, found when they are first asked for, all in one
 // pass: a text may hold as many references as it has room for. A part on the first line of what is no
 // block text has the scalar's own place, and so has one that is spelt otherwise than it reads (an escape).
-func (d *decoder) placesOf(n *yaml.Node, parts []part) func() []diag.Pos {
+func (d *valueDecoder) placesOf(n *yaml.Node, parts []textPart) func() []diag.Pos {
 	return sync.OnceValue(func() []diag.Pos {
 		pos := d.Pos(n)
 		index := d.Index()

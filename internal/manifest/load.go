@@ -41,7 +41,7 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 	if o.Env == nil {
 		return nil, nil, errors.New("load manifests: Options.Env is nil")
 	}
-	found, problems, err := find(paths, o.Limits.withDefaults())
+	found, problems, err := findFiles(paths, o.Limits.withDefaults())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,7 +54,7 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 	if err != nil {
 		return nil, nil, err
 	}
-	fleet := join(results, l.apiKeys, &problems)
+	fleet := joinFiles(results, l.apiKeys, &problems)
 	for _, r := range results {
 		problems = append(problems, r.problems...)
 		fleet.Files = append(fleet.Files, r.path)
@@ -67,7 +67,7 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 
 // readAll loads every file, as many at once as there are processors. A file's node tree is garbage as
 // soon as its result is there.
-func readAll(ctx context.Context, files []found, l *loader) ([]fileResult, error) {
+func readAll(ctx context.Context, files []foundFile, l *fileLoader) ([]fileResult, error) {
 	results := make([]fileResult, len(files))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -85,8 +85,8 @@ func readAll(ctx context.Context, files []found, l *loader) ([]fileResult, error
 	return results, group.Wait()
 }
 
-// join puts the files' sections together and checks what no file can know alone.
-func join(results []fileResult, apiKeys []string, problems *diag.List) *Fleet {
+// joinFiles puts the files' sections together and checks what no file can know alone.
+func joinFiles(results []fileResult, apiKeys []string, problems *diag.List) *Fleet {
 	total := 0
 	for _, r := range results {
 		for _, s := range r.sections {
@@ -105,8 +105,8 @@ func join(results []fileResult, apiKeys []string, problems *diag.List) *Fleet {
 	return j.fleet()
 }
 
-func sortAgents(agents []loaded) {
-	slices.SortFunc(agents, func(a, b loaded) int {
+func sortAgents(agents []loadedAgent) {
+	slices.SortFunc(agents, func(a, b loadedAgent) int {
 		return cmp.Or(a.Address.Compare(b.Address), a.Source.Compare(b.Source))
 	})
 }
@@ -179,7 +179,7 @@ type Source struct {
 
 // Parser reads manifests from memory. It is safe for concurrent use.
 type Parser struct {
-	loader  *loader
+	loader  *fileLoader
 	options Options
 }
 
@@ -209,7 +209,7 @@ func (p *Parser) Parse(ctx context.Context, sources ...Source) (*Fleet, diag.Lis
 		}
 	}
 	var problems diag.List
-	fleet := join(results, p.loader.apiKeys, &problems)
+	fleet := joinFiles(results, p.loader.apiKeys, &problems)
 	fleet.Sources = SourcesIn(sources, p.options)
 	for _, r := range results {
 		problems = append(problems, r.problems...)

@@ -14,11 +14,11 @@ import (
 	"agentsync/internal/yamltext"
 )
 
-// section is one file's section of one platform, as far as it could be read.
-type section struct {
+// platformSection is one file's section of one platform, as far as it could be read.
+type platformSection struct {
 	app    agent.App
 	places map[string]diag.Pos // where the app's settings stand, by name
-	agents []loaded
+	agents []loadedAgent
 }
 
 // sectionPart is a section while its file is read.
@@ -29,14 +29,14 @@ type sectionPart struct {
 	shell    map[string]any
 	defaults map[string]any
 	// costs are what each default costs in each agent that takes it.
-	costs  map[string]cost
+	costs  map[string]valueCost
 	agents []*yaml.Node
 	// defaultsNode is nil where there are no defaults.
 	defaultsNode *yaml.Node
 }
 
 // sectionPart decodes a section but for its agents.
-func (f *file) sectionPart(p *validate.Platform, node *yaml.Node) *sectionPart {
+func (f *manifestFile) sectionPart(p *validate.Platform, node *yaml.Node) *sectionPart {
 	part := &sectionPart{rules: p, node: node, shell: map[string]any{}}
 	f.entries(yamltext.Deref(node), 1, func(name string, _, value *yaml.Node) {
 		target := yamltext.Deref(value)
@@ -52,7 +52,7 @@ func (f *file) sectionPart(p *validate.Platform, node *yaml.Node) *sectionPart {
 		if defaults, ok := v.(map[string]any); ok && name == "defaults" {
 			dropNulls(defaults)
 			part.defaults, part.defaultsNode = defaults, value
-			part.costs = make(map[string]cost, len(defaults))
+			part.costs = make(map[string]valueCost, len(defaults))
 			for name, v := range defaults {
 				part.costs[name] = costOf(v)
 			}
@@ -65,7 +65,7 @@ func (f *file) sectionPart(p *validate.Platform, node *yaml.Node) *sectionPart {
 }
 
 // refuseSecrets reports ${secret:} where it would be needed before a request is sent.
-func (f *file) refuseSecrets(name string, n *yaml.Node, v any) {
+func (f *manifestFile) refuseSecrets(name string, n *yaml.Node, v any) {
 	validate.EachText(v, func(t *validate.Text) {
 		if t.Names != nil {
 			f.errorAt(n, t.Pos, "%s cannot hold ${secret:%s}: a secret is filled in only inside an agent that is sent; write ${env:%s}",
@@ -75,7 +75,7 @@ func (f *file) refuseSecrets(name string, n *yaml.Node, v any) {
 }
 
 // checkShell checks everything but the agents against the manifest schema.
-func (f *file) checkShell(shell map[string]any) {
+func (f *manifestFile) checkShell(shell map[string]any) {
 	if f.stopped {
 		return
 	}
@@ -106,7 +106,7 @@ func (f *file) checkShell(shell map[string]any) {
 
 // reportFault adds the problem that a fault stands for. root is the node that the fault's pointer starts
 // from, home where a missing value would stand.
-func (f *file) reportFault(fault validate.Fault, root, home *yaml.Node, subject, owner string) {
+func (f *manifestFile) reportFault(fault validate.Fault, root, home *yaml.Node, subject, owner string) {
 	pos, ok := f.faultPos(fault, root, home)
 	if !ok {
 		return
@@ -123,7 +123,7 @@ func (f *file) reportFault(fault validate.Fault, root, home *yaml.Node, subject,
 // faultPos returns where a fault is reported: the key of a member that should not be there, the place
 // of what misses a member, the second of two equal items, the value otherwise. It is false where the
 // value is known to be bad already.
-func (f *file) faultPos(fault validate.Fault, root, home *yaml.Node) (diag.Pos, bool) {
+func (f *manifestFile) faultPos(fault validate.Fault, root, home *yaml.Node) (diag.Pos, bool) {
 	at := fault.At
 	if fault.OnKey() {
 		at += "/" + agent.EscapePointer(fault.Name)
@@ -147,7 +147,7 @@ func (f *file) faultPos(fault validate.Fault, root, home *yaml.Node) (diag.Pos, 
 }
 
 // shown returns the value concerned as it is written, in quotes; empty where it must not be shown.
-func (f *file) shown(fault validate.Fault, root *yaml.Node) string {
+func (f *manifestFile) shown(fault validate.Fault, root *yaml.Node) string {
 	v, ok := fault.Value.(string)
 	if !ok || fault.Secret {
 		return ""
@@ -161,10 +161,10 @@ func (f *file) shown(fault validate.Fault, root *yaml.Node) string {
 }
 
 // section reads a section's agents.
-func (f *file) section(part *sectionPart) section {
-	s := section{places: map[string]diag.Pos{}}
+func (f *manifestFile) section(part *sectionPart) platformSection {
+	s := platformSection{places: map[string]diag.Pos{}}
 	s.app = f.app(part, s.places)
-	s.agents = make([]loaded, 0, len(part.agents))
+	s.agents = make([]loadedAgent, 0, len(part.agents))
 	for _, n := range part.agents {
 		if f.stopped {
 			break
@@ -177,7 +177,7 @@ func (f *file) section(part *sectionPart) section {
 }
 
 // app reads what the section says of its app, as far as it is right.
-func (f *file) app(part *sectionPart, places map[string]diag.Pos) agent.App {
+func (f *manifestFile) app(part *sectionPart, places map[string]diag.Pos) agent.App {
 	read := func(name, def string) string {
 		places[name] = f.Pos(part.node)
 		if p := f.Locate(part.node, "/"+name); p.Found {

@@ -16,7 +16,7 @@ import (
 // again when a line of it is asked for first: most runs ask for none. It is safe for concurrent use.
 type Sources struct {
 	options   Options
-	manifests []found
+	manifests []foundFile
 	texts     *textFiles
 	memory    []Source
 
@@ -66,8 +66,8 @@ func (s *Sources) content(name string) ([]byte, bool) {
 		return s.memory[i].Content, true
 	}
 	limits := s.options.Limits.withDefaults()
-	f, limit := found{}, limits.FileBytes
-	if i := slices.IndexFunc(s.manifests, func(m found) bool { return m.display == name }); i >= 0 {
+	f, limit := foundFile{}, limits.FileBytes
+	if i := slices.IndexFunc(s.manifests, func(m foundFile) bool { return m.display == name }); i >= 0 {
 		f = s.manifests[i]
 	} else if s.texts != nil {
 		f, limit = s.texts.found(name), int64(limits.TextBytes)

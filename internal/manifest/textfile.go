@@ -38,7 +38,7 @@ type textFile struct {
 
 // textOf returns the text of the file that ${file:path} at n names, which is the value of n, or "" after a
 // problem. What is in the file is text: ${ in it refers to nothing.
-func (d *decoder) textOf(n *yaml.Node, path string) any {
+func (d *valueDecoder) textOf(n *yaml.Node, path string) any {
 	pos := d.Pos(n)
 	if path == "" || strings.Contains(path, `\`) || filepath.IsAbs(filepath.FromSlash(path)) || strings.HasPrefix(path, "/") {
 		d.errorAt(n, pos, "%s is no path for ${file:…}; write one that is relative to this manifest, with /, like ${file:prompts/coach.md}", diag.Quoted(path))
@@ -47,7 +47,7 @@ func (d *decoder) textOf(n *yaml.Node, path string) any {
 	folder := filepath.Dir(filepath.FromSlash(d.Path))
 	var f *textFile
 	if src, ok := d.texts[path]; ok {
-		f = &textFile{shown: display(filepath.Join(folder, filepath.FromSlash(path)))}
+		f = &textFile{shown: shownPath(filepath.Join(folder, filepath.FromSlash(path)))}
 		f.take(src)
 	} else {
 		f = d.files.read(folder, filepath.FromSlash(path), d.limits.TextBytes)
@@ -73,10 +73,10 @@ func (d *decoder) textOf(n *yaml.Node, path string) any {
 func (t *textFiles) read(folder, path string, limit int) *textFile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := &textFile{shown: display(filepath.Join(folder, path))}
+	f := &textFile{shown: shownPath(filepath.Join(folder, path))}
 	real, err := realPath(folder)
 	if err != nil {
-		f.wrong = "cannot be read: " + cause(err)
+		f.wrong = "cannot be read: " + innerCause(err)
 		return f
 	}
 	whole := filepath.Join(real, path)
@@ -97,7 +97,7 @@ func (t *textFiles) read(folder, path string, limit int) *textFile {
 	case errors.Is(err, errNotRegular):
 		f.wrong = "is not a regular file; name a text file"
 	case err != nil:
-		f.wrong = "cannot be read: " + cause(err)
+		f.wrong = "cannot be read: " + innerCause(err)
 	default:
 		f.take(src)
 	}
@@ -109,15 +109,15 @@ func (t *textFiles) read(folder, path string, limit int) *textFile {
 }
 
 // found returns how the text that problems call name is opened; a zero one where it must not be.
-func (t *textFiles) found(name string) found {
+func (t *textFiles) found(name string) foundFile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, f := range t.files {
 		if f.shown == name {
-			return found{root: f.root, path: f.path, display: name}
+			return foundFile{root: f.root, path: f.path, display: name}
 		}
 	}
-	return found{}
+	return foundFile{}
 }
 
 // take makes the text of a file's bytes: line ends as YAML has them, without a byte order mark and without the one
@@ -183,7 +183,7 @@ func (t *textFiles) unused(problems *diag.List) {
 		for _, e := range entries {
 			odd := strings.HasPrefix(e.Name(), ".") || slices.Contains([]string{"README.md", "CHANGELOG.md"}, e.Name())
 			if e.Type().IsRegular() && filepath.Ext(e.Name()) == g.ext && !odd && t.files[filepath.Join(g.folder, e.Name())] == nil {
-				problems.Warnf(diag.Pos{File: display(filepath.Join(folder, e.Name()))}, "no manifest refers to this text; write ${file:…} where it belongs, or remove it")
+				problems.Warnf(diag.Pos{File: shownPath(filepath.Join(folder, e.Name()))}, "no manifest refers to this text; write ${file:…} where it belongs, or remove it")
 			}
 		}
 	}

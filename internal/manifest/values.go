@@ -37,12 +37,12 @@ func dropNulls(m map[string]any) {
 	}
 }
 
-// cost is what a value costs where it is repeated.
-type cost struct{ values, bytes int }
+// valueCost is what a value costs where it is repeated.
+type valueCost struct{ values, bytes int }
 
-func costOf(v any) cost {
-	total := cost{values: 1}
-	add := func(c cost) { total.values, total.bytes = total.values+c.values, total.bytes+c.bytes }
+func costOf(v any) valueCost {
+	total := valueCost{values: 1}
+	add := func(c valueCost) { total.values, total.bytes = total.values+c.values, total.bytes+c.bytes }
 	switch v := v.(type) {
 	case string:
 		total.bytes = len(v)
@@ -60,10 +60,10 @@ func costOf(v any) cost {
 	return total
 }
 
-// seal makes every string at the platform's secret paths a secret.Text, and every text a string or,
+// sealSecrets makes every string at the platform's secret paths a secret.Text, and every text a string or,
 // where it refers to secrets, a secret.Text. m is changed in place; what is below it may be shared
 // with other agents and is copied where it changes.
-func seal(m map[string]any, p *validate.Platform, hasTexts bool) agent.Fields {
+func sealSecrets(m map[string]any, p *validate.Platform, hasTexts bool) agent.Fields {
 	for _, path := range p.SecretPaths {
 		if v, ok := m[path[0]]; ok {
 			m[path[0]] = sealAt(v, path[1:])
@@ -73,15 +73,15 @@ func seal(m map[string]any, p *validate.Platform, hasTexts bool) agent.Fields {
 		return m
 	}
 	for name, v := range m {
-		if w, ok := validate.MapTexts(v, fill); ok {
+		if w, ok := validate.MapTexts(v, filledText); ok {
 			m[name] = w
 		}
 	}
 	return m
 }
 
-// fill returns what a text is outside of the secret paths.
-func fill(t *validate.Text) any {
+// filledText returns what a text is outside of the secret paths.
+func filledText(t *validate.Text) any {
 	if t.Names == nil {
 		return t.Value
 	}

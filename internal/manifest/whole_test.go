@@ -64,8 +64,8 @@ func TestFileNotReadToItsEnd(t *testing.T) {
 			}
 		})
 	}
-	f := &file{written: 2}
-	if f.complete([]section{{agents: make([]loaded, 1)}}) {
+	f := &manifestFile{written: 2}
+	if f.complete([]platformSection{{agents: make([]loadedAgent, 1)}}) {
 		t.Error("one agent of two is complete")
 	}
 }

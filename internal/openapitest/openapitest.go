@@ -34,21 +34,21 @@ const (
 )
 
 // Option changes what is taken for a violation.
-type Option func(*checker)
+type Option func(*exchangeChecker)
 
 // AllowRefused lets a request break the contract as long as it is answered with 4xx. It is for tests
 // of a server: there a breach that is NOT refused is the violation.
-func AllowRefused() Option { return func(c *checker) { c.allowRefused = true } }
+func AllowRefused() Option { return func(c *exchangeChecker) { c.allowRefused = true } }
 
 // RequestsOnly leaves answers unchecked, for tests in which the server breaks the contract on purpose.
-func RequestsOnly() Option { return func(c *checker) { c.requestsOnly = true } }
+func RequestsOnly() Option { return func(c *exchangeChecker) { c.requestsOnly = true } }
 
 // Middleware returns a handler that passes each request to next and reports every request and every
 // answer that breaks the document doc through t.Errorf. An answer that is dropped or hijacked is not
 // checked. It may be used by several goroutines, until the test ends.
 func Middleware(t testing.TB, doc string, next http.Handler, options ...Option) http.Handler {
 	t.Helper()
-	return &handler{checker: newChecker(t, doc, options), next: next}
+	return &checkedHandler{exchangeChecker: newChecker(t, doc, options), next: next}
 }
 
 // Transport returns a RoundTripper that passes each request to next (http.DefaultTransport if nil)
@@ -59,13 +59,13 @@ func Transport(t testing.TB, doc string, next http.RoundTripper, options ...Opti
 	if next == nil {
 		next = http.DefaultTransport
 	}
-	return &transport{checker: newChecker(t, doc, options), next: next}
+	return &checkedTransport{exchangeChecker: newChecker(t, doc, options), next: next}
 }
 
-// checker checks one exchange after the other against its documents.
-type checker struct {
+// exchangeChecker checks one exchange after the other against its documents.
+type exchangeChecker struct {
 	t            testing.TB
-	docs         []*document
+	docs         []*openDocument
 	allowRefused bool
 	requestsOnly bool
 }
@@ -75,16 +75,16 @@ var readPages = sync.OnceFunc(func() {
 	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
 })
 
-func newChecker(t testing.TB, name string, options []Option) *checker {
+func newChecker(t testing.TB, name string, options []Option) *exchangeChecker {
 	t.Helper()
 	readPages()
-	c := &checker{t: t}
+	c := &exchangeChecker{t: t}
 	names := []string{name}
 	if name == Any {
 		names = []string{CometChat, Mindset, MindsetV2}
 	}
 	for _, n := range names {
-		c.docs = append(c.docs, load(t, n))
+		c.docs = append(c.docs, loadDocument(t, n))
 	}
 	for _, o := range options {
 		o(c)
@@ -106,17 +106,17 @@ var filterOptions = &openapi3filter.Options{
 	},
 }
 
-// exchange is one request on its way through the checker.
-type exchange struct {
-	checker *checker
+// checkedExchange is one request on its way through the checker.
+type checkedExchange struct {
+	checker *exchangeChecker
 	name    string // method and path, for reports
 	input   *openapi3filter.RequestValidationInput
 	breach  error // what is wrong with the request, or nil
 }
 
 // begin checks the request. body is the request's whole body; r itself is not read.
-func (c *checker) begin(r *http.Request, body []byte) *exchange {
-	x := &exchange{checker: c, name: r.Method + " " + r.URL.Path}
+func (c *exchangeChecker) begin(r *http.Request, body []byte) *checkedExchange {
+	x := &checkedExchange{checker: c, name: r.Method + " " + r.URL.Path}
 	route, params := c.route(r)
 	if route == nil {
 		x.breach = errors.New("no document knows this method and path")
@@ -137,7 +137,7 @@ func (c *checker) begin(r *http.Request, body []byte) *exchange {
 }
 
 // end checks the answer.
-func (x *exchange) end(status int, header http.Header, body []byte) {
+func (x *checkedExchange) end(status int, header http.Header, body []byte) {
 	c := x.checker
 	if c.allowRefused && x.breach != nil && (status < 400 || status > 499) {
 		c.t.Errorf("openapi: %s: answered %d, though the request breaks the contract: %v", x.name, status, x.breach)
@@ -155,7 +155,7 @@ func (x *exchange) end(status int, header http.Header, body []byte) {
 }
 
 // route finds the operation that r is meant for, or nil.
-func (c *checker) route(r *http.Request) (*routers.Route, map[string]string) {
+func (c *exchangeChecker) route(r *http.Request) (*routers.Route, map[string]string) {
 	for _, d := range c.docs {
 		if path, params, ok := d.match(r.URL.EscapedPath()); ok {
 			item := d.spec.Paths.Value(path)
@@ -170,29 +170,29 @@ func (c *checker) route(r *http.Request) (*routers.Route, map[string]string) {
 	return nil, nil
 }
 
-// document is one OpenAPI document and the path templates that it knows.
-type document struct {
+// openDocument is one OpenAPI document and the path templates that it knows.
+type openDocument struct {
 	spec  *openapi3.T
 	paths []string // longest first, so that the most specific one is tried first
 }
 
-// load reads and validates the document called name, or ends the test.
-func load(t testing.TB, name string) *document {
+// loadDocument reads and validates the document called name, or ends the test.
+func loadDocument(t testing.TB, name string) *openDocument {
 	t.Helper()
-	spec, err := openapi3.NewLoader().LoadFromFile(filepath.Join(folder(t), name+".yaml"))
+	spec, err := openapi3.NewLoader().LoadFromFile(filepath.Join(documentFolder(t), name+".yaml"))
 	if err != nil {
 		t.Fatalf("openapi: read %s: %v", name, err)
 	}
 	if err := spec.Validate(t.Context()); err != nil {
 		t.Fatalf("openapi: %s is no valid document: %v", name, err)
 	}
-	d := &document{spec: spec, paths: spec.Paths.Keys()}
+	d := &openDocument{spec: spec, paths: spec.Paths.Keys()}
 	slices.SortFunc(d.paths, func(a, b string) int { return len(b) - len(a) })
 	return d
 }
 
-// folder finds testdata/openapi beside the go.mod above the test's own folder.
-func folder(t testing.TB) string {
+// documentFolder finds testdata/openapi beside the go.mod above the test's own folder.
+func documentFolder(t testing.TB) string {
 	t.Helper()
 	at, err := os.Getwd()
 	if err != nil {
@@ -212,21 +212,21 @@ func folder(t testing.TB) string {
 
 // match returns the path template that the end of path fits and the values of its variables. Only
 // the end counts: what stands before it is the base URL, which a test's server is free to choose.
-func (d *document) match(path string) (template string, values map[string]string, ok bool) {
+func (d *openDocument) match(path string) (template string, values map[string]string, ok bool) {
 	have := strings.Split(path, "/")
 	for _, template := range d.paths {
 		want := strings.Split(strings.TrimPrefix(template, "/"), "/")
 		if len(have) <= len(want) {
 			continue
 		}
-		if values, ok := fit(want, have[len(have)-len(want):]); ok {
+		if values, ok := fitSegments(want, have[len(have)-len(want):]); ok {
 			return template, values, true
 		}
 	}
 	return "", nil, false
 }
 
-func fit(want, have []string) (map[string]string, bool) {
+func fitSegments(want, have []string) (map[string]string, bool) {
 	values := map[string]string{}
 	for i, w := range want {
 		if !strings.HasPrefix(w, "{") {
@@ -244,15 +244,15 @@ func fit(want, have []string) (map[string]string, bool) {
 	return values, true
 }
 
-// handler is the server's side.
-type handler struct {
-	*checker
+// checkedHandler is the server's side.
+type checkedHandler struct {
+	*exchangeChecker
 	next http.Handler
 }
 
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *checkedHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	r.Body = io.NopCloser(&replay{bytes.NewReader(body), err})
+	r.Body = io.NopCloser(&bodyReplay{bytes.NewReader(body), err})
 	x := h.begin(r, body)
 	tee := &teeWriter{ResponseWriter: w, status: http.StatusOK}
 	h.next.ServeHTTP(tee, r) // an answer that is dropped leaves here as a panic, unchecked
@@ -295,19 +295,19 @@ func (w *teeWriter) Unwrap() http.ResponseWriter {
 	return w.ResponseWriter
 }
 
-// transport is the client's side.
-type transport struct {
-	*checker
+// checkedTransport is the client's side.
+type checkedTransport struct {
+	*exchangeChecker
 	next http.RoundTripper
 }
 
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t *checkedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
 		read, err := io.ReadAll(r.Body)
 		_ = r.Body.Close()
 		sent := r.Clone(r.Context())
-		sent.Body = io.NopCloser(&replay{bytes.NewReader(read), err})
+		sent.Body = io.NopCloser(&bodyReplay{bytes.NewReader(read), err})
 		if r.Body == http.NoBody || len(read) == 0 && err == nil {
 			sent.Body = http.NoBody
 		}
@@ -320,7 +320,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	answer, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
-	resp.Body = io.NopCloser(&replay{bytes.NewReader(answer), err})
+	resp.Body = io.NopCloser(&bodyReplay{bytes.NewReader(answer), err})
 	if err == nil {
 		x.end(resp.StatusCode, resp.Header, answer)
 	}
@@ -328,19 +328,19 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections passes on to the transport below.
-func (t *transport) CloseIdleConnections() {
+func (t *checkedTransport) CloseIdleConnections() {
 	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-// replay yields what was read, and then the error that reading ended with.
-type replay struct {
+// bodyReplay yields what was read, and then the error that reading ended with.
+type bodyReplay struct {
 	*bytes.Reader
 	err error
 }
 
-func (r *replay) Read(p []byte) (int, error) {
+func (r *bodyReplay) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	if err == io.EOF && r.err != nil {
 		err = r.err
@@ -349,6 +349,6 @@ func (r *replay) Read(p []byte) (int, error) {
 }
 
 // WriteTo hides the reader's own, which would leave the error out.
-func (r *replay) WriteTo(w io.Writer) (int64, error) {
+func (r *bodyReplay) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{r})
 }

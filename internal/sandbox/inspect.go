@@ -53,8 +53,8 @@ type requestLog struct {
 	recent []*Request // oldest first, twice recentRequests at most
 }
 
-// arrive notes a request.
-func (h *requestLog) arrive(c *call) *Request {
+// noteArrival notes a request.
+func (h *requestLog) noteArrival(c *call) *Request {
 	r := &Request{
 		At: time.Now(), Platform: c.platform, Version: c.version, App: c.app, Op: c.op,
 		Method: c.method, Path: c.path, Outcome: "underway",
@@ -78,8 +78,8 @@ func (h *requestLog) arrive(c *call) *Request {
 	return r
 }
 
-// leave notes what became of it.
-func (h *requestLog) leave(r *Request, c *call, t faults.Hits, o callOutcome) {
+// noteOutcome notes what became of it.
+func (h *requestLog) noteOutcome(r *Request, c *call, t faults.Hits, o callOutcome) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r.Took, r.Name, r.Faults = time.Since(r.At), c.name, t.Names()

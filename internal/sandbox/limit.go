@@ -36,8 +36,8 @@ type rateQuota struct {
 	ends      time.Time
 }
 
-// take counts one request.
-func (l *rateLimiter) take(key appKey, now time.Time) rateQuota {
+// countRequest counts one request.
+func (l *rateLimiter) countRequest(key appKey, now time.Time) rateQuota {
 	if l.n == 0 {
 		return rateQuota{}
 	}
@@ -55,8 +55,8 @@ func (l *rateLimiter) take(key appKey, now time.Time) rateQuota {
 	return rateQuota{remaining: l.n - w.used, ends: w.ends}
 }
 
-// announce puts the limit's headers on an answer, as far as the platform's documents have them.
-func (l *rateLimiter) announce(a *reply.Answer, d *dialect, q rateQuota, now time.Time) {
+// setHeaders puts the limit's headers on an answer, as far as the platform's documents have them.
+func (l *rateLimiter) setHeaders(a *reply.Answer, d *dialect, q rateQuota, now time.Time) {
 	if l.n == 0 || l.quiet {
 		return
 	}

@@ -25,14 +25,14 @@ func (s *Server) askPlatform(c *call, t faults.Hits) *reply.Answer {
 		return p.Answer(c.envelope)
 	}
 	now := time.Now()
-	q := s.limiter.take(c.appKey(), now)
+	q := s.limiter.countRequest(c.appKey(), now)
 	var a *reply.Answer
 	if q.over {
 		a = tooMany().Answer(c.envelope)
 	} else {
 		a = s.runOperation(c, t)
 	}
-	s.limiter.announce(a, c.dialect, q, now)
+	s.limiter.setHeaders(a, c.dialect, q, now)
 	return a
 }
 
@@ -177,8 +177,8 @@ func (s *Server) create(c *call, t faults.Hits) (*reply.Answer, *reply.Problem) 
 	g.created = s.platformTime(t)
 	g.updated = g.created
 	g.lag = a.lagAfter(t, nil)
-	if err := s.store.log.put(a.recordOf(g)); err != nil {
-		return nil, unstored(err)
+	if err := s.store.log.appendRecord(a.recordOf(g)); err != nil {
+		return nil, notStored(err)
 	}
 	a.insert(g)
 	return s.answerAgent(c, s.created, g, t), nil
@@ -206,8 +206,8 @@ func (s *Server) update(c *call, t faults.Hits) (*reply.Answer, *reply.Problem) 
 		maps.Copy(next.fields, c.keptFields(t, g.fields))
 		next.updated = s.platformTime(t)
 		next.lag = a.lagAfter(t, g.copy())
-		if err := s.store.log.put(a.recordOf(next)); err != nil {
-			return nil, unstored(err)
+		if err := s.store.log.appendRecord(a.recordOf(next)); err != nil {
+			return nil, notStored(err)
 		}
 		*g = *next
 	}
@@ -228,8 +228,8 @@ func (s *Server) delete(c *call, t faults.Hits) (*reply.Answer, *reply.Problem) 
 		next := g.copy()
 		next.deleted, next.gone = s.platformTime(t), !c.keepsDeleted
 		next.lag = a.lagAfter(t, g.copy())
-		if err := s.store.log.put(a.recordOf(next)); err != nil {
-			return nil, unstored(err)
+		if err := s.store.log.appendRecord(a.recordOf(next)); err != nil {
+			return nil, notStored(err)
 		}
 		*g = *next
 		if g.gone {
@@ -270,8 +270,8 @@ func (s *Server) findAgent(c *call, t faults.Hits) (*app, *agent, *reply.Problem
 	return nil, nil, reply.Refused(404, "ERR_AGENT_NOT_FOUND", "there is no agent "+c.uid)
 }
 
-// unstored is the answer to a change that the file did not take; it has not happened.
-func unstored(err error) *reply.Problem { return reply.Refused(500, "ERR_INTERNAL", err.Error()) }
+// notStored is the answer to a change that the file did not take; it has not happened.
+func notStored(err error) *reply.Problem { return reply.Refused(500, "ERR_INTERNAL", err.Error()) }
 
 // answerAgent answers a single agent. Its app is locked.
 func (s *Server) answerAgent(c *call, status int, g *agent, t faults.Hits) *reply.Answer {

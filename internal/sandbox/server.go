@@ -61,7 +61,7 @@ func (s *Server) Close() error {
 	var err error
 	s.once.Do(func() {
 		close(s.closed)
-		s.later.flush()
+		s.later.runNow()
 		err = s.store.log.close()
 	})
 	return err
@@ -119,11 +119,11 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.readBody(w, r)
-	entry := s.history.arrive(c)
+	entry := s.history.noteArrival(c)
 	s.recognise(c)
 	t := s.script.Load().Meet(faults.Target{Platform: c.platform, App: c.app, Method: c.method, Op: c.op, Name: c.name})
 	o := s.carryOut(r.Context(), c, t)
-	s.history.leave(entry, c, t, o)
+	s.history.noteOutcome(entry, c, t, o)
 	s.deliver(r.Context(), w, o)
 }
 
@@ -184,7 +184,7 @@ func (c *call) decodeBody() *reply.Problem {
 func (s *Server) carryOut(ctx context.Context, c *call, t faults.Hits) callOutcome {
 	// A client that leaves while it waits has sent nothing: the effect comes after the wait.
 	for _, r := range t {
-		if r.Kind == "latency" && !wait(ctx, s.closed, r.Jittered()) {
+		if r.Kind == "latency" && !waitFor(ctx, s.closed, r.Jittered()) {
 			return callOutcome{how: dropped}
 		}
 	}
@@ -192,13 +192,13 @@ func (s *Server) carryOut(ctx context.Context, c *call, t faults.Hits) callOutco
 		return s.answerInstead(c, &r.Rule)
 	}
 	if r := t.First("late"); r != nil {
-		s.later.after(r.Wait, func() { s.askPlatform(c, t) })
+		s.later.runAfter(r.Wait, func() { s.askPlatform(c, t) })
 		return callOutcome{how: dropped}
 	}
 	if r := t.First("slow"); r != nil {
 		// Carried out by a timer, so that neither the client's leaving nor the server's end takes it back.
 		answered := make(chan *reply.Answer, 1)
-		s.later.after(r.Wait, func() { answered <- s.askPlatform(c, t) })
+		s.later.runAfter(r.Wait, func() { answered <- s.askPlatform(c, t) })
 		return s.answerAfter(c, t, <-answered)
 	}
 	return s.answerAfter(c, t, s.askPlatform(c, t))
@@ -231,8 +231,8 @@ func (s *Server) answerAfter(c *call, t faults.Hits, a *reply.Answer) callOutcom
 	return o
 }
 
-// wait returns true when d is over and false when the client or the server went first.
-func wait(ctx context.Context, closed <-chan struct{}, d time.Duration) bool {
+// waitFor returns true when d is over and false when the client or the server went first.
+func waitFor(ctx context.Context, closed <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -371,7 +371,7 @@ func (s *Server) deliver(ctx context.Context, w http.ResponseWriter, o callOutco
 		if hold == 0 {
 			hold = 1<<63 - 1
 		}
-		wait(ctx, s.closed, hold)
+		waitFor(ctx, s.closed, hold)
 	}
 	panic(http.ErrAbortHandler)
 }
@@ -384,8 +384,8 @@ type lateEffects struct {
 	running sync.WaitGroup
 }
 
-// after runs effect when d is over, or at the flush if that comes first.
-func (l *lateEffects) after(d time.Duration, effect func()) {
+// runAfter runs effect when d is over, or at the flush if that comes first.
+func (l *lateEffects) runAfter(d time.Duration, effect func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.flushed {
@@ -406,8 +406,8 @@ func (l *lateEffects) after(d time.Duration, effect func()) {
 	l.pending[timer] = effect
 }
 
-// flush runs everything that is pending and returns when all of it is done.
-func (l *lateEffects) flush() {
+// runNow runs everything that is pending and returns when all of it is done.
+func (l *lateEffects) runNow() {
 	l.mu.Lock()
 	var now []func()
 	for timer, effect := range l.pending {

@@ -165,19 +165,19 @@ func (a *app) remove(g *agent) {
 	delete(a.byUID, g.uid)
 	if a.dead++; a.dead > 64 && a.dead > len(a.agents)/2 {
 		now := time.Now()
-		a.agents = slices.DeleteFunc(a.agents, func(g *agent) bool { return g.gone && !g.lag.holds(a, now) })
+		a.agents = slices.DeleteFunc(a.agents, func(g *agent) bool { return g.gone && !g.lag.stillHides(a, now) })
 		a.dead = 0
 	}
 }
 
-// holds reports whether lists that are answered now still show what was before the change.
-func (l listLag) holds(a *app, now time.Time) bool {
+// stillHides reports whether lists that are answered now still show what was before the change.
+func (l listLag) stillHides(a *app, now time.Time) bool {
 	return l.lists > 0 && a.lists <= l.lists || now.Before(l.until)
 }
 
 // shownInList returns g as a list shows it now; nil where it does not.
 func (a *app) shownInList(g *agent, now time.Time, withDeleted bool) *agent {
-	if g.lag.holds(a, now) {
+	if g.lag.stillHides(a, now) {
 		g = g.lag.before
 	}
 	if g == nil || g.gone || !g.deleted.IsZero() && !withDeleted {
@@ -349,8 +349,8 @@ func (l *storeLog) readLine(n int, line []byte, visit func(storeRecord)) error {
 	return nil
 }
 
-// put appends one record, before it is answered.
-func (l *storeLog) put(rec storeRecord) error {
+// appendRecord appends one record, before it is answered.
+func (l *storeLog) appendRecord(rec storeRecord) error {
 	if l == nil {
 		return nil
 	}

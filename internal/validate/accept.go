@@ -8,20 +8,20 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v5"
 )
 
-// accepts reports whether v certainly is as the compiled schema wants it. It walks the validator's own
+// acceptsValue reports whether v certainly is as the compiled schema wants it. It walks the validator's own
 // compiled form without building what the validator builds to explain itself, which makes it more
 // than ten times as quick. It may say false of a value that is right, where the schema uses what it
 // does not know: the validator then has the word. A text that refers to secrets has any
 // length and form; what it holds is known only when it is sent. A test holds the two against each other.
-func accepts(s *jsonschema.Schema, v any) bool {
+func acceptsValue(s *jsonschema.Schema, v any) bool {
 	if s.Always != nil {
 		return *s.Always
 	}
-	return known(s) && acceptsType(s, v) && acceptsWord(s, v) && acceptsParts(s, v)
+	return knowsKeywords(s) && acceptsType(s, v) && acceptsWord(s, v) && acceptsParts(s, v)
 }
 
-// known reports whether s uses nothing that accepts leaves aside.
-func known(s *jsonschema.Schema) bool {
+// knowsKeywords reports whether s uses nothing that accepts leaves aside.
+func knowsKeywords(s *jsonschema.Schema) bool {
 	return s.OneOf == nil && s.RecursiveRef == nil && s.DynamicRef == nil && s.Dependencies == nil &&
 		s.DependentRequired == nil && s.DependentSchemas == nil && s.UnevaluatedProperties == nil &&
 		s.Contains == nil && s.PrefixItems == nil && s.Items2020 == nil && s.UnevaluatedItems == nil &&
@@ -99,7 +99,7 @@ func acceptsList(s *jsonschema.Schema, v []any) bool {
 	if s.MinItems != -1 && len(v) < s.MinItems || s.MaxItems != -1 && len(v) > s.MaxItems {
 		return false
 	}
-	if s.UniqueItems && len(v) > 1 && !distinct(v) {
+	if s.UniqueItems && len(v) > 1 && !allDistinct(v) {
 		return false
 	}
 	items, one := s.Items.(*jsonschema.Schema)
@@ -107,15 +107,15 @@ func acceptsList(s *jsonschema.Schema, v []any) bool {
 		return s.Items == nil
 	}
 	for _, e := range v {
-		if !accepts(items, e) {
+		if !acceptsValue(items, e) {
 			return false
 		}
 	}
 	return true
 }
 
-// distinct reports whether v holds strings only, and none twice.
-func distinct(v []any) bool {
+// allDistinct reports whether v holds strings only, and none twice.
+func allDistinct(v []any) bool {
 	if len(v) > 64 {
 		return false // the validator has an index
 	}
@@ -146,9 +146,9 @@ func acceptsMap(s *jsonschema.Schema, v map[string]any) bool {
 	for name, e := range v {
 		member, ok := s.Properties[name]
 		switch {
-		case ok && !accepts(member, e), s.PropertyNames != nil && !accepts(s.PropertyNames, name):
+		case ok && !acceptsValue(member, e), s.PropertyNames != nil && !acceptsValue(s.PropertyNames, name):
 			return false
-		case !ok && single && !accepts(additional, e), !ok && s.AdditionalProperties == false:
+		case !ok && single && !acceptsValue(additional, e), !ok && s.AdditionalProperties == false:
 			return false
 		}
 	}
@@ -159,7 +159,7 @@ func acceptsMap(s *jsonschema.Schema, v map[string]any) bool {
 // about one or two members of an agent that has many.
 func acceptsSome(s *jsonschema.Schema, v map[string]any) bool {
 	for name, member := range s.Properties {
-		if e, ok := v[name]; ok && !accepts(member, e) {
+		if e, ok := v[name]; ok && !acceptsValue(member, e) {
 			return false
 		}
 	}
@@ -168,15 +168,15 @@ func acceptsSome(s *jsonschema.Schema, v map[string]any) bool {
 
 // acceptsParts checks the schemas that s is put together from.
 func acceptsParts(s *jsonschema.Schema, v any) bool {
-	if s.Ref != nil && !accepts(s.Ref, v) {
+	if s.Ref != nil && !acceptsValue(s.Ref, v) {
 		return false
 	}
 	for _, part := range s.AllOf {
-		if !accepts(part, v) {
+		if !acceptsValue(part, v) {
 			return false
 		}
 	}
-	if len(s.AnyOf) > 0 && !slices.ContainsFunc(s.AnyOf, func(a *jsonschema.Schema) bool { return accepts(a, v) }) {
+	if len(s.AnyOf) > 0 && !slices.ContainsFunc(s.AnyOf, func(a *jsonschema.Schema) bool { return acceptsValue(a, v) }) {
 		return false
 	}
 	if s.If == nil && s.Not == nil {
@@ -191,23 +191,23 @@ func acceptsNegated(s *jsonschema.Schema, v any) bool {
 	if s.Not != nil {
 		return false
 	}
-	then := func() bool { return s.Then == nil || accepts(s.Then, v) }
-	otherwise := func() bool { return s.Else == nil || accepts(s.Else, v) }
+	then := func() bool { return s.Then == nil || acceptsValue(s.Then, v) }
+	otherwise := func() bool { return s.Else == nil || acceptsValue(s.Else, v) }
 	switch {
 	case s.If == nil:
 		return true
-	case rejects(s.If, v):
+	case rejectsValue(s.If, v):
 		return otherwise()
-	case accepts(s.If, v):
+	case acceptsValue(s.If, v):
 		return then()
 	default:
 		return then() && otherwise()
 	}
 }
 
-// rejects reports whether v certainly is not as a condition wants it, for conditions on members that
+// rejectsValue reports whether v certainly is not as a condition wants it, for conditions on members that
 // must be there and have one of some words.
-func rejects(s *jsonschema.Schema, v any) bool {
+func rejectsValue(s *jsonschema.Schema, v any) bool {
 	object, ok := v.(map[string]any)
 	if !ok {
 		return false

@@ -39,7 +39,7 @@ func TestQuickYesIsTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, p := range r.Platforms {
-		if !accepts(p.Complete, right[name]) {
+		if !acceptsValue(p.Complete, right[name]) {
 			t.Errorf("a right agent of %s does not take the quick way", name)
 		}
 		fields := append([]string{"key", "previousKeys", "lifecycle", "unknown"}, p.FieldNames()...)
@@ -52,7 +52,7 @@ func TestQuickYesIsTrue(t *testing.T) {
 			if drop := rapid.SampledFrom(fields).Draw(t, "drop"); rapid.Bool().Draw(t, "dropped") {
 				delete(a, drop)
 			}
-			quick, full := accepts(p.Complete, a), p.Complete.Validate(a)
+			quick, full := acceptsValue(p.Complete, a), p.Complete.Validate(a)
 			if quick && full != nil {
 				t.Fatalf("accepts says yes, the validator: %v", full)
 			}
@@ -93,7 +93,7 @@ func TestEveryKindIsQuick(t *testing.T) {
 			if got := complete.Validate(a) == nil; got != want {
 				t.Errorf("%s with %s: right is %v", kind, all, got)
 			}
-			if got := accepts(complete, a); got != want {
+			if got := acceptsValue(complete, a); got != want {
 				t.Errorf("%s with %s: quick is %v", kind, all, got)
 			}
 		}

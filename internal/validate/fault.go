@@ -54,7 +54,7 @@ func (f Fault) AboutText() bool {
 // Faults validates instance, which may hold texts, and returns what is wrong, without what follows
 // from something worse.
 func (r *Rules) Faults(s *jsonschema.Schema, instance any) []Fault {
-	if accepts(s, instance) {
+	if acceptsValue(s, instance) {
 		return nil
 	}
 	instance = Plain(instance)
@@ -168,7 +168,7 @@ func (r *Rules) collect(e *jsonschema.ValidationError, instance any, because str
 	path := unescapeAll(fragment)
 	if len(path) > 0 && path[len(path)-1] == "then" {
 		parent, _ := r.rule(location, path[:len(path)-1]).(map[string]any)
-		because = deciding(parent["if"], Lookup(instance, unescapeAll(e.InstanceLocation)))
+		because = decidingValues(parent["if"], Lookup(instance, unescapeAll(e.InstanceLocation)))
 	}
 	for _, c := range e.Causes {
 		r.collect(c, instance, because, all)
@@ -195,12 +195,12 @@ func (f Fault) perMember() []Fault {
 	case "required":
 		required, _ := f.rule["required"].([]any)
 		for _, n := range required {
-			if name, _ := n.(string); !has(object, name) {
+			if name, _ := n.(string); !hasMember(object, name) {
 				names = append(names, name)
 			}
 		}
 	case "additionalProperties":
-		known := f.known()
+		known := f.knownMembers()
 		for name := range object {
 			if !slices.Contains(known, name) && !(f.rule["patternProperties"] != nil && strings.HasPrefix(name, "x-")) {
 				names = append(names, name)
@@ -222,15 +222,15 @@ func (f Fault) perMember() []Fault {
 // maxFaults bounds how many unknown members of one mapping are looked at: one more than are ever told of one file.
 const maxFaults = 1001
 
-func has(m map[string]any, name string) bool {
+func hasMember(m map[string]any, name string) bool {
 	_, ok := m[name]
 	return ok
 }
 
-// known returns the member names that the rule knows, sorted.
-func (f Fault) known() []string {
+// knownMembers returns the member names that the rule knows, sorted.
+func (f Fault) knownMembers() []string {
 	if f.Keyword == "propertyNames" {
-		return words(f.rule["enum"])
+		return wordList(f.rule["enum"])
 	}
 	properties, _ := f.rule["properties"].(map[string]any)
 	var names []string
@@ -246,8 +246,8 @@ func (f Fault) known() []string {
 // rule returns the part of a schema at a path.
 func (r *Rules) rule(location string, path []string) any { return Lookup(r.raw[location], path) }
 
-// deciding names the values that an if looks at, as far as they are words.
-func deciding(condition, instance any) string {
+// decidingValues names the values that an if looks at, as far as they are words.
+func decidingValues(condition, instance any) string {
 	c, _ := condition.(map[string]any)
 	properties, _ := c["properties"].(map[string]any)
 	object, _ := instance.(map[string]any)
@@ -268,7 +268,7 @@ func Lookup(v any, path []string) any {
 		case map[string]any:
 			v = c[token]
 		case []any:
-			i := index(token, len(c))
+			i := listIndex(token, len(c))
 			if i < 0 {
 				return nil
 			}
@@ -280,7 +280,7 @@ func Lookup(v any, path []string) any {
 	return v
 }
 
-func index(token string, length int) int {
+func listIndex(token string, length int) int {
 	var i int
 	if _, err := fmt.Sscanf(token, "%d", &i); err != nil || i < 0 || i >= length {
 		return -1
@@ -299,17 +299,17 @@ func unescapeAll(p string) []string {
 	return path
 }
 
-// words returns the strings of a list, other values as JSON.
-func words(v any) []string {
+// wordList returns the strings of a list, other values as JSON.
+func wordList(v any) []string {
 	items, _ := v.([]any)
 	w := make([]string, len(items))
 	for i, e := range items {
-		w[i] = word(e)
+		w[i] = wordOf(e)
 	}
 	return w
 }
 
-func word(v any) string {
+func wordOf(v any) string {
 	if s, ok := v.(string); ok {
 		return s
 	}
@@ -320,7 +320,7 @@ func word(v any) string {
 	return string(b)
 }
 
-func length(v any) int {
+func lengthOf(v any) int {
 	switch v := v.(type) {
 	case string:
 		return utf8.RuneCountInString(v)

@@ -135,7 +135,7 @@ func (r *Platform) FieldNames() []string {
 // KnowsSection reports whether the manifest's schema has a section called name, whatever this program knows.
 func (r *Rules) KnowsSection(name string) bool {
 	properties, _ := Lookup(r.raw[schemaURL("manifest")], []string{"properties"}).(map[string]any)
-	return name != "version" && has(properties, name)
+	return name != "version" && hasMember(properties, name)
 }
 
 // Schema returns the schema of a name as it is written, nil where New did not read it.

@@ -31,7 +31,7 @@ func (f Fault) Sentence(subject, owner, shown string) string {
 	case "additionalProperties":
 		return f.unknownSentence(subject)
 	case "propertyNames":
-		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", dotted(subject, f.Name), f.because, subject, diag.And(f.known()))
+		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", dottedName(subject, f.Name), f.because, subject, diag.And(f.knownMembers()))
 	case "pattern", "format":
 		if shown == "" {
 			shown = "not as it has to be" // a value that is not shown
@@ -44,7 +44,7 @@ func (f Fault) Sentence(subject, owner, shown string) string {
 	}
 }
 
-func dotted(subject, name string) string {
+func dottedName(subject, name string) string {
 	if subject == "" {
 		return diag.Clip(name)
 	}
@@ -77,7 +77,7 @@ func (f Fault) typeSentence(whole, shown string) string {
 	wanted, _ := f.rule["type"].(string)
 	types := []string{wanted}
 	if wanted == "" {
-		types = words(f.rule["type"])
+		types = wordList(f.rule["type"])
 	}
 	names := make([]string, len(types))
 	for i, t := range types {
@@ -118,9 +118,9 @@ func (f Fault) got(shown string) string {
 }
 
 func (f Fault) enumSentence(whole, shown string) string {
-	choices := words(f.rule["enum"])
+	choices := wordList(f.rule["enum"])
 	if f.Keyword == "const" {
-		choices = []string{word(f.rule["const"])}
+		choices = []string{wordOf(f.rule["const"])}
 	}
 	switch v := f.Value.(type) {
 	case json.Number:
@@ -146,19 +146,19 @@ func (f Fault) enumSentence(whole, shown string) string {
 
 // unknownSentence lists the fields there are where none is close.
 func (f Fault) unknownSentence(subject string) string {
-	known := f.known()
+	known := f.knownMembers()
 	what := "field"
 	if f.rule["patternProperties"] != nil {
 		what = "section" // the root of a manifest
 	}
-	s := "unknown " + what + " " + diag.Ticked(dotted(subject, f.Name))
+	s := "unknown " + what + " " + diag.Ticked(dottedName(subject, f.Name))
 	for _, r := range f.Name {
 		if odd := yamltext.OddSpaceName(r); odd != "" {
 			return s + "; its name holds " + odd + ", which is no blank to YAML; write plain spaces"
 		}
 	}
 	if best := f.meantMember(); best != "" {
-		return s + "; did you mean " + diag.Ticked(dotted(subject, best)) + "?"
+		return s + "; did you mean " + diag.Ticked(dottedName(subject, best)) + "?"
 	}
 	if f.Home != "" {
 		return s + "; it is a field of " + f.Home
@@ -179,7 +179,7 @@ func (f Fault) form() string {
 func (f Fault) uniqueSentence(whole string) string {
 	items, _ := f.Value.([]any)
 	if _, j := Repeat(items); j > 0 {
-		return fmt.Sprintf("%s holds %s twice; each may stand once", whole, diag.Quoted(word(items[j])))
+		return fmt.Sprintf("%s holds %s twice; each may stand once", whole, diag.Quoted(wordOf(items[j])))
 	}
 	return whole + " holds a value twice; each may stand once"
 }
@@ -188,7 +188,7 @@ func (f Fault) uniqueSentence(whole string) string {
 func Repeat(items []any) (int, int) {
 	first := map[string]int{}
 	for j, e := range items {
-		w := word(e)
+		w := wordOf(e)
 		if i, ok := first[w]; ok {
 			return i, j
 		}
@@ -204,7 +204,7 @@ func (f Fault) lengthSentence(whole string) string {
 		return int(i), ok && err == nil
 	}
 	limit, _ := number(f.Keyword)
-	n := length(f.Value)
+	n := lengthOf(f.Value)
 	switch f.Keyword {
 	case "minLength":
 		if most, ok := number("maxLength"); ok && most == limit {

@@ -38,7 +38,7 @@ func (f Fault) meantForm(shown string) string {
 		candidates = []string{"https://" + address}
 	}
 	for _, c := range candidates {
-		if c != "" && c != value && form.MatchString(c) && utf8.RuneCountInString(c) <= longest(f.rule) {
+		if c != "" && c != value && form.MatchString(c) && utf8.RuneCountInString(c) <= longestText(f.rule) {
 			return "; did you mean " + c + "?"
 		}
 	}
@@ -52,8 +52,8 @@ func onlyWord(r rune) rune {
 	return -1
 }
 
-// longest is how long a text may be, and bounds what is suggested.
-func longest(rule map[string]any) int {
+// longestText is how long a text may be, and bounds what is suggested.
+func longestText(rule map[string]any) int {
 	n, ok := rule["maxLength"].(json.Number)
 	if i, err := n.Int64(); ok && err == nil {
 		return min(int(i), maxSuggested)
@@ -72,7 +72,7 @@ func (f Fault) meantChoice(value string, choices []string) string {
 	others, _ := f.rule["x-values-known-as"].(map[string]any)
 	for _, reads := range []func(choice, spelt string) bool{
 		func(_, spelt string) bool { return spelt == folded },
-		func(choice, _ string) bool { return slices.Contains(words(others[choice]), strings.ToLower(value)) },
+		func(choice, _ string) bool { return slices.Contains(wordList(others[choice]), strings.ToLower(value)) },
 		func(_, spelt string) bool { return len(folded) > 1 && strings.HasPrefix(spelt, folded) },
 		func(_, spelt string) bool { return len(spelt) > 1 && strings.HasPrefix(folded, spelt) },
 		func(choice, _ string) bool { return len(choice) > 4 && strings.Contains(value, choice) },
@@ -111,7 +111,7 @@ func (f Fault) meantType(types []string) string {
 		if !wants("string") || len(v) == 0 || !allTexts(v) {
 			break
 		}
-		if text := word(v[0]); len(v) == 1 && !f.Secret && plainItem.MatchString(text) {
+		if text := wordOf(v[0]); len(v) == 1 && !f.Secret && plainItem.MatchString(text) {
 			return "; write " + diag.Clip(text)
 		}
 		return "; write one text, with | for several lines"
@@ -176,5 +176,5 @@ func (f Fault) meantMember() string {
 	if known := schema.KnownAs(f.rule, f.Name); known != "" {
 		return known
 	}
-	return diag.Nearest(f.Name, f.known())
+	return diag.Nearest(f.Name, f.knownMembers())
 }

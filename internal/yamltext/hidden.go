@@ -9,13 +9,13 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// span is a stretch of a text, in bytes.
-type span struct{ from, to int }
+// textSpan is a stretch of a text, in bytes.
+type textSpan struct{ from, to int }
 
 // Hidden are the stretches of a text that may hold credentials: what is below a name that says so, however it is
 // reached, and what looks like one by itself. They are found generously, for a message can do without a value: the
 // text may be no YAML at all, and where a value ends is then anybody's guess.
-type Hidden []span
+type Hidden []textSpan
 
 // HiddenIn finds what may hold credentials in src. root is its tree, nil where it is no YAML. members are the names
 // whose values are secret whatever they hold.
@@ -36,17 +36,17 @@ func HiddenIn(src []byte, root *yaml.Node, members ...string) Hidden {
 			}
 		}
 		for _, m := range credentialForm.FindAllIndex(src[at:end], -1) {
-			f.found = append(f.found, span{at + m[0], at + m[1]})
+			f.found = append(f.found, textSpan{at + m[0], at + m[1]})
 		}
 		at = end
 	}
-	slices.SortFunc(f.found, func(a, b span) int { return a.from - b.from })
+	slices.SortFunc(f.found, func(a, b textSpan) int { return a.from - b.from })
 	return f.found
 }
 
 // Has reports whether the byte at offset is hidden.
 func (h Hidden) Has(offset int) bool {
-	return slices.ContainsFunc(h, func(s span) bool { return s.from <= offset && offset < s.to })
+	return slices.ContainsFunc(h, func(s textSpan) bool { return s.from <= offset && offset < s.to })
 }
 
 // In returns what is hidden of the stretch from one offset to another, as pairs of offsets that begin there, in order and
@@ -113,7 +113,7 @@ func (f *hiddenFinder) walk(n *yaml.Node, secret bool) {
 		start := f.lines.Offset(n.Line, n.Column)
 		switch plain := n.Value != "" && bytes.HasPrefix(f.src[start:], []byte(n.Value)); {
 		case secret && plain:
-			f.found = append(f.found, span{start, start + len(n.Value)})
+			f.found = append(f.found, textSpan{start, start + len(n.Value)})
 		case secret:
 			f.hide(start, f.lines.Offset(n.Line, 1))
 		}
@@ -142,7 +142,7 @@ func (f *hiddenFinder) hide(from, lineStart int) {
 	close := Closing(f.src, from)
 	if after := bytes.TrimLeft(f.src[min(close, len(f.src)):f.lineEnd(close)], " \t\r\n"); opens && close < len(f.src) &&
 		(len(after) == 0 || bytes.IndexByte([]byte(",}]#"), after[0]) >= 0) {
-		f.found = append(f.found, span{from, close}) // it ends where it is closed
+		f.found = append(f.found, textSpan{from, close}) // it ends where it is closed
 		return
 	}
 	end := f.lineEnd(close)
@@ -159,7 +159,7 @@ func (f *hiddenFinder) hide(from, lineStart int) {
 		end--
 	}
 	if end > from {
-		f.found = append(f.found, span{from, end})
+		f.found = append(f.found, textSpan{from, end})
 	}
 }
 

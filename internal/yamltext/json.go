@@ -108,14 +108,14 @@ func (s standIns) text(text string, inQuotes bool) string {
 	var b strings.Builder
 	b.WriteString(parts[0])
 	for i := 1; i+1 < len(parts); i += 2 {
-		b.WriteRune(utf16.DecodeRune(unit(parts[i]), unit(parts[i+1])))
+		b.WriteRune(utf16.DecodeRune(utf16Unit(parts[i]), utf16Unit(parts[i+1])))
 		b.WriteString(parts[i+1][4:])
 	}
 	return b.String()
 }
 
-// unit returns the UTF-16 unit that four hexadecimal digits name.
-func unit(digits string) rune {
+// utf16Unit returns the UTF-16 unit that four hexadecimal digits name.
+func utf16Unit(digits string) rune {
 	b, _ := hex.DecodeString(digits[:4])
 	return rune(b[0])<<8 | rune(b[1])
 }

@@ -69,7 +69,7 @@ func (e *syntaxError) explain() (int, string) {
 	if at := conflictMarker.FindIndex(e.src); at != nil {
 		return at[0], "git left a merge conflict here; keep one side, or parts of both, and take out the lines of <, = and >"
 	}
-	e.reached = reach(e.src)
+	e.reached = bytesRead(e.src)
 	if offset, ok := e.unclosedQuote(); ok {
 		return offset, "this quote is not closed on its line; close it"
 	}
@@ -91,8 +91,8 @@ func (e *syntaxError) explain() (int, string) {
 // conflictMarker finds the line with which git begins the two sides of a conflict.
 var conflictMarker = regexp.MustCompile(`(?m)^<{7}(?: |\r?$)`)
 
-// reach parses src byte by byte and returns how many bytes were read when the parser gave up.
-func reach(src []byte) int {
+// bytesRead parses src byte by byte and returns how many bytes were read when the parser gave up.
+func bytesRead(src []byte) int {
 	r := bytes.NewReader(src)
 	dec := yaml.NewDecoder(byteReader{r})
 	for {
@@ -252,7 +252,7 @@ func (e *syntaxError) unclosedQuote() (int, bool) {
 			quote := start + m[2]
 			at := start + len(line)
 			mended := bytes.Join([][]byte{e.src[:at], e.src[quote : quote+1], e.src[at:]}, nil)
-			if reach(mended) > e.reached+1 {
+			if bytesRead(mended) > e.reached+1 {
 				return quote, true
 			}
 			tries++

@@ -165,7 +165,7 @@ func (f *Faulty) one(ctx context.Context, call Call, method string,
 			return err
 		}
 		if err := platform.Leaving(ctx); err != nil {
-			return unsent(method, "/agents/"+call.UID, err)
+			return unsentError(method, "/agents/"+call.UID, err)
 		}
 		type result struct {
 			r   platform.Remote
@@ -182,7 +182,7 @@ func (f *Faulty) one(ctx context.Context, call Call, method string,
 		case got := <-happened:
 			r, err = got.r, got.err
 			return err
-		case <-after(fault.Limit):
+		case <-afterEffect(fault.Limit):
 			return &platform.Error{Class: platform.Unknown, Method: method, Path: "/agents/" + call.UID, Err: context.DeadlineExceeded}
 		}
 	})
@@ -197,8 +197,8 @@ func (f *Faulty) one(ctx context.Context, call Call, method string,
 
 var errOdd = errors.New("a list where a text should be")
 
-// after fires after d, and never where d is 0.
-func after(d time.Duration) <-chan time.Time {
+// afterEffect fires after d, and never where d is 0.
+func afterEffect(d time.Duration) <-chan time.Time {
 	if d == 0 {
 		return nil
 	}
@@ -216,10 +216,10 @@ func (f *Faulty) do(ctx context.Context, call Call, method string, effect func(F
 	path := "/agents/" + call.UID
 	if left := fault.Class != platform.Done && !fault.NeverSent && !fault.After; left && method != "GET" {
 		if err := platform.Leaving(ctx); err != nil {
-			return fault, unsent(method, path, err)
+			return fault, unsentError(method, path, err)
 		}
 	}
-	if err := hold(ctx, fault.Hold); err != nil {
+	if err := waitUntil(ctx, fault.Hold); err != nil {
 		return fault, &platform.Error{Class: platform.Unknown, Method: method, Path: path, Err: err}
 	}
 	if fault.Class != platform.Done {
@@ -251,7 +251,7 @@ func (f *Faulty) strike(call Call) Fault {
 	return Fault{}
 }
 
-func hold(ctx context.Context, until <-chan struct{}) error {
+func waitUntil(ctx context.Context, until <-chan struct{}) error {
 	if until == nil {
 		return nil
 	}

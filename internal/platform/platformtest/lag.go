@@ -21,53 +21,53 @@ type Lag struct {
 	Changes time.Duration
 }
 
-// lagging hides new agents from lists, and what was changed.
-type lagging struct {
+// laggingClient hides new agents from lists, and what was changed.
+type laggingClient struct {
 	platform.Client
 	lag Lag
 
 	mu     sync.Mutex                 // guards what follows
 	seen   map[string]int             // how many lists have left out the agent
 	shown  map[string]platform.Remote // as the last list showed it
-	before map[string]past
+	before map[string]pastAgent
 }
 
-// past is an agent as it was before a change, and until when lists show that.
-type past struct {
+// pastAgent is an agent as it was before a change, and until when lists show that.
+type pastAgent struct {
 	agent platform.Remote
 	until time.Time
 }
 
 // WithLag returns client with lists that lag. Agents that are there already count as new.
 func WithLag(client platform.Client, lag Lag) platform.Client {
-	return &lagging{Client: client, lag: lag, seen: map[string]int{}, shown: map[string]platform.Remote{}, before: map[string]past{}}
+	return &laggingClient{Client: client, lag: lag, seen: map[string]int{}, shown: map[string]platform.Remote{}, before: map[string]pastAgent{}}
 }
 
 // Update implements platform.Client.
-func (l *lagging) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
+func (l *laggingClient) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
 	r, err := l.Client.Update(ctx, uid, fields)
 	l.changed(uid, err)
 	return r, err
 }
 
 // Delete implements platform.Client.
-func (l *lagging) Delete(ctx context.Context, uid string) error {
+func (l *laggingClient) Delete(ctx context.Context, uid string) error {
 	err := l.Client.Delete(ctx, uid)
 	l.changed(uid, err)
 	return err
 }
 
 // changed notes what lists are to show for a while after a change that was carried out.
-func (l *lagging) changed(uid string, err error) {
+func (l *laggingClient) changed(uid string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r, known := l.shown[uid]; known && err == nil {
-		l.before[uid] = past{r, time.Now().Add(l.lag.Changes)}
+		l.before[uid] = pastAgent{r, time.Now().Add(l.lag.Changes)}
 	}
 }
 
 // List implements platform.Client.
-func (l *lagging) List(ctx context.Context) ([]platform.Remote, error) {
+func (l *laggingClient) List(ctx context.Context) ([]platform.Remote, error) {
 	all, err := l.Client.List(ctx)
 	if err != nil {
 		return nil, err
@@ -106,8 +106,8 @@ func (l *lagging) List(ctx context.Context) ([]platform.Remote, error) {
 	return shown, nil
 }
 
-// rewriting changes what is answered.
-type rewriting struct {
+// rewritingClient changes what is answered.
+type rewritingClient struct {
 	platform.Client
 	rewrite func(agent.Fields) agent.Fields
 }
@@ -115,11 +115,11 @@ type rewriting struct {
 // WithRewrite returns client with every answered agent's fields passed through rewrite, as a platform
 // does that masks, reorders or adds to what it is sent.
 func WithRewrite(client platform.Client, rewrite func(agent.Fields) agent.Fields) platform.Client {
-	return &rewriting{Client: client, rewrite: rewrite}
+	return &rewritingClient{Client: client, rewrite: rewrite}
 }
 
 // List implements platform.Client.
-func (w *rewriting) List(ctx context.Context) ([]platform.Remote, error) {
+func (w *rewritingClient) List(ctx context.Context) ([]platform.Remote, error) {
 	list, err := w.Client.List(ctx)
 	for i := range list {
 		list[i] = w.change(list[i])
@@ -128,24 +128,24 @@ func (w *rewriting) List(ctx context.Context) ([]platform.Remote, error) {
 }
 
 // Read implements platform.Client.
-func (w *rewriting) Read(ctx context.Context, uid string) (platform.Remote, error) {
+func (w *rewritingClient) Read(ctx context.Context, uid string) (platform.Remote, error) {
 	r, err := w.Client.Read(ctx, uid)
 	return w.change(r), err
 }
 
 // Create implements platform.Client.
-func (w *rewriting) Create(ctx context.Context, wanted agent.Content) (platform.Remote, error) {
+func (w *rewritingClient) Create(ctx context.Context, wanted agent.Content) (platform.Remote, error) {
 	r, err := w.Client.Create(ctx, wanted)
 	return w.change(r), err
 }
 
 // Update implements platform.Client.
-func (w *rewriting) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
+func (w *rewritingClient) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
 	r, err := w.Client.Update(ctx, uid, fields)
 	return w.change(r), err
 }
 
-func (w *rewriting) change(r platform.Remote) platform.Remote {
+func (w *rewritingClient) change(r platform.Remote) platform.Remote {
 	if !r.Content.IsZero() {
 		r.Content = agent.ContentOf(w.rewrite(r.Content.Fields().Clone()))
 	}

@@ -24,7 +24,7 @@ type Memory struct {
 	unit   time.Duration                   // what createdAt is cut to
 
 	mu     sync.Mutex
-	agents []kept // in order of creation; their fields are never handed out uncopied
+	agents []keptAgent // in order of creation; their fields are never handed out uncopied
 	made   int
 }
 
@@ -64,7 +64,7 @@ func (m *Memory) Properties() platform.Properties {
 // List implements platform.Client.
 func (m *Memory) List(ctx context.Context) ([]platform.Remote, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, unsent("GET", "/agents", err)
+		return nil, unsentError("GET", "/agents", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -81,7 +81,7 @@ func (m *Memory) Read(ctx context.Context, uid string) (platform.Remote, error) 
 		return platform.Remote{}, platform.NoRead(uid)
 	}
 	if err := ctx.Err(); err != nil {
-		return platform.Remote{}, unsent("GET", "/agents/"+uid, err)
+		return platform.Remote{}, unsentError("GET", "/agents/"+uid, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -95,18 +95,18 @@ func (m *Memory) Read(ctx context.Context, uid string) (platform.Remote, error) 
 // Create implements platform.Client. The agent gets the next of the uids "agent-0001", "agent-0002", …
 func (m *Memory) Create(ctx context.Context, wanted agent.Content) (platform.Remote, error) {
 	if err := ctx.Err(); err != nil {
-		return platform.Remote{}, unsent("POST", "/agents", err)
+		return platform.Remote{}, unsentError("POST", "/agents", err)
 	}
 	sent, err := m.accept("POST", "/agents", wanted.Fields())
 	if err != nil {
 		return platform.Remote{}, err
 	}
 	if err := platform.Leaving(ctx); err != nil {
-		return platform.Remote{}, unsent("POST", "/agents", err)
+		return platform.Remote{}, unsentError("POST", "/agents", err)
 	}
 	for _, f := range m.schema.Fields {
 		if _, ok := sent[f.Name]; f.Required && !ok {
-			return platform.Remote{}, refused("POST", "/agents", 400, f.Name+" is required")
+			return platform.Remote{}, refusedError("POST", "/agents", 400, f.Name+" is required")
 		}
 	}
 	return m.answer(m.add(sent)), nil
@@ -116,18 +116,18 @@ func (m *Memory) Create(ctx context.Context, wanted agent.Content) (platform.Rem
 func (m *Memory) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
 	path := "/agents/" + uid
 	if err := ctx.Err(); err != nil {
-		return platform.Remote{}, unsent("PATCH", path, err)
+		return platform.Remote{}, unsentError("PATCH", path, err)
 	}
 	sent, err := m.accept("PATCH", path, fields)
 	if err != nil {
 		return platform.Remote{}, err
 	}
 	if err := platform.Leaving(ctx); err != nil {
-		return platform.Remote{}, unsent("PATCH", path, err)
+		return platform.Remote{}, unsentError("PATCH", path, err)
 	}
 	for name := range sent {
 		if f, _ := m.schema.Field(name); f.Immutable {
-			return platform.Remote{}, refused("PATCH", path, 400, name+" cannot be changed")
+			return platform.Remote{}, refusedError("PATCH", path, 400, name+" cannot be changed")
 		}
 	}
 	m.mu.Lock()
@@ -148,10 +148,10 @@ func (m *Memory) Update(ctx context.Context, uid string, fields agent.Fields) (p
 // Delete implements platform.Client.
 func (m *Memory) Delete(ctx context.Context, uid string) error {
 	if err := ctx.Err(); err != nil {
-		return unsent("DELETE", "/agents/"+uid, err)
+		return unsentError("DELETE", "/agents/"+uid, err)
 	}
 	if err := platform.Leaving(ctx); err != nil {
-		return unsent("DELETE", "/agents/"+uid, err)
+		return unsentError("DELETE", "/agents/"+uid, err)
 	}
 	if !m.Remove(uid) {
 		return noSuchAgent("DELETE", uid)
@@ -215,21 +215,21 @@ func (m *Memory) Made() int {
 func (m *Memory) accept(method, path string, fields agent.Fields) (agent.Fields, error) {
 	for name := range fields {
 		if _, ok := m.schema.Field(name); !ok {
-			return nil, refused(method, path, 400, "unknown field "+name)
+			return nil, refusedError(method, path, 400, "unknown field "+name)
 		}
 	}
 	body, err := platform.EncodeBody(fields)
 	if err != nil {
-		return nil, unsent(method, path, err)
+		return nil, unsentError(method, path, err)
 	}
 	v, err := platform.Decode(body)
 	if err != nil {
-		return nil, unsent(method, path, err)
+		return nil, unsentError(method, path, err)
 	}
 	o, _ := v.Object()
 	known, err := platform.KnownFields(m.schema, o.Map())
 	if err != nil {
-		return nil, refused(method, path, 400, err.Error())
+		return nil, refusedError(method, path, 400, err.Error())
 	}
 	if m.keep != nil {
 		known = m.keep(known)
@@ -238,7 +238,7 @@ func (m *Memory) accept(method, path string, fields agent.Fields) (agent.Fields,
 }
 
 // add keeps fields as a new agent and returns a copy.
-func (m *Memory) add(fields agent.Fields) kept {
+func (m *Memory) add(fields agent.Fields) keptAgent {
 	for _, f := range m.schema.Fields {
 		if _, ok := fields[f.Name]; !ok && f.Default != nil {
 			fields[f.Name] = agent.CloneValue(f.Default)
@@ -247,18 +247,18 @@ func (m *Memory) add(fields agent.Fields) kept {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.made++
-	k := kept{uid: fmt.Sprintf("agent-%04d", m.made), fields: fields, createdAt: time.Now().UTC().Truncate(m.unit)}
+	k := keptAgent{uid: fmt.Sprintf("agent-%04d", m.made), fields: fields, createdAt: time.Now().UTC().Truncate(m.unit)}
 	m.agents = append(m.agents, k)
-	return kept{uid: k.uid, fields: fields.Clone(), createdAt: k.createdAt}
+	return keptAgent{uid: k.uid, fields: fields.Clone(), createdAt: k.createdAt}
 }
 
 // find returns the index of uid, or -1. The caller holds mu.
 func (m *Memory) find(uid string) int {
-	return slices.IndexFunc(m.agents, func(k kept) bool { return k.uid == uid })
+	return slices.IndexFunc(m.agents, func(k keptAgent) bool { return k.uid == uid })
 }
 
 // answer returns what is kept as an adapter reads it from the wire: marks apart from the content.
-func (m *Memory) answer(k kept) platform.Remote {
+func (m *Memory) answer(k keptAgent) platform.Remote {
 	body, err := platform.EncodeBody(k.fields)
 	if err == nil {
 		raw, _ := agent.ReadRaw(body)
@@ -272,15 +272,15 @@ func (m *Memory) answer(k kept) platform.Remote {
 	panic(fmt.Sprintf("memory holds what has no JSON: %v", err))
 }
 
-// kept is an agent as the platform keeps it.
-type kept struct {
+// keptAgent is an agent as the platform keeps it.
+type keptAgent struct {
 	uid       string
 	fields    agent.Fields
 	createdAt time.Time
 }
 
 // remote returns a copy, the mark in its field.
-func (k kept) remote() platform.Remote {
+func (k keptAgent) remote() platform.Remote {
 	return platform.Remote{UID: k.uid, Content: agent.ContentOf(k.fields.Clone()), CreatedAt: k.createdAt}
 }
 
@@ -290,11 +290,11 @@ func noSuchAgent(method, uid string) error {
 		Message: "there is no such agent", OwnWords: true, NoSuchAgent: true}
 }
 
-func refused(method, path string, status int, message string) error {
+func refusedError(method, path string, status int, message string) error {
 	return &platform.Error{Class: platform.Refused, Method: method, Path: path, Status: status, Message: message}
 }
 
-func unsent(method, path string, err error) error {
+func unsentError(method, path string, err error) error {
 	return &platform.Error{Class: platform.Refused, Method: method, Path: path, NeverSent: true, Err: err}
 }
 
@@ -303,23 +303,23 @@ func unsent(method, path string, err error) error {
 func Habit(name string) func(agent.Fields) agent.Fields {
 	switch name {
 	case "trim":
-		return texts(strings.TrimSpace)
+		return mapTexts(strings.TrimSpace)
 	case "crlf":
-		return texts(func(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\n", "\r\n") })
+		return mapTexts(func(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\n", "\r\n") })
 	case "escape":
-		return texts(func(s string) string { return html.EscapeString(html.UnescapeString(s)) })
+		return mapTexts(func(s string) string { return html.EscapeString(html.UnescapeString(s)) })
 	case "slash":
-		return texts(func(s string) string { return hostURL(s, strings.TrimSuffix(s, "/")+"/") })
+		return mapTexts(func(s string) string { return hostURL(s, strings.TrimSuffix(s, "/")+"/") })
 	case "noslash":
-		return texts(func(s string) string { return hostURL(s, strings.TrimSuffix(s, "/")) })
+		return mapTexts(func(s string) string { return hostURL(s, strings.TrimSuffix(s, "/")) })
 	case "fill":
-		return fill
+		return fillMembers
 	}
 	panic("no habit is called " + name)
 }
 
-// texts applies change to every text of an agent, however deep.
-func texts(change func(string) string) func(agent.Fields) agent.Fields {
+// mapTexts applies change to every text of an agent, however deep.
+func mapTexts(change func(string) string) func(agent.Fields) agent.Fields {
 	var within func(v any) any
 	within = func(v any) any {
 		switch v := v.(type) {
@@ -352,8 +352,8 @@ func hostURL(s, other string) string {
 	return s
 }
 
-// fill adds members that nobody sent.
-func fill(fields agent.Fields) agent.Fields {
+// fillMembers adds members that nobody sent.
+func fillMembers(fields agent.Fields) agent.Fields {
 	for _, name := range []string{"metaData", "integrationMeta"} {
 		if o, ok := fields[name].(map[string]any); ok {
 			o["schemaVersion"] = "2"

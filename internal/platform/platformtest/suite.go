@@ -96,7 +96,7 @@ func testRoundTrip(t *testing.T, f Fixture) {
 	if len(live) != 1 || live[0].UID != made.UID {
 		t.Fatalf("create answered %q, there are %v", made.UID, live)
 	}
-	equal(t, "created", f.Full, made.Content.Fields())
+	wantFields(t, "created", f.Full, made.Content.Fields())
 	if !made.CreatedAt.Equal(live[0].CreatedAt) {
 		t.Errorf("created at %v, want %v", made.CreatedAt, live[0].CreatedAt)
 	}
@@ -104,7 +104,7 @@ func testRoundTrip(t *testing.T, f Fixture) {
 	if len(listed) != 1 || listed[0].UID != made.UID {
 		t.Fatalf("list: %v", listed)
 	}
-	equal(t, "listed", f.Full, listed[0].Content.Fields())
+	wantFields(t, "listed", f.Full, listed[0].Content.Fields())
 
 	minimal := agent.Fields{}
 	for _, field := range f.schema().Fields {
@@ -136,9 +136,9 @@ func testEachField(t *testing.T, f Fixture) {
 			t.Errorf("%s %s: answered agent %q", what, name, answered.UID)
 		}
 		if !answered.Content.IsZero() {
-			equal(t, what+" "+name+" answered", want, answered.Content.Fields())
+			wantFields(t, what+" "+name+" answered", want, answered.Content.Fields())
 		}
-		equal(t, what+" "+name+" listed", want, r.list()[0].Content.Fields())
+		wantFields(t, what+" "+name+" listed", want, r.list()[0].Content.Fields())
 	}
 	for _, field := range f.schema().Fields {
 		if field.Immutable || field.CreateOnly {
@@ -185,7 +185,7 @@ func testRead(t *testing.T, f Fixture) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "read", f.Full, got.Content.Fields())
+	wantFields(t, "read", f.Full, got.Content.Fields())
 	if err := r.client.Delete(t.Context(), made.UID); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func testEncodings(t *testing.T, f Fixture) {
 // testConcurrency also pages: the sandbox's pages hold seven agents, and pairs of them share a time.
 func testConcurrency(t *testing.T, f Fixture) {
 	const n = 40
-	r := newRig(t, f, sandbox.WithClock(ticking(2)), sandbox.WithPageSize(7))
+	r := newRig(t, f, sandbox.WithClock(tickingClock(2)), sandbox.WithPageSize(7))
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
@@ -292,7 +292,7 @@ func testMark(t *testing.T, f Fixture) {
 		if got.Content.IsZero() && what == "update" {
 			return // the platform answers no agent
 		}
-		equal(t, what, want, got.Content.Fields())
+		wantFields(t, what, want, got.Content.Fields())
 		if got.Mark != mark {
 			t.Errorf("%s: the mark is %q, want %q", what, got.Mark, mark)
 		}
@@ -322,8 +322,8 @@ func testMark(t *testing.T, f Fixture) {
 
 const rigKey = "key-of-the-conformance-suite"
 
-// rig is an adapter's client over the real stack in front of a sandbox of its own.
-type rig struct {
+// adapterRig is an adapter's client over the real stack in front of a sandbox of its own.
+type adapterRig struct {
 	t       *testing.T
 	f       Fixture
 	sandbox *sandbox.Server
@@ -332,19 +332,19 @@ type rig struct {
 }
 
 // newRig starts a sandbox whose requests and answers are both held against the contract.
-func newRig(t *testing.T, f Fixture, opts ...sandbox.Option) *rig {
+func newRig(t *testing.T, f Fixture, opts ...sandbox.Option) *adapterRig {
 	t.Helper()
-	return start(t, f, nil, opts)
+	return startRig(t, f, nil, opts)
 }
 
 // newFaultyRig starts a sandbox whose answers may break the contract on purpose, see script.
-func newFaultyRig(t *testing.T, f Fixture, opts ...sandbox.Option) *rig {
+func newFaultyRig(t *testing.T, f Fixture, opts ...sandbox.Option) *adapterRig {
 	t.Helper()
-	return start(t, f, []openapitest.Option{openapitest.RequestsOnly()}, opts)
+	return startRig(t, f, []openapitest.Option{openapitest.RequestsOnly()}, opts)
 }
 
 // script returns the rig for a subtest, emptied and with other faults.
-func (r *rig) script(t *testing.T, faults string) *rig {
+func (r *adapterRig) script(t *testing.T, faults string) *adapterRig {
 	t.Helper()
 	parsed, err := sandbox.ParseFaults(faults)
 	if err != nil {
@@ -359,14 +359,14 @@ func (r *rig) script(t *testing.T, faults string) *rig {
 	return &sub
 }
 
-func start(t *testing.T, f Fixture, checks []openapitest.Option, opts []sandbox.Option) *rig {
+func startRig(t *testing.T, f Fixture, checks []openapitest.Option, opts []sandbox.Option) *adapterRig {
 	t.Helper()
 	s, err := sandbox.New(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	handler := openapitest.Middleware(t, f.Document, s, checks...)
-	r := &rig{t: t, f: f, sandbox: s, server: httptest.NewServer(handler)}
+	r := &adapterRig{t: t, f: f, sandbox: s, server: httptest.NewServer(handler)}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil { // lets go of what hangs, so that the server can close
 			t.Error(err)
@@ -378,7 +378,7 @@ func start(t *testing.T, f Fixture, checks []openapitest.Option, opts []sandbox.
 }
 
 // clientWith returns another client of the same app.
-func (r *rig) clientWith(key string, timeout time.Duration) platform.Client {
+func (r *adapterRig) clientWith(key string, timeout time.Duration) platform.Client {
 	r.t.Helper()
 	base, err := url.Parse(r.server.URL + r.f.BasePath)
 	if err != nil {
@@ -395,11 +395,11 @@ func (r *rig) clientWith(key string, timeout time.Duration) platform.Client {
 	return r.f.Platform.Client(r.f.App, base, hc)
 }
 
-func (r *rig) agents() []sandbox.Agent {
+func (r *adapterRig) agents() []sandbox.Agent {
 	return r.sandbox.Agents(r.f.Platform.Name(), "")
 }
 
-func (r *rig) list() []platform.Remote {
+func (r *adapterRig) list() []platform.Remote {
 	r.t.Helper()
 	list, err := r.client.List(r.t.Context())
 	if err != nil {
@@ -409,7 +409,7 @@ func (r *rig) list() []platform.Remote {
 }
 
 // create makes an agent, and ends the test if it cannot.
-func (r *rig) create(fields agent.Fields) platform.Remote {
+func (r *adapterRig) create(fields agent.Fields) platform.Remote {
 	r.t.Helper()
 	made, err := r.client.Create(r.t.Context(), agent.ContentOf(fields))
 	if err != nil || made.UID == "" {
@@ -419,12 +419,12 @@ func (r *rig) create(fields agent.Fields) platform.Remote {
 }
 
 // count returns how many requests of an operation the sandbox has seen.
-func (r *rig) count(op string) int {
+func (r *adapterRig) count(op string) int {
 	return r.sandbox.Counts().Requests[r.f.Platform.Name()][op]
 }
 
 // noSecrets looks for the key and for every secret of the fixture in what a person would see of err.
-func (r *rig) noSecrets(err error, more ...string) {
+func (r *adapterRig) noSecrets(err error, more ...string) {
 	r.t.Helper()
 	if err == nil {
 		return
@@ -437,7 +437,7 @@ func (r *rig) noSecrets(err error, more ...string) {
 }
 
 // secrets returns every secret of the fixture.
-func (r *rig) secrets() (all []string) {
+func (r *adapterRig) secrets() (all []string) {
 	agent.Walk("", map[string]any(r.f.Full.Clone()), func(_ string, leaf any) any {
 		if s, ok := leaf.(secret.Text); ok {
 			plain, err := s.Reveal()
@@ -451,8 +451,8 @@ func (r *rig) secrets() (all []string) {
 	return all
 }
 
-// equal compares fields as the contract means it: secrets by their value.
-func equal(t *testing.T, what string, want, got agent.Fields) {
+// wantFields compares fields as the contract means it: secrets by their value.
+func wantFields(t *testing.T, what string, want, got agent.Fields) {
 	t.Helper()
 	reveal := cmp.Transformer("reveal", func(s secret.Text) string {
 		plain, err := s.Reveal()
@@ -466,8 +466,8 @@ func equal(t *testing.T, what string, want, got agent.Fields) {
 	}
 }
 
-// ticking returns a clock that moves on by a millisecond with every n-th look at it.
-func ticking(n int) func() time.Time {
+// tickingClock returns a clock that moves on by a millisecond with every n-th look at it.
+func tickingClock(n int) func() time.Time {
 	var mu sync.Mutex
 	looks := 0
 	return func() time.Time {

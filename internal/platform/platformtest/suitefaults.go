@@ -13,8 +13,8 @@ import (
 	"agentsync/internal/secret"
 )
 
-// trial is one fault of the sandbox and what must come of a request that meets it.
-type trial struct {
+// faultTrial is one fault of the sandbox and what must come of a request that meets it.
+type faultTrial struct {
 	fault string
 	class platform.Class
 	// done is whether the platform carried the request out.
@@ -25,9 +25,9 @@ type trial struct {
 	timeout time.Duration
 }
 
-// trials hold for create, update and delete alike.
-func trials() []trial {
-	list := []trial{
+// writeTrials hold for create, update and delete alike.
+func writeTrials() []faultTrial {
+	list := []faultTrial{
 		{fault: "drop-before", class: platform.Unknown},
 		{fault: "drop-after", class: platform.Unknown, done: true},
 		{fault: "status-before=500", class: platform.Unknown},
@@ -55,17 +55,17 @@ func trials() []trial {
 		{fault: "hang-after", class: platform.Unknown, done: true, says: "in time", timeout: 200 * time.Millisecond},
 	}
 	for _, status := range []string{"400", "401", "402", "403", "405", "406", "410", "412", "413", "415", "418", "422", "423", "451"} {
-		list = append(list, trial{fault: "status-before=" + status, class: platform.Refused, says: ": " + status})
+		list = append(list, faultTrial{fault: "status-before=" + status, class: platform.Refused, says: ": " + status})
 	}
 	for _, status := range []string{"408", "409", "425", "499", "501", "502", "503", "504"} {
-		list = append(list, trial{fault: "status-before=" + status, class: platform.Unknown, says: ": " + status})
+		list = append(list, faultTrial{fault: "status-before=" + status, class: platform.Unknown, says: ": " + status})
 	}
 	return list
 }
 
 // answerTrials are faults in the body of an answer, which is read where it says something.
-func answerTrials() []trial {
-	return []trial{
+func answerTrials() []faultTrial {
+	return []faultTrial{
 		{fault: "cut-body", class: platform.Unknown, done: true, says: "cut short"},
 		{fault: "garbage", class: platform.Unknown, done: true, says: "not JSON"},
 		{fault: "garbage=html", class: platform.Unknown, done: true, says: "an HTML page"},
@@ -76,7 +76,7 @@ func answerTrials() []trial {
 
 // testOdd: one odd agent is one odd agent. Its uid is known, and the others are as they are.
 func testOdd(t *testing.T, f Fixture) {
-	shared := newFaultyRig(t, f, sandbox.WithClock(ticking(1)))
+	shared := newFaultyRig(t, f, sandbox.WithClock(tickingClock(1)))
 	for _, form := range []string{"list", "deep", "number", "no-name", "null", "no-time"} {
 		t.Run(form, func(t *testing.T) {
 			r := shared.script(t, "odd-agents="+form+" agent=Odd*")
@@ -113,7 +113,7 @@ func testListEnds(t *testing.T, f Fixture) {
 		}
 		for n := range 7 {
 			t.Run(fmt.Sprintf("%s with %d", end, n), func(t *testing.T) {
-				r := newFaultyRig(t, f, sandbox.WithClock(ticking(1)), sandbox.WithPageSize(3)).script(t, end)
+				r := newFaultyRig(t, f, sandbox.WithClock(tickingClock(1)), sandbox.WithPageSize(3)).script(t, end)
 				for i := range n {
 					r.create(f.named(fmt.Sprintf("agent %d", i)))
 				}
@@ -144,7 +144,7 @@ func testEchoes(t *testing.T, f Fixture) {
 
 func testCreateFaults(t *testing.T, f Fixture) {
 	shared := newFaultyRig(t, f)
-	for _, tr := range append(trials(), answerTrials()...) {
+	for _, tr := range append(writeTrials(), answerTrials()...) {
 		t.Run(tr.fault, func(t *testing.T) {
 			r := shared.script(t, tr.fault+" method=POST")
 			_, err := r.clientWith(rigKey, tr.timeout).Create(t.Context(), agent.ContentOf(f.Full))
@@ -158,7 +158,7 @@ func testCreateFaults(t *testing.T, f Fixture) {
 
 func testChangeFaults(t *testing.T, f Fixture) {
 	shared := newFaultyRig(t, f)
-	for _, tr := range trials() {
+	for _, tr := range writeTrials() {
 		t.Run("update/"+tr.fault, func(t *testing.T) {
 			r := shared.script(t, tr.fault+" op=update")
 			made := r.create(f.Full)
@@ -180,7 +180,7 @@ func testChangeFaults(t *testing.T, f Fixture) {
 }
 
 // judge checks an error against the trial, and that exactly one request arrived.
-func (r *rig) judge(tr trial, method, op string, err error) {
+func (r *adapterRig) judge(tr faultTrial, method, op string, err error) {
 	r.t.Helper()
 	var e *platform.Error
 	if !errors.As(err, &e) {
@@ -203,7 +203,7 @@ func (r *rig) judge(tr trial, method, op string, err error) {
 
 // testListFaults: a list is whole, or it is an error.
 func testListFaults(t *testing.T, f Fixture) {
-	shared := newFaultyRig(t, f, sandbox.WithClock(ticking(1)))
+	shared := newFaultyRig(t, f, sandbox.WithClock(tickingClock(1)))
 	for _, fault := range []string{
 		"drop-before", "status-before=500", "html", "empty", "cut-body", "garbage", "repeat-page",
 		"redirect=307", "throttle=2s",
