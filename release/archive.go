@@ -35,7 +35,8 @@ func (p packed) mode() int64 {
 	return 0o644
 }
 
-// documents returns what a person reads beside the binary, as paths in the checkout: the README links to the pages of docs.
+// documents returns what a person reads beside the binary, as paths in the checkout: the README links to the pages of
+// docs.
 func (r *release) documents(ctx context.Context) ([]string, error) {
 	list, err := r.git(ctx, "ls-files", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "action.yml", "docs")
 	if err != nil {
@@ -82,7 +83,8 @@ func tarred(files []packed, at time.Time) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, f := range files {
-		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: int64(len(f.content)), Mode: f.mode(), ModTime: at, Format: tar.FormatUSTAR}
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: int64(len(f.content)), Mode: f.mode(), ModTime: at,
+			Format: tar.FormatUSTAR}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, err
 		}

@@ -40,7 +40,8 @@ func Bundle(name string) ([]byte, error) {
 }
 
 // textReference is the definition of a text that refers to something.
-const textReference = `"reference":{"type":"string","pattern":"\\$\\{(env|secret|file):","description":"A text with a reference to a variable or a file."}`
+const textReference = `"reference":{"type":"string","pattern":"\\$\\{(env|secret|file):",` +
+	`"description":"A text with a reference to a variable or a file."}`
 
 // forEditors copies a schema, members in their order, as Bundle describes.
 func forEditors(out *bytes.Buffer, piece json.RawMessage, takesReferences bool) error {

@@ -108,7 +108,8 @@ func explainIn(roots []explainRoot, path []string) (places []Place, near string)
 		}
 	}
 	near = diag.Nearest(strings.Join(path, "."), names)
-	if i := slices.IndexFunc(names, func(n string) bool { return strings.HasSuffix(n, "."+path[len(path)-1]) }); near == "" && i >= 0 {
+	if i := slices.IndexFunc(names,
+		func(n string) bool { return strings.HasSuffix(n, "."+path[len(path)-1]) }); near == "" && i >= 0 {
 		near = names[i]
 	}
 	return nil, near
@@ -141,7 +142,8 @@ func memberPaths(piece map[string]any, order *Order, lead string) []string {
 
 // describePlace says in words what a piece of a schema says.
 func describePlace(piece map[string]any, order *Order, path, in string, members bool) Place {
-	p := Place{Path: path, In: in, Type: typeWords(piece), Limits: limitWords(piece), Traits: traitWords(piece), Order: order, Default: piece["default"]}
+	p := Place{Path: path, In: in, Type: typeWords(piece), Limits: limitWords(piece), Traits: traitWords(piece),
+		Order: order, Default: piece["default"]}
 	p.Description, _ = piece["description"].(string)
 	p.Required, _ = piece[requiredTrait].(bool)
 	if examples, _ := piece["examples"].([]any); len(examples) > 0 {
@@ -153,7 +155,8 @@ func describePlace(piece map[string]any, order *Order, path, in string, members 
 	properties, _ := piece["properties"].(map[string]any)
 	for _, name := range order.Names() {
 		if below, ok := properties[name].(map[string]any); ok {
-			p.Members = append(p.Members, describePlace(below, order.Member(name), strings.TrimPrefix(path+"."+name, "."), in, false))
+			p.Members = append(p.Members,
+				describePlace(below, order.Member(name), strings.TrimPrefix(path+"."+name, "."), in, false))
 		}
 	}
 	return p
@@ -296,15 +299,17 @@ func explainRoots() ([]explainRoot, error) {
 		m.file = file
 		agents = append(agents, explainRoot{levelAgent, platform, "an agent of " + platform + api, m.whole(complete),
 			order.Member("agents").Items()})
-		sections = append(sections, explainRoot{levelSection, platform, "the " + platform + " section" + api, m.whole(section), order})
+		sections = append(sections,
+			explainRoot{levelSection, platform, "the " + platform + " section" + api, m.whole(section), order})
 	}
 	m.file = "manifest"
 	order, err := LoadOrder(m.file)
-	return append(append(agents, sections...), explainRoot{levelManifest, "", "a manifest", m.whole(m.definition("")), order}), err
+	return append(append(agents, sections...),
+		explainRoot{levelManifest, "", "a manifest", m.whole(m.definition("")), order}), err
 }
 
-// schemaMerger puts the parts of a schema together: what a reference or allOf leads to stands beside what is said on the
-// spot, which comes first.
+// schemaMerger puts the parts of a schema together: what a reference or allOf leads to stands beside what is said on
+// the spot, which comes first.
 type schemaMerger struct {
 	file string         // that holds the piece at hand
 	read map[string]any // the files by name
@@ -408,7 +413,8 @@ func knownAs(piece map[string]any, path []string) string {
 func KnownAs(piece map[string]any, name string) string {
 	found := membersKnownAs(piece, foldName(name), "")
 	found = slices.DeleteFunc(found, func(f string) bool { return f == name })
-	if here := slices.DeleteFunc(slices.Clone(found), func(f string) bool { return strings.Contains(f, ".") }); len(here) > 0 {
+	if here := slices.DeleteFunc(slices.Clone(found),
+		func(f string) bool { return strings.Contains(f, ".") }); len(here) > 0 {
 		found = here
 	}
 	if len(found) != 1 {
@@ -424,7 +430,8 @@ func membersKnownAs(piece map[string]any, folded, lead string) []string {
 	for _, member := range slices.Sorted(maps.Keys(properties)) {
 		body, _ := properties[member].(map[string]any)
 		others, _ := body["x-known-as"].([]any)
-		if foldName(member) == folded || slices.ContainsFunc(others, func(o any) bool { return foldName(fmt.Sprint(o)) == folded }) {
+		if foldName(member) == folded ||
+			slices.ContainsFunc(others, func(o any) bool { return foldName(fmt.Sprint(o)) == folded }) {
 			found = append(found, lead+member)
 		}
 		found = append(found, membersKnownAs(body, folded, lead+member+".")...)

@@ -133,7 +133,8 @@ type Platform struct {
 	Name string
 	// File is the name of the schema that says it, for Read and LoadOrder.
 	File string
-	// API is the version of the platform's API that it is about, as the section's api says; empty where a platform has one.
+	// API is the version of the platform's API that it is about, as the section's api says; empty where a platform has
+	// one.
 	API string
 	// AppField names the section's field that holds the app's id: appId, appUid.
 	AppField string

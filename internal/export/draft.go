@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
@@ -115,7 +120,8 @@ var ErrUnwritable = errors.New("cannot be written as manifests")
 // Records returns what the state keeps of the agents once files are their manifests: what is applied is what
 // the files say, read as the next plan reads them, and that must be what is live, or the next apply would
 // change an agent that nobody touched. Problems is then what reading the files said.
-func (d *Draft) Records(ctx context.Context, files []manifest.Source, lineage string) (map[agent.Address]agent.Record, error) {
+func (d *Draft) Records(ctx context.Context, files []manifest.Source, lineage string) (map[agent.Address]agent.Record,
+	error) {
 	fleet, problems, err := d.parser.Parse(ctx, files...)
 	if err != nil {
 		return nil, err
@@ -149,4 +155,151 @@ func (d *Draft) record(a agent.Desired, s secret.Sealer) (rec agent.Record, err 
 	}
 	rec.Observed, err = agent.Encode(plan.SealAnswer(fields, a.Fields, s))
 	return rec, err
+}
+
+// maxInline is how many lines of text stay in the manifest of a split export.
+const maxInline = 4
+
+// plainName is a name that can stand in a path on every system, and is no other name's there.
+var plainName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
+
+// SplitFiles writes each agent as a manifest of its own, in a folder of the app, and its texts of more than a few lines
+// as Markdown files beside the manifests, where ${file:} names them. schemaRef is as in Files, for a file in that
+// folder.
+func (d *Draft) SplitFiles(schemaRef string) []ManifestFile {
+	folder := d.App.ID.Platform + "-" + d.App.ID.App
+	files := make([]ManifestFile, len(d.Agents))
+	for i, a := range d.Agents {
+		texts := map[string][]byte{}
+		fields := splitTexts(map[string]any(a.Fields), path.Join("prompts", a.Key), texts)
+		section := Section{App: d.App, Agents: []Agent{{Key: a.Key, Fields: fields}}, Names: d.Names}
+		files[i] = ManifestFile{
+			Name: path.Join(folder, a.Key+".yaml"), Agents: 1, Content: File(d.Platform, schemaRef, section), Texts: texts,
+		}
+	}
+	return files
+}
+
+// splitTexts returns a copy of fields whose long texts are references to files below folder, and adds these to texts.
+func splitTexts(fields map[string]any, folder string, texts map[string][]byte) map[string]any {
+	fields = maps.Clone(fields)
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if !plainName.MatchString(name) {
+			continue
+		}
+		below := path.Join(folder, name)
+		switch v := fields[name].(type) {
+		case map[string]any:
+			fields[name] = splitTexts(v, below, texts)
+		case string:
+			if strings.Count(v, "\n") >= maxInline && fitsTextFile(v) {
+				file := below + ".md"
+				texts[file] = []byte(v + "\n") // the one line end that reading takes away
+				fields[name] = Reference("${file:" + file + "}")
+			}
+		}
+	}
+	return fields
+}
+
+// fitsTextFile reports whether a text file that is read gives back the text.
+func fitsTextFile(s string) bool {
+	return utf8.ValidString(s) && !strings.HasPrefix(s, "\ufeff") &&
+		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' })
+}
+
+// Agent is one agent as a manifest will hold it.
+type Agent struct {
+	Key string
+	// Fields are what is written, in the values of agent.Fields; a Reference stands where a secret
+	// stood. A secret.Text is not written: Secrets comes first.
+	Fields agent.Fields
+}
+
+// Tidy returns what of a live agent is worth writing: not what the platform takes by itself where the
+// field is missing, which is its default or, in a field without one, empty. The values are live's own.
+func Tidy(p *schema.Platform, live agent.Fields) agent.Fields {
+	fields := make(agent.Fields, len(live))
+	for _, f := range p.Fields {
+		v := live[f.Name]
+		if v == nil || agent.Equal(v, f.Default) || f.Default == nil && agent.Equal(v, emptyLike(v)) {
+			continue
+		}
+		fields[f.Name] = v
+	}
+	return fields
+}
+
+// emptyLike returns the empty value of v's own type, nil where the type has none: false is a value like
+// another.
+func emptyLike(v any) any {
+	switch v.(type) {
+	case string:
+		return ""
+	case []any:
+		return []any{}
+	case map[string]any:
+		return map[string]any{}
+	}
+	return nil
+}
+
+// minShared is from how many agents on a value that all of them have becomes a default.
+const minShared = 2
+
+// Share takes the fields that all agents hold alike out of them, to be written once as the section's
+// defaults. What tells agents apart, and what holds secrets, stays. agents is left as it is.
+func Share(p *schema.Platform, agents []Agent) (defaults agent.Fields, rest []Agent) {
+	if len(agents) < minShared {
+		return nil, agents
+	}
+	defaults = agent.Fields{}
+	for _, f := range p.Fields {
+		if v := agents[0].Fields[f.Name]; v != nil && !f.Identity && !hasReference(v) && allHold(agents, f.Name, v) {
+			defaults[f.Name] = v
+		}
+	}
+	if len(defaults) == 0 {
+		return nil, agents
+	}
+	rest = make([]Agent, len(agents))
+	for i, a := range agents {
+		rest[i] = Agent{Key: a.Key, Fields: make(agent.Fields, len(a.Fields))}
+		for name, v := range a.Fields {
+			if _, shared := defaults[name]; !shared {
+				rest[i].Fields[name] = v
+			}
+		}
+	}
+	return defaults, rest
+}
+
+func allHold(agents []Agent, name string, v any) bool {
+	for _, a := range agents {
+		if !agent.Equal(a.Fields[name], v) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasReference reports whether v holds a Reference.
+func hasReference(v any) bool {
+	switch v := v.(type) {
+	case Reference:
+		return true
+	case map[string]any:
+		for _, e := range v {
+			if hasReference(e) {
+				return true
+			}
+		}
+	case []any:
+		for _, e := range v {
+			if hasReference(e) {
+				return true
+			}
+		}
+	}
+	return false
 }

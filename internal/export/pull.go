@@ -82,7 +82,8 @@ func (p *Puller) Agent(ctx context.Context, s *schema.Platform, ch plan.Change) 
 
 // pullField writes the differences of one field into the files, and what they make into wanted; or says why not.
 func (p *Puller) pullField(
-	ctx context.Context, s *schema.Platform, want agent.Desired, f *schema.Field, drift []plan.FieldChange, wanted agent.Fields,
+	ctx context.Context, s *schema.Platform, want agent.Desired, f *schema.Field, drift []plan.FieldChange,
+	wanted agent.Fields,
 ) (*LeftValue, error) {
 	before := maps.Clone(p.Files)
 	undo := func(path, reason string) *LeftValue {
@@ -114,8 +115,9 @@ func (p *Puller) pullField(
 	return nil, nil
 }
 
-// writeValue writes one value. The ways are tried in order, and the first after which the manifest reads as it should is
-// taken: a value that is nil is taken out, or stands as it is live, or is null, where a default would take its place.
+// writeValue writes one value. The ways are tried in order, and the first after which the manifest reads as it should
+// is taken: a value that is nil is taken out, or stands as it is live, or is null, where a default would take its
+// place.
 func (p *Puller) writeValue(
 	ctx context.Context, s *schema.Platform, want agent.Desired, names []string, value, live any, next agent.Fields,
 ) (reason string, err error) {
@@ -165,7 +167,8 @@ func (p *Puller) fileContent(name string) ([]byte, error) {
 
 // readBack reads a manifest back. It returns what is wrong with it, if anything: what is live may not be valid, and
 // nothing but the one agent may differ.
-func (p *Puller) readBack(ctx context.Context, file string, before, after []byte, addr agent.Address, expected agent.Fields) (string, error) {
+func (p *Puller) readBack(ctx context.Context, file string, before, after []byte, addr agent.Address,
+	expected agent.Fields) (string, error) {
 	texts := map[string][]byte{}
 	for reference, name := range p.references[file] {
 		if content, ok := p.Files[name]; ok { // else it was taken back

@@ -32,7 +32,8 @@ type Variable struct {
 // the header where several agents hold the same value, which then share one variable. A name that
 // inUse says has another value already is not taken. Agents that hold no secret are returned as they are.
 func Secrets(app agent.AppID, agents []Agent, inUse secret.Lookup) ([]Agent, []Variable) {
-	v := secretVault{app: app, inUse: inUse, holders: map[string]int{}, byValue: map[string]int{}, byName: map[string]bool{}}
+	v := secretVault{app: app, inUse: inUse, holders: map[string]int{}, byValue: map[string]int{},
+		byName: map[string]bool{}}
 	for _, a := range agents {
 		v.countHolders(a)
 	}
@@ -114,7 +115,8 @@ func (v *secretVault) variableFor(key, path, value string, hidden bool) int {
 		words = []string{v.app.Platform, v.app.App, words[1]}
 	}
 	v.variables = append(v.variables, Variable{
-		Name: v.freeName(variableName(words...), value, hidden), Value: secret.Literal(value), Hidden: hidden, Key: key, Path: path,
+		Name: v.freeName(variableName(words...), value,
+			hidden), Value: secret.Literal(value), Hidden: hidden, Key: key, Path: path,
 	})
 	at := len(v.variables) - 1
 	if !hidden {

@@ -2,15 +2,18 @@ package export
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
+	"agentsync/internal/manifest"
 	"agentsync/internal/yamltext"
 	"agentsync/schema"
 )
@@ -83,12 +86,14 @@ func (s *agentSplicer) addAgent(section *yaml.Node) ([]byte, error) {
 	case agents.Kind == yaml.SequenceNode && len(agents.Content) == 0:
 		return s.fillEmpty(key, agents)
 	case agents.Kind != yaml.SequenceNode || agents.Style&yaml.FlowStyle != 0:
-		return nil, fmt.Errorf("%w: the agents of its section %s do not each stand on lines of their own", ErrSplice, s.p.Name)
+		return nil, fmt.Errorf("%w: the agents of its section %s do not each stand on lines of their own", ErrSplice,
+			s.p.Name)
 	}
 	last := agents.Content[len(agents.Content)-1]
 	dash := s.dashColumn(last)
 	if dash < 0 {
-		return nil, fmt.Errorf("%w: the dash of its last agent in section %s does not begin a line; write `- key: …`", ErrSplice, s.p.Name)
+		return nil, fmt.Errorf("%w: the dash of its last agent in section %s does not begin a line; write `- key: …`",
+			ErrSplice, s.p.Name)
 	}
 	lead := ""
 	if n := len(agents.Content); n > 1 && s.blankBefore(last) && !s.keepsBlankLines(last) {
@@ -135,7 +140,8 @@ func (s *agentSplicer) fillEmpty(key, agents *yaml.Node) ([]byte, error) {
 	if !ok || agents.Line != key.Line {
 		return nil, fmt.Errorf("%w: write the empty list of agents as []", ErrSplice)
 	}
-	src := bytes.Join([][]byte{s.src[:start], []byte(strings.TrimRight(before, " ") + after), s.src[s.lineEnd(agents.Line):]}, nil)
+	src := bytes.Join([][]byte{s.src[:start], []byte(strings.TrimRight(before, " ") + after),
+		s.src[s.lineEnd(agents.Line):]}, nil)
 	filled := agentSplicer{src: src, lines: yamltext.NewLines(src), p: s.p, app: s.app, agent: s.agent}
 	return filled.insertAgent(filled.lineEnd(key.Line), "", key.Column-1+indentStep), nil
 }
@@ -175,35 +181,25 @@ func (s *agentSplicer) endOf(n *yaml.Node, margin int) int {
 	return end
 }
 
-// closingLine returns the line on which the quotes or brackets of a node close, its first line where it has none.
+// closingLine returns the line on which the quotes of a node close, its first line where it has none.
 func (s *agentSplicer) closingLine(n *yaml.Node) int {
-	var quote byte
+	quote := byte('"')
 	switch {
-	case n.Style&yaml.DoubleQuotedStyle != 0:
-		quote = '"'
+	case n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0:
+		return n.Line
 	case n.Style&yaml.SingleQuotedStyle != 0:
 		quote = '\''
-	default:
-		return n.Line
 	}
 	at := s.lines.Offset(n.Line, n.Column)
-	open := bytes.IndexByte(s.src[at:], quote)
+	open := bytes.IndexByte(s.src[at:], quote) // an anchor or a tag may stand before it
 	if open < 0 {
 		return n.Line
 	}
-	for i := at + open + 1; i < len(s.src); i++ {
-		switch {
-		case s.src[i] == '\\' && quote == '"':
-			i++
-		case s.src[i] == quote:
-			if quote == '\'' && i+1 < len(s.src) && s.src[i+1] == quote {
-				i++
-				continue
-			}
-			return s.lines.Pos("", i).Line
-		}
+	end := yamltext.QuotedEnd(string(s.src), at+open)
+	if end < 0 {
+		return n.Line
 	}
-	return n.Line
+	return s.lines.Pos("", end-1).Line
 }
 
 // lastLine returns the highest line on which anything below n begins.
@@ -227,13 +223,7 @@ func (s *agentSplicer) blankBefore(n *yaml.Node) bool {
 }
 
 // lineStart returns the offset of a line, counted from 1.
-func (s *agentSplicer) lineStart(line int) int {
-	at := 0
-	for ; line > 1; line-- {
-		at = s.nextLine(at)
-	}
-	return at
-}
+func (s *agentSplicer) lineStart(line int) int { return s.lines.Offset(line, 1) }
 
 // lineEnd returns the offset behind a line's newline.
 func (s *agentSplicer) lineEnd(line int) int { return s.nextLine(s.lineStart(line)) }
@@ -244,4 +234,59 @@ func (s *agentSplicer) nextLine(at int) int {
 		return at + i + 1
 	}
 	return len(s.src)
+}
+
+// OtherAppError says that a manifest's section of the platform is that of another app.
+type OtherAppError struct{ App agent.AppID }
+
+// Error names the other app.
+func (e *OtherAppError) Error() string {
+	return fmt.Sprintf("the section %s is that of %s", e.App.Platform, e.App)
+}
+
+// Add returns a manifest with the draft's first agent in it, or what keeps the manifest from being read. What is
+// made is read back: nothing but the new agent may differ, or the error wraps ErrSplice.
+func (d *Draft) Add(ctx context.Context, src manifest.Source) ([]byte, diag.List, error) {
+	was, problems, err := d.parser.Parse(ctx, src)
+	if err != nil || problems.HasErrors() {
+		return nil, problems, err
+	}
+	for id := range was.Apps {
+		if id.Platform == d.App.ID.Platform && id != d.App.ID {
+			return nil, nil, &OtherAppError{App: id}
+		}
+	}
+	after, err := Splice(src.Content, d.Platform, d.App, d.Agents[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	is, problems, err := d.parser.Parse(ctx, manifest.Source{Path: src.Path, Content: after})
+	if err != nil {
+		return nil, nil, err
+	}
+	addr := agent.Address{Platform: d.App.ID.Platform, App: d.App.ID.App, Key: d.Agents[0].Key}
+	kept, added := withoutAgent(is.Agents, addr)
+	old, before := withoutAgent(was.Agents, addr)
+	if added != 1 || before != 0 || !reflect.DeepEqual(kept, old) {
+		return nil, nil, ErrSplice
+	}
+	for _, p := range problems {
+		if p.Severity == diag.Error && p.Address != addr.String() {
+			return nil, nil, ErrSplice
+		}
+	}
+	return after, nil, nil
+}
+
+// withoutAgent returns the agents but those at addr, which it counts, and takes no notice of where they are written.
+func withoutAgent(agents []agent.Desired, addr agent.Address) (others []agent.Desired, at int) {
+	for _, d := range agents {
+		if d.Address == addr {
+			at++
+			continue
+		}
+		d.Source = diag.Pos{}
+		others = append(others, d)
+	}
+	return others, at
 }

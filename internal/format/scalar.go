@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"agentsync/internal/yamltext"
+
 	"gopkg.in/yaml.v3"
 )
 
@@ -20,10 +22,9 @@ func (p *parser) readScalar(n *yaml.Node) string {
 		if strings.HasPrefix(p.src[start:], "*"+n.Value) {
 			end = start + 1 + len(n.Value)
 		}
-	case n.Style&yaml.DoubleQuotedStyle != 0:
-		end = quotedEnd(p.src, start, '"')
-	case n.Style&yaml.SingleQuotedStyle != 0:
-		end = quotedEnd(p.src, start, '\'')
+	case n.Style&yaml.DoubleQuotedStyle != 0 && p.peek() == '"', n.Style&yaml.SingleQuotedStyle != 0 && p.peek() == '\'':
+		end = yamltext.QuotedEnd(p.src, start)
+	case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0: // refused below
 	default:
 		end = plainEnd(p.src, start, n.Value)
 	}
@@ -33,24 +34,6 @@ func (p *parser) readScalar(n *yaml.Node) string {
 	}
 	p.at = end
 	return p.src[start:end]
-}
-
-// quotedEnd returns where a quoted scalar ends that begins at start, -1 where none does.
-func quotedEnd(src string, start int, quote byte) int {
-	if start >= len(src) || src[start] != quote {
-		return -1
-	}
-	for i := start + 1; i < len(src); i++ {
-		switch {
-		case src[i] == '\\' && quote == '"':
-			i++
-		case src[i] == quote && quote == '\'' && i+1 < len(src) && src[i+1] == quote:
-			i++
-		case src[i] == quote:
-			return i + 1
-		}
-	}
-	return -1
 }
 
 // plainEnd returns where the plain scalar ends that begins at start and says value, -1 where none

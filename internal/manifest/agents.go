@@ -105,7 +105,8 @@ func (f *manifestFile) countDefaults(part *sectionPart, node *yaml.Node, own map
 		f.content += c.bytes
 	}
 	if f.merged > 4*f.limits.Values {
-		f.stop(node, "the file holds more than %s values once its defaults are merged into each agent; split it into several files",
+		f.stop(node,
+			"the file holds more than %s values once its defaults are merged into each agent; split it into several files",
 			diag.Count(4*f.limits.Values))
 	}
 	return f.grow(node, 0, 0)
@@ -233,10 +234,12 @@ func (f *manifestFile) checkIgnored(part *sectionPart, node *yaml.Node, names []
 		}
 		at := f.inAgentOrDefaults(part, node, "/lifecycle/ignoreChanges/"+strconv.Itoa(i))
 		if schema.IsOwn(name) {
-			f.errorf(at, "lifecycle.ignoreChanges names %s, which is agentsync's own and never sent; name fields of %s", diag.Ticked(name), part.rules.Name)
+			f.errorf(at, "lifecycle.ignoreChanges names %s, which is agentsync's own and never sent; name fields of %s",
+				diag.Ticked(name), part.rules.Name)
 			continue
 		}
-		f.errorf(at, "lifecycle.ignoreChanges names %s, which is no field of %s%s", diag.Ticked(name), part.rules.Name, diag.DidYouMean(name, part.rules.FieldNames()))
+		f.errorf(at, "lifecycle.ignoreChanges names %s, which is no field of %s%s", diag.Ticked(name), part.rules.Name,
+			diag.DidYouMean(name, part.rules.FieldNames()))
 	}
 }
 
@@ -273,7 +276,8 @@ func (f *manifestFile) warnBelow(part *sectionPart, node *yaml.Node, path []stri
 func (f *manifestFile) warnLiteral(part *sectionPart, node *yaml.Node, at string) {
 	value := f.inAgentOrDefaults(part, node, at)
 	if !f.bad[value] && !f.bad[yamltext.Deref(value)] { // however many agents share it, it is one warning
-		f.warn(value, "%s is here in the clear; write ${secret:NAME}, which is filled in only when it is sent", validate.FieldName(at))
+		f.warn(value, "%s is here in the clear; write ${secret:NAME}, which is filled in only when it is sent",
+			validate.FieldName(at))
 	}
 }
 
@@ -325,7 +329,8 @@ func (f *manifestFile) checkMark(part *sectionPart, node *yaml.Node, merged map[
 		}
 		if on && field.MaxItems > 0 && len(v) == field.MaxItems {
 			f.errorf(f.inAgentOrDefaults(part, node, at),
-				"%s holds %d items, and with marker: true the most is %d: the mark is one more", field.Name, len(v), field.MaxItems-1)
+				"%s holds %d items, and with marker: true the most is %d: the mark is one more", field.Name, len(v),
+				field.MaxItems-1)
 		}
 	}
 }

@@ -93,7 +93,8 @@ func (d *valueDecoder) report(pos diag.Pos, format string, args ...any) {
 	d.told[e] = true
 	if len(d.told) > d.limits.Problems {
 		d.stopped = true
-		e.sentence = fmt.Sprintf("there are more than %s errors in this file; it is not read on from here", diag.Count(d.limits.Problems))
+		e.sentence = fmt.Sprintf("there are more than %s errors in this file; it is not read on from here",
+			diag.Count(d.limits.Problems))
 	}
 	d.problems.Errorf(pos, "%s", e.sentence)
 }
@@ -124,7 +125,8 @@ func (d *valueDecoder) enter(n *yaml.Node, depth int) bool {
 	switch {
 	case d.stopped:
 	case d.values > d.limits.Values:
-		d.stop(n, "the file holds more than %s values once its aliases are followed; split it into several files", diag.Count(d.limits.Values))
+		d.stop(n, "the file holds more than %s values once its aliases are followed; split it into several files",
+			diag.Count(d.limits.Values))
 	case depth > d.limits.Depth:
 		d.stop(n, "values are nested more than %d levels deep here", d.limits.Depth)
 	}
@@ -140,7 +142,9 @@ func (d *valueDecoder) grow(n *yaml.Node, length, more int) bool {
 		d.errorAt(n, d.Start(n), "this text is longer than %s; shorten it", diag.Size(int64(d.limits.TextBytes)))
 		return false
 	case d.content > d.limits.ContentBytes:
-		d.stop(n, "the texts of this file hold more than %s once its aliases, defaults and variables are filled in; split it into several files",
+		d.stop(n,
+			"the texts of this file hold more than %s once its aliases, defaults and variables are filled in; split it into "+
+				"several files",
 			diag.Size(int64(d.limits.ContentBytes)))
 	}
 	return !d.stopped
@@ -245,7 +249,8 @@ func (d *valueDecoder) ownEntries(n *yaml.Node, visit func(name string, key, val
 // mergedEntries visits what the merge key of the mapping brings in, in YAML 1.1's order: of several
 // mappings the earlier one wins. A mapping that was merged already has nothing new and is not visited
 // again: a chain of merges would be visited 2^n times.
-func (d *valueDecoder) mergedEntries(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState, visit func(name string, key, value *yaml.Node)) {
+func (d *valueDecoder) mergedEntries(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState,
+	visit func(name string, key, value *yaml.Node)) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if !yamltext.IsMergeKey(n.Content[i]) {
 			continue
@@ -271,7 +276,8 @@ const (
 	wasMerged
 )
 
-func (d *valueDecoder) mergeOne(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState, visit func(name string, key, value *yaml.Node)) {
+func (d *valueDecoder) mergeOne(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState,
+	visit func(name string, key, value *yaml.Node)) {
 	if !d.enter(n, depth) {
 		return
 	}
@@ -336,7 +342,8 @@ var looksLikeNumber = regexp.MustCompile(`^[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)
 
 // checkPlainText reports what people write without quotes and YAML reads otherwise than they mean.
 func (d *valueDecoder) checkPlainText(n *yaml.Node) {
-	const written = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle | yaml.TaggedStyle
+	const written = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle |
+		yaml.TaggedStyle
 	if n.Style&written != 0 || n.Value == "" {
 		return
 	}
@@ -346,7 +353,9 @@ func (d *valueDecoder) checkPlainText(n *yaml.Node) {
 	case strings.ContainsRune("\u201c\u201d\u201e\u2018\u2019\u00ab", first):
 		d.warn(n, "this text begins with %c, which is a part of it and no quote to YAML; write \" if it is to be one", first)
 	case n.LineComment != "" && strings.Contains(n.Value, " ") && d.touchesComment(n):
-		d.warn(n, "this text ends before the #, which begins a comment; put the text in quotes, or write two blanks before the comment")
+		d.warn(n,
+			"this text ends before the #, which begins a comment; put the text in quotes, or write two blanks before the "+
+				"comment")
 	}
 }
 
@@ -385,7 +394,8 @@ func (d *valueDecoder) number(n *yaml.Node) any {
 	plain := strings.ReplaceAll(n.Value, "_", "")
 	digits := strings.TrimLeft(plain, "+-")
 	if len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
-		d.errorf(n, "%s can be read as octal or as decimal; leave out the leading zero, or put it in quotes", d.shown(n, diag.Clip))
+		d.errorf(n, "%s can be read as octal or as decimal; leave out the leading zero, or put it in quotes",
+			d.shown(n, diag.Clip))
 		return ""
 	}
 	switch strings.ToLower(strings.TrimPrefix(digits, ".")) {
@@ -484,7 +494,8 @@ func (d *valueDecoder) duplicate(node, key, first *yaml.Node) {
 		d.errorf(node, "`<<` stands twice in this mapping; merge several with one list: `<<: [*a, *b]`")
 		return
 	}
-	d.errorf(node, "the key %s stands twice in this mapping, first on line %d; keep one", diag.Ticked(key.Value), first.Line)
+	d.errorf(node, "the key %s stands twice in this mapping, first on line %d; keep one", diag.Ticked(key.Value),
+		first.Line)
 }
 
 func (d *valueDecoder) checkKey(node, key *yaml.Node) bool {

@@ -68,8 +68,9 @@ func (l *fileLoader) load(f foundFile) (result fileResult, err error) {
 
 // text says what the text of a manifest may hold.
 func (l *fileLoader) text() yamltext.Options {
-	return yamltext.Options{Values: l.limits.Values, Secret: l.secret, Nothing: "the file holds no manifest; a manifest begins with `version: 1` and has a section per platform: " +
-		diag.And(slices.Sorted(slices.Values(l.platforms)))}
+	return yamltext.Options{Values: l.limits.Values, Secret: l.secret,
+		Nothing: "the file holds no manifest; a manifest begins with `version: 1` and has a section per platform: " +
+			diag.And(slices.Sorted(slices.Values(l.platforms)))}
 }
 
 // decode reads a file into result. The error is that of the schemas.
@@ -93,7 +94,8 @@ func (l *fileLoader) decode(source Source, result *fileResult) error {
 	result.sections = file.read(root)
 	result.uses = file.uses
 	if !file.complete(result.sections) && !problems.HasErrors() {
-		problems.Errorf(diag.Pos{File: path}, "the file was not read to its end; this is a fault in agentsync, please report it")
+		problems.Errorf(diag.Pos{File: path},
+			"the file was not read to its end; this is a fault in agentsync, please report it")
 	}
 	return nil
 }
@@ -134,7 +136,8 @@ type sharedProblem struct {
 func (f *manifestFile) read(root *yaml.Node) []platformSection {
 	f.root = root
 	if yamltext.Deref(root).Kind != yaml.MappingNode {
-		f.errorf(root, "a manifest is a mapping that begins with `version: 1`, not %s", yamltext.KindName(yamltext.Deref(root)))
+		f.errorf(root, "a manifest is a mapping that begins with `version: 1`, not %s",
+			yamltext.KindName(yamltext.Deref(root)))
 		return nil
 	}
 	shell := map[string]any{}
@@ -180,7 +183,8 @@ func (f *manifestFile) apiOf(section *yaml.Node) string {
 func (f *manifestFile) checkPlatforms(shell map[string]any) {
 	for name := range shell {
 		if f.rules.KnowsSection(name) && f.rules.Platforms[name] == nil {
-			f.errorf(f.Locate(f.root, "/"+name).Value, "this agentsync does not know the platform %s; it knows %s", name, diag.And(f.rules.Order))
+			f.errorf(f.Locate(f.root, "/"+name).Value, "this agentsync does not know the platform %s; it knows %s", name,
+				diag.And(f.rules.Order))
 		}
 	}
 }

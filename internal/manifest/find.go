@@ -95,7 +95,8 @@ func (f *fileFinder) argument(path string) error {
 		return fmt.Errorf("find manifests: %w", err)
 	}
 	if n == 0 {
-		f.problems.Errorf(diag.Pos{File: shownPath(path)}, "the folder holds no manifests, which are files that end in .yaml or .yml; agentsync init writes a first one")
+		f.problems.Errorf(diag.Pos{File: shownPath(path)},
+			"the folder holds no manifests, which are files that end in .yaml or .yml; agentsync init writes a first one")
 	}
 	return nil
 }
@@ -113,7 +114,9 @@ func (f *fileFinder) file(path, shown string) {
 
 // leaves reports a link that leads out of the root. Passed over in silence it would be a shorter fleet.
 func (f *fileFinder) leaves(shown, real string) {
-	f.problems.Errorf(diag.Pos{File: shown}, "this link leads out of %s, to %s; a manifest must be inside the folder that is read: copy it there, or name it as a path of its own",
+	f.problems.Errorf(diag.Pos{File: shown},
+		"this link leads out of %s, to %s; a manifest must be inside the folder that is read: copy it there, or name it "+
+			"as a path of its own",
 		diag.Clip(shownPath(f.root)), diag.Clip(filepath.ToSlash(real)))
 }
 
@@ -166,13 +169,15 @@ func (f *fileFinder) entry(path string, e fs.DirEntry) (int, error) {
 		return 1, nil
 	case filepath.Ext(e.Name()) == ".json" && f.looksLikeManifest(path):
 		f.problems.Warnf(diag.Pos{File: shownPath(filepath.Join(f.root, path))},
-			"this looks like a manifest and is not read: in a folder, manifests end in .yaml or .yml; rename it, or name it as a path of its own")
+			"this looks like a manifest and is not read: in a folder, manifests end in .yaml or .yml; rename it, or name it "+
+				"as a path of its own")
 	}
 	return 0, nil
 }
 
 // jsonSection is the beginning of a platform's section in JSON.
-var jsonSection = regexp.MustCompile(`"(?:cometchat|mindset)"\s*:\s*\{\s*"(?:appId|appUid|region|host|defaults|agents|api|apiKeyEnv|endpoint|marker)"`)
+var jsonSection = regexp.MustCompile(`"(?:cometchat|mindset)"\s*:\s*\{\s*` +
+	`"(?:appId|appUid|region|host|defaults|agents|api|apiKeyEnv|endpoint|marker)"`)
 
 // looksLikeManifest reports whether a JSON file of the root has a section of a platform.
 func (f *fileFinder) looksLikeManifest(path string) bool {
@@ -223,7 +228,8 @@ func (l *fileLoader) readFile(f foundFile, problems *diag.List) ([]byte, bool) {
 	case err != nil:
 		problems.Errorf(whole, "the file cannot be read: %s", innerCause(err))
 	case l.total.Add(int64(len(b))) > l.limits.TotalBytes:
-		problems.Errorf(whole, "the manifests hold more than %s together; split the fleet and run it in parts", diag.Size(l.limits.TotalBytes))
+		problems.Errorf(whole, "the manifests hold more than %s together; split the fleet and run it in parts",
+			diag.Size(l.limits.TotalBytes))
 	default:
 		return b, true
 	}

@@ -40,7 +40,8 @@ func (j *fleetJoiner) addSection(s platformSection) {
 	}
 	for _, a := range s.agents {
 		if first, ok := j.index[a.Address]; ok {
-			j.problem(a, a.Source, "the key %s is used twice in %s, first at %s; give one agent another key", diag.Ticked(a.Address.Key), a.Address.ID(), first)
+			j.problem(a, a.Source, "the key %s is used twice in %s, first at %s; give one agent another key",
+				diag.Ticked(a.Address.Key), a.Address.ID(), first)
 			continue
 		}
 		j.index[a.Address] = a.Source
@@ -111,7 +112,9 @@ func (j *fleetJoiner) checkCredentials(results []fileResult, apiKeys []string) {
 			if keys[u.name] {
 				j.problems.Errorf(u.pos, "%s would put an API key into an agent; take it out", u)
 			} else if first, ok := secrets[u.name]; ok && !u.secret {
-				j.problems.Errorf(u.pos, "%s would write a secret into plans and the state: %s stands at %s; write ${secret:%s} here too, or use another variable",
+				j.problems.Errorf(u.pos,
+					"%s would write a secret into plans and the state: %s stands at %s; write ${secret:%s} here too, or use "+
+						"another variable",
 					u, "${secret:"+u.name+"}", first, u.name)
 			}
 		}
@@ -137,10 +140,13 @@ func (j *fleetJoiner) checkPreviousKeys() {
 			case old == a.Address:
 				j.problem(a, pos, "previousKeys holds %s, which is the agent's key now; leave it out", diag.Ticked(key))
 			case used && !handsOn[old]:
-				j.problem(a, pos, "previousKeys holds %s, which is the key of another agent, at %s; leave it out, or name in that agent's previousKeys the key that it had",
+				j.problem(a, pos,
+					"previousKeys holds %s, which is the key of another agent, at %s; leave it out, or name in that agent's "+
+						"previousKeys the key that it had",
 					diag.Ticked(key), user)
 			case claimed:
-				j.problem(a, pos, "previousKeys holds %s, which another agent claims too, at %s; only one can have had it", diag.Ticked(key), claim)
+				j.problem(a, pos, "previousKeys holds %s, which another agent claims too, at %s; only one can have had it",
+					diag.Ticked(key), claim)
 			default:
 				claims[old] = pos
 			}
@@ -229,7 +235,8 @@ func (f *Fleet) SecretUses() []SecretUse {
 		}
 	}
 	slices.SortStableFunc(uses, func(a, b SecretUse) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Pos.File, b.Pos.File), a.Pos.Line-b.Pos.Line, a.Pos.Column-b.Pos.Column)
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Pos.File, b.Pos.File), a.Pos.Line-b.Pos.Line,
+			a.Pos.Column-b.Pos.Column)
 	})
 	return uses
 }
@@ -252,14 +259,16 @@ func (f *Fleet) MissingSecrets(lookup secret.Lookup) diag.List {
 					short[name] = true
 					problems = append(problems, diag.Problem{
 						Severity: diag.Warning, Pos: use.text.Pos, Address: use.address.String(),
-						Summary: fmt.Sprintf("the value of ${secret:%s} is so short that whoever reads the state can find it by trying; use a longer one, or set %s", name, secret.StateKeyEnv),
+						Summary: fmt.Sprintf("the value of ${secret:%s} is so short that whoever reads the state can find it by "+
+							"trying; use a longer one, or set %s", name, secret.StateKeyEnv),
 					})
 				}
 				continue
 			}
 			problems = append(problems, diag.Problem{
 				Severity: diag.Error, Pos: use.text.Pos, Address: use.address.String(),
-				Summary: fmt.Sprintf("the environment variable %s, which ${secret:%s} names, is not set; set it where agentsync runs", name, name),
+				Summary: fmt.Sprintf("the environment variable %s, which ${secret:%s} names, is not set; set it where agentsync "+
+					"runs", name, name),
 			})
 		}
 	}

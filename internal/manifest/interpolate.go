@@ -26,7 +26,8 @@ func (d *valueDecoder) interpolate(n *yaml.Node) any {
 			continue
 		}
 		if n.Value != p.raw {
-			d.errorAt(n, d.placesOf(n, parts)()[i], "%s must be the whole value: a text comes from the manifest or from a file", diag.Clip(p.raw))
+			d.errorAt(n, d.placesOf(n, parts)()[i], "%s must be the whole value: a text comes from the manifest or from a file",
+				diag.Clip(p.raw))
 			return ""
 		}
 		return d.textOf(n, p.text)
@@ -64,7 +65,9 @@ func (d *valueDecoder) interpolate(n *yaml.Node) any {
 			literal.WriteString(v)
 		case partSecret:
 			if strings.HasSuffix(literal.String(), "$") {
-				d.errorAt(n, places()[i], "a variable that ends in $ stands right before %s, which cannot be told from $${; put something between them", p.raw)
+				d.errorAt(n, places()[i],
+					"a variable that ends in $ stands right before %s, which cannot be told from $${; put something between them",
+					p.raw)
 				return ""
 			}
 			b.WriteString(escapeLiteral(literal.String()))
@@ -182,14 +185,17 @@ func isVariable(name string) bool {
 
 func (d *valueDecoder) badReference(n *yaml.Node, p textPart, pos diag.Pos) {
 	if p.raw == "${" {
-		d.errorAt(n, pos, "`${` begins a reference that is not closed; write ${env:NAME}, ${secret:NAME}, ${file:PATH}, or $${ for a literal ${")
+		d.errorAt(n, pos,
+			"`${` begins a reference that is not closed; write ${env:NAME}, ${secret:NAME}, ${file:PATH}, or $${ for a "+
+				"literal ${")
 		return
 	}
 	raw := diag.Clip(p.raw)
 	if d.hidden().Has(d.Index().Offset(pos.Line, pos.Column)) {
 		raw = "${…}"
 	}
-	d.errorAt(n, pos, "`%s` is no reference; write ${env:NAME}, ${secret:NAME}, ${file:PATH}, or $${ for a literal ${", raw)
+	d.errorAt(n, pos, "`%s` is no reference; write ${env:NAME}, ${secret:NAME}, ${file:PATH}, or $${ for a literal ${",
+		raw)
 }
 
 // placesOf returns the places of the parts of a scalar, found when they are first asked for, all in one

@@ -68,7 +68,8 @@ func (f *manifestFile) sectionPart(p *validate.Platform, node *yaml.Node) *secti
 func (f *manifestFile) refuseSecrets(name string, n *yaml.Node, v any) {
 	validate.EachText(v, func(t *validate.Text) {
 		if t.Names != nil {
-			f.errorAt(n, t.Pos, "%s cannot hold ${secret:%s}: a secret is filled in only inside an agent that is sent; write ${env:%s}",
+			f.errorAt(n, t.Pos,
+				"%s cannot hold ${secret:%s}: a secret is filled in only inside an agent that is sent; write ${env:%s}",
 				name, diag.Clip(t.Names[0]), diag.Clip(t.Names[0]))
 		}
 	})
@@ -112,7 +113,8 @@ func (f *manifestFile) reportFault(fault validate.Fault, root, home *yaml.Node, 
 		return
 	}
 	sentence := fault.Sentence(validate.FieldName(subject), owner, f.shown(fault, root))
-	if text := f.textAt[yamltext.Deref(f.Locate(root, fault.At).Value)]; text != nil && !fault.OnKey() && fault.Keyword != "required" {
+	if text := f.textAt[yamltext.Deref(f.Locate(root, fault.At).Value)]; text != nil && !fault.OnKey() &&
+		fault.Keyword != "required" {
 		// It has to be mended in the file; what uses it may as well be the wrong field.
 		f.report(diag.Pos{File: text.shown, Line: 1, Column: 1}, "%s (the text is used at %s)", sentence, pos)
 		sentence += " (the text of " + text.shown + ")"
@@ -209,7 +211,9 @@ func (f *manifestFile) app(part *sectionPart, places map[string]diag.Pos) agent.
 		}
 	}
 	if secret.IsCIToken(app.APIKeyEnv) {
-		f.report(places["apiKeyEnv"], "apiKeyEnv names %s, which holds a credential of the CI and would be sent to %s; name the variable of the app's own key",
+		f.report(places["apiKeyEnv"],
+			"apiKeyEnv names %s, which holds a credential of the CI and would be sent to %s; name the variable of the app's "+
+				"own key",
 			app.APIKeyEnv, part.rules.Name)
 	}
 	read("marker", "")

@@ -40,8 +40,11 @@ type textFile struct {
 // problem. What is in the file is text: ${ in it refers to nothing.
 func (d *valueDecoder) textOf(n *yaml.Node, path string) any {
 	pos := d.Pos(n)
-	if path == "" || strings.Contains(path, `\`) || filepath.IsAbs(filepath.FromSlash(path)) || strings.HasPrefix(path, "/") {
-		d.errorAt(n, pos, "%s is no path for ${file:…}; write one that is relative to this manifest, with /, like ${file:prompts/coach.md}", diag.Quoted(path))
+	if path == "" || strings.Contains(path, `\`) || filepath.IsAbs(filepath.FromSlash(path)) ||
+		strings.HasPrefix(path, "/") {
+		d.errorAt(n, pos,
+			"%s is no path for ${file:…}; write one that is relative to this manifest, with /, like ${file:prompts/coach.md}",
+			diag.Quoted(path))
 		return ""
 	}
 	folder := filepath.Dir(filepath.FromSlash(d.Path))
@@ -182,8 +185,10 @@ func (t *textFiles) unused(problems *diag.List) {
 		}
 		for _, e := range entries {
 			odd := strings.HasPrefix(e.Name(), ".") || slices.Contains([]string{"README.md", "CHANGELOG.md"}, e.Name())
-			if e.Type().IsRegular() && filepath.Ext(e.Name()) == g.ext && !odd && t.files[filepath.Join(g.folder, e.Name())] == nil {
-				problems.Warnf(diag.Pos{File: shownPath(filepath.Join(folder, e.Name()))}, "no manifest refers to this text; write ${file:…} where it belongs, or remove it")
+			if e.Type().IsRegular() && filepath.Ext(e.Name()) == g.ext && !odd &&
+				t.files[filepath.Join(g.folder, e.Name())] == nil {
+				problems.Warnf(diag.Pos{File: shownPath(filepath.Join(folder, e.Name()))},
+					"no manifest refers to this text; write ${file:…} where it belongs, or remove it")
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package validate
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -31,7 +32,8 @@ func (f Fault) Sentence(subject, owner, shown string) string {
 	case "additionalProperties":
 		return f.unknownSentence(subject)
 	case "propertyNames":
-		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", dottedName(subject, f.Name), f.because, subject, diag.And(f.knownMembers()))
+		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", dottedName(subject, f.Name), f.because, subject,
+			diag.And(f.knownMembers()))
 	case "pattern", "format":
 		if shown == "" {
 			shown = "not as it has to be" // a value that is not shown
@@ -82,7 +84,8 @@ func (f Fault) typeSentence(whole, shown string) string {
 	names := make([]string, len(types))
 	for i, t := range types {
 		names[i] = typeWords[t]
-		if members, ok := f.rule["additionalProperties"].(map[string]any); ok && t == "object" && members["type"] == "string" {
+		if members, ok := f.rule["additionalProperties"].(map[string]any); ok && t == "object" &&
+			members["type"] == "string" {
 			names[i] = "an object of strings"
 		}
 	}
@@ -233,4 +236,74 @@ func atLeast(n int) string {
 		return "1 character is"
 	}
 	return diag.Count(n) + " characters are"
+}
+
+// Text is a string that refers to variables. ${env:} is filled in already.
+type Text struct {
+	// Value is the string; where Names is not empty it is a template as secret.Template takes it.
+	Value string
+	// Names are the variables of its ${secret:NAME}, in order of first use.
+	Names []string
+	// Pos is where it begins.
+	Pos diag.Pos
+	// File is the file that ${file:} takes the text from, as problems call it; empty for any other.
+	File string
+}
+
+// Plain returns v with each text as the string that it is, copying only where there are texts.
+func Plain(v any) any {
+	w, _ := MapTexts(v, func(t *Text) any { return t.Value })
+	return w
+}
+
+// MapTexts replaces each text in v by what visit returns. It copies only the maps and lists on the way
+// to a text, and reports whether there was one.
+func MapTexts(v any, visit func(*Text) any) (any, bool) {
+	switch v := v.(type) {
+	case *Text:
+		return visit(v), true
+	case map[string]any:
+		var copied map[string]any
+		for name, e := range v {
+			if w, ok := MapTexts(e, visit); ok {
+				if copied == nil {
+					copied = maps.Clone(v)
+				}
+				copied[name] = w
+			}
+		}
+		if copied != nil {
+			return copied, true
+		}
+	case []any:
+		var copied []any
+		for i, e := range v {
+			if w, ok := MapTexts(e, visit); ok {
+				if copied == nil {
+					copied = slices.Clone(v)
+				}
+				copied[i] = w
+			}
+		}
+		if copied != nil {
+			return copied, true
+		}
+	}
+	return v, false
+}
+
+// EachText calls visit for each text in v.
+func EachText(v any, visit func(*Text)) {
+	switch v := v.(type) {
+	case *Text:
+		visit(v)
+	case map[string]any:
+		for _, e := range v {
+			EachText(e, visit)
+		}
+	case []any:
+		for _, e := range v {
+			EachText(e, visit)
+		}
+	}
 }

@@ -64,8 +64,8 @@ func longestText(rule map[string]any) int {
 // maxSuggested is how long a suggestion may be, in characters.
 const maxSuggested = 80
 
-// meantChoice returns the one of choices that value stands for: another spelling of it, a part of it, it with more around
-// it, or what other tools call it; empty where there is none, or more than one.
+// meantChoice returns the one of choices that value stands for: another spelling of it, a part of it, it with more
+// around it, or what other tools call it; empty where there is none, or more than one.
 func (f Fault) meantChoice(value string, choices []string) string {
 	spell := strings.NewReplacer("_", "", "-", "", " ", "", ".", "").Replace
 	folded := strings.ToLower(spell(value))
@@ -150,8 +150,8 @@ func allTexts(list []any) bool {
 // plainItem is an item of a list on one line that needs no quotes.
 var plainItem = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9 _./-]*$`)
 
-// listOf writes a text that holds several words with commas as the list that was meant; empty where it would be too long to
-// be read.
+// listOf writes a text that holds several words with commas as the list that was meant; empty where it would be too
+// long to be read.
 func listOf(text string) string {
 	text = strings.Trim(strings.TrimSpace(text), "[]")
 	var items []string

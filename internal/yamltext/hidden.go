@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -49,8 +50,8 @@ func (h Hidden) Has(offset int) bool {
 	return slices.ContainsFunc(h, func(s textSpan) bool { return s.from <= offset && offset < s.to })
 }
 
-// In returns what is hidden of the stretch from one offset to another, as pairs of offsets that begin there, in order and
-// apart from each other.
+// In returns what is hidden of the stretch from one offset to another, as pairs of offsets that begin there, in order
+// and apart from each other.
 func (h Hidden) In(from, to int) [][2]int {
 	var parts [][2]int
 	for _, s := range h {
@@ -72,7 +73,8 @@ var (
 	// secretName is what names of credentials have in them, written as one word.
 	secretName = regexp.MustCompile(`authoriz|token|secret|passw|apikey|accesskey|privatekey|credential|cookie`)
 	// credentialForm is a credential by its own look.
-	credentialForm = regexp.MustCompile(`\b(?i:bearer)[ \t]+[^\s"',\]}$]{6,}|\b(?i:basic)[ \t]+[a-z]*[A-Z0-9+/=][A-Za-z0-9+/=]{6,}|` +
+	credentialForm = regexp.MustCompile(`\b(?i:bearer)[ \t]+[^\s"',\]}$]{6,}|` +
+		`\b(?i:basic)[ \t]+[a-z]*[A-Z0-9+/=][A-Za-z0-9+/=]{6,}|` +
 		`\b(?:sk|pk|ghp|gho|ghs|xox[abp]|glpat)[-_][A-Za-z0-9_-]{8,}|\beyJ[A-Za-z0-9_-]{8,}[A-Za-z0-9_.-]*`)
 )
 
@@ -128,8 +130,8 @@ func (f *hiddenFinder) walk(n *yaml.Node, secret bool) {
 	}
 }
 
-// hide hides the value that begins at or behind an offset, on a line that begins at lineStart: to the end of the line on
-// which its quotes and brackets close, and on over every line that is indented deeper.
+// hide hides the value that begins at or behind an offset, on a line that begins at lineStart: to the end of the line
+// on which its quotes and brackets close, and on over every line that is indented deeper.
 func (f *hiddenFinder) hide(from, lineStart int) {
 	first := from
 	for first < len(f.src) && isBlank(f.src[first]) {
@@ -208,4 +210,85 @@ func Closing(src []byte, offset int) int {
 // isWordByte reports whether an apostrophe behind c belongs to a word.
 func isWordByte(c byte) bool {
 	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c >= 0x80
+}
+
+// TokenLength returns how many bytes of a line belong to what begins at offset: a quoted text to its closing quote, a
+// key or a plain value to where YAML ends it, a bracket or another mark alone. It is at least 1 where the line goes on.
+func TokenLength(line string, offset int) int {
+	if offset >= len(line) {
+		return 0
+	}
+	rest := line[offset:]
+	switch first := rest[0]; first {
+	case '"', '\'':
+		for i := 1; i < len(rest); i++ {
+			switch {
+			case first == '"' && rest[i] == '\\':
+				i++
+			case rest[i] == first:
+				return i + 1
+			}
+		}
+		return len(strings.TrimRight(rest, " \t\r"))
+	case '[', ']', '{', '}', ',', '|', '>', '?', '`', '@', '%', '#', ':':
+		return 1
+	case '-':
+		if len(rest) == 1 || rest[1] == ' ' {
+			return 1
+		}
+	case ' ', '\t':
+		_, size := utf8.DecodeRuneInString(rest)
+		return size
+	}
+	end := len(rest)
+	for _, mark := range []string{": ", " #"} {
+		if i := strings.Index(rest, mark); i >= 0 {
+			end = min(end, i)
+		}
+	}
+	if inFlow(line[:offset]) {
+		if i := strings.IndexAny(rest, ",]}"); i >= 0 {
+			end = min(end, i)
+		}
+	}
+	token := strings.TrimSuffix(strings.TrimRight(rest[:end], " \t\r"), ":")
+	_, size := utf8.DecodeRuneInString(rest)
+	return max(len(token), size)
+}
+
+// QuotedEnd returns where the quoted scalar ends that begins at offset, behind its closing quote; -1 where it is not
+// closed.
+func QuotedEnd(text string, offset int) int {
+	quote := text[offset]
+	for i := offset + 1; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && quote == '"':
+			i++
+		case text[i] == quote && quote == '\'' && i+1 < len(text) && text[i+1] == quote:
+			i++
+		case text[i] == quote:
+			return i + 1
+		}
+	}
+	return -1
+}
+
+// inFlow reports whether a bracket that a line opens is still open at its end.
+func inFlow(line string) bool {
+	depth, quote := 0, byte(0)
+	for i := range len(line) {
+		switch c := line[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'' && (i == 0 || !isWordByte(line[i-1])):
+			quote = c
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return depth > 0
 }

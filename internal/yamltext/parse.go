@@ -99,7 +99,8 @@ func checkDensity(path string, src []byte, most int, problems *diag.List) bool {
 	if n <= 2*most {
 		return true
 	}
-	problems.Errorf(diag.Pos{File: path}, "the file holds far more than %s values; split it into several files", diag.Count(most))
+	problems.Errorf(diag.Pos{File: path}, "the file holds far more than %s values; split it into several files",
+		diag.Count(most))
 	return false
 }
 

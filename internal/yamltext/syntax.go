@@ -124,7 +124,8 @@ func (e *syntaxError) eachLineAbove(visit func(start int, line []byte) bool) {
 
 // oddSpaceForm finds a space that is none to YAML where people mean one: in front of a line, behind a dash, a colon
 // or a quote.
-var oddSpaceForm = regexp.MustCompile(`(?:^[ \t]*|^[ \t]*-[ \t]*|:[ \t]*|["'\]}])([\x{a0}\x{1680}\x{2000}-\x{200b}\x{202f}\x{205f}\x{3000}\x{feff}])`)
+var oddSpaceForm = regexp.MustCompile(`(?:^[ \t]*|^[ \t]*-[ \t]*|:[ \t]*|["'\]}])` +
+	`([\x{a0}\x{1680}\x{2000}-\x{200b}\x{202f}\x{205f}\x{3000}\x{feff}])`)
 
 func (e *syntaxError) oddSpace() (offset int, sentence string, ok bool) {
 	e.eachLineAbove(func(start int, line []byte) bool {
@@ -185,7 +186,8 @@ func (e *syntaxError) missingBlank() (offset int, sentence string, ok bool) {
 			return false
 		case m[2] >= 0:
 			offset = start + m[4]
-			sentence = fmt.Sprintf("a blank is missing behind the colon; write `%s: %s`", line[m[2]:m[3]], e.shown(offset, start+m[5]))
+			sentence = fmt.Sprintf("a blank is missing behind the colon; write `%s: %s`", line[m[2]:m[3]],
+				e.shown(offset, start+m[5]))
 		default:
 			offset = start + m[6]
 			sentence = fmt.Sprintf("a blank is missing behind the dash; write `- %s`", e.shown(offset, start+m[7]))
@@ -287,7 +289,8 @@ func (e *syntaxError) tab() (int, string) {
 	if head := start - 1; head > 0 && len(lead) == 0 {
 		above, end := e.lineAt(head)
 		if m := blockHead.FindSubmatch(bytes.TrimRight(e.src[above:end], "\r")); m != nil && i-start > len(m[1]) {
-			return i, fmt.Sprintf("this text begins with a tab, which could be its indentation; write |%d in place of | on the line above", i-start-len(m[1]))
+			return i, fmt.Sprintf("this text begins with a tab, which could be its indentation; write |%d in place of | on "+
+				"the line above", i-start-len(m[1]))
 		}
 	}
 	return i, "a tab stands where YAML wants spaces; indent with spaces"
@@ -328,7 +331,8 @@ func (e *syntaxError) unknownAnchor() (int, string) {
 	for _, m := range anchorForm.FindAllSubmatch(e.src[:offset], 1000) {
 		anchors = append(anchors, "*"+string(m[1]))
 	}
-	return offset, fmt.Sprintf("there is no anchor &%s above this alias%s", diag.Clip(name), diag.DidYouMean("*"+name, anchors))
+	return offset, fmt.Sprintf("there is no anchor &%s above this alias%s", diag.Clip(name),
+		diag.DidYouMean("*"+name, anchors))
 }
 
 func (e *syntaxError) badAnchor() (int, string) {
@@ -350,7 +354,8 @@ func (e *syntaxError) controlCharacter() (int, string) {
 		var r rune
 		r, n = utf8.DecodeRune(e.src[i:])
 		if unicode.IsControl(r) && !strings.ContainsRune("\t\n\r\u0085", r) || r == '\ufffe' || r == '\uffff' {
-			return i, fmt.Sprintf("the control character %U cannot stand here; take it out, or write it as an escape in double quotes", r)
+			return i, fmt.Sprintf("the control character %U cannot stand here; take it out, or write it as an escape in "+
+				"double quotes", r)
 		}
 	}
 	return e.stuckLine(), "a control character cannot stand here; take it out"
@@ -367,7 +372,8 @@ func (e *syntaxError) badEscape() (int, string) {
 	_, n := utf8.DecodeRune(e.src[min(i+1, len(e.src)-1):])
 	switch digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[e.src[min(i+1, len(e.src)-1)]]; {
 	case digits > 0:
-		return i, fmt.Sprintf(`\%c needs %d hexadecimal digits behind it; write \\ for a backslash that is text`, e.src[i+1], digits)
+		return i, fmt.Sprintf(`\%c needs %d hexadecimal digits behind it; write \\ for a backslash that is text`, e.src[i+1],
+			digits)
 	}
 	return i, fmt.Sprintf(`%s is no escape that YAML knows in double quotes; write \\ for a backslash that is text`,
 		diag.Clip(string(e.src[i:min(i+1+n, len(e.src))])))
@@ -378,7 +384,8 @@ func (e *syntaxError) secondColon() (int, string) {
 	start, _ := e.lineAt(i)
 	first := bytes.Index(e.src[start:i], []byte(": "))
 	if first < 0 {
-		return e.firstOn(i), "this line is indented deeper than the one above, which has a value already; line up the keys of one mapping"
+		return e.firstOn(i), "this line is indented deeper than the one above, which has a value already; line up the " +
+			"keys of one mapping"
 	}
 	value := start + first + 2
 	for value < i && e.src[value] == ' ' {
@@ -434,7 +441,8 @@ func (e *syntaxError) blockHeader() (int, string) {
 	if !ok {
 		return e.stuckLine(), "this line holds something that YAML does not expect"
 	}
-	return i, fmt.Sprintf("text after %c begins on the next line; put a value that begins with %c in quotes", e.src[i], e.src[i])
+	return i, fmt.Sprintf("text after %c begins on the next line; put a value that begins with %c in quotes", e.src[i],
+		e.src[i])
 }
 
 func (e *syntaxError) tooDeep() (int, string) {
@@ -456,14 +464,16 @@ func (e *syntaxError) noDash() (int, string) {
 	if offset, ok := e.textAfterQuote(); ok {
 		return offset, afterQuote
 	}
-	return e.stuckLine(), "this line lines up with nothing above it; line it up with the keys that it belongs to, or begin it with `- `"
+	return e.stuckLine(), "this line lines up with nothing above it; line it up with the keys that it belongs to, or " +
+		"begin it with `- `"
 }
 
 func (e *syntaxError) badIndent() (int, string) {
 	if offset, ok := e.textAfterQuote(); ok {
 		return offset, afterQuote
 	}
-	return e.stuckLine(), "this line does not fit what stands above it; line up the keys of one mapping, and put text with special characters in quotes"
+	return e.stuckLine(), "this line does not fit what stands above it; line up the keys of one mapping, and put text " +
+		"with special characters in quotes"
 }
 
 // afterQuoteForm finds text behind a closed quote.

@@ -132,7 +132,8 @@ func (f *Faulty) Read(ctx context.Context, uid string) (platform.Remote, error) 
 // Create implements platform.Client.
 func (f *Faulty) Create(ctx context.Context, wanted agent.Content) (platform.Remote, error) {
 	call := Call{Op: OpCreate, Fields: wanted.Fields().Clone()}
-	return f.one(ctx, call, "POST", func(ctx context.Context) (platform.Remote, error) { return f.inner.Create(ctx, wanted) })
+	return f.one(ctx, call, "POST",
+		func(ctx context.Context) (platform.Remote, error) { return f.inner.Create(ctx, wanted) })
 }
 
 // Update implements platform.Client.
@@ -183,7 +184,8 @@ func (f *Faulty) one(ctx context.Context, call Call, method string,
 			r, err = got.r, got.err
 			return err
 		case <-afterEffect(fault.Limit):
-			return &platform.Error{Class: platform.Unknown, Method: method, Path: "/agents/" + call.UID, Err: context.DeadlineExceeded}
+			return &platform.Error{Class: platform.Unknown, Method: method, Path: "/agents/" + call.UID,
+				Err: context.DeadlineExceeded}
 		}
 	})
 	if err != nil {

@@ -40,7 +40,8 @@ type pastAgent struct {
 
 // WithLag returns client with lists that lag. Agents that are there already count as new.
 func WithLag(client platform.Client, lag Lag) platform.Client {
-	return &laggingClient{Client: client, lag: lag, seen: map[string]int{}, shown: map[string]platform.Remote{}, before: map[string]pastAgent{}}
+	return &laggingClient{Client: client, lag: lag, seen: map[string]int{}, shown: map[string]platform.Remote{},
+		before: map[string]pastAgent{}}
 }
 
 // Update implements platform.Client.

@@ -305,7 +305,10 @@ func Habit(name string) func(agent.Fields) agent.Fields {
 	case "trim":
 		return mapTexts(strings.TrimSpace)
 	case "crlf":
-		return mapTexts(func(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\n", "\r\n") })
+		return mapTexts(func(s string) string {
+			return strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\n",
+				"\r\n")
+		})
 	case "escape":
 		return mapTexts(func(s string) string { return html.EscapeString(html.UnescapeString(s)) })
 	case "slash":

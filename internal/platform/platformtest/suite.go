@@ -158,7 +158,8 @@ func testDelete(t *testing.T, f Fixture) {
 		t.Errorf("delete: %v", err)
 	}
 	// Nobody below apply decides that an agent is gone.
-	if err := r.client.Delete(t.Context(), made.UID); !errors.Is(err, platform.ErrNotFound) || platform.ClassOf(err) != platform.Refused {
+	if err := r.client.Delete(t.Context(), made.UID); !errors.Is(err, platform.ErrNotFound) ||
+		platform.ClassOf(err) != platform.Refused {
 		t.Errorf("delete of an agent that is gone: %v", err)
 	}
 	if got := r.list(); len(got) != 0 || len(r.agents()) != 0 {
@@ -242,7 +243,8 @@ func testKey(t *testing.T, f Fixture) {
 		_, createErr := client.Create(t.Context(), agent.ContentOf(f.Full))
 		for _, err := range []error{listErr, createErr} {
 			var e *platform.Error
-			if !errors.Is(err, platform.ErrKeyRefused) || !errors.As(err, &e) || e.Status != status || e.Class != platform.Refused {
+			if !errors.Is(err, platform.ErrKeyRefused) || !errors.As(err, &e) || e.Status != status ||
+				e.Class != platform.Refused {
 				t.Errorf("%s: %v", key, err)
 			}
 			r.noSecrets(err, key)

@@ -54,7 +54,8 @@ func writeTrials() []faultTrial {
 		{fault: "hang-before", class: platform.Unknown, says: "in time", timeout: 200 * time.Millisecond},
 		{fault: "hang-after", class: platform.Unknown, done: true, says: "in time", timeout: 200 * time.Millisecond},
 	}
-	for _, status := range []string{"400", "401", "402", "403", "405", "406", "410", "412", "413", "415", "418", "422", "423", "451"} {
+	for _, status := range []string{"400", "401", "402", "403", "405", "406", "410", "412", "413", "415", "418", "422",
+		"423", "451"} {
 		list = append(list, faultTrial{fault: "status-before=" + status, class: platform.Refused, says: ": " + status})
 	}
 	for _, status := range []string{"408", "409", "425", "499", "501", "502", "503", "504"} {
