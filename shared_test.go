@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,23 +22,25 @@ import (
 
 // TestServers runs testdata/servers against each real server that there is; with CI=true each has to be there.
 func TestServers(t *testing.T) {
-	for name, start := range map[string]func(*testing.T) (url, url2 string, env []string){
-		"versitygw": func(t *testing.T) (string, string, []string) {
+	for name, start := range map[string]func(*testing.T) (url, readOnly func(place string) string, env []string){
+		"versitygw": func(t *testing.T) (url, readOnly func(string) string, env []string) {
 			s := storetest.StartS3(t)
-			return s.URL("prod"), s.URL("other"), s.Env()
+			return s.URL, s.ReadOnly().URL, s.Env()
 		},
-		"PostgreSQL": func(t *testing.T) (string, string, []string) {
+		"PostgreSQL": func(t *testing.T) (url, readOnly func(string) string, env []string) {
 			p := storetest.StartPostgres(t)
-			return p.URL("prod"), p.URL("other"), nil
+			return p.URL, p.Reader(), nil
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url, url2, env := start(t)
+			url, readOnly, env := start(t)
 			params := scriptParams("testdata/servers")
 			params.Setup = func(e *testscript.Env) error {
+				place := filepath.Base(e.WorkDir)
 				e.Vars = append(e.Vars, env...)
-				e.Setenv("URL", url)
-				e.Setenv("URL2", url2)
+				e.Setenv("URL", url(place))
+				e.Setenv("URL2", url(place+"-other"))
+				e.Setenv("READURL", readOnly(place))
 				return setupScript(e)
 			}
 			testscript.Run(t, params)
@@ -149,6 +152,6 @@ func holdShared(ts *testscript.TestScript, neg bool, args []string) {
 	}}, shared.Options{})
 	holder := state.Holder{PID: 4711, Host: "build-7", User: "ann", Command: "apply",
 		Started: time.Date(2026, 1, 2, 10, 4, 5, 0, time.UTC), RunURL: "https://ci.example.com/runs/12"}
-	_, err = state.NewShared(ctx, place).Lock(ctx, holder)
+	_, err = state.NewShared(place).Lock(ctx, holder)
 	ts.Check(err)
 }

@@ -65,7 +65,7 @@ func benchRun(b *testing.B, client platform.Client, journal bool, parallelism in
 		b.Fatal(err)
 	}
 	file := state.NewFile(filepath.Join(b.TempDir(), "state.json"))
-	snap, err := file.Load()
+	snap, err := file.Load(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -84,9 +84,9 @@ func benchRun(b *testing.B, client platform.Client, journal bool, parallelism in
 			if !journal {
 				return &noJournal{fleet: fleet}, nil
 			}
-			run, err := file.Begin(snap, 4<<20)
+			run, err := file.Begin(b.Context(), snap, 4<<20)
 			if err == nil {
-				finish = run.Close
+				finish = func() error { return run.Close(b.Context()) }
 			}
 			return run, err
 		},

@@ -124,7 +124,7 @@ func (p *player) step(i int, seed uint64, st step) {
 	p.want = st.desired()
 	p.opts.Parallelism, p.refresh = st.Parallel, st.Refresh
 	known := map[agent.AppID]map[string]bool{comet: {}, mind: {}}
-	if snap, err := p.file().Load(); err == nil && st.Lose == "" {
+	if snap, err := p.file().Load(context.Background()); err == nil && st.Lose == "" {
 		for a, r := range snap.State.Agents {
 			known[a.ID()][r.UID] = true
 		}

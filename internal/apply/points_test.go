@@ -448,7 +448,7 @@ func TestRecoveryHoldsUpNobodyElse(t *testing.T) {
 func (w *world) intended(left func(i int) bool, wanted ...agent.Desired) {
 	w.t.Helper()
 	f := w.file()
-	run, err := f.Begin(w.load(f), 0)
+	run, err := f.Begin(context.Background(), w.load(f), 0)
 	if err != nil {
 		w.t.Fatalf("%v", err)
 	}
@@ -465,7 +465,7 @@ func (w *world) intended(left func(i int) bool, wanted ...agent.Desired) {
 			w.t.Fatalf("%v", err)
 		}
 	}
-	if err := run.Close(); err != nil {
+	if err := run.Close(context.Background()); err != nil {
 		w.t.Fatalf("%v", err)
 	}
 }

@@ -96,7 +96,7 @@ func (p *teller) chapter(i int, c chapter) {
 // rival applies the same manifests in another checkout, which has the state that is committed and no journal. Where a request
 // of this checkout is open it does not: two machines that share no storage cannot know of each other's.
 func (p *teller) rival(context.Context, *plan.Plan) (asked bool, err error) {
-	snap, err := p.file().Load()
+	snap, err := p.file().Load(context.Background())
 	if err != nil || len(snap.Open) > 0 || snap.Pending {
 		return true, nil // this run's disk may have crashed: what it does then is the point of the tale
 	}
@@ -131,7 +131,7 @@ func (p *teller) adoptions(rep *apply.Report) {
 // knownUIDs are the agents that a cut list may lack: without one missing that state knows, nobody could tell.
 func (p *teller) knownUIDs() map[agent.AppID]map[string]bool {
 	known := map[agent.AppID]map[string]bool{comet: {}, mind: {}}
-	snap, err := p.file().Load()
+	snap, err := p.file().Load(context.Background())
 	if err != nil {
 		return known
 	}

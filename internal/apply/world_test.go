@@ -114,7 +114,7 @@ func fleet(n int) []agent.Desired {
 func (w *world) apply(ctx context.Context) (*apply.Report, error) {
 	w.t.Helper()
 	f := w.file()
-	snap, err := f.Load()
+	snap, err := f.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -126,16 +126,16 @@ func (w *world) apply(ctx context.Context) (*apply.Report, error) {
 	return w.engine(fleet).Apply(ctx, apply.Session{
 		Pending: snap.Pending, Plan: w.planOf, Review: w.review,
 		Begin: func(*plan.Plan) (apply.Ledger, error) {
-			snap, err := f.Load()
+			snap, err := f.Load(ctx)
 			if err == nil {
-				run, err = f.Begin(snap, 0)
+				run, err = f.Begin(ctx, snap, 0)
 			}
 			if w.ledger != nil {
 				return w.ledger(run), err
 			}
 			return run, err
 		},
-		End: func() error { return run.Close() },
+		End: func() error { return run.Close(ctx) },
 	})
 }
 
@@ -156,7 +156,7 @@ func (w *world) file() *state.File {
 
 func (w *world) load(f *state.File) *state.Snapshot {
 	w.t.Helper()
-	snap, err := f.Load()
+	snap, err := f.Load(context.Background())
 	if err != nil {
 		w.t.Fatalf("%v", err)
 	}

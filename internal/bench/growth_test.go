@@ -98,7 +98,7 @@ func (p *pipeline) open() error {
 }
 
 func (p *pipeline) read() (err error) {
-	p.snap, err = state.NewFile(p.state).Load()
+	p.snap, err = state.NewFile(p.state).Load(p.t.Context())
 	return err
 }
 
@@ -139,10 +139,10 @@ func (p *pipeline) apply() error {
 		Plan:   func(apply.Known) (*plan.Plan, error) { return p.made, nil },
 		Review: func(context.Context, *plan.Plan) (bool, error) { return false, nil },
 		Begin: func(*plan.Plan) (_ apply.Ledger, err error) {
-			run, err = state.NewFile(p.state).Begin(p.snap, 0)
+			run, err = state.NewFile(p.state).Begin(p.t.Context(), p.snap, 0)
 			return run, err
 		},
-		End: func() error { return run.Close() },
+		End: func() error { return run.Close(p.t.Context()) },
 	})
 	if err == nil && rep.Outcome != apply.OutcomeComplete {
 		err = fmt.Errorf("the outcome is %s", rep.Outcome)

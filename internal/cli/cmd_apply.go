@@ -171,7 +171,7 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	if saved == nil && idle {
 		// What is live may differ from what state says: somebody changed it, or state and manifests were reverted together.
 		// That is looked at without the lock as well.
-		live, err := engine.Plan(ctx, run.session())
+		live, err := engine.Plan(ctx, run.session(ctx))
 		if err != nil {
 			return nil, err
 		}
@@ -204,7 +204,7 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		defer crash.Guard()
 		run.show.Interrupted()
 	})()
-	rep, err := engine.Apply(ctx, run.session())
+	rep, err := engine.Apply(ctx, run.session(ctx))
 	if stale, ok := errors.AsType[*apply.StaleError](err); ok {
 		for _, st := range stale.Changes {
 			w.Warn(st.Address.String()+": "+st.Reason, "")
@@ -316,8 +316,12 @@ func (r *applyRun) options() apply.Options {
 	}
 }
 
-func (r *applyRun) session() apply.Session {
-	return apply.Session{Plan: r.plan, Review: r.review, Begin: r.begin, End: r.end, Pending: r.Snap.Pending, Apps: r.Apps()}
+func (r *applyRun) session(ctx context.Context) apply.Session {
+	return apply.Session{
+		Plan: r.plan, Review: r.review, Pending: r.Snap.Pending, Apps: r.Apps(),
+		Begin: func(p *plan.Plan) (apply.Ledger, error) { return r.begin(ctx, p) },
+		End:   func() error { return r.end(ctx) },
+	}
 }
 
 // plan makes the plan of what is known now.
@@ -380,12 +384,12 @@ func (r *applyRun) review(ctx context.Context, p *plan.Plan) (asked bool, err er
 }
 
 // begin opens the journal.
-func (r *applyRun) begin(p *plan.Plan) (apply.Ledger, error) {
-	err := r.Load() // what the round before wrote
+func (r *applyRun) begin(ctx context.Context, p *plan.Plan) (apply.Ledger, error) {
+	err := r.Load(ctx) // what the round before wrote
 	if err != nil {
 		return nil, err
 	}
-	if r.run, err = r.BeginRun(p); err != nil {
+	if r.run, err = r.BeginRun(ctx, p); err != nil {
 		return nil, err
 	}
 	if p != nil { // a person, or a flag, agreed to where requests go
@@ -395,11 +399,11 @@ func (r *applyRun) begin(p *plan.Plan) (apply.Ledger, error) {
 }
 
 // end folds what was done into the state file.
-func (r *applyRun) end() error {
-	if err := r.EndRun(r.run); err != nil {
+func (r *applyRun) end(ctx context.Context) error {
+	if err := r.EndRun(ctx, r.run); err != nil {
 		return err
 	}
-	return r.Load()
+	return r.Load(ctx)
 }
 
 // finishApply writes the report, whatever happened, and finds the exit code.
@@ -484,7 +488,7 @@ func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) e
 		return err
 	}
 	// What earlier runs left open comes first, or an agent that one of them made would not be known.
-	if err := engine.Recover(ctx, run.session()); err != nil {
+	if err := engine.Recover(ctx, run.session(ctx)); err != nil {
 		return err
 	}
 	behind, doubted, err := w.Behind(ctx, apps)
@@ -510,7 +514,7 @@ func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) e
 		results = append(results, result)
 		text += len(b.Record.Applied) + len(b.Record.Observed)
 	}
-	if err := w.Record(len(behind), text, func(string) ([]state.Result, error) { return results, nil }); err != nil {
+	if err := w.Record(ctx, len(behind), text, func(string) ([]state.Result, error) { return results, nil }); err != nil {
 		return err
 	}
 	w.Sayf("%s recorded", diag.Plural(len(behind), "change"))

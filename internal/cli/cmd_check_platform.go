@@ -85,7 +85,7 @@ func (a *app) checkPlatform(ctx context.Context, f *checkFlags) error {
 	if f.Sandbox {
 		err = w.StartSandbox()
 	} else {
-		w.Snap, err = w.File.Load()
+		w.Snap, err = w.File.Load(ctx)
 		err = exit.OfState(err)
 	}
 	if err != nil {

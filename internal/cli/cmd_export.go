@@ -131,7 +131,7 @@ func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error 
 	}
 	// The lock comes before the lists: an agent that another run makes meanwhile would be taken for one that nobody manages.
 	if f.dryRun {
-		err = w.Load()
+		err = w.Load(ctx)
 	} else {
 		var unlock func()
 		if unlock, err = w.Lock(ctx, "export", f.lockTimeout); err == nil {

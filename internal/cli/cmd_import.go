@@ -118,7 +118,7 @@ func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Addres
 		}
 	}
 	if !known {
-		if err := im.record(); err != nil {
+		if err := im.record(ctx); err != nil {
 			return err
 		}
 	}
@@ -240,9 +240,9 @@ func (im *importer) splice(ctx context.Context, path string) error {
 }
 
 // record enters the agent into state, and closes what an earlier run left open at its address.
-func (im *importer) record() error {
+func (im *importer) record(ctx context.Context) error {
 	live := im.live.Content.Fields()
-	return im.Record(1, workspace.TextLen(map[string]any(live)), func(lineage string) ([]state.Result, error) {
+	return im.Record(ctx, 1, workspace.TextLen(map[string]any(live)), func(lineage string) ([]state.Result, error) {
 		like, sealer := agent.Fields(nil), secret.Sealer{Key: []byte(lineage), Lookup: im.Lookup}
 		if im.wanted != nil {
 			like = im.wanted.Fields

@@ -115,7 +115,7 @@ func pull(ctx context.Context, u *ui.UI, f *pullFlags) error {
 		return err
 	}
 	defer func() { _ = unlock() }() // the kernel, or the end of the lease, frees it at the latest
-	if err := p.checkUnchanged(); err != nil {
+	if err := p.checkUnchanged(ctx); err != nil {
 		return err
 	}
 	// First the files: in the other order, a run that ends in between would leave a state that knows values which no
@@ -126,7 +126,7 @@ func pull(ctx context.Context, u *ui.UI, f *pullFlags) error {
 			return err
 		}
 	}
-	if err := p.record(); err != nil {
+	if err := p.record(ctx); err != nil {
 		return err
 	}
 	u.Sayf("wrote %s", report.Sanitize(strings.Join(names, ", ")))
@@ -197,8 +197,8 @@ func (p *pulling) show() (left int) {
 }
 
 // checkUnchanged refuses to write where the state or a file is not what the diff was made of.
-func (p *pulling) checkUnchanged() error {
-	fresh, err := p.File.Fresh(p.Snap)
+func (p *pulling) checkUnchanged(ctx context.Context) error {
+	fresh, err := p.File.Fresh(ctx, p.Snap)
 	if err != nil {
 		return exit.OfState(err)
 	}
@@ -219,12 +219,12 @@ func (p *pulling) checkUnchanged() error {
 }
 
 // record enters what was pulled into the state.
-func (p *pulling) record() error {
+func (p *pulling) record(ctx context.Context) error {
 	text := 0
 	for _, pull := range p.pulls {
 		text += workspace.TextLen(map[string]any(p.live[pull.Address].Content.Fields()))
 	}
-	return p.Record(len(p.pulls), text, func(lineage string) (results []state.Result, err error) {
+	return p.Record(ctx, len(p.pulls), text, func(lineage string) (results []state.Result, err error) {
 		sealer := secret.Sealer{Key: []byte(lineage), Lookup: p.KnownSecrets()}
 		for _, pull := range p.pulls {
 			if len(pull.Fields) == 0 {

@@ -386,13 +386,13 @@ func (a *app) migrate(ctx context.Context, path, to string, wait time.Duration) 
 		return nil, "", err
 	}
 	// Both locks, the file's first: who waits for it keeps nobody else from the shared place.
-	from := state.NewFile(path)
+	from := state.NewFile(path, workspace.TellHolder(a.UI))
 	unlockFrom, err := workspace.Lock(ctx, a.UI, from, "state migrate", wait)
 	if err != nil {
 		return nil, "", err
 	}
 	defer func() { _ = unlockFrom() }() // the kernel frees it at the latest when the process ends
-	snap, err := from.Load()
+	snap, err := from.Load(ctx)
 	if err != nil {
 		return nil, "", exit.OfState(err)
 	}
@@ -403,13 +403,13 @@ func (a *app) migrate(ctx context.Context, path, to string, wait time.Duration) 
 	if _, err := a.initPlace(ctx, to, place, snap.State.Lineage, snap.State.Serial); err != nil {
 		return nil, "", err
 	}
-	target := state.NewShared(ctx, place)
+	target := state.NewShared(place)
 	unlockTarget, err := workspace.Lock(ctx, a.UI, target, "state migrate", wait)
 	if err != nil {
 		return nil, "", err
 	}
 	defer func() { _ = unlockTarget() }() // its lease ends
-	there, err := target.Load()
+	there, err := target.Load(ctx)
 	if err != nil {
 		return nil, "", exit.OfState(err)
 	}
@@ -418,13 +418,13 @@ func (a *app) migrate(ctx context.Context, path, to string, wait time.Duration) 
 			Hinted("name another prefix, or another fleet=")
 	}
 	// The place has everything before the file says that it moved: stopped in between, this goes on where it is run again.
-	if err := target.TakeOver(there, snap); err != nil {
+	if err := target.TakeOver(ctx, there, snap); err != nil {
 		return nil, "", exit.OfState(err)
 	}
-	if err := from.Leave(snap, to); err != nil {
+	if err := from.Leave(ctx, snap, to); err != nil {
 		return nil, "", exit.OfState(err)
 	}
-	moved, err = target.Load()
+	moved, err = target.Load(ctx)
 	return moved, place.Name(), exit.OfState(err)
 }
 
@@ -488,13 +488,13 @@ Asks first; without a terminal it needs --auto-approve.`,
 				return err
 			}
 		}
-		file := state.NewDamaged(ctx, place)
+		file := state.NewDamaged(place)
 		unlock, err := workspace.Lock(ctx, a.UI, file, "state rollback", wait)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = unlock() }() // its lease ends
-		now, err := file.Restore(old)
+		now, err := file.Restore(ctx, old)
 		if err != nil {
 			return exit.OfState(err)
 		}

@@ -74,10 +74,30 @@ func State(cmd *cobra.Command, name *string) {
 	_ = cmd.MarkFlagFilename("state", "json")
 }
 
-// LockTimeout adds --lock-timeout.
+// LockTimeout adds --lock-timeout. Where somebody writes 0, wait becomes workspace.NoWait.
 func LockTimeout(cmd *cobra.Command, wait *time.Duration) {
-	cmd.Flags().DurationVar(wait, "lock-timeout", 0, "how long to wait for another run's lock")
+	cmd.Flags().Var((*lockTimeout)(wait), "lock-timeout", "how long to wait for another run's lock")
 }
+
+type lockTimeout time.Duration
+
+func (l *lockTimeout) Set(text string) error {
+	wait, err := time.ParseDuration(text)
+	if wait == 0 {
+		wait = workspace.NoWait
+	}
+	*l = lockTimeout(wait)
+	return err
+}
+
+func (l *lockTimeout) String() string {
+	if *l == 0 || time.Duration(*l) == workspace.NoWait {
+		return "0" // what cobra takes for no default
+	}
+	return time.Duration(*l).String()
+}
+
+func (*lockTimeout) Type() string { return "duration" }
 
 // AutoApprove adds --auto-approve, -y.
 func AutoApprove(cmd *cobra.Command, yes *bool) {

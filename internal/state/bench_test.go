@@ -93,11 +93,11 @@ func (h countingHandle) WriteAt(b []byte, offset int64) (int, error) {
 func BenchmarkGroupCommit(b *testing.B) {
 	counting := countingFS{osFS{}, new(atomic.Int64), new(atomic.Int64)}
 	f := NewFile(filepath.Join(b.TempDir(), "state.json"), WithFS(counting))
-	snap, err := f.Load()
+	snap, err := f.Load(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	run, err := f.Begin(snap, int64(b.N)*2048)
+	run, err := f.Begin(b.Context(), snap, int64(b.N)*2048)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func BenchmarkGroupCommit(b *testing.B) {
 	b.StopTimer()
 	b.ReportMetric(float64(counting.syncs.Load())*1000/float64(b.N), "fsyncs/1000")
 	b.ReportMetric(float64(counting.bytes.Load())/float64(b.N), "bytes/agent")
-	if err := run.Close(); err != nil {
+	if err := run.Close(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 }

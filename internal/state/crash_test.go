@@ -122,11 +122,11 @@ func checkRescuable(t *testing.T, at string, o *outcome) {
 func TestFailedFsyncIsFinal(t *testing.T) {
 	disk := statetest.New()
 	f := state.NewFile(statePath, state.WithFS(disk))
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := f.Begin(snap, 100)
+	run, err := f.Begin(t.Context(), snap, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,10 +145,10 @@ func TestFailedFsyncIsFinal(t *testing.T) {
 	if disk.Calls() != calls {
 		t.Errorf("the journal was touched after the failure: %v", disk.Log())
 	}
-	if err := run.Close(); err != nil {
+	if err := run.Close(t.Context()); err != nil {
 		t.Fatalf("close: %v", err)
 	}
-	end, err := f.Load()
+	end, err := f.Load(t.Context())
 	if err != nil || end.State.Agents[addr("c")].UID != "c1" || len(end.Open) != 0 {
 		t.Errorf("after close: %+v, %v; want the result that came too late for the journal, and no intent", end, err)
 	}
@@ -168,18 +168,18 @@ func TestNoSpace(t *testing.T) {
 	f := state.NewFile(statePath, state.WithFS(disk))
 	told := map[string]bool{} // where a full disk was found
 	for n := 1; ; n++ {
-		snap, err := f.Load()
+		snap, err := f.Load(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		calls, before := disk.Calls(), len(disk.Log())
 		disk.FailAt(n, fullDisk())
-		run, err := f.Begin(snap, 1<<20)
+		run, err := f.Begin(t.Context(), snap, 1<<20)
 		if disk.Calls() < calls+n {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := run.Close(); err != nil {
+			if err := run.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if len(told) < 3 {
@@ -188,7 +188,7 @@ func TestNoSpace(t *testing.T) {
 			return
 		}
 		if err == nil { // a call that does not matter
-			if err := run.Close(); err != nil {
+			if err := run.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			continue

@@ -89,11 +89,11 @@ func childUmask() error {
 		if err != nil {
 			return err
 		}
-		snap, err := f.Load()
+		snap, err := f.Load(context.Background())
 		if err != nil {
 			return err
 		}
-		run, err := f.Begin(snap, 100)
+		run, err := f.Begin(context.Background(), snap, 100)
 		if err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func childUmask() error {
 		if err := modesAre(dir, 2); err != nil {
 			return fmt.Errorf("umask %o: %w", umask, err)
 		}
-		if err := errors.Join(run.Close(), unlock()); err != nil {
+		if err := errors.Join(run.Close(context.Background()), unlock()); err != nil {
 			return err
 		}
 		if _, err := f.Rescue(sample()); err != nil {
@@ -202,19 +202,19 @@ func childNoSpace() error {
 		return err
 	}
 	f := state.NewFile("state.json")
-	snap, err := f.Load()
+	snap, err := f.Load(context.Background())
 	if err != nil {
 		return err
 	}
 	for _, reserve := range []int64{1 << 20, 200_000} {
-		if _, err := f.Begin(snap, reserve); !errors.Is(err, state.ErrNoSpace) || !errors.Is(err, syscall.ENOSPC) {
+		if _, err := f.Begin(context.Background(), snap, reserve); !errors.Is(err, state.ErrNoSpace) || !errors.Is(err, syscall.ENOSPC) {
 			return fmt.Errorf("%d bytes: %v", reserve, err)
 		}
 	}
 	if entries, err := os.ReadDir("."); err != nil || len(entries) > 0 {
 		return fmt.Errorf("left are %v, %v", entries, err)
 	}
-	run, err := f.Begin(snap, 20_000)
+	run, err := f.Begin(context.Background(), snap, 20_000)
 	if err != nil {
 		return fmt.Errorf("a journal that fits: %w", err)
 	}
@@ -226,13 +226,13 @@ func childNoSpace() error {
 			return fmt.Errorf("commit %d on the full disk: %w", i, err)
 		}
 	}
-	if err := run.Close(); !errors.Is(err, syscall.ENOSPC) {
+	if err := run.Close(context.Background()); !errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("close on the full disk: %v", err)
 	}
 	if err := os.Remove("filler"); err != nil {
 		return err
 	}
-	if snap, err = f.Load(); err != nil || len(snap.State.Agents) != 50 {
+	if snap, err = f.Load(context.Background()); err != nil || len(snap.State.Agents) != 50 {
 		return fmt.Errorf("afterwards: %+v, %v", snap, err)
 	}
 	return nil

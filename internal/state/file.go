@@ -24,6 +24,9 @@ type Option func(*local)
 // WithFS puts another file system in place of the real one, for tests. The lock stays on the real one.
 func WithFS(fsys FS) Option { return func(l *local) { l.fs = fsys } }
 
+// WithWaiting lets tell know, again and again while Lock waits, who has the lock.
+func WithWaiting(tell func(*LockedError)) Option { return func(l *local) { l.waiting = tell } }
+
 // NewFile returns the state file at path. Nothing is read yet. No file is read or written through a symbolic
 // link: what uses the File then fails with a *FormatError.
 func NewFile(path string, options ...Option) *File {
@@ -67,8 +70,8 @@ type Snapshot struct {
 // Load reads the state and replays the journal in memory. It writes nothing and needs no lock: while
 // another run goes on, it gives a state that was true at some moment. An absent file is an empty
 // state, unless its folder is missing too. An error about content is a *FormatError.
-func (f *File) Load() (*Snapshot, error) {
-	on, err := f.keeper.read()
+func (f *File) Load(ctx context.Context) (*Snapshot, error) {
+	on, err := f.keeper.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -122,8 +125,8 @@ func (f *File) applyJournal(snap *Snapshot, s *State, journal *replay) error {
 
 // checkUnchanged returns an error that matches ErrStale unless state and journal are still what snap was
 // made of.
-func (f *File) checkUnchanged(snap *Snapshot) error {
-	on, err := f.keeper.read()
+func (f *File) checkUnchanged(ctx context.Context, snap *Snapshot) error {
+	on, err := f.keeper.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -139,8 +142,8 @@ func (f *File) checkUnchanged(snap *Snapshot) error {
 
 // Fresh reports whether state and journal are still what snap was made of. It reads them, and decodes
 // neither. Where they are, the Grace of snap is that of the lock.
-func (f *File) Fresh(snap *Snapshot) (bool, error) {
-	err := f.checkUnchanged(snap)
+func (f *File) Fresh(ctx context.Context, snap *Snapshot) (bool, error) {
+	err := f.checkUnchanged(ctx, snap)
 	if errors.Is(err, ErrStale) {
 		return false, nil
 	}
@@ -166,16 +169,16 @@ func (f *File) Edit(ctx context.Context, snap *Snapshot, change func(*State) err
 	if equalContent(edited, snap.State) && !snap.Pending {
 		return nil
 	}
-	if err := f.checkUnchanged(snap); err != nil {
+	if err := f.checkUnchanged(ctx, snap); err != nil {
 		return fmt.Errorf("edit state: %w", err)
 	}
-	if err := f.writeEdit(snap, edited); err != nil {
+	if err := f.writeEdit(ctx, snap, edited); err != nil {
 		return fmt.Errorf("edit state: %w", err)
 	}
 	return nil
 }
 
-func (f *File) writeEdit(snap *Snapshot, edited *State) (err error) {
+func (f *File) writeEdit(ctx context.Context, snap *Snapshot, edited *State) (err error) {
 	s, version := snap.State, snap.version
 	if snap.Pending || snap.results {
 		var content []byte
@@ -186,7 +189,7 @@ func (f *File) writeEdit(snap *Snapshot, edited *State) (err error) {
 			version = versionOf(content)
 		}
 		// An error of the journal alone counts as well: replayed, it could bring back what the edit takes out.
-		if _, err := f.keeper.fold(content, snap.version, openLines(s, snap.Open)); err != nil {
+		if _, err := f.keeper.fold(ctx, content, snap.version, openLines(s, snap.Open)); err != nil {
 			return err
 		}
 	}
@@ -198,13 +201,13 @@ func (f *File) writeEdit(snap *Snapshot, edited *State) (err error) {
 	if err != nil {
 		return err
 	}
-	return f.keeper.save(content, version)
+	return f.keeper.save(ctx, content, version)
 }
 
 // Leave puts a signpost in the place of a state file whose state, as snap has it, is now in the place that a URL names. No
 // agentsync reads a signpost as a state, not even an older one. The caller holds the lock.
-func (f *File) Leave(snap *Snapshot, to string) error {
-	if err := f.checkUnchanged(snap); err != nil {
+func (f *File) Leave(ctx context.Context, snap *Snapshot, to string) error {
+	if err := f.checkUnchanged(ctx, snap); err != nil {
 		return fmt.Errorf("leave a signpost: %w", err)
 	}
 	content, err := json.Marshal(struct {
@@ -213,7 +216,7 @@ func (f *File) Leave(snap *Snapshot, to string) error {
 		Agents  struct{} `json:"agents"`
 	}{Version: Version + 1, MovedTo: to}, inText, jsontext.WithIndent("  "))
 	if err == nil {
-		_, err = f.keeper.fold(append(content, '\n'), snap.version, nil)
+		_, err = f.keeper.fold(ctx, append(content, '\n'), snap.version, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("leave a signpost: %w", err)
@@ -223,8 +226,8 @@ func (f *File) Leave(snap *Snapshot, to string) error {
 
 // TakeOver brings what other knows of the same fleet into the state that snap was loaded of: records as State.Merge does, and open
 // intents. What is there already, because it was taken over before, is no error. The caller holds the lock.
-func (f *File) TakeOver(snap, other *Snapshot) error {
-	if err := f.checkUnchanged(snap); err != nil {
+func (f *File) TakeOver(ctx context.Context, snap, other *Snapshot) error {
+	if err := f.checkUnchanged(ctx, snap); err != nil {
 		return fmt.Errorf("take over: %w", err)
 	}
 	merged, open, lastID := snap.State.Clone(), slices.Clone(snap.Open), snap.lastID
@@ -247,7 +250,7 @@ func (f *File) TakeOver(snap, other *Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("take over: %w", err)
 	}
-	if _, err := f.keeper.fold(content, snap.version, openLines(s, open)); err != nil {
+	if _, err := f.keeper.fold(ctx, content, snap.version, openLines(s, open)); err != nil {
 		return fmt.Errorf("take over: %w", err)
 	}
 	return nil
@@ -260,8 +263,8 @@ func sameIntent(a, b Intent) bool {
 
 // Restore makes old the state that counts, under a new serial, which it returns. Open intents stay where they can be read.
 // The caller holds the lock.
-func (f *File) Restore(old *State) (serial uint64, err error) {
-	on, err := f.keeper.read()
+func (f *File) Restore(ctx context.Context, old *State) (serial uint64, err error) {
+	on, err := f.keeper.read(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -278,7 +281,7 @@ func (f *File) Restore(old *State) (serial uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, err := f.keeper.fold(content, on.version, openLines(next, open)); err != nil {
+	if _, err := f.keeper.fold(ctx, content, on.version, openLines(next, open)); err != nil {
 		return 0, fmt.Errorf("restore: %w", err)
 	}
 	return next.Serial, nil

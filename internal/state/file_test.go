@@ -18,11 +18,11 @@ import (
 // begin loads and begins.
 func begin(t *testing.T, f *state.File) *state.Run {
 	t.Helper()
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := f.Begin(snap, 1<<16)
+	run, err := f.Begin(t.Context(), snap, 1<<16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestRealDisk(t *testing.T) {
 	if got := names(t, dir); !slices.Equal(got, []string{"fleet.json.journal"}) {
 		t.Errorf("during the run there are %v", got)
 	}
-	if err := run.Close(); err != nil {
+	if err := run.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(t, dir); !slices.Equal(got, []string{"fleet.json"}) {
@@ -76,11 +76,11 @@ func TestRealDisk(t *testing.T) {
 	}
 	run = begin(t, f)
 	commit(t, run, recorded("b", "b1"))
-	if err := run.Close(); err != nil {
+	if err := run.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	checkMode(t, path, 0o644)
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil || uids(snap.State) != "a=a1 b=b1" || snap.State.Serial != 2 {
 		t.Errorf("%+v, %v", snap, err)
 	}
@@ -106,7 +106,7 @@ func TestNoChangeWritesNothing(t *testing.T) {
 	run := begin(t, f)
 	commit(t, run, state.Result{Address: addr("a"), Kind: state.Recorded, Record: rec},
 		state.Result{Address: addr("none"), Kind: state.Removed})
-	if err := run.Close(); err != nil {
+	if err := run.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, op := range disk.Log() {
@@ -114,7 +114,7 @@ func TestNoChangeWritesNothing(t *testing.T) {
 			t.Errorf("the state file was touched: %s", op)
 		}
 	}
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestBytesGrowWithChanges(t *testing.T) {
 			commit(t, run, recorded("new-"+string(rune('a'+i)), "uid-"+string(rune('a'+i))))
 		}
 		n := disk.Written()
-		if err := run.Close(); err != nil {
+		if err := run.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		return n
@@ -154,21 +154,21 @@ func TestStale(t *testing.T) {
 	disk := statetest.New()
 	disk.Put(statePath, file(t, 5, agents{}))
 	f := state.NewFile(statePath, state.WithFS(disk))
-	old, err := f.Load()
+	old, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	run := begin(t, f)
 	commit(t, run, recorded("a", "a1"))
 	disk.Put(statePath, file(t, 6, agents{addr("b"): {UID: "b1"}}))
-	if err := run.Close(); !errors.Is(err, state.ErrStale) {
+	if err := run.Close(t.Context()); !errors.Is(err, state.ErrStale) {
 		t.Fatalf("close over a file that changed: %v", err)
 	}
 	if b, _ := disk.ReadFile(statePath); string(b) != string(file(t, 6, agents{addr("b"): {UID: "b1"}})) {
 		t.Error("the other writer's file was overwritten")
 	}
 	for name, err := range map[string]error{
-		"begin": func() error { _, err := f.Begin(old, 0); return err }(),
+		"begin": func() error { _, err := f.Begin(t.Context(), old, 0); return err }(),
 		"edit": f.Edit(t.Context(), old, func(s *state.State) error {
 			s.Agents[addr("x")] = agent.Record{UID: "x"}
 			return nil
@@ -178,7 +178,7 @@ func TestStale(t *testing.T) {
 			t.Errorf("%s with an old snapshot: %v", name, err)
 		}
 	}
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil || uids(snap.State) != "a=a1 b=b1" || !snap.Pending {
 		t.Errorf("after the refusal: %+v, %v; want both agents", snap, err)
 	}
@@ -188,7 +188,7 @@ func TestStale(t *testing.T) {
 func TestEdit(t *testing.T) {
 	edit := func(disk *statetest.FS) error {
 		f := state.NewFile(statePath, state.WithFS(disk))
-		snap, err := f.Load()
+		snap, err := f.Load(t.Context())
 		if err != nil {
 			return err
 		}
@@ -207,7 +207,7 @@ func TestEdit(t *testing.T) {
 		}
 		for name, loss := range losses() {
 			after := disk.Crash(loss)
-			snap, err := state.NewFile(statePath, state.WithFS(after)).Load()
+			snap, err := state.NewFile(statePath, state.WithFS(after)).Load(t.Context())
 			if err != nil {
 				t.Fatalf("call %d (%s), %s: %v", n, last(disk.Log()), name, err)
 			}
@@ -228,7 +228,7 @@ func TestEditFails(t *testing.T) {
 	disk := statetest.New()
 	disk.Put(statePath, file(t, 5, agents{addr("a"): {UID: "a1"}}))
 	f := state.NewFile(statePath, state.WithFS(disk))
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestEditFails(t *testing.T) {
 	if err := f.Edit(t.Context(), snap, twice); err == nil || !strings.Contains(err.Error(), "both have the uid a1") {
 		t.Errorf("an edit that puts one agent at two addresses: %v", err)
 	}
-	if again, err := f.Load(); err != nil || uids(again.State) != "a=a1" || again.State.Serial != 5 {
+	if again, err := f.Load(t.Context()); err != nil || uids(again.State) != "a=a1" || again.State.Serial != 5 {
 		t.Errorf("%+v, %v", again, err)
 	}
 }
@@ -264,10 +264,10 @@ func TestCommitRefusesWhatIsNoJSON(t *testing.T) {
 				t.Errorf("%s, %s: %v", name, part, err)
 			}
 			commit(t, run, recorded("c", "c1"))
-			if snap, err := f.Load(); err != nil || uids(snap.State) != "c=c1" {
+			if snap, err := f.Load(t.Context()); err != nil || uids(snap.State) != "c=c1" {
 				t.Errorf("%s, %s: the journal cannot be read, or holds what was refused: %+v, %v", name, part, snap, err)
 			}
-			if err := run.Close(); err != nil {
+			if err := run.Close(t.Context()); err != nil {
 				t.Errorf("%s, %s: %v", name, part, err)
 			}
 		}
@@ -288,7 +288,7 @@ func TestRescue(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "errored.state.json"), path); err != nil {
 		t.Fatal(err)
 	}
-	snap, err := state.NewFile(path).Load()
+	snap, err := state.NewFile(path).Load(t.Context())
 	if err != nil || uids(snap.State) != "a=a1" || snap.State.Serial != 4 {
 		t.Errorf("as the state file: %+v, %v", snap, err)
 	}

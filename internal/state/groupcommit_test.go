@@ -34,11 +34,11 @@ func (h syncHandle) Sync() error { return h.sync() }
 func beginOn(t *testing.T, dir string, sync func() error) *Run {
 	t.Helper()
 	f := NewFile(filepath.Join(dir, "state.json"), WithFS(syncFS{sync: sync}))
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := f.Begin(snap, 0)
+	run, err := f.Begin(t.Context(), snap, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestGroupCommit(t *testing.T) {
 		if len(returned) != 32 {
 			t.Fatalf("%d calls returned after the second fsync, want 32", len(returned))
 		}
-		if err := run.Close(); err != nil {
+		if err := run.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -129,7 +129,7 @@ func TestTheJournalWaitsForCompany(t *testing.T) {
 			if n, took := syncs.Load(), time.Since(start); n > tt.maxSyncs || took > tt.maxTime {
 				t.Errorf("%d writers: %d fsyncs in %v, want %d in %v at the most", tt.writers, n, took, tt.maxSyncs, tt.maxTime)
 			}
-			if err := run.Close(); err != nil {
+			if err := run.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -175,7 +175,7 @@ func TestLeavingWhileTheDiskSyncs(t *testing.T) {
 	if err != nil || len(p.open) != 3 {
 		t.Errorf("%v, %v", p, err)
 	}
-	if err := run.Close(); err != nil {
+	if err := run.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

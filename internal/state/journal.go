@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"hash/crc32"
 	"strconv"
@@ -345,12 +346,12 @@ func newBatch(written *batch) *batch {
 }
 
 // openJournal goes on with a journal of which end bytes are durable.
-func openJournal(t tape, end int64) *journal {
+func openJournal(ctx context.Context, t tape, end int64) *journal {
 	j := &journal{
 		tape: t, offset: end, synced: end, next: newBatch(nil),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	go j.writeBatches()
+	go j.writeBatches(ctx)
 	return j
 }
 
@@ -395,7 +396,7 @@ func (j *journal) close() {
 	_ = j.tape.Close() // everything that counts was synced
 }
 
-func (j *journal) writeBatches() {
+func (j *journal) writeBatches(ctx context.Context) {
 	defer crash.Guard()
 	defer close(j.done)
 	var written *batch
@@ -408,7 +409,7 @@ func (j *journal) writeBatches() {
 		written = nil
 		if len(b.ends) > 0 {
 			if err == nil {
-				err = j.writeBatch(b)
+				err = j.writeBatch(ctx, b)
 				written = b
 			}
 			if err != nil {
@@ -423,13 +424,13 @@ func (j *journal) writeBatches() {
 	}
 }
 
-func (j *journal) writeBatch(b *batch) error {
+func (j *journal) writeBatch(ctx context.Context, b *batch) error {
 	end, err := j.appendLines(b.payloads, b.ends)
 	if err != nil {
 		return err
 	}
 	start := time.Now()
-	if err := j.tape.Sync(); err != nil {
+	if err := j.tape.sync(ctx); err != nil {
 		return err
 	}
 	j.end.Lock()

@@ -19,17 +19,17 @@ type keeper interface {
 	name() string
 	journalName() string
 	// read returns what is there: under the lock what its holder wrote last, without it what was true at some moment.
-	read() (stored, error)
+	read(ctx context.Context) (stored, error)
 	// lock keeps others out until unlock, or until this process ends.
 	lock(ctx context.Context, holder Holder) (unlock func() error, err error)
 	// save puts content in the state's place, if the state is still of the version, and otherwise fails with an error
 	// that matches ErrStale. A reader sees the old content or the new; after nil the new one is durable.
-	save(content []byte, version string) error
+	save(ctx context.Context, content []byte, version string) error
 	// fold does the same, unless content is nil, and then leaves in the journal what first returns, or no journal where
 	// first is nil. saved reports that the state is durable: an error is then of a journal that says nothing new.
-	fold(content []byte, version string, first firstLines) (saved bool, err error)
+	fold(ctx context.Context, content []byte, version string, first firstLines) (saved bool, err error)
 	// begin is fold with a journal that goes on at the end, which it returns. reserve is how many bytes it will need.
-	begin(content []byte, version string, first firstLines, reserve int64) (t tape, end int64, err error)
+	begin(ctx context.Context, content []byte, version string, first firstLines, reserve int64) (t tape, end int64, err error)
 	// explain completes an error about what was read.
 	explain(on stored, err error) error
 	// folder is where a state goes that could not be written.
@@ -61,10 +61,10 @@ type stored struct {
 
 // tape is what a journal is written to.
 type tape interface {
-	// WriteAt and Sync are called by one goroutine; WriteAt by others as well where notesLeaving is true. After Sync
+	// WriteAt and sync are called by one goroutine; WriteAt by others as well where notesLeaving is true. After sync
 	// what was written is durable.
 	io.WriterAt
-	Sync() error
+	sync(ctx context.Context) error
 	Close() error
 	// mayLeave returns why no request may leave any more, or nil.
 	mayLeave() error
@@ -75,8 +75,9 @@ type tape interface {
 // local keeps a state in a file, with the journal and the lock beside it. The condition of a write is checked by reading
 // the file again just before the rename; between the two, the lock keeps other runs out.
 type local struct {
-	fs   FS
-	path string
+	fs      FS
+	path    string
+	waiting func(*LockedError)
 }
 
 func (l *local) name() string { return l.path }
@@ -87,7 +88,7 @@ func (l *local) folder() string { return filepath.Dir(l.path) }
 
 func (l *local) explain(_ stored, err error) error { return err } // what it says is of files already
 
-func (l *local) read() (stored, error) {
+func (l *local) read(context.Context) (stored, error) {
 	if err := l.fs.CheckPath(l.path); err != nil {
 		return stored{}, fmt.Errorf("read state: %w", err)
 	}
@@ -116,7 +117,7 @@ func (l *local) readState() (content []byte, version string, err error) {
 	return b, versionOf(b), nil
 }
 
-func (l *local) save(content []byte, version string) error {
+func (l *local) save(_ context.Context, content []byte, version string) error {
 	_, now, err := l.readState()
 	if err != nil {
 		return err
@@ -136,9 +137,9 @@ func (l *local) save(content []byte, version string) error {
 	return nil
 }
 
-func (l *local) fold(content []byte, version string, first firstLines) (saved bool, err error) {
+func (l *local) fold(ctx context.Context, content []byte, version string, first firstLines) (saved bool, err error) {
 	if content != nil {
-		if err := l.save(content, version); err != nil {
+		if err := l.save(ctx, content, version); err != nil {
 			return false, err
 		}
 	}
@@ -155,9 +156,9 @@ func (l *local) fold(content []byte, version string, first firstLines) (saved bo
 	return true, l.fs.SyncDir(filepath.Dir(l.path))
 }
 
-func (l *local) begin(content []byte, version string, first firstLines, reserve int64) (tape, int64, error) {
+func (l *local) begin(ctx context.Context, content []byte, version string, first firstLines, reserve int64) (tape, int64, error) {
 	if content != nil {
-		if err := l.save(content, version); err != nil {
+		if err := l.save(ctx, content, version); err != nil {
 			return nil, 0, fmt.Errorf("begin: %w", err)
 		}
 	}
@@ -189,12 +190,13 @@ func (l *local) begin(content []byte, version string, first firstLines, reserve 
 // fileTape is a journal in a file.
 type fileTape struct{ Handle }
 
-func (fileTape) mayLeave() error { return nil } // no lease bounds who holds the lock
+func (t fileTape) sync(context.Context) error { return t.Sync() }
+func (fileTape) mayLeave() error              { return nil } // no lease bounds who holds the lock
 
 func (fileTape) notesLeaving() bool { return true }
 
 func (l *local) lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
-	return lockBeside(ctx, l.path, holder)
+	return lockBeside(ctx, l.path, holder, l.waiting)
 }
 
 // seed makes digests differ from process to process: they are compared in one, and never kept.

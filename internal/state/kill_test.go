@@ -38,11 +38,11 @@ func child(path string) int {
 }
 
 func childRun(f *state.File, round int) error {
-	snap, err := f.Load()
+	snap, err := f.Load(context.Background())
 	if err != nil {
 		return err
 	}
-	run, err := f.Begin(snap, 1<<16)
+	run, err := f.Begin(context.Background(), snap, 1<<16)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func childRun(f *state.File, round int) error {
 		})
 	}
 	wg.Wait()
-	return run.Close()
+	return run.Close(context.Background())
 }
 
 func recorded(key, uid string) state.Result {
@@ -127,7 +127,7 @@ func readChild(t *testing.T, path string, lines int, said map[string]string) {
 
 func checkSaid(t *testing.T, f *state.File, said map[string]string) {
 	t.Helper()
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -42,7 +43,7 @@ func (n *network) send(run *state.Run, key string) error {
 // check checks that no intent of which a byte left is taken for one that never did. It returns how many
 // are taken for such.
 func (n *network) check(fsys state.FS) (never int, err error) {
-	snap, err := state.NewFile(statePath, state.WithFS(fsys)).Load()
+	snap, err := state.NewFile(statePath, state.WithFS(fsys)).Load(context.Background())
 	if err != nil {
 		return 0, err
 	}
@@ -60,27 +61,27 @@ func (n *network) check(fsys state.FS) (never int, err error) {
 // requests runs a few requests one after the other; each leaves its intent open, but for the third.
 func (n *network) requests(disk *statetest.FS, keys ...string) error {
 	f := state.NewFile(statePath, state.WithFS(disk))
-	snap, err := f.Load()
+	snap, err := f.Load(context.Background())
 	if err != nil {
 		return err
 	}
-	run, err := f.Begin(snap, 512)
+	run, err := f.Begin(context.Background(), snap, 512)
 	if err != nil {
 		return err
 	}
 	for i, key := range keys {
 		if err := n.send(run, key); err != nil {
-			_ = run.Close()
+			_ = run.Close(context.Background())
 			return err
 		}
 		if i == 2 {
 			if err := run.Commit(recorded(key, "uid-"+key)); err != nil {
-				_ = run.Close()
+				_ = run.Close(context.Background())
 				return err
 			}
 		}
 	}
-	return run.Close()
+	return run.Close(context.Background())
 }
 
 // TestNeverLeftEverywhere crashes at every call, with every loss, and a second run after it at every call. What
@@ -151,11 +152,11 @@ func TestNeverLeftAtRandom(t *testing.T) {
 		}
 		f := state.NewFile(statePath, state.WithFS(disk))
 		for round := range 2 {
-			snap, err := f.Load()
+			snap, err := f.Load(t.Context())
 			if err != nil {
 				break
 			}
-			run, err := f.Begin(snap, 64)
+			run, err := f.Begin(t.Context(), snap, 64)
 			if err != nil {
 				break
 			}
@@ -168,7 +169,7 @@ func TestNeverLeftAtRandom(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			_ = run.Close()
+			_ = run.Close(t.Context())
 		}
 		if _, err := net.check(disk.Crash(statetest.LoseNothing)); err != nil {
 			t.Fatalf("killed at call %d: %v", n, err)
@@ -193,7 +194,7 @@ func killedBetween(t *testing.T, f *state.File) {
 			t.Fatal(err)
 		}
 	}
-	if err := run.Close(); err != nil { // keeps both, as a crash does
+	if err := run.Close(t.Context()); err != nil { // keeps both, as a crash does
 		t.Fatal(err)
 	}
 }
@@ -201,7 +202,7 @@ func killedBetween(t *testing.T, f *state.File) {
 // neverLeft returns the keys of the intents that never left.
 func neverLeft(t *testing.T, f *state.File) string {
 	t.Helper()
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +272,7 @@ func TestNeverLeftOnTheRealDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(aside, path+".journal"); err == nil {
-		if snap, err := f.Load(); err == nil && len(snap.Open) > 0 && snap.Open[0].NeverLeft {
+		if snap, err := f.Load(t.Context()); err == nil && len(snap.Open) > 0 && snap.Open[0].NeverLeft {
 			t.Error("a link to a copy is believed")
 		}
 	}
@@ -362,7 +363,7 @@ func TestLeavingRefuses(t *testing.T) {
 	if _, err := run.Intend(state.Intent{Address: addr("b"), Action: "create"}); err == nil {
 		t.Error("the journal goes on after a write that failed")
 	}
-	if err := run.Close(); err != nil {
+	if err := run.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := run.Leaving(id); err != state.ErrClosed {

@@ -58,11 +58,11 @@ func TestLimitOfDepth(t *testing.T) {
 	const deepest = agent.MaxTextDepth - depthOfDocs
 	for over := -1; over <= 1; over++ {
 		f := NewFile(filepath.Join(t.TempDir(), "state.json"))
-		snap, err := f.Load()
+		snap, err := f.Load(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		run, err := f.Begin(snap, 0)
+		run, err := f.Begin(t.Context(), snap, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,10 +73,10 @@ func TestLimitOfDepth(t *testing.T) {
 			t.Errorf("%d levels: %v", deepest+over, err)
 		}
 		for _, when := range []string{"journal", "state"} {
-			if snap, err := f.Load(); err != nil || (len(snap.State.Agents) == 1) != (over <= 0) {
+			if snap, err := f.Load(t.Context()); err != nil || (len(snap.State.Agents) == 1) != (over <= 0) {
 				t.Errorf("%d levels in the %s: %v", deepest+over, when, err)
 			}
-			if err := run.Close(); err != nil {
+			if err := run.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}

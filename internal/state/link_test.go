@@ -20,21 +20,21 @@ func use(t *testing.T, path string) error {
 		return err
 	}
 	defer unlock()
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil {
 		return err
 	}
-	run, err := f.Begin(snap, 1<<12)
+	run, err := f.Begin(t.Context(), snap, 1<<12)
 	if err != nil {
 		return err
 	}
 	if err := run.Commit(recorded("a", "a1")); err != nil {
 		return err
 	}
-	if err := run.Close(); err != nil {
+	if err := run.Close(t.Context()); err != nil {
 		return err
 	}
-	if snap, err = f.Load(); err != nil {
+	if snap, err = f.Load(t.Context()); err != nil {
 		return err
 	}
 	return f.Edit(t.Context(), snap, func(s *state.State) error {
@@ -130,7 +130,7 @@ func TestNoRegularFile(t *testing.T) {
 		if _, err := os.Stat(path); err != nil {
 			continue
 		}
-		if _, err := state.NewFile(path).Load(); !errors.As(err, &format) || format.Reason != state.Foreign {
+		if _, err := state.NewFile(path).Load(t.Context()); !errors.As(err, &format) || format.Reason != state.Foreign {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

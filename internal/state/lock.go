@@ -84,7 +84,8 @@ const maxHolder = 4096
 // lockBeside takes the lock beside the state file at path. The kernel frees it when the process ends in whatever way, so
 // the file is never removed and never stale; a run that removed it could let two others in. The lock is advisory and does
 // not reach over every network file system: the check of the file's version on each write is what makes a stale writer fail.
-func lockBeside(ctx context.Context, path string, holder Holder) (unlock func() error, err error) {
+// waiting, where it is not nil, is told again and again, while the lock is waited for, who has it.
+func lockBeside(ctx context.Context, path string, holder Holder, waiting func(*LockedError)) (unlock func() error, err error) {
 	if err := (osFS{}).CheckPath(path); err != nil {
 		return nil, fmt.Errorf("lock state: %w", err)
 	}
@@ -96,6 +97,9 @@ func lockBeside(ctx context.Context, path string, holder Holder) (unlock func() 
 			return nil, fmt.Errorf("lock state: %w", err)
 		case file != nil:
 			return keepLocked(file, holder), nil
+		}
+		if waiting != nil && ctx.Err() == nil {
+			waiting(&LockedError{Path: path, Holder: currentHolder(path)})
 		}
 		select {
 		case <-ctx.Done():

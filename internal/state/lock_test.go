@@ -178,7 +178,7 @@ func TestMissingFolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none", "state.json")
 	f := state.NewFile(path)
 	_, lockErr := f.Lock(t.Context(), state.Holder{})
-	_, loadErr := f.Load()
+	_, loadErr := f.Load(t.Context())
 	for _, err := range []error{lockErr, loadErr} {
 		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "the folder "+filepath.Dir(path)+" does not exist") {
 			t.Errorf("got %v", err)

@@ -19,11 +19,11 @@ func crashed(t *testing.T, before agents, results ...state.Result) *statetest.FS
 		disk.Put(statePath, file(t, 5, before))
 	}
 	f := state.NewFile(statePath, state.WithFS(disk))
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := f.Begin(snap, 0)
+	run, err := f.Begin(t.Context(), snap, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func crashed(t *testing.T, before agents, results ...state.Result) *statetest.FS
 		}
 	}
 	after := disk.Crash(statetest.LoseAll)
-	if err := run.Close(); err != nil {
+	if err := run.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return after
@@ -92,7 +92,7 @@ func TestGitUnderJournal(t *testing.T) {
 		if tc.serial > 0 {
 			disk.Put(statePath, file(t, tc.serial, tc.file))
 		}
-		snap, err := state.NewFile(statePath, state.WithFS(disk)).Load()
+		snap, err := state.NewFile(statePath, state.WithFS(disk)).Load(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -113,7 +113,7 @@ func TestNewerContentWins(t *testing.T) {
 		r.Record.Applied = doc("journal")
 		disk := crashed(t, agents{addr("a"): {UID: "a1", Applied: doc("before")}}, r)
 		disk.Put(statePath, file(t, serial, agents{addr("a"): {UID: "a1", Applied: doc("file")}}))
-		snap, err := state.NewFile(statePath, state.WithFS(disk)).Load()
+		snap, err := state.NewFile(statePath, state.WithFS(disk)).Load(t.Context())
 		if err != nil || string(snap.State.Agents[addr("a")].Applied) != string(doc(want)) {
 			t.Errorf("serial %d: %+v, %v; want the %s's content", serial, snap, err, want)
 		}
@@ -136,7 +136,7 @@ func TestJournalContradictsState(t *testing.T) {
 
 func checkRefused(t *testing.T, disk *statetest.FS, reason state.Reason, words ...string) {
 	t.Helper()
-	_, err := state.NewFile(statePath, state.WithFS(disk)).Load()
+	_, err := state.NewFile(statePath, state.WithFS(disk)).Load(t.Context())
 	var format *state.FormatError
 	if !errors.As(err, &format) || format.Reason != reason || !strings.Contains(format.Hint, "mv d/state.json.journal") {
 		t.Fatalf("got %v, want a refusal: %s", err, reason)
@@ -174,11 +174,11 @@ func TestCommitRefuses(t *testing.T) {
 	disk := statetest.New()
 	disk.Put(statePath, file(t, 5, agents{addr("a"): {UID: "a1"}, addr("b"): {UID: "b1"}}))
 	f := state.NewFile(statePath, state.WithFS(disk))
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := f.Begin(snap, 0)
+	run, err := f.Begin(t.Context(), snap, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestCommitRefuses(t *testing.T) {
 			t.Errorf("%s: the state is now %s, open %v", name, got, run.Fleet().Open())
 		}
 	}
-	if err := run.Close(); err != nil {
+	if err := run.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := run.Commit(recorded("c", "c1")); !errors.Is(err, state.ErrClosed) {

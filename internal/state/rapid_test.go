@@ -105,11 +105,11 @@ func TestGitNeverLosesUIDs(t *testing.T) {
 		serials := rapid.IntRange(1, 3).Draw(t, "runs before the crash")
 		var made []string
 		for n := range serials {
-			snap, err := f.Load()
+			snap, err := f.Load(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			run, err := f.Begin(snap, 0)
+			run, err := f.Begin(t.Context(), snap, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +124,7 @@ func TestGitNeverLosesUIDs(t *testing.T) {
 				left.Put(statePath, older)
 				checkUIDs(t, left, made)
 			}
-			if err := run.Close(); err != nil {
+			if err := run.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -132,7 +132,7 @@ func TestGitNeverLosesUIDs(t *testing.T) {
 }
 
 func checkUIDs(t *rapid.T, disk *statetest.FS, made []string) {
-	snap, err := state.NewFile(statePath, state.WithFS(disk)).Load()
+	snap, err := state.NewFile(statePath, state.WithFS(disk)).Load(t.Context())
 	if err != nil {
 		return // refused: nothing is lost, and the journal is kept
 	}

@@ -14,7 +14,6 @@ import (
 // remote keeps a state in a shared place. What the journal syncs at once is one segment there, and reading the segments in
 // order gives what a file would hold, but for leaving lines: another machine could not believe one.
 type remote struct {
-	ctx   context.Context // of reads alone; what is written is not given up because a run was interrupted
 	place *shared.Place
 	// damaged lets a lock succeed although what the place holds cannot be read.
 	damaged bool
@@ -23,15 +22,15 @@ type remote struct {
 	lease *shared.Lease // while this process has the lock
 }
 
-// NewShared returns the state in a shared place. Nothing is read yet. ctx ends reads that are under way.
-func NewShared(ctx context.Context, place *shared.Place) *File {
-	return &File{&remote{ctx: ctx, place: place}}
+// NewShared returns the state in a shared place. Nothing is read yet.
+func NewShared(place *shared.Place) *File {
+	return &File{&remote{place: place}}
 }
 
 // NewDamaged is NewShared for a place of which the state, the journal or the head may be damaged: the lock succeeds all the
 // same, and what cannot be read is not there. It is for Restore.
-func NewDamaged(ctx context.Context, place *shared.Place) *File {
-	return &File{&remote{ctx: ctx, place: place, damaged: true}}
+func NewDamaged(place *shared.Place) *File {
+	return &File{&remote{place: place, damaged: true}}
 }
 
 func (r *remote) name() string        { return r.place.Name() }
@@ -52,14 +51,14 @@ func (r *remote) hold(l *shared.Lease) {
 	r.lease = l
 }
 
-func (r *remote) read() (stored, error) {
+func (r *remote) read(ctx context.Context) (stored, error) {
 	on := stored{whole: true}
 	var v *shared.View
 	if l := r.held(); l != nil {
 		v, on.grace = l.View(), l.Grace() // nobody else can have written since
 	} else {
 		var err error
-		if v, err = r.place.Read(r.ctx); err != nil {
+		if v, err = r.place.Read(ctx); err != nil {
 			return stored{}, err
 		}
 	}
@@ -126,37 +125,37 @@ func (r *remote) leased(version string) (*shared.Lease, error) {
 	return l, nil
 }
 
-func (r *remote) save(content []byte, version string) error {
+func (r *remote) save(ctx context.Context, content []byte, version string) error {
 	l, err := r.leased(version)
 	if err != nil {
 		return err
 	}
-	return l.Save(r.ctx, content, true)
+	return l.Save(ctx, content, true)
 }
 
-func (r *remote) fold(content []byte, version string, first firstLines) (saved bool, err error) {
+func (r *remote) fold(ctx context.Context, content []byte, version string, first firstLines) (saved bool, err error) {
 	l, err := r.leased(version)
 	switch {
 	case err != nil:
 		return false, err
 	case first == nil:
-		err = l.Save(r.ctx, content, false)
+		err = l.Save(ctx, content, false)
 	default:
-		err = l.Begin(r.ctx, content, first("")) // state and journal change with one write of the head
+		err = l.Begin(ctx, content, first("")) // state and journal change with one write of the head
 	}
 	return err == nil, err
 }
 
-func (r *remote) begin(content []byte, version string, first firstLines, _ int64) (tape, int64, error) {
+func (r *remote) begin(ctx context.Context, content []byte, version string, first firstLines, _ int64) (tape, int64, error) {
 	l, err := r.leased(version)
 	if err != nil {
 		return nil, 0, err
 	}
 	lines := first("")
-	if err := l.Begin(r.ctx, content, lines); err != nil {
+	if err := l.Begin(ctx, content, lines); err != nil {
 		return nil, 0, err
 	}
-	return &leaseTape{ctx: r.ctx, lease: l}, int64(len(lines)), nil
+	return &leaseTape{lease: l}, int64(len(lines)), nil
 }
 
 func (r *remote) explain(on stored, err error) error {
@@ -176,18 +175,17 @@ func (r *remote) explain(on stored, err error) error {
 
 // leaseTape is the journal of a run that has a lease. Its goroutine alone writes.
 type leaseTape struct {
-	ctx    context.Context
 	lease  *shared.Lease
 	unsent bytes.Buffer
 }
 
-// WriteAt keeps b until Sync: the journal writes without gaps.
+// WriteAt keeps b until sync: the journal writes without gaps.
 func (t *leaseTape) WriteAt(b []byte, _ int64) (int, error) { return t.unsent.Write(b) }
 
-// Sync makes what was written since the last time one segment.
-func (t *leaseTape) Sync() error {
+// sync makes what was written since the last time one segment. It is not given up because a run was interrupted.
+func (t *leaseTape) sync(ctx context.Context) error {
 	defer t.unsent.Reset()
-	return t.lease.Append(t.ctx, bytes.Clone(t.unsent.Bytes()))
+	return t.lease.Append(ctx, bytes.Clone(t.unsent.Bytes()))
 }
 
 func (t *leaseTape) Close() error       { return nil }

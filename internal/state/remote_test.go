@@ -18,7 +18,7 @@ import (
 // machine is one machine's way to the state in a place.
 func machine(t *testing.T, s store.Store) *state.File {
 	t.Helper()
-	return state.NewShared(t.Context(), shared.Open(s, shared.Options{}))
+	return state.NewShared(shared.Open(s, shared.Options{}))
 }
 
 // newPlace is a shared state in memory.
@@ -42,7 +42,7 @@ func lockNow(t *testing.T, f *state.File) (unlock func() error) {
 
 func load(t *testing.T, f *state.File) *state.Snapshot {
 	t.Helper()
-	snap, err := f.Load()
+	snap, err := f.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestShared(t *testing.T) {
 		if locked, ok := errors.AsType[*state.LockedError](err); !ok || locked.Holder.Host != "build-7" || locked.Lease != time.Minute {
 			t.Errorf("while it is held: %v", err)
 		}
-		good(t, run.Close(), unlock())
+		good(t, run.Close(t.Context()), unlock())
 		if snap := load(t, two); snap.State.Serial != 1 || snap.Pending || len(snap.Open) > 0 || !snap.Exists || snap.State.Lineage != "fleet" {
 			t.Errorf("after the run: %+v", snap)
 		}
@@ -119,7 +119,7 @@ func TestShared(t *testing.T) {
 		if err := run.Commit(recorded("b", "b1")); !errors.Is(err, state.ErrBroken) {
 			t.Errorf("and is told that a result is durable: %v", err)
 		}
-		if err := run.Close(); !errors.Is(err, shared.ErrLost) {
+		if err := run.Close(t.Context()); !errors.Is(err, shared.ErrLost) {
 			t.Errorf("and closes: %v", err)
 		}
 		t.Chdir(t.TempDir())
@@ -128,7 +128,7 @@ func TestShared(t *testing.T) {
 		_ = unlock()
 
 		next := begin(t, two)
-		good(t, next.Close()) // the intent stays
+		good(t, next.Close(t.Context())) // the intent stays
 		snap = load(t, two)
 		if len(snap.Open) != 1 || snap.Pending || snap.State.Serial != 2 {
 			t.Errorf("the taker leaves %+v", snap)
@@ -156,7 +156,7 @@ func TestSharedEdit(t *testing.T) {
 		commit(t, run, recorded("a", "a1"), recorded("b", "b1"))
 		taker, err := shared.Open(m, shared.Options{}).Unlock(t.Context(), shared.Holder{}) // as if it had died
 		good(t, err, taker.Release(t.Context()))
-		_, _ = run.Close(), died()
+		_, _ = run.Close(t.Context()), died()
 		f = machine(t, m)
 		unlock := lockNow(t, f)
 		good(t, f.Edit(t.Context(), load(t, f), func(s *state.State) error {
@@ -191,15 +191,15 @@ func TestSharedDamage(t *testing.T) {
 		o, err := m.Get(t.Context(), key)
 		good(t, err)
 		m.Put(key, o.Content[:len(o.Content)-10])
-		_, err = machine(t, m).Load()
+		_, err = machine(t, m).Load(t.Context())
 		if damage, ok := errors.AsType[*shared.DamageError](err); !ok || damage.Key != key || damage.Hint == "" {
 			t.Errorf("got %#v", err)
 		}
 		m.Put(key, o.Content)
-		good(t, run.Close(), unlock())
+		good(t, run.Close(t.Context()), unlock())
 		lease, err := shared.Open(m, shared.Options{}).Lock(t.Context(), shared.Holder{})
 		good(t, err, lease.Begin(t.Context(), nil, []byte("no line of a journal\n")), lease.Release(t.Context()))
-		_, err = machine(t, m).Load()
+		_, err = machine(t, m).Load(t.Context())
 		format, ok := errors.AsType[*state.FormatError](err)
 		if !ok || !strings.Contains(format.Name, "journal/000000000") || !strings.Contains(format.Hint, "state rollback") || strings.Contains(format.Hint, "git") {
 			t.Errorf("got %#v", err)

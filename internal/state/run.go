@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,8 +29,8 @@ type Run struct {
 // generous guess; where the disk has no room for them, the error matches ErrNoSpace. A run may need
 // more and then takes its chances. A new state gets its lineage here. Where Begin fails, nothing was
 // lost and nothing may be sent. A command with nothing to do and no Pending does not call it.
-func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
-	if err := f.checkUnchanged(snap); err != nil {
+func (f *File) Begin(ctx context.Context, snap *Snapshot, reserve int64) (*Run, error) {
+	if err := f.checkUnchanged(ctx, snap); err != nil {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	if snap.State.Lineage == PublicLineage {
@@ -52,11 +53,11 @@ func (f *File) Begin(snap *Snapshot, reserve int64) (*Run, error) {
 		return nil, fmt.Errorf("begin: %w", err)
 	}
 	first := func(instance string) []byte { return journalContent(s, snap.Open, instance) }
-	t, end, err := f.keeper.begin(content, snap.version, first, reserve)
+	t, end, err := f.keeper.begin(ctx, content, snap.version, first, reserve)
 	if err != nil {
 		return nil, err
 	}
-	return &Run{file: f, version: version, journal: openJournal(t, end), fleet: fleet, lastID: snap.lastID}, nil
+	return &Run{file: f, version: version, journal: openJournal(ctx, t, end), fleet: fleet, lastID: snap.lastID}, nil
 }
 
 // Lineage returns the state's lineage, the key under which secrets are sealed.
@@ -205,7 +206,7 @@ func checkDoc(d agent.Doc) (agent.Doc, error) {
 // error it is in State, and the journal is kept; the error matches ErrStale where someone else
 // wrote the state file meanwhile: the next Load then brings the two together. A second Close does
 // nothing.
-func (r *Run) Close() error {
+func (r *Run) Close(ctx context.Context) error {
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
@@ -224,7 +225,7 @@ func (r *Run) Close() error {
 		}
 	}
 	// Where the state is durable, a journal that stays because of an error says nothing new, and the next run empties it.
-	if saved, err := r.file.keeper.fold(content, r.version, openLines(s, r.fleet.Open())); err != nil && !saved {
+	if saved, err := r.file.keeper.fold(ctx, content, r.version, openLines(s, r.fleet.Open())); err != nil && !saved {
 		return fmt.Errorf("close state: %w", err)
 	}
 	r.fleet.noteSaved(s.Serial)

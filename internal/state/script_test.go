@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -105,9 +106,9 @@ func play(fsys state.FS, script []step) *outcome {
 	o := &outcome{history: []agents{{}}, open: map[time.Time]bool{}, maybe: map[time.Time]bool{}, answered: map[time.Time]bool{}}
 	f := state.NewFile(statePath, state.WithFS(fsys))
 	for i := 0; i < len(script); {
-		snap, err := f.Load()
+		snap, err := f.Load(context.Background())
 		if err == nil {
-			o.run, err = f.Begin(snap, 512)
+			o.run, err = f.Begin(context.Background(), snap, 512)
 		}
 		if err != nil {
 			o.err = err
@@ -115,7 +116,7 @@ func play(fsys state.FS, script []step) *outcome {
 		}
 		o.saved = false
 		i, o.err = o.steps(script, i)
-		o.closeErr = o.run.Close()
+		o.closeErr = o.run.Close(context.Background())
 		o.saved = o.closeErr == nil
 		if o.err == nil {
 			o.err = o.closeErr
@@ -185,7 +186,7 @@ func same(a, b agents) bool {
 
 // check loads the state from a disk and compares it with what was promised. It returns the problem.
 func (o *outcome) check(fsys state.FS) (*state.Snapshot, error) {
-	snap, err := state.NewFile(statePath, state.WithFS(fsys)).Load()
+	snap, err := state.NewFile(statePath, state.WithFS(fsys)).Load(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
@@ -217,11 +218,11 @@ func (o *outcome) recoverOn(fsys *statetest.FS) error {
 		return err
 	}
 	f := state.NewFile(statePath, state.WithFS(fsys))
-	run, err := f.Begin(snap, 0)
+	run, err := f.Begin(context.Background(), snap, 0)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	if err := run.Close(); err != nil {
+	if err := run.Close(context.Background()); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
 	again, err := o.check(fsys)

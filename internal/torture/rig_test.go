@@ -261,7 +261,7 @@ func (r *rig) check(n int) {
 
 func checkAgents(t *testing.T, dir string, n int, agents []live) {
 	t.Helper()
-	snap, err := state.NewFile(filepath.Join(dir, "state.json")).Load()
+	snap, err := state.NewFile(filepath.Join(dir, "state.json")).Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -370,7 +370,7 @@ func (s *soak) known() map[string]bool {
 		}
 		return uids
 	}
-	snap, err := state.NewFile(filepath.Join(s.dir, "state.json")).Load()
+	snap, err := state.NewFile(filepath.Join(s.dir, "state.json")).Load(s.t.Context())
 	if err != nil || snap.Pending || len(snap.Open) > 0 {
 		s.t.Errorf("the state: %v, %d open intents, pending %v", err, len(snap.Open), snap.Pending)
 		return uids

@@ -76,7 +76,7 @@ func (u *UI) TellWait(id agent.AppID, w httpx.Wait) {
 	}
 }
 
-// holderEvery is how often a run that waits for the lock of a shared state says for whom.
+// holderEvery is how often a run that waits for the lock says for whom.
 const holderEvery = 30 * time.Second
 
 // WaitForLock says whether the run waits for a lock from now on. Where it waits for nobody, TellHolder says nothing.

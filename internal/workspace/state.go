@@ -35,24 +35,29 @@ const (
 
 // OpenState returns the state that --state names, a file or a shared place. request is how long one request of this command to
 // a platform may last. Nothing is read yet.
-func OpenState(ctx context.Context, u *ui.UI, name string, request time.Duration) (*state.File, error) {
+func OpenState(u *ui.UI, name string, request time.Duration) (*state.File, error) {
 	if !IsShared(name) {
-		return state.NewFile(name), nil
+		return state.NewFile(name, TellHolder(u)), nil
 	}
 	place, err := OpenPlace(u, name, request)
 	if err != nil {
 		return nil, err
 	}
-	return state.NewShared(ctx, place), nil
+	return state.NewShared(place), nil
+}
+
+// TellHolder lets whoever waits for the lock of a state file know who has it.
+func TellHolder(u *ui.UI) state.Option {
+	return state.WithWaiting(func(locked *state.LockedError) { u.TellHolder(locked) })
 }
 
 // LoadState reads the state that --state names, without a lock, for a command that sends nothing.
 func LoadState(ctx context.Context, u *ui.UI, name string) (*state.File, *state.Snapshot, error) {
-	file, err := OpenState(ctx, u, name, 0)
+	file, err := OpenState(u, name, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	snap, err := file.Load()
+	snap, err := file.Load(ctx)
 	return file, snap, exit.OfState(err)
 }
 
@@ -100,6 +105,9 @@ func OpenStore(name string) (s store.Store, lease time.Duration, err error) {
 	return s, lease, nil
 }
 
+// NoWait is a time to wait for a lock that somebody wrote as 0: not even a holder that most likely died is waited for.
+const NoWait = time.Nanosecond
+
 // Lock takes the state's lock for a command, saying who waits for whom. The error is a *state.LockedError where another run has it.
 func Lock(ctx context.Context, u *ui.UI, file *state.File, command string, wait time.Duration) (unlock func() error, err error) {
 	within := func(wait time.Duration) (func() error, error) {
@@ -110,8 +118,8 @@ func Lock(ctx context.Context, u *ui.UI, file *state.File, command string, wait 
 	}
 	unlock, err = within(wait)
 	locked, isLocked := errors.AsType[*state.LockedError](err)
-	if isLocked && locked.Watch > wait && ctx.Err() == nil {
-		// Its holder is most likely dead. A pipeline that waits for nobody would otherwise never get by.
+	if isLocked && locked.Watch > wait && wait != NoWait && ctx.Err() == nil {
+		// Its holder is most likely dead. A pipeline that does not say how long it waits would otherwise never get by.
 		unlock, err = within(locked.Watch)
 		_, isLocked = errors.AsType[*state.LockedError](err)
 	}
@@ -128,7 +136,7 @@ func (w *Workspace) Lock(ctx context.Context, command string, wait time.Duration
 		return nil, err
 	}
 	unlock = func() { _ = free() } // the kernel, or the end of the lease, frees it at the latest
-	if err := w.Load(); err != nil {
+	if err := w.Load(ctx); err != nil {
 		unlock()
 		return nil, err
 	}
@@ -149,7 +157,7 @@ func Holder(u *ui.UI, command string) state.Holder {
 func Edit(
 	ctx context.Context, u *ui.UI, name, command string, wait time.Duration, change func(s *state.State, name string) error,
 ) error {
-	file, err := OpenState(ctx, u, name, 0)
+	file, err := OpenState(u, name, 0)
 	if err != nil {
 		return err
 	}
@@ -158,7 +166,7 @@ func Edit(
 		return err
 	}
 	defer func() { _ = unlock() }() // the kernel, or the end of the lease, frees it at the latest
-	snap, err := file.Load()
+	snap, err := file.Load(ctx)
 	if err != nil {
 		return exit.OfState(err)
 	}
@@ -171,8 +179,8 @@ func Edit(
 
 // Record enters results into the state, for a command that sends nothing but reads. text is about how many bytes of texts
 // they hold. make gets the state's lineage, under which secrets are sealed. The lock is held.
-func (w *Workspace) Record(changes, text int, make func(lineage string) ([]state.Result, error)) error {
-	run, err := w.File.Begin(w.Snap, room(changes, text))
+func (w *Workspace) Record(ctx context.Context, changes, text int, make func(lineage string) ([]state.Result, error)) error {
+	run, err := w.File.Begin(ctx, w.Snap, room(changes, text))
 	if err != nil {
 		return exit.OfState(err)
 	}
@@ -180,11 +188,11 @@ func (w *Workspace) Record(changes, text int, make func(lineage string) ([]state
 	if err == nil {
 		err = run.Commit(results...)
 	}
-	return errors.Join(err, w.EndRun(run))
+	return errors.Join(err, w.EndRun(ctx, run))
 }
 
 // BeginRun opens the journal for a plan, which is nil where only requests without an answer are recovered.
-func (w *Workspace) BeginRun(p *plan.Plan) (*state.Run, error) {
+func (w *Workspace) BeginRun(ctx context.Context, p *plan.Plan) (*state.Run, error) {
 	bytes := room(2*len(w.Snap.Open), 0)
 	if p != nil {
 		text := 0
@@ -196,14 +204,14 @@ func (w *Workspace) BeginRun(p *plan.Plan) (*state.Run, error) {
 		}
 		bytes += room(len(p.Changes)+len(p.RecordUpdates), text)
 	}
-	run, err := w.File.Begin(w.Snap, bytes)
+	run, err := w.File.Begin(ctx, w.Snap, bytes)
 	return run, exit.OfState(err)
 }
 
 // EndRun writes the state file. Where that fails, the state goes to a file of its own, so that no uid
 // is lost with the machine; and where that fails as well, the uids go to stderr.
-func (w *Workspace) EndRun(run *state.Run) error {
-	err := run.Close()
+func (w *Workspace) EndRun(ctx context.Context, run *state.Run) error {
+	err := run.Close(ctx)
 	if err == nil {
 		return nil
 	}

@@ -99,7 +99,7 @@ func Open(ctx context.Context, u *ui.UI, o Options, paths []string) (*Workspace,
 	var snap *state.Snapshot
 	reading.Go(func() (err error) {
 		defer crash.Guard()
-		snap, err = w.File.Load()
+		snap, err = w.File.Load(ctx)
 		return err
 	})
 	err = w.LoadFleet(ctx)
@@ -135,7 +135,7 @@ func Bare(ctx context.Context, u *ui.UI, o Options) (*Workspace, error) {
 			return nil, exit.Usagef("make the sandbox's folder: %w", err)
 		}
 	}
-	file, err := OpenState(ctx, u, o.State, o.Timeout)
+	file, err := OpenState(u, o.State, o.Timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -274,9 +274,9 @@ func (w *Workspace) SchemaOf(id agent.AppID) *schema.Platform {
 func (w *Workspace) Parser() (*manifest.Parser, error) { return manifest.NewParser(w.Manifests) }
 
 // Load brings the workspace's state up to date with its file.
-func (w *Workspace) Load() error {
+func (w *Workspace) Load(ctx context.Context) error {
 	if w.Snap != nil {
-		fresh, err := w.File.Fresh(w.Snap)
+		fresh, err := w.File.Fresh(ctx, w.Snap)
 		if err != nil {
 			return exit.OfState(err)
 		}
@@ -284,7 +284,7 @@ func (w *Workspace) Load() error {
 			return w.use(w.Snap)
 		}
 	}
-	snap, err := w.File.Load()
+	snap, err := w.File.Load(ctx)
 	if err != nil {
 		return exit.OfState(err)
 	}

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// garbage returns what may be deleted once whoever locks after h has written a head of its own, of the sorted keys that were there
-// before: old states, and what runs that died had put there before a head named it, or had not yet deleted.
-func garbage(h head, journals, states []string, now time.Time) []string {
+// garbage returns what may be deleted once whoever locks after h has written a head of its own, of all the sorted keys that were
+// there before: old states, and what runs that died had put there before a head named it, or had not yet deleted.
+func garbage(h head, all []string, now time.Time) []string {
+	journals, states := below(all, journalPrefix), below(all, statePrefix)
 	keys := outdated(states, h.State, now)
 	for i, key := range states {
 		// A state counts from when a head names it. One of a later serial than the head's never did, nor did one whose serial a later
@@ -30,4 +31,14 @@ func garbage(h head, journals, states []string, now time.Time) []string {
 		}
 	}
 	return keys
+}
+
+// below returns which of the sorted keys begin with prefix.
+func below(keys []string, prefix string) []string {
+	from, _ := slices.BinarySearch(keys, prefix)
+	to := from
+	for to < len(keys) && strings.HasPrefix(keys[to], prefix) {
+		to++
+	}
+	return keys[from:to]
 }

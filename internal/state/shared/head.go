@@ -120,9 +120,43 @@ func decodeHead(place string, b []byte) (head, error) {
 	return head{}, damaged
 }
 
-// stateKey is a new key: two runs that are both about to write a serial never have the same.
-func stateKey(serial, epoch uint64) string {
-	return fmt.Sprintf("%s%010d-%010d-%s-%s.json", statePrefix, serial, epoch, time.Now().UTC().Format(keyTime), nonce()[:10])
+// foldedSuffix ends the key of a state that was written while the journal of its own epoch counted.
+const foldedSuffix = "-folded.json"
+
+// stateKey is a new key: two runs that are both about to write a serial never have the same. isFolded says that the journal
+// of the epoch counts.
+func stateKey(serial, epoch uint64, isFolded bool) string {
+	end := ".json"
+	if isFolded {
+		end = foldedSuffix
+	}
+	return fmt.Sprintf("%s%010d-%010d-%s-%s%s", statePrefix, serial, epoch, time.Now().UTC().Format(keyTime), nonce()[:10], end)
+}
+
+// checkNewest refuses a head that somebody put back to an older version: something is there that only a run with a later one
+// can have written. keys are all that the place holds, sorted, listed while h was the head.
+func (p *Place) checkNewest(h head, keys []string) error {
+	newer, newest := "", ""
+	for _, key := range keys {
+		if strings.HasPrefix(key, statePrefix) {
+			newest = key
+		}
+		epoch := epochOf(key)
+		// In its own epoch a head without the journal is from before that journal or from behind it, and then it has its serial.
+		isUndone := epoch == h.Epoch && h.Journal != epoch && strings.HasSuffix(key, foldedSuffix) && savedAt(key).Serial > h.Serial
+		if epoch > h.Epoch || isUndone {
+			newer = key
+		}
+	}
+	if newer == "" {
+		return nil
+	}
+	hint := "put the newest version back, if the place keeps versions: the older one does not know which agents were made since"
+	if newest != "" {
+		hint += fmt.Sprintf("; otherwise make the newest state count:\n  agentsync state history\n  agentsync state rollback %d", savedAt(newest).Serial)
+	}
+	return &DamageError{Place: p.Name(), Key: headKey, Hint: hint,
+		Detail: fmt.Sprintf("it was put back to an older version: it is of epoch %d and serial %d, and %s was written later", h.Epoch, h.Serial, newer)}
 }
 
 func journalOf(epoch uint64) string { return fmt.Sprintf("%s%010d/", journalPrefix, epoch) }

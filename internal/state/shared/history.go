@@ -67,8 +67,11 @@ func (p *Place) Saved(ctx context.Context, serial uint64) ([]byte, error) {
 			continue
 		}
 		o, err := p.get(ctx, s.key)
-		if err == nil || !errors.Is(err, store.ErrAbsent) {
-			return o.Content, err
+		if err == nil {
+			return o.Content, nil
+		}
+		if !errors.Is(err, store.ErrAbsent) {
+			return nil, fmt.Errorf("read %s: %w", p.Name(), err)
 		}
 	}
 	return nil, fmt.Errorf("%s, serial %d: %w", p.Name(), serial, ErrNoSuchState)

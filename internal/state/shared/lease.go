@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -110,7 +109,8 @@ func (p *Place) Unlock(ctx context.Context, holder Holder) (*Lease, error) {
 // attempt is a head that this process may have written.
 type attempt struct {
 	start   time.Time
-	garbage []string // what no head will reach
+	keys    []string // what the place held before
+	garbage []string // which of it no head will reach
 }
 
 // graceAfter is how long after a takeover requests of the holder may still take effect: what it has under way ends by its
@@ -138,7 +138,7 @@ func (p *Place) lock(ctx context.Context, holder Holder, mode lockMode) (*Lease,
 			return p.hold(requests, h, tag, a, mode.damaged)
 		}
 		if h.Holder == nil || mode.force || p.isDead(h.Holder, age, time.Since(seenAt)) {
-			garbage, err := p.checkHead(requests, &h, mode.damaged)
+			keys, err := p.survey(requests, &h, mode.damaged)
 			if err != nil {
 				// Somebody else may have had the lock since the head was read.
 				_, now, _, headErr := p.readHead(requests)
@@ -147,16 +147,17 @@ func (p *Place) lock(ctx context.Context, holder Holder, mode lockMode) (*Lease,
 				}
 				return nil, cmp.Or(headErr, err)
 			}
-			a := attempt{time.Now(), garbage}
+			a := attempt{start: time.Now(), keys: keys}
+			if !mode.damaged { // a person may need what is there
+				a.garbage = garbage(h, keys, time.Now())
+			}
 			if h.Holder != nil {
 				h.Grace = max(h.Grace, graceAfter(h.Holder, time.Since(seenAt)))
 			}
 			h.Epoch++
 			h.Holder, h.Nonce = &holder, nonce()
 			own[h.Nonce] = a
-			tag, err = call(p, requests, func(ctx context.Context) (store.Tag, error) {
-				return p.store.Replace(ctx, headKey, h.encode(), tag)
-			})
+			tag, err = p.replaceHead(requests, h, tag)
 			switch {
 			case err == nil:
 				return p.hold(requests, h, tag, a, mode.damaged)
@@ -193,30 +194,19 @@ func (p *Place) isDead(h *Holder, age, seen time.Duration) bool {
 // watching is how long a run that waits must see nothing of a holder that is silent for too long by the store's clock.
 func watching(lease time.Duration) time.Duration { return renewal(lease) * 3 / 2 }
 
-// checkHead refuses a head that somebody put back to an older version: a later epoch has written something.
-// It returns what will be garbage: nothing where the place is damaged, because a person may need it then.
-func (p *Place) checkHead(ctx context.Context, h *head, damaged bool) ([]string, error) {
-	keys, err := p.list(ctx, journalPrefix)
-	if err != nil {
+// survey lists what the place holds before a lock, and refuses a head that somebody put back to an older version. Where the place
+// is damaged, the head gets the epoch and the serial to go on from instead.
+func (p *Place) survey(ctx context.Context, h *head, damaged bool) (keys []string, err error) {
+	if keys, err = p.list(ctx, ""); err != nil {
 		return nil, fmt.Errorf("read %s: %w", p.Name(), err)
 	}
-	states, err := p.list(ctx, statePrefix)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", p.Name(), err)
+	if !damaged {
+		return keys, p.checkNewest(*h, keys)
 	}
-	for _, key := range slices.Concat(keys, states) {
-		switch epoch := epochOf(key); {
-		case epoch > h.Epoch && damaged:
-			h.Epoch, h.Serial = epoch, max(h.Serial, savedAt(key).Serial)
-		case epoch > h.Epoch:
-			return nil, &DamageError{Place: p.Name(), Key: headKey, Detail: fmt.Sprintf("it was put back to an older version: it is of epoch %d, and %s is of a later one", h.Epoch, key),
-				Hint: "put the newest version back, if the place keeps versions: the older one does not know which agents were made since; otherwise make the newest state count:\n  agentsync state history\n  agentsync state rollback SERIAL"}
-		}
+	for _, key := range keys {
+		h.Epoch, h.Serial = max(h.Epoch, epochOf(key)), max(h.Serial, savedAt(key).Serial)
 	}
-	if damaged {
-		return nil, nil
-	}
-	return garbage(*h, keys, states, time.Now()), nil
+	return keys, nil
 }
 
 // hold makes a Lease of a head that this process wrote: it fences the journal of before and reads all.
@@ -229,13 +219,25 @@ func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt, dama
 	renewing, stop := context.WithCancel(ctx)
 	l.stop = stop
 	go l.renew(renewing) // from now on: reading a long journal may take longer than a lease
-	v, err := p.readView(ctx, h, tag, 0)
+	v := viewOf(h, tag, 0)
+	err := p.readState(ctx, v)
+	p.remember(nil) // the lease has it
+	if err == nil {
+		err = p.readJournal(ctx, v, a.keys)
+	}
 	if err == nil {
 		l.view = v
 		err = l.fence(ctx)
 		l.next = v.segments
 	}
-	if _, isDamage := errors.AsType[*DamageError](err); isDamage && damaged {
+	_, isDamage := errors.AsType[*DamageError](err)
+	if isDamage {
+		// A machine that stood still meanwhile finds what whoever took over from it has cleaned up.
+		if now, _, _, headErr := p.readHead(ctx); headErr == nil && now.Epoch != h.Epoch {
+			err, isDamage = l.lose(ErrLost), false
+		}
+	}
+	if isDamage && damaged {
 		l.view, l.next, err = &View{Lineage: h.Lineage, Serial: h.Serial, Epoch: h.Epoch, head: h}, 0, nil
 	}
 	if err != nil {
@@ -350,9 +352,7 @@ func (l *Lease) replaceHead(ctx context.Context, change func(*head)) error {
 		next.Nonce = nonce()
 		start := time.Now()
 		own[next.Nonce] = start
-		tag, err := call(l.place, ctx, func(ctx context.Context) (store.Tag, error) {
-			return l.place.store.Replace(ctx, headKey, next.encode(), l.tag)
-		})
+		tag, err := l.place.replaceHead(ctx, next, l.tag)
 		if err == nil {
 			l.written(next, tag, start)
 			return nil
@@ -460,8 +460,9 @@ func (l *Lease) putState(ctx context.Context, state []byte) (serial uint64, key 
 	if state == nil {
 		return 0, "", nil
 	}
-	serial = l.current().Serial + 1
-	key = stateKey(serial, l.epoch)
+	h := l.current()
+	serial = h.Serial + 1
+	key = stateKey(serial, l.epoch, h.Journal == l.epoch)
 	return serial, key, l.put(ctx, key, state)
 }
 
@@ -556,6 +557,6 @@ func (l *Lease) clean(ctx context.Context, epoch uint64, segments int) {
 		}
 	}
 	if len(keys) > 0 {
-		_, _ = call(l.place, ctx, func(ctx context.Context) (int, error) { return 0, l.place.store.Delete(ctx, keys...) })
+		_, _ = call(ctx, l.place.limit(0), func(ctx context.Context) (int, error) { return 0, l.place.store.Delete(ctx, keys...) })
 	}
 }

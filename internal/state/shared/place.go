@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,16 +31,26 @@ type Options struct {
 	Waiting func(*HeldError)
 }
 
-// Place is a shared state in a store. It holds nothing itself and is safe for concurrent use.
+// Place is a shared state in a store. It is safe for concurrent use.
 type Place struct {
 	store   store.Store
 	options Options
+
+	mu    sync.Mutex // guards what follows
+	known *knownState
+}
+
+// knownState is the state that was read last without the lock. A state is never changed, so the lock that follows need not read
+// it again: an apply would otherwise fetch it twice.
+type knownState struct {
+	key, digest string
+	content     []byte
 }
 
 // Open returns the shared state in s. Nothing is read yet.
 func Open(s store.Store, o Options) *Place {
 	o.Lease, o.Request, o.Call = cmp.Or(o.Lease, time.Minute), cmp.Or(o.Request, 30*time.Second), cmp.Or(o.Call, 10*time.Second)
-	return &Place{s, o}
+	return &Place{store: s, options: o}
 }
 
 // Name says to people where the state is.
@@ -78,17 +89,21 @@ const (
 
 func nonce() string { return strings.ToLower(rand.Text()) }
 
-// call runs one request within its time limit.
-func call[T any](p *Place, ctx context.Context, do func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.options.Call)
+// call runs one request within a time limit.
+func call[T any](ctx context.Context, limit time.Duration, do func(context.Context) (T, error)) (T, error) {
+	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return do(ctx)
+	v, err := do(within)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && !errors.Is(err, store.ErrUnreachable) {
+		err = fmt.Errorf("there is no answer in %v", limit.Round(time.Second))
+	}
+	return v, err
 }
 
 // read runs a request that changes nothing, again where it got no answer, for as long as readPatience.
-func read[T any](p *Place, ctx context.Context, do func(context.Context) (T, error)) (T, error) {
+func read[T any](ctx context.Context, limit time.Duration, do func(context.Context) (T, error)) (T, error) {
 	for start := time.Now(); ; {
-		v, err := call(p, ctx, do)
+		v, err := call(ctx, limit, do)
 		patience := readPatience
 		if errors.Is(err, store.ErrUnreachable) {
 			patience = dialPatience
@@ -100,33 +115,42 @@ func read[T any](p *Place, ctx context.Context, do func(context.Context) (T, err
 	}
 }
 
-// slowest is how many bytes a second a connection takes at the least that is not given up.
-const slowest = 512 << 10
+const (
+	// slowestLine is how many bytes a second a connection carries at the least that is not given up.
+	slowestLine = 512 << 10
+	// largestState and largestSegment are what a state and a segment are taken for that are about to be read, in bytes: a state
+	// of 50,000 agents has 100 MB, and a segment holds what so many requests in flight say at once.
+	largestState   = 128 << 20
+	largestSegment = 16 << 20
+)
 
-// longer is the place with a time limit for requests of so many bytes: a state of 50,000 agents has 100 MB.
-func (p *Place) longer(bytes int) *Place {
-	long := *p
-	long.options.Call += time.Duration(bytes) * time.Second / slowest
-	return &long
+// limit is how long a request of so many bytes may last.
+func (p *Place) limit(bytes int) time.Duration {
+	return p.options.Call + time.Duration(bytes)*time.Second/slowestLine
 }
 
-// largeState is what a state is taken for that is about to be read, in bytes.
-const largeState = 128 << 20
-
 func (p *Place) get(ctx context.Context, key string) (store.Object, error) {
-	if strings.HasPrefix(key, statePrefix) {
-		p = p.longer(largeState)
+	limit := p.limit(0)
+	switch {
+	case strings.HasPrefix(key, statePrefix):
+		limit = p.limit(largestState)
+	case strings.HasPrefix(key, journalPrefix):
+		limit = p.limit(largestSegment)
 	}
-	return read(p, ctx, func(ctx context.Context) (store.Object, error) { return p.store.Get(ctx, key) })
+	return read(ctx, limit, func(ctx context.Context) (store.Object, error) { return p.store.Get(ctx, key) })
 }
 
 func (p *Place) create(ctx context.Context, key string, b []byte) error {
-	_, err := call(p.longer(len(b)), ctx, func(ctx context.Context) (store.Tag, error) { return p.store.Create(ctx, key, b) })
+	_, err := call(ctx, p.limit(len(b)), func(ctx context.Context) (store.Tag, error) { return p.store.Create(ctx, key, b) })
 	return err
 }
 
+func (p *Place) replaceHead(ctx context.Context, h head, old store.Tag) (store.Tag, error) {
+	return call(ctx, p.limit(0), func(ctx context.Context) (store.Tag, error) { return p.store.Replace(ctx, headKey, h.encode(), old) })
+}
+
 func (p *Place) list(ctx context.Context, prefix string) ([]string, error) {
-	return read(p, ctx, func(ctx context.Context) ([]string, error) { return p.store.List(ctx, prefix) })
+	return read(ctx, p.limit(0), func(ctx context.Context) ([]string, error) { return p.store.List(ctx, prefix) })
 }
 
 // Init makes the shared state, with a lineage, where there is none, and probes the place before. Where there is one
@@ -198,12 +222,16 @@ func (p *Place) Read(ctx context.Context) (*View, error) {
 		if err != nil {
 			return nil, err
 		}
-		v, err := p.readView(ctx, h, tag, age)
-		var damage *DamageError
-		if !errors.As(err, &damage) {
-			return v, err
+		v := viewOf(h, tag, age)
+		err = p.readAll(ctx, v)
+		if err == nil {
+			return v, nil
 		}
-		// What is missing may have been cleaned up by a run that went on meanwhile: then the head is another one.
+		if _, isDamage := errors.AsType[*DamageError](err); !isDamage {
+			return nil, err
+		}
+		// What is missing may have been cleaned up, and what is newer written, by a run that went on meanwhile: then the head
+		// is another one.
 		if _, now, _, headErr := p.readHead(ctx); headErr != nil || now == tag {
 			return nil, cmp.Or(headErr, err)
 		}
@@ -211,36 +239,77 @@ func (p *Place) Read(ctx context.Context) (*View, error) {
 	return nil, fmt.Errorf("read %s: runs end faster than this machine can read; try again", p.Name())
 }
 
-func (p *Place) readView(ctx context.Context, h head, tag store.Tag, age time.Duration) (*View, error) {
-	v := &View{Lineage: h.Lineage, Serial: h.Serial, Epoch: h.Epoch, Holder: h.Holder, Age: age, head: h, tag: tag}
-	if h.State != "" {
-		o, err := p.get(ctx, h.State)
-		switch {
-		case errors.Is(err, store.ErrAbsent):
-			return nil, &DamageError{Place: p.Name(), Key: h.State, Detail: "the state that head.json names is missing",
-				Hint: "put it back, if the place keeps versions; an earlier one: agentsync state history, agentsync state rollback"}
-		case err != nil:
-			return nil, fmt.Errorf("read %s: %w", p.Name(), err)
-		case digest(o.Content) != h.Digest:
-			return nil, &DamageError{Place: p.Name(), Key: h.State, Detail: "the state is not what was written: its digest differs",
-				Hint: "put the last good version back, if the place keeps versions; an earlier state: agentsync state history, agentsync state rollback"}
-		}
-		v.State = o.Content
-	}
-	if h.Journal != 0 {
-		if err := p.readJournal(ctx, v); err != nil {
-			return nil, err
-		}
-	}
-	return v, nil
+func viewOf(h head, tag store.Tag, age time.Duration) *View {
+	return &View{Lineage: h.Lineage, Serial: h.Serial, Epoch: h.Epoch, Holder: h.Holder, Age: age, head: h, tag: tag}
 }
 
-// readJournal reads segment after segment up to the fence, or to the first number that is free.
-func (p *Place) readJournal(ctx context.Context, v *View) error {
-	keys, err := p.list(ctx, journalOf(v.head.Journal))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", p.Name(), err)
+// readAll reads what the view's head reaches, without the lock.
+func (p *Place) readAll(ctx context.Context, v *View) error {
+	var keys []string
+	var listing errgroup.Group
+	listing.Go(func() (err error) { // beside the state, which is larger: it costs a request, and hardly any time
+		defer crash.Guard()
+		keys, err = p.list(ctx, "")
+		return err
+	})
+	err := p.readState(ctx, v)
+	if listErr := listing.Wait(); listErr != nil {
+		return fmt.Errorf("read %s: %w", p.Name(), listErr)
 	}
+	// First: what a head that was put back names may be gone for that reason.
+	if err := cmp.Or(p.checkNewest(v.head, keys), err); err != nil {
+		return err
+	}
+	return p.readJournal(ctx, v, keys)
+}
+
+// readState reads the state that counts, if there is one.
+func (p *Place) readState(ctx context.Context, v *View) error {
+	if v.head.State == "" {
+		return nil
+	}
+	if v.State = p.recall(v.head); v.State != nil {
+		return nil
+	}
+	o, err := p.get(ctx, v.head.State)
+	switch {
+	case errors.Is(err, store.ErrAbsent):
+		return &DamageError{Place: p.Name(), Key: v.head.State, Detail: "the state that head.json names is missing",
+			Hint: "put it back, if the place keeps versions; an earlier one: agentsync state history, agentsync state rollback"}
+	case err != nil:
+		return fmt.Errorf("read %s: %w", p.Name(), err)
+	case digest(o.Content) != v.head.Digest:
+		return &DamageError{Place: p.Name(), Key: v.head.State, Detail: "the state is not what was written: its digest differs",
+			Hint: "put the last good version back, if the place keeps versions; an earlier state: agentsync state history, agentsync state rollback"}
+	}
+	v.State = o.Content
+	p.remember(&knownState{v.head.State, v.head.Digest, o.Content})
+	return nil
+}
+
+// recall returns the state that the head names where it was read last, nil otherwise.
+func (p *Place) recall(h head) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if k := p.known; k != nil && k.key == h.State && k.digest == h.Digest {
+		return k.content
+	}
+	return nil
+}
+
+func (p *Place) remember(k *knownState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known = k
+}
+
+// readJournal reads segment after segment of the journal that counts, up to the fence, or to the first number that is free. all
+// are the keys that the place holds, listed while the view's head was the one that counts.
+func (p *Place) readJournal(ctx context.Context, v *View, all []string) error {
+	if v.head.Journal == 0 {
+		return nil
+	}
+	keys := below(all, journalOf(v.head.Journal))
 	for i, key := range keys {
 		if key != segmentKey(v.head.Journal, i) {
 			return p.missing(v, i)

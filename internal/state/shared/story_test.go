@@ -61,7 +61,8 @@ type machine struct {
 	calm     bool      // no faults any more
 	killOnly bool      // no fault but the kill
 	budget   int       // requests to the store until it is killed; below 0 it is not
-	dead     bool      // the process was killed: nothing of it leaves any more
+	life     int       // which process it is: nothing of an earlier one leaves any more
+	dead     bool      // the process was killed
 	stopped  time.Time // it stands still until then
 	badUntil time.Time // the store cannot be reached from here until then
 	counts   tally
@@ -93,10 +94,21 @@ func (d *drawn) Uint64() uint64 {
 
 var errKilled = errors.New("the process was killed")
 
-// next is the fault that the machine's next request to the store meets.
-func (m *machine) next(method, _ string) store.Fault {
+// way is the way to the store of the process that the machine runs now.
+func (m *machine) way() store.Store {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	life := m.life
+	return store.Faulty{Store: m.place, Next: func(string, string) store.Fault { return m.next(life) }}
+}
+
+// next is the fault that the next request of a process to the store meets.
+func (m *machine) next(life int) store.Fault {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if life != m.life {
+		return store.Fault{Err: errKilled}
+	}
 	m.counts.requests++
 	if m.calm {
 		return store.Fault{Delay: 20 * time.Millisecond}
@@ -209,12 +221,17 @@ func (l ledger) state() []byte {
 }
 
 // apply is one run: lock, recover, create, close. It returns nil only where everything is made and recorded.
-func (m *machine) apply(ctx context.Context, wanted []string) error {
-	place := shared.Open(store.Faulty{Store: m.place, Next: m.next}, shared.Options{Request: requestLimit, Grace: requestLimit + 5*time.Second})
+func (m *machine) apply(ctx context.Context, wanted []string) (err error) {
+	place := shared.Open(m.way(), shared.Options{Request: requestLimit, Grace: requestLimit + 5*time.Second})
 	lease, err := place.Lock(ctx, shared.Holder{Host: m.name, Command: "apply"})
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil && m.alive() { // as a command does that ends with an error
+			_ = lease.Release(ctx)
+		}
+	}()
 	locked := time.Now()
 	known, err := replay(lease.View())
 	if err != nil {
@@ -295,6 +312,9 @@ func (m *machine) work(parent context.Context, wanted []string, until time.Time)
 		ctx, cancel := context.WithTimeout(parent, patience)
 		err := m.apply(ctx, wanted)
 		cancel()
+		m.mu.Lock()
+		m.life++ // its renewal ends with the process
+		m.mu.Unlock()
 		if errors.As(err, new(*shared.DamageError)) {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}

@@ -110,7 +110,7 @@ func (t *Table) query(ctx context.Context, sql string, args ...[]byte) ([][][]by
 	if conn == nil || conn.IsClosed() {
 		if conn, err = pgconn.ConnectConfig(ctx, t.config); err != nil {
 			t.free <- nil
-			return nil, t.failure(err)
+			return nil, failure(err)
 		}
 	}
 	formats := make([]int16, len(args)) // text, but for contents
@@ -123,7 +123,7 @@ func (t *Table) query(ctx context.Context, sql string, args ...[]byte) ([][][]by
 	if result.Err != nil {
 		_ = conn.Close(context.WithoutCancel(ctx))
 		t.free <- nil
-		return nil, t.failure(result.Err)
+		return nil, failure(result.Err)
 	}
 	t.free <- conn
 	return result.Rows, nil
@@ -132,25 +132,26 @@ func (t *Table) query(ctx context.Context, sql string, args ...[]byte) ([][][]by
 // contentArg is which argument of a statement holds bytes; the others are texts.
 const contentArg = 2
 
-func (t *Table) failure(err error) error {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+// failure says what PostgreSQL said, or why it said nothing. Whoever asked says where.
+func failure(err error) error {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
 		case "28P01", "28000", "42501", "25006": // wrong password, no such role, no privilege, read-only
-			return fmt.Errorf("%s: %s: %w", t.name, pg.Message, store.ErrDenied)
-		}
-		switch pg.Code {
+			return fmt.Errorf("%s: %w", pg.Message, store.ErrDenied)
 		case "3D000": // no such database
-			return fmt.Errorf("%s: %s: %w", t.name, pg.Message, store.ErrNoPlace)
+			return fmt.Errorf("%s: %w", pg.Message, store.ErrNoPlace)
 		case "42P01": // no table yet, so nothing is in it
-			return fmt.Errorf("%s: %s: %w", t.name, pg.Message, store.ErrAbsent)
+			return fmt.Errorf("%s: %w", pg.Message, store.ErrAbsent)
 		}
-		return fmt.Errorf("%s: %s (%s)", t.name, pg.Message, pg.Code)
+		return fmt.Errorf("%s (%s)", pg.Message, pg.Code)
 	}
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		return fmt.Errorf("%s: %w: %w", t.name, store.ErrUnreachable, dial)
+		return fmt.Errorf("%w: %w", store.ErrUnreachable, dial)
 	}
-	return fmt.Errorf("%s: %w", t.name, err)
+	if name, ok := errors.AsType[*net.DNSError](err); ok {
+		return fmt.Errorf("%w: %w", store.ErrUnreachable, name)
+	}
+	return fmt.Errorf("the connection failed: %w", err)
 }
 
 // Get returns an object.
@@ -228,8 +229,11 @@ const makeTries = 10
 func (t *Table) Make(ctx context.Context) error {
 	for try := 1; ; try++ {
 		rows, err := t.query(ctx, `select convert_to(coalesce(to_regclass('agentsync_object')::text, ''), 'UTF8')`)
-		if err != nil || len(rows[0][0]) > 0 {
-			return err
+		if err == nil && len(rows[0][0]) > 0 {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("make the table in %s: %w", t.name, err)
 		}
 		// One statement, so that nobody finds the table without the view. Two at once can fail in each other's way, in spite of
 		// "if not exists": then one of them was made.
@@ -237,7 +241,7 @@ func (t *Table) Make(ctx context.Context) error {
 			return nil
 		}
 		if errors.Is(err, store.ErrDenied) || try == makeTries || ctx.Err() != nil {
-			return fmt.Errorf("make the table: %w", err)
+			return fmt.Errorf("make the table in %s: %w", t.name, err)
 		}
 	}
 }
@@ -248,7 +252,7 @@ func (t *Table) Durable(ctx context.Context) error {
 	rows, err := t.query(ctx, `select convert_to(pg_is_in_recovery()::text, 'UTF8'), convert_to(current_setting('fsync'), 'UTF8')`)
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("ask %s: %w", t.name, err)
 	case string(rows[0][0]) != "false":
 		return &store.UnfitError{Place: t.name, Detail: "it is a standby, which only follows another server: name the primary (target_session_attrs=primary)"}
 	case string(rows[0][1]) != "on":

@@ -129,13 +129,13 @@ func (b *Bucket) Get(ctx context.Context, key string) (store.Object, error) {
 	case a.status == http.StatusNotFound && a.code() != "NoSuchBucket":
 		return store.Object{}, store.ErrAbsent
 	case a.status != http.StatusOK:
-		return store.Object{}, b.failure(a)
+		return store.Object{}, a.failure()
 	}
 	o := store.Object{Content: a.body, Tag: store.Tag(a.header.Get("ETag"))}
 	now, dateErr := http.ParseTime(a.header.Get("Date"))
 	at, atErr := http.ParseTime(a.header.Get("Last-Modified"))
 	if o.Tag == "" || dateErr != nil || atErr != nil {
-		return store.Object{}, fmt.Errorf("%s answers without an ETag, a Date or a Last-Modified", b.name)
+		return store.Object{}, errors.New("it answers without an ETag, a Date or a Last-Modified")
 	}
 	o.Age = now.Sub(at)
 	return o, nil
@@ -162,9 +162,9 @@ func (b *Bucket) put(ctx context.Context, key string, content []byte, condition,
 	case a.status == http.StatusPreconditionFailed, a.status == http.StatusNotFound && a.code() == "NoSuchKey" && condition == "If-Match":
 		return "", refused
 	case a.status != http.StatusOK: // 409 as well: another write is under way, and nobody knows yet which of the two wins
-		return "", b.failure(a)
+		return "", a.failure()
 	case a.header.Get("ETag") == "":
-		return "", fmt.Errorf("%s answers a PUT without an ETag", b.name)
+		return "", errors.New("it answers a PUT without an ETag")
 	}
 	return store.Tag(a.header.Get("ETag")), nil
 }
@@ -182,7 +182,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 			return nil, err
 		}
 		if a.status != http.StatusOK {
-			return nil, b.failure(a)
+			return nil, a.failure()
 		}
 		var page struct {
 			IsTruncated           bool
@@ -190,7 +190,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 			Contents              []struct{ Key string }
 		}
 		if err := xml.Unmarshal(a.body, &page); err != nil {
-			return nil, fmt.Errorf("%s answers a list that is no XML: %w", b.name, err)
+			return nil, fmt.Errorf("it answers a list that is no XML: %w", err)
 		}
 		for _, c := range page.Contents {
 			keys = append(keys, strings.TrimPrefix(c.Key, b.prefix))
@@ -224,7 +224,7 @@ func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 			return err
 		}
 		if a.status != http.StatusOK {
-			return b.failure(a)
+			return a.failure()
 		}
 	}
 	return nil
@@ -249,7 +249,7 @@ func (b *Bucket) do(ctx context.Context, method, key string, query url.Values, b
 	u.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
 	request, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", b.name, err)
+		return nil, err
 	}
 	request.GetBody = nil // the transport must not send it twice
 	for name, values := range header {
@@ -264,19 +264,22 @@ func (b *Bucket) do(ctx context.Context, method, key string, query url.Values, b
 		request.Header.Set("Content-Type", "application/octet-stream")
 	}
 	if err := b.signer.SignHTTP(ctx, creds, request, payload, "s3", b.region, time.Now()); err != nil {
-		return nil, fmt.Errorf("sign a request to %s: %w", b.name, err)
+		return nil, fmt.Errorf("sign the request: %w", err)
 	}
 	response, err := b.client.Do(request)
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		return nil, fmt.Errorf("ask %s: %w: %w", b.name, store.ErrUnreachable, dial)
+		return nil, fmt.Errorf("%w: %w", store.ErrUnreachable, dial)
+	}
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err // whoever asked says where
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", b.name, err)
+		return nil, fmt.Errorf("the connection failed: %w", err)
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", b.name, err)
+		return nil, fmt.Errorf("the connection failed: %w", err)
 	}
 	return &answer{response.StatusCode, response.Header, content}, nil
 }
@@ -293,7 +296,7 @@ func (b *Bucket) credentials(ctx context.Context) (aws.Credentials, error) {
 			return creds, nil
 		}
 	}
-	return aws.Credentials{}, fmt.Errorf("find the credentials for %s (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role): %w: %w", b.name, store.ErrDenied, err)
+	return aws.Credentials{}, fmt.Errorf("no credentials are found (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role): %w: %w", store.ErrDenied, err)
 }
 
 // escapePath escapes all but what S3 signs as it is.
@@ -323,13 +326,16 @@ func (a *answer) said() (code, message string) {
 }
 
 // failure says what the store said. It matches store.ErrDenied where the credentials are the reason.
-func (b *Bucket) failure(a *answer) error {
+func (a *answer) failure() error {
 	code, message := a.said()
-	text := fmt.Sprintf("%s answers %d", b.name, a.status)
+	text := fmt.Sprintf("it answers %d", a.status)
 	for _, more := range []string{code, message} {
 		if more != "" {
 			text += ", " + strconv.QuoteToGraphic(more[:min(len(more), 300)])
 		}
+	}
+	if at, err := http.ParseTime(a.header.Get("Date")); err == nil && code == "RequestTimeTooSkewed" {
+		text += fmt.Sprintf("; the clock of this machine differs by %v from the store's: set it", time.Until(at).Abs().Round(time.Second))
 	}
 	if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden || code == "ExpiredToken" || code == "InvalidToken" {
 		return fmt.Errorf("%s: %w", text, store.ErrDenied)
