@@ -47,10 +47,10 @@ func cases(n int) (numbers []int) {
 func TestTortureTeam(t *testing.T) {
 	scenes := []func(*testing.T){
 		func(t *testing.T) { teamKill(t, newOffice(t)) }, func(t *testing.T) { teamKill(t, newDatabaseOffice(t)) }, teamStop,
-		func(t *testing.T) { teamLost(t, newOffice(t)) }, func(t *testing.T) { teamLost(t, newDatabaseOffice(t)) }, teamAtOnce, teamServer,
+		func(t *testing.T) { teamLost(t, newOffice(t)) }, func(t *testing.T) { teamLost(t, newDatabaseOffice(t)) }, teamAtOnce, teamServer, teamPace,
 		func(t *testing.T) { liveWith(t, 30, 2*time.Second, func(round int) bool { return round < 3 }) },
 	}
-	names := []string{"kill", "kill with PostgreSQL", "stop", "lost", "lost with PostgreSQL", "at once", "server", "soak"}
+	names := []string{"kill", "kill with PostgreSQL", "stop", "lost", "lost with PostgreSQL", "at once", "server", "pace", "soak"}
 	var playing errgroup.Group
 	for i, scene := range scenes {
 		playing.Go(func() error {
@@ -202,7 +202,7 @@ func teamServer(t *testing.T) {
 		tm.gate.arm(n, func(g *gate) {
 			g.before = func(*http.Request) {
 				o.s3.Kill()
-				time.AfterFunc(time.Second, o.s3.Start)
+				time.AfterFunc(time.Second, func() { o.s3.Start() })
 			}
 		})
 		tm.must(0, tm.checkout(), teamApply()...)

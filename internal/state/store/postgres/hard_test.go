@@ -119,45 +119,7 @@ func durable(t *testing.T, server *storetest.Postgres, port string) {
 	if got := ask(t, server, "select setting from seen"); fmt.Sprint(got) != "[on on on on]" {
 		t.Errorf("the writes were committed with %v", got)
 	}
-	var acknowledged sync.Map
-	var writing sync.WaitGroup
-	count := make(chan int, 1000)
-	for w := range 4 {
-		table := open(t, server.URL("load"))
-		writing.Go(func() {
-			for i := 0; ; i++ {
-				key := fmt.Sprintf("journal/%d/%d", w, i)
-				if _, err := table.Create(t.Context(), key, []byte(key)); err != nil {
-					return
-				}
-				acknowledged.Store(key, true)
-				select {
-				case count <- i:
-				default:
-				}
-			}
-		})
-	}
-	for range 200 {
-		<-count
-	}
-	server.Kill()
-	writing.Wait()
-	server.Start()
-	keys, err := open(t, server.URL("load")).List(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	there := map[string]bool{}
-	for _, key := range keys {
-		there[key] = true
-	}
-	acknowledged.Range(func(key, _ any) bool {
-		if !there[key.(string)] {
-			t.Errorf("%v was acknowledged, and is gone", key)
-		}
-		return true
-	})
+	storetest.KillUnderLoad(t, server, func() store.Store { return open(t, server.URL("load")) })
 }
 
 // unfit: a standby and a server that does not wait for its disk are refused, by name of what they do.

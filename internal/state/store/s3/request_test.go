@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -236,6 +237,22 @@ func TestAnswers(t *testing.T) {
 		}
 		if c.want != store.ErrExists && c.body != "" && !strings.Contains(err.Error(), "in its own words") || strings.Contains(err.Error(), "nobody-prints") {
 			t.Errorf("%d %s: %v", c.status, c.body, err)
+		}
+	}
+}
+
+// TestClockOfThisMachine: S3 refuses requests of a machine whose clock is off by more than a quarter of an hour; it is said by how much.
+func TestClockOfThisMachine(t *testing.T) {
+	storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret"})
+	for off, want := range map[time.Duration]string{time.Hour: "differs by 1h0m0s", -24 * time.Hour: "differs by 24h0m0s"} {
+		b := newBucket(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", time.Now().Add(off).UTC().Format(http.TimeFormat))
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, "<Error><Code>RequestTimeTooSkewed</Code></Error>")
+		})
+		_, err := open(t, b.url()).Get(t.Context(), "head.json")
+		if !errors.Is(err, store.ErrDenied) || !regexp.MustCompile(want+`|differs by (59m59s|1h0m1s|23h59m59s|24h0m1s)`).MatchString(err.Error()) {
+			t.Errorf("%v: %v", off, err)
 		}
 	}
 }

@@ -69,6 +69,13 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+// TestKilledUnderLoad: what a server acknowledged is there after it was killed (kill -9) while others wrote.
+func TestKilledUnderLoad(t *testing.T) {
+	server := storetest.StartS3(t)
+	storetest.SetEnv(t, server.Env())
+	storetest.KillUnderLoad(t, server, func() store.Store { return open(t, server.URL("load")) })
+}
+
 func lockNow(ctx context.Context, p *shared.Place) (*shared.Lease, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()

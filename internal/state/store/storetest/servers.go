@@ -45,20 +45,29 @@ func StartS3(t testing.TB) *S3 {
 	return s
 }
 
-// Start starts it again after Kill, on the same objects and address.
-func (s *S3) Start() {
+// Start starts it again after Kill, on the same objects and address. options are more of the program's own, such as --readonly.
+func (s *S3) Start(options ...string) {
 	s.t.Helper()
 	program, err := exec.LookPath("versitygw")
 	if err != nil {
 		need(s.t, "versitygw", "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
 	}
-	s.cmd = exec.Command(program, "--port", s.Addr, "--quiet", "posix", s.Dir)
+	s.cmd = exec.Command(program, append(append([]string{"--port", s.Addr, "--quiet"}, options...), "posix", s.Dir)...)
 	s.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY=test-key", "ROOT_SECRET_KEY=test-secret-of-usual-length")
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
 	answers(s.t, "tcp", s.Addr)
+}
+
+// ReadOnly starts another one on the same objects, which refuses every write. It ends with the test.
+func (s *S3) ReadOnly() *S3 {
+	s.t.Helper()
+	r := &S3{Addr: freeAddr(s.t), Dir: s.Dir, t: s.t}
+	r.Start("--readonly")
+	s.t.Cleanup(r.Kill)
+	return r
 }
 
 // Kill ends it as kill -9 does.
@@ -153,6 +162,14 @@ func (p *Postgres) Standby() {
 // URL names a fleet in it, over the socket.
 func (p *Postgres) URL(fleet string) string {
 	return "postgres://agentsync@/postgres?port=" + p.Port + "&host=" + url.QueryEscape(p.Dir) + "#fleet=" + fleet
+}
+
+// Reader makes a role that may read what the other makes from now on, and nothing else, and returns what names a fleet for it.
+func (p *Postgres) Reader() (url func(fleet string) string) {
+	p.t.Helper()
+	p.run(serverTool("psql"), "--quiet", "--host="+p.Dir, "--port="+p.Port, "--username=agentsync", "--dbname=postgres",
+		"--command=create role reader login", "--command=alter default privileges grant select on tables to reader")
+	return func(fleet string) string { return strings.Replace(p.URL(fleet), "agentsync@", "reader@", 1) }
 }
 
 // TCPURL names a fleet in a server like p that is reached at another port of 127.0.0.1.

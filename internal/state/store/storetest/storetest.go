@@ -195,3 +195,53 @@ func probe(t *testing.T, s store.Store) {
 		t.Errorf("the probe leaves %v, %v", got, err)
 	}
 }
+
+// Server is a server of a test's own.
+type Server interface {
+	// Kill ends it as kill -9 does, and Start starts it again on what it kept.
+	Kill()
+	Start(options ...string)
+}
+
+// KillUnderLoad kills a server while several clients write, and checks that all that was acknowledged is there afterwards. open
+// returns a new client of one place.
+func KillUnderLoad(t *testing.T, server Server, open func() store.Store) {
+	t.Helper()
+	var acknowledged sync.Map
+	var writing sync.WaitGroup
+	count := make(chan bool, 1000)
+	for w := range 4 {
+		s := open()
+		writing.Go(func() {
+			for i := 0; ; i++ {
+				key := fmt.Sprintf("journal/%d/%d", w, i)
+				if _, err := s.Create(t.Context(), key, []byte(key)); err != nil {
+					return
+				}
+				acknowledged.Store(key, true)
+				select {
+				case count <- true:
+				default:
+				}
+			}
+		})
+	}
+	for range 200 {
+		<-count
+	}
+	server.Kill()
+	writing.Wait()
+	server.Start()
+	s := open()
+	keys, err := s.List(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acknowledged.Range(func(k, _ any) bool {
+		key := k.(string)
+		if o, err := s.Get(t.Context(), key); !slices.Contains(keys, key) || err != nil || string(o.Content) != key {
+			t.Errorf("%s was acknowledged, and holds %q, %v", key, o.Content, err)
+		}
+		return true
+	})
+}
