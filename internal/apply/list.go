@@ -349,16 +349,15 @@ func liveOf(remotes []platform.Remote) []plan.Live {
 	return live
 }
 
-// Lists lists apps, for who only reads: what is live, and which known agents are gone. The error names every app that
+// Lists lists apps, for who only reads, and returns what Apply would make its plan of. The error names every app that
 // could not be listed.
-func (e *Engine) Lists(ctx context.Context, ids []agent.AppID) (live map[agent.AppID][]plan.Live, gone map[agent.AppID]map[string]bool, err error) {
+func (e *Engine) Lists(ctx context.Context, ids []agent.AppID) (Known, error) {
 	e.listApps(ctx, ids)
-	live, gone = e.liveAgents()
 	var errs []error
 	for _, id := range ids {
 		if why := e.unlisted[id]; why != nil {
 			errs = append(errs, fmt.Errorf("list the agents of %s: %w", id, why))
 		}
 	}
-	return live, gone, errors.Join(errs...)
+	return e.planInput(false), errors.Join(errs...)
 }

@@ -45,8 +45,8 @@ func (w *Workspace) Plan(ctx context.Context) (*plan.Plan, error) {
 	return w.makePlan(k)
 }
 
-// OfflinePlan makes the plan from manifests and state: apply asks for it before it takes the lock and again under it, and
-// gets the same one as long as the state is the same.
+// OfflinePlan makes the plan from manifests and state: apply asks for it before it takes the lock and again under it,
+// and gets the same one as long as the state is the same.
 func (w *Workspace) OfflinePlan() (*plan.Plan, error) {
 	lineage := w.Snap.State.Lineage
 	if w.offline.plan != nil && w.offline.snap == w.Snap && w.offline.lineage == lineage {
@@ -65,7 +65,8 @@ func (w *Workspace) OfflinePlan() (*plan.Plan, error) {
 // ForgetPlan lets go of the offline plan, which is as large as the fleet, once nobody asks for it any more.
 func (w *Workspace) ForgetPlan() { w.offline = offlinePlan{} }
 
-// makePlan makes a plan of what is known. What no schema can see and no platform would do is refused here, at its place.
+// makePlan makes a plan of what is known. What no schema can see and no platform would do is refused here, at its
+// place.
 func (w *Workspace) makePlan(k apply.Known) (*plan.Plan, error) {
 	p, err := plan.Build(w.Input(k))
 	if err != nil {
@@ -116,25 +117,14 @@ func (w *Workspace) KnownSecrets() secret.Lookup {
 	return w.Secret
 }
 
-// Lists lists every app that the targets leave something of, one list per app, all at once, and returns what is known then,
-// requests without an answer among it. A list that failed is an error: it is never taken as "all gone".
-func (w *Workspace) Lists(ctx context.Context, apps map[agent.AppID]apply.App) (k apply.Known, err error) {
-	ids := slices.DeleteFunc(sortedApps(apps), func(id agent.AppID) bool { return !w.concerns(id) })
+// Lists lists every app that the targets leave something of, one list per app, all at once, and returns what is known
+// then, requests without an answer among it. A list that failed is an error: it is never taken as "all gone".
+func (w *Workspace) Lists(ctx context.Context, apps map[agent.AppID]apply.App) (apply.Known, error) {
 	engine, err := w.Engine(apps, apply.Options{Parallelism: w.Parallelism})
 	if err != nil {
-		return k, err
+		return apply.Known{}, err
 	}
-	k = apply.Known{Prior: w.Snap.State.Agents, Claimed: map[agent.AppID][]string{}, Open: map[agent.Address]bool{}}
-	if k.Live, k.Gone, err = engine.Lists(ctx, ids); err != nil {
-		return k, err
-	}
-	for _, i := range w.Snap.Open {
-		if _, known := k.Prior[i.Address]; i.Action == string(plan.Create) || !known {
-			k.Open[i.Address] = k.Open[i.Address] || i.Action == string(plan.Create)
-		}
-		k.Claimed[i.Address.ID()] = append(k.Claimed[i.Address.ID()], i.UID)
-	}
-	return k, nil
+	return engine.Lists(ctx, slices.DeleteFunc(sortedApps(apps), func(id agent.AppID) bool { return !w.concerns(id) }))
 }
 
 // Engine returns an engine for what the state knows.
@@ -211,7 +201,8 @@ func ReadSaved(path, build string) (*plan.Saved, error) {
 	return saved, nil
 }
 
-// Moved returns what differs between where requests went when a plan was saved and where they go now, and says it in words.
+// Moved returns what differs between where requests went when a plan was saved and where they go now, and says it in
+// words.
 func (w *Workspace) Moved(s *plan.Saved) (moved []plan.Origin, words []string, err error) {
 	places, err := w.places()
 	if err != nil {
@@ -222,7 +213,8 @@ func (w *Workspace) Moved(s *plan.Saved) (moved []plan.Origin, words []string, e
 		if o.Before.BaseURL != o.After.BaseURL {
 			words = append(words, fmt.Sprintf("requests went to %s, and would go to %s", o.Before.BaseURL, o.After.BaseURL))
 		} else {
-			words = append(words, fmt.Sprintf("the API key was in %s, and would be taken from %s", o.Before.KeyEnv, o.After.KeyEnv))
+			words = append(words, fmt.Sprintf("the API key was in %s, and would be taken from %s", o.Before.KeyEnv,
+				o.After.KeyEnv))
 		}
 	}
 	return moved, words, nil
@@ -263,6 +255,7 @@ func (w *Workspace) Hold(s *plan.Saved, current *plan.Plan, partial, tell bool) 
 	if len(holds.Changes) > 0 {
 		hint += "\nor apply what still holds of this one:\n  agentsync apply --plan FILE --allow-partial"
 	}
-	return nil, exit.With(exit.Stale, "the saved plan is no longer true for %s; nothing was sent", diag.Plural(reviewed, "agent")).
+	return nil, exit.With(exit.Stale, "the saved plan is no longer true for %s; nothing was sent",
+		diag.Plural(reviewed, "agent")).
 		Hinted(hint)
 }
