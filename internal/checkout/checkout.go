@@ -1,6 +1,7 @@
-// Package checkout knows the git repository that a folder lies in, and the CI job that works on it, without running git: the
-// top folder, whether the index names a file, the lines of .gitignore, and the page of a place at a commit. What it cannot
-// tell it answers with nothing, but for Tracks, where a refusal too many is no harm. It writes .gitignore files alone.
+// Package checkout knows the git repository that a folder lies in, and the CI job that works on it, without running
+// git: the top folder, whether the index names a file, the lines of .gitignore, and the page of a place at a commit.
+// What it cannot tell it answers with nothing, but for Tracks, where a refusal too many is no harm. It writes
+// .gitignore files alone.
 package checkout
 
 import (
@@ -32,8 +33,8 @@ func Top(dir string) string {
 	}
 }
 
-// Tracks reports whether the index of the repository names the file. A file of another folder whose path ends alike counts
-// as well.
+// Tracks reports whether the index of the repository names the file. A file of another folder whose path ends alike
+// counts as well.
 func Tracks(path string) bool {
 	whole, err := filepath.Abs(path)
 	if err != nil {

@@ -62,7 +62,8 @@ func TestLinks(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, map[string]string{"repo/.git/HEAD": "", "repo/fleet/x": ""})
 	t.Chdir(filepath.Join(dir, "repo", "fleet"))
-	github := map[string]string{"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "acme/a(b)", "GITHUB_SHA": "0123abc"}
+	github := map[string]string{"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "acme/a(b)",
+		"GITHUB_SHA": "0123abc"}
 	links := Links(func(name string) string { return github[name] })
 	for pos, want := range map[diag.Pos]string{
 		{File: "a b.yaml", Line: 3}: "https://github.com/acme/a%28b%29/blob/0123abc/fleet/a%20b.yaml#L3",
@@ -74,7 +75,8 @@ func TestLinks(t *testing.T) {
 		}
 	}
 	for name, value := range map[string]string{"GITHUB_SHA": "main", "GITHUB_SERVER_URL": "javascript:alert(1)"} {
-		broken := map[string]string{"GITHUB_REPOSITORY": "a/b", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_SHA": "0123abc", name: value}
+		broken := map[string]string{"GITHUB_REPOSITORY": "a/b", "GITHUB_SERVER_URL": "https://github.com",
+			"GITHUB_SHA": "0123abc", name: value}
 		if Links(func(name string) string { return broken[name] }) != nil {
 			t.Errorf("%s=%s makes links", name, value)
 		}

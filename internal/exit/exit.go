@@ -1,6 +1,6 @@
-// Package exit says how a command ends: each outcome has an exit code, and each error that a person can do something about
-// has a hint. Both are part of the contract (docs/commands.md), so they stand here alone: the rooms below return errors
-// of their own and know nothing of codes, and whoever adds an outcome sees all the others. It writes nothing.
+// Package exit says how a command ends: each outcome has an exit code, and each error that a person can do something
+// about has a hint. Both are part of the contract (docs/commands.md), so they stand here alone: the rooms below return
+// errors of their own and know nothing of codes, and whoever adds an outcome sees all the others. It writes nothing.
 package exit
 
 import (
@@ -53,7 +53,7 @@ func Meanings() string {
 	} {
 		fmt.Fprintf(&b, "  %3d  %s\n", e.code, e.meaning)
 	}
-	return b.String()
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // Failure is an error with the exit code that it leads to and a hint for the user. Err is nil where
@@ -117,9 +117,11 @@ func OfState(err error) error {
 	case errors.Is(err, shared.ErrLost):
 		f.Code, f.Hint = Failed, "see who has the state now:\n  agentsync state status"
 	case errors.Is(err, shared.ErrNotInitialised):
-		f.Hint = "make it, with what a state file holds or empty:\n  agentsync state migrate --state state.json --to URL\n  agentsync state init --state URL"
+		f.Hint = "make it, with what a state file holds or empty:\n  agentsync state migrate --state state.json --to " +
+			"URL\n  agentsync state init --state URL"
 	case errors.Is(err, store.ErrDenied):
-		f.Hint = "nothing was sent; reading needs Get and List, and apply also Put and Delete: see what these credentials may do:\n  agentsync state check"
+		f.Hint = "nothing was sent; reading needs Get and List, and apply also Put and Delete: see what these credentials " +
+			"may do:\n  agentsync state check"
 	case errors.Is(err, store.ErrNoPlace):
 		f.Hint = "nothing was sent; make the bucket or the database first, or name the right one, and its region"
 	case errors.Is(err, store.ErrUnreachable):
@@ -143,11 +145,14 @@ func Of(ctx context.Context, err error) *Failure {
 			"it is taken over from after %s more without a sign of life, by --lock-timeout 1m, or at once by:\n  agentsync state unlock",
 			locked.Lease, locked.Watch)}
 	case isLocked && ctx.Err() == nil && locked.Lease > 0:
-		return &Failure{Code: Locked, Err: err, Hint: fmt.Sprintf("wait for it with --lock-timeout, for example --lock-timeout 5m; "+
-			"a run that died is taken over from %s after its last sign of life, or, where you know that it did, at once by:\n  agentsync state unlock",
-			locked.Lease+10*time.Second)}
+		return &Failure{Code: Locked, Err: err,
+			Hint: fmt.Sprintf("wait for it with --lock-timeout, for example --lock-timeout 5m; "+
+				"a run that died is taken over from %s after its last sign of life, or, where you know that it did, at once "+
+				"by:\n  agentsync state unlock",
+				locked.Lease+10*time.Second)}
 	case isLocked && ctx.Err() == nil:
-		return &Failure{Code: Locked, Err: err, Hint: "wait for it with --lock-timeout, for example --lock-timeout 5m; a run that was killed holds nothing"}
+		return &Failure{Code: Locked, Err: err,
+			Hint: "wait for it with --lock-timeout, for example --lock-timeout 5m; a run that was killed holds nothing"}
 	case damaged:
 		return &Failure{Code: Usage, Err: err, Hint: format.Hint}
 	case errors.Is(err, platform.ErrKeyRefused):

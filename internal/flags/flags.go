@@ -1,6 +1,6 @@
-// Package flags declares the flags that several commands share, each once, and says where a flag's value comes from: the
-// command line, else the variable AGENTSYNC_…, else agentsync.yaml, else its default. It promises that a value which does not
-// fit is an error that names its place, wherever it stands, and that completion never is one.
+// Package flags declares the flags that several commands share, each once, and says where a flag's value comes from:
+// the command line, else the variable AGENTSYNC_…, else agentsync.yaml, else its default. It promises that a value
+// which does not fit is an error that names its place, wherever it stands, and that completion never is one.
 package flags
 
 import (
@@ -70,7 +70,8 @@ func Format(cmd *cobra.Command, formats ...string) *Choice {
 
 // State adds --state.
 func State(cmd *cobra.Command, name *string) {
-	cmd.Flags().StringVar(name, "state", "state.json", "the state `FILE`, or the URL of a bucket or a database: see 'state init'")
+	cmd.Flags().StringVar(name, "state", "state.json",
+		"the state `FILE`, or the URL of a bucket or a database: see 'state init'")
 	_ = cmd.MarkFlagFilename("state", "json")
 }
 
@@ -133,11 +134,15 @@ func (w *Work) Plan(cmd *cobra.Command, u *ui.UI) {
 	w.Offline(cmd)
 	w.Target(cmd, u)
 	set := cmd.Flags()
-	set.BoolVar(&w.Prune, "prune", false, "delete agents that are in no manifest any more; replace agents with a changed field that cannot be updated")
+	set.BoolVar(&w.Prune, "prune", false, "delete agents that are in no manifest any more; replace agents with a "+
+		"changed field that cannot be updated")
 	set.BoolVar(&w.Refresh, "refresh", false, "read what is live first, so that changes made elsewhere (drift) show")
-	set.BoolVar(&w.RefreshOnly, "refresh-only", false, "bring what is live into the state and change nothing at the platforms")
-	set.BoolVar(&w.NoReferences, "no-check-references", false, "do not check that tools, actions and contexts exist before anything is sent")
-	set.StringArrayVar(&w.AllowApps, "allow-app", nil, "keep `APP` (platform/app) in this state too, although it is new and another one's place is free; repeatable")
+	set.BoolVar(&w.RefreshOnly, "refresh-only", false,
+		"bring what is live into the state and change nothing at the platforms")
+	set.BoolVar(&w.NoReferences, "no-check-references", false,
+		"do not check that tools, actions and contexts exist before anything is sent")
+	set.StringArrayVar(&w.AllowApps, "allow-app", nil,
+		"keep `APP` (platform/app) in this state too, although it is new and another one's place is free; repeatable")
 	set.IntVar(&w.Parallelism, "parallelism", 10, "requests in flight per app, 1 to 1000")
 	w.requests(cmd)
 }
@@ -156,15 +161,18 @@ func (w *Work) Offline(cmd *cobra.Command) {
 
 // Target adds --target.
 func (w *Work) Target(cmd *cobra.Command, u *ui.UI) {
-	cmd.Flags().StringArrayVar(&w.Targets, "target", nil, "only agents that match `GLOB`: an address, a platform, an app or a key, with * for any text; repeatable")
+	cmd.Flags().StringArrayVar(&w.Targets, "target", nil,
+		"only agents that match `GLOB`: an address, a platform, an app or a key, with * for any text; repeatable")
 	_ = cmd.RegisterFlagCompletionFunc("target", CompleteAddresses(u, &w.State, 0))
 }
 
 // requests adds the flags that say where requests go and how long they may last.
 func (w *Work) requests(cmd *cobra.Command) {
 	set := cmd.Flags()
-	set.StringArrayVar(&w.AllowEndpoints, "allow-endpoint", nil, "send requests and the API key to `HOST`, which the state does not know yet; repeatable")
-	set.BoolVar(&w.Sandbox, "sandbox", false, "use the embedded sandbox, kept in "+workspace.SandboxFile+", instead of the platforms")
+	set.StringArrayVar(&w.AllowEndpoints, "allow-endpoint", nil,
+		"send requests and the API key to `HOST`, which the state does not know yet; repeatable")
+	set.BoolVar(&w.Sandbox, "sandbox", false,
+		"use the embedded sandbox, kept in "+workspace.SandboxFile+", instead of the platforms")
 	set.DurationVar(&w.Timeout, "timeout", httpx.DefaultTimeout, "time limit of one request")
 }
 
@@ -211,8 +219,8 @@ func CompletePlatforms(*cobra.Command, []string, string) ([]cobra.Completion, co
 // completionPatience is how long a shell waits for a shared state.
 const completionPatience = 2 * time.Second
 
-// CompleteAddresses completes a flag, the first n arguments, or all where n is 0, with the addresses that the state called
-// name and the manifests know, each with its uid where state has one. What cannot be read completes nothing.
+// CompleteAddresses completes a flag, the first n arguments, or all where n is 0, with the addresses that the state
+// called name and the manifests know, each with its uid where state has one. What cannot be read completes nothing.
 func CompleteAddresses(u *ui.UI, name *string, n int) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if n > 0 && len(args) >= n {

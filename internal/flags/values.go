@@ -79,14 +79,15 @@ const ConfigName = "agentsync.yaml"
 // ConfigKeys are the flags that agentsync.yaml may set: schema/config.schema.json describes them. None of them answers
 // a question in a user's place, names an output, or says where an API key goes.
 func ConfigKeys() []string {
-	return []string{"lock-timeout", "max-deletes", "on-error", "parallelism", "prune", "settle-timeout", "state", "timeout"}
+	return []string{"lock-timeout", "max-deletes", "on-error", "parallelism", "prune", "settle-timeout", "state",
+		"timeout"}
 }
 
 // maxConfigBytes bounds agentsync.yaml.
 const maxConfigBytes = 64 << 10
 
-// fromConfig sets the flags of cmd that are not changed yet from agentsync.yaml. The whole file is checked, also what is for
-// other commands.
+// fromConfig sets the flags of cmd that are not changed yet from agentsync.yaml. The whole file is checked, also what
+// is for other commands.
 func fromConfig(cmd *cobra.Command, apply func() *cobra.Command) error {
 	if cmd.Flags().Lookup("state") == nil && cmd.Name() != "validate" {
 		return nil // version, help, sandbox: nothing in the file is for them

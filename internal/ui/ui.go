@@ -1,4 +1,5 @@
-// Package ui is how one run of the tool meets its surroundings: the environment, the streams and the person at the terminal.
+// Package ui is how one run of the tool meets its surroundings: the environment, the streams and the person at the
+// terminal.
 //
 //   - The result goes to stdout; progress, questions and problems go to stderr.
 //   - An error is one sentence, "agentsync: error: what, where"; then "agentsync: hint: what to do". A command to
@@ -53,8 +54,9 @@ type UI struct {
 	toldHolder   time.Time
 }
 
-// New returns a UI over streams and an environment in the form of os.Environ. An output that cannot be written ends neither
-// the run nor the other output: what was done must be recorded, whoever still listens. Lost says whether stdout broke.
+// New returns a UI over streams and an environment in the form of os.Environ. An output that cannot be written ends
+// neither the run nor the other output: what was done must be recorded, whoever still listens. Lost says whether stdout
+// broke.
 func New(environ []string, in io.Reader, out, errs io.Writer) *UI {
 	u := &UI{In: in, Out: &outlet{w: out}, Err: &outlet{w: errs}, env: map[string]string{}}
 	for _, kv := range environ {
@@ -74,10 +76,10 @@ func (u *UI) Lookup(name string) (string, bool) {
 	return v, ok
 }
 
-// Secret is the environment as secrets are read from it: CI systems set a secret that a run may not
-// have, in a pull request from a fork say, to an empty text, and that is as good as not set. The line end that echo and
-// heredocs put behind what they write into a secret store is left out, which is said once for each variable: no header and
-// no API key can hold one. It is safe for concurrent use.
+// Secret is the environment as secrets are read from it: CI systems set a secret that a run may not have, in a pull
+// request from a fork say, to an empty text, and that is as good as not set. The line end that echo and heredocs put
+// behind what they write into a secret store is left out, which is said once for each variable: no header and no API
+// key can hold one. It is safe for concurrent use.
 func (u *UI) Secret(name string) (string, bool) {
 	value := u.env[name]
 	trimmed := strings.TrimRight(value, "\r\n")
@@ -166,7 +168,8 @@ func (u *UI) Warn(message, hint string) { report.Warning(u.Err, u.Style(u.Err), 
 // Fail writes the sentence and the hint of a failure.
 func (u *UI) Fail(message, hint string) { report.Error(u.Err, u.Style(u.Err), message, hint) }
 
-// Problems shows problems of manifests on stderr; errors among them are returned as the end of the command, everything said.
+// Problems shows problems of manifests on stderr; errors among them are returned as the end of the command, everything
+// said.
 func (u *UI) Problems(problems diag.List) error {
 	if len(problems) == 0 {
 		return nil
@@ -188,8 +191,8 @@ func (u *UI) NeedTerminal(approved bool, why, hint string) error {
 	return exit.Usagef("%sno terminal to ask on", why).Hinted(hint)
 }
 
-// Ask asks a question that only a yes answers in favour, unless it was approved before. After ctx is done nobody is waited
-// for.
+// Ask asks a question that only a yes answers in favour, unless it was approved before. After ctx is done nobody is
+// waited for.
 func (u *UI) Ask(ctx context.Context, approved bool, question string) error {
 	if approved {
 		return nil

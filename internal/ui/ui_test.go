@@ -60,7 +60,8 @@ func TestSecret(t *testing.T) {
 
 // TestAsk: nothing but yes is a yes, and the end of the input is a no.
 func TestAsk(t *testing.T) {
-	for answer, want := range map[string]bool{"yes\n": true, " yes \n": true, "yes": true, "y\n": false, "no\n": false, "": false} {
+	for answer, want := range map[string]bool{"yes\n": true, " yes \n": true, "yes": true, "y\n": false, "no\n": false,
+		"": false} {
 		t.Run(fmt.Sprintf("%q", answer), func(t *testing.T) {
 			u := New(nil, strings.NewReader(answer), io.Discard, io.Discard)
 			if err := u.Ask(t.Context(), false, "Go on"); (err == nil) != want {

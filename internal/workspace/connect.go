@@ -26,9 +26,9 @@ import (
 	"agentsync/schema"
 )
 
-// Where keys go is part of the plan: whoever can change an endpoint, a host, a region or the variable that holds the key, in
-// a pull request or in the environment of a job, can take a key or turn a fleet onto another server. So the plan shows what
-// changes, and nothing is asked of a host that nobody has agreed to.
+// Where keys go is part of the plan: whoever can change an endpoint, a host, a region or the variable that holds the
+// key, in a pull request or in the environment of a job, can take a key or turn a fleet onto another server. So the
+// plan shows what changes, and nothing is asked of a host that nobody has agreed to.
 
 // Apps returns the fleet's apps that the targets leave something of, ordered.
 func (w *Workspace) Apps() []agent.AppID {
@@ -45,12 +45,13 @@ func (w *Workspace) concerns(id agent.AppID) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(w.Fleet.Agents, func(d agent.Desired) bool { return d.Address.ID() == id && w.Selects(d.Address) })
+	return slices.ContainsFunc(w.Fleet.Agents,
+		func(d agent.Desired) bool { return d.Address.ID() == id && w.Selects(d.Address) })
 }
 
-// Connect checks where requests go, and opens a client for each of the apps, or for all that the targets leave something of.
-// It starts the sandbox where that is asked for. Nothing is sent. Every app that cannot be reached for want of a key or an
-// address is named at once.
+// Connect checks where requests go, and opens a client for each of the apps, or for all that the targets leave
+// something of. It starts the sandbox where that is asked for. Nothing is sent. Every app that cannot be reached for
+// want of a key or an address is named at once.
 func (w *Workspace) Connect(ctx context.Context, ids ...agent.AppID) (map[agent.AppID]apply.App, error) {
 	opened := ids
 	if ids == nil {
@@ -101,8 +102,8 @@ func (w *Workspace) References(ctx context.Context, id agent.AppID) ([]platform.
 	return list(ctx)
 }
 
-// Client returns where one app is, and what its requests are sent by, each at once: for a command that looks at the requests
-// themselves. Whether its host may be asked, AllowHosts has said.
+// Client returns where one app is, and what its requests are sent by, each at once: for a command that looks at the
+// requests themselves. Whether its host may be asked, AllowHosts has said.
 func (w *Workspace) Client(id agent.AppID) (*url.URL, *http.Client, error) {
 	base, hc, err := w.client(w.Fleet.Apps[id], nil, w.runSecrets())
 	if err != nil && base != nil { // what is wrong with an address says of what it is
@@ -114,8 +115,8 @@ func (w *Workspace) Client(id agent.AppID) (*url.URL, *http.Client, error) {
 // errNoKey ends the sentence about a variable that is not set.
 var errNoKey = errors.New("which holds the API key, is not set")
 
-// client returns where an app's API is, and what its requests are sent by, with its API key. The URL is returned also where
-// there is no key.
+// client returns where an app's API is, and what its requests are sent by, with its API key. The URL is returned also
+// where there is no key.
 func (w *Workspace) client(app agent.App, pace *httpx.Pace, hide *secret.Finder) (*url.URL, *http.Client, error) {
 	p := w.Platforms[app.ID.Platform]
 	base, err := w.baseURL(app)
@@ -225,7 +226,8 @@ func (w *Workspace) baseURL(app agent.App) (*url.URL, error) {
 // endpointVariable names the variable that replaces a platform's own address.
 func endpointVariable(platform string) string { return ui.Variable(platform + "-endpoint") }
 
-// places returns where each app's requests and its key go now. It is nil with --sandbox, where nothing leaves this process.
+// places returns where each app's requests and its key go now. It is nil with --sandbox, where nothing leaves this
+// process.
 func (w *Workspace) places() (map[agent.AppID]plan.Place, error) {
 	if w.Sandbox {
 		return nil, nil
@@ -244,9 +246,9 @@ func (w *Workspace) places() (map[agent.AppID]plan.Place, error) {
 	return places, nil
 }
 
-// AllowHosts refuses to send anything to a host that the state does not know, unless a flag or the person at the terminal
-// allows it. Before the state knows an app at all, the platform's own hosts and this machine need no yes; neither does this
-// machine where the environment names it, for no pull request can.
+// AllowHosts refuses to send anything to a host that the state does not know, unless a flag or the person at the
+// terminal allows it. Before the state knows an app at all, the platform's own hosts and this machine need no yes;
+// neither does this machine where the environment names it, for no pull request can.
 func (w *Workspace) AllowHosts(ctx context.Context, ids ...agent.AppID) error {
 	places, err := w.places()
 	if err != nil {
@@ -283,14 +285,16 @@ func (w *Workspace) AllowHosts(ctx context.Context, ids ...agent.AppID) error {
 	}
 	if w.CanAsk() {
 		_ = report.OriginsText(w.Err, unknown, w.Style(w.Err)) // it never fails; see ui.New
-		return w.Ask(ctx, false, fmt.Sprintf("Send the requests and the API key of %s to %s", apps, strings.Join(hosts, ", ")))
+		return w.Ask(ctx, false, fmt.Sprintf("Send the requests and the API key of %s to %s", apps,
+			strings.Join(hosts, ", ")))
 	}
 	return exit.With(exit.Refused, "the API key of %s would go to %s, which the state does not know; nothing was sent",
 		apps, strings.Join(hosts, ", ")).
 		Hinted("if this is where they are to go, say so:\n  --allow-endpoint " + strings.Join(hosts, " --allow-endpoint "))
 }
 
-// hostIn returns the host of a base URL, with its port where it names one, or the host itself where only that was given.
+// hostIn returns the host of a base URL, with its port where it names one, or the host itself where only that was
+// given.
 func hostIn(raw string) string {
 	if _, rest, ok := strings.Cut(raw, "://"); ok {
 		raw = rest
@@ -317,8 +321,9 @@ func (w *Workspace) Located(ids ...agent.AppID) []state.Result {
 	return results
 }
 
-// What an apply is about to change is an app, at a host, with a state. Where several environments share their manifests, a
-// variable says which: so all three are named before anything happens, and one that does not fit the others is refused.
+// What an apply is about to change is an app, at a host, with a state. Where several environments share their
+// manifests, a variable says which: so all three are named before anything happens, and one that does not fit the
+// others is refused.
 
 // shownApps is how many apps are named; a fleet of tenants can have hundreds.
 const shownApps = 3
@@ -355,11 +360,12 @@ func (w *Workspace) Target() string {
 	return report.Sanitize(words)
 }
 
-// SecondApp refuses an app that is about to take the place of another one in the state: the usual reason is a variable, or a
-// state, of another environment, and then everything would be made a second time. It is nil where no app does.
+// SecondApp refuses an app that is about to take the place of another one in the state: the usual reason is a variable,
+// or a state, of another environment, and then everything would be made a second time. It is nil where no app does.
 //
-// That is an app which the state does not know, where the state knows agents of the same platform in an app that no manifest
-// names, and where either its id comes from a variable, or the whole fleet is named and not one of its apps is known.
+// That is an app which the state does not know, where the state knows agents of the same platform in an app that no
+// manifest names, and where either its id comes from a variable, or the whole fleet is named and not one of its apps is
+// known.
 func (w *Workspace) SecondApp() *exit.Failure {
 	if w.Sandbox { // trying out is not an environment
 		return nil
@@ -393,7 +399,8 @@ func (w *Workspace) SecondApp() *exit.Failure {
 	return nil
 }
 
-// leftApp returns the app of the platform with most agents in the state that no manifest names, the zero AppID for none.
+// leftApp returns the app of the platform with most agents in the state that no manifest names, the zero AppID for
+// none.
 func leftApp(agents map[agent.AppID]int, named map[agent.AppID]agent.App, platform string) (left agent.AppID) {
 	for id, n := range agents {
 		if _, ok := named[id]; ok || id.Platform != platform {

@@ -18,8 +18,8 @@ import (
 	"agentsync/internal/sandbox"
 )
 
-// SandboxFile is where --sandbox keeps what it made, so that a second run sees it, and SandboxState the state of such runs,
-// beside it, so that it is never taken for the real one.
+// SandboxFile is where --sandbox keeps what it made, so that a second run sees it, and SandboxState the state of such
+// runs, beside it, so that it is never taken for the real one.
 const (
 	SandboxFile  = ".agentsync/sandbox.jsonl"
 	SandboxState = ".agentsync/state.json"
@@ -36,8 +36,8 @@ type Sandbox struct {
 	listener net.Listener
 }
 
-// Listen serves a sandbox at addr, which is on loopback: whoever reached it could read what agents were sent. The caller must
-// close it.
+// Listen serves a sandbox at addr, which is on loopback: whoever reached it could read what agents were sent. The
+// caller must close it.
 func Listen(addr string, options ...sandbox.Option) (*Sandbox, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || !endpoint.IsLoopback(host) {
@@ -51,7 +51,8 @@ func Listen(addr string, options ...sandbox.Option) (*Sandbox, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the sandbox: %w", err), server.Close())
 	}
-	s := &Sandbox{server: server, listener: listener, http: &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second}}
+	s := &Sandbox{server: server, listener: listener,
+		http: &http.Server{Handler: server, ReadHeaderTimeout: 10 * time.Second}}
 	go func() {
 		defer crash.Guard()
 		_ = s.http.Serve(listener) // ends with http.ErrServerClosed when closed
@@ -71,8 +72,8 @@ func (s *Sandbox) BaseURL(id agent.AppID) (*url.URL, error) {
 	return url.Parse(s.URL() + strings.ReplaceAll(base, "{app}", id.App))
 }
 
-// Close stops listening, waits shortly for requests that are under way, and saves. It does so after an interrupt as well:
-// the run's context is done by then.
+// Close stops listening, waits shortly for requests that are under way, and saves. It does so after an interrupt as
+// well: the run's context is done by then.
 func (s *Sandbox) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

@@ -1,10 +1,12 @@
-// Package workspace is what a command works on: the manifests at its paths, the state that it names, and the ways to the
-// platforms, as flags and environment have them. It reads, checks that what was asked for can be meant (Open), says what is
-// known (Input, Lists), connects (Connect), and records (Lock, Record). It refuses before anything is sent: a target that
-// selects nothing, a secret that has no value, a host that nobody agreed to, an app in the place of another one, a name that
-// an app does not have. What is to become of agents it leaves to plan, apply and export; what a command prints, to cli.
+// Package workspace is what a command works on: the manifests at its paths, the state that it names, and the ways to
+// the platforms, as flags and environment have them. It reads, checks that what was asked for can be meant (Open), says
+// what is known (Input, Lists), connects (Connect), and records (Lock, Record). It refuses before anything is sent: a
+// target that selects nothing, a secret that has no value, a host that nobody agreed to, an app in the place of another
+// one, a name that an app does not have. What is to become of agents it leaves to plan, apply and export; what a
+// command prints, to cli.
 //
-// Errors are failures of package exit, with the hint in them; problems of manifests and warnings are written as they are found.
+// Errors are failures of package exit, with the hint in them; problems of manifests and warnings are written as they
+// are found.
 package workspace
 
 import (
@@ -55,8 +57,8 @@ type Options struct {
 	// Parallelism is how many requests of one app are in flight, Timeout how long one may last.
 	Parallelism int
 	Timeout     time.Duration
-	// AllowEndpoints are hosts that requests may go to although the state does not know them, AllowApps apps (platform/app)
-	// that may be new to a state which knows others.
+	// AllowEndpoints are hosts that requests may go to although the state does not know them, AllowApps apps
+	// (platform/app) that may be new to a state which knows others.
 	AllowEndpoints, AllowApps []string
 }
 
@@ -74,7 +76,8 @@ type Workspace struct {
 	File     *state.File
 	// Snap is the state as it was read last.
 	Snap *state.Snapshot
-	// Saved is the saved plan that is carried out, or nil. Unbound says that no plan is saved, or held against a saved one.
+	// Saved is the saved plan that is carried out, or nil. Unbound says that no plan is saved, or held against a saved
+	// one.
 	Saved   *plan.Saved
 	Unbound bool
 
@@ -150,7 +153,8 @@ func (w *Workspace) Close() {
 	}
 }
 
-// LoadFleet reads the manifests at the workspace's paths. Problems are reported on stderr; errors among them end the command.
+// LoadFleet reads the manifests at the workspace's paths. Problems are reported on stderr; errors among them end the
+// command.
 func (w *Workspace) LoadFleet(ctx context.Context) error {
 	fleet, problems, err := ReadFleet(ctx, w.UI, w.Manifests, w.Paths)
 	if err != nil {
@@ -181,8 +185,8 @@ func ReadFleet(ctx context.Context, u *ui.UI, o manifest.Options, paths []string
 	return fleet, problems, nil
 }
 
-// ManifestOptions returns how manifests are read in an environment. Their bounds are variables and no flags, since who needs
-// them needs them for every command of a fleet.
+// ManifestOptions returns how manifests are read in an environment. Their bounds are variables and no flags, since who
+// needs them needs them for every command of a fleet.
 func ManifestOptions(u *ui.UI) (o manifest.Options, err error) {
 	all, err := Platforms()
 	if err != nil {
@@ -224,8 +228,9 @@ const MaxMemory = "max-memory-bytes"
 // maxDepth is the deepest nesting that can be allowed: each level takes a part of the stack.
 const maxDepth = 10_000
 
-// Platforms returns every platform that agentsync drives, in a map that nobody changes. A new one is one line here. To read
-// their schemas is most of what a start costs, and flags and help of several commands ask for them: they are read once.
+// Platforms returns every platform that agentsync drives, in a map that nobody changes. A new one is one line here. To
+// read their schemas is most of what a start costs, and flags and help of several commands ask for them: they are read
+// once.
 var Platforms = sync.OnceValues(func() (map[string]platform.Platform, error) {
 	all := map[string]platform.Platform{}
 	for _, open := range []func() (platform.Platform, error){
@@ -412,7 +417,8 @@ func (w *Workspace) Desired(addr agent.Address) *agent.Desired {
 // RequireSecrets fails where a secret is not set that a selected agent needs.
 func (w *Workspace) RequireSecrets() error {
 	if w.noStateKey {
-		return exit.Usagef("the hashes of secrets in %s were made with %s, which is not set: nobody could tell which secrets changed",
+		return exit.Usagef("the hashes of secrets in %s were made with %s, which is not set: nobody could tell which "+
+			"secrets changed",
 			w.File.Name(), secret.StateKeyEnv).
 			Hinted("set it to what the last apply had; where that is lost, to anything else: then every secret is sent once more")
 	}
@@ -457,9 +463,9 @@ func (w *Workspace) RequireSection(id agent.AppID) error {
 		Hinted(fmt.Sprintf("put a section into one of the manifests:\n  %s: {%s}", s.Name, settings))
 }
 
-// CheckReferences refuses a plan that sends names which its apps do not have: one list of each app, and only where an agent
-// that is to be created or changed refers to something. Every unknown name is told at once, at its place. A list that
-// cannot be had, or not be believed, stops nothing: the platform itself looks at the names when they are sent.
+// CheckReferences refuses a plan that sends names which its apps do not have: one list of each app, and only where an
+// agent that is to be created or changed refers to something. Every unknown name is told at once, at its place. A list
+// that cannot be had, or not be believed, stops nothing: the platform itself looks at the names when they are sent.
 func (w *Workspace) CheckReferences(ctx context.Context, p *plan.Plan) error {
 	if w.NoReferences {
 		return nil
@@ -501,19 +507,22 @@ func (w *Workspace) CheckReferences(ctx context.Context, p *plan.Plan) error {
 		}
 		// One line of the defaults stands for every agent that takes it.
 		if !slices.ContainsFunc(problems, func(p diag.Problem) bool { return p.Pos == at && p.Summary == sentence }) {
-			problems = append(problems, diag.Problem{Severity: diag.Error, Pos: at, Summary: sentence, Address: u.Address.String()})
+			problems = append(problems, diag.Problem{Severity: diag.Error, Pos: at, Summary: sentence,
+				Address: u.Address.String()})
 		}
 	}
 	problems.Sort()
 	err = w.Problems(problems)
 	if f, ok := errors.AsType[*exit.Failure](err); ok {
 		f.Err = errors.New("agents refer to what their apps do not have; nothing was sent")
-		f.Hint = "correct the names; or, where they are made in this very minute, leave the check out:\n  agentsync apply --no-check-references"
+		f.Hint = "correct the names; or, where they are made in this very minute, leave the check out:\n  agentsync apply " +
+			"--no-check-references"
 	}
 	return err
 }
 
-// unknownReferences lists what one app has and holds references against it. The error says why something was not checked.
+// unknownReferences lists what one app has and holds references against it. The error says why something was not
+// checked.
 func (w *Workspace) unknownReferences(
 	ctx context.Context, id agent.AppID, refs []plan.Reference,
 ) ([]plan.UnknownReference, error) {
