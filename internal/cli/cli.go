@@ -1,6 +1,6 @@
-// Package cli has a file for each command: its flags, then what it does, to be read from top to bottom. It parses arguments,
-// calls the rooms, and writes what they answer; it decides nothing about agents. It promises that the result goes to stdout and
-// everything else to stderr, that --format json leaves exactly one document on stdout whatever
+// Package cli has a file for each command: its flags, then what it does, to be read from top to bottom. It parses
+// arguments, calls the rooms, and writes what they answer; it decides nothing about agents. It promises that the result
+// goes to stdout and everything else to stderr, that --format json leaves exactly one document on stdout whatever
 // happens, and that an argument it does not know is an error.
 package cli
 
@@ -246,7 +246,7 @@ func unknownCommand(cmd *cobra.Command, typed string) *exit.Failure {
 
 // exitCodesTopic is 'agentsync help exit-codes': a topic of the help, no command.
 func exitCodesTopic() *cobra.Command {
-	long := "Each outcome has an exit code of its own, in every output format:\n\n" + strings.TrimRight(exit.Meanings(), "\n")
+	long := "Each outcome has an exit code of its own, in every output format:\n\n" + exit.Meanings()
 	return &cobra.Command{Use: "exit-codes", Short: "What each exit code means", Long: long}
 }
 

@@ -72,19 +72,24 @@ func (a *app) applyCommand() *cobra.Command {
 	flags.LockTimeout(cmd, &f.lockTimeout)
 	flags.ChoiceVar(cmd, &f.onError, "on-error", "what to do after an agent failed: continue with the others, or stop")
 	set := cmd.Flags()
-	set.StringVar(&f.maxDeletes, "max-deletes", "", "refuse the run if it would delete or replace more than `N` agents, or N% of those in the state")
+	set.StringVar(&f.maxDeletes, "max-deletes", "",
+		"refuse the run if it would delete or replace more than `N` agents, or N% of those in the state")
 	set.StringVar(&f.report, "report", "", "write a report of the run to `FILE` as JSON, also if the run fails")
-	set.DurationVar(&f.settleTimeout, "settle-timeout", 0, "how long to wait before a create without an answer is sent again (default 30s, or --timeout if that is longer)")
+	set.DurationVar(&f.settleTimeout, "settle-timeout", 0,
+		"how long to wait before a create without an answer is sent again (default 30s, or --timeout if that is longer)")
 	set.BoolVar(&f.noRefresh, "no-refresh", false, "do not read what is live first; changes made elsewhere then stay")
 	set.BoolVar(&f.NoAdopt, "no-adopt", false, "do not adopt unmanaged agents, not even one that equals its manifest")
-	set.BoolVar(&f.DuplicateNames, "allow-duplicate-names", false, "create an agent even if an unmanaged agent has the same name")
+	set.BoolVar(&f.DuplicateNames, "allow-duplicate-names", false,
+		"create an agent even if an unmanaged agent has the same name")
 	set.StringVar(&f.plan, "plan", "", "carry out the plan saved in `FILE`; agents that changed since then are refused")
-	set.BoolVar(&f.allowPartial, "allow-partial", false, "with --plan: skip the agents that changed since then, and apply the rest")
-	set.StringArrayVar(&f.resend, "resend", nil, "send the secrets of agents that match `GLOB` again, where the platform does not show that it has them; repeatable")
+	set.BoolVar(&f.allowPartial, "allow-partial", false,
+		"with --plan: skip the agents that changed since then, and apply the rest")
+	set.StringArrayVar(&f.resend, "resend", nil,
+		"send the secrets of agents that match `GLOB` again, where the platform does not show that it has them; repeatable")
 	_ = cmd.RegisterFlagCompletionFunc("resend", flags.CompleteAddresses(a.UI, &f.State, 0))
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
 		if f.RefreshOnly {
-			return a.applyRefresh(cmd.Context(), f, paths)
+			return applyRefresh(cmd.Context(), a.UI, f, paths)
 		}
 		// The report is begun before anything else: a run of which nobody can be told is not begun.
 		var file *outfile.File
@@ -95,13 +100,13 @@ func (a *app) applyCommand() *cobra.Command {
 			}
 		}
 		rep, err := a.apply(cmd.Context(), f, paths)
-		return a.finishApply(cmd.Context(), f, file, rep, err)
+		return finishApply(cmd.Context(), a.UI, f, file, rep, err)
 	}
 	return cmd
 }
 
-// apply is the whole of 'agentsync apply', in the order in which it happens. The report is nil where the run ended before
-// anything could be reported of an agent.
+// apply is the whole of 'agentsync apply', in the order in which it happens. The report is nil where the run ended
+// before anything could be reported of an agent.
 func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.Report, error) {
 	saved, paths, err := a.savedPlan(f, paths)
 	if err != nil {
@@ -114,8 +119,8 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		return nil, err
 	}
 
-	// Manifests and state are read without the lock. Most runs of a pipeline find nothing to do: they must neither wait for
-	// another run nor write a byte.
+	// Manifests and state are read without the lock. Most runs of a pipeline find nothing to do: they must neither wait
+	// for another run nor write a byte.
 	w, err := f.Open(ctx, a.UI, paths)
 	if err != nil {
 		return nil, err
@@ -123,7 +128,8 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	defer w.Close()
 	w.Saved, w.Unbound = saved, saved == nil
 
-	// App, host and state are named before anything is asked or refused: a wrong one of them is the reason of most refusals.
+	// App, host and state are named before anything is asked or refused: a wrong one of them is the reason of most
+	// refusals.
 	w.Sayf("Applying to %s", w.Target())
 	if second := w.SecondApp(); second != nil {
 		return nil, second
@@ -198,8 +204,8 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		}
 	}
 
-	// The engine recovers, lists, plans (run.plan), has the plan reviewed (run.review), opens the journal (run.begin), sends,
-	// and folds the journal into the state (run.end).
+	// The engine recovers, lists, plans (run.plan), has the plan reviewed (run.review), opens the journal (run.begin),
+	// sends, and folds the journal into the state (run.end).
 	defer context.AfterFunc(ctx, func() {
 		defer crash.Guard()
 		run.show.Interrupted()
@@ -219,8 +225,8 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 // soon is how long a list that was read before the lock is as good as one that is read under it.
 const soon = 5 * time.Second
 
-// savedPlan reads the saved plan that --plan names, nil for none, and returns the paths that the manifests are at: those that
-// it was made from, or those that were given. What it brings takes the place of flags.
+// savedPlan reads the saved plan that --plan names, nil for none, and returns the paths that the manifests are at:
+// those that it was made from, or those that were given. What it brings takes the place of flags.
 func (a *app) savedPlan(f *applyFlags, paths []string) (*plan.Saved, []string, error) {
 	if f.plan == "" {
 		if f.Refresh && f.noRefresh {
@@ -243,9 +249,9 @@ func (a *app) savedPlan(f *applyFlags, paths []string) (*plan.Saved, []string, e
 	return saved, saved.Paths, nil
 }
 
-// refuseProtected refuses a plan that would delete or replace a protected agent, as a whole and before anything is sent:
-// that such an agent is missing is a sign that the wrong folder or the wrong app was named, and then the other deletes are
-// wrong as well.
+// refuseProtected refuses a plan that would delete or replace a protected agent, as a whole and before anything is
+// sent: that such an agent is missing is a sign that the wrong folder or the wrong app was named, and then the other
+// deletes are wrong as well.
 func (f *applyFlags) refuseProtected(w *workspace.Workspace, p *plan.Plan) error {
 	n := p.Summary.Protected
 	if n == 0 {
@@ -255,7 +261,8 @@ func (f *applyFlags) refuseProtected(w *workspace.Workspace, p *plan.Plan) error
 		return err
 	}
 	return exit.With(exit.Refused, "%s would be deleted or replaced; nothing was sent", diag.Plural(n, "protected agent")).
-		Hinted("see whether the right folder and the right app are named; if this is meant, apply lifecycle.protect: false first")
+		Hinted("see whether the right folder and the right app are named; if this is meant, apply lifecycle.protect: " +
+			"false first")
 }
 
 // checkDeletes holds the number of agents that would be deleted or replaced against --max-deletes.
@@ -272,7 +279,8 @@ func checkDeletes(limit string, deletes, known int) error {
 		n = (known*n + 99) / 100 // rounded up: 10% of five agents is one agent
 	}
 	if deletes > n {
-		return exit.With(exit.Refused, "%s would be deleted or replaced, more than --max-deletes %s allows (%d); nothing was sent",
+		return exit.With(exit.Refused, "%s would be deleted or replaced, more than --max-deletes %s allows (%d); nothing "+
+			"was sent",
 			diag.Plural(deletes, "agent"), limit, n).
 			Hinted("look at the plan, and raise the limit if that is meant:\n  agentsync plan --prune")
 	}
@@ -283,7 +291,8 @@ func checkDeletes(limit string, deletes, known int) error {
 func canAsk(u *ui.UI, approved bool, format string) error {
 	if u.CanAsk() && !approved && format != flags.Text {
 		return exit.Usagef("--format %s shows no plan before the run, so there is nothing to say yes to", format).
-			Hinted("look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve --format " + format)
+			Hinted("look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve " +
+				"--format " + format)
 	}
 	return u.NeedTerminal(approved, "there are changes, and ",
 		"look at the plan, then apply it without a question:\n  agentsync plan\n  agentsync apply --auto-approve")
@@ -407,13 +416,13 @@ func (r *applyRun) end(ctx context.Context) error {
 }
 
 // finishApply writes the report, whatever happened, and finds the exit code.
-func (a *app) finishApply(ctx context.Context, f *applyFlags, file *outfile.File, rep *apply.Report, err error) error {
+func finishApply(ctx context.Context, u *ui.UI, f *applyFlags, file *outfile.File, rep *apply.Report, err error) error {
 	var unreported error
 	if file != nil {
 		unreported = writeReport(file, rep, err)
 	}
 	if unreported != nil && err != nil {
-		a.Warn(unreported.Error(), "")
+		u.Warn(unreported.Error(), "")
 	}
 	if rep == nil || err != nil && rep.Count(apply.StatusNotStarted) == len(rep.Results) {
 		return err // nothing was begun: the error says it all
@@ -422,11 +431,11 @@ func (a *app) finishApply(ctx context.Context, f *applyFlags, file *outfile.File
 	var told error
 	switch f.format.Value {
 	case flags.JSON:
-		told = report.ReportJSON(a.Result(), rep)
+		told = report.ReportJSON(u.Result(), rep)
 	case flags.Markdown:
-		told = report.ReportMarkdown(a.Result(), rep, report.MarkdownOptions{Link: checkout.Links(a.Getenv)})
+		told = report.ReportMarkdown(u.Result(), rep, report.MarkdownOptions{Link: checkout.Links(u.Getenv)})
 	default:
-		told = report.ReportText(a.Result(), rep, a.Style(a.Out))
+		told = report.ReportText(u.Result(), rep, u.Style(u.Out))
 	}
 	if err != nil || told != nil {
 		return cmp.Or(err, told)
@@ -459,17 +468,17 @@ func writeReport(file *outfile.File, rep *apply.Report, cause error) error {
 
 // applyRefresh is 'apply --refresh-only': it records what is live and sends nothing but reads. An agent
 // that is gone leaves the state.
-func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) error {
+func applyRefresh(ctx context.Context, u *ui.UI, f *applyFlags, paths []string) error {
 	if f.plan != "" || f.Prune || f.report != "" {
 		return exit.Usagef("--refresh-only carries nothing out: no --plan, --prune or --report beside it")
 	}
-	w, err := f.Open(ctx, a.UI, paths)
+	w, err := f.Open(ctx, u, paths)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
 	w.Sayf("Recording what is live of %s", w.Target())
-	if err := canAsk(a.UI, f.autoApprove, f.format.Value); err != nil {
+	if err := canAsk(u, f.autoApprove, f.format.Value); err != nil {
 		return err
 	}
 	// Before the lists: what they show must not be older than the state that it is compared with.
@@ -482,7 +491,7 @@ func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) e
 	if err != nil {
 		return err
 	}
-	run := &applyRun{Workspace: w, f: f, show: a.NewProgress()}
+	run := &applyRun{Workspace: w, f: f, show: u.NewProgress()}
 	engine, err := w.Engine(apps, run.options())
 	if err != nil {
 		return err
@@ -495,7 +504,7 @@ func (a *app) applyRefresh(ctx context.Context, f *applyFlags, paths []string) e
 	if err != nil {
 		return err
 	}
-	if err := writeBehind(a.UI, f.format.Value, behind, doubted); err != nil {
+	if err := writeBehind(u, f.format.Value, behind, doubted); err != nil {
 		return err
 	}
 	behind = slices.DeleteFunc(behind, func(b plan.Refreshed) bool { return b.Unlisted })

@@ -19,6 +19,7 @@ import (
 	"agentsync/internal/platform/probe"
 	"agentsync/internal/report"
 	"agentsync/internal/state"
+	"agentsync/internal/ui"
 	"agentsync/internal/workspace"
 	"agentsync/schema"
 )
@@ -59,17 +60,17 @@ func (a *app) checkPlatformCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&f.patience, "patience", 30*time.Second, "how long to wait for lists that lag")
 	flags.AutoApprove(cmd, &f.autoApprove)
 	f.format = flags.Format(cmd, flags.Text, flags.JSON)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.checkPlatform(cmd.Context(), f) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return checkPlatform(cmd.Context(), a.UI, f) }
 	return cmd
 }
 
 // checkPlatform is the whole of 'agentsync check-platform'.
-func (a *app) checkPlatform(ctx context.Context, f *checkFlags) error {
+func checkPlatform(ctx context.Context, u *ui.UI, f *checkFlags) error {
 	if f.of.Platform == "" || f.of.ID == "" {
 		return exit.Usagef("say with --platform and --app which app to look at; one agent is made in it, and deleted again")
 	}
 	id := agent.AppID{Platform: f.of.Platform, App: f.of.ID}
-	w, err := f.OpenBare(ctx, a.UI)
+	w, err := f.OpenBare(ctx, u)
 	if err != nil {
 		return err
 	}
@@ -91,13 +92,13 @@ func (a *app) checkPlatform(ctx context.Context, f *checkFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := canAsk(a.UI, f.autoApprove, f.format.Value); err != nil {
+	if err := canAsk(u, f.autoApprove, f.format.Value); err != nil {
 		return err
 	}
 	if err := w.AllowHosts(ctx, id); err != nil {
 		return err
 	}
-	if err := a.Ask(ctx, f.autoApprove, fmt.Sprintf("Make, change and delete one agent in %s", id)); err != nil {
+	if err := u.Ask(ctx, f.autoApprove, fmt.Sprintf("Make, change and delete one agent in %s", id)); err != nil {
 		return err
 	}
 	target, err := probeTarget(w, id)
@@ -109,9 +110,9 @@ func (a *app) checkPlatform(ctx context.Context, f *checkFlags) error {
 	})
 	// What was found is told also where the check ended early, and what is left of it beyond all.
 	if f.format.Value == flags.JSON {
-		err = cmp.Or(err, a.JSON(rep))
+		err = cmp.Or(err, u.JSON(rep))
 	} else {
-		fmt.Fprint(a.Result(), probeText(rep))
+		fmt.Fprint(u.Result(), probeText(rep))
 	}
 	if len(rep.Left) > 0 {
 		return exit.With(exit.Partial, "%s of this check could not be deleted: %s", diag.Plural(len(rep.Left), "agent"),
@@ -138,7 +139,8 @@ func findApp(ctx context.Context, w *workspace.Workspace, id agent.AppID, f *fla
 	return nil
 }
 
-// probeTarget is the app with a client whose requests are recorded, and one by each other version of its platform's API.
+// probeTarget is the app with a client whose requests are recorded, and one by each other version of its platform's
+// API.
 func probeTarget(w *workspace.Workspace, id agent.AppID) (probe.Target, error) {
 	app, p := w.Fleet.Apps[id], w.Platforms[id.Platform]
 	base, hc, err := w.Client(id)
@@ -147,7 +149,8 @@ func probeTarget(w *workspace.Workspace, id agent.AppID) (probe.Target, error) {
 	}
 	plain := *hc // before it is recorded
 	s := p.Schema().Version(schema.APIOf(app))
-	t := probe.Target{App: id, API: s.API, Schema: s, Exchanges: probe.Record(hc, id.App), Others: map[string]platform.Client{}}
+	t := probe.Target{App: id, API: s.API, Schema: s, Exchanges: probe.Record(hc, id.App),
+		Others: map[string]platform.Client{}}
 	t.Client = p.Client(app, base, hc)
 	for _, other := range p.Schema().Versions() {
 		if other.API != s.API {

@@ -70,13 +70,16 @@ func (a *app) exportCommand() *cobra.Command {
 	set := cmd.Flags()
 	set.StringVar(&f.of.ID, "app", "", "only the app with this `ID`; no manifest needs to name it")
 	set.StringVar(&f.out, "out", "", "write the manifests into the folder `DIR`")
-	set.BoolVar(&f.split, "split", false, "write each agent to a file of its own, and texts of more than four lines to Markdown files beside it")
-	set.BoolVar(&f.force, "force", false, "overwrite existing files; agents that are in no other file are then in no manifest")
+	set.BoolVar(&f.split, "split", false, "write each agent to a file of its own, and texts of more than four lines to "+
+		"Markdown files beside it")
+	set.BoolVar(&f.force, "force", false,
+		"overwrite existing files; agents that are in no other file are then in no manifest")
 	set.BoolVar(&f.dryRun, "dry-run", false, "print the manifests, and write neither them nor the state")
-	set.StringVar(&f.envFile, "env-file", "", "write the secrets that the platform shows to `FILE`, which only you can read and git leaves out")
+	set.StringVar(&f.envFile, "env-file", "",
+		"write the secrets that the platform shows to `FILE`, which only you can read and git leaves out")
 	_ = cmd.MarkFlagFilename("env-file")
 	f.format = flags.Format(cmd, flags.Text, flags.JSON)
-	cmd.RunE = func(cmd *cobra.Command, paths []string) error { return a.export(cmd.Context(), f, paths) }
+	cmd.RunE = func(cmd *cobra.Command, paths []string) error { return exportLive(cmd.Context(), a.UI, f, paths) }
 	return cmd
 }
 
@@ -102,8 +105,8 @@ type exportFile struct {
 	path string
 }
 
-// export is the whole of 'agentsync export'.
-func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error {
+// exportLive is the whole of 'agentsync export'.
+func exportLive(ctx context.Context, u *ui.UI, f *exportFlags, paths []string) error {
 	if f.out == "" && !f.dryRun {
 		return exit.Usagef("say where the manifests are to go").
 			Hinted("name a folder; or look at them first:\n  agentsync export --out manifests\n  agentsync export --dry-run")
@@ -114,7 +117,7 @@ func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error 
 	if err := checkEnvFile(f.envFile); err != nil {
 		return err
 	}
-	w, err := f.OpenBare(ctx, a.UI)
+	w, err := f.OpenBare(ctx, u)
 	if err != nil {
 		return err
 	}
@@ -129,7 +132,8 @@ func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error 
 	if err := ex.choose(ctx); err != nil {
 		return err
 	}
-	// The lock comes before the lists: an agent that another run makes meanwhile would be taken for one that nobody manages.
+	// The lock comes before the lists: an agent that another run makes meanwhile would be taken for one that nobody
+	// manages.
 	if f.dryRun {
 		err = w.Load(ctx)
 	} else {
@@ -144,7 +148,8 @@ func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error 
 	w.NameLineage()
 	for _, i := range w.Snap.Open { // nobody can say whose an agent is that such a request may have made
 		if slices.Contains(ex.apps, i.Address.ID()) {
-			return exit.With(exit.Failed, "an earlier run left requests to %s without an answer, so what is managed there is not known",
+			return exit.With(exit.Failed, "an earlier run left requests to %s without an answer, so what is managed there is "+
+				"not known",
 				i.Address.ID()).
 				Hinted("settle them first:\n  agentsync apply")
 		}
@@ -160,7 +165,8 @@ func (a *app) export(ctx context.Context, f *exportFlags, paths []string) error 
 	return ex.tell()
 }
 
-// anyManifest reports whether there is a file below folder that could be a manifest. An empty folder is as good as none.
+// anyManifest reports whether there is a file below folder that could be a manifest. An empty folder is as good as
+// none.
 func anyManifest(folder string) bool {
 	found := false
 	_ = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error { // what cannot be read is told by who reads it
@@ -243,7 +249,8 @@ func apiVersions(s *schema.Platform) []string {
 // describeApp takes an app that no manifest names from the flags. They are checked as a section would be.
 func describeApp(ctx context.Context, w *workspace.Workspace, id agent.AppID, f *flags.App) error {
 	s := w.Platforms[id.Platform].Schema()
-	app := agent.App{ID: id, Settings: map[string]string{}, Endpoint: f.Endpoint, APIKeyEnv: cmp.Or(f.APIKeyEnv, s.APIKeyEnv)}
+	app := agent.App{ID: id, Settings: map[string]string{}, Endpoint: f.Endpoint,
+		APIKeyEnv: cmp.Or(f.APIKeyEnv, s.APIKeyEnv)}
 	for _, set := range s.Settings {
 		if v := *f.Settings[set.Name]; v != "" {
 			app.Settings[set.Name] = v
@@ -329,8 +336,8 @@ func (ex *exporter) agentsOf(id agent.AppID, live []plan.Live) []export.Live {
 	return agents
 }
 
-// displayNames lists what the agents of a draft refer to, one request, and only where they refer to something. A list that
-// cannot be had costs comments, and nothing else.
+// displayNames lists what the agents of a draft refer to, one request, and only where they refer to something. A list
+// that cannot be had costs comments, and nothing else.
 func (ex *exporter) displayNames(ctx context.Context, d *export.Draft) export.DisplayNames {
 	if !d.Refers() {
 		return nil
@@ -377,7 +384,8 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 			}
 		}
 	}
-	// Before the manifests that refer to them: once those are there, the agents are managed, and no export reads them again.
+	// Before the manifests that refer to them: once those are there, the agents are managed, and no export reads them
+	// again.
 	if ex.flags.envFile != "" {
 		var variables []export.Variable
 		for _, p := range ex.parts {
@@ -546,7 +554,8 @@ func sayDraft(u *ui.UI, d *export.Draft) {
 		}
 		fmt.Fprintf(&b, "\n  export %s=…   # %s", v.Name, where)
 	}
-	u.Warn(fmt.Sprintf("%s of %s written as ${secret:NAME}", diag.Plural(len(d.Variables), "secret"), d.App.ID), b.String())
+	u.Warn(fmt.Sprintf("%s of %s written as ${secret:NAME}", diag.Plural(len(d.Variables), "secret"), d.App.ID),
+		b.String())
 }
 
 // variableDoc is a variable in JSON.
@@ -576,9 +585,9 @@ func schemaURL(path string) string {
 	return ""
 }
 
-// The file of --env-file is the one file in which agentsync writes secrets: the values that an export read at a platform
-// which shows them, for whoever has to set them elsewhere. Nobody but the user can read it, git leaves it out, and it is never
-// written over.
+// The file of --env-file is the one file in which agentsync writes secrets: the values that an export read at a
+// platform which shows them, for whoever has to set them elsewhere. Nobody but the user can read it, git leaves it out,
+// and it is never written over.
 
 // checkEnvFile refuses a file that is there, or that git tracks.
 func checkEnvFile(path string) error {

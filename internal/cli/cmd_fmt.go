@@ -59,16 +59,17 @@ manifests. With --check, files that are not in canonical form are listed and the
 	}
 	var f fmtFlags
 	cmd.ValidArgsFunction = flags.CompleteManifests
-	cmd.Flags().BoolVar(&f.check, "check", false, "write nothing; list the files that would change, and fail if there are any")
+	cmd.Flags().BoolVar(&f.check, "check", false,
+		"write nothing; list the files that would change, and fail if there are any")
 	cmd.Flags().BoolVar(&f.diff, "diff", false, "write nothing; print what would change as a unified diff")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
-		return a.fmt(cmd.Context(), f, paths)
+		return formatManifests(cmd.Context(), a.UI, f, paths)
 	}
 	return cmd
 }
 
-func (a *app) fmt(ctx context.Context, asked fmtFlags, paths []string) error {
-	o, err := workspace.ManifestOptions(a.UI)
+func formatManifests(ctx context.Context, u *ui.UI, asked fmtFlags, paths []string) error {
+	o, err := workspace.ManifestOptions(u)
 	if err != nil {
 		return err
 	}
@@ -81,16 +82,17 @@ func (a *app) fmt(ctx context.Context, asked fmtFlags, paths []string) error {
 		if len(paths) > 1 {
 			return exit.Usagef("- stands for stdin and goes with no other path")
 		}
-		return a.fmtStdin(f, o, asked)
+		return formatStdin(u, f, o, asked)
 	}
 	if len(paths) == 0 {
 		paths = []string{workspace.DefaultPath}
 	}
 	files, problems, err := manifest.Find(paths, o)
 	if err != nil {
-		return &exit.Failure{Code: exit.Usage, Err: err, Hint: "name the files or folders that hold the manifests:\n  agentsync fmt PATH…"}
+		return &exit.Failure{Code: exit.Usage, Err: err,
+			Hint: "name the files or folders that hold the manifests:\n  agentsync fmt PATH…"}
 	}
-	a.Source = manifest.SourcesOf(files, o).Line
+	u.Source = manifest.SourcesOf(files, o).Line
 	results := make([]formatted, len(files))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -98,7 +100,7 @@ func (a *app) fmt(ctx context.Context, asked fmtFlags, paths []string) error {
 		group.Go(func() error {
 			defer crash.Guard()
 			if ctx.Err() == nil {
-				results[i] = fmtFile(f, file, o, asked)
+				results[i] = formatFile(f, file, o, asked)
 			}
 			return nil
 		})
@@ -107,24 +109,24 @@ func (a *app) fmt(ctx context.Context, asked fmtFlags, paths []string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return a.fmtReport(results, problems, asked)
+	return reportFormatted(u, results, problems, asked)
 }
 
-// fmtFile formats one file and, unless the flags say otherwise, writes it.
-func fmtFile(f *format.Formatter, file manifest.File, o manifest.Options, asked fmtFlags) formatted {
+// formatFile formats one file and, unless the flags say otherwise, writes it.
+func formatFile(f *format.Formatter, file manifest.File, o manifest.Options, asked fmtFlags) formatted {
 	src, problems := manifest.Read(file, o)
 	if problems != nil {
 		return formatted{name: file.Name, problems: problems}
 	}
-	r, out := fmtSource(f, file.Name, src, asked)
+	r, out := formatSource(f, file.Name, src, asked)
 	if r.changed && !asked.check && !asked.diff {
 		r.err = outfile.Replace(file.Path, out)
 	}
 	return r
 }
 
-// fmtSource formats the content of one file.
-func fmtSource(f *format.Formatter, name string, src []byte, asked fmtFlags) (formatted, []byte) {
+// formatSource formats the content of one file.
+func formatSource(f *format.Formatter, name string, src []byte, asked fmtFlags) (formatted, []byte) {
 	r := formatted{name: name}
 	var out []byte
 	out, r.problems, r.err = f.Format(name, src)
@@ -141,26 +143,26 @@ func fmtSource(f *format.Formatter, name string, src []byte, asked fmtFlags) (fo
 // maxStdin bounds what is read from stdin, in bytes: as much as of a file.
 const maxStdin = 32 << 20
 
-// fmtStdin formats stdin and writes it to stdout.
-func (a *app) fmtStdin(f *format.Formatter, o manifest.Options, asked fmtFlags) error {
-	src, err := io.ReadAll(io.LimitReader(a.In, maxStdin+1))
+// formatStdin formats stdin and writes it to stdout.
+func formatStdin(u *ui.UI, f *format.Formatter, o manifest.Options, asked fmtFlags) error {
+	src, err := io.ReadAll(io.LimitReader(u.In, maxStdin+1))
 	if err != nil {
 		return fmt.Errorf("read stdin: %w", err)
 	}
 	if len(src) > maxStdin {
 		return exit.Usagef("stdin holds more than 32 MiB")
 	}
-	a.Source = manifest.SourcesIn([]manifest.Source{{Path: "stdin", Content: src}}, o).Line
-	r, out := fmtSource(f, "stdin", src, asked)
+	u.Source = manifest.SourcesIn([]manifest.Source{{Path: "stdin", Content: src}}, o).Line
+	r, out := formatSource(f, "stdin", src, asked)
 	if r.err == nil && r.problems == nil && !asked.check && !asked.diff {
-		_, err := a.Out.Write(out)
+		_, err := u.Out.Write(out)
 		return err
 	}
-	return a.fmtReport([]formatted{r}, nil, asked)
+	return reportFormatted(u, []formatted{r}, nil, asked)
 }
 
-// fmtReport writes what came of the files, and returns the failure that it amounts to.
-func (a *app) fmtReport(results []formatted, problems diag.List, asked fmtFlags) error {
+// reportFormatted writes what came of the files, and returns the failure that it amounts to.
+func reportFormatted(u *ui.UI, results []formatted, problems diag.List, asked fmtFlags) error {
 	var failed []error
 	changed := 0
 	for _, r := range results {
@@ -170,15 +172,15 @@ func (a *app) fmtReport(results []formatted, problems diag.List, asked fmtFlags)
 			failed = append(failed, r.err)
 		case r.changed && asked.diff:
 			changed++
-			printDiff(a.UI, r.diff)
+			printDiff(u, r.diff)
 		case r.changed:
 			changed++
-			fmt.Fprintln(a.Out, report.Sanitize(r.name))
+			fmt.Fprintln(u.Out, report.Sanitize(r.name))
 		}
 	}
 	if len(problems) > 0 {
 		problems.Sort()
-		_ = report.DiagText(a.Err, problems, a.Style(a.Err)) // stderr is gone: nowhere to say so
+		_ = report.DiagText(u.Err, problems, u.Style(u.Err)) // stderr is gone: nowhere to say so
 	}
 	switch {
 	case len(failed) > 0:

@@ -23,6 +23,7 @@ import (
 	"agentsync/internal/report"
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
+	"agentsync/internal/ui"
 	"agentsync/internal/workspace"
 )
 
@@ -55,7 +56,8 @@ func (a *app) importCommand() *cobra.Command {
 	}
 	f.Reading(cmd)
 	flags.LockTimeout(cmd, &f.lockTimeout)
-	cmd.Flags().StringVar(&f.write, "write", "", "put the agent into the manifest `FILE`, which is made if it is not there")
+	cmd.Flags().StringVar(&f.write, "write", "",
+		"put the agent into the manifest `FILE`, which is made if it is not there")
 	f.format = flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		addr, err := workspace.Address(args[0])
@@ -65,7 +67,7 @@ func (a *app) importCommand() *cobra.Command {
 		if !platform.UsableUID(args[1]) {
 			return exit.Usagef("%q cannot be a uid: it is letters, digits and - as the platform shows it", args[1])
 		}
-		return a.importAgent(cmd.Context(), f, addr, args[1], args[2:])
+		return importAgent(cmd.Context(), a.UI, f, addr, args[1], args[2:])
 	}
 	return cmd
 }
@@ -83,8 +85,8 @@ type importer struct {
 }
 
 // importAgent is the whole of 'agentsync import'.
-func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Address, uid string, paths []string) error {
-	w, err := f.Open(ctx, a.UI, paths)
+func importAgent(ctx context.Context, u *ui.UI, f *importFlags, addr agent.Address, uid string, paths []string) error {
+	w, err := f.Open(ctx, u, paths)
 	if err != nil {
 		return err
 	}
@@ -107,7 +109,7 @@ func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Addres
 	}
 	if im.wanted == nil {
 		live := export.Live{Key: addr.Key, Live: plan.Live{UID: uid, Content: im.live.Content, Mark: im.live.Mark}}
-		if im.drawn, err = draft(ctx, w, addr.ID(), []export.Live{live}, a.Lookup); err != nil {
+		if im.drawn, err = draft(ctx, w, addr.ID(), []export.Live{live}, u.Lookup); err != nil {
 			return err
 		}
 	}
@@ -127,9 +129,9 @@ func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Addres
 	if known {
 		said = fmt.Sprintf("%s has the uid %s in state already", addr, uid)
 	}
-	a.Sayf("%s", said)
+	u.Sayf("%s", said)
 	if im.drawn != nil {
-		sayDraft(a.UI, im.drawn)
+		sayDraft(u, im.drawn)
 	}
 	isWritten := im.wanted != nil || f.write != ""
 	switch {
@@ -138,8 +140,8 @@ func (a *app) importAgent(ctx context.Context, f *importFlags, addr agent.Addres
 	case isWritten:
 		return im.showNext(ctx, f)
 	}
-	a.Sayf("put this into a manifest, below agents: of %s", addr.ID())
-	_, err = a.Result().Write(im.drawn.Item())
+	u.Sayf("put this into a manifest, below agents: of %s", addr.ID())
+	_, err = u.Result().Write(im.drawn.Item())
 	return err
 }
 

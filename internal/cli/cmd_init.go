@@ -81,11 +81,13 @@ func (a *app) initCommand() *cobra.Command {
 		Args: cobra.MaximumNArgs(1),
 	}
 	set := cmd.Flags()
-	set.StringSliceVar(&in.chosen, "platform", nil, "only examples of this `PLATFORM`: "+flags.KnownPlatforms()+"; repeatable")
+	set.StringSliceVar(&in.chosen, "platform", nil,
+		"only examples of this `PLATFORM`: "+flags.KnownPlatforms()+"; repeatable")
 	_ = cmd.RegisterFlagCompletionFunc("platform", flags.CompletePlatforms)
 	flags.ChoiceVar(cmd, &in.system, "workflow", "write the workflows of this CI `SYSTEM`: github or gitlab")
 	set.StringVar(&in.api, "api", "", "an example for this `VERSION` of the platform's API, for example v2")
-	set.StringSliceVar(&in.environments, "environments", nil, "the `NAMES` of environments, the first to be applied first, for example staging,prod")
+	set.StringSliceVar(&in.environments, "environments", nil,
+		"the `NAMES` of environments, the first to be applied first, for example staging,prod")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			in.dir = args[0]
@@ -149,29 +151,28 @@ func (in *initializer) run(ctx context.Context) error {
 
 // sayNext says what init cannot know.
 func (in *initializer) sayNext(isNew bool, secrets []string) {
-	var next []string
 	switch {
 	case in.environments != nil:
-		next = append(next, "Put the apps' ids of each environment into environments/*.env, and try one:\n  set -a; . environments/"+
-			in.environments[0]+".env; set +a; agentsync plan")
+		in.Sayf("Put the apps' ids of each environment into environments/*.env, and try one:\n"+
+			"  set -a; . environments/%s.env; set +a; agentsync plan", in.environments[0])
 	case isNew:
-		next = append(next, "Put your apps' ids into the manifest, or look around without an account: agentsync plan --sandbox")
+		in.Sayf("Put your apps' ids into the manifest, or look around without an account: agentsync plan --sandbox")
 	}
 	switch in.system.Value {
 	case "github":
-		next = append(next, "In .github/workflows, put the action's owner for your-org.")
+		in.Sayf("In .github/workflows, put the action's owner for your-org.")
 		if in.environments != nil {
-			next = append(next, "In the repository's settings, make the environments "+strings.Join(in.environments, ", ")+
-				", with their reviewers, and "+strings.Join(in.environments, "-drift, ")+"-drift without, and put the API keys there as secrets.")
+			in.Sayf("In the repository's settings, make the environments %s, with their reviewers, and %s-drift without, "+
+				"and put the API keys there as secrets.",
+				strings.Join(in.environments, ", "), strings.Join(in.environments, "-drift, "))
 		} else {
-			next = append(next, "In the repository's settings, make the environment agents, with its reviewers, and put the API keys there as secrets.")
+			in.Sayf("In the repository's settings, make the environment agents, with its reviewers, and put the API keys " +
+				"there as secrets.")
 		}
-		next = append(next, "env: has "+diag.Plural(len(secrets), "secret")+" of the manifests; agentsync secrets --format github prints the lines anew.")
+		in.Sayf("env: has %s of the manifests; agentsync secrets --format github prints the lines anew.",
+			diag.Plural(len(secrets), "secret"))
 	case "gitlab":
-		next = append(next, "In .gitlab-ci.yml, put the group of the project for your-org; its first lines say which variables to set.")
-	}
-	for _, line := range next {
-		in.Sayf("%s", line)
+		in.Sayf("In .gitlab-ci.yml, put the group of the project for your-org; its first lines say which variables to set.")
 	}
 }
 
@@ -294,7 +295,8 @@ func (in *initializer) workflows(secrets []string) error {
 			return initError(err)
 		}
 		content = withSecrets(content, secrets)
-		content = bytes.ReplaceAll(content, []byte("environment: [staging, prod]"), []byte("environment: ["+strings.Join(in.environments, ", ")+"]"))
+		content = bytes.ReplaceAll(content, []byte("environment: [staging, prod]"),
+			[]byte("environment: ["+strings.Join(in.environments, ", ")+"]"))
 		path := filepath.Join(in.dir, filepath.FromSlash(w.path))
 		if old, err := os.ReadFile(path); err == nil && !bytes.Equal(old, content) {
 			in.Warn(path+" is there already and is left as it is",
@@ -310,7 +312,8 @@ func (in *initializer) workflows(secrets []string) error {
 // exampleSecret is the secret in the templates, whose lines stand for those of the fleet.
 const exampleSecret = "LANGGRAPH_TOKEN"
 
-// withSecrets puts a line for each secret where a template has the one of its example, and leaves out an env: without any.
+// withSecrets puts a line for each secret where a template has the one of its example, and leaves out an env: without
+// any.
 func withSecrets(template []byte, names []string) []byte {
 	if len(names) == 0 {
 		template = regexp.MustCompile(`(?m)^env:\n( +#.*\n)* +`+exampleSecret+`:.*\n`).ReplaceAll(template, nil)
@@ -325,8 +328,8 @@ func withSecrets(template []byte, names []string) []byte {
 	})
 }
 
-// secretsOf returns the names of the secrets that the folder's manifests refer to, as far as they can be read: what is wrong
-// with them is told by validate.
+// secretsOf returns the names of the secrets that the folder's manifests refer to, as far as they can be read: what is
+// wrong with them is told by validate.
 func (in *initializer) secretsOf(ctx context.Context) []string {
 	o, err := workspace.ManifestOptions(in.UI)
 	if err != nil {
@@ -378,7 +381,8 @@ func withAppVariables(content []byte) ([]byte, error) {
 	}
 	content = bytes.ReplaceAll(content, []byte("# Put your app's id here, and its region: us, eu or in."),
 		[]byte("# environments/NAME.env says which app each environment has. Put here their region: us, eu or in."))
-	return bytes.ReplaceAll(content, []byte("# Put your app's uid here."), []byte("# environments/NAME.env says which app each environment has.")), nil
+	return bytes.ReplaceAll(content, []byte("# Put your app's uid here."),
+		[]byte("# environments/NAME.env says which app each environment has.")), nil
 }
 
 // environments writes what each environment is, and a folder for their states.
@@ -392,7 +396,8 @@ func (in *initializer) writeEnvironments() error {
 	}
 	for _, name := range in.environments {
 		var b strings.Builder
-		fmt.Fprintf(&b, "# The environment %s. Nothing in here is a secret: the API keys are secrets of the environment in the CI.\n", name)
+		fmt.Fprintf(&b, "# The environment %s. Nothing in here is a secret: the API keys are secrets of the environment "+
+			"in the CI.\n", name)
 		for _, platform := range exampleOrder(all, in.chosen) {
 			fmt.Fprintf(&b, "%s=my-%s-app\n", appVariable(platform), name)
 		}

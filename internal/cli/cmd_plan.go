@@ -78,29 +78,31 @@ func (a *app) planning(cmd *cobra.Command, diff bool) *cobra.Command {
 	cmd.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit with 2 if there are changes")
 	cmd.Flags().StringVar(&f.out, "out", "", "save the plan to `FILE`, for apply --plan")
 	f.files.add(cmd)
-	cmd.Flags().StringVar(&f.check, "check", "", "only report whether the plan saved in `FILE` is still true; exit with 5 if it is not")
+	cmd.Flags().StringVar(&f.check, "check", "",
+		"only report whether the plan saved in `FILE` is still true; exit with 5 if it is not")
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
 		f.Refresh = f.Refresh || diff
 		switch {
 		case f.check != "" && len(paths) > 0:
 			return exit.Usagef("--check takes everything from the saved plan: no PATH beside it")
 		case f.check != "":
-			if err := a.onlySaved("--check", "target", "prune", "refresh", "refresh-only", "detailed-exitcode", "out", "html", "json",
+			if err := a.onlySaved("--check", "target", "prune", "refresh", "refresh-only", "detailed-exitcode", "out", "html",
+				"json",
 				"markdown", "comment", "marker"); err != nil {
 				return err
 			}
-			return a.checkPlan(cmd.Context(), f)
+			return checkPlan(cmd.Context(), a.UI, f)
 		case f.RefreshOnly:
-			return a.planRefresh(cmd.Context(), f, paths)
+			return planRefresh(cmd.Context(), a.UI, f, paths)
 		}
-		return a.plan(cmd.Context(), f, paths)
+		return makePlan(cmd.Context(), a.UI, f, paths)
 	}
 	return cmd
 }
 
-// plan is the whole of 'agentsync plan'.
-func (a *app) plan(ctx context.Context, f *planRun, paths []string) error {
-	w, err := f.Open(ctx, a.UI, paths)
+// makePlan is the whole of 'agentsync plan'.
+func makePlan(ctx context.Context, u *ui.UI, f *planRun, paths []string) error {
+	w, err := f.Open(ctx, u, paths)
 	if err != nil {
 		return err
 	}
@@ -124,10 +126,10 @@ func (a *app) plan(ctx context.Context, f *planRun, paths []string) error {
 		}
 		warnSecrets(w)
 	}
-	if err := f.files.write(a.UI, p, w.Warnings); err != nil {
+	if err := f.files.write(u, p, w.Warnings); err != nil {
 		return err
 	}
-	if err := writePlan(a.UI, f.format.Value, f.files.marker, p, w.Warnings); err != nil {
+	if err := writePlan(u, f.format.Value, f.files.marker, p, w.Warnings); err != nil {
 		return err
 	}
 	if second := w.SecondApp(); second != nil {
@@ -145,15 +147,22 @@ func (a *app) plan(ctx context.Context, f *planRun, paths []string) error {
 
 // writePlan writes a plan as the result. marker is for Markdown, in place of the plan's own.
 func writePlan(u *ui.UI, format, marker string, p *plan.Plan, warnings diag.List) error {
+	return renderPlan(u, u.Result(), format, report.MarkdownOptions{Marker: marker}, p, warnings)
+}
+
+func renderPlan(
+	u *ui.UI, out io.Writer, format string, md report.MarkdownOptions, p *plan.Plan, warnings diag.List,
+) error {
 	switch format {
 	case flags.JSON:
-		return report.PlanJSON(u.Result(), p, warnings)
+		return report.PlanJSON(out, p, warnings)
 	case flags.HTML:
-		return report.PlanHTML(u.Result(), p, report.HTMLOptions{})
+		return report.PlanHTML(out, p, report.HTMLOptions{})
 	case flags.Markdown:
-		return report.PlanMarkdown(u.Result(), p, report.MarkdownOptions{Marker: marker, Link: checkout.Links(u.Getenv)})
+		md.Link = checkout.Links(u.Getenv)
+		return report.PlanMarkdown(out, p, md)
 	default:
-		return report.PlanText(u.Result(), p, u.Style(u.Out))
+		return report.PlanText(out, p, u.Style(out))
 	}
 }
 
@@ -199,8 +208,10 @@ func (f *planFiles) add(cmd *cobra.Command) {
 	set.StringVar(&f.html, "html", "", "write the whole plan to `FILE` as one page for a browser")
 	set.StringVar(&f.json, "json", "", "write the plan to `FILE` as JSON")
 	set.StringVar(&f.markdown, "markdown", "", "write the plan to `FILE` as Markdown of up to 1 MiB, for a step summary")
-	set.StringVar(&f.comment, "comment", "", "write the plan to `FILE` as Markdown of up to 60,000 characters, for a comment")
-	set.StringVar(&f.marker, "marker", "", "the `NAME` in the hidden first line of Markdown; a later run finds its comment by it (default plan)")
+	set.StringVar(&f.comment, "comment", "",
+		"write the plan to `FILE` as Markdown of up to 60,000 characters, for a comment")
+	set.StringVar(&f.marker, "marker", "", "the `NAME` in the hidden first line of Markdown; a later run finds its "+
+		"comment by it (default plan)")
 }
 
 // any reports whether any file is asked for.
@@ -211,23 +222,17 @@ func (f *planFiles) any() bool {
 // write writes the files that are asked for. The error names the file.
 func (f *planFiles) write(u *ui.UI, p *plan.Plan, warnings diag.List) error {
 	for _, file := range []struct {
-		path   string
-		render func(io.Writer) error
+		path, format string
+		maxChars     int
 	}{
-		{f.html, func(out io.Writer) error { return report.PlanHTML(out, p, report.HTMLOptions{}) }},
-		{f.json, func(out io.Writer) error { return report.PlanJSON(out, p, warnings) }},
-		{f.markdown, func(out io.Writer) error {
-			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker, MaxChars: summaryChars, Link: checkout.Links(u.Getenv)})
-		}},
-		{f.comment, func(out io.Writer) error {
-			return report.PlanMarkdown(out, p, report.MarkdownOptions{Marker: f.marker, Link: checkout.Links(u.Getenv)})
-		}},
+		{f.html, flags.HTML, 0}, {f.json, flags.JSON, 0}, {f.markdown, flags.Markdown, summaryChars}, {f.comment, flags.Markdown, 0},
 	} {
 		if file.path == "" {
 			continue
 		}
 		var b bytes.Buffer
-		err := file.render(&b)
+		md := report.MarkdownOptions{Marker: f.marker, MaxChars: file.maxChars}
+		err := renderPlan(u, &b, file.format, md, p, warnings)
 		if err == nil {
 			err = outfile.Write(file.path, 0o644, b.Bytes())
 		}
@@ -239,13 +244,13 @@ func (f *planFiles) write(u *ui.UI, p *plan.Plan, warnings diag.List) error {
 }
 
 // checkPlan is 'plan --check FILE'.
-func (a *app) checkPlan(ctx context.Context, f *planRun) error {
+func checkPlan(ctx context.Context, u *ui.UI, f *planRun) error {
 	saved, err := workspace.ReadSaved(f.check, thisBuild().id())
 	if err != nil {
 		return err
 	}
 	f.Targets, f.Prune, f.Refresh = saved.Targets, saved.Prune, saved.Refresh
-	w, err := f.Open(ctx, a.UI, saved.Paths)
+	w, err := f.Open(ctx, u, saved.Paths)
 	if err != nil {
 		return err
 	}
@@ -273,7 +278,7 @@ func (a *app) checkPlan(ctx context.Context, f *planRun) error {
 		docs = append(docs, staleDoc{s.Address.String(), s.Reason, s.New})
 	}
 	if f.format.Value == flags.JSON {
-		err = a.JSON(struct {
+		err = u.JSON(struct {
 			FormatVersion string     `json:"formatVersion"`
 			Holds         bool       `json:"holds"`
 			Stale         []staleDoc `json:"stale"`
@@ -291,7 +296,7 @@ func (a *app) checkPlan(ctx context.Context, f *planRun) error {
 		default:
 			fmt.Fprintf(&b, "The saved plan is no longer true for %s.\n", diag.Plural(len(stale), "agent"))
 		}
-		_, err = io.WriteString(a.Result(), b.String())
+		_, err = io.WriteString(u.Result(), b.String())
 	}
 	if err == nil && len(docs) > 0 {
 		return &exit.Failure{Code: exit.Stale}
@@ -300,11 +305,11 @@ func (a *app) checkPlan(ctx context.Context, f *planRun) error {
 }
 
 // planRefresh is 'plan --refresh-only': what recording what is live would change in the state.
-func (a *app) planRefresh(ctx context.Context, f *planRun, paths []string) error {
+func planRefresh(ctx context.Context, u *ui.UI, f *planRun, paths []string) error {
 	if f.out != "" || f.files.any() || f.Prune {
 		return exit.Usagef("--refresh-only makes no plan: no --out, --html, --json, --markdown, --comment or --prune beside it")
 	}
-	w, err := f.Open(ctx, a.UI, paths)
+	w, err := f.Open(ctx, u, paths)
 	if err != nil {
 		return err
 	}
@@ -317,7 +322,7 @@ func (a *app) planRefresh(ctx context.Context, f *planRun, paths []string) error
 	if err != nil {
 		return err
 	}
-	if err := writeBehind(a.UI, f.format.Value, behind, doubted); err != nil {
+	if err := writeBehind(u, f.format.Value, behind, doubted); err != nil {
 		return err
 	}
 	warnOpen(w)

@@ -63,7 +63,8 @@ func (a *app) pullCommand() *cobra.Command {
 	f.Reading(cmd)
 	flags.LockTimeout(cmd, &f.lockTimeout)
 	flags.AutoApprove(cmd, &f.autoApprove)
-	cmd.Flags().StringArrayVar(&f.manifests, "manifests", nil, "the `PATH` of the manifests (default manifests); repeatable")
+	cmd.Flags().StringArrayVar(&f.manifests, "manifests", nil,
+		"the `PATH` of the manifests (default manifests); repeatable")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "show the diff and write nothing")
 	cmd.RunE = func(cmd *cobra.Command, globs []string) error {
 		f.Targets = globs

@@ -64,10 +64,12 @@ func (a *app) sandboxCommand() *cobra.Command {
 	set.BoolVar(&f.quietLimit, "quiet-limit", false, "send no rate-limit headers; only 429s show the limit")
 	set.IntVar(&f.pageSize, "page-size", 50, "entries in a page of Mindset's lists")
 	set.IntVar(&f.listEnd, "list-end", 404, "`STATUS` of the empty page that ends a list of Mindset's: 404 or 200")
-	set.StringArrayVar(&f.tools, "tool", nil, "a `NAME` that agents may use as a tool; repeatable; without it every name is accepted")
+	set.StringArrayVar(&f.tools, "tool", nil,
+		"a `NAME` that agents may use as a tool; repeatable; without it every name is accepted")
 	set.StringArrayVar(&f.actions, "action", nil, "a `NAME` that agents may use as an action; as --tool")
 	set.StringArrayVar(&f.contexts, "context", nil, "the `UID` of a context that agents may use; as --tool")
-	set.StringVar(&f.referencesFile, "references", "", "a `FILE` of tools, actions and contexts, one on each line: tool NAME DISPLAY-NAME")
+	set.StringVar(&f.referencesFile, "references", "",
+		"a `FILE` of tools, actions and contexts, one on each line: tool NAME DISPLAY-NAME")
 	set.BoolVar(&f.wrapped, "wrapped-list", false, `answer CometChat's list as {"data": […]}`)
 	set.BoolVar(&f.millis, "millis", false, "write CometChat's times as Unix milliseconds")
 	set.BoolVar(&f.masked, "mask-headers", false, "show asterisks in place of the values in integrationMeta.headers")
@@ -112,7 +114,8 @@ func (f *sandboxFlags) options() ([]sandbox.Option, error) {
 	if err != nil {
 		return nil, exit.Usagef("%w", err).Hinted("see the rules:\n  agentsync sandbox --help")
 	}
-	options := []sandbox.Option{sandbox.WithFaults(faults), sandbox.WithPageSize(f.pageSize), sandbox.WithMaskedHeaders(f.masked)}
+	options := []sandbox.Option{sandbox.WithFaults(faults), sandbox.WithPageSize(f.pageSize),
+		sandbox.WithMaskedHeaders(f.masked)}
 	if f.listEnd != 200 && f.listEnd != 404 {
 		return nil, exit.Usagef("--list-end is %d; there are 200 and 404", f.listEnd)
 	}

@@ -30,7 +30,8 @@ func (a *app) showCommand() *cobra.Command {
 	}
 	format := flags.Format(cmd, flags.Text, flags.JSON, flags.Markdown, flags.HTML)
 	files.add(cmd)
-	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion,
+		cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

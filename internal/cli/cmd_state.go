@@ -32,7 +32,8 @@ What changes the state takes the lock and writes atomically, as apply does.`,
 			return exit.Usagef("say what to do with the state").Hinted("see how:\n  agentsync state --help")
 		},
 	}
-	cmd.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(), a.stateMergeCommand(),
+	cmd.AddCommand(a.stateListCommand(), a.stateShowCommand(), a.stateMvCommand(), a.stateRmCommand(),
+		a.stateMergeCommand(),
 		a.stateFoldCommand(),
 		a.stateInitCommand(), a.stateCheckCommand(), a.stateStatusCommand(), a.stateUnlockCommand(),
 		a.stateMigrateCommand(), a.statePullCommand(), a.statePushCommand(), a.stateHistoryCommand(), a.stateRollbackCommand())
@@ -280,7 +281,7 @@ func (a *app) mergeCommand(command string) *cobra.Command {
 			return err
 		}
 		added := after - before
-		return a.answer(format, stateDoc{State: where, Agents: &after, Added: &added},
+		return answerWith(a.UI, format, stateDoc{State: where, Agents: &after, Added: &added},
 			fmt.Sprintf("%s now has %s, %d more than before; %s can go\n", where, diag.Plural(after, "agent"), added, args[0]))
 	}
 	return cmd

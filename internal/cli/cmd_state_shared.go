@@ -19,6 +19,7 @@ import (
 	"agentsync/internal/state/shared"
 	"agentsync/internal/state/store"
 	"agentsync/internal/state/store/postgres"
+	"agentsync/internal/ui"
 	"agentsync/internal/workspace"
 )
 
@@ -30,11 +31,11 @@ func (a *app) forShared(
 	flags.State(cmd, &name)
 	format := flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		place, err := a.sharedPlace(name)
+		place, err := sharedPlace(a.UI, name)
 		if err != nil {
 			return err
 		}
-		return run(cmd.Context(), place, args, func(doc stateDoc, text string) error { return a.answer(format, doc, text) })
+		return run(cmd.Context(), place, args, func(doc stateDoc, text string) error { return answerWith(a.UI, format, doc, text) })
 	}
 	return cmd
 }
@@ -43,22 +44,23 @@ func (a *app) forShared(
 type answerer func(doc stateDoc, text string) error
 
 // sharedPlace opens the shared place of a command that is of no use for a file.
-func (a *app) sharedPlace(name string) (*shared.Place, error) {
+func sharedPlace(u *ui.UI, name string) (*shared.Place, error) {
 	if !workspace.IsShared(name) {
 		return nil, exit.Usagef("%s is a file, and this is for a state in a bucket or a database", name).
-			Hinted("name that by --state URL, AGENTSYNC_STATE, or state: in agentsync.yaml; see how it is named:\n  agentsync state init --help")
+			Hinted("name that by --state URL, AGENTSYNC_STATE, or state: in agentsync.yaml; see how it is named:\n  " +
+				"agentsync state init --help")
 	}
-	return workspace.OpenPlace(a.UI, name, 0)
+	return workspace.OpenPlace(u, name, 0)
 }
 
-// answer writes a command's one result.
-func (a *app) answer(format *flags.Choice, doc stateDoc, text string) error {
+// answerWith writes a command's one result.
+func answerWith(u *ui.UI, format *flags.Choice, doc stateDoc, text string) error {
 	if format.Value == flags.JSON {
 		doc.FormatVersion = report.FormatVersion
-		return a.JSON(doc)
+		return u.JSON(doc)
 	}
 	for line := range strings.Lines(text) {
-		if _, err := fmt.Fprintln(a.Result(), report.Sanitize(strings.TrimSuffix(line, "\n"))); err != nil {
+		if _, err := fmt.Fprintln(u.Result(), report.Sanitize(strings.TrimSuffix(line, "\n"))); err != nil {
 			return err
 		}
 	}
@@ -97,7 +99,8 @@ type holderDoc struct {
 }
 
 func holderDocOf(h *shared.Holder, age time.Duration) *holderDoc {
-	return &holderDoc{h.Command, h.User, h.Host, h.PID, h.Started, h.RunURL, int64(age / time.Second), int64(time.Duration(h.Lease) / time.Second)}
+	return &holderDoc{h.Command, h.User, h.Host, h.PID, h.Started, h.RunURL, int64(age / time.Second),
+		int64(time.Duration(h.Lease) / time.Second)}
 }
 
 // openDoc is a request without an answer.
@@ -145,18 +148,19 @@ func (a *app) stateInitCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	flags.State(cmd, &name)
-	cmd.Flags().BoolVar(&printDDL, "print-ddl", false, "print the statements that make the table in PostgreSQL, for whoever may make one, and do nothing")
+	cmd.Flags().BoolVar(&printDDL, "print-ddl", false,
+		"print the statements that make the table in PostgreSQL, for whoever may make one, and do nothing")
 	format := flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if printDDL {
 			_, err := fmt.Fprint(a.Result(), postgres.DDL)
 			return err
 		}
-		place, err := a.sharedPlace(name)
+		place, err := sharedPlace(a.UI, name)
 		if err != nil {
 			return err
 		}
-		made, err := a.initPlace(cmd.Context(), name, place, state.NewLineage(), 0)
+		made, err := initPlace(cmd.Context(), name, place, state.NewLineage(), 0)
 		if err != nil {
 			return err
 		}
@@ -164,13 +168,14 @@ func (a *app) stateInitCommand() *cobra.Command {
 		if !made {
 			text = "was made before, and is as it was"
 		}
-		return a.answer(format, stateDoc{State: place.Name(), Made: &made}, fmt.Sprintf("%s %s\n", place.Name(), text))
+		return answerWith(a.UI, format, stateDoc{State: place.Name(), Made: &made}, fmt.Sprintf("%s %s\n", place.Name(), text))
 	}
 	return cmd
 }
 
 // initPlace makes the shared state, and reports whether there was none.
-func (a *app) initPlace(ctx context.Context, name string, place *shared.Place, lineage string, serial uint64) (made bool, err error) {
+func initPlace(ctx context.Context, name string, place *shared.Place, lineage string,
+	serial uint64) (made bool, err error) {
 	if err := prepareTable(ctx, name, (*postgres.Table).Make, (*postgres.Table).Durable); err != nil {
 		return false, err
 	}
@@ -195,7 +200,9 @@ func prepareTable(ctx context.Context, name string, steps ...func(*postgres.Tabl
 	for _, step := range steps {
 		err := step(table, ctx)
 		if errors.Is(err, store.ErrDenied) {
-			return &exit.Failure{Code: exit.Usage, Err: err, Hint: "see that user and password are right; where this user may not make a table, let somebody make it who may:\n  agentsync state init --print-ddl"}
+			return &exit.Failure{Code: exit.Usage, Err: err,
+				Hint: "see that user and password are right; where this user may not make a table, let somebody make it who " +
+					"may:\n  agentsync state init --print-ddl"}
 		}
 		if err != nil {
 			return exit.OfState(err)
@@ -218,7 +225,7 @@ removes that again. Credentials that may only read are enough for plan, and say 
 	flags.State(cmd, &name)
 	format := flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		place, err := a.sharedPlace(name)
+		place, err := sharedPlace(a.UI, name)
 		if err != nil {
 			return err
 		}
@@ -240,7 +247,7 @@ removes that again. Credentials that may only read are enough for plan, and say 
 		if !isMade {
 			text += "; none was made yet: agentsync state init"
 		}
-		return a.answer(format, stateDoc{State: place.Name(), Made: &isMade, Reads: &reads, Writes: &writes}, text+"\n")
+		return answerWith(a.UI, format, stateDoc{State: place.Name(), Made: &isMade, Reads: &reads, Writes: &writes}, text+"\n")
 	}
 	return cmd
 }
@@ -266,10 +273,12 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 		isLocked, agents := view.Holder != nil, len(snap.State.Agents)
 		doc := stateDoc{State: place.Name(), Locked: &isLocked, Serial: &view.Serial, Epoch: &view.Epoch, Agents: &agents}
 		var text strings.Builder
-		fmt.Fprintf(&text, "%s: %s, serial %d, epoch %d\n", place.Name(), diag.Plural(agents, "agent"), view.Serial, view.Epoch)
+		fmt.Fprintf(&text, "%s: %s, serial %d, epoch %d\n", place.Name(), diag.Plural(agents, "agent"), view.Serial,
+			view.Epoch)
 		if isLocked {
 			doc.Holder = holderDocOf(view.Holder, view.Age)
-			fmt.Fprintf(&text, "held: %s\n", state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age}))
+			fmt.Fprintf(&text, "held: %s\n", state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder,
+				Age: view.Age}))
 		} else {
 			text.WriteString("nobody holds it\n")
 		}
@@ -310,7 +319,7 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		held := state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age})
 		if !yes {
 			a.Printf("%s", report.Sanitize(held.Error()))
-			if err := a.approve(ctx, "Take the lock over from it", "agentsync state unlock --auto-approve"); err != nil {
+			if err := approve(ctx, a.UI, "Take the lock over from it", "agentsync state unlock --auto-approve"); err != nil {
 				return err
 			}
 		}
@@ -327,11 +336,11 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 }
 
 // approve asks, where there is a terminal to ask on; command is what needs none.
-func (a *app) approve(ctx context.Context, question, command string) error {
-	if err := a.NeedTerminal(false, "there is ", "do it without a question:\n  "+command); err != nil {
+func approve(ctx context.Context, u *ui.UI, question, command string) error {
+	if err := u.NeedTerminal(false, "there is ", "do it without a question:\n  "+command); err != nil {
 		return err
 	}
-	return a.Ask(ctx, false, question)
+	return u.Ask(ctx, false, question)
 }
 
 const stateMigrateLong = `Moves a state file to a place that a team shares, with its journal and the requests that have no answer yet, under the
@@ -368,26 +377,27 @@ func (a *app) stateMigrateCommand() *cobra.Command {
 			return exit.Usagef("the state is in a shared place already, and migrate moves a file").
 				Hinted("name the file:\n  agentsync state migrate --state state.json --to URL")
 		}
-		moved, place, err := a.migrate(cmd.Context(), path, to, wait)
+		moved, place, err := migrateState(cmd.Context(), a.UI, path, to, wait)
 		if err != nil {
 			return err
 		}
 		agents := len(moved.State.Agents)
 		doc := stateDoc{State: place, From: &path, Serial: &moved.State.Serial, Agents: &agents, Open: openDocs(moved.Open)}
-		return a.answer(format, doc, fmt.Sprintf("%s is now in %s, with %s\n", path, place, diag.Plural(agents, "agent")))
+		return answerWith(a.UI, format, doc, fmt.Sprintf("%s is now in %s, with %s\n", path, place, diag.Plural(agents, "agent")))
 	}
 	return cmd
 }
 
-// migrate moves the state file at path to the place that the URL names, and returns what is there then.
-func (a *app) migrate(ctx context.Context, path, to string, wait time.Duration) (moved *state.Snapshot, name string, err error) {
-	place, err := workspace.OpenPlace(a.UI, to, 0)
+// migrateState moves the state file at path to the place that the URL names, and returns what is there then.
+func migrateState(ctx context.Context, u *ui.UI, path, to string, wait time.Duration) (moved *state.Snapshot, name string,
+	err error) {
+	place, err := workspace.OpenPlace(u, to, 0)
 	if err != nil {
 		return nil, "", err
 	}
 	// Both locks, the file's first: who waits for it keeps nobody else from the shared place.
-	from := state.NewFile(path, workspace.TellHolder(a.UI))
-	unlockFrom, err := workspace.Lock(ctx, a.UI, from, "state migrate", wait)
+	from := state.NewFile(path, workspace.TellHolder(u))
+	unlockFrom, err := workspace.Lock(ctx, u, from, "state migrate", wait)
 	if err != nil {
 		return nil, "", err
 	}
@@ -400,11 +410,11 @@ func (a *app) migrate(ctx context.Context, path, to string, wait time.Duration) 
 		return nil, "", exit.Usagef("there is no state in %s to move", path).
 			Hinted("make an empty shared state:\n  agentsync state init --state URL")
 	}
-	if _, err := a.initPlace(ctx, to, place, snap.State.Lineage, snap.State.Serial); err != nil {
+	if _, err := initPlace(ctx, to, place, snap.State.Lineage, snap.State.Serial); err != nil {
 		return nil, "", err
 	}
 	target := state.NewShared(place)
-	unlockTarget, err := workspace.Lock(ctx, a.UI, target, "state migrate", wait)
+	unlockTarget, err := workspace.Lock(ctx, u, target, "state migrate", wait)
 	if err != nil {
 		return nil, "", err
 	}
@@ -446,7 +456,8 @@ goes back to one of them.`,
 		var text strings.Builder
 		for _, s := range all {
 			docs = append(docs, savedDoc{s.Serial, s.At, s.Current})
-			fmt.Fprintf(&text, "%8d  %s%s\n", s.Serial, s.At.UTC().Format(time.DateTime+" UTC"), map[bool]string{true: "  counts"}[s.Current])
+			fmt.Fprintf(&text, "%8d  %s%s\n", s.Serial, s.At.UTC().Format(time.DateTime+" UTC"),
+				map[bool]string{true: "  counts"}[s.Current])
 		}
 		return answer(stateDoc{State: place.Name(), States: docs}, text.String())
 	})
@@ -482,9 +493,10 @@ Asks first; without a terminal it needs --auto-approve.`,
 		if err != nil {
 			return err
 		}
-		question := fmt.Sprintf("Go back to serial %d, with %s, in %s", serial, diag.Plural(len(old.Agents), "agent"), place.Name())
+		question := fmt.Sprintf("Go back to serial %d, with %s, in %s", serial, diag.Plural(len(old.Agents), "agent"),
+			place.Name())
 		if !yes {
-			if err := a.approve(ctx, question, "agentsync state rollback "+args[0]+" --auto-approve"); err != nil {
+			if err := approve(ctx, a.UI, question, "agentsync state rollback "+args[0]+" --auto-approve"); err != nil {
 				return err
 			}
 		}
@@ -500,6 +512,7 @@ Asks first; without a terminal it needs --auto-approve.`,
 		}
 		agents := len(old.Agents)
 		return answer(stateDoc{State: place.Name(), From: &args[0], Serial: &now, Agents: &agents},
-			fmt.Sprintf("%s is as in serial %d again, with %s; it is serial %d now\n", place.Name(), serial, diag.Plural(agents, "agent"), now))
+			fmt.Sprintf("%s is as in serial %d again, with %s; it is serial %d now\n", place.Name(), serial,
+				diag.Plural(agents, "agent"), now))
 	})
 }

@@ -15,7 +15,8 @@ import (
 
 // Every flag of every command is set by its variable, and a flag on the command line beats it.
 func TestEveryFlagHasAVariable(t *testing.T) {
-	values := map[string]string{"bool": "true", "int": "7", "duration": "7s", "string": "7", "stringSlice": "cometchat", "stringArray": "7"}
+	values := map[string]string{"bool": "true", "int": "7", "duration": "7s", "string": "7", "stringSlice": "cometchat",
+		"stringArray": "7"}
 	walked := 0
 	walk(testApp().rootCommand(), func(named *cobra.Command) {
 		// A fresh tree for each command, since the commands share variables.
@@ -45,7 +46,8 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 				t.Errorf("%s: %s=%s leaves --%s at %q", c.CommandPath(), ui.Variable(f.Name), value, f.Name, got)
 			}
 			set := f.Value.String()
-			if _, err := flags.Resolve(testApp(ui.Variable(f.Name)+"=nonsense").UI, c, nil); err != nil || f.Value.String() != set {
+			if _, err := flags.Resolve(testApp(ui.Variable(f.Name)+"=nonsense").UI, c,
+				nil); err != nil || f.Value.String() != set {
 				t.Errorf("%s: a given --%s is overruled by %s", c.CommandPath(), f.Name, ui.Variable(f.Name))
 			}
 		})
