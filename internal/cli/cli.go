@@ -178,6 +178,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.importCommand(), a.pullCommand(), a.exportCommand(), a.fmtCommand(), a.schemaCommand(), a.sandboxCommand(),
 		a.checkPlatformCommand(), a.versionCommand(), exitCodesTopic(),
 	)
+	// Behind the last command: these go through all that are there, cobra's own help and completion included.
 	root.InitDefaultCompletionCmd()
 	strictHelp(root)
 	strictArguments(root)

@@ -97,7 +97,7 @@ func formatManifests(ctx context.Context, u *ui.UI, asked fmtFlags, paths []stri
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, file := range files {
-		group.Go(func() error {
+		group.Go(func() error { // each by itself: a file that cannot be formatted keeps no other from it
 			defer crash.Guard()
 			if ctx.Err() == nil {
 				results[i] = formatFile(f, file, o, asked)

@@ -135,12 +135,14 @@ func (in *initializer) run(ctx context.Context) error {
 	if err := in.writeSchema(); err != nil {
 		return err
 	}
+	// Before the first run, which leaves its lock and its journal beside the state.
 	if err := in.ignore(); err != nil {
 		return err
 	}
 	if err := in.writeEnvironments(); err != nil {
 		return err
 	}
+	// Behind the manifests: the workflows get a line for each secret that these refer to.
 	secrets := in.secretsOf(ctx)
 	if err := in.workflows(secrets); err != nil {
 		return err

@@ -201,7 +201,7 @@ them. The next apply adopts an agent again if it equals its manifest.`,
 		if err != nil {
 			return err
 		}
-		var forgot strings.Builder
+		var forgot strings.Builder // printed only once it is on disk: who reads a uid here may count on it
 		err = workspace.Edit(cmd.Context(), a.UI, path, "state rm", wait, func(s *state.State, name string) error {
 			var gone []agent.Address
 			for _, addr := range s.Addresses() {
@@ -260,6 +260,7 @@ func (a *app) mergeCommand(command string) *cobra.Command {
 	flags.LockTimeout(cmd, &wait)
 	format := flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		// Before the lock: a file that cannot be read keeps nobody waiting.
 		content, err := os.ReadFile(args[0])
 		if err != nil {
 			return exit.Usagef("read rescued state: %w", err)

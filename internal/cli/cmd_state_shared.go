@@ -174,8 +174,10 @@ func (a *app) stateInitCommand() *cobra.Command {
 }
 
 // initPlace makes the shared state, and reports whether there was none.
-func initPlace(ctx context.Context, name string, place *shared.Place, lineage string,
-	serial uint64) (made bool, err error) {
+func initPlace(
+	ctx context.Context, name string, place *shared.Place, lineage string, serial uint64,
+) (made bool, err error) {
+	// Before anything is stored: a table that forgets what it confirmed must never hold a state.
 	if err := prepareTable(ctx, name, (*postgres.Table).Make, (*postgres.Table).Durable); err != nil {
 		return false, err
 	}
@@ -229,6 +231,7 @@ removes that again. Credentials that may only read are enough for plan, and say 
 		if err != nil {
 			return err
 		}
+		// Reading comes first: whoever may only read is to hear that, and not that a write was refused.
 		_, err = place.Read(cmd.Context())
 		isMade := !errors.Is(err, shared.ErrNotInitialised)
 		if err != nil && isMade {
@@ -323,6 +326,7 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 				return err
 			}
 		}
+		// From here on the other run can store nothing more, and so it sends nothing more.
 		lease, err := place.Unlock(ctx, workspace.Holder(a.UI, "state unlock").Shared())
 		if err == nil {
 			err = lease.Release(ctx)
@@ -485,6 +489,7 @@ Asks first; without a terminal it needs --auto-approve.`,
 		if err != nil {
 			return exit.Usagef("%q is no serial", args[0]).Hinted("see which there are:\n  agentsync state history")
 		}
+		// Before the question and the lock: what cannot be gone back to is not asked about.
 		content, err := place.Saved(ctx, serial)
 		if err != nil {
 			return exit.OfState(err)
@@ -500,7 +505,7 @@ Asks first; without a terminal it needs --auto-approve.`,
 				return err
 			}
 		}
-		file := state.NewDamaged(place)
+		file := state.NewDamaged(place) // what counts now may be unreadable: that is when people go back
 		unlock, err := workspace.Lock(ctx, a.UI, file, "state rollback", wait)
 		if err != nil {
 			return err

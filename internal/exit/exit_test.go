@@ -57,8 +57,8 @@ func TestOfState(t *testing.T) {
 		t.Errorf("nil became %v", err)
 	}
 	for err, want := range map[error]string{
-		state.ErrNoSpace:                             "4 make room",
-		state.ErrStale:                               "4 run the command again",
+		state.ErrNoSpace: "4 make room",
+		state.ErrStale:   "4 run the command again",
 		&state.FormatError{Hint: "take it from git"}: "4 take it from git",
 		&shared.DamageError{Hint: "go back"}:         "4 go back",
 		shared.ErrNoSuchState:                        "4 see which there are",

@@ -54,10 +54,10 @@ func (p *Progress) Interrupted() {
 }
 
 // Event passes an engine's event on; outside a stretch it is dropped.
-func (p *Progress) Event(e apply.Event) { p.shows(e) }
+func (p *Progress) Event(e apply.Event) { p.passOn(e) }
 
-// shows is Event that reports whether the event was passed on.
-func (p *Progress) shows(e apply.Event) bool {
+// passOn is Event that reports whether the event was passed on.
+func (p *Progress) passOn(e apply.Event) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.now == nil {
@@ -71,7 +71,7 @@ func (p *Progress) shows(e apply.Event) bool {
 func (u *UI) TellWait(id agent.AppID, w httpx.Wait) {
 	e := apply.Event{Kind: apply.EventThrottled, App: id,
 		Message: fmt.Sprintf("it asks to wait %v (%s)", w.For.Round(100*time.Millisecond), w.Reason)}
-	if p := u.progress.Load(); p == nil || !p.shows(e) {
+	if p := u.progress.Load(); p == nil || !p.passOn(e) {
 		u.Sayf("waiting for %s: %s", id, report.Sanitize(e.Message))
 	}
 }

@@ -58,7 +58,7 @@ type UI struct {
 // neither the run nor the other output: what was done must be recorded, whoever still listens. Lost says whether stdout
 // broke.
 func New(environ []string, in io.Reader, out, errs io.Writer) *UI {
-	u := &UI{In: in, Out: &outlet{w: out}, Err: &outlet{w: errs}, env: map[string]string{}}
+	u := &UI{In: in, Out: &outputStream{w: out}, Err: &outputStream{w: errs}, env: map[string]string{}}
 	for _, kv := range environ {
 		if name, value, ok := strings.Cut(kv, "="); ok {
 			u.env[name] = value
@@ -98,14 +98,14 @@ func Variable(flag string) string {
 
 // Style decides how text for w, which is Out or Err, looks.
 func (u *UI) Style(w io.Writer) report.Style {
-	width, tty := terminal(w)
+	width, tty := terminalWidth(w)
 	s := report.Style{Color: u.allowsColor(tty), Width: width, Verbose: u.Verbose, Quiet: u.Quiet}
 	if tty && u.env["CI"] == "" {
 		s.Source = u.Source
 	}
 	if tty {
 		s.Columns = func() int {
-			now, _ := terminal(w)
+			now, _ := terminalWidth(w)
 			return now
 		}
 	}
@@ -126,13 +126,13 @@ func (u *UI) allowsColor(tty bool) bool {
 
 // CanAsk reports whether there is a terminal to ask a person on.
 func (u *UI) CanAsk() bool {
-	_, tty := terminal(u.In)
+	_, tty := terminalWidth(u.In)
 	return tty
 }
 
 // IsWatched reports whether stderr is a terminal.
 func (u *UI) IsWatched() bool {
-	_, tty := terminal(u.Err)
+	_, tty := terminalWidth(u.Err)
 	return tty
 }
 
@@ -228,8 +228,8 @@ func FieldName(pointer string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", ".")
 }
 
-// outlet is a stream that outlives its reader. A write that fails is dropped, and so is everything after it.
-type outlet struct {
+// outputStream is a stream that outlives its reader. A write that fails is dropped, and so is everything after it.
+type outputStream struct {
 	w io.Writer
 
 	mu  sync.Mutex // guards err
@@ -237,7 +237,7 @@ type outlet struct {
 }
 
 // Write never fails.
-func (o *outlet) Write(p []byte) (int, error) {
+func (o *outputStream) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err == nil {
@@ -248,7 +248,7 @@ func (o *outlet) Write(p []byte) (int, error) {
 
 // Lost returns why something of the result was not written. A reader that went away is no reason: it had enough.
 func (u *UI) Lost() error {
-	o, ok := u.Out.(*outlet)
+	o, ok := u.Out.(*outputStream)
 	if !ok {
 		return nil
 	}
@@ -260,9 +260,9 @@ func (u *UI) Lost() error {
 	return o.err
 }
 
-// terminal returns w's width in columns, and whether it is a terminal at all.
-func terminal(w any) (width int, ok bool) {
-	if o, ok := w.(*outlet); ok {
+// terminalWidth returns w's width in columns, and whether it is a terminal at all.
+func terminalWidth(w any) (width int, ok bool) {
+	if o, ok := w.(*outputStream); ok {
 		w = o.w
 	}
 	f, isFile := w.(*os.File)

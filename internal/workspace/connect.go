@@ -179,6 +179,7 @@ func (w *Workspace) runSecrets() *secret.Finder {
 			}
 		})
 	}
+	// Behind both walks: a value that any manifest writes in the clear counts for no agent.
 	for text := range inClear {
 		all = slices.DeleteFunc(all, func(v string) bool { return secret.Whole(v).In(text) })
 	}
@@ -278,7 +279,7 @@ func (w *Workspace) AllowHosts(ctx context.Context, ids ...agent.AppID) error {
 		return nil
 	}
 	slices.Sort(hosts)
-	hosts = slices.Compact(hosts)
+	hosts = slices.Compact(hosts) // each host once: a fleet of tenants has hundreds of apps at one
 	apps := diag.Plural(len(unknown), "app")
 	if len(unknown) == 1 {
 		apps = unknown[0].App.String()

@@ -52,7 +52,7 @@ func (w *Workspace) OfflinePlan() (*plan.Plan, error) {
 	if w.offline.plan != nil && w.offline.snap == w.Snap && w.offline.lineage == lineage {
 		return w.offline.plan, nil
 	}
-	if _, err := w.places(); err != nil {
+	if _, err := w.places(); err != nil { // Input has no way to say so
 		return nil, err
 	}
 	p, err := w.makePlan(apply.Known{Prior: w.Snap.State.Agents})
@@ -72,7 +72,7 @@ func (w *Workspace) makePlan(k apply.Known) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	var missing []string
+	var missing []string // told in the plan, and no error: it is often made where there are no secrets
 	for _, use := range w.Fleet.SecretUses() {
 		if _, set := w.Secret(use.Name); !set {
 			missing = append(missing, use.Name)
@@ -223,6 +223,7 @@ func (w *Workspace) Moved(s *plan.Saved) (moved []plan.Origin, words []string, e
 // Hold returns what of the reviewed plan still holds, as of now. What is stale is an error, unless
 // partial allows the rest, and is named with tell.
 func (w *Workspace) Hold(s *plan.Saved, current *plan.Plan, partial, tell bool) (*plan.Plan, error) {
+	// Where requests go comes first: of a plan that was made for another place nothing holds.
 	moved, words, err := w.Moved(s)
 	if err != nil {
 		return nil, err

@@ -26,15 +26,15 @@ import (
 // IsShared reports whether --state names a shared place, and not a file.
 func IsShared(name string) bool { return strings.Contains(name, "://") }
 
-// The bounds of lease=… in a URL: shorter, and one slow answer of the store ends the run; longer, and a run that died blocks
-// the others for as long.
+// The bounds of lease=… in a URL: shorter, and one slow answer of the store ends the run; longer, and a run that died
+// blocks the others for as long.
 const (
 	minLease = 10 * time.Second
 	maxLease = 10 * time.Minute
 )
 
-// OpenState returns the state that --state names, a file or a shared place. request is how long one request of this command to
-// a platform may last. Nothing is read yet.
+// OpenState returns the state that --state names, a file or a shared place. request is how long one request of this
+// command to a platform may last. Nothing is read yet.
 func OpenState(u *ui.UI, name string, request time.Duration) (*state.File, error) {
 	if !IsShared(name) {
 		return state.NewFile(name, TellHolder(u)), nil
@@ -71,8 +71,8 @@ func OpenPlace(u *ui.UI, name string, request time.Duration) (*shared.Place, err
 	return shared.Open(s, shared.Options{Lease: lease, Request: request, Waiting: waiting}), nil
 }
 
-// OpenStore returns the store that a URL names, and the lease that it asks for, 0 for the default. No error shows the URL,
-// which may hold what must not be in it.
+// OpenStore returns the store that a URL names, and the lease that it asks for, 0 for the default. No error shows the
+// URL, which may hold what must not be in it.
 func OpenStore(name string) (s store.Store, lease time.Duration, err error) {
 	bad := func(err error) error {
 		return exit.Usagef("--state: %w", err).Hinted("see how a shared state is named:\n  agentsync state init --help")
@@ -108,7 +108,8 @@ func OpenStore(name string) (s store.Store, lease time.Duration, err error) {
 // NoWait is a time to wait for a lock that somebody wrote as 0: not even a holder that most likely died is waited for.
 const NoWait = time.Nanosecond
 
-// Lock takes the state's lock for a command, saying who waits for whom. The error is a *state.LockedError where another run has it.
+// Lock takes the state's lock for a command, saying who waits for whom. The error is a *state.LockedError where another
+// run has it.
 func Lock(ctx context.Context, u *ui.UI, file *state.File, command string, wait time.Duration) (unlock func() error, err error) {
 	within := func(wait time.Duration) (func() error, error) {
 		ctx, cancel := context.WithTimeout(ctx, wait)
@@ -177,17 +178,19 @@ func Edit(
 	return exit.OfState(err)
 }
 
-// Record enters results into the state, for a command that sends nothing but reads. text is about how many bytes of texts
-// they hold. make gets the state's lineage, under which secrets are sealed. The lock is held.
+// Record enters results into the state, for a command that sends nothing but reads. text is about how many bytes of
+// texts they hold. make gets the state's lineage, under which secrets are sealed. The lock is held.
 func (w *Workspace) Record(ctx context.Context, changes, text int, make func(lineage string) ([]state.Result, error)) error {
 	run, err := w.File.Begin(ctx, w.Snap, room(changes, text))
 	if err != nil {
 		return exit.OfState(err)
 	}
+	// Only the run knows under which lineage a new state's secrets are sealed.
 	results, err := make(run.Lineage())
 	if err == nil {
 		err = run.Commit(results...)
 	}
+	// Also after an error: the journal must not stay open, and what an earlier run left in it belongs into the state.
 	return errors.Join(err, w.EndRun(ctx, run))
 }
 
@@ -216,6 +219,7 @@ func (w *Workspace) EndRun(ctx context.Context, run *state.Run) error {
 		return nil
 	}
 	s := run.State()
+	// The journal has everything still, but it may be on the very disk, or in the very place, that failed.
 	saved, rescueErr := w.File.Rescue(s)
 	if rescueErr != nil {
 		for _, addr := range s.Addresses() {
@@ -232,8 +236,8 @@ func (w *Workspace) EndRun(ctx context.Context, run *state.Run) error {
 		Hinted(fmt.Sprintf("every uid is in %s; when the cause is mended, take them back:\n  agentsync state %s %s", saved, how, saved))
 }
 
-// room is a generous guess at the journal's size, in bytes: each string may stand in the intent, in what was applied and in
-// what was observed.
+// room is a generous guess at the journal's size, in bytes: each string may stand in the intent, in what was applied
+// and in what was observed.
 func room(changes, text int) int64 { return int64(1<<16 + changes*2048 + text*4) }
 
 // TextLen is how many bytes the strings in v hold.

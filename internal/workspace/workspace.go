@@ -108,7 +108,7 @@ func Open(ctx context.Context, u *ui.UI, o Options, paths []string) (*Workspace,
 	err = w.LoadFleet(ctx)
 	stateErr := reading.Wait()
 	switch {
-	case err != nil:
+	case err != nil: // first what people write themselves
 		return nil, err
 	case stateErr != nil:
 		return nil, exit.OfState(stateErr)
@@ -299,12 +299,13 @@ func (w *Workspace) Load(ctx context.Context) error {
 // use makes snap the state that the workspace works on.
 func (w *Workspace) use(snap *state.Snapshot) error {
 	w.Snap = snap
-	w.noStateKey = false
+	w.noStateKey = false // asked anew: another run may have sealed them with another key
 	if _, set := w.Secret(secret.StateKeyEnv); !set {
 		for _, r := range snap.State.Agents {
 			w.noStateKey = w.noStateKey || secret.HasStateKey(r.Applied)
 		}
 	}
+	// Before the sandbox's check, which names a state that has no lineage yet.
 	if w.Saved != nil {
 		w.Bind(w.Saved)
 	}
@@ -477,7 +478,7 @@ func (w *Workspace) CheckReferences(ctx context.Context, p *plan.Plan) error {
 	var unknown []plan.UnknownReference
 	for _, id := range sortedApps(byApp) {
 		found, err := w.unknownReferences(ctx, id, byApp[id])
-		if ctx.Err() != nil {
+		if ctx.Err() != nil { // an interrupt is no list that was refused
 			return ctx.Err()
 		}
 		if err != nil {

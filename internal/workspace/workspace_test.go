@@ -120,7 +120,8 @@ func TestAllowHosts(t *testing.T) {
 	}
 }
 
-// TestSecondApp: an app takes the place of another one where its id comes from a variable, or nothing of the fleet is known.
+// TestSecondApp: an app takes the place of another one where its id comes from a variable, or nothing of the fleet is
+// known.
 func TestSecondApp(t *testing.T) {
 	of := func(app string) *state.State {
 		return &state.State{Agents: map[agent.Address]agent.Record{{Platform: "cometchat", App: app, Key: "k"}: {UID: "u"}}}
@@ -152,7 +153,8 @@ func TestSecondApp(t *testing.T) {
 	}
 }
 
-// TestOpenStore: what a URL may not say is refused, and no refusal shows the URL, which may hold what must not be in it.
+// TestOpenStore: what a URL may not say is refused, and no refusal shows the URL, which may hold what must not be in
+// it.
 func TestOpenStore(t *testing.T) {
 	for _, name := range []string{
 		"ftp://user:hunter2@host/x", "s3://bucket/p?region=eu&lease=9s&x=hunter2", "s3://bucket/p?lease=hunter2",
