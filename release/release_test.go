@@ -101,7 +101,8 @@ func TestRelease(t *testing.T) {
 			}
 			unpack(t, filepath.Join(first, "agentsync_0.0.1_"+to.String()+suffix), folder)
 			wantProgram(t, filepath.Join(folder, program), to)
-			for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "docs/tutorial.md", "docs/terminal.svg", "completions/agentsync.ps1"} {
+			for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "docs/tutorial.md", "docs/terminal.svg",
+				"completions/agentsync.ps1"} {
 				if info, err := os.Stat(filepath.Join(folder, name)); err != nil || info.Size() == 0 {
 					t.Errorf("%s: %s: %v", to, name, err)
 				}
@@ -129,7 +130,8 @@ func TestRelease(t *testing.T) {
 		}
 		dpkg := func(args ...string) string {
 			t.Helper()
-			out, err := exec.Command("dpkg", append([]string{"--root=" + root, "--log=/dev/null", "--force-not-root", "--force-script-chrootless"}, args...)...).CombinedOutput()
+			args = append([]string{"--root=" + root, "--log=/dev/null", "--force-not-root", "--force-script-chrootless"}, args...)
+			out, err := exec.Command("dpkg", args...).CombinedOutput()
 			if err != nil {
 				t.Fatalf("dpkg %s: %v\n%s", args, err, out)
 			}

@@ -156,7 +156,8 @@ func TestEnvironmentIsDescribed(t *testing.T) {
 					return false
 				}
 				lit, ok := n.(*ast.BasicLit)
-				isOther := ok && (strings.HasPrefix(lit.Value, `"ERR_`) || lit.Value == `"LANGGRAPH_TOKEN"`) // codes of answers, init's example
+				// Codes of answers, and init's example, are none.
+				isOther := ok && (strings.HasPrefix(lit.Value, `"ERR_`) || lit.Value == `"LANGGRAPH_TOKEN"`)
 				if !ok || isOther || !variableForm.MatchString(lit.Value) {
 					return true
 				}

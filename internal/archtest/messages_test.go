@@ -34,31 +34,52 @@ var sectionForm = regexp.MustCompile(`(?s)<!-- messages\n(.*?)-->\n.*?<!-- end -
 // notMessages are texts that no user meets as a message, by the reason. They have the form of the page's patterns.
 var notMessages = map[string][]string{
 	"what a command prints when it has done its work": {
-		"room report", "… in …: no errors", "… taken into the state", "… written as the API's version*", "… would be taken over; nothing was written",
-		"imported … (uid …)", "… is now …", "forgot … (uid …)", "…, serial …, epoch …", "put this into a manifest, below agents*", "in no manifest", "not made yet", "… is as in serial … again*", "… is now in …, with …",
+		"room report", "… in …: no errors", "… taken into the state", "… written as the API's version*",
+		"… would be taken over; nothing was written", "imported … (uid …)", "… is now …", "forgot … (uid …)",
+		"…, serial …, epoch …",
+		"put this into a manifest, below agents*", "in no manifest", "not made yet", "… is as in serial … again*",
+		"… is now in …, with …",
 		"… now has …, … more than before*", "was made before, and is as it was", "… keeps what a shared state needs",
-		"… can be read with these credentials*", "nobody holds it", "nobody holds …", "open: … of …, sent about …", "… is free: taken over from …",
+		"… can be read with these credentials*", "nobody holds it", "nobody holds …", "open: … of …, sent about …",
+		"… is free: taken over from …",
 		"wrote …: the secrets that the platform shows*",
 	},
 	"hints, which stand below a message": {
-		"say which one it is*", "the next apply finds out what became of it*", "take the existing agent over*", "or create another one of the same name*",
-		"a wrong region, host or endpoint answers 404*", "before apply, set each variable*", "if the fleet is really that large*",
+		"say which one it is*", "the next apply finds out what became of it*", "take the existing agent over*",
+		"or create another one of the same name*",
+		"a wrong region, host or endpoint answers 404*", "before apply, set each variable*",
+		"if the fleet is really that large*",
 	},
 	"what help exit-codes and explain print": {
-		"room schema", "done; or nothing to do", "there are changes (plan --detailed-exitcode alone)", "applied in part: some agents failed or are unknown",
-		"bad usage, manifest or state file; nothing was sent", "the saved plan is no longer true", "refused by a safety limit (*",
-		"the state is locked by another run", "agentsync keeps a team's chat agents*", "the `VERSION` of the platform's API*", "the app's …, if no manifest says it",
+		"room schema", "done; or nothing to do", "there are changes (plan --detailed-exitcode alone)",
+		"applied in part: some agents failed or are unknown",
+		"bad usage, manifest or state file; nothing was sent", "the saved plan is no longer true",
+		"refused by a safety limit (*",
+		"the state is locked by another run", "agentsync keeps a team's chat agents*",
+		"the `VERSION` of the platform's API*", "the app's …, if no manifest says it",
 	},
-	"what -v shows of a request":           {"…, … bytes in …"},
-	"what files that agentsync writes say": {"env: has … of the manifests*", "# The environment …*", "# Secrets that agentsync export read*", "# …: the platform does not show it", "# yaml-language-server: $schema=…"},
-	"never shown: all was said":            {"exit code …"},
-	"names and commands":                   {"apply --refresh-only", "agentsync check-platform …", "agentsync state rollback … --auto-approve", "agentsync state unlock --auto-approve"},
-	"parts of sentences":                   {"true or false", "an object of strings"},
+	"what -v shows of a request": {"…, … bytes in …"},
+	"what files that agentsync writes say": {
+		"env: has … of the manifests*", "# The environment …*", "# Secrets that agentsync export read*",
+		"# …: the platform does not show it", "# yaml-language-server: $schema=…",
+	},
+	"never shown: all was said": {"exit code …"},
+	"names and commands": {
+		"apply --refresh-only", "agentsync check-platform …", "agentsync state rollback … --auto-approve",
+		"agentsync state unlock --auto-approve",
+	},
+	"parts of sentences": {"true or false", "an object of strings"},
 	"what the YAML library says, for which there are better words": {
-		"cannot start any token", "expected alphabetic or numeric", "unexpected end of stream", "unexpected document indicator", "mapping values are not allowed",
-		"could not find expected ':'", "block sequence entries", "expected comment or line break", "expected whitespace or line break",
+		"cannot start any token", "expected alphabetic or numeric", "unexpected end of stream",
+		"unexpected document indicator", "mapping values are not allowed",
+		"could not find expected ':'", "block sequence entries", "expected comment or line break",
+		"expected whitespace or line break",
 	},
-	"what is said to PostgreSQL": {"select *", "delete from agentsync_object*", "do $agentsync$*", "create table if not exists*", "…insert into*", "…update agentsync_object*", "with durable as*"},
+	"what is said to PostgreSQL": {
+		"select *", "delete from agentsync_object*", "do $agentsync$*", "create table if not exists*",
+		"…insert into*",
+		"…update agentsync_object*", "with durable as*",
+	},
 }
 
 // TestGoldenMessages: every message in the code stands in docs/messages.md below a cause and a way out, and every pattern of
@@ -81,8 +102,9 @@ func TestGoldenMessages(t *testing.T) {
 		}
 	}
 	// The longest first, rooms last.
-	slices.SortStableFunc(claims, func(a, b claim) int {
-		return cmp.Or(cmp.Compare(min(len(a.room), 1), min(len(b.room), 1)), cmp.Compare(len(b.pattern), len(a.pattern)))
+	slices.SortFunc(claims, func(a, b claim) int {
+		return cmp.Or(cmp.Compare(min(len(a.room), 1), min(len(b.room), 1)), cmp.Compare(len(b.pattern), len(a.pattern)),
+			cmp.Compare(a.pattern, b.pattern))
 	})
 	listed := map[int][]string{}
 	used := map[string]bool{}
@@ -119,8 +141,8 @@ func TestGoldenMessages(t *testing.T) {
 		return
 	}
 	if diff := gocmp.Diff(want, page); diff != "" {
-		t.Errorf("%s lists other messages than the code has: AGENTSYNC_GOLDEN=1 go test ./internal/archtest -run GoldenMessages writes it (-want +got):\n%s",
-			messagesPage, diff)
+		t.Errorf("%s lists other messages than the code has: "+
+			"AGENTSYNC_GOLDEN=1 go test ./internal/archtest -run GoldenMessages writes it (-want +got):\n%s", messagesPage, diff)
 	}
 }
 

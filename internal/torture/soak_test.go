@@ -40,9 +40,9 @@ func TestSoak(t *testing.T) {
 }
 
 // liveWith lives with a fleet: it is edited, and applied by runs that are killed, interrupted, locked out and taken over from, at
-// platforms that fail in every way that the sandbox knows. The fleet has agents of CometChat and of both versions of Mindset's API,
-// and is in three places at once: with a state file, in an S3 and in a PostgreSQL behind a pooler. After each round nothing is lost.
-// grace is the grace period: a machine that is busy with many agents carries requests out late.
+// platforms that fail in every way that the sandbox knows. The fleet has agents of CometChat and of both versions of
+// Mindset's API, and is in three places at once: with a state file, in an S3 and in a PostgreSQL behind a pooler. After each
+// round nothing is lost. grace is the grace period: a machine that is busy with many agents carries requests out late.
 func liveWith(t *testing.T, agents int, grace time.Duration, goesOn func(round int) bool) {
 	places := []struct {
 		name string
@@ -70,7 +70,8 @@ func liveWith(t *testing.T, agents int, grace time.Duration, goesOn func(round i
 				if t.Failed() {
 					return
 				}
-				t.Logf("%s\nnothing was lost: %d agents are live, one for each address, the state has the uid of each, and the plan is empty", s.done, len(s.agents))
+				t.Logf("%s\nnothing was lost: %d agents are live, one for each address, the state has the uid of each, and the plan is empty",
+					s.done, len(s.agents))
 			})
 		})
 	}
@@ -105,7 +106,8 @@ type soakCounts struct {
 
 func (c soakCounts) String() string {
 	return fmt.Sprintf("%d rounds: %d edits of agents, %d rules of faults, %d runs of apply\n"+
-		"%d kills (kill -9), %d of them with machine and disk; %d interrupts, %d stops for longer than a lease, %d runs locked out, %d locks taken by hand",
+		"%d kills (kill -9), %d of them with machine and disk; %d interrupts, %d stops for longer than a lease, "+
+		"%d runs locked out, %d locks taken by hand",
 		c.rounds, c.edits, c.faults, c.runs, c.kills, c.machines, c.interrupts, c.stops, c.lockedOut, c.unlocks)
 }
 
@@ -115,7 +117,8 @@ func newTeamSoak(t *testing.T, o *office) *soak {
 
 // sections are the heads of the manifests: both platforms, and both versions of Mindset's API.
 var sections = []string{
-	"cometchat:\n  appId: app1\n  region: eu\n  defaults:\n    icon: https://cdn.example.com/b.png\n    integrateWith: mastra\n    integrationType: agent\n",
+	"cometchat:\n  appId: app1\n  region: eu\n  defaults:\n    icon: https://cdn.example.com/b.png\n" +
+		"    integrateWith: mastra\n    integrationType: agent\n",
 	"mindset:\n  appUid: acme\n",
 	"mindset:\n  appUid: acme-two\n  api: v2\n",
 }
@@ -123,8 +126,8 @@ var sections = []string{
 func (a soaked) yaml() string {
 	head := fmt.Sprintf("    - key: %s\n      previousKeys: [%s]\n", a.key, strings.Join(a.was, ", "))
 	if a.section == sections[0] {
-		return head + fmt.Sprintf("      name: %s\n      integrationMeta: {baseUrl: 'https://a.example.com', agentId: %s}\n      metaData: {greetingMessage: 'Revision %d.'}\n",
-			a.name, a.name, a.revision)
+		return head + fmt.Sprintf("      name: %s\n      integrationMeta: {baseUrl: 'https://a.example.com', agentId: %s}\n"+
+			"      metaData: {greetingMessage: 'Revision %d.'}\n", a.name, a.name, a.revision)
 	}
 	text := head + fmt.Sprintf("      agentName: %s\n      agentPurpose: Help %s in revision %d.\n", a.name, a.name, a.revision)
 	if a.section == sections[2] {
@@ -140,7 +143,8 @@ func (a soaked) app() string {
 
 func (s *soak) add() {
 	s.made++
-	s.agents = append(s.agents, soaked{section: sections[s.made%3], key: fmt.Sprintf("a%d", s.made), name: fmt.Sprintf("Agent-%d", s.made)})
+	key, name := fmt.Sprintf("a%d", s.made), fmt.Sprintf("Agent-%d", s.made)
+	s.agents = append(s.agents, soaked{section: sections[s.made%3], key: key, name: name})
 }
 
 // edit changes some agents of a hundred: most in their content, a few by name or by key, and some go while others come.
@@ -198,7 +202,8 @@ func (s *soak) command(dir string, args ...string) *exec.Cmd {
 // apply is an apply in a checkout, which waits for whoever has the lock.
 func (s *soak) apply(dir string) *exec.Cmd {
 	s.done.runs++
-	return s.command(dir, "apply", "--auto-approve", "--prune", "--quiet", "--settle-timeout", s.grace.String(), "--timeout", "5s", "--lock-timeout", "90s")
+	return s.command(dir, "apply", "--auto-approve", "--prune", "--quiet",
+		"--settle-timeout", s.grace.String(), "--timeout", "5s", "--lock-timeout", "90s")
 }
 
 // begin starts cmd; it returns when the moment has come, or cmd has ended by itself.
