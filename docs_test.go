@@ -32,13 +32,16 @@ func TestGoldenTeamState(t *testing.T) {
 	bucket := httptest.NewServer(new(storetest.S3Handler))
 	t.Cleanup(bucket.Close)
 	const named = "s3://acme-agents/prod?region=eu-central-1"
-	shell := &readerShell{places: map[string]string{named: storetest.S3URL(strings.TrimPrefix(bucket.URL, "http://"), "prod")}, exported: []string{
-		"AWS_ACCESS_KEY_ID=" + storetest.FullKey, "AWS_SECRET_ACCESS_KEY=secret-of-the-document", "AWS_EC2_METADATA_DISABLED=true",
+	shell := &readerShell{places: map[string]string{named: storetest.S3URL(strings.TrimPrefix(bucket.URL, "http://"),
+		"prod")}, exported: []string{
+		"AWS_ACCESS_KEY_ID=" + storetest.FullKey, "AWS_SECRET_ACCESS_KEY=secret-of-the-document",
+		"AWS_EC2_METADATA_DISABLED=true",
 		"MINDSET_API_KEY=a-key", "AGENTSYNC_MINDSET_ENDPOINT=http://" + documentAddress, "AGENTSYNC_STATE=",
 	}}
 	shell.prepare = "git init -q -b main && mkdir manifests && printf 'version: 1\nmindset:\n  appUid: acme\n  agents:\n" +
 		"    - {key: coach, agentName: Onboarding coach}\n    - {key: guide, agentName: Guide}\n' >manifests/fleet.yaml && " +
-		"agentsync apply --quiet --auto-approve >apply.log 2>&1 && rm apply.log && printf 'state.json.lock\n' >.gitignore && git add . && git commit -qm 'two agents'"
+		"agentsync apply --quiet --auto-approve >apply.log 2>&1 && rm apply.log && printf 'state.json.lock\n' >.gitignore " +
+		"&& git add . && git commit -qm 'two agents'"
 	followPage(t, "docs/team-state.md", shell, 9)
 }
 
@@ -164,8 +167,10 @@ func (s *readerShell) run(t *testing.T, command string) string {
 	}
 	cmd := exec.Command("bash", "-c", real)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "NO_COLOR=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=You", "GIT_AUTHOR_EMAIL=you@example.com",
-		"GIT_COMMITTER_NAME=You", "GIT_COMMITTER_EMAIL=you@example.com", "GIT_AUTHOR_DATE=2026-01-05T09:00:00Z", "GIT_COMMITTER_DATE=2026-01-05T09:00:00Z")
+	cmd.Env = append(os.Environ(), "NO_COLOR=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=You",
+		"GIT_AUTHOR_EMAIL=you@example.com",
+		"GIT_COMMITTER_NAME=You", "GIT_COMMITTER_EMAIL=you@example.com", "GIT_AUTHOR_DATE=2026-01-05T09:00:00Z",
+		"GIT_COMMITTER_DATE=2026-01-05T09:00:00Z")
 	cmd.Env = append(cmd.Env, s.exported...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

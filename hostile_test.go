@@ -38,22 +38,31 @@ mindset:
 
 // hostileSteps are commands in the order in which they run in one folder. Every command is among them.
 var hostileSteps = []string{
-	"validate manifests", "validate manifests --format json", "validate manifests --format github", "validate bad --format text",
+	"validate manifests", "validate manifests --format json", "validate manifests --format github",
+	"validate bad --format text",
 	"validate bad --format json", "validate bad --format github", "validate bad --format markdown",
 	"fmt --check manifests", "fmt --diff manifests", "fmt --check bad",
 	"plan manifests", "plan manifests --format json", "plan manifests --format markdown", "plan manifests --format html",
-	"plan manifests -v --refresh", "plan bad", "plan manifests --out saved.plan", "show saved.plan", "show saved.plan --format markdown",
+	"plan manifests -v --refresh", "plan bad", "plan manifests --out saved.plan", "show saved.plan",
+	"show saved.plan --format markdown",
 	"show saved.plan --format json", "diff manifests", "apply -y manifests", "apply -y manifests --format json",
-	"list manifests", "list manifests --format json", "secrets manifests", "secrets manifests --format json", "secrets manifests --format github",
-	"secrets manifests --format dotenv", "state list", "state list --format json", "state show mindset/acme/one", "state show mindset/acme/one --format json",
+	"list manifests", "list manifests --format json", "secrets manifests", "secrets manifests --format json",
+	"secrets manifests --format github",
+	"secrets manifests --format dotenv", "state list", "state list --format json", "state show mindset/acme/one",
+	"state show mindset/acme/one --format json",
 	"pull manifests --dry-run", "diff manifests -v", "plan manifests --refresh -v --format markdown",
 	"export manifests --dry-run", "export manifests --dry-run --format json", "export manifests --out taken",
-	"import mindset/acme/two UID2 manifests", "import mindset/acme/::error:: UID2 manifests", "explain agentName", "explain ::error::\x1b[31m",
-	"init ::error::\x1b[31m", "schema ::error::\x1b[31m", "schema plan", "version", "version --format json", "completion bash", "completion fish", "completion powershell", "completion zsh",
-	"check-platform --platform mindset --app ::error:: -y", "state mv mindset/acme/one mindset/acme/::error::\x1b[31m", "state mv mindset/acme/one mindset/acme/other",
+	"import mindset/acme/two UID2 manifests", "import mindset/acme/::error:: UID2 manifests", "explain agentName",
+	"explain ::error::\x1b[31m",
+	"init ::error::\x1b[31m", "schema ::error::\x1b[31m", "schema plan", "version", "version --format json",
+	"completion bash", "completion fish", "completion powershell", "completion zsh",
+	"check-platform --platform mindset --app ::error:: -y", "state mv mindset/acme/one mindset/acme/::error::\x1b[31m",
+	"state mv mindset/acme/one mindset/acme/other",
 	"state rm mindset/acme/other", "state fold", "state init", "state check", "state status", "state unlock -y",
 	"state history", "state rollback 1 -y", "state pull", "state pull --public",
-	"state push ::error::", "state migrate", "state migrate --to s3://::error::/p?endpoint=::error::", "state status --state s3://::error::/p", "state init --state postgres://::error::\x1b[31m/x", "state merge base ours theirs", "state ::error::\x1b[31m", "::error::\x1b[31m",
+	"state push ::error::", "state migrate", "state migrate --to s3://::error::/p?endpoint=::error::",
+	"state status --state s3://::error::/p", "state init --state postgres://::error::\x1b[31m/x",
+	"state merge base ours theirs", "state ::error::\x1b[31m", "::error::\x1b[31m",
 	"plan ::error::\x1b[31m", "plan --state ::error::\x1b[31m manifests", "plan --target ::error::\x1b[31m manifests",
 }
 
@@ -74,7 +83,8 @@ func TestHostileFleet(t *testing.T) {
 	defer h.Close()
 	defer func() { _ = server.Close() }()
 	body := `{"agentName": "` + evilText[:9] + `\u001b[31m\u202e", "agentPurpose": "` + evilText + `"}`
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.URL+"/api/v1/appuid/acme/agents", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.URL+"/api/v1/appuid/acme/agents",
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,8 +103,9 @@ func TestHostileFleet(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for path, content := range map[string]string{
 		"manifests/::error::\x1b[31m.yaml": hostileManifest,
-		"bad/::error::\x1b[31m.yaml":       strings.ReplaceAll(hostileManifest, "live: true", "live: \"::error::\\e[31m\"\n      \"::bad\\e[31m\\u202e\": 1"),
-		"base":                             "::error::\x1b[31m", "ours": "::error::", "theirs": "{}",
+		"bad/::error::\x1b[31m.yaml": strings.ReplaceAll(hostileManifest, "live: true",
+			"live: \"::error::\\e[31m\"\n      \"::bad\\e[31m\\u202e\": 1"),
+		"base": "::error::\x1b[31m", "ours": "::error::", "theirs": "{}",
 	} {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)

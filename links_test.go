@@ -23,16 +23,19 @@ var linkedNames = []string{
 	".gitignore", "agentsync.yaml", "schema/manifest.schema.json", "manifests/linked.yaml", "manifests/new.yaml",
 	"out/cometchat-2754abc.yaml", "out/mindset-acme.yaml",
 	".agentsync/sandbox.jsonl", ".agentsync/sandbox.jsonl.new", ".agentsync/state.json", ".agentsync/state.json.lock",
-	".github/workflows/agentsync-pull-request.yml", ".github/workflows/agentsync-merge.yml", ".github/workflows/agentsync-drift.yml",
+	".github/workflows/agentsync-pull-request.yml", ".github/workflows/agentsync-merge.yml",
+	".github/workflows/agentsync-drift.yml",
 }
 
 // firstNames are those of linkedNames at which most commands stop.
-var firstNames = []string{"state.json", "state.json.journal", "state.json.lock", "agentsync.yaml", ".gitignore", ".agentsync/state.json",
+var firstNames = []string{"state.json", "state.json.journal", "state.json.lock", "agentsync.yaml", ".gitignore",
+	".agentsync/state.json",
 	".agentsync/state.json.lock"}
 
 // writers are the commands that write, as a user types them, by the command that they run.
 var writers = map[string][]string{
-	"plan": {"plan --out plan.bin --json plan.json --html plan.html --markdown plan.md --comment comment.md manifests/a.yaml",
+	"plan": {"plan --out plan.bin --json plan.json --html plan.html --markdown plan.md --comment comment.md " +
+		"manifests/a.yaml",
 		"plan --sandbox manifests/a.yaml --refresh"},
 	"apply": {"apply -y --report report.json manifests/a.yaml", "apply -y --sandbox manifests/a.yaml",
 		"apply -y --refresh-only manifests/a.yaml"},
@@ -52,12 +55,13 @@ var writers = map[string][]string{
 }
 
 // readers are the commands that write nothing.
-var readers = []string{"validate", "state list", "state show", "state init", "state check", "state status", "state unlock", "state history", "state rollback", "state pull",
+var readers = []string{"validate", "state list", "state show", "state init", "state check", "state status",
+	"state unlock", "state history", "state rollback", "state pull",
 	"secrets", "schema", "version", "completion bash", "completion zsh",
 	"completion fish", "completion powershell", "completion", "help", "state", "show", "list", "explain", "diff"}
 
-// TestLinks runs every command that writes in a repository where every name that it writes is a link out of it. What the
-// links lead to keeps its content and its mode, and nothing new lies beside it.
+// TestLinks runs every command that writes in a repository where every name that it writes is a link out of it. What
+// the links lead to keeps its content and its mode, and nothing new lies beside it.
 func TestLinks(t *testing.T) {
 	eachCommand(cli.Command(), func(name string) {
 		_, writes := writers[name]
@@ -95,7 +99,8 @@ func eachCommand(c *cobra.Command, visit func(name string)) {
 
 const (
 	linksManifest = "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - {key: coach, agentName: Coach}\n"
-	linksState    = `{"version": 1, "serial": 1, "lineage": "abc", "agents": {"mindset/acme/coach": {"uid": "UID00000000000000001"}}}` + "\n"
+	linksState    = `{"version": 1, "serial": 1, "lineage": "abc", "agents": {"mindset/acme/coach": {"uid": ` +
+		`"UID00000000000000001"}}}` + "\n"
 )
 
 // linkKind says which names are links.
@@ -146,7 +151,8 @@ func runAmongLinks(t *testing.T, url, line string, kind linkKind) {
 	}
 	cmd := exec.Command("agentsync", strings.Fields(line)...)
 	cmd.Dir = repo
-	cmd.Env = append(os.Environ(), "COMETCHAT_API_KEY=key-c", "MINDSET_API_KEY=key-m", "AGENTSYNC_ALLOW_ENDPOINT="+strings.TrimPrefix(url, "http://"),
+	cmd.Env = append(os.Environ(), "COMETCHAT_API_KEY=key-c", "MINDSET_API_KEY=key-m",
+		"AGENTSYNC_ALLOW_ENDPOINT="+strings.TrimPrefix(url, "http://"),
 		"AGENTSYNC_COMETCHAT_ENDPOINT="+url+"/cometchat/{app}/v3", "AGENTSYNC_MINDSET_ENDPOINT="+url)
 	out, _ := cmd.CombinedOutput() // a refusal is as good as a file of its own
 	got := 0

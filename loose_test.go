@@ -77,7 +77,8 @@ func (s *loose) find(list, uid string) int {
 func (s *loose) create(w http.ResponseWriter, list string, fields map[string]any) {
 	s.made[list]++
 	s.clock = later(time.Now().Truncate(time.Millisecond), s.clock.Add(time.Millisecond))
-	a := &looseAgent{list: list, uid: fmt.Sprintf("0b5e5a3c-9d1f-4c2a-8f00-%012d", s.made[list]), created: s.clock, fields: fields}
+	a := &looseAgent{list: list, uid: fmt.Sprintf("0b5e5a3c-9d1f-4c2a-8f00-%012d", s.made[list]), created: s.clock,
+		fields: fields}
 	if list == looseMindset {
 		a.uid = fmt.Sprintf("Zx%018d", s.made[list])
 	}
@@ -174,7 +175,8 @@ func TestLooseServer(t *testing.T) {
 		s.ServeHTTP(w, req)
 		return w
 	}
-	if w := call("POST", looseMindset, `{"agentName": "A", "tags": []}`); w.Code != 201 || strings.Contains(w.Body.String(), "tags") {
+	if w := call("POST", looseMindset, `{"agentName": "A", "tags": []}`); w.Code != 201 ||
+		strings.Contains(w.Body.String(), "tags") {
 		t.Errorf("create: %d %s", w.Code, w.Body)
 	}
 	if w := call("DELETE", looseMindset+"/uid/Zx000000000000000001", ""); w.Code != 200 || w.Body.Len() > 0 {

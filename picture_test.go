@@ -55,9 +55,11 @@ func TestGoldenPicture(t *testing.T) {
 	if err := os.WriteFile("manifests/people.yaml", manifest, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	planned, applied := shown("plan", "--sandbox"), strings.Split(strings.TrimSpace(shown("apply", "--sandbox", "--auto-approve")), "\n")
+	planned, applied := shown("plan",
+		"--sandbox"), strings.Split(strings.TrimSpace(shown("apply", "--sandbox", "--auto-approve")), "\n")
 	applied = []string{applied[0], "…", applied[len(applied)-1], "\n"} // it shows the plan once more
-	picture := drawTerminal(someUID.ReplaceAllString(planned, "uid U34OMUJJPLLZQVEMOED7") + strings.Join(applied, "\n") + shown("plan", "--sandbox"))
+	picture := drawTerminal(someUID.ReplaceAllString(planned, "uid U34OMUJJPLLZQVEMOED7") + strings.Join(applied, "\n") +
+		shown("plan", "--sandbox"))
 	if os.Getenv("AGENTSYNC_GOLDEN") != "" {
 		if err := os.WriteFile(filepath.Join(root, path), []byte(picture), 0o644); err != nil {
 			t.Fatal(err)
@@ -100,7 +102,8 @@ func drawTerminal(output string) string {
 	}
 	width, height := int(float64(longest)*charWidth)+32, len(lines)*lineHeight+24
 	var b strings.Builder
-	fmt.Fprintf(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n<style>%s</style>\n",
+	fmt.Fprintf(&b,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n<style>%s</style>\n",
 		width, height, width, height, terminalStyle)
 	fmt.Fprintf(&b, "<rect x=\"0.5\" y=\"0.5\" width=\"%d\" height=\"%d\" rx=\"8\"/>\n", width-1, height-1)
 	for i, line := range lines {

@@ -177,7 +177,8 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	for name := range strings.SplitSeq(args[2], ",") {
-		ts.Check(cmd.Process.Signal(map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}[name]))
+		ts.Check(cmd.Process.Signal(map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM,
+			"HUP": syscall.SIGHUP}[name]))
 		// Two signals at once would be one: the first must be taken before the second is sent.
 		for !strings.Contains(stderr.String(), "agentsync: interrupted") {
 			select {
@@ -231,7 +232,8 @@ func (w *watched) String() string {
 // environ is the script's environment as far as the tool reads it.
 func environ(ts *testscript.TestScript) []string {
 	env := []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "GORACE=" + ts.Getenv("GORACE")}
-	for _, name := range []string{"AGENTSYNC_STATE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "COMETCHAT_API_KEY", "MINDSET_API_KEY", "NO_COLOR", "AGENTSYNC_PARALLELISM",
+	for _, name := range []string{"AGENTSYNC_STATE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+		"AWS_EC2_METADATA_DISABLED", "COMETCHAT_API_KEY", "MINDSET_API_KEY", "NO_COLOR", "AGENTSYNC_PARALLELISM",
 		"AGENTSYNC_COMETCHAT_ENDPOINT", "AGENTSYNC_MINDSET_ENDPOINT"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}

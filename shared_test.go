@@ -103,8 +103,8 @@ func bucketIs(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// object takes out an object of the bucket, or writes it: object rm KEY, object get KEY FILE, object put KEY FILE. A KEY
-// that ends with * stands for the first that begins so.
+// object takes out an object of the bucket, or writes it: object rm KEY, object get KEY FILE, object put KEY FILE. A
+// KEY that ends with * stands for the first that begins so.
 func object(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: object rm|get|put KEY [FILE]")
@@ -131,8 +131,8 @@ func object(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// holdShared takes the lock of the state at $URL as another machine would that was last heard of so many seconds ago and
-// then died: holdshared 25.
+// holdShared takes the lock of the state at $URL as another machine would that was last heard of so many seconds ago
+// and then died: holdshared 25.
 func holdShared(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: holdshared SECONDS")
