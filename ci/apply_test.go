@@ -50,9 +50,11 @@ func TestApplyCommitsState(t *testing.T) {
 	if res.failed {
 		t.Fatal(res.log)
 	}
-	wantOutputs(t, res, map[string]string{"exit-code": "0", "has-changes": "true", "create": "2", "delete": "0", "failed": "0"})
+	wantOutputs(t, res, map[string]string{"exit-code": "0", "has-changes": "true", "create": "2", "delete": "0",
+		"failed": "0"})
 	wantAll(t, "summary", res.summary, "agentsync apply: complete", "mindset/acme/guide")
-	if got := git(t, bare, "show", "--format=%an: %s", "--name-only", "main"); !strings.HasPrefix(got, "agentsync: agentsync: state after the apply of ") ||
+	if got := git(t, bare, "show", "--format=%an: %s", "--name-only", "main"); !strings.HasPrefix(got,
+		"agentsync: agentsync: state after the apply of ") ||
 		!strings.HasSuffix(got, "[skip ci]\n\nstate.json") {
 		t.Errorf("the commit: %s", got)
 	}
@@ -186,7 +188,8 @@ func TestApplyReviewedPlan(t *testing.T) {
 	if res := r.run(map[string]string{"command": "plan", "comment": "false", "plan-file": file}); res.failed {
 		t.Fatal(res.log)
 	}
-	write(t, filepath.Join(r.dir, "manifests/a.yaml"), strings.Replace(fleet("coach", "guide"), "Agent guide", "Another guide", 1))
+	write(t, filepath.Join(r.dir, "manifests/a.yaml"),
+		strings.Replace(fleet("coach", "guide"), "Agent guide", "Another guide", 1))
 	res := r.run(map[string]string{"command": "apply", "plan-file": file})
 	if res.steps["Result"] != 5 || len(server.Agents("", "")) != 1 {
 		t.Errorf("steps %v\n%s", res.steps, res.log)

@@ -22,7 +22,8 @@ func TestCancelledApply(t *testing.T) {
 		out := filepath.Join(t.TempDir(), "output")
 		cmd := exec.Command("bash", abs(t, "run.sh"))
 		cmd.Dir = r.dir
-		cmd.Env = append(os.Environ(), "INPUT_COMMAND=apply", "AGENTSYNC_PARALLELISM=1", "GITHUB_OUTPUT="+out, "RUNNER_TEMP="+t.TempDir())
+		cmd.Env = append(os.Environ(), "INPUT_COMMAND=apply", "AGENTSYNC_PARALLELISM=1", "GITHUB_OUTPUT="+out,
+			"RUNNER_TEMP="+t.TempDir())
 		for name, value := range r.env {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
@@ -79,7 +80,8 @@ func testKilledApply(t *testing.T, seed string) {
 	}
 	write(t, filepath.Join(r.dir, "manifests/a.yaml"), fleet("coach", "guide", "nurse"))
 	setFaults(t, server, "hang-before op=create nth=2")
-	cmd := exec.Command("agentsync", "apply", "--auto-approve", "--parallelism=1", "--report", filepath.Join(t.TempDir(), "report.json"))
+	cmd := exec.Command("agentsync", "apply", "--auto-approve", "--parallelism=1", "--report",
+		filepath.Join(t.TempDir(), "report.json"))
 	cmd.Dir, cmd.Env = r.dir, os.Environ()
 	for name, value := range r.env {
 		cmd.Env = append(cmd.Env, name+"="+value)

@@ -34,14 +34,17 @@ func TestReleasedBinary(t *testing.T) {
 		fails         bool
 		want, wantNot string
 	}{
-		"the published file":   {serve: bytesOf(good), sums: sums, want: "agentsync v9.8.7 released"},
-		"behind a redirect":    {serve: redirect, sums: sums, want: "agentsync v9.8.7 released"},
-		"another file":         {serve: bytesOf(evil), sums: sums, fails: true, want: "is not the file that was published", wantNot: "stolen"},
-		"cut short":            {serve: bytesOf(good[:len(good)/2]), sums: sums, fails: true, want: "is not the file that was published"},
+		"the published file": {serve: bytesOf(good), sums: sums, want: "agentsync v9.8.7 released"},
+		"behind a redirect":  {serve: redirect, sums: sums, want: "agentsync v9.8.7 released"},
+		"another file": {serve: bytesOf(evil), sums: sums, fails: true, want: "is not the file that was published",
+			wantNot: "stolen"},
+		"cut short": {serve: bytesOf(good[:len(good)/2]), sums: sums, fails: true,
+			want: "is not the file that was published"},
 		"the connection ends":  {serve: hangUp(good), sums: sums, fails: true, want: "ended early"},
 		"no sum for this file": {serve: bytesOf(good), sums: "", fails: true, want: "has no " + name},
-		"not released":         {sums: "none", env: []string{"INPUT_BUILD_FROM_SOURCE=false"}, fails: true, want: "not released"},
-		"a server in trouble":  {sums: "500", fails: true, want: "was answered 500"},
+		"not released": {sums: "none", env: []string{"INPUT_BUILD_FROM_SOURCE=false"}, fails: true,
+			want: "not released"},
+		"a server in trouble": {sums: "500", fails: true, want: "was answered 500"},
 		"a version of another kind": {serve: bytesOf(good), sums: sums, env: []string{"INPUT_VERSION=latest"}, fails: true,
 			want: "it must be like v0.1.0"},
 	}
@@ -72,7 +75,8 @@ func TestReleasedBinary(t *testing.T) {
 				"INPUT_VERSION=v9.8.7", "INPUT_RELEASES_URL="+server.URL+"/dl")
 			cmd.Env = append(cmd.Env, c.env...)
 			out, err := cmd.CombinedOutput()
-			if (err != nil) != c.fails || !strings.Contains(string(out), c.want) || c.wantNot != "" && strings.Contains(string(out), c.wantNot) {
+			if (err != nil) != c.fails || !strings.Contains(string(out), c.want) || c.wantNot != "" &&
+				strings.Contains(string(out), c.wantNot) {
 				t.Errorf("%v\n%s", err, out)
 			}
 			if _, err := os.Stat(more); c.fails && err == nil {
@@ -131,7 +135,8 @@ func hangUp(b []byte) http.HandlerFunc {
 	}
 }
 
-// TestGitLabTakesRelease runs the template's own lines: a job has the released binary of the version that the ref names.
+// TestGitLabTakesRelease runs the template's own lines: a job has the released binary of the version that the ref
+// names.
 func TestGitLabTakesRelease(t *testing.T) {
 	t.Parallel()
 	newRunner(t) // for the tools
@@ -166,7 +171,8 @@ func TestGitLabTakesRelease(t *testing.T) {
 	cmd := exec.Command("bash", "-c", `git init -q -b v1 "$AGENTSYNC_REPOSITORY"; cd "$AGENTSYNC_REPOSITORY"; git add -A
 		git -c user.name=t -c user.email=t@example.com commit -qm source; cd - >/dev/null; `+script)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(withoutTool(t), "AGENTSYNC_REPOSITORY="+source, "AGENTSYNC_REF=v1", "AGENTSYNC_RELEASES="+server.URL+"/dl")
+	cmd.Env = append(withoutTool(t), "AGENTSYNC_REPOSITORY="+source, "AGENTSYNC_REF=v1",
+		"AGENTSYNC_RELEASES="+server.URL+"/dl")
 	for i, kv := range cmd.Env {
 		if path, ok := strings.CutPrefix(kv, "PATH="); ok {
 			cmd.Env[i] = "PATH=" + bin + string(os.PathListSeparator) + path

@@ -51,7 +51,8 @@ func (r *runner) withGitHub(head string, seed ...comment) *fakeGitHub {
 	h := httptest.NewServer(g)
 	r.t.Cleanup(h.Close)
 	r.env["GITHUB_API_URL"] = h.URL
-	r.event = fmt.Sprintf(`{"pull_request": {"number": 7, "head": {"sha": "0123456789abcdef", "repo": {"full_name": %q}}}}`, head)
+	r.event = fmt.Sprintf(`{"pull_request": {"number": 7, "head": {"sha": "0123456789abcdef", "repo": {"full_name": `+
+		`%q}}}}`, head)
 	return g
 }
 

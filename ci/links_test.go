@@ -143,7 +143,8 @@ func TestPushToken(t *testing.T) {
 	if _, err := os.Stat(backend); err != nil {
 		t.Skip("this git has no http-backend")
 	}
-	serve := &cgi.Handler{Path: backend, Env: []string{"GIT_PROJECT_ROOT=" + filepath.Dir(bare), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=agentsync"}}
+	serve := &cgi.Handler{Path: backend,
+		Env: []string{"GIT_PROJECT_ROOT=" + filepath.Dir(bare), "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=agentsync"}}
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if user, token, _ := req.BasicAuth(); user != "agentsync" || token != "push-token" {
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)

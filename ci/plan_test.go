@@ -23,8 +23,9 @@ func TestPlanComments(t *testing.T) {
 	if res.failed {
 		t.Fatal(res.log)
 	}
-	wantOutputs(t, res, map[string]string{"exit-code": "0", "has-changes": "true", "create": "1", "update": "0", "replace": "0",
-		"delete": "0", "adopt": "0", "move": "0", "kept": "0"})
+	wantOutputs(t, res, map[string]string{"exit-code": "0", "has-changes": "true", "create": "1", "update": "0",
+		"replace": "0",
+		"delete":  "0", "adopt": "0", "move": "0", "kept": "0"})
 	wantAll(t, "log", res.log, "mindset/acme/coach", "commented on pull request 7")
 	wantAll(t, "summary", res.summary, "### agentsync plan: 1 to create", "mindset/acme/coach")
 	for _, file := range []string{"plan.bin", "plan.html", "plan.json", "plan.md", "comment.md"} {
@@ -45,7 +46,8 @@ func TestPlanComments(t *testing.T) {
 	if len(ours) != 1 || !slices.Equal(writes, []string{"POST", "PATCH"}) {
 		t.Fatalf("comments %v, writes %v", ours, writes)
 	}
-	wantAll(t, "comment", ours[0].Body, "2 to create", "mindset/acme/guide", "For commit 0123456", "/acme/fleet/actions/runs/42")
+	wantAll(t, "comment", ours[0].Body, "2 to create", "mindset/acme/guide", "For commit 0123456",
+		"/acme/fleet/actions/runs/42")
 	if all[0].Body != seed[0].Body {
 		t.Error("a stranger's comment was written to")
 	}
@@ -105,7 +107,8 @@ func TestPlanCrashIsNoPlan(t *testing.T) {
 		t.Error(res.log)
 	}
 	bin := t.TempDir()
-	for code, want := range map[string]string{"2": "agentsync crashed", "134": "ended by signal 6", "137": "ended by signal 9"} {
+	for code, want := range map[string]string{"2": "agentsync crashed", "134": "ended by signal 6",
+		"137": "ended by signal 9"} {
 		write(t, filepath.Join(bin, "agentsync"), "#!/bin/sh\n[ \"$1\" = version ] || exit "+code+"\n")
 		if err := os.Chmod(filepath.Join(bin, "agentsync"), 0o755); err != nil {
 			t.Fatal(err)
@@ -123,7 +126,8 @@ func TestPlanCrashIsNoPlan(t *testing.T) {
 // repository's own it is an error that says what to do.
 func TestPlanReadOnlyToken(t *testing.T) {
 	t.Parallel()
-	for head, want := range map[string]string{"mallory/fleet": "::notice title=agentsync::the token of this run may not write", "acme/fleet": "pull-requests: write"} {
+	for head, want := range map[string]string{"mallory/fleet": "::notice title=agentsync::the token of this run may " +
+		"not write", "acme/fleet": "pull-requests: write"} {
 		r := newRunner(t)
 		g := r.withGitHub(head)
 		g.set(func() { g.readOnly = true })
@@ -150,7 +154,8 @@ func TestPlanFails(t *testing.T) {
 	if res.steps["Result"] != 4 || res.outputs["exit-code"] != "4" || res.outputs["has-changes"] != "" {
 		t.Errorf("steps %v, outputs %v", res.steps, res.outputs)
 	}
-	wantAll(t, "log", res.log, "::error title=agentsync::plan: the manifests, the state file or the arguments are not valid")
+	wantAll(t, "log", res.log,
+		"::error title=agentsync::plan: the manifests, the state file or the arguments are not valid")
 	ours := g.ours()
 	if len(ours) != 1 {
 		t.Fatalf("comments: %v", ours)
@@ -177,7 +182,8 @@ func TestValidateAnnotates(t *testing.T) {
 	res = r.run(map[string]string{"command": "validate", "working-directory": "a,b:c"})
 	wantAll(t, "log", res.log, "::error file=a%2Cb%3Ac/manifests/a.yaml,line=6,")
 	write(t, filepath.Join(r.dir, "teams/hr/manifests/a.yaml"), fleet("coach"))
-	if res := r.run(map[string]string{"command": "validate", "working-directory": "teams/hr"}); res.failed || res.outputs["exit-code"] != "0" {
+	if res := r.run(map[string]string{"command": "validate", "working-directory": "teams/hr"}); res.failed ||
+		res.outputs["exit-code"] != "0" {
 		t.Error(res.log)
 	}
 }
@@ -189,7 +195,8 @@ func TestInputsAreData(t *testing.T) {
 	r := newRunner(t)
 	name := "$(touch pwned)`touch pwned`; touch pwned ' \" $HOME"
 	write(t, filepath.Join(r.dir, name, "a.yaml"), fleet("coach"))
-	res := r.run(map[string]string{"command": "plan", "comment": "false", "paths": "\n" + name + "\n\n", "targets": "mindset/*\nmindset/acme/*\r\n"})
+	res := r.run(map[string]string{"command": "plan", "comment": "false", "paths": "\n" + name + "\n\n",
+		"targets": "mindset/*\nmindset/acme/*\r\n"})
 	if res.failed || res.outputs["create"] != "1" {
 		t.Error(res.log)
 	}
@@ -198,7 +205,8 @@ func TestInputsAreData(t *testing.T) {
 		"extra-args": "--no-such-flag", "build-from-source": "maybe", "state": "a\nb=c",
 	} {
 		inputs := map[string]string{"command": "plan", "comment": "false", "paths": name, input: value}
-		if res := r.run(inputs); res.failed == (input == "state") || input != "build-from-source" && input != "working-directory" && input != "state" && res.outputs["exit-code"] != "4" {
+		if res := r.run(inputs); res.failed == (input == "state") || input != "build-from-source" &&
+			input != "working-directory" && input != "state" && res.outputs["exit-code"] != "4" {
 			t.Errorf("%s %q: outputs %v\n%s", input, value, res.outputs, res.log)
 		}
 	}

@@ -68,7 +68,8 @@ func newRunner(t *testing.T) *runner {
 			t.Skipf("the scripts need %s, which this machine has not", tool)
 		}
 	}
-	return &runner{t: t, dir: t.TempDir(), env: map[string]string{}, event: `{}`, github: map[string]string{"token": "test-token"}}
+	return &runner{t: t, dir: t.TempDir(), env: map[string]string{}, event: `{}`,
+		github: map[string]string{"token": "test-token"}}
 }
 
 // result is what a run of the action left.

@@ -15,14 +15,16 @@ import (
 func (r *runner) withBucket() (url string) {
 	bucket := httptest.NewServer(new(storetest.S3Handler))
 	r.t.Cleanup(bucket.Close)
-	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": storetest.FullKey, "AWS_SECRET_ACCESS_KEY": "secret-of-the-run", "AWS_EC2_METADATA_DISABLED": "true"} {
+	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": storetest.FullKey,
+		"AWS_SECRET_ACCESS_KEY": "secret-of-the-run", "AWS_EC2_METADATA_DISABLED": "true"} {
 		r.env[name] = value
 	}
 	return storetest.S3URL(strings.TrimPrefix(bucket.URL, "http://"), "prod")
 }
 
-// TestSharedState: with the state in a bucket, named by the input, a variable or agentsync.yaml, each run has a checkout of its
-// own, nothing is committed, plans see what applies did, and the state is an artefact for those who want it.
+// TestSharedState: with the state in a bucket, named by the input, a variable or agentsync.yaml, each run has a
+// checkout of its own, nothing is committed, plans see what applies did, and the state is an artefact for those who
+// want it.
 func TestSharedState(t *testing.T) {
 	t.Parallel()
 	r := newRunner(t)
@@ -46,7 +48,8 @@ func TestSharedState(t *testing.T) {
 	if got := git(t, bare, "rev-parse", "main"); got != before {
 		t.Errorf("something was committed: %s", got)
 	}
-	if n := strings.Count(read(t, filepath.Join(res.artefact, "state.json")), `"uid":`); n != 2 || len(server.Agents("", "")) != 2 {
+	if n := strings.Count(read(t, filepath.Join(res.artefact, "state.json")), `"uid":`); n != 2 ||
+		len(server.Agents("", "")) != 2 {
 		t.Errorf("%d uids in the artefact, %d agents live", n, len(server.Agents("", "")))
 	}
 	for _, name := range []string{"state.json", "state.json.lock"} {
@@ -74,7 +77,8 @@ func TestSharedState(t *testing.T) {
 		}
 		inputs["command"], inputs["state-artifact"] = "apply", "public"
 		res := r.run(inputs)
-		if text := read(t, filepath.Join(res.artefact, "public.json")); res.failed || !strings.Contains(text, `"lineage": "public"`) {
+		if text := read(t, filepath.Join(res.artefact, "public.json")); res.failed ||
+			!strings.Contains(text, `"lineage": "public"`) {
 			t.Errorf("an apply, by %s: %s\n%s", name, text, res.log)
 		}
 		delete(r.env, "AGENTSYNC_STATE")

@@ -47,7 +47,8 @@ func TestActionIsSafe(t *testing.T) {
 // checkPinned holds an action of somebody else to a commit: a tag can be moved.
 func checkPinned(t *testing.T, s step) {
 	t.Helper()
-	if s.Uses != "" && !strings.Contains(s.Uses, "/agentsync@") && !regexp.MustCompile(`@[0-9a-f]{40}$`).MatchString(s.Uses) {
+	if s.Uses != "" && !strings.Contains(s.Uses, "/agentsync@") &&
+		!regexp.MustCompile(`@[0-9a-f]{40}$`).MatchString(s.Uses) {
 		t.Errorf("%s is not pinned to a commit", s.Uses)
 	}
 }
@@ -67,7 +68,8 @@ func TestTemplatesFitTheAction(t *testing.T) {
 	t.Parallel()
 	a := readAction(t)
 	for _, name := range []string{
-		"pull-request.yml", "merge.yml", "drift.yml", "environments/pull-request.yml", "environments/merge.yml", "environments/drift.yml",
+		"pull-request.yml", "merge.yml", "drift.yml", "environments/pull-request.yml", "environments/merge.yml",
+		"environments/drift.yml",
 	} {
 		text := read(t, filepath.Join("../docs/ci", name))
 		var w struct {
@@ -92,7 +94,8 @@ func TestTemplatesFitTheAction(t *testing.T) {
 						t.Errorf("%s: the action has no input %s", name, input)
 					}
 				}
-				for _, m := range regexp.MustCompile(`steps\.`+regexp.QuoteMeta(s.ID)+`\.outputs\.([\w-]+)`).FindAllStringSubmatch(text, -1) {
+				for _, m := range regexp.MustCompile(`steps\.`+regexp.QuoteMeta(s.ID)+
+					`\.outputs\.([\w-]+)`).FindAllStringSubmatch(text, -1) {
 					if _, ok := a.Outputs[m[1]]; s.ID != "" && !ok {
 						t.Errorf("%s: the action has no output %s", name, m[1])
 					}
@@ -108,7 +111,8 @@ func TestTemplatesFitTheAction(t *testing.T) {
 // TestOnlyTheApplyHasKeys: of the jobs that run for a merge, the one that applies alone has the platforms' keys.
 func TestOnlyTheApplyHasKeys(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"pull-request.yml", "merge.yml", "environments/pull-request.yml", "environments/merge.yml"} {
+	for _, name := range []string{"pull-request.yml", "merge.yml", "environments/pull-request.yml",
+		"environments/merge.yml"} {
 		var w struct {
 			Env  map[string]string
 			Jobs map[string]struct {
@@ -222,8 +226,9 @@ func TestGitLabNote(t *testing.T) {
 	wantAll(t, "note", got[1].Body, "plan: failed", "For commit 0123456")
 }
 
-// TestEnvironmentSteps runs the scripts that stand in the workflows for environments: of an environment's file its apps and its
-// state go into the job and nothing else, and a reviewed plan is carried out unless it is empty or a fresh look is asked for.
+// TestEnvironmentSteps runs the scripts that stand in the workflows for environments: of an environment's file its apps
+// and its state go into the job and nothing else, and a reviewed plan is carried out unless it is empty or a fresh look
+// is asked for.
 func TestEnvironmentSteps(t *testing.T) {
 	t.Parallel()
 	scripts := map[string]string{}
@@ -247,9 +252,12 @@ func TestEnvironmentSteps(t *testing.T) {
 		t.Helper()
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "environments/prod.env"),
-			"# a comment\nMINDSET_APP=acme-prod\nAGENTSYNC_STATE=state/prod.json\nBASH_ENV=evil.sh\nAGENTSYNC_STATE=../other.json\nX_APP=$(id)\nAGENTSYNC_MINDSET_ENDPOINT=https://evil.example\n")
+			"# a comment\nMINDSET_APP=acme-prod\nAGENTSYNC_STATE=state/prod.json\n"+
+				"BASH_ENV=evil.sh\nAGENTSYNC_STATE=../other.json\nX_APP=$(id)\n"+
+				"AGENTSYNC_MINDSET_ENDPOINT=https://evil.example\n")
 		for _, plan := range []string{"empty", "full"} {
-			changes := map[string]string{"empty": `[{"action": "kept"}]`, "full": `[{"action": "kept"}, {"action": "create"}]`}[plan]
+			changes := map[string]string{"empty": `[{"action": "kept"}]`,
+				"full": `[{"action": "kept"}, {"action": "create"}]`}[plan]
 			write(t, filepath.Join(dir, plan, "reviewed/plan.json"), `{"changes": `+changes+`}`)
 		}
 		file := filepath.Join(dir, "out")
@@ -261,14 +269,16 @@ func TestEnvironmentSteps(t *testing.T) {
 		}
 		return read(t, file)
 	}
-	if got := run(scripts["The environment's apps and state"], "GITHUB_ENV"); got != "MINDSET_APP=acme-prod\nAGENTSYNC_STATE=state/prod.json\n" {
+	if got := run(scripts["The environment's apps and state"],
+		"GITHUB_ENV"); got != "MINDSET_APP=acme-prod\nAGENTSYNC_STATE=state/prod.json\n" {
 		t.Errorf("the job's environment gets %q", got)
 	}
 	for _, c := range []struct{ plan, refresh, want string }{
 		{"full", "false", "file=full/reviewed/plan.bin\n"}, {"full", "", "file=full/reviewed/plan.bin\n"},
 		{"full", "true", "file=\n"}, {"empty", "false", "file=\n"},
 	} {
-		if got := run(scripts["The plan that was reviewed"], "GITHUB_OUTPUT", "RUNNER_TEMP="+c.plan, "REFRESH="+c.refresh); got != c.want {
+		if got := run(scripts["The plan that was reviewed"], "GITHUB_OUTPUT", "RUNNER_TEMP="+c.plan,
+			"REFRESH="+c.refresh); got != c.want {
 			t.Errorf("%s plan, refresh %q: %q, want %q", c.plan, c.refresh, got, c.want)
 		}
 	}
