@@ -82,13 +82,14 @@ func (w *world) interrupted(id agent.AppID) {
 func (w *world) givenUp(id agent.AppID, effect time.Duration) {
 	w.t.Helper()
 	w.applyUntil(func(cancel func()) {
-		w.client[id] = altered{Client: w.memory[id], create: func(_ context.Context, f agent.Fields) (platform.Remote, error) {
-			if effect > 0 {
-				time.AfterFunc(effect, func() { _, _ = w.memory[id].Create(context.Background(), agent.ContentOf(f)) })
-			}
-			cancel()
-			return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}
-		}}
+		w.client[id] = altered{Client: w.memory[id],
+			create: func(_ context.Context, f agent.Fields) (platform.Remote, error) {
+				if effect > 0 {
+					time.AfterFunc(effect, func() { _, _ = w.memory[id].Create(context.Background(), agent.ContentOf(f)) })
+				}
+				cancel()
+				return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}
+			}}
 	})
 	w.client[id] = w.memory[id]
 }
@@ -97,7 +98,8 @@ func (w *world) givenUp(id agent.AppID, effect time.Duration) {
 func (w *world) lostDelete(id agent.AppID) {
 	w.t.Helper()
 	answered := make(chan struct{})
-	w.client[id] = platformtest.WithFaults(w.memory[id], platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Unknown, Hold: answered})
+	w.client[id] = platformtest.WithFaults(w.memory[id],
+		platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Unknown, Hold: answered})
 	w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, func() { cancel(); close(answered) }) })
 	w.client[id] = w.memory[id]
 }
@@ -166,7 +168,8 @@ func TestLostDeleteDoesNotHoldUpLostCreate(t *testing.T) {
 		w.mustApply()
 		w.prune = true
 		w.want = []agent.Desired{coach("a"), coach("c")}
-		w.client[mind] = platformtest.WithFaults(w.memory[mind], lost(platformtest.OpCreate, 1), lost(platformtest.OpDelete, 1))
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], lost(platformtest.OpCreate, 1),
+			lost(platformtest.OpDelete, 1))
 		w.mustApply()
 		w.check()
 		w.made(mind, 3)
@@ -179,7 +182,8 @@ func TestLostDeleteOfAReplaceLeavesNothingOpen(t *testing.T) {
 		w.want = []agent.Desired{coach("a", "externalTenantId", "t1")}
 		w.mustApply()
 		w.want, w.prune = []agent.Desired{coach("a", "externalTenantId", "t2")}, true
-		w.client[mind] = platformtest.WithFaults(w.memory[mind], lost(platformtest.OpCreate, 1), lost(platformtest.OpDelete, 1))
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], lost(platformtest.OpCreate, 1),
+			lost(platformtest.OpDelete, 1))
 		w.mustApply()
 		w.check()
 	})
@@ -205,16 +209,17 @@ func TestGraceBeginsWhenTheRequestLeft(t *testing.T) {
 		w := newWorld(t)
 		w.want = []agent.Desired{coach("a")}
 		first := true
-		w.client[mind] = altered{Client: w.memory[mind], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
-			if !first {
-				return w.memory[mind].Create(ctx, agent.ContentOf(f))
-			}
-			first = false
-			time.Sleep(time.Minute)
-			sent := time.Now()
-			time.AfterFunc(20*time.Second, func() { _, _ = w.memory[mind].Create(context.Background(), agent.ContentOf(f)) })
-			return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST", SentAt: sent}
-		}}
+		w.client[mind] = altered{Client: w.memory[mind],
+			create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+				if !first {
+					return w.memory[mind].Create(ctx, agent.ContentOf(f))
+				}
+				first = false
+				time.Sleep(time.Minute)
+				sent := time.Now()
+				time.AfterFunc(20*time.Second, func() { _, _ = w.memory[mind].Create(context.Background(), agent.ContentOf(f)) })
+				return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST", SentAt: sent}
+			}}
 		w.mustApply()
 		time.Sleep(time.Minute)
 		w.check()
@@ -248,7 +253,8 @@ func TestRewrittenIdentityStopsInsteadOfDuplicating(t *testing.T) {
 			f["agentName"] = strings.ToLower(name)
 			return f
 		}
-		w.client[mind] = platformtest.WithFaults(platformtest.WithRewrite(w.memory[mind], lower), lost(platformtest.OpCreate, 1))
+		w.client[mind] = platformtest.WithFaults(platformtest.WithRewrite(w.memory[mind], lower),
+			lost(platformtest.OpCreate, 1))
 		for range 2 { // in the run that sent it, and in the next one
 			rep, err := w.apply(t.Context())
 			if err != nil {
@@ -318,13 +324,14 @@ func TestAnswerWithAnotherAgentsUID(t *testing.T) {
 		w.opts.Parallelism = 1
 		w.want = []agent.Desired{coach("a"), coach("b"), coach("c")}
 		n := 0
-		w.client[mind] = altered{Client: w.memory[mind], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
-			made, err := w.memory[mind].Create(ctx, agent.ContentOf(f))
-			if n++; n == 2 {
-				made.UID = "agent-0001"
-			}
-			return made, err
-		}}
+		w.client[mind] = altered{Client: w.memory[mind],
+			create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+				made, err := w.memory[mind].Create(ctx, agent.ContentOf(f))
+				if n++; n == 2 {
+					made.UID = "agent-0001"
+				}
+				return made, err
+			}}
 		w.mustApply()
 		w.check()
 		w.made(mind, 3)

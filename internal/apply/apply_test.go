@@ -96,7 +96,8 @@ func TestReplaceThatEndsInBetweenIsFinished(t *testing.T) {
 	w.want = []agent.Desired{coach("a", "externalTenantId", "t1")}
 	w.mustApply()
 	w.want, w.prune = []agent.Desired{coach("a", "externalTenantId", "t2")}, true
-	w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Refused, Status: 400})
+	w.client[mind] = platformtest.WithFaults(w.memory[mind],
+		platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Refused, Status: 400})
 	rep, err := w.apply(t.Context())
 	if err != nil || rep.Results[0].Status != apply.StatusFailed {
 		t.Fatalf("%v %s", err, describe(rep))
@@ -183,7 +184,8 @@ func TestThrottledCreateIsSentAgain(t *testing.T) {
 		w.want = fleet(3)
 		start := time.Now()
 		w.client[comet] = platformtest.WithFaults(w.memory[comet],
-			platformtest.Fault{Op: platformtest.OpCreate, Nth: 1, Class: platform.Throttled, Status: 429, RetryAfter: 7 * time.Second})
+			platformtest.Fault{Op: platformtest.OpCreate, Nth: 1, Class: platform.Throttled, Status: 429,
+				RetryAfter: 7 * time.Second})
 		w.mustApply()
 		w.check()
 		if d := time.Since(start); d < 7*time.Second || d > 10*time.Second {
@@ -202,7 +204,8 @@ func TestRefusedKeyStopsTheAppAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f, n, d := rep.Count(apply.StatusFailed), rep.Count(apply.StatusNotStarted), rep.Count(apply.StatusDone); f != 1 || n != 9 || d != 10 {
+	if f, n, d := rep.Count(apply.StatusFailed), rep.Count(apply.StatusNotStarted), rep.Count(apply.StatusDone); f != 1 ||
+		n != 9 || d != 10 {
 		t.Errorf("%d failed, %d not started, %d done:\n%s", f, n, d, describe(rep))
 	}
 	w.client[mind] = w.memory[mind]
@@ -213,7 +216,8 @@ func TestRefusedKeyStopsTheAppAlone(t *testing.T) {
 func TestLostStateIsAdopted(t *testing.T) {
 	w := newWorld(t)
 	w.want = append(fleet(5), concierge("secretive", "integrationMeta", map[string]any{
-		"baseUrl": "https://a.example.com", "headers": map[string]any{"authorization": secret.Template("Bearer ${secret:TOKEN}")}}))
+		"baseUrl": "https://a.example.com",
+		"headers": map[string]any{"authorization": secret.Template("Bearer ${secret:TOKEN}")}}))
 	w.mustApply()
 	w.state += ".new"
 	rep := w.mustApply()
@@ -288,7 +292,8 @@ func TestInterruptFinishesWhatIsInFlight(t *testing.T) {
 		}
 		hold := make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
-		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpCreate, Nth: 2, After: true, Hold: hold})
+		w.client[comet] = platformtest.WithFaults(w.memory[comet],
+			platformtest.Fault{Op: platformtest.OpCreate, Nth: 2, After: true, Hold: hold})
 		time.AfterFunc(time.Second, func() { // while the answer to the second one is on its way
 			cancel()
 			close(hold)
@@ -297,7 +302,8 @@ func TestInterruptFinishesWhatIsInFlight(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rep.Outcome != apply.OutcomeInterrupted || rep.Count(apply.StatusDone) != 2 || rep.Count(apply.StatusNotStarted) != 4 {
+		if rep.Outcome != apply.OutcomeInterrupted || rep.Count(apply.StatusDone) != 2 ||
+			rep.Count(apply.StatusNotStarted) != 4 {
 			t.Errorf("outcome %s:\n%s", rep.Outcome, describe(rep))
 		}
 		if snap := w.load(w.file()); len(snap.State.Agents) != 2 {
@@ -338,7 +344,8 @@ func TestAnOpenDeleteFollowsARename(t *testing.T) {
 			w.want, w.prune = []agent.Desired{of("a"), of("b")}, true
 			w.mustApply()
 			w.want = []agent.Desired{of("b")}
-			faulty := platformtest.WithFaults(w.memory[id], platformtest.Fault{Op: platformtest.OpDelete, After: true, Class: platform.Unknown})
+			faulty := platformtest.WithFaults(w.memory[id],
+				platformtest.Fault{Op: platformtest.OpDelete, After: true, Class: platform.Unknown})
 			w.client[id] = altered{Client: faulty, broken: func() bool { return faulty.Calls(platformtest.OpDelete) > 0 }}
 			if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusUnknown) != 1 {
 				t.Fatalf("%v\n%s", err, describe(rep))

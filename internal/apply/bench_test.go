@@ -57,7 +57,8 @@ func benchRun(b *testing.B, client platform.Client, journal bool, parallelism in
 	}
 	var want []agent.Desired
 	for i := range benchAgents {
-		want = append(want, coach(fmt.Sprintf("tenant-%04d", i), "agentPurpose", "Helps the people of this tenant with what they ask."))
+		want = append(want, coach(fmt.Sprintf("tenant-%04d", i), "agentPurpose",
+			"Helps the people of this tenant with what they ask."))
 	}
 	p, err := plan.Build(plan.Input{Desired: want, Apps: map[agent.AppID]bool{mind: true},
 		Sealer: secret.Sealer{Key: []byte("benchmark")}, Platforms: map[string]*schema.Platform{"mindset": s}})
@@ -75,7 +76,8 @@ func benchRun(b *testing.B, client platform.Client, journal bool, parallelism in
 	}
 	var start time.Time
 	finish := func() error { return nil }
-	engine := apply.New(map[agent.AppID]apply.App{mind: {Client: client, Schema: s}}, want, fleet, apply.Options{Parallelism: parallelism})
+	engine := apply.New(map[agent.AppID]apply.App{mind: {Client: client, Schema: s}}, want, fleet,
+		apply.Options{Parallelism: parallelism})
 	rep, err := engine.Apply(b.Context(), apply.Session{
 		Plan:   func(apply.Known) (*plan.Plan, error) { return p, nil },
 		Review: func(context.Context, *plan.Plan) (bool, error) { return false, nil },

@@ -13,7 +13,8 @@ import (
 // two writes, fsyncs and renames of journal and state. The run creates, updates, replaces, renames and
 // deletes; some answers come, some are lost with the process.
 func TestCrashAtEveryCall(t *testing.T) {
-	losses := map[string]statetest.Loss{"kill": statetest.LoseNothing, "power cut": statetest.LoseAll, "torn": statetest.LoseSome(7)}
+	losses := map[string]statetest.Loss{"kill": statetest.LoseNothing, "power cut": statetest.LoseAll,
+		"torn": statetest.LoseSome(7)}
 	crashes := 0
 	for name, loss := range losses {
 		for n := 1; ; n++ {

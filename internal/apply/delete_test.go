@@ -30,12 +30,13 @@ func (w *world) pruned(want ...agent.Desired) {
 func (w *world) knows(agents, open int) {
 	w.t.Helper()
 	if snap := w.load(w.file()); len(snap.State.Agents) != agents || len(snap.Open) != open {
-		w.t.Errorf("%d agents in state, want %d; %d requests open, want %d", len(snap.State.Agents), agents, len(snap.Open), open)
+		w.t.Errorf("%d agents in state, want %d; %d requests open, want %d", len(snap.State.Agents), agents, len(snap.Open),
+			open)
 	}
 }
 
-// A delete is answered as done, and is not: the uid is the only handle. It stays in the state, the agent has failed, and the
-// next apply deletes it.
+// A delete is answered as done, and is not: the uid is the only handle. It stays in the state, the agent has failed,
+// and the next apply deletes it.
 func TestAnIgnoredDeleteKeepsTheUID(t *testing.T) {
 	for id, of := range map[agent.AppID]func(string, ...any) agent.Desired{mind: coach, comet: concierge} {
 		t.Run(id.Platform, func(t *testing.T) {
@@ -49,7 +50,8 @@ func TestAnIgnoredDeleteKeepsTheUID(t *testing.T) {
 					t.Fatalf("%v\n%s", err, describe(rep))
 				}
 				res := rep.Results[0]
-				if res.UID != "agent-0002" || !strings.Contains(res.Err.Error(), "and still lists it") || !strings.Contains(res.Hint, "apply --prune") {
+				if res.UID != "agent-0002" || !strings.Contains(res.Err.Error(), "and still lists it") ||
+					!strings.Contains(res.Hint, "apply --prune") {
 					t.Errorf("%s: %v, hint %q", res.UID, res.Err, res.Hint)
 				}
 				if waited := time.Since(start); waited < 30*time.Second || waited > time.Minute {
@@ -77,7 +79,8 @@ func TestAnIgnoredDeleteOfAReplace(t *testing.T) {
 			!strings.Contains(rep.Results[0].Err.Error(), "the old agent agent-0001 is not deleted yet") {
 			t.Fatalf("%v\n%s", err, describe(rep))
 		}
-		if rec := w.load(w.file()).State.Agents[w.want[0].Address]; len(rec.Obsolete) != 1 || rec.Obsolete[0] != "agent-0001" {
+		if rec := w.load(w.file()).State.Agents[w.want[0].Address]; len(rec.Obsolete) != 1 ||
+			rec.Obsolete[0] != "agent-0001" {
 			t.Errorf("the old uid is lost: %+v", rec)
 		}
 		w.client[mind] = w.memory[mind]
@@ -127,8 +130,8 @@ func (d endsAtDelete) Delete(ctx context.Context, uid string) error {
 	return err
 }
 
-// The run ends between the answers and the list that was to bear them out. The next apply believes a whole list without the
-// agents, and asks for nothing more; of those that it shows the plan decides anew.
+// The run ends between the answers and the list that was to bear them out. The next apply believes a whole list without
+// the agents, and asks for nothing more; of those that it shows the plan decides anew.
 func TestAnAnsweredDeleteThatNoListConfirmed(t *testing.T) {
 	for id, of := range map[agent.AppID]func(string, ...any) agent.Desired{mind: coach, comet: concierge} {
 		for name, ignored := range map[string]bool{"done": false, "not done": true} {
@@ -147,7 +150,8 @@ func TestAnAnsweredDeleteThatNoListConfirmed(t *testing.T) {
 					w.check()
 					deletes := map[bool]int{false: 0, true: 2}[ignored]
 					if faulty.Calls(platformtest.OpRead) != 0 || faulty.Calls(platformtest.OpDelete) != deletes {
-						t.Errorf("%d reads and %d deletes, want %d deletes", faulty.Calls(platformtest.OpRead), faulty.Calls(platformtest.OpDelete), deletes)
+						t.Errorf("%d reads and %d deletes, want %d deletes", faulty.Calls(platformtest.OpRead),
+							faulty.Calls(platformtest.OpDelete), deletes)
 					}
 				})
 			})
@@ -164,7 +168,8 @@ func TestADeleteWithoutAListAfterItIsUnknown(t *testing.T) {
 		start := time.Now()
 		w.client[comet] = altered{Client: faulty, broken: func() bool { return faulty.Calls(platformtest.OpDelete) > 0 }}
 		rep, err := w.apply(t.Context())
-		if err != nil || rep.Count(apply.StatusUnknown) != 1 || !strings.Contains(rep.Results[0].Err.Error(), "no list has shown yet that it is gone") {
+		if err != nil || rep.Count(apply.StatusUnknown) != 1 ||
+			!strings.Contains(rep.Results[0].Err.Error(), "no list has shown yet that it is gone") {
 			t.Errorf("%v\n%s", err, describe(rep))
 		}
 		if waited := time.Since(start); waited > 10*time.Second {
@@ -177,8 +182,8 @@ func TestADeleteWithoutAListAfterItIsUnknown(t *testing.T) {
 	})
 }
 
-// A platform answers as done also deletes of agents that are gone. Of one that no list showed before, two answers and the
-// whole lists of a grace period say so; where it is there and the lists hide it for as long, its uid stays.
+// A platform answers as done also deletes of agents that are gone. Of one that no list showed before, two answers and
+// the whole lists of a grace period say so; where it is there and the lists hide it for as long, its uid stays.
 func TestADeleteOfWhatNoListShowed(t *testing.T) {
 	hidden := func(all []platform.Remote) []platform.Remote { return all[:1] }
 	for name, there := range map[string]bool{"it is gone": false, "it is there": true} {
@@ -212,16 +217,19 @@ func TestADeleteOfWhatNoListShowed(t *testing.T) {
 	}
 }
 
-// What an earlier run wanted deleted is told while nobody knows what became of it, also where this one would keep the agent.
+// What an earlier run wanted deleted is told while nobody knows what became of it, also where this one would keep the
+// agent.
 func TestAnOpenDeleteOfAKeptAgentIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.pruned(concierge("a"), concierge("b"))
 		w.lostDelete(comet)
 		w.prune = false
-		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
+		w.client[comet] = platformtest.WithFaults(w.memory[comet],
+			platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
 		rep, err := w.apply(t.Context())
-		if err != nil || rep.Outcome == apply.OutcomeComplete || len(rep.Results) != 1 || rep.Results[0].Status != apply.StatusUnknown {
+		if err != nil || rep.Outcome == apply.OutcomeComplete || len(rep.Results) != 1 ||
+			rep.Results[0].Status != apply.StatusUnknown {
 			t.Errorf("%v, %s\n%s", err, rep.Outcome, describe(rep))
 		}
 	})

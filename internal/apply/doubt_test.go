@@ -65,8 +65,9 @@ func TestDoubtfulListThatLacksAnAgentStopsCreates(t *testing.T) {
 	}
 }
 
-// A list whose pages hold one agent hides those of the same millisecond. Known ones are read alone and stand in no create's way;
-// a create without an answer may have made one that is hidden, so it is not sent again unless a person says so.
+// A list whose pages hold one agent hides those of the same millisecond. Known ones are read alone and stand in no
+// create's way; a create without an answer may have made one that is hidden, so it is not sent again unless a person
+// says so.
 func TestListThatHidesAgentsOfOneTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -86,11 +87,13 @@ func TestListThatHidesAgentsOfOneTime(t *testing.T) {
 		w.check()
 
 		w.want = append(w.want, coach("d"))
-		hides.Client = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate, Nth: 1, Class: platform.Unknown})
+		hides.Client = platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpCreate, Nth: 1, Class: platform.Unknown})
 		w.client[mind] = hides
 		for range 2 {
 			rep, err := w.apply(t.Context())
-			if err != nil || rep.Count(apply.StatusUnknown) != 1 || !strings.Contains(rep.Results[0].Hint, "--allow-duplicate-names") {
+			if err != nil || rep.Count(apply.StatusUnknown) != 1 ||
+				!strings.Contains(rep.Results[0].Hint, "--allow-duplicate-names") {
 				t.Errorf("%v\n%s", err, describe(rep))
 			}
 		}
@@ -153,17 +156,20 @@ func TestAnUnsettledAddressTakesNoOthersAgent(t *testing.T) {
 		w.state += ".lost"
 		snap := w.load(w.file())
 		snap.Open = []state.Intent{open}
-		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Nth: 1, Class: platform.Unknown})
+		w.client[mind] = platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpList, Nth: 1, Class: platform.Unknown})
 		var made *plan.Plan
 		fleet, err := state.NewFleet(snap.State, snap.Open)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, _ = w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf,
-			Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil }, End: func() error { return nil },
+			Begin:  func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil },
+			End:    func() error { return nil },
 			Review: func(_ context.Context, p *plan.Plan) (bool, error) { made = p; return false, errors.New("no") }})
 		for _, ch := range made.Changes {
-			if ch.Address == d && (ch.Action != plan.Adopt || ch.UID != rec[d].UID) || ch.Address == b && ch.Action == plan.Adopt {
+			if ch.Address == d && (ch.Action != plan.Adopt || ch.UID != rec[d].UID) || ch.Address == b &&
+				ch.Action == plan.Adopt {
 				t.Errorf("open %s: %s %s %s", name, ch.Address, ch.Action, ch.UID)
 			}
 		}
@@ -250,7 +256,8 @@ func TestAListThatLacksItsAgentDoesNotSettleAnUpdate(t *testing.T) {
 		w.want[1].Fields["name"] = "Renamed"
 		broken := platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown} // so that it cannot be read back
 		w.client[comet] = platformtest.WithFaults(w.memory[comet], broken,
-			lost(platformtest.OpUpdate, 1), lost(platformtest.OpUpdate, 2), lost(platformtest.OpUpdate, 3), lost(platformtest.OpUpdate, 4))
+			lost(platformtest.OpUpdate, 1), lost(platformtest.OpUpdate, 2), lost(platformtest.OpUpdate, 3),
+			lost(platformtest.OpUpdate, 4))
 		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusUnknown) != 1 {
 			t.Fatalf("%v\n%s", err, describe(rep))
 		}
@@ -289,7 +296,8 @@ func TestAnotherAppsAnswersSettleNoDelete(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf, Review: w.review,
-		Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil }, End: func() error { return nil }})
+		Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil },
+		End:   func() error { return nil }})
 	if len(fleet.Open()) != 1 {
 		t.Error("the delete was settled")
 	}
@@ -313,7 +321,8 @@ func TestAnAgentDeletedByHandStopsCreatesUntilARefresh(t *testing.T) {
 				w.want = slices.Delete(w.want, 1, 2)
 			}
 			rep, err := w.apply(t.Context())
-			if err != nil || !slices.ContainsFunc(rep.Results, func(r apply.Result) bool { return strings.Contains(r.Hint, "--no-refresh") }) {
+			if err != nil || !slices.ContainsFunc(rep.Results,
+				func(r apply.Result) bool { return strings.Contains(r.Hint, "--no-refresh") }) {
 				t.Fatalf("%v\n%s", err, describe(rep))
 			}
 			w.made(comet, 2)

@@ -40,7 +40,8 @@ func TestAMarkedAgentIsNoSuspect(t *testing.T) {
 	}
 }
 
-// Two agents may each be what an open create made. That another address wants the same, and has its agent, explains none.
+// Two agents may each be what an open create made. That another address wants the same, and has its agent, explains
+// none.
 func TestAnAddressThatHasItsAgentExplainsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -51,7 +52,8 @@ func TestAnAddressThatHasItsAgentExplainsNoOther(t *testing.T) {
 		w.memory[mind].Put(w.want[1].Fields)
 		w.memory[mind].Put(w.want[1].Fields)
 		rep, err := w.apply(t.Context())
-		if err != nil || len(rep.Results) != 1 || !strings.Contains(rep.Results[0].Err.Error(), "agent-0002, agent-0003 may each be") {
+		if err != nil || len(rep.Results) != 1 ||
+			!strings.Contains(rep.Results[0].Err.Error(), "agent-0002, agent-0003 may each be") {
 			t.Errorf("%v\n%s", err, describe(rep))
 		}
 		w.made(mind, 3)
@@ -81,8 +83,9 @@ func TestListsThatLagAreAskedForAgain(t *testing.T) {
 	})
 }
 
-// A delete is answered 404 in another voice than the platform's. Where the agent can be asked for, the list without it can be
-// trusted, and it is gone. Where not, such a list may lag, and the 404 be a proxy's: the uid stays, now and in recovery.
+// A delete is answered 404 in another voice than the platform's. Where the agent can be asked for, the list without it
+// can be trusted, and it is gone. Where not, such a list may lag, and the 404 be a proxy's: the uid stays, now and in
+// recovery.
 func TestA404OfAnotherVoice(t *testing.T) {
 	other := platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Refused, Status: 404}
 	lags := platformtest.Fault{Op: platformtest.OpList, List: func(all []platform.Remote) []platform.Remote {
@@ -133,7 +136,8 @@ func TestARefusedPlanReportsWhatWasToBeDone(t *testing.T) {
 	w.want = []agent.Desired{coach("a"), coach("c")}
 	w.answer = func(context.Context, *plan.Plan) (bool, error) { return true, errors.New("no") }
 	rep, err := w.apply(t.Context())
-	if err == nil || len(rep.Results) != 1 || rep.Results[0].Address.Key != "c" || rep.Results[0].Status != apply.StatusNotStarted {
+	if err == nil || len(rep.Results) != 1 || rep.Results[0].Address.Key != "c" ||
+		rep.Results[0].Status != apply.StatusNotStarted {
 		t.Errorf("%v\n%s", err, describe(rep))
 	}
 }
@@ -240,12 +244,13 @@ func TestPausesThatNobodyNamed(t *testing.T) {
 		w.want = []agent.Desired{coach("a")}
 		var asked []time.Duration
 		start := time.Now()
-		w.client[mind] = altered{Client: w.memory[mind], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
-			if asked = append(asked, time.Since(start)); len(asked) < 8 {
-				return platform.Remote{}, &platform.Error{Class: platform.Throttled, Method: "POST", Status: 429}
-			}
-			return w.memory[mind].Create(ctx, agent.ContentOf(f))
-		}}
+		w.client[mind] = altered{Client: w.memory[mind],
+			create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+				if asked = append(asked, time.Since(start)); len(asked) < 8 {
+					return platform.Remote{}, &platform.Error{Class: platform.Throttled, Method: "POST", Status: 429}
+				}
+				return w.memory[mind].Create(ctx, agent.ContentOf(f))
+			}}
 		w.mustApply()
 		for i, want := range []time.Duration{0, 250, 750, 1750, 3750, 7750, 15750, 23750} {
 			if asked[i] != want*time.Millisecond {
@@ -261,7 +266,8 @@ func TestAnAppThatCannotBeReadBackIsPartial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.want = fleet(1)
-		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Nth: 2, Class: platform.Unknown})
+		w.client[mind] = platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpList, Nth: 2, Class: platform.Unknown})
 		rep, err := w.apply(t.Context())
 		if err != nil || rep.Count(apply.StatusDone) != 2 || rep.Unread != 1 || rep.Outcome != apply.OutcomePartial {
 			t.Errorf("%v, %d unread, %s\n%s", err, rep.Unread, rep.Outcome, describe(rep))
@@ -352,9 +358,11 @@ func TestAnAgentWhoseUpdateIsOpenCanLack(t *testing.T) {
 		w.mustApply()
 		w.want[1].Fields["name"] = "New"
 		answered := make(chan struct{})
-		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, Class: platform.Unknown, Hold: answered})
+		w.client[comet] = platformtest.WithFaults(w.memory[comet],
+			platformtest.Fault{Op: platformtest.OpUpdate, Class: platform.Unknown, Hold: answered})
 		w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, func() { cancel(); close(answered) }) })
-		w.client[comet] = altered{Client: w.memory[comet], list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
+		w.client[comet] = altered{Client: w.memory[comet],
+			list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
 		w.want = append(w.want, concierge("c"))
 		if _, err := w.apply(t.Context()); err != nil {
 			t.Fatal(err)
@@ -363,7 +371,8 @@ func TestAnAgentWhoseUpdateIsOpenCanLack(t *testing.T) {
 	})
 }
 
-// While an earlier run's request is recovered, secrets are compared under the state's lineage: one that did not change is none.
+// While an earlier run's request is recovered, secrets are compared under the state's lineage: one that did not change
+// is none.
 func TestRecoveryChangesNoSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -383,15 +392,18 @@ func TestAnIntentThatCannotBeRead(t *testing.T) {
 	w := newWorld(t)
 	w.want = []agent.Desired{coach("a")}
 	snap := w.load(w.file())
-	snap.Open = []state.Intent{{ID: 1, Address: w.want[0].Address, Action: "create", Fields: agent.Doc(`{`), At: time.Now()}}
+	snap.Open = []state.Intent{{ID: 1, Address: w.want[0].Address, Action: "create", Fields: agent.Doc(`{`),
+		At: time.Now()}}
 	fleet, err := state.NewFleet(snap.State, snap.Open)
 	if err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		rep, err := w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf, Review: w.review,
-			Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil }, End: func() error { return nil }})
-		if err != nil || rep.Count(apply.StatusUnknown) != 1 || !strings.Contains(rep.Results[0].Err.Error(), "nobody can say yet what became of it: ") {
+			Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil },
+			End:   func() error { return nil }})
+		if err != nil || rep.Count(apply.StatusUnknown) != 1 ||
+			!strings.Contains(rep.Results[0].Err.Error(), "nobody can say yet what became of it: ") {
 			t.Errorf("%v\n%s", err, describe(rep))
 		}
 	})
@@ -401,20 +413,24 @@ func TestAnIntentThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// An old agent of a replace that is not deleted yet is named, with what to do; what the platform hints at itself counts more.
+// An old agent of a replace that is not deleted yet is named, with what to do; what the platform hints at itself counts
+// more.
 func TestAnOldAgentThatIsNotDeletedIsNamed(t *testing.T) {
-	for status, hint := range map[int]string{400: "the next apply deletes it:\n  agentsync apply --prune", 404: "https://acme.example.com"} {
+	for status, hint := range map[int]string{400: "the next apply deletes it:\n  agentsync apply --prune",
+		404: "https://acme.example.com"} {
 		w := newWorld(t)
 		w.want, w.prune = []agent.Desired{coach("a", "externalTenantId", "t1")}, true
 		w.mustApply()
 		w.want[0].Fields["externalTenantId"] = "t2"
-		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Refused, Status: status})
+		w.client[mind] = platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Refused, Status: status})
 		rep, err := w.apply(t.Context())
 		if err != nil || rep.Count(apply.StatusFailed) != 1 {
 			t.Fatalf("%v\n%s", err, describe(rep))
 		}
 		res := rep.Results[0]
-		if res.UID != "agent-0002" || !strings.Contains(res.Err.Error(), "the old agent agent-0001 is not deleted yet: ") || !strings.Contains(res.Hint, hint) {
+		if res.UID != "agent-0002" || !strings.Contains(res.Err.Error(), "the old agent agent-0001 is not deleted yet: ") ||
+			!strings.Contains(res.Hint, hint) {
 			t.Errorf("%s: %v, hint %q", res.UID, res.Err, res.Hint)
 		}
 	}
@@ -437,7 +453,8 @@ func TestTheFirstReasonToStopCounts(t *testing.T) {
 				for n, status := range []int{401, 422} {
 					answered := make(chan struct{})
 					time.AfterFunc(wait[n], func() { close(answered) })
-					faults = append(faults, platformtest.Fault{Op: platformtest.OpCreate, Nth: n + 1, Class: platform.Refused, Status: status, Hold: answered})
+					faults = append(faults, platformtest.Fault{Op: platformtest.OpCreate, Nth: n + 1, Class: platform.Refused,
+						Status: status, Hold: answered})
 				}
 				w.client[mind] = platformtest.WithFaults(w.memory[mind], faults...)
 				rep, err := w.apply(t.Context())
@@ -474,8 +491,10 @@ func TestAnInterruptAfterTheLastAgent(t *testing.T) {
 
 // Which agents the next apply sends: of a run that did a part, what was not done and not refused.
 func TestAgain(t *testing.T) {
-	results := []apply.Result{{Status: apply.StatusDone}, {Status: apply.StatusFailed, Err: errors.New("x")}, {Status: apply.StatusUnknown, Err: errors.New("x")},
-		{Status: apply.StatusNotStarted, Err: fmt.Errorf("%w: x", apply.ErrBlocked)}, {Status: apply.StatusNotStarted, Err: errors.New("x")}}
+	results := []apply.Result{{Status: apply.StatusDone}, {Status: apply.StatusFailed, Err: errors.New("x")},
+		{Status: apply.StatusUnknown, Err: errors.New("x")},
+		{Status: apply.StatusNotStarted, Err: fmt.Errorf("%w: x", apply.ErrBlocked)},
+		{Status: apply.StatusNotStarted, Err: errors.New("x")}}
 	for outcome, want := range map[apply.Outcome]int{
 		apply.OutcomePartial: 3, apply.OutcomeInterrupted: 3, apply.OutcomeFailed: 0, apply.OutcomeComplete: 0,
 	} {

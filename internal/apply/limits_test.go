@@ -17,7 +17,8 @@ import (
 
 // An update is sent four times in an apply.
 func TestLimitOfRequests(t *testing.T) {
-	for lost, want := range map[int]apply.Outcome{3: apply.OutcomeComplete, 4: apply.OutcomeFailed, 5: apply.OutcomeFailed} {
+	for lost, want := range map[int]apply.Outcome{3: apply.OutcomeComplete, 4: apply.OutcomeFailed,
+		5: apply.OutcomeFailed} {
 		t.Run(fmt.Sprint(lost), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
@@ -59,8 +60,9 @@ func TestLimitOfAWait(t *testing.T) {
 	}
 }
 
-// An agent that was there two minutes before an open create of an earlier run, by the platform's clock, was not made by it;
-// one that came 15 minutes after it and is merely like it was not, either. What may have been made stops the create.
+// An agent that was there two minutes before an open create of an earlier run, by the platform's clock, was not made by
+// it; one that came 15 minutes after it and is merely like it was not, either. What may have been made stops the
+// create.
 func TestLimitOfASuspicion(t *testing.T) {
 	for offset, suspect := range map[time.Duration]bool{
 		-2*time.Minute - time.Millisecond: false, -2 * time.Minute: true, -2*time.Minute + time.Millisecond: true,
@@ -130,8 +132,8 @@ func TestLimitOfABatch(t *testing.T) {
 	}
 }
 
-// While lists fail, an apply that has a create without an answer asks for nine after it; one of which an earlier run left a
-// delete open, for one before its plan and three after it. Then the next apply has to find out.
+// While lists fail, an apply that has a create without an answer asks for nine after it; one of which an earlier run
+// left a delete open, for one before its plan and three after it. Then the next apply has to find out.
 func TestLimitOfLooks(t *testing.T) {
 	for op, lists := range map[platformtest.Op]int{platformtest.OpCreate: 9, platformtest.OpDelete: 4} {
 		for over := -1; over <= 1; over++ {

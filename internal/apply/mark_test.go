@@ -43,7 +43,8 @@ func (w *world) checkMarks() {
 			w.t.Errorf("%s is not there", a)
 			continue
 		}
-		if _, mark := platform.TakeMark(w.schemas[a.Platform], all[i].Content.Fields()); mark != wanted[a] || rec.Mark != wanted[a] {
+		if _, mark := platform.TakeMark(w.schemas[a.Platform], all[i].Content.Fields()); mark != wanted[a] ||
+			rec.Mark != wanted[a] {
 			w.t.Errorf("%s carries the mark %q, and by the state %q, want %q", a, mark, rec.Mark, wanted[a])
 		}
 		if docs := string(rec.Applied) + string(rec.Observed); strings.Contains(docs, agent.MarkName) {
@@ -54,7 +55,8 @@ func (w *world) checkMarks() {
 
 func TestMarksAreTurnedOnAndOff(t *testing.T) {
 	w := newWorld(t)
-	w.want = append(fleet(2), coach("tagged", "tags", []any{"hr"}), concierge("greeting", "metaData", map[string]any{"greetingMessage": "Hi"}))
+	w.want = append(fleet(2), coach("tagged", "tags", []any{"hr"}),
+		concierge("greeting", "metaData", map[string]any{"greetingMessage": "Hi"}))
 	for _, on := range []bool{false, true, false, true} {
 		w.marking(on)
 		if rep := w.mustApply(); len(rep.Results) != len(w.want) {
@@ -228,10 +230,11 @@ func TestAMarkThatIsNotKept(t *testing.T) {
 	w := newWorld(t)
 	w.want = []agent.Desired{coach("a")}
 	w.marking(true)
-	w.client[mind] = altered{Client: w.memory[mind], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
-		rest, _ := platform.TakeMark(w.schemas["mindset"], f.Clone())
-		return w.memory[mind].Create(ctx, agent.ContentOf(rest))
-	}}
+	w.client[mind] = altered{Client: w.memory[mind],
+		create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+			rest, _ := platform.TakeMark(w.schemas["mindset"], f.Clone())
+			return w.memory[mind].Create(ctx, agent.ContentOf(rest))
+		}}
 	rep := w.mustApply()
 	if !strings.Contains(rep.Results[0].Warning, "marker") {
 		t.Errorf("the warning is %q", rep.Results[0].Warning)

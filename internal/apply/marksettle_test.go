@@ -26,7 +26,8 @@ func TestLostAnswersAreSettledByMark(t *testing.T) {
 				f[name] = "ALTERED"
 				return w.memory[id].Create(ctx, agent.ContentOf(f))
 			}}
-			w.client[id] = platformtest.WithFaults(shout, platformtest.Fault{Op: platformtest.OpCreate, After: true, Class: platform.Unknown})
+			w.client[id] = platformtest.WithFaults(shout,
+				platformtest.Fault{Op: platformtest.OpCreate, After: true, Class: platform.Unknown})
 		}
 		rep, err := w.apply(t.Context())
 		if err != nil || rep.Count(apply.StatusDone) != len(w.want) {
@@ -51,7 +52,8 @@ func TestLostAnswersOfMarkUpdates(t *testing.T) {
 			w.mustApply()
 			w.marking(true)
 			for id := range w.client {
-				w.client[id] = platformtest.WithFaults(w.memory[id], platformtest.Fault{Op: platformtest.OpUpdate, Nth: 1, After: after, Class: platform.Unknown})
+				w.client[id] = platformtest.WithFaults(w.memory[id],
+					platformtest.Fault{Op: platformtest.OpUpdate, Nth: 1, After: after, Class: platform.Unknown})
 			}
 			w.mustApply()
 			w.check()
@@ -86,7 +88,8 @@ func TestAMarkOfALostAnswerGoesAgain(t *testing.T) {
 func (w *world) ending(after bool) {
 	w.t.Helper()
 	for id, m := range w.memory {
-		w.client[id] = platformtest.WithFaults(m, platformtest.Fault{Op: platformtest.OpUpdate, After: after, Class: platform.Unknown},
+		w.client[id] = platformtest.WithFaults(m,
+			platformtest.Fault{Op: platformtest.OpUpdate, After: after, Class: platform.Unknown},
 			platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
 	}
 	if rep, err := w.apply(w.t.Context()); err != nil || rep.Count(apply.StatusUnknown) != len(w.want) {
@@ -107,13 +110,14 @@ func TestAStrangersMarkSettlesNothing(t *testing.T) {
 			w.marking(on)
 			theirs := platform.AddMark(w.schemas["mindset"], w.want[0].Fields.Clone(), coach("theirs").Address.Mark())
 			tries := 0
-			w.client[mind] = altered{Client: w.memory[mind], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
-				if tries++; tries > 1 {
-					return w.memory[mind].Create(ctx, agent.ContentOf(f))
-				}
-				w.memory[mind].Put(theirs)
-				return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}
-			}}
+			w.client[mind] = altered{Client: w.memory[mind],
+				create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+					if tries++; tries > 1 {
+						return w.memory[mind].Create(ctx, agent.ContentOf(f))
+					}
+					w.memory[mind].Put(theirs)
+					return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}
+				}}
 			rep, err := w.apply(t.Context()) // theirs has the name that ours is to have
 			if err != nil || !errors.Is(rep.Results[0].Err, apply.ErrBlocked) {
 				t.Errorf("%v\n%s", err, describe(rep))
@@ -141,7 +145,8 @@ func TestAnOpenUpdateOfALostStateMakesNoSecondAgent(t *testing.T) {
 		w.marking(true)
 		w.ending(false)
 		w.disk.Delete(w.state)
-		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
+		w.client[mind] = platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
 		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusUnknown) != 1 {
 			t.Errorf("%v\n%s", err, describe(rep))
 		}

@@ -71,7 +71,8 @@ func (p *player) effects() {
 	}
 }
 
-// ended notes how a run ended that was to crash at a call of the disk, 0 for none, and lets what was not synced be lost.
+// ended notes how a run ended that was to crash at a call of the disk, 0 for none, and lets what was not synced be
+// lost.
 func (p *player) ended(rep *apply.Report, err error, crashAt int, powerCut bool, seed uint64) {
 	p.runs++
 	if rep != nil {
@@ -134,7 +135,8 @@ func (p *player) step(i int, seed uint64, st step) {
 	}
 	var creates atomic.Int64
 	for n, id := range []agent.AppID{comet, mind} {
-		c := &chaos{Client: p.memory[id], rate: st.Faults, lag: st.Lag, known: known[id], rng: rand.New(rand.NewPCG(seed, uint64(i*2+n)))}
+		c := &chaos{Client: p.memory[id], rate: st.Faults, lag: st.Lag, known: known[id],
+			rng: rand.New(rand.NewPCG(seed, uint64(i*2+n)))}
 		c.note = func(string) { p.faults.Add(1) }
 		c.late = func(do func()) {
 			p.late.Add(1)

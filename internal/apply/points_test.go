@@ -84,15 +84,16 @@ func TestWhatChangedWhileThePlanWasReadIsStale(t *testing.T) {
 	w.made(mind, 1)
 }
 
-// A list that lacks an agent of a platform that has no read: the agent is asked for by an update, and is not made again.
-// Nothing else is made beside such a list either.
+// A list that lacks an agent of a platform that has no read: the agent is asked for by an update, and is not made
+// again. Nothing else is made beside such a list either.
 func TestAnUnlistedAgentIsAskedForAndNotMadeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.refresh, w.opts.Parallelism = true, 1
 		w.want = []agent.Desired{concierge("a"), concierge("b"), concierge("c")}
 		w.mustApply()
-		w.client[comet] = altered{Client: w.memory[comet], list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
+		w.client[comet] = altered{Client: w.memory[comet],
+			list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
 		rep := w.mustApply()
 		if len(rep.Results) != 2 || !strings.Contains(rep.Results[0].Warning, "does not show") {
 			t.Errorf("results:\n%s", describe(rep))
@@ -219,7 +220,8 @@ func (d deaf) Update(ctx context.Context, uid string, _ agent.Fields) (platform.
 func TestAnUpdateThatWasNotCarriedOutStaysInThePlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.want = []agent.Desired{coach("a", "agentPurpose", "Old."), concierge("b", "metaData", map[string]any{"greetingMessage": "Hi"})}
+		w.want = []agent.Desired{coach("a", "agentPurpose", "Old."),
+			concierge("b", "metaData", map[string]any{"greetingMessage": "Hi"})}
 		w.mustApply()
 		w.want = []agent.Desired{coach("a", "agentPurpose", "New."), concierge("b")}
 		for id, m := range w.memory {
@@ -333,7 +335,8 @@ func TestWhatAPlatformRewritesIsFoundAgain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.want = []agent.Desired{
-					coach("a", "agentPurpose", "It's <b>\n & more.\n"), coach("b", "agentName", "Coach & b", "agentPurpose", "Other\ntext.\n"),
+					coach("a", "agentPurpose", "It's <b>\n & more.\n"),
+					coach("b", "agentName", "Coach & b", "agentPurpose", "Other\ntext.\n"),
 					concierge("c", "name", "Concierge & c", "metaData", map[string]any{"greetingMessage": "Hi"}),
 				}
 				for id, m := range w.memory {
@@ -383,7 +386,8 @@ func TestALostUpdateThatTakesMembersOut(t *testing.T) {
 // An update does not hide what somebody else changed in another field.
 func TestAnUpdateSwallowsNoDrift(t *testing.T) {
 	w := newWorld(t)
-	w.want = []agent.Desired{coach("a", "agentPurpose", "Old."), concierge("b", "metaData", map[string]any{"greetingMessage": "Hi"})}
+	w.want = []agent.Desired{coach("a", "agentPurpose", "Old."),
+		concierge("b", "metaData", map[string]any{"greetingMessage": "Hi"})}
 	w.mustApply()
 	w.memory[mind].Set("agent-0001", "agentName", "Foreign")
 	w.memory[comet].Set("agent-0001", "name", "Foreign")
@@ -417,8 +421,8 @@ func TestAStrangerDoesNotBlockAnOpenCreate(t *testing.T) {
 	})
 }
 
-// After a crash, what is in no doubt does not wait for the one request that may have left; those that certainly never left
-// do not wait at all.
+// After a crash, what is in no doubt does not wait for the one request that may have left; those that certainly never
+// left do not wait at all.
 func TestRecoveryHoldsUpNobodyElse(t *testing.T) {
 	for name, left := range map[string]bool{"one may have left": true, "none left": false} {
 		t.Run(name, func(t *testing.T) {
@@ -444,7 +448,8 @@ func TestRecoveryHoldsUpNobodyElse(t *testing.T) {
 	}
 }
 
-// intended leaves open intents of creates in the journal, as a run does that is killed; left says which requests may have left.
+// intended leaves open intents of creates in the journal, as a run does that is killed; left says which requests may
+// have left.
 func (w *world) intended(left func(i int) bool, wanted ...agent.Desired) {
 	w.t.Helper()
 	f := w.file()
@@ -529,7 +534,8 @@ func TestWaitsAreBounded(t *testing.T) {
 				start := time.Now()
 				var faults []platformtest.Fault
 				for n := range 10 {
-					faults = append(faults, platformtest.Fault{Op: platformtest.OpCreate, Nth: n + 1, Class: platform.Throttled, Status: 429, RetryAfter: tt.after})
+					faults = append(faults, platformtest.Fault{Op: platformtest.OpCreate, Nth: n + 1, Class: platform.Throttled,
+						Status: 429, RetryAfter: tt.after})
 				}
 				w.client[mind] = platformtest.WithFaults(w.memory[mind], faults...)
 				rep, err := w.apply(t.Context())

@@ -83,7 +83,8 @@ func genSpecs(t *rapid.T) []spec {
 	specs := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) spec {
 		return spec{
 			Key: rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(t, "key"), Comet: rapid.Bool().Draw(t, "comet"),
-			Name: rapid.IntRange(0, 3).Draw(t, "name"), Text: rapid.IntRange(0, 2).Draw(t, "text"), Tenant: rapid.IntRange(0, 2).Draw(t, "tenant"),
+			Name: rapid.IntRange(0, 3).Draw(t, "name"), Text: rapid.IntRange(0, 2).Draw(t, "text"),
+			Tenant: rapid.IntRange(0, 2).Draw(t, "tenant"),
 		}
 	}), 0, 10, func(s spec) string { return fmt.Sprint(s.Comet, s.Key) }).Draw(t, "want")
 	return specs

@@ -24,7 +24,8 @@ func TestCutListProvesNoDelete(t *testing.T) {
 		w.want[1].Fields["externalTenantId"] = "t2"
 		w.client[mind] = platformtest.WithFaults(w.memory[mind],
 			platformtest.Fault{Op: platformtest.OpDelete, Nth: 1, Class: platform.Refused, Status: 404},
-			platformtest.Fault{Op: platformtest.OpList, Nth: 2, List: func(all []platform.Remote) []platform.Remote { return all[:1] }})
+			platformtest.Fault{Op: platformtest.OpList, Nth: 2,
+				List: func(all []platform.Remote) []platform.Remote { return all[:1] }})
 		if _, err := w.apply(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +67,8 @@ func TestIgnoredUpdateThatNoListConfirmed(t *testing.T) {
 		w.mustApply()
 		w.want[0].Fields["name"] = "New"
 		w.client[comet] = platformtest.WithFaults(w.memory[comet],
-			platformtest.Fault{Op: platformtest.OpUpdate, Ignored: true}, platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
+			platformtest.Fault{Op: platformtest.OpUpdate, Ignored: true},
+			platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
 		if _, err := w.apply(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -79,14 +81,15 @@ func TestIgnoredUpdateThatNoListConfirmed(t *testing.T) {
 	})
 }
 
-// Two requests send the same. One takes effect and loses its answer, the other is given up and takes effect later still: the
-// agent that shows first is not taken for the other one's, whose own is yet to come.
+// Two requests send the same. One takes effect and loses its answer, the other is given up and takes effect later
+// still: the agent that shows first is not taken for the other one's, whose own is yet to come.
 func TestAlikeCreatesWaitForTheLastOfThem(t *testing.T) {
 	for first, second := range map[string]string{"a": "b", "b": "a"} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
 			w.want = []agent.Desired{coach(first, "agentName", "Same"), coach(second, "agentName", "Same")}
-			slow := platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate, Nth: 1, Slow: 34 * time.Second, Limit: 30 * time.Second},
+			slow := platformtest.WithFaults(w.memory[mind],
+				platformtest.Fault{Op: platformtest.OpCreate, Nth: 1, Slow: 34 * time.Second, Limit: 30 * time.Second},
 				lost(platformtest.OpCreate, 2))
 			w.client[mind] = slow
 			w.mustApply()
@@ -120,8 +123,8 @@ func TestARecoveredUpdateSwallowsNoDrift(t *testing.T) {
 	})
 }
 
-// An update is given up and takes effect late, over one that was sent after it and answered. What is live then was not made of
-// what was sent last: it stays in the plan.
+// An update is given up and takes effect late, over one that was sent after it and answered. What is live then was not
+// made of what was sent last: it stays in the plan.
 func TestALateUpdateIsNoRewriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -129,12 +132,14 @@ func TestALateUpdateIsNoRewriting(t *testing.T) {
 		w.want = []agent.Desired{concierge("a"), concierge("z")}
 		w.mustApply()
 		w.want[0].Fields["name"] = "Second"
-		slow := platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, Slow: 34 * time.Second, Limit: 30 * time.Second})
+		slow := platformtest.WithFaults(w.memory[comet],
+			platformtest.Fault{Op: platformtest.OpUpdate, Slow: 34 * time.Second, Limit: 30 * time.Second})
 		w.client[comet] = slow
 		w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, cancel) })
 		w.want[0].Fields["name"] = "Third"
 		w.want[1].Fields["name"] = "Last" // which takes its time
-		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, UID: "agent-0002", Slow: 10 * time.Second})
+		w.client[comet] = platformtest.WithFaults(w.memory[comet],
+			platformtest.Fault{Op: platformtest.OpUpdate, UID: "agent-0002", Slow: 10 * time.Second})
 		rep, err := w.apply(t.Context())
 		if err != nil || rep.Count(apply.StatusFailed) != 1 {
 			t.Errorf("%v\n%s", err, describe(rep))
@@ -148,12 +153,13 @@ func TestALateUpdateIsNoRewriting(t *testing.T) {
 	})
 }
 
-// A cut list shows, of all that state knows, the one agent whose delete is open. It is of the right app all the same: what it
-// lacks is asked for, and no agent is taken for gone.
+// A cut list shows, of all that state knows, the one agent whose delete is open. It is of the right app all the same:
+// what it lacks is asked for, and no agent is taken for gone.
 func TestAListThatShowsWhatIsBeingDeletedIsOfThisApp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.want, w.prune, w.refresh, w.opts.Parallelism = []agent.Desired{coach("a"), coach("b", "externalTenantId", "t1")}, true, true, 1
+		w.want, w.prune, w.refresh, w.opts.Parallelism = []agent.Desired{coach("a"),
+			coach("b", "externalTenantId", "t1")}, true, true, 1
 		w.mustApply()
 		b := w.want[1]
 		w.want = []agent.Desired{b}
@@ -174,13 +180,15 @@ func TestAListThatShowsWhatIsBeingDeletedIsOfThisApp(t *testing.T) {
 	})
 }
 
-// The answer to a create cannot be read, and the update after it is answered as done and was not, with no list after either. The
-// member that it was to take out is still there: it is not the platform's own.
+// The answer to a create cannot be read, and the update after it is answered as done and was not, with no list after
+// either. The member that it was to take out is still there: it is not the platform's own.
 func TestIgnoredUpdateOfAnAgentThatNobodySaw(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.want = []agent.Desired{concierge("a", "metaData", map[string]any{"greetingMessage": "Hi", "introductoryMessage": "Me"})}
-		for n, fault := range []platformtest.Fault{{Op: platformtest.OpCreate, Odd: true}, {Op: platformtest.OpUpdate, Ignored: true}} {
+		w.want = []agent.Desired{concierge("a", "metaData",
+			map[string]any{"greetingMessage": "Hi", "introductoryMessage": "Me"})}
+		for n, fault := range []platformtest.Fault{{Op: platformtest.OpCreate, Odd: true},
+			{Op: platformtest.OpUpdate, Ignored: true}} {
 			w.client[comet] = platformtest.WithFaults(w.memory[comet], fault,
 				platformtest.Fault{Op: platformtest.OpList, Nth: 2 - n, Class: platform.Unknown}) // the one after the write
 			if _, err := w.apply(t.Context()); err != nil {

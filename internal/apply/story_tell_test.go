@@ -93,8 +93,8 @@ func (p *teller) chapter(i int, c chapter) {
 	p.lose(c.Lose)
 }
 
-// rival applies the same manifests in another checkout, which has the state that is committed and no journal. Where a request
-// of this checkout is open it does not: two machines that share no storage cannot know of each other's.
+// rival applies the same manifests in another checkout, which has the state that is committed and no journal. Where a
+// request of this checkout is open it does not: two machines that share no storage cannot know of each other's.
 func (p *teller) rival(context.Context, *plan.Plan) (asked bool, err error) {
 	snap, err := p.file().Load(context.Background())
 	if err != nil || len(snap.Open) > 0 || snap.Pending {
@@ -171,7 +171,8 @@ func (p *teller) others(id agent.AppID, c chapter, rng *rand.Rand, known map[str
 		fields := agent.Fields{"agentName": fmt.Sprintf("Stranger %d", n), "agentPurpose": "Another thing."}
 		if id == comet {
 			fields = agent.Fields{"name": fmt.Sprintf("Stranger %d", n), "icon": "https://example.org/i.png",
-				"integrateWith": "rasa", "integrationType": "agent", "integrationMeta": map[string]any{"baseUrl": "https://example.org/r"}}
+				"integrateWith": "rasa", "integrationType": "agent",
+				"integrationMeta": map[string]any{"baseUrl": "https://example.org/r"}}
 		}
 		r := m.Put(fields)
 		p.strangers[id][r.UID] = r.Content.Fields()
@@ -221,11 +222,14 @@ func (p *teller) unruly(id agent.AppID, c chapter, n nature, rng *rand.Rand, kno
 func (p *teller) strike(call platformtest.Call, f platformtest.Fault, rng *rand.Rand) platformtest.Fault {
 	p.faults.Add(1)
 	ways := map[platformtest.Op][]string{
-		platformtest.OpCreate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "never sent", "odd"},
-		platformtest.OpUpdate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404", "ignored"},
-		platformtest.OpDelete: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404", "ignored"},
-		platformtest.OpList:   {"lost before", "cut", "odd"},
-		platformtest.OpRead:   {"lost before", "lying 404"},
+		platformtest.OpCreate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "never sent",
+			"odd"},
+		platformtest.OpUpdate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404",
+			"ignored"},
+		platformtest.OpDelete: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404",
+			"ignored"},
+		platformtest.OpList: {"lost before", "cut", "odd"},
+		platformtest.OpRead: {"lost before", "lying 404"},
 	}[call.Op]
 	switch ways[rng.IntN(len(ways))] {
 	case "lost before":
@@ -293,8 +297,8 @@ func (p *teller) last() {
 	p.settled("after drift and deletes")
 }
 
-// person does what a hint says where apply may not decide: where a list shows no agent that state knows, somebody has to see
-// that they are gone.
+// person does what a hint says where apply may not decide: where a list shows no agent that state knows, somebody has
+// to see that they are gone.
 func (p *teller) person() {
 	gone := map[agent.AppID][]agent.Address{}
 	snap, there := p.load(p.file()), map[agent.AppID]bool{}
