@@ -81,7 +81,8 @@ func (r room) files(t *testing.T) (fset *token.FileSet, files []*ast.File) {
 }
 
 // testOnly are rooms for tests and for writing documents, which the tool does not ship.
-var testOnly = []string{"archtest", "ci", "docgen", "mutants", "openapitest", "platform/platformtest", "state/statetest", "state/store/storetest", "torture"}
+var testOnly = []string{"archtest", "ci", "docgen", "mutants", "openapitest", "platform/platformtest",
+	"state/statetest", "state/store/storetest", "torture"}
 
 // shipped leaves the rooms for tests out.
 func shipped(all []room) []room {
@@ -111,8 +112,8 @@ func anyMatches(patterns []string, path string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return matches(p, path) })
 }
 
-// TestNamesForEverySystem: a checkout is possible where names are reserved (Windows: NUL with any ending, and some characters)
-// or differ by case alone (macOS). The same for the files that scripts make.
+// TestNamesForEverySystem: a checkout is possible where names are reserved (Windows: NUL with any ending, and some
+// characters) or differ by case alone (macOS). The same for the files that scripts make.
 func TestNamesForEverySystem(t *testing.T) {
 	out, err := exec.Command("git", "-C", root, "ls-files", "-z").Output()
 	if err != nil {

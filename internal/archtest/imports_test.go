@@ -37,8 +37,9 @@ var rules = []rule{
 		why: "how something was typed ends where the flags are declared",
 	},
 	{
-		from: []string{"./cli", "./flags"}, not: []string{"net/...", "./platform/cometchat", "./platform/mindset", "./state/store/s3"},
-		why: "a command has a workspace to reach platforms and stores by; it opens none",
+		from: []string{"./cli", "./flags"},
+		not:  []string{"net/...", "./platform/cometchat", "./platform/mindset", "./state/store/s3"},
+		why:  "a command has a workspace to reach platforms and stores by; it opens none",
 	},
 	{
 		from: []string{"./agent", "./diag", "./secret", "./schema"},
@@ -96,22 +97,26 @@ var rules = []rule{
 		why: "a wire type shared with an adapter would hide a mistake on both sides at once",
 	},
 	{
-		from: []string{"./report/..."}, not: []string{"os", "os/...", "net/...", "context", "./state", "./platform/...", "./manifest"},
-		why: "a report is a function of what it shows",
+		from: []string{"./report/..."},
+		not:  []string{"os", "os/...", "net/...", "context", "./state", "./platform/...", "./manifest"},
+		why:  "a report is a function of what it shows",
 	},
 	{
-		except: []string{"./workspace", "./httpx", "./platform/...", "./sandbox/...", "./state/store/s3"}, not: []string{"net/http/..."},
-		why: "requests leave through httpx alone, or the API key's one way has a second; a bucket gets no API key",
+		except: []string{"./workspace", "./httpx", "./platform/...", "./sandbox/...", "./state/store/s3"},
+		not:    []string{"net/http/..."},
+		why:    "requests leave through httpx alone, or the API key's one way has a second; a bucket gets no API key",
 	},
 	{
-		not: []string{"testing", "testing/...", "./archtest", "./docgen", "./mutants", "./openapitest", "./platform/platformtest", "./state/statetest", "./state/store/storetest", "./torture",
+		not: []string{"testing", "testing/...", "./archtest", "./docgen", "./mutants", "./openapitest",
+			"./platform/platformtest", "./state/statetest", "./state/store/storetest", "./torture",
 			"github.com/getkin/kin-openapi/...", "github.com/google/go-cmp/...", "github.com/rogpeppe/go-internal/...",
 			"github.com/spf13/cobra/doc", "github.com/yuin/goldmark/..."}, deep: true,
 		why: "what is there for tests and for writing documents stays out of the binary",
 	},
 	{
-		not: []string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/go-retryablehttp"}, except: []string{"./platform"},
-		why: "reads are tried again in one place (platform.Caller.Do); a create is never",
+		not:    []string{"github.com/cenkalti/backoff/v5", "github.com/hashicorp/go-retryablehttp"},
+		except: []string{"./platform"},
+		why:    "reads are tried again in one place (platform.Caller.Do); a create is never",
 	},
 }
 

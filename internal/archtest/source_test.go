@@ -18,11 +18,13 @@ type call struct {
 }
 
 var calls = []call{
-	{"os", "Exit", []string{"main.go", "internal/crash/crash.go"}, "only main and a crash end the process: what is deferred elsewhere must run"},
+	{"os", "Exit", []string{"main.go", "internal/crash/crash.go"},
+		"only main and a crash end the process: what is deferred elsewhere must run"},
 	{"log", "Fatal", nil, "only main ends the process: what is deferred elsewhere must run"},
 	{"os", "Getenv", nil, "the environment is a parameter of cli.Run, so that tests have one of their own"},
 	{"os", "LookupEnv", nil, "the environment is a parameter of cli.Run, so that tests have one of their own"},
-	{"os", "Environ", []string{"main.go"}, "the environment is a parameter of cli.Run, so that tests have one of their own"},
+	{"os", "Environ", []string{"main.go"},
+		"the environment is a parameter of cli.Run, so that tests have one of their own"},
 	{"context", "Background", []string{"main.go", "internal/workspace/sandbox.go"},
 		"contexts are made in main, or an interrupt does not reach everywhere; the sandbox is shut down after it"},
 	{"context", "TODO", nil, "contexts are made in main, or an interrupt does not reach everywhere"},
@@ -245,7 +247,8 @@ func TestPackageDocs(t *testing.T) {
 // TestNames: a package that is named after nothing collects everything.
 func TestNames(t *testing.T) {
 	for _, r := range rooms(t) {
-		if slices.Contains([]string{"util", "utils", "common", "helpers", "helper", "types", "misc", "base"}, filepath.Base(r.ImportPath)) {
+		if slices.Contains([]string{"util", "utils", "common", "helpers", "helper", "types", "misc", "base"},
+			filepath.Base(r.ImportPath)) {
 			t.Errorf("%s: name it after what it is", r.ImportPath)
 		}
 	}

@@ -21,7 +21,8 @@ var thirdLines = []struct{ file, line, more string }{
       "allOf": [{ "$ref": "botworks.schema.json#/definitions/section" }],
       "description": "One Botworks app and its bots."
     },`},
-	{"internal/workspace/workspace.go", `	"agentsync/internal/platform/cometchat"`, "\n\t" + `"agentsync/internal/platform/botworks"`},
+	{"internal/workspace/workspace.go", `	"agentsync/internal/platform/cometchat"`,
+		"\n\t" + `"agentsync/internal/platform/botworks"`},
 	{"internal/workspace/workspace.go", `		cometchat.New,`, "\n\t\tbotworks.New,"},
 	{"internal/sandbox/dialect.go", `var dialects = []*dialect{`, "botworks, "},
 }
