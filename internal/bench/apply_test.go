@@ -37,7 +37,8 @@ func BenchmarkApplyLatency(b *testing.B) {
 		least := ideal + time.Duration(lists-1)*latency + whole
 		found(fmt.Sprintf("`apply` of %d creates, 50 ms latency, 32 in flight", agents),
 			"≤ 1.05 × (ceil(n ÷ in flight) × latency + the lists' own round trips, one after the other)",
-			"%.3f × (%s; %d lists; a bare client for the creates alone %.3f ×)", ratio(u[0].wall, least), ms(u[0].wall), lists, ratio(u[1].wall, ideal))
+			"%.3f × (%s; %d lists; a bare client for the creates alone %.3f ×)", ratio(u[0].wall, least), ms(u[0].wall), lists,
+			ratio(u[1].wall, ideal))
 	}
 }
 
@@ -53,7 +54,8 @@ func BenchmarkApplyCost(b *testing.B) {
 		written = size(b, state) + <-journal
 		return u
 	}, func() usage { return serve(b, "--fault", "latency=5ms").post(b, agents, 128) })
-	found("`apply` of 10,000 creates, 5 ms latency, 64 in flight per app, server in another process", "≤ 150 µs of CPU per agent, ≤ 200 MiB, ≤ 3 KiB written per agent",
+	found("`apply` of 10,000 creates, 5 ms latency, 64 in flight per app, server in another process",
+		"≤ 150 µs of CPU per agent, ≤ 200 MiB, ≤ 3 KiB written per agent",
 		"%.0f µs (a bare client %.0f), %.0f MiB, %.2f KiB",
 		u[0].cpu.Seconds()*1e6/agents, u[1].cpu.Seconds()*1e6/agents, u[0].memory, float64(written)/agents/1024)
 }
@@ -91,14 +93,15 @@ func size(b *testing.B, path string) int64 {
 	return info.Size()
 }
 
-// BenchmarkRecovery is an apply after another one was killed half way through its creates. What had reached the platform is
-// carried out; what had not, never left.
+// BenchmarkRecovery is an apply after another one was killed half way through its creates. What had reached the
+// platform is carried out; what had not, never left.
 func BenchmarkRecovery(b *testing.B) {
 	const agents, inFlightPerApp, kills, latency = 200, 10, 3, 50 * time.Millisecond
 	dir := conciergeFleet(b, agents)
 	worst, of, left := time.Duration(0), time.Duration(1), 0
 	for range kills {
-		s, state := serve(b, "--fault", "slow=50ms", "--fault", "latency=50ms op=list"), filepath.Join(b.TempDir(), "state.json")
+		s, state := serve(b, "--fault", "slow=50ms", "--fault", "latency=50ms op=list"), filepath.Join(b.TempDir(),
+			"state.json")
 		s.killed(b, dir, state, agents/2, inFlight(inFlightPerApp))
 		made := s.counts(b)
 		u := s.apply(b, dir, state, inFlight(inFlightPerApp))
@@ -108,7 +111,8 @@ func BenchmarkRecovery(b *testing.B) {
 			worst, of, left = u.wall, least, c.creates
 		}
 	}
-	found("`apply` after a `kill -9` half way through 200 creates, 50 ms latency, 10 in flight", "≤ 3 s + 1.2 × the work that is left",
+	found("`apply` after a `kill -9` half way through 200 creates, 50 ms latency, 10 in flight",
+		"≤ 3 s + 1.2 × the work that is left",
 		"%s, %.2f × (%d creates and the lists), the worst of %d", ms(worst), ratio(worst, of), left, kills)
 }
 
@@ -144,7 +148,8 @@ func BenchmarkApplyLimited(b *testing.B) {
 		found(what, target, "%.2f × (%s for %d requests), %.1f%% answered 429",
 			ratio(u.wall, least), ms(u.wall), granted, 100*float64(c.throttled)/float64(c.all()))
 	}
-	limited("`apply` of 400 creates, 20 requests a second allowed and announced", "≤ 1.15 × the time that the limit allows, ≤ 5% answered 429")
+	limited("`apply` of 400 creates, 20 requests a second allowed and announced",
+		"≤ 1.15 × the time that the limit allows, ≤ 5% answered 429")
 	limited("the same, announced by nothing but 429s", "≤ 1.3 ×, ≤ 10%", "--quiet-limit")
 }
 
@@ -174,7 +179,8 @@ func BenchmarkRefresh(b *testing.B) {
 	if snapshot(b, filepath.Dir(state)) != stateBefore {
 		changed = "files were written"
 	}
-	found("no-op `apply` of 10,000 agents", "0 bytes written, at most one list per app", "%s, %d requests", changed, c.all())
+	found("no-op `apply` of 10,000 agents", "0 bytes written, at most one list per app", "%s, %d requests", changed,
+		c.all())
 }
 
 // read reads the same pages as a refresh and drops them.

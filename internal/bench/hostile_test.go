@@ -49,7 +49,8 @@ var hostile = []struct {
 		fmt.Fprint(w, "version: 1\nx-deep:\n  "+strings.Repeat("- ", 500_000)+"a\n")
 	}, "nested far too deep"},
 	{"a name of 30 MB", func(w *bufio.Writer) {
-		fmt.Fprint(w, "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - {key: a, agentName: \""+strings.Repeat("a", 30<<20)+"\"}\n")
+		fmt.Fprint(w, "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - {key: a, agentName: \""+
+			strings.Repeat("a", 30<<20)+"\"}\n")
 	}, "this text is longer than 1 MiB"},
 	{"aliases of aliases", func(w *bufio.Writer) {
 		fmt.Fprint(w, "version: 1\nx-bomb:\n  - &a0 [x, x, x, x, x, x, x, x, x, x]\n")
@@ -59,7 +60,8 @@ var hostile = []struct {
 		fmt.Fprint(w, "mindset:\n  appUid: acme\n  agents:\n    - {key: a, agentName: a, tags: *a12}\n")
 	}, "more than 1,000,000 values"},
 	{"100,000 aliases of 64 KiB", func(w *bufio.Writer) {
-		fmt.Fprint(w, "version: 1\nx-text: &t "+strings.Repeat("a", 64<<10)+"\ncometchat:\n  appId: a\n  region: us\n  agents:\n    - key: a\n      metaData: {list: [")
+		fmt.Fprint(w, "version: 1\nx-text: &t "+strings.Repeat("a", 64<<10)+
+			"\ncometchat:\n  appId: a\n  region: us\n  agents:\n    - key: a\n      metaData: {list: [")
 		fmt.Fprint(w, strings.Repeat("*t, ", 100_000)+"*t]}\n")
 	}, "hold more than 64 MiB"},
 	{"a variable 50,000 times", func(w *bufio.Writer) {
@@ -67,7 +69,8 @@ var hostile = []struct {
 		fmt.Fprint(w, strings.Repeat("\"${env:AGENTSYNC_BENCH_BIG}\", ", 50_000)+"x]}\n")
 	}, "hold more than 64 MiB"},
 	{"a variable 50,000 times in one text", func(w *bufio.Writer) {
-		fmt.Fprint(w, "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - {key: a, agentPurpose: \""+strings.Repeat("${env:AGENTSYNC_BENCH_BIG}", 50_000)+"\"}\n")
+		fmt.Fprint(w, "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - {key: a, agentPurpose: \""+
+			strings.Repeat("${env:AGENTSYNC_BENCH_BIG}", 50_000)+"\"}\n")
 	}, "longer than 1 MiB"},
 }
 

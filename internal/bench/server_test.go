@@ -111,7 +111,8 @@ func (s *server) faults(b *testing.B, rules ...string) {
 // apply applies the fleet in dir to a server; the state is new.
 func (s *server) apply(b *testing.B, dir, state string, flags ...string) usage {
 	b.Helper()
-	return agentsync(b, dir, s.env, append([]string{"apply", "--auto-approve", "--quiet", "--state", state, "."}, flags...)...)
+	return agentsync(b, dir, s.env,
+		append([]string{"apply", "--auto-approve", "--quiet", "--state", state, "."}, flags...)...)
 }
 
 // applied returns the state of a fleet that was applied.

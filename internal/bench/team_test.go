@@ -31,7 +31,8 @@ func newBucket(b *testing.B, delay time.Duration) *bucket {
 	}))
 	b.Cleanup(server.Close)
 	k.url = storetest.S3URL(strings.TrimPrefix(server.URL, "http://"), "prod")
-	k.env = []string{"AWS_ACCESS_KEY_ID=" + storetest.FullKey, "AWS_SECRET_ACCESS_KEY=any", "AWS_EC2_METADATA_DISABLED=true"}
+	k.env = []string{"AWS_ACCESS_KEY_ID=" + storetest.FullKey, "AWS_SECRET_ACCESS_KEY=any",
+		"AWS_EC2_METADATA_DISABLED=true"}
 	agentsync(b, b.TempDir(), k.env, "state", "init", "--state", k.url)
 	return k
 }
@@ -101,7 +102,8 @@ func BenchmarkTeamApply(b *testing.B) {
 		_, all = k.requests()
 		return u
 	})
-	found("`apply` of 10,000 creates, 200 ms latency, 64 in flight, state in a bucket that adds 30 ms to each request", "≤ 1.05 × the same with a state file, ≤ 1,000 requests to the store",
+	found("`apply` of 10,000 creates, 200 ms latency, 64 in flight, state in a bucket that adds 30 ms to each request",
+		"≤ 1.05 × the same with a state file, ≤ 1,000 requests to the store",
 		"%.3f × (%s; with a file %s), %d requests", ratio(u[1].wall, u[0].wall), ms(u[1].wall), ms(u[0].wall), all)
 }
 
@@ -122,11 +124,13 @@ func BenchmarkTeamPlan(b *testing.B) {
 			func() usage { return agentsync(b, dir, s.env, "plan", "--detailed-exitcode", "--state", k.url, ".") },
 			func() usage { return k.transfer(b) })
 		found("`plan` of "+c.name+" agents, state in a bucket", "≤ 1.2 × the same with a state file + the transfer",
-			"%.2f × (%s; with a file %s, the transfer %s), %.0f MiB; the state has %.0f MiB", ratio(u[1].wall, u[0].wall*6/5+u[2].wall)*1.2, ms(u[1].wall), ms(u[0].wall), ms(u[2].wall),
+			"%.2f × (%s; with a file %s, the transfer %s), %.0f MiB; the state has %.0f MiB",
+			ratio(u[1].wall, u[0].wall*6/5+u[2].wall)*1.2, ms(u[1].wall), ms(u[0].wall), ms(u[2].wall),
 			u[1].memory, float64(size(b, file))/(1<<20))
 		k.requests()
 		s.apply(b, dir, k.url, inFlight(64))
 		writes, _ := k.requests()
-		found("no-op `apply` of "+c.name+" agents, state in a bucket", "nothing written to the store", "%d requests that write (the apply that made them: %s, %.0f MiB)", writes, ms(made.wall), made.memory)
+		found("no-op `apply` of "+c.name+" agents, state in a bucket", "nothing written to the store",
+			"%d requests that write (the apply that made them: %s, %.0f MiB)", writes, ms(made.wall), made.memory)
 	}
 }

@@ -22,12 +22,14 @@ var odd = []struct {
 	write func(n int) string
 }{
 	{"agents", func(n int) string {
-		return "version: 1\nmindset:\n  appUid: acme\n  agents:\n" + times(n/10, "    - {key: k%[1]d, agentName: N%[1]d, agentPurpose: Help.}\n")
+		return "version: 1\nmindset:\n  appUid: acme\n  agents:\n" +
+			times(n/10, "    - {key: k%[1]d, agentName: N%[1]d, agentPurpose: Help.}\n")
 	}},
 	{"wrong items", func(n int) string { return agentWith("tags: [" + times(n, "1, ") + "1]") }},
 	{"equal items", func(n int) string { return agentWith("tags: [" + times(n, "a, ") + "a]") }},
 	{"wrong items in defaults", func(n int) string {
-		return "version: 1\nmindset:\n  appUid: acme\n  defaults: {tags: [" + times(n, "1, ") + "1]}\n  agents: [{key: a, agentName: A}, {key: b, agentName: B}]\n"
+		return "version: 1\nmindset:\n  appUid: acme\n  defaults: {tags: [" + times(n, "1, ") +
+			"1]}\n  agents: [{key: a, agentName: A}, {key: b, agentName: B}]\n"
 	}},
 	{"unknown fields", func(n int) string { return agentWith(times(n, "u%d: 1, ") + "v: 1") }},
 	{"the same key", func(n int) string { return agentWith(times(n, "live: true, ") + "live: true") }},
@@ -41,36 +43,49 @@ var odd = []struct {
 	}},
 	{"secrets in one text", func(n int) string { return agentWith(`agentPurpose: "` + times(n, "${secret:S%d}") + `"`) }},
 	{"wrong references in one text", func(n int) string {
-		return "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - key: a\n      agentName: A\n      agentPurpose: |\n" + times(n, "        ${no:S%d}\n")
+		return "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - key: a\n      agentName: A\n      agentPurpose: |\n" +
+			times(n, "        ${no:S%d}\n")
 	}},
 	{"wrong references on one line", func(n int) string {
-		return "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - key: a\n      agentName: A\n      agentPurpose: |\n        " + times(n, "${no:S%d}") + "\n"
+		return "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - key: a\n      agentName: A\n      agentPurpose: " +
+			"|\n        " + times(n, "${no:S%d}") + "\n"
 	}},
 	{"anchors on one line", func(n int) string {
-		return "version: 1\nmindset: {appUid: acme, agents: [" + times(n/4, "{key: &a%[1]d k%[1]d, agentName: N%[1]d}, ") + "]}\n"
+		return "version: 1\nmindset: {appUid: acme, agents: [" + times(n/4, "{key: &a%[1]d k%[1]d, agentName: N%[1]d}, ") +
+			"]}\n"
 	}},
 	{"aliases of one text", func(n int) string {
-		return "version: 1\nx-a: &a Some text\nmindset:\n  appUid: acme\n  agents:\n" + times(n/4, "    - {key: k%[1]d, agentName: N%[1]d, agentPurpose: *a}\n")
+		return "version: 1\nx-a: &a Some text\nmindset:\n  appUid: acme\n  agents:\n" +
+			times(n/4, "    - {key: k%[1]d, agentName: N%[1]d, agentPurpose: *a}\n")
 	}},
 	{"aliases of one wrong value", func(n int) string {
-		return "version: 1\nx-a: &a [1]\nmindset:\n  appUid: acme\n  agents:\n" + times(n/4, "    - {key: k%[1]d, agentName: N%[1]d, agentPurpose: *a}\n")
+		return "version: 1\nx-a: &a [1]\nmindset:\n  appUid: acme\n  agents:\n" +
+			times(n/4, "    - {key: k%[1]d, agentName: N%[1]d, agentPurpose: *a}\n")
 	}},
 	{"large defaults", func(n int) string {
-		return "version: 1\ncometchat:\n  appId: a\n  region: us\n  defaults:\n    icon: https://a.example/i.png\n    integrateWith: mastra\n" +
-			"    integrationType: agent\n    integrationMeta: {baseUrl: https://a.example}\n    metaData: {" + times(n, "m%d: 1, ") + "m: 1}\n" +
+		return "version: 1\ncometchat:\n  appId: a\n  region: us\n  defaults:\n    icon: https://a.example/i.png\n    " +
+			"integrateWith: mastra\n" +
+			"    integrationType: agent\n    integrationMeta: {baseUrl: https://a.example}\n    metaData: {" +
+			times(n, "m%d: 1, ") + "m: 1}\n" +
 			"  agents:\n    - {key: a, name: A}\n    - {key: b, name: B}\n"
 	}},
 	{"header literals", func(n int) string {
-		return "version: 1\ncometchat:\n  appId: a\n  region: us\n  agents:\n    - key: a\n      name: A\n      icon: https://a.example/i.png\n" +
-			"      integrateWith: crewai\n      integrationType: agent\n      integrationMeta:\n        baseUrl: https://a.example\n        headers: {" +
+		return "version: 1\ncometchat:\n  appId: a\n  region: us\n  agents:\n    - key: a\n      name: A\n      icon: " +
+			"https://a.example/i.png\n" +
+			"      integrateWith: crewai\n      integrationType: agent\n      integrationMeta:\n        baseUrl: " +
+			"https://a.example\n        headers: {" +
 			times(n, "h%[1]d: literal%[1]d, ") + "h: literal}\n"
 	}},
 	{"comments", func(n int) string { return "version: 1\n" + times(n, "# c\n") + "mindset: {appUid: acme}\n" }},
 	{"an open quote", func(n int) string {
-		return "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - key: a\n      agentName: \"A\n" + times(n/4, "    - key: k%d\n")
+		return "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - key: a\n      agentName: \"A\n" +
+			times(n/4, "    - key: k%d\n")
 	}},
 	{"previous keys", func(n int) string { return agentWith("previousKeys: [" + times(n, "p%d, ") + "p]") }},
-	{"ignored fields", func(n int) string { return agentWith("lifecycle: {ignoreChanges: [" + times(n, "f%d, ") + "f]}") }},
+	{"ignored fields", func(n int) string {
+		return agentWith("lifecycle: {ignoreChanges: [" + times(n, "f%d, ") +
+			"f]}")
+	}},
 }
 
 // agentWith is a manifest of one agent that holds fields, in flow style.
@@ -98,7 +113,8 @@ func TestWorkGrowsWithTheInput(t *testing.T) {
 		t.Skip("builds a binary that counts")
 	}
 	binary := filepath.Join(t.TempDir(), "agentsync")
-	build := exec.Command("go", "build", "-trimpath", "-cover", "-covermode=count", "-coverpkg="+covered, "-o", binary, "../..")
+	build := exec.Command("go", "build", "-trimpath", "-cover", "-covermode=count", "-coverpkg="+covered, "-o", binary,
+		"../..")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
