@@ -18,9 +18,11 @@ const commandsPage = "../../docs/commands.md"
 
 const commandsHead = `# Commands
 
-Written from the commands' own texts by a test; ` + "`make golden`" + ` renews it. ` + "`agentsync COMMAND --help`" + ` prints the same.
+Written from the commands' own texts by a test; ` + "`make golden`" + ` renews it. ` + "`agentsync COMMAND --help`" +
+	` prints the same.
 
-Each flag can be set by an environment variable: ` + "`AGENTSYNC_`" + ` and its name in capitals, with ` + "`_`" + ` for each hyphen. A flag
+Each flag can be set by an environment variable: ` + "`AGENTSYNC_`" + ` and its name in capitals, with ` + "`_`" +
+	` for each hyphen. A flag
 on the command line comes first.
 `
 
@@ -135,7 +137,8 @@ func TestNotShipped(t *testing.T) {
 	if !strings.Contains(string(out), "agentsync/internal/cli\n") {
 		t.Fatalf("no list of the binary's packages:\n%s", out)
 	}
-	for _, unwanted := range []string{"github.com/spf13/cobra/doc", "md2man", "blackfriday", "actionlint", "agentsync/internal/docgen"} {
+	for _, unwanted := range []string{"github.com/spf13/cobra/doc", "md2man", "blackfriday", "actionlint",
+		"agentsync/internal/docgen"} {
 		if strings.Contains(string(out), unwanted) {
 			t.Errorf("%s is in the binary", unwanted)
 		}

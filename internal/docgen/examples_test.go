@@ -44,18 +44,19 @@ const (
 // scenes are what must have happened before an example makes sense. Every other example follows an apply
 // of the repository's own manifests. The longest beginning of the example counts.
 var scenes = map[string]string{
-	"agentsync apply --plan plan.bin":     "agentsync plan --out plan.bin && ",
-	"agentsync show plan.bin":             "agentsync plan --out plan.bin && ",
-	"agentsync plan --sandbox":            "rm state.json && ",
-	"agentsync state mv":                  oldKey,
-	"agentsync state rm":                  oldKey,
-	"agentsync state status":              inBucket,
-	"agentsync state unlock":              inBucket,
-	"agentsync state history":             inBucket,
-	"agentsync state rollback":            inBucket,
-	"agentsync state push":                "cp state.json errored.state.json && rm state.json && ",
-	"agentsync state merge":               "cp state.json errored.state.json && rm state.json && ",
-	"agentsync import":                    forgetAll + "sed -i.bak 's/key: concierge/key: other/' manifests/support.yaml && ",
+	"agentsync apply --plan plan.bin": "agentsync plan --out plan.bin && ",
+	"agentsync show plan.bin":         "agentsync plan --out plan.bin && ",
+	"agentsync plan --sandbox":        "rm state.json && ",
+	"agentsync state mv":              oldKey,
+	"agentsync state rm":              oldKey,
+	"agentsync state status":          inBucket,
+	"agentsync state unlock":          inBucket,
+	"agentsync state history":         inBucket,
+	"agentsync state rollback":        inBucket,
+	"agentsync state push":            "cp state.json errored.state.json && rm state.json && ",
+	"agentsync state merge":           "cp state.json errored.state.json && rm state.json && ",
+	"agentsync import": forgetAll +
+		"sed -i.bak 's/key: concierge/key: other/' manifests/support.yaml && ",
 	"agentsync export":                    forgetAll,
 	"agentsync export --platform":         forgetAll + empty,
 	"agentsync init":                      empty,
@@ -127,7 +128,8 @@ func newWorld(t *testing.T) *world {
 	if err := os.CopyFS(filepath.Join(w.dir, "manifests"), os.DirFS("../../manifests")); err != nil {
 		t.Fatal(err)
 	}
-	w.env = append(os.Environ(), "COMETCHAT_API_KEY=key-c", "MINDSET_API_KEY=key-m", "LANGGRAPH_TOKEN=token-of-usual-length",
+	w.env = append(os.Environ(), "COMETCHAT_API_KEY=key-c", "MINDSET_API_KEY=key-m",
+		"LANGGRAPH_TOKEN=token-of-usual-length",
 		"AGENTSYNC_COMETCHAT_ENDPOINT="+h.URL+"/cometchat/{app}/v3", "AGENTSYNC_MINDSET_ENDPOINT="+h.URL,
 		"AGENTSYNC_AUTO_APPROVE=true", "AGENTSYNC_PARALLELISM=1", "AGENTSYNC_LISTEN=127.0.0.1:0", "NO_COLOR=1",
 		"AWS_ACCESS_KEY_ID="+storetest.FullKey, "AWS_SECRET_ACCESS_KEY=any", "AWS_EC2_METADATA_DISABLED=true")
