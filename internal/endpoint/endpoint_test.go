@@ -49,10 +49,11 @@ func TestParse(t *testing.T) {
 // TestPunycode holds the encoder against examples of RFC 3492, section 7.1.
 func TestPunycode(t *testing.T) {
 	for label, want := range map[string]string{
-		"\u0644\u064a\u0647\u0645\u0627\u0628\u062a\u0643\u0644\u0645\u0648\u0634\u0639\u0631\u0628\u064a\u061f": "egbpdaj6bu4bxfgehfvwxn",
-		"\u4ed6\u4eec\u4e3a\u4ec0\u4e48\u4e0d\u8bf4\u4e2d\u6587":                                                 "ihqwcrb4cv8a8dqg056pqjye",
-		"3\u5e74b\u7d44\u91d1\u516b\u5148\u751f":                                                                 "3b-ww4c5e180e575a65lsy2b",
-		"\u305d\u306e\u30b9\u30d4\u30fc\u30c9\u3067":                                                             "d9juau41awczczp",
+		"\u0644\u064a\u0647\u0645\u0627\u0628\u062a\u0643" +
+			"\u0644\u0645\u0648\u0634\u0639\u0631\u0628\u064a\u061f": "egbpdaj6bu4bxfgehfvwxn",
+		"\u4ed6\u4eec\u4e3a\u4ec0\u4e48\u4e0d\u8bf4\u4e2d\u6587": "ihqwcrb4cv8a8dqg056pqjye",
+		"3\u5e74b\u7d44\u91d1\u516b\u5148\u751f":                 "3b-ww4c5e180e575a65lsy2b",
+		"\u305d\u306e\u30b9\u30d4\u30fc\u30c9\u3067":             "d9juau41awczczp",
 	} {
 		if got := punycode([]rune(label)); got != want {
 			t.Errorf("%s: %s, want %s", label, got, want)
