@@ -14,29 +14,39 @@ import (
 
 // changeForms are ways to write the same agent; %s is its purpose.
 var changeForms = map[string]string{
-	"block":          "    - key: a # k\n      agentName: A # n\n      agentPurpose: Old # p\n      tags: [x, y] # t\n      # end\n",
-	"quoted":         "    - key: a # k\n      agentName: \"A\" # n\n      agentPurpose: 'It''s\n        old' # p\n      tags:\n        - x # t\n        - y\n    # end\n",
-	"block text":     "    - key: a # k\n      agentName: A # n\n      agentPurpose: | # p\n        Old\n\n        text\n\n      tags: [x, y] # t\n      # end\n",
-	"folded, last":   "    - key: a # k\n      tags: # t\n      - x\n      - y\n      agentName: A # n\n      agentPurpose: >-\n        Old\n        text\n# p\n# end\n",
-	"braces":         "    # k\n    - {key: a, agentName: A, agentPurpose: Old text, tags: [x, y]} # n p t end\n",
-	"JSON":           "    # k n p t end\n    - {\"key\": \"a\", \"agentName\": \"A\", \"agentPurpose\": \"Old: {text}, \\\"x\\\"\", \"tags\": [\"x\", \"y\"]}\n",
-	"alias":          "    - key: a # k\n      agentName: *name # n\n      agentPurpose: *text # p\n      tags: *tags # t\n      # end\n",
-	"merged":         "    - <<: *all # n p\n      key: a # k\n      tags: [x, y] # t\n      # end\n",
-	"defaults":       "    - key: a # k n p t end\n",
-	"tagged, anchor": "    - key: a # k\n      agentName: &n A # n\n      agentPurpose: !!str Old # p\n      tags: &t [x, y] # t\n      # end\n",
+	"block": "    - key: a # k\n      agentName: A # n\n      agentPurpose: Old # p\n      tags: [x, y] # t\n " +
+		"     # end\n",
+	"quoted": "    - key: a # k\n      agentName: \"A\" # n\n      agentPurpose: 'It''s\n        old' # p\n    " +
+		"  tags:\n        - x # t\n        - y\n    # end\n",
+	"block text": "    - key: a # k\n      agentName: A # n\n      agentPurpose: | # p\n        Old\n\n        " +
+		"text\n\n      tags: [x, y] # t\n      # end\n",
+	"folded, last": "    - key: a # k\n      tags: # t\n      - x\n      - y\n      agentName: A # n\n      " +
+		"agentPurpose: >-\n        Old\n        text\n# p\n# end\n",
+	"braces": "    # k\n    - {key: a, agentName: A, agentPurpose: Old text, tags: [x, y]} # n p t end\n",
+	"JSON": "    # k n p t end\n    - {\"key\": \"a\", \"agentName\": \"A\", \"agentPurpose\": \"Old: " +
+		"{text}, \\\"x\\\"\", \"tags\": [\"x\", \"y\"]}\n",
+	"alias": "    - key: a # k\n      agentName: *name # n\n      agentPurpose: *text # p\n      tags: *tags " +
+		"# t\n      # end\n",
+	"merged":   "    - <<: *all # n p\n      key: a # k\n      tags: [x, y] # t\n      # end\n",
+	"defaults": "    - key: a # k n p t end\n",
+	"tagged, anchor": "    - key: a # k\n      agentName: &n A # n\n      agentPurpose: !!str Old # p\n      tags: &t " +
+		"[x, y] # t\n      # end\n",
 }
 
 // TestChangeReadsBack: whatever an agent is written like, and whatever the new value is, the manifest then wants that
 // value and nothing else is different, comments included; or the change is refused.
 func TestChangeReadsBack(t *testing.T) {
 	const head = "version: 1 # v\nx-text: &text Old # anchor\nx-name: &name A\nx-tags: &tags [x, y]\n" +
-		"x-all: &all {agentName: A, agentPurpose: Old}\nmindset:\n  appUid: acme # app\n  defaults: {agentName: D, agentPurpose: Old}\n  agents:\n"
+		"x-all: &all {agentName: A, agentPurpose: Old}\nmindset:\n  appUid: acme # app\n  defaults: {agentName: D, " +
+		"agentPurpose: Old}\n  agents:\n"
 	const tail = "    - key: b # other\n      agentName: B\n"
 	p := load(t, "mindset")
 	refused := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		name := rapid.SampledFrom([]string{"agentName", "agentPurpose", "tags", "live", "formatting", "access"}).Draw(rt, "field")
-		form := rapid.SampledFrom([]string{"block", "quoted", "block text", "folded, last", "braces", "JSON", "alias", "merged", "defaults", "tagged, anchor"}).Draw(rt, "form")
+		name := rapid.SampledFrom([]string{"agentName", "agentPurpose", "tags", "live", "formatting", "access"}).Draw(rt,
+			"field")
+		form := rapid.SampledFrom([]string{"block", "quoted", "block text", "folded, last", "braces", "JSON", "alias",
+			"merged", "defaults", "tagged, anchor"}).Draw(rt, "form")
 		src := head + changeForms[form] + tail
 		if rapid.Bool().Draw(rt, "first") {
 			src = head + tail + changeForms[form]
@@ -81,7 +91,8 @@ func TestChangeReadsBack(t *testing.T) {
 			}
 			for field := range want {
 				if !agent.Equal(is.Agents[i].Fields[field], want[field]) {
-					rt.Fatalf("%s: %s of %s is %q, want %q\n%s\nbecomes\n%s", form, field, d.Address, is.Agents[i].Fields[field], want[field], src, after)
+					rt.Fatalf("%s: %s of %s is %q, want %q\n%s\nbecomes\n%s", form, field, d.Address, is.Agents[i].Fields[field],
+						want[field], src, after)
 				}
 			}
 		}

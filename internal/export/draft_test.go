@@ -192,7 +192,8 @@ func TestSplitFiles(t *testing.T) {
 	if diff := cmp.Diff(want, texts); diff != "" {
 		t.Errorf("texts (-want +got):\n%s", diff)
 	}
-	for _, line := range []string{"greetingMessage: ${file:prompts/a.x/metaData/greetingMessage.md}", "introductoryMessage: |-"} {
+	for _, line := range []string{"greetingMessage: ${file:prompts/a.x/metaData/greetingMessage.md}",
+		"introductoryMessage: |-"} {
 		if !strings.Contains(string(files[0].Content), line) {
 			t.Errorf("no %q in\n%s", line, files[0].Content)
 		}
@@ -262,7 +263,8 @@ func TestFilesAreCut(t *testing.T) {
 func TestAdd(t *testing.T) {
 	const head = "version: 1\ncometchat:\n  appId: 2754abc\n  region: us\n"
 	const item = "  agents:\n    - key: old\n      name: Old\n      icon: https://cdn.example.com/bot.png\n" +
-		"      integrateWith: langgraph\n      integrationType: agent\n      integrationMeta: {baseUrl: https://lg.example.com}\n"
+		"      integrateWith: langgraph\n      integrationType: agent\n      integrationMeta: {baseUrl: " +
+		"https://lg.example.com}\n"
 	d := draft(t, bot("A", "a", ""))
 	for _, c := range []struct {
 		name, src string
@@ -273,7 +275,8 @@ func TestAdd(t *testing.T) {
 				t.Errorf("%v\n%s", err, after)
 			}
 		}},
-		{"no place for it", head + "  agents: [{key: old, name: Old, icon: 'https://x.example.com', integrateWith: langgraph, " +
+		{"no place for it", head +
+			"  agents: [{key: old, name: Old, icon: 'https://x.example.com', integrateWith: langgraph, " +
 			"integrationType: agent, integrationMeta: {baseUrl: 'https://lg.example.com'}}]\n",
 			func(t *testing.T, after []byte, _ string, err error) {
 				if after != nil || !errors.Is(err, export.ErrSplice) {

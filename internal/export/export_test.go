@@ -67,11 +67,13 @@ var parser = sync.OnceValues(func() (*manifest.Parser, error) {
 })
 
 func cometchatApp() agent.App {
-	return agent.App{ID: agent.AppID{Platform: "cometchat", App: "2754abc"}, Settings: map[string]string{"region": "us"}, APIKeyEnv: "COMETCHAT_API_KEY"}
+	return agent.App{ID: agent.AppID{Platform: "cometchat", App: "2754abc"}, Settings: map[string]string{"region": "us"},
+		APIKeyEnv: "COMETCHAT_API_KEY"}
 }
 
 func mindsetApp() agent.App {
-	return agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}, Settings: map[string]string{"api": "v1", "host": "b.api.mindset.ai"}, APIKeyEnv: "ACME_KEY", Marker: true}
+	return agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"},
+		Settings: map[string]string{"api": "v1", "host": "b.api.mindset.ai"}, APIKeyEnv: "ACME_KEY", Marker: true}
 }
 
 func golden(t *testing.T, name string, got []byte) {
@@ -96,11 +98,13 @@ func TestGoldenFile(t *testing.T) {
 	live := []agent.Fields{
 		{
 			"name": "Concierge", "icon": "https://cdn.example.com/bot.png", "isActive": true, "integrateWith": "mastra",
-			"integrationType": "agent", "integrationMeta": map[string]any{"baseUrl": "https://agents.example.com", "agentId": "concierge"},
-			"tools": []any{}, "metaData": map[string]any{
-				"greetingMessage":     "Hello!\n\n  Ask me anything.\n",
-				"suggestedMessages":   []any{"Where is my order?", "on"},
-				"note":                "A long line that nobody broke: it goes on and on, past the edge of every screen, and it is easier to review when it is folded.",
+			"integrationType": "agent",
+			"integrationMeta": map[string]any{"baseUrl": "https://agents.example.com", "agentId": "concierge"},
+			"tools":           []any{}, "metaData": map[string]any{
+				"greetingMessage":   "Hello!\n\n  Ask me anything.\n",
+				"suggestedMessages": []any{"Where is my order?", "on"},
+				"note": "A long line that nobody broke: it goes on and on, past the edge of every screen, and it " +
+					"is easier to review when it is folded.",
 				"2nd":                 json.Number("1.5"),
 				"introductoryMessage": "costs ${amount}",
 			},
@@ -120,7 +124,8 @@ func TestGoldenFile(t *testing.T) {
 	}
 	agents, vars := export.Secrets(cometchatApp().ID, agents, export.LookupIn(nil))
 	defaults, rest := export.Share(p, agents)
-	got := export.File(p, "../schema/manifest.schema.json", export.Section{App: cometchatApp(), Defaults: defaults, Agents: rest})
+	got := export.File(p, "../schema/manifest.schema.json",
+		export.Section{App: cometchatApp(), Defaults: defaults, Agents: rest})
 	golden(t, "file.yaml", got)
 	if strings.Contains(string(got), "s3cret") {
 		t.Error("the secret stands in the manifest")
@@ -149,9 +154,12 @@ func TestGoldenFile(t *testing.T) {
 
 // awkward are pieces of text that YAML, the manifests or an editor could change.
 var awkward = []string{
-	"a", "Ünïcode", "line\n", "\n", " ", "  ", "\t", ": ", " #", "#", "- ", "---", "...", "'", `"`, `\`, "${env:X}", "${secret:X}",
-	"$${", "$", "{", "}", "[", "]", ",", "&a", "*a", "!t", "%", "@", "`", "|", ">", "yes", "null", "~", "1e3", "0x1f", "2024-01-02",
-	"<<", "\r", "\r\n", "\x00", "\x1b[31m", "\u0085", "\u2028", "\u202e", "\ufeff", "😀", "👩\u200d👩", "\x7f", "=", "?", "? ", "word ", "long-word-without-a-break",
+	"a", "Ünïcode", "line\n", "\n", " ", "  ", "\t", ": ", " #", "#", "- ", "---", "...", "'", `"`, `\`, "${env:X}",
+	"${secret:X}",
+	"$${", "$", "{", "}", "[", "]", ",", "&a", "*a", "!t", "%", "@", "`", "|", ">", "yes", "null", "~", "1e3", "0x1f",
+	"2024-01-02",
+	"<<", "\r", "\r\n", "\x00", "\x1b[31m", "\u0085", "\u2028", "\u202e", "\ufeff", "😀", "👩\u200d👩", "\x7f", "=", "?",
+	"? ", "word ", "long-word-without-a-break",
 }
 
 func awkwardText() *rapid.Generator[string] {
@@ -171,7 +179,8 @@ func anyValue(depth int) *rapid.Generator[any] {
 		case kind == 0:
 			return rapid.Bool().Draw(t, "bool")
 		case kind == 1:
-			n, err := agent.Number(rapid.SampledFrom([]string{"0", "-7", "1.5", "1e300", "1e-7", "123456789012345678901234567890"}).Draw(t, "number"))
+			n, err := agent.Number(rapid.SampledFrom([]string{"0", "-7", "1.5", "1e300", "1e-7",
+				"123456789012345678901234567890"}).Draw(t, "number"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +188,8 @@ func anyValue(depth int) *rapid.Generator[any] {
 		case kind == 2 && depth > 0:
 			return rapid.SliceOfN(anyValue(depth-1), 0, 4).Draw(t, "list")
 		case kind == 3 && depth > 0:
-			return rapid.MapOfN(awkwardText().Filter(func(s string) bool { return s != agent.ReservedKey && len(s) < 100 }), anyValue(depth-1), 0, 4).Draw(t, "map")
+			return rapid.MapOfN(awkwardText().Filter(func(s string) bool { return s != agent.ReservedKey && len(s) < 100 }),
+				anyValue(depth-1), 0, 4).Draw(t, "map")
 		default:
 			return awkwardText().Draw(t, "string")
 		}
@@ -199,7 +209,8 @@ func TestDisplayNames(t *testing.T) {
 		"weather": "The weather", "same": "same", "odd # one": "Odd", "handoff": "not an action",
 		"evil": "x\n  - more\u2028\u202e\x1b[31m: {a: b} # c", "long": strings.Repeat("é", 70),
 	}}
-	got := export.File(p, "", export.Section{App: cometchatApp(), Agents: []export.Agent{{Key: "a", Fields: fields}}, Names: names})
+	got := export.File(p, "",
+		export.Section{App: cometchatApp(), Agents: []export.Agent{{Key: "a", Fields: fields}}, Names: names})
 	want := `      tools:
         - weather  # The weather
         - bare
@@ -227,8 +238,9 @@ func TestRoundTrip(t *testing.T) {
 		var agents []export.Agent
 		for i := range rapid.IntRange(1, 3).Draw(rt, "agents") {
 			agents = append(agents, export.Agent{Key: "k" + string(rune('0'+i)), Fields: agent.Fields{
-				"name":     awkwardText().Draw(rt, "name"),
-				"metaData": rapid.MapOfN(rapid.SampledFrom([]string{"a", "b: c", "on", "x-y", "é"}), anyValue(3), 1, 3).Draw(rt, "metaData"),
+				"name": awkwardText().Draw(rt, "name"),
+				"metaData": rapid.MapOfN(rapid.SampledFrom([]string{"a", "b: c", "on", "x-y", "é"}), anyValue(3), 1, 3).Draw(rt,
+					"metaData"),
 			}})
 		}
 		defaults, rest := export.Share(p, agents)
@@ -246,7 +258,8 @@ func compare(t *testing.T, rt *rapid.T, content []byte, agents []export.Agent) {
 	for i, a := range agents {
 		got, want := fleet.Agents[i].Fields, a.Fields
 		if !agent.Equal(map[string]any(got), map[string]any(want)) {
-			rt.Fatalf("reads back otherwise (-want +got):\n%s\nin\n%s", cmp.Diff(map[string]any(want), map[string]any(got)), content)
+			rt.Fatalf("reads back otherwise (-want +got):\n%s\nin\n%s", cmp.Diff(map[string]any(want), map[string]any(got)),
+				content)
 		}
 	}
 }
@@ -269,7 +282,8 @@ func TestSettings(t *testing.T) {
 func TestNoRunnerCommands(t *testing.T) {
 	p := load(t, "mindset")
 	long := strings.Repeat("word ", 30)
-	for _, purpose := range []string{"::error::x", "a\n  ::add-mask::b\nc\n", long + "::stop-commands::x " + long, "##[error]x", "a\n##[group]b\n"} {
+	for _, purpose := range []string{"::error::x", "a\n  ::add-mask::b\nc\n", long + "::stop-commands::x " + long,
+		"##[error]x", "a\n##[group]b\n"} {
 		fields := agent.Fields{"agentName": "A", "agentPurpose": purpose}
 		got := export.File(p, "", export.Section{App: mindsetApp(), Agents: []export.Agent{{Key: "a", Fields: fields}}})
 		for line := range strings.Lines(string(got)) {

@@ -42,7 +42,8 @@ func TestKeysValid(t *testing.T) {
 		given := map[string]bool{}
 		keys := export.NewKeys(nil)
 		for range rapid.IntRange(1, 30).Draw(rt, "n") {
-			name := rapid.SampledFrom([]string{rapid.String().Draw(rt, "any"), "same", strings.Repeat("x", 70), "...", "-a-"}).Draw(rt, "name")
+			name := rapid.SampledFrom([]string{rapid.String().Draw(rt, "any"), "same", strings.Repeat("x", 70), "...",
+				"-a-"}).Draw(rt, "name")
 			tenant := rapid.SampledFrom([]string{"", "", "t", "-T_"}).Draw(rt, "tenant")
 			key := keys.Name(p, agent.Fields{"agentName": name, "externalTenantId": tenant}, rapid.String().Draw(rt, "uid"))
 			if !agent.ValidKey(key) || given[key] {

@@ -26,7 +26,8 @@ func TestPullIntoATextFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			fleet, problems, err := p.Parse(t.Context(), manifest.Source{Path: "m/f.yaml", Content: []byte(src), Texts: map[string][]byte{"p/a.md": []byte(c.was)}})
+			fleet, problems, err := p.Parse(t.Context(),
+				manifest.Source{Path: "m/f.yaml", Content: []byte(src), Texts: map[string][]byte{"p/a.md": []byte(c.was)}})
 			if err != nil || problems != nil {
 				t.Fatal(problems, err)
 			}
