@@ -146,7 +146,9 @@ func TestRefused(t *testing.T) {
 		{"--- {a: 1}\n", "m.yaml:1:5: " + puzzled},
 		{"a: ! b\n", "m.yaml:1:4: " + puzzled},
 		{"just text\n", "m.yaml:1:1: a manifest is a mapping that begins with `version: 1`"},
-		{"", "m.yaml:1:1: the file holds no manifest; a manifest begins with `version: 1` and has a section per platform: cometchat and mindset"},
+		{"",
+			"m.yaml:1:1: the file holds no manifest; a manifest begins with `version: 1` and has a section per platform: " +
+				"cometchat and mindset"},
 		{"a: 1\n!!null : b\n", "m.yaml:2:1: a key must be a string; write it in quotes if it is one"},
 		{"a: {!!null : b}\n", "m.yaml:1:5: a key must be a string; write it in quotes if it is one"},
 		{"a: b\rc: d\n", "m.yaml:1:5: fmt does not keep the line break U+000D; write it as an escape in double quotes"},

@@ -89,7 +89,8 @@ func (w *writer) flowValue(depth int) string {
 		a, b := w.flowValue(depth+1), w.flowValue(depth+1)
 		return w.pick("map", "{}", "{ key: "+a+"}", "{\"name\":"+a+" ,key : "+b+"}", "{b , a: "+a+"}", "{c: , d: "+a+" }")
 	default:
-		return w.pick("scalar", "x", "1", "true", "null", "~", "'it''s'", "'q'", `"a\tb"`, `"it's"`, "''", "a b", "x#y", "it's", "http://h/p", "-1", `"${env:X}"`, "!!str 5", "<<", "2024-01-01")
+		return w.pick("scalar", "x", "1", "true", "null", "~", "'it''s'", "'q'", `"a\tb"`, `"it's"`, "''", "a b", "x#y",
+			"it's", "http://h/p", "-1", `"${env:X}"`, "!!str 5", "<<", "2024-01-01")
 	}
 }
 
@@ -97,9 +98,11 @@ func (w *writer) flowValue(depth int) string {
 func (w *writer) blockScalar(indent int) {
 	digit := ""
 	deeper := rapid.IntRange(1, 4).Draw(w.t, "deeper")
-	lines := rapid.SliceOfN(rapid.SampledFrom([]string{"text", "# no comment", "", "  more", "key: value", "- dash", "   ", "ü", "trail  "}), 0, 5).Draw(w.t, "lines")
+	lines := rapid.SliceOfN(rapid.SampledFrom([]string{"text", "# no comment", "", "  more", "key: value", "- dash",
+		"   ", "ü", "trail  "}), 0, 5).Draw(w.t, "lines")
 	first := slices.IndexFunc(lines, func(s string) bool { return strings.TrimSpace(s) != "" })
-	if w.chance(30, "digit") || first >= 0 && strings.HasPrefix(lines[first], " ") || slices.Contains(lines[:max(first, 0)], "   ") || first < 0 {
+	if w.chance(30, "digit") || first >= 0 && strings.HasPrefix(lines[first], " ") ||
+		slices.Contains(lines[:max(first, 0)], "   ") || first < 0 {
 		digit = fmt.Sprint(deeper)
 	}
 	w.out.WriteString(w.pick("style", "|", ">") + w.pick("chomp", digit, digit+"-", "+"+digit))
@@ -134,11 +137,13 @@ func (w *writer) value(indent, depth int, names []string) {
 		w.blockScalar(indent)
 	case kind == 6:
 		pad := "\n" + strings.Repeat(" ", indent+rapid.IntRange(1, 5).Draw(w.t, "pad"))
-		w.out.WriteString(" " + w.anchor(false) + w.pick("lines", "plain"+pad+"on", "\"a"+pad+"\n"+pad+"b\"", "'a"+pad+"b'", "\"a\\"+pad+"b\"",
-			"[a,"+pad+"b]", "{"+pad+"a: b,"+pad+"\"c\": \"d"+pad+"e\""+pad+"}", "[{"+pad+"}"+pad+"]"))
+		w.out.WriteString(" " + w.anchor(false) +
+			w.pick("lines", "plain"+pad+"on", "\"a"+pad+"\n"+pad+"b\"", "'a"+pad+"b'", "\"a\\"+pad+"b\"",
+				"[a,"+pad+"b]", "{"+pad+"a: b,"+pad+"\"c\": \"d"+pad+"e\""+pad+"}", "[{"+pad+"}"+pad+"]"))
 		w.note()
 	case kind == 8 && w.chance(30, "flow comment"):
-		w.out.WriteString(" [  " + w.comment() + "\n" + strings.Repeat(" ", indent+3) + "a, " + w.comment() + "\n" + strings.Repeat(" ", indent+1) + "]")
+		w.out.WriteString(" [  " + w.comment() + "\n" + strings.Repeat(" ", indent+3) + "a, " + w.comment() + "\n" +
+			strings.Repeat(" ", indent+1) + "]")
 		w.note()
 	case kind == 7:
 		w.note()
@@ -203,7 +208,8 @@ func (w *writer) list(indent, depth int, names []string) {
 var (
 	rootNames    = []string{"version", "x-a", "x-b", "cometchat", "mindset", "other"}
 	sectionNames = []string{"appId", "appUid", "agents", "defaults", "region", "x"}
-	fieldNames   = []string{"key", "name", "agentName", "lifecycle", "integrationMeta", "baseUrl", "headers", "tags", "live", "no", "odd key"}
+	fieldNames   = []string{"key", "name", "agentName", "lifecycle", "integrationMeta", "baseUrl", "headers", "tags",
+		"live", "no", "odd key"}
 )
 
 // TestFormatProperty: whatever a manifest looks like, its canonical form means the same, has each of
