@@ -120,7 +120,8 @@ func TestTimeoutCoversTheBody(t *testing.T) {
 	c := client(t, o)
 	for _, path := range []string{"/headers", "/body"} {
 		got, err := get(t, c, s.URL+path)
-		if !errors.Is(err, httpx.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "50ms") {
+		if !errors.Is(err, httpx.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) ||
+			!strings.Contains(err.Error(), "50ms") {
 			t.Errorf("%s: %q, %v", path, got, err)
 		}
 	}
@@ -158,18 +159,23 @@ func TestTraceShowsNoSecret(t *testing.T) {
 	if len(lines) != 2 {
 		t.Fatalf("%d lines: %q", len(lines), lines)
 	}
-	want := `POST /agents?startAfter=x (12 bytes): HTTP/1.1 418 I'm a teapot, Content-Type: "text/plain; charset=utf-8", X-Request-Id: "id \u202e(secret)", 4 bytes in `
+	want := `POST /agents?startAfter=x (12 bytes): HTTP/1.1 418 I'm a teapot, Content-Type: "text/plain; ` +
+		`charset=utf-8", X-Request-Id: "id \u202e(secret)", 4 bytes in `
 	if !strings.HasPrefix(lines[0], want) {
 		t.Errorf("got  %s\nwant %s…", lines[0], want)
 	}
-	if all := strings.Join(lines, "\n"); strings.Contains(all, "hush") || strings.Contains(all, key) || !strings.Contains(lines[1], "refused") {
+	if all := strings.Join(lines, "\n"); strings.Contains(all, "hush") || strings.Contains(all, key) ||
+		!strings.Contains(lines[1], "refused") {
 		t.Errorf("lines %q", lines)
 	}
 }
 
 // Over HTTP/2 a request cannot be given up without the others on its connection.
 func TestHTTP2IsNotSpoken(t *testing.T) {
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_,
+			_ = io.WriteString(w, r.Proto)
+	}))
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	defer s.Close()
@@ -239,7 +245,10 @@ func TestConnectionsAreReused(t *testing.T) {
 }
 
 func TestProxyIsAsked(t *testing.T) {
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "via proxy to "+r.URL.Host) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_,
+			_ = io.WriteString(w, "via proxy to "+r.URL.Host)
+	}))
 	defer proxy.Close()
 	o := options(t, "http://platform.test")
 	o.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }

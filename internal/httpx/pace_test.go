@@ -175,11 +175,15 @@ func TestWaitsAreBounded(t *testing.T) {
 		after   time.Duration // when the ten give up
 		says    string
 	}{
-		"Retry-After":    {[]http.Response{answer(429, "Retry-After", "3600")}, 0, "1h0m0s, and more than 15m0s is not waited; it answered 429 Too Many Requests, Retry-After: 3600"},
-		"503":            {[]http.Response{answer(503, "Retry-After", "901")}, 0, "15m1s, and more than 15m0s is not waited; it answered 503 Service Unavailable, Retry-After: 901"},
-		"reset":          {[]http.Response{answer(429, "X-Rate-Limit-Reset", "946688400")}, 0, "1h0m0s, and"},
-		"pause on pause": {[]http.Response{answer(429, "Retry-After", "600")}, 10 * time.Minute, "let nothing through for 10m0s; it answered 429 Too Many Requests, Retry-After: 600"},
-		"without a word": {[]http.Response{answer(429)}, 15*time.Minute - 28500*time.Millisecond, "let nothing through for 14m32s; it answered 429 Too Many Requests without a Retry-After"},
+		"Retry-After": {[]http.Response{answer(429, "Retry-After", "3600")}, 0,
+			"1h0m0s, and more than 15m0s is not waited; it answered 429 Too Many Requests, Retry-After: 3600"},
+		"503": {[]http.Response{answer(503, "Retry-After", "901")}, 0,
+			"15m1s, and more than 15m0s is not waited; it answered 503 Service Unavailable, Retry-After: 901"},
+		"reset": {[]http.Response{answer(429, "X-Rate-Limit-Reset", "946688400")}, 0, "1h0m0s, and"},
+		"pause on pause": {[]http.Response{answer(429, "Retry-After", "600")}, 10 * time.Minute,
+			"let nothing through for 10m0s; it answered 429 Too Many Requests, Retry-After: 600"},
+		"without a word": {[]http.Response{answer(429)}, 15*time.Minute - 28500*time.Millisecond,
+			"let nothing through for 14m32s; it answered 429 Too Many Requests without a Retry-After"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -214,7 +218,8 @@ func TestWaitsAreBounded(t *testing.T) {
 func TestWaitsUpToTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &answers{list: []http.Response{
-			answer(429, "Retry-After", "900"), answer(200), answer(429, "Retry-After", "500"), answer(429, "Retry-After", "399"), answer(200),
+			answer(429, "Retry-After", "900"), answer(200), answer(429, "Retry-After", "500"),
+			answer(429, "Retry-After", "399"), answer(200),
 		}}
 		rt := httpx.NewPace().Wrap(a)
 		start := time.Now()
@@ -253,7 +258,8 @@ func TestWaitsInLineLearnOfALongerPause(t *testing.T) {
 // A granted answer that counts in another unit, or for a whole day, does not stop an app.
 func TestAFarResetOfAGrantedAnswerIsAskedAbout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &answers{list: []http.Response{answer(200, "X-Rate-Limit-Remaining", "0", "X-Rate-Limit-Reset", "36000"), answer(200)}}
+		a := &answers{list: []http.Response{answer(200, "X-Rate-Limit-Remaining", "0", "X-Rate-Limit-Reset", "36000"),
+			answer(200)}}
 		rt := httpx.NewPace().Wrap(a)
 		start := time.Now()
 		for range 3 {
@@ -277,7 +283,11 @@ func TestPausesAreToldOnce(t *testing.T) {
 		pace := httpx.NewPace()
 		var told []string
 		o := options(t, "http://platform.test")
-		o.Pace, o.Waiting = pace, func(w httpx.Wait) { told = append(told, fmt.Sprintf("%v: %s", w.For, w.Reason)); pace.State() }
+		o.Pace, o.Waiting = pace, func(w httpx.Wait) {
+			told = append(told,
+				fmt.Sprintf("%v: %s", w.For, w.Reason))
+			pace.State()
+		}
 		client(t, o)
 		rt := pace.Wrap(a)
 		var wg sync.WaitGroup

@@ -18,7 +18,8 @@ func TestCheckProxy(t *testing.T) {
 	for v, ok := range map[string]bool{
 		"": true, "http://proxy:3128": true, "https://user:pass@proxy:3128/": true, "proxy:3128": true, "proxy": true,
 		"10.0.0.1:3128": true, "socks5://proxy:1080": true, "[::1]:3128": true,
-		"ftp://proxy:21": false, "http://": false, "http://pro xy:3128": false, "http:// proxy": false, "http://proxy:port": false, "://x": false,
+		"ftp://proxy:21": false, "http://": false, "http://pro xy:3128": false, "http:// proxy": false,
+		"http://proxy:port": false, "://x": false,
 	} {
 		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 			err := httpx.CheckProxy(func(asked string) string {
@@ -27,7 +28,8 @@ func TestCheckProxy(t *testing.T) {
 				}
 				return ""
 			})
-			if (err == nil) != ok || err != nil && (!strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "3128")) {
+			if (err == nil) != ok || err != nil &&
+				(!strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "3128")) {
 				t.Errorf("%s=%s: %v", name, v, err)
 			}
 		}
@@ -36,7 +38,10 @@ func TestCheckProxy(t *testing.T) {
 
 // A proxy that refuses is named: it is not the platform that said so.
 func TestAProxysRefusalNamesTheProxy(t *testing.T) {
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		http.Error(w, "no", http.StatusForbidden)
+	}))
 	defer proxy.Close()
 	at, err := url.Parse(strings.Replace(proxy.URL, "http://", "http://user:hunter2@", 1))
 	if err != nil {
@@ -65,11 +70,13 @@ func TestAnUnknownAuthorityNamesTheVariable(t *testing.T) {
 
 func TestKeysThatCannotStandInAHeader(t *testing.T) {
 	for key, says := range map[string]string{
-		"Bearer abc": "without a word such as Bearer", "abc\n": "line end around it", " abc": "white space", "a\u00fcb": "umlaut", "": "empty", "a\tb": "line end",
+		"Bearer abc": "without a word such as Bearer", "abc\n": "line end around it", " abc": "white space",
+		"a\u00fcb": "umlaut", "": "empty", "a\tb": "line end",
 	} {
 		o := options(t, "https://platform.test")
 		o.Key = secret.Literal(key)
-		if _, err := httpx.NewClient(o); err == nil || !strings.Contains(err.Error(), says) || key != "" && strings.Contains(err.Error(), key) {
+		if _, err := httpx.NewClient(o); err == nil || !strings.Contains(err.Error(), says) || key != "" &&
+			strings.Contains(err.Error(), key) {
 			t.Errorf("%q: %v, want %q", key, err, says)
 		}
 	}
