@@ -23,7 +23,8 @@ func writeFleet(t testing.TB, dir string, agents, files int) {
 		var b bytes.Buffer
 		b.WriteString("version: 1\n")
 		if f%2 == 0 {
-			b.WriteString("cometchat:\n  appId: 2754abc\n  region: us\n  defaults:\n    icon: https://cdn.example.com/bot.png\n" +
+			b.WriteString("cometchat:\n  appId: 2754abc\n  region: us\n  defaults:\n    icon: " +
+				"https://cdn.example.com/bot.png\n" +
 				"    integrationType: agent\n    integrationMeta:\n      baseUrl: https://agents.example.com\n  agents:\n")
 		} else {
 			b.WriteString("mindset:\n  appUid: acme\n  defaults:\n    tags: [tenant]\n  agents:\n")
@@ -32,10 +33,12 @@ func writeFleet(t testing.TB, dir string, agents, files int) {
 			if f%2 == 0 {
 				fmt.Fprintf(&b, "    - key: tenant-%06d\n      name: Assistant of tenant %d\n      integrateWith: langgraph\n"+
 					"      integrationMeta:\n        headers: {authorization: \"Bearer ${secret:LANGGRAPH_TOKEN}\"}\n"+
-					"      metaData:\n        greetingMessage: Hello from tenant %d\n        introductoryMessage: |\n%s", i, i, i, strings.ReplaceAll(prompt, "        ", "          "))
+					"      metaData:\n        greetingMessage: Hello from tenant %d\n        introductoryMessage: |\n%s", i, i, i,
+					strings.ReplaceAll(prompt, "        ", "          "))
 			} else {
-				fmt.Fprintf(&b, "    - key: tenant-%06d\n      agentName: Assistant\n      externalTenantId: tenant-%06d\n      live: true\n"+
-					"      agentPurpose: |\n%s      formatting: Short paragraphs.\n", i, i, prompt)
+				fmt.Fprintf(&b,
+					"    - key: tenant-%06d\n      agentName: Assistant\n      externalTenantId: tenant-%06d\n      live: true\n"+
+						"      agentPurpose: |\n%s      formatting: Short paragraphs.\n", i, i, prompt)
 			}
 		}
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("fleet-%03d.yaml", f)), b.Bytes(), 0o644); err != nil {

@@ -45,7 +45,9 @@ func variables(pairs ...string) secret.Lookup {
 // load loads paths with the variable APP set and fails on an error that is no problem of a manifest.
 func load(t testing.TB, paths ...string) (*Fleet, diag.List) {
 	t.Helper()
-	fleet, problems, err := Load(t.Context(), paths, Options{Env: variables("APP", "2754abc", "SUPPORT_KEY", "k", "BACKEND_TOKEN", "b", "MINDSET_API_KEY", "m", "GITHUB_TOKEN", "g"), Platforms: platforms(t)})
+	fleet, problems, err := Load(t.Context(), paths,
+		Options{Env: variables("APP", "2754abc", "SUPPORT_KEY", "k", "BACKEND_TOKEN", "b", "MINDSET_API_KEY", "m",
+			"GITHUB_TOKEN", "g"), Platforms: platforms(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

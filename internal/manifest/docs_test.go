@@ -105,7 +105,8 @@ func writeRow(b *strings.Builder, name string, rule map[string]any, traits strin
 	if rule["writeOnly"] == true {
 		description += " Secret."
 	}
-	fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, kind, limitsOf(rule), strings.ReplaceAll(strings.TrimSpace(description+traits), "|", `\|`))
+	fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, kind, limitsOf(rule),
+		strings.ReplaceAll(strings.TrimSpace(description+traits), "|", `\|`))
 }
 
 func traits(f schema.Field) string {
@@ -197,8 +198,10 @@ func TestDocumentedLimits(t *testing.T) {
 	for _, row := range []string{
 		"| one file | " + diag.Size(l.FileBytes) + " |", "| all files together | " + diag.Size(l.TotalBytes) + " |",
 		"| files | " + diag.Count(l.Files) + " |", "after aliases are followed | " + diag.Count(l.Values) + " |",
-		"| levels of nesting | " + diag.Count(l.Depth) + " |", "| errors shown of one file | " + diag.Count(l.Problems) + " |",
-		"its variables filled in | " + diag.Size(int64(l.TextBytes)) + " |", "variables filled in | " + diag.Size(int64(l.ContentBytes)) + " |",
+		"| levels of nesting | " + diag.Count(l.Depth) + " |",
+		"| errors shown of one file | " + diag.Count(l.Problems) + " |",
+		"its variables filled in | " + diag.Size(int64(l.TextBytes)) + " |",
+		"variables filled in | " + diag.Size(int64(l.ContentBytes)) + " |",
 	} {
 		if !strings.Contains(string(b), row) {
 			t.Errorf("%s does not hold %q", handbook, row)

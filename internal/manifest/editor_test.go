@@ -69,8 +69,8 @@ func editorSchema(t *testing.T) *jsonschema.Schema {
 	return s
 }
 
-// TestGoodManifestsInEditors: what we take, an editor takes. It sees an agent before its defaults are merged, and marks the
-// null that takes one away: docs/manifest.md says so.
+// TestGoodManifestsInEditors: what we take, an editor takes. It sees an agent before its defaults are merged, and marks
+// the null that takes one away: docs/manifest.md says so.
 func TestGoodManifestsInEditors(t *testing.T) {
 	s := editorSchema(t)
 	checked := 0

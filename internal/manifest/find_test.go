@@ -45,11 +45,13 @@ func displays(t *testing.T, paths ...string) []string {
 }
 
 func TestFind(t *testing.T) {
-	tree(t, "m/b.yaml", "m/a.yml", "m/c.json", "m/.hidden.yaml", "m/.git/d.yaml", "m/sub/e.yaml", "m/sub/.x/f.yaml", "one.txt")
+	tree(t, "m/b.yaml", "m/a.yml", "m/c.json", "m/.hidden.yaml", "m/.git/d.yaml", "m/sub/e.yaml", "m/sub/.x/f.yaml",
+		"one.txt")
 	if diff := cmp.Diff([]string{"m/a.yml", "m/b.yaml", "m/sub/e.yaml"}, displays(t, "m")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"m/a.yml", "m/b.yaml", "m/sub/e.yaml", "one.txt"}, displays(t, "m/sub/../sub", "./m/", "m/b.yaml", "one.txt")); diff != "" {
+	if diff := cmp.Diff([]string{"m/a.yml", "m/b.yaml", "m/sub/e.yaml", "one.txt"},
+		displays(t, "m/sub/../sub", "./m/", "m/b.yaml", "one.txt")); diff != "" {
 		t.Errorf("each file once, a named file whatever its name (-want +got):\n%s", diff)
 	}
 }
@@ -66,7 +68,8 @@ func TestManifestInJSON(t *testing.T) {
 		}
 	}
 	_, problems, err := findFiles([]string{"m"}, Limits{}.withDefaults())
-	want := "m/b.json: warning: this looks like a manifest and is not read: in a folder, manifests end in .yaml or .yml; rename it, or name it as a path of its own\n"
+	want := "m/b.json: warning: this looks like a manifest and is not read: in a folder, manifests end in .yaml or " +
+		".yml; rename it, or name it as a path of its own\n"
 	if diff := cmp.Diff(want, lines(problems)); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
@@ -104,7 +107,8 @@ func TestLinksThatLeaveTheFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	links(t, "m/token.yaml", "../token", "m/up", "..", "m/root", "/", "m/circle.yaml", "circle.yaml", "m/nowhere.yaml", "no.yaml",
+	links(t, "m/token.yaml", "../token", "m/up", "..", "m/root", "/", "m/circle.yaml", "circle.yaml", "m/nowhere.yaml",
+		"no.yaml",
 		"m/chain.yaml", "up/token", "m/absolute.yaml", inside)
 	real, err := realPath(".")
 	if err != nil {
@@ -117,14 +121,17 @@ func TestLinksThatLeaveTheFolder(t *testing.T) {
 			got = append(got, strings.ReplaceAll(line, real, "HERE"))
 		}
 	}
-	const leaves = ": this link leads out of m, to %s; a manifest must be inside the folder that is read: copy it there, or name it as a path of its own\n"
+	const leaves = ": this link leads out of m, to %s; a manifest must be inside the folder that is read: copy it " +
+		"there, or name it as a path of its own\n"
 	want := fmt.Sprintf("m/chain.yaml"+leaves+"m/circle.yaml: the file cannot be read: its links lead in a circle\n"+
-		"m/nowhere.yaml: the file cannot be read: "+syscall.ENOENT.Error()+"\nm/root"+leaves+"m/token.yaml"+leaves+"m/up"+leaves,
+		"m/nowhere.yaml: the file cannot be read: "+syscall.ENOENT.Error()+"\nm/root"+leaves+"m/token.yaml"+leaves+"m/up"+
+		leaves,
 		"HERE/token", "/", "HERE/token", "HERE")
 	if diff := cmp.Diff(want, strings.Join(got, "\n")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if _, err := readInside("m", "token.yaml", 100); err == nil || !strings.Contains(innerCause(err), "leads out of the folder") {
+	if _, err := readInside("m", "token.yaml", 100); err == nil ||
+		!strings.Contains(innerCause(err), "leads out of the folder") {
 		t.Errorf("a link that was exchanged since: %v", err)
 	}
 }
@@ -144,13 +151,15 @@ func TestCancelled(t *testing.T) {
 	tree(t, "a.yaml")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, _, err := Load(ctx, []string{"."}, Options{Env: variables(), Platforms: platforms(t)}); !errors.Is(err, context.Canceled) {
+	if _, _, err := Load(ctx, []string{"."}, Options{Env: variables(), Platforms: platforms(t)}); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
 }
 
 func TestLimits(t *testing.T) {
-	text := "version: 1\nmindset:\n  appUid: acme\n  agents:\n" + strings.Repeat("    - {key: A, agentName: [[[1]]]}\n", 50)
+	text := "version: 1\nmindset:\n  appUid: acme\n  agents:\n" +
+		strings.Repeat("    - {key: A, agentName: [[[1]]]}\n", 50)
 	for name, c := range map[string]struct {
 		limits Limits
 		want   string
@@ -170,7 +179,8 @@ func TestLimits(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, problems, err := Load(t.Context(), []string{"."}, Options{Env: variables(), Platforms: platforms(t), Limits: c.limits})
+			_, problems, err := Load(t.Context(), []string{"."},
+				Options{Env: variables(), Platforms: platforms(t), Limits: c.limits})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +200,8 @@ func TestPlatformThatIsNotRegistered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "a.yaml:3:3: this agentsync does not know the platform cometchat; it knows mindset\n"; lines(problems) != want {
+	want := "a.yaml:3:3: this agentsync does not know the platform cometchat; it knows mindset\n"
+	if lines(problems) != want {
 		t.Errorf("the problems are:\n%s", lines(problems))
 	}
 }

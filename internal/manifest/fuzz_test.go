@@ -49,7 +49,8 @@ func FuzzLoad(f *testing.F) {
 		problems := result.problems
 		lineCount := strings.Count(string(src), "\n") + 1
 		for _, p := range problems {
-			if p.Pos.File != "f.yaml" || p.Summary == "" || p.Pos.Line > lineCount+strings.Count(string(src), "\r")+strings.Count(string(src), "\u2028") {
+			if p.Pos.File != "f.yaml" || p.Summary == "" || p.Pos.Line > lineCount+strings.Count(string(src), "\r")+
+				strings.Count(string(src), "\u2028") {
 				t.Errorf("a problem without a right place or sentence: %#v", p)
 			}
 			if strings.ContainsAny(p.Summary, "\n\r\x1b") {

@@ -19,7 +19,8 @@ func TestGeneratedManifest(t *testing.T) {
 	if script == nil || err != nil {
 		t.Skipf("no script or no Python to run it: %v", err)
 	}
-	write(t, "tenants.csv", "id,name,tags\nT-1,\"Müller & Söhne: \"\"A\"\"\",hr;it\nT-2,😀 # one,\nT-3,yes,no\n", "tenants.py", string(script[1]),
+	write(t, "tenants.csv", "id,name,tags\nT-1,\"Müller & Söhne: \"\"A\"\"\",hr;it\nT-2,😀 # one,\nT-3,yes,no\n",
+		"tenants.py", string(script[1]),
 		filepath.Join("manifests", "prompts", "tenant.md"), "Help the tenant's people.\n")
 	if out, err := exec.Command(python, "tenants.py").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

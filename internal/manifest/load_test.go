@@ -30,7 +30,8 @@ func tryText(t *testing.T, text string, vars ...string) (*Fleet, diag.List) {
 	if err := os.WriteFile("a.yaml", []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	fleet, problems, err := Load(t.Context(), []string{"a.yaml"}, Options{Env: variables(vars...), Platforms: platforms(t)})
+	fleet, problems, err := Load(t.Context(), []string{"a.yaml"},
+		Options{Env: variables(vars...), Platforms: platforms(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,20 +183,24 @@ func TestReferences(t *testing.T) {
 
 // TestVariableCannotForgeReference: two pieces that only together read as a reference stay text.
 func TestVariableCannotForgeReference(t *testing.T) {
-	fleet := loadText(t, strings.ReplaceAll(oneAgent, `"Bearer ${secret:TOKEN} $${x} ${env:NAME}"`, `"${env:NAME}{secret:OTHER} ${secret:TOKEN}"`),
+	fleet := loadText(t, strings.ReplaceAll(oneAgent, `"Bearer ${secret:TOKEN} $${x} ${env:NAME}"`,
+		`"${env:NAME}{secret:OTHER} ${secret:TOKEN}"`),
 		"APP", "2754abc", "NAME", "$")
-	meta := reveal(t, fleet.Agents[0], "TOKEN", "t", "PATH_TOKEN", "p", "OTHER", "stolen")["integrationMeta"].(map[string]any)
+	meta := reveal(t, fleet.Agents[0], "TOKEN", "t", "PATH_TOKEN", "p", "OTHER",
+		"stolen")["integrationMeta"].(map[string]any)
 	if got := meta["headers"].(map[string]any)["authorization"]; got != "${secret:OTHER} t" {
 		t.Errorf("authorization is %q", got)
 	}
-	_, problems := tryText(t, strings.ReplaceAll(oneAgent, `Bearer ${secret:TOKEN}`, `${env:NAME}${secret:TOKEN}`), "APP", "2754abc", "NAME", "$")
+	_, problems := tryText(t, strings.ReplaceAll(oneAgent, `Bearer ${secret:TOKEN}`, `${env:NAME}${secret:TOKEN}`), "APP",
+		"2754abc", "NAME", "$")
 	if !problems.HasErrors() || !strings.Contains(lines(problems), "ends in $ stands right before ${secret:TOKEN}") {
 		t.Errorf("the problems are:\n%s", lines(problems))
 	}
 }
 
 func TestHeadersAreSecretWhateverTheyHold(t *testing.T) {
-	fleet, problems := tryText(t, strings.ReplaceAll(oneAgent, `Bearer ${secret:TOKEN} $${x} ${env:NAME}`, "Bearer abc"), "APP", "2754abc", "NAME", "n")
+	fleet, problems := tryText(t, strings.ReplaceAll(oneAgent, `Bearer ${secret:TOKEN} $${x} ${env:NAME}`, "Bearer abc"),
+		"APP", "2754abc", "NAME", "n")
 	headers := fleet.Agents[0].Fields["integrationMeta"].(map[string]any)["headers"].(map[string]any)
 	for name, v := range headers {
 		if _, ok := v.(secret.Text); !ok {
@@ -213,16 +218,19 @@ func TestMissingSecrets(t *testing.T) {
 	if got := fleet.MissingSecrets(variables("TOKEN", long, "PATH_TOKEN", long)); len(got) > 0 {
 		t.Errorf("nothing is missing, but:\n%s", lines(got))
 	}
-	want := "a.yaml:12:18: the environment variable PATH_TOKEN, which ${secret:PATH_TOKEN} names, is not set; set it where agentsync runs\n"
+	want := "a.yaml:12:18: the environment variable PATH_TOKEN, which ${secret:PATH_TOKEN} names, is not set; set it " +
+		"where agentsync runs\n"
 	if diff := cmp.Diff(want, lines(fleet.MissingSecrets(variables("TOKEN", long)))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	short := fleet.MissingSecrets(variables("TOKEN", "1234", "PATH_TOKEN", long))
-	if got := lines(short); short.HasErrors() || !strings.Contains(got, "warning: the value of ${secret:TOKEN} is so short") ||
+	if got := lines(short); short.HasErrors() ||
+		!strings.Contains(got, "warning: the value of ${secret:TOKEN} is so short") ||
 		strings.Count(got, "\n") != 1 || strings.Contains(got, "1234") {
 		t.Errorf("a short value: %s", got)
 	}
-	if got := fleet.MissingSecrets(variables("TOKEN", "1234", "PATH_TOKEN", long, "AGENTSYNC_STATE_KEY", "k")); len(got) > 0 {
+	if got := fleet.MissingSecrets(variables("TOKEN", "1234", "PATH_TOKEN", long, "AGENTSYNC_STATE_KEY",
+		"k")); len(got) > 0 {
 		t.Errorf("with a key of its own nothing can be tried: %s", lines(got))
 	}
 }
@@ -241,8 +249,10 @@ cometchat:
       metaData: {a: 1.0, b: 0x1f, c: 1_000, d: -0, e: 1e3, f: 12345678901234567890123, g: TRUE, h: no, i: "2024-01-01", j: !!str 5, k: 0o17, l: .5}
 `)
 	want := map[string]any{
-		"a": json.Number("1"), "b": json.Number("31"), "c": json.Number("1000"), "d": json.Number("0"), "e": json.Number("1000"),
-		"f": json.Number("12345678901234567890123"), "g": true, "h": "no", "i": "2024-01-01", "j": "5", "k": json.Number("15"), "l": json.Number("0.5"),
+		"a": json.Number("1"), "b": json.Number("31"), "c": json.Number("1000"), "d": json.Number("0"),
+		"e": json.Number("1000"),
+		"f": json.Number("12345678901234567890123"), "g": true, "h": "no", "i": "2024-01-01", "j": "5",
+		"k": json.Number("15"), "l": json.Number("0.5"),
 	}
 	if diff := cmp.Diff(want, fleet.Agents[0].Fields["metaData"]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

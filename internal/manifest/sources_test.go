@@ -12,7 +12,8 @@ import (
 func TestSourcesShowWhatWasRead(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, content := range map[string]string{
-		"a.yaml": "version: 1\r\nmindset:\r\n  appUid: acme\r\n  agents:\r\n    - key: coach\r\n      agentName: 東京 Coach\r\n" +
+		"a.yaml": "version: 1\r\nmindset:\r\n  appUid: acme\r\n  agents:\r\n    - key: coach\r\n      agentName: 東京 " +
+			"Coach\r\n" +
 			"      agentPurpose: ${file:coach.md}\r\n",
 		"coach.md":  "# Coach\n\nBe kind: always.\n",
 		"other.txt": "nobody's",

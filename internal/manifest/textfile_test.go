@@ -28,20 +28,24 @@ func withPurpose(refs ...string) string {
 	var b strings.Builder
 	b.WriteString("version: 1\nmindset:\n  appUid: acme\n  agents:\n")
 	for i, r := range refs {
-		b.WriteString("    - key: k" + string(rune('a'+i)) + "\n      agentName: N" + string(rune('a'+i)) + "\n      agentPurpose: " + r + "\n")
+		b.WriteString("    - key: k" + string(rune('a'+i)) + "\n      agentName: N" + string(rune('a'+i)) +
+			"\n      agentPurpose: " + r + "\n")
 	}
 	return b.String()
 }
 
 func TestTextOfAFile(t *testing.T) {
-	write(t, "m/a.yaml", withPurpose("${file:prompts/coach.md}", "${file:../shared/policy.md}", "${file:prompts/coach.md}"),
-		"m/prompts/coach.md", "\ufeff# Coach\r\n\r\nHelp ${env:X} and ${secret:Y}.\n\n", "shared/policy.md", "Be kind.", "m/prompts/README.md", "", "m/prompts/old.md", "")
+	write(t, "m/a.yaml", withPurpose("${file:prompts/coach.md}", "${file:../shared/policy.md}",
+		"${file:prompts/coach.md}"),
+		"m/prompts/coach.md", "\ufeff# Coach\r\n\r\nHelp ${env:X} and ${secret:Y}.\n\n", "shared/policy.md", "Be kind.",
+		"m/prompts/README.md", "", "m/prompts/old.md", "")
 	fleet, problems := load(t, "m")
 	want := "m/prompts/old.md: warning: no manifest refers to this text; write ${file:…} where it belongs, or remove it\n"
 	if diff := cmp.Diff(want, lines(problems)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	for i, want := range []string{"# Coach\n\nHelp ${env:X} and ${secret:Y}.\n", "Be kind.", "# Coach\n\nHelp ${env:X} and ${secret:Y}.\n"} {
+	for i, want := range []string{"# Coach\n\nHelp ${env:X} and ${secret:Y}.\n", "Be kind.",
+		"# Coach\n\nHelp ${env:X} and ${secret:Y}.\n"} {
 		if diff := cmp.Diff(want, fleet.Agents[i].Fields["agentPurpose"]); diff != "" {
 			t.Errorf("agent %d (-want +got):\n%s", i, diff)
 		}
@@ -49,8 +53,10 @@ func TestTextOfAFile(t *testing.T) {
 }
 
 func TestTextOfAFileThatIsWrong(t *testing.T) {
-	write(t, "repo/.git/config", "", "token", "hvs.CAES", "repo/m/p/long.md", strings.Repeat("a", 1001), "repo/m/p/bad.md", "one\n\ttwo\x07\n", "repo/m/p/latin.md", "caf\xe9",
-		"repo/m/a.yaml", withPurpose("${file:p/none.md}", "${file:p/long.md}", "${file:p/bad.md}", "${file:p/latin.md}", "${file:../../token}", "${file:/etc/passwd}",
+	write(t, "repo/.git/config", "", "token", "hvs.CAES", "repo/m/p/long.md", strings.Repeat("a", 1001),
+		"repo/m/p/bad.md", "one\n\ttwo\x07\n", "repo/m/p/latin.md", "caf\xe9",
+		"repo/m/a.yaml", withPurpose("${file:p/none.md}", "${file:p/long.md}", "${file:p/bad.md}", "${file:p/latin.md}",
+			"${file:../../token}", "${file:/etc/passwd}",
 			"${file:p/link.md}", "${file:p}", "See ${file:p/long.md}", `'${file:p\\long.md}'`))
 	links(t, "repo/m/p/link.md", "../../../token")
 	_, problems := load(t, "repo/m")

@@ -51,14 +51,17 @@ func TestFileNotReadToItsEnd(t *testing.T) {
 		fmt.Fprintf(&many, "    - {key: k%d, agentName: [1, 2]}\n", i)
 	}
 	for name, limits := range map[string]Limits{
-		"errors": {Problems: 5}, "values": {Values: 60}, "depth": {Depth: 4}, "texts": {ContentBytes: 20}, "text": {TextBytes: 1},
+		"errors": {Problems: 5}, "values": {Values: 60}, "depth": {Depth: 4}, "texts": {ContentBytes: 20},
+		"text": {TextBytes: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			if err := os.WriteFile("a.yaml", []byte("version: 1\nmindset:\n  appUid: acme\n  agents:\n"+many.String()), 0o644); err != nil {
+			if err := os.WriteFile("a.yaml", []byte("version: 1\nmindset:\n  appUid: acme\n  agents:\n"+many.String()),
+				0o644); err != nil {
 				t.Fatal(err)
 			}
-			_, problems, err := Load(t.Context(), []string{"a.yaml"}, Options{Env: variables(), Platforms: platforms(t), Limits: limits})
+			_, problems, err := Load(t.Context(), []string{"a.yaml"},
+				Options{Env: variables(), Platforms: platforms(t), Limits: limits})
 			if err != nil || !problems.HasErrors() {
 				t.Errorf("%v, %v", problems, err)
 			}
@@ -77,9 +80,11 @@ func TestTextsAreBounded(t *testing.T) {
 	head := "version: 1\nx-a: &a " + text + "\nmindset:\n  appUid: acme\n"
 	for name, c := range map[string]struct{ body, want string }{
 		"aliases": {"  agents:\n" + times("    - {key: k%d, agentName: N%[1]d, agentPurpose: *a}\n", 9),
-			"a.yaml:10:46: the texts of this file hold more than 3000 bytes once its aliases, defaults and variables are filled in; split it into several files\n"},
+			"a.yaml:10:46: the texts of this file hold more than 3000 bytes once its aliases, defaults and variables are " +
+				"filled in; split it into several files\n"},
 		"defaults": {"  defaults: {agentPurpose: *a}\n  agents:\n" + times("    - {key: k%d, agentName: N%[1]d}\n", 9),
-			"a.yaml:10:7: the texts of this file hold more than 3000 bytes once its aliases, defaults and variables are filled in; split it into several files\n"},
+			"a.yaml:10:7: the texts of this file hold more than 3000 bytes once its aliases, defaults and variables are " +
+				"filled in; split it into several files\n"},
 		"one text": {"  agents:\n    - {key: a, agentName: A, agentPurpose: \"${env:BIG}${env:BIG}\"}\n",
 			"a.yaml:6:44: this text is longer than 1000 bytes; shorten it\n"},
 		"a text as written": {"  agents:\n    - {key: a, agentName: A, agentPurpose: " + text + text + "}\n",
@@ -90,7 +95,8 @@ func TestTextsAreBounded(t *testing.T) {
 			if err := os.WriteFile("a.yaml", []byte(head+c.body), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			_, problems, err := Load(t.Context(), []string{"a.yaml"}, Options{Env: variables("BIG", text), Platforms: platforms(t), Limits: limits})
+			_, problems, err := Load(t.Context(), []string{"a.yaml"},
+				Options{Env: variables("BIG", text), Platforms: platforms(t), Limits: limits})
 			if got := lines(problems); err != nil || got != c.want {
 				t.Errorf("%v\ngot  %swant %s", err, got, c.want)
 			}
@@ -117,8 +123,10 @@ func TestMergedDefaultsAreBounded(t *testing.T) {
 	if err := os.WriteFile("a.yaml", []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, problems, err := Load(t.Context(), []string{"a.yaml"}, Options{Env: variables(), Platforms: platforms(t), Limits: Limits{Values: 200}})
-	if got := lines(problems); err != nil || !strings.Contains(got, "more than 800 values once its defaults are merged into each agent") {
+	_, problems, err := Load(t.Context(), []string{"a.yaml"},
+		Options{Env: variables(), Platforms: platforms(t), Limits: Limits{Values: 200}})
+	if got := lines(problems); err != nil ||
+		!strings.Contains(got, "more than 800 values once its defaults are merged into each agent") {
 		t.Errorf("%v\n%s", err, got)
 	}
 }

@@ -15,15 +15,18 @@ func purpose(t *testing.T, text string) any {
 
 // TestTextsAreReadAsYAML12AndJSON: what YAML 1.1 reads otherwise.
 func TestTextsAreReadAsYAML12AndJSON(t *testing.T) {
-	const head = "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - key: coach\n      agentName: Coach\n      agentPurpose: "
+	const head = "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - key: coach\n      agentName: Coach\n      " +
+		"agentPurpose: "
 	for name, c := range map[string]struct{ text, want string }{
-		"a pair of surrogates":           {`"Hi \ud83d\ude00\uD83D\uDE00!"`, "Hi 😀😀!"},
-		"an escaped slash":               {`"https:\/\/a.example"`, "https://a.example"},
-		"an escaped backslash":           {`"a\\/b \\ud83d\\ude00"`, `a\/b \ud83d\ude00`},
-		"no quotes":                      {`a\/b \ud83d\ude00`, `a\/b \ud83d\ude00`},
-		"single quotes":                  {`'a\/b \ud83d\ude00'`, `a\/b \ud83d\ude00`},
-		"U+2028 in a block":              {"|\n        First.\u2028        indented\n        Third.", "First.\u2028        indented\nThird.\n"},
-		"U+2029 and U+0085":              {"|\n        First.\u2029Second.\u0085Third.\n", "First.\u2029Second.\u0085Third.\n"},
+		"a pair of surrogates": {`"Hi \ud83d\ude00\uD83D\uDE00!"`, "Hi 😀😀!"},
+		"an escaped slash":     {`"https:\/\/a.example"`, "https://a.example"},
+		"an escaped backslash": {`"a\\/b \\ud83d\\ude00"`, `a\/b \ud83d\ude00`},
+		"no quotes":            {`a\/b \ud83d\ude00`, `a\/b \ud83d\ude00`},
+		"single quotes":        {`'a\/b \ud83d\ude00'`, `a\/b \ud83d\ude00`},
+		"U+2028 in a block": {"|\n        First.\u2028        indented\n        Third.",
+			"First.\u2028        indented\nThird.\n"},
+		"U+2029 and U+0085": {"|\n        First.\u2029Second.\u0085Third.\n",
+			"First.\u2029Second.\u0085Third.\n"},
 		"U+2028 in quotes":               {"\"a\u2028  b\"", "a\u2028  b"},
 		"U+2028 before what looks a key": {"|\n        Hello\u2028Note: be kind\n", "Hello\u2028Note: be kind\n"},
 		"no newline at the end":          {"|\n        text", "text\n"},
