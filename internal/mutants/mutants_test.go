@@ -183,7 +183,8 @@ func prepare(t *testing.T, room string) *prepared {
 	}
 	for _, pkg := range rooms[room] {
 		bin := filepath.Join(temp, strings.ReplaceAll(pkg, "/", "-")+".test")
-		out, err := exec.Command("go", "test", "-vet=off", "-c", "-overlay", filepath.Join(temp, "overlay.json"), "-o", bin, "../"+pkg).CombinedOutput()
+		out, err := exec.Command("go", "test", "-vet=off", "-c", "-overlay", filepath.Join(temp, "overlay.json"), "-o", bin,
+			"../"+pkg).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -271,7 +272,8 @@ func (b built) run(tests []single, env string) (output []byte, green bool) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit+10*time.Second)
 	defer cancel()
-	args := append([]string{"-test.run=^(" + strings.Join(names, "|") + ")$", "-test.timeout=" + limit.String()}, b.args...)
+	args := append([]string{"-test.run=^(" + strings.Join(names, "|") + ")$", "-test.timeout=" + limit.String()},
+		b.args...)
 	cmd := exec.CommandContext(ctx, b.binary, args...)
 	cmd.Dir, cmd.Env = b.folder, append(os.Environ(), env)
 	output, err := cmd.CombinedOutput()
