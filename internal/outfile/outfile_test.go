@@ -125,7 +125,8 @@ func TestReplace(t *testing.T) {
 	if err := outfile.Replace("own.yaml", []byte("new")); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat("own.yaml"); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o640 || mustRead(t, "own.yaml") != "new" {
+	if info, err := os.Stat("own.yaml"); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o640 ||
+		mustRead(t, "own.yaml") != "new" {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 }
