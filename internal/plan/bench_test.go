@@ -22,14 +22,16 @@ func fleet(tb testing.TB, n int, secrets bool) []agent.Desired {
 				headers["authorization"] = secret.Template("Bearer ${secret:TOKEN}")
 			}
 			wanted = append(wanted, want(tb, "cometchat/2754abc/"+key, fields{
-				"name": "Agent " + key, "icon": "https://cdn.example.com/bot.png", "integrateWith": "langgraph", "integrationType": "agent",
+				"name": "Agent " + key, "icon": "https://cdn.example.com/bot.png", "integrateWith": "langgraph",
+				"integrationType": "agent",
 				"integrationMeta": object{"baseUrl": "https://agents.example.com", "headers": headers},
 				"metaData":        object{"greetingMessage": prompt, "suggestedMessages": list{"Hello", "What can you do?"}},
 			}))
 			continue
 		}
 		wanted = append(wanted, want(tb, "mindset/acme/"+key, fields{
-			"agentName": "Agent " + key, "agentPurpose": prompt, "live": true, "tags": list{"hr", "onboarding"}, "externalTenantId": key,
+			"agentName": "Agent " + key, "agentPurpose": prompt, "live": true, "tags": list{"hr", "onboarding"},
+			"externalTenantId": key,
 		}))
 	}
 	return wanted
@@ -48,7 +50,8 @@ func BenchmarkBuild(b *testing.B) {
 	plain, secrets := fleet(b, n, false), fleet(b, n, true)
 	live := map[agent.AppID][]Live{}
 	for i, d := range plain {
-		live[d.Address.ID()] = append(live[d.Address.ID()], Live{UID: fmt.Sprint("uid-", i), Content: agent.ContentOf(d.Fields)})
+		live[d.Address.ID()] = append(live[d.Address.ID()],
+			Live{UID: fmt.Sprint("uid-", i), Content: agent.ContentOf(d.Fields)})
 	}
 	for _, bb := range []struct {
 		name string
@@ -56,7 +59,8 @@ func BenchmarkBuild(b *testing.B) {
 	}{
 		{"unchanged", Input{Desired: plain, Prior: known(b, plain), Sealer: testSealer}},
 		{"unchanged with secrets", Input{Desired: secrets, Prior: known(b, secrets), Sealer: testSealer}},
-		{"unchanged with secrets that are not known", Input{Desired: secrets, Prior: known(b, secrets), Sealer: secret.Sealer{Key: testSealer.Key}}},
+		{"unchanged with secrets that are not known",
+			Input{Desired: secrets, Prior: known(b, secrets), Sealer: secret.Sealer{Key: testSealer.Key}}},
 		{"unchanged against a list", Input{Desired: plain, Prior: known(b, plain), Live: live, Sealer: testSealer}},
 		{"creates", Input{Desired: plain, Sealer: testSealer}},
 	} {

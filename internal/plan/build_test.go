@@ -26,8 +26,9 @@ func TestActions(t *testing.T) {
 		summary Summary
 	}{
 		{
-			name:    "an agent that state does not know is created, all its fields listed in the schema's order",
-			desired: []agent.Desired{want(t, coach, fields{"tags": list{"hr"}, "live": false, "agentName": "Coach", "access": nil})},
+			name: "an agent that state does not know is created, all its fields listed in the schema's order",
+			desired: []agent.Desired{want(t, coach,
+				fields{"tags": list{"hr"}, "live": false, "agentName": "Coach", "access": nil})},
 			want: []brief{{Action: Create, Address: coach, Send: nil, Fields: []FieldChange{
 				{Path: "/agentName", After: "Coach"}, {Path: "/live", After: false}, {Path: "/tags", After: list{"hr"}},
 			}}},
@@ -36,10 +37,13 @@ func TestActions(t *testing.T) {
 		{
 			name:    "a changed, an added and a removed field are an update that sends these alone",
 			desired: []agent.Desired{want(t, coach, fields{"agentName": "Trainer", "live": true, "formatting": "Short."})},
-			prior:   map[string]agent.Record{coach: record(t, "u1", fields{"agentName": "Coach", "formatting": "Short.", "tags": list{"hr"}})},
-			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName", "live", "tags"}, Fields: []FieldChange{
-				{Path: "/agentName", Before: "Coach", After: "Trainer"}, {Path: "/live", After: true}, {Path: "/tags", Before: list{"hr"}},
-			}}},
+			prior: map[string]agent.Record{coach: record(t, "u1",
+				fields{"agentName": "Coach", "formatting": "Short.", "tags": list{"hr"}})},
+			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName", "live", "tags"},
+				Fields: []FieldChange{
+					{Path: "/agentName", Before: "Coach", After: "Trainer"}, {Path: "/live", After: true},
+					{Path: "/tags", Before: list{"hr"}},
+				}}},
 			summary: Summary{Update: 1},
 		},
 		{
@@ -123,15 +127,18 @@ func TestActions(t *testing.T) {
 			summary: Summary{Create: 1},
 		},
 		{
-			name:    "an ignored field does not count later, one that cannot be changed included",
-			desired: []agent.Desired{want(t, coach, fields{"agentName": "Coach", "live": true, "externalTenantId": "t2"}, ignoring("live", "externalTenantId", "tags"))},
-			prior:   map[string]agent.Record{coach: record(t, "u1", fields{"agentName": "Coach", "live": false, "tags": list{"x"}, "externalTenantId": "t1"})},
+			name: "an ignored field does not count later, one that cannot be changed included",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "Coach", "live": true, "externalTenantId": "t2"},
+				ignoring("live", "externalTenantId", "tags"))},
+			prior: map[string]agent.Record{coach: record(t, "u1",
+				fields{"agentName": "Coach", "live": false, "tags": list{"x"}, "externalTenantId": "t1"})},
 			summary: Summary{Unchanged: 1},
 		},
 		{
 			name:    "an imported agent is compared with what was observed, in the fields that the manifest names",
 			desired: []agent.Desired{want(t, coach, fields{"agentName": "Coach", "live": false, "formatting": "Short."})},
-			prior:   map[string]agent.Record{coach: {UID: "u1", Observed: doc(t, fields{"agentName": "Coach", "live": true, "formatting": "Short.", "tags": list{"hr"}})}},
+			prior: map[string]agent.Record{coach: {UID: "u1",
+				Observed: doc(t, fields{"agentName": "Coach", "live": true, "formatting": "Short.", "tags": list{"hr"}})}},
 			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"live"}, Fields: []FieldChange{
 				{Path: "/live", Before: true, After: false},
 			}}},
@@ -170,7 +177,8 @@ func TestBuildRefuses(t *testing.T) {
 		in   Input
 		want string
 	}{
-		{"an address that is used twice", Input{Desired: []agent.Desired{want(t, coach, one), want(t, helper, one), want(t, coach, one)}},
+		{"an address that is used twice",
+			Input{Desired: []agent.Desired{want(t, coach, one), want(t, helper, one), want(t, coach, one)}},
 			"plan: the address mindset/acme/coach is used twice"},
 		{"a platform without a schema", Input{Desired: []agent.Desired{want(t, "other/acme/coach", one)}},
 			"plan: no schema describes the platform of other/acme/coach"},
@@ -181,7 +189,8 @@ func TestBuildRefuses(t *testing.T) {
 		{"a damaged record", Input{
 			Desired: []agent.Desired{want(t, coach, one)},
 			Prior:   map[agent.Address]agent.Record{addr(t, coach): {UID: "u1", Applied: agent.Doc(`{"agentName":`)}},
-		}, `state: applied of mindset/acme/coach: decode agent: jsontext: unexpected EOF within "/agentName" after offset 13`},
+		},
+			`state: applied of mindset/acme/coach: decode agent: jsontext: unexpected EOF within "/agentName" after offset 13`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

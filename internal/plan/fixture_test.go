@@ -39,7 +39,8 @@ func env(pairs map[string]string) secret.Lookup {
 	}
 }
 
-var testSealer = secret.Sealer{Key: []byte("lineage"), Lookup: env(map[string]string{"TOKEN": "s3cret", "SAME": "s3cret", "OTHER": "0ther"})}
+var testSealer = secret.Sealer{Key: []byte("lineage"),
+	Lookup: env(map[string]string{"TOKEN": "s3cret", "SAME": "s3cret", "OTHER": "0ther"})}
 
 func addr(t testing.TB, s string) agent.Address {
 	t.Helper()

@@ -12,8 +12,8 @@ import (
 	"agentsync/schema"
 )
 
-// What a live value has to be to pass for what was sent: as platforms change texts (fold), with members of its own (added), or
-// exactly.
+// What a live value has to be to pass for what was sent: as platforms change texts (fold), with members of its own
+// (added), or exactly.
 func TestComparer(t *testing.T) {
 	value := func(name string) any {
 		f, err := (fields{"x": secret.Template("${secret:" + name + "}")}).Resolve(testSealer.Lookup)
@@ -45,9 +45,10 @@ func TestComparer(t *testing.T) {
 		"a secret, masked":                 {value("TOKEN"), "*****", true, true, true},
 		"a secret that nobody knows":       {secret.Sealed{}, "x", true, true, true},
 		"a secret that is not shown":       {object{"h": object{"a": value("TOKEN")}}, object{}, true, true, true},
-		"a secret beside what is missing":  {object{"h": object{"a": value("TOKEN"), "b": "x"}}, object{}, false, false, false},
-		"a number":                         {json.Number("1"), json.Number("1.0"), true, true, true},
-		"another number":                   {json.Number("1"), json.Number("2"), false, false, false},
+		"a secret beside what is missing": {object{"h": object{"a": value("TOKEN"), "b": "x"}}, object{}, false, false,
+			false},
+		"a number":       {json.Number("1"), json.Number("1.0"), true, true, true},
+		"another number": {json.Number("1"), json.Number("2"), false, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range []struct {
@@ -60,13 +61,15 @@ func TestComparer(t *testing.T) {
 			}
 		})
 	}
-	if (comparer{}).value(list{"x", "y"}, list{"y", "x"}, false) || !(comparer{}).value(list{"x", "y"}, list{"y", "x"}, true) ||
+	if (comparer{}).value(list{"x", "y"}, list{"y", "x"}, false) ||
+		!(comparer{}).value(list{"x", "y"}, list{"y", "x"}, true) ||
 		!(comparer{fold: true}).value(list{"x ", "y"}, list{"y", "x"}, true) {
 		t.Error("the order of a list counts where it should not, or does not where it should")
 	}
 }
 
-// What changed between a plan that was reviewed and the one made after the yes. What is kept is no change, whatever became of it.
+// What changed between a plan that was reviewed and the one made after the yes. What is kept is no change, whatever
+// became of it.
 func TestSince(t *testing.T) {
 	const a, b, c = "mindset/acme/a", "mindset/acme/b", "mindset/acme/c"
 	prior := func(addresses ...string) map[agent.Address]agent.Record {
@@ -87,13 +90,17 @@ func TestSince(t *testing.T) {
 		before, now Input
 		want        []string
 	}{
-		"the same":                {Input{Desired: wants(a, b)}, Input{Desired: wants(a, b)}, nil},
-		"one is new":              {Input{Desired: wants(a)}, Input{Desired: wants(a, b)}, []string{b + " " + reasonNew}},
-		"one is done":             {Input{Desired: wants(a, b)}, Input{Desired: wants(a, b), Prior: prior(b)}, []string{b + " " + reasonNothing}},
-		"one is another change":   {Input{Desired: wants(a)}, Input{Desired: wants(a), Prior: map[agent.Address]agent.Record{addr(t, a): record(t, "u", fields{"agentName": "x"})}}, []string{a + " " + reasonChange}},
+		"the same":   {Input{Desired: wants(a, b)}, Input{Desired: wants(a, b)}, nil},
+		"one is new": {Input{Desired: wants(a)}, Input{Desired: wants(a, b)}, []string{b + " " + reasonNew}},
+		"one is done": {Input{Desired: wants(a, b)}, Input{Desired: wants(a, b), Prior: prior(b)},
+			[]string{b + " " + reasonNothing}},
+		"one is another change": {Input{Desired: wants(a)},
+			Input{Desired: wants(a), Prior: map[agent.Address]agent.Record{addr(t, a): record(t, "u",
+				fields{"agentName": "x"})}}, []string{a + " " + reasonChange}},
 		"one that is kept is new": {Input{Desired: wants(a)}, Input{Desired: wants(a), Prior: prior(c)}, nil},
 		"one that is kept went":   {Input{Desired: wants(a), Prior: prior(c)}, Input{Desired: wants(a)}, nil},
-		"in order":                {Input{}, Input{Desired: wants(c, a, b)}, []string{a + " " + reasonNew, b + " " + reasonNew, c + " " + reasonNew}},
+		"in order": {Input{}, Input{Desired: wants(c, a, b)},
+			[]string{a + " " + reasonNew, b + " " + reasonNew, c + " " + reasonNew}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
@@ -111,9 +118,11 @@ func TestSince(t *testing.T) {
 // What of a plan is still true keeps its touches, too.
 func TestWithoutKeepsTheRest(t *testing.T) {
 	a, b := addr(t, "mindset/acme/a"), addr(t, "mindset/acme/b")
-	p := &Plan{Changes: []Change{{Address: a, Action: Create}, {Address: b, Action: Create}}, RecordUpdates: []RecordUpdate{{Address: a}, {Address: b}}}
+	p := &Plan{Changes: []Change{{Address: a, Action: Create}, {Address: b, Action: Create}},
+		RecordUpdates: []RecordUpdate{{Address: a}, {Address: b}}}
 	rest := p.withoutStale([]Stale{{Address: a}})
-	if len(rest.Changes) != 1 || rest.Changes[0].Address != b || len(rest.RecordUpdates) != 1 || rest.RecordUpdates[0].Address != b || rest.Summary.Create != 1 {
+	if len(rest.Changes) != 1 || rest.Changes[0].Address != b || len(rest.RecordUpdates) != 1 ||
+		rest.RecordUpdates[0].Address != b || rest.Summary.Create != 1 {
 		t.Errorf("%+v", rest)
 	}
 	if len(p.Changes) != 2 || len(p.RecordUpdates) != 2 {
@@ -125,16 +134,20 @@ func TestWithoutKeepsTheRest(t *testing.T) {
 func TestBasisHoldsAllOfARecord(t *testing.T) {
 	const a = "mindset/acme/a"
 	edits := map[string]func(*agent.Record){
-		"nothing": func(*agent.Record) {}, "uid": func(r *agent.Record) { r.UID = "2" }, "obsolete": func(r *agent.Record) { r.Obsolete = []string{"9"} },
-		"another obsolete": func(r *agent.Record) { r.Obsolete = []string{"8"} }, "mark": func(r *agent.Record) { r.Mark = "m" },
-		"protect": func(r *agent.Record) { r.Protect = true }, "observed": func(r *agent.Record) { r.Observed = nil },
-		"applied": func(r *agent.Record) { r.Applied = doc(t, fields{"agentName": "Y"}) },
+		"nothing": func(*agent.Record) {}, "uid": func(r *agent.Record) { r.UID = "2" },
+		"obsolete":         func(r *agent.Record) { r.Obsolete = []string{"9"} },
+		"another obsolete": func(r *agent.Record) { r.Obsolete = []string{"8"} },
+		"mark":             func(r *agent.Record) { r.Mark = "m" },
+		"protect":          func(r *agent.Record) { r.Protect = true },
+		"observed":         func(r *agent.Record) { r.Observed = nil },
+		"applied":          func(r *agent.Record) { r.Applied = doc(t, fields{"agentName": "Y"}) },
 	}
 	seen := map[string]string{}
 	for name, edit := range edits {
 		rec := record(t, "1", fields{"agentName": "X"})
 		edit(&rec)
-		p := build(t, Input{Desired: []agent.Desired{want(t, a, fields{"agentName": "Z"})}, Prior: map[agent.Address]agent.Record{addr(t, a): rec}})
+		p := build(t, Input{Desired: []agent.Desired{want(t, a, fields{"agentName": "Z"})},
+			Prior: map[agent.Address]agent.Record{addr(t, a): rec}})
 		is := p.Changes[0].Basis.Record
 		if other, taken := seen[is]; taken || is == "" {
 			t.Errorf("%s has the digest of %q", name, other)
@@ -159,14 +172,16 @@ func TestReferencesOfAPlan(t *testing.T) {
 		return map[agent.Address]agent.Record{addr(t, a): record(t, "1", f)}
 	}
 	diffOf(t, "a new agent", []string{"c1", "c2"}, of(Input{Desired: wanted}))
-	diffOf(t, "other contexts", []string{"c1", "c2"}, of(Input{Desired: wanted, Prior: has(fields{"agentName": "A", "contextUids": list{"c1"}, "tags": list{"t"}})}))
-	diffOf(t, "another name", []string(nil), of(Input{Desired: wanted, Prior: has(fields{"agentName": "B", "contextUids": list{"c1", "c2"}, "tags": list{"t"}})}))
+	diffOf(t, "other contexts", []string{"c1", "c2"},
+		of(Input{Desired: wanted, Prior: has(fields{"agentName": "A", "contextUids": list{"c1"}, "tags": list{"t"}})}))
+	diffOf(t, "another name", []string(nil),
+		of(Input{Desired: wanted, Prior: has(fields{"agentName": "B", "contextUids": list{"c1", "c2"}, "tags": list{"t"}})}))
 	diffOf(t, "a namesake in the way", []string(nil), of(Input{Desired: wanted,
 		Live: map[agent.AppID][]Live{addr(t, a).ID(): {mindLive("9", fields{"agentName": "A"}, "")}}}))
 }
 
-// An agent that the state knows by another version of the API needs its app's list before anything can be said of it; one by
-// the same version, or of an app that was not listed, does not.
+// An agent that the state knows by another version of the API needs its app's list before anything can be said of it;
+// one by the same version, or of an app that was not listed, does not.
 func TestLiveOfOtherAPIs(t *testing.T) {
 	a, b, c := addr(t, "mindset/one/a"), addr(t, "mindset/two/b"), addr(t, "mindset/three/c")
 	for version, want := range map[string][]agent.AppID{"v1": {b.ID()}, "v2": {a.ID()}} {
@@ -196,7 +211,8 @@ func TestARefreshByAnotherAPI(t *testing.T) {
 	if err != nil || len(behind) != 2 {
 		t.Fatalf("%+v, %v", behind, err)
 	}
-	if r := behind[0]; r.Record.API != "v2" || len(r.Fields) > 0 || string(r.Record.Observed) != `{"agentName":"A","live":true}` {
+	if r := behind[0]; r.Record.API != "v2" || len(r.Fields) > 0 ||
+		string(r.Record.Observed) != `{"agentName":"A","live":true}` {
 		t.Errorf("%+v", r)
 	}
 	if r := behind[1]; r.Vanished || !r.Unlisted { // that this version does not know it is no proof that it is gone
@@ -204,8 +220,8 @@ func TestARefreshByAnotherAPI(t *testing.T) {
 	}
 }
 
-// A field that the platform cannot empty, and that was taken out of the manifest, is told with what to do; not where it is
-// wanted, left to others, or the change is no update or blocked.
+// A field that the platform cannot empty, and that was taken out of the manifest, is told with what to do; not where it
+// is wanted, left to others, or the change is no update or blocked.
 func TestCannotEmpty(t *testing.T) {
 	const a = "mindset/acme/a"
 	all := platforms(t)
@@ -218,22 +234,28 @@ func TestCannotEmpty(t *testing.T) {
 		send   []string
 		says   bool
 	}{
-		"taken out":      {fields: fields{"agentName": "A"}, send: []string{"agentPurpose", "additionalInformation"}, says: true},
-		"another value":  {fields: fields{"agentName": "A", "agentPurpose": "Other."}, send: []string{"agentPurpose", "additionalInformation"}},
-		"left to others": {fields: fields{"agentName": "A"}, edits: []func(*agent.Desired){ignoring("agentPurpose")}, send: []string{"additionalInformation"}},
-		"kept":           {fields: fields{"agentName": "A", "agentPurpose": "Helps."}, send: []string{"additionalInformation"}},
+		"taken out": {fields: fields{"agentName": "A"}, send: []string{"agentPurpose", "additionalInformation"},
+			says: true},
+		"another value": {fields: fields{"agentName": "A", "agentPurpose": "Other."},
+			send: []string{"agentPurpose", "additionalInformation"}},
+		"left to others": {fields: fields{"agentName": "A"}, edits: []func(*agent.Desired){ignoring("agentPurpose")},
+			send: []string{"additionalInformation"}},
+		"kept": {fields: fields{"agentName": "A", "agentPurpose": "Helps."}, send: []string{"additionalInformation"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := Input{Desired: []agent.Desired{want(t, a, tt.fields, tt.edits...)}, Versions: map[agent.AppID]string{acme: "v2"},
-				Prior: map[agent.Address]agent.Record{addr(t, a): rec}}
+			in := Input{Desired: []agent.Desired{want(t, a, tt.fields, tt.edits...)},
+				Versions: map[agent.AppID]string{acme: "v2"},
+				Prior:    map[agent.Address]agent.Record{addr(t, a): rec}}
 			p := build(t, in)
 			diffOf(t, "sent", tt.send, p.Changes[0].Send)
 			problems := CannotEmpty(p, in.Desired, schemaOf)
-			if (len(problems) == 1) != tt.says || tt.says && !strings.HasPrefix(problems[0].Summary, "agentPurpose was taken out") {
+			if (len(problems) == 1) != tt.says || tt.says &&
+				!strings.HasPrefix(problems[0].Summary, "agentPurpose was taken out") {
 				t.Errorf("%+v", problems)
 			}
 			for _, edit := range []func(*Change){
-				func(ch *Change) { ch.Blocked = BlockedByAPI }, func(ch *Change) { ch.Action = Create }, func(ch *Change) { ch.Address.Key = "b" },
+				func(ch *Change) { ch.Blocked = BlockedByAPI }, func(ch *Change) { ch.Action = Create },
+				func(ch *Change) { ch.Address.Key = "b" },
 			} {
 				again := build(t, in)
 				edit(&again.Changes[0])

@@ -30,7 +30,8 @@ func pairsOf(p *Plan) (pairs []pair) {
 func TestLikelyRenames(t *testing.T) {
 	named := func(name, purpose string) fields { return fields{"agentName": name, "agentPurpose": purpose} }
 	edited := strings.Replace(longPurpose, "first week", "first month", 1)
-	other := "Answer what is asked about invoices. Be brief.\nNever promise a date.\nSend what you cannot answer to the people in finance.\n"
+	other := "Answer what is asked about invoices. Be brief.\nNever promise a date.\nSend what you cannot answer to " +
+		"the people in finance.\n"
 	policy := "Be kind to everybody, whatever they say. Never give away what others told you in confidence.\n"
 	tests := []struct {
 		name    string
@@ -53,8 +54,9 @@ func TestLikelyRenames(t *testing.T) {
 		{
 			name:    "a prompt that is one long line",
 			desired: []agent.Desired{want(t, coach, named("Coach", strings.ReplaceAll(edited, "\n", " ")))},
-			prior:   map[string]agent.Record{helper: record(t, "u1", named("Helper", strings.ReplaceAll(longPurpose, "\n", " ")))},
-			want:    []pair{{"helper", "coach", "75% of their content is the same"}},
+			prior: map[string]agent.Record{helper: record(t, "u1",
+				named("Helper", strings.ReplaceAll(longPurpose, "\n", " ")))},
+			want: []pair{{"helper", "coach", "75% of their content is the same"}},
 		},
 		{
 			name:    "two agents that have nothing in common",
@@ -88,14 +90,16 @@ func TestLikelyRenames(t *testing.T) {
 				want(t, coach, named("A", longPurpose)), want(t, third, named("B", other+policy)),
 			},
 			prior: map[string]agent.Record{
-				helper: record(t, "u1", named("C", longPurpose+policy)), "mindset/acme/aide": record(t, "u2", named("D", longPurpose)),
+				helper:              record(t, "u1", named("C", longPurpose+policy)),
+				"mindset/acme/aide": record(t, "u2", named("D", longPurpose)),
 			},
 			want: []pair{{"aide", "coach", "99% of their content is the same"}},
 		},
 		{
 			name: "what a template gives to many agents is no sign",
 			desired: []agent.Desired{
-				want(t, coach, named("Coach for tenant one", policy)), want(t, third, named("Tenant two", policy)), want(t, "mindset/acme/4", named("Tenant four", policy)),
+				want(t, coach, named("Coach for tenant one", policy)), want(t, third, named("Tenant two", policy)),
+				want(t, "mindset/acme/4", named("Tenant four", policy)),
 			},
 			prior: map[string]agent.Record{
 				helper: record(t, "u1", named("Tenant three", policy)), third: record(t, "u3", named("Tenant two", policy)),
@@ -144,7 +148,8 @@ func TestLikelyRenames(t *testing.T) {
 // What was guessed survives the plan's JSON form, and each change finds its pair.
 func TestLikelyRenamesInADocument(t *testing.T) {
 	p := build(t, Input{
-		Desired: []agent.Desired{want(t, coach, fields{"agentName": "A"})}, Prior: records(t, map[string]agent.Record{helper: record(t, "u1", fields{"agentName": "A"})}),
+		Desired: []agent.Desired{want(t, coach, fields{"agentName": "A"})},
+		Prior:   records(t, map[string]agent.Record{helper: record(t, "u1", fields{"agentName": "A"})}),
 	})
 	again, err := p.Document().Plan()
 	if err != nil {
@@ -170,7 +175,8 @@ func TestLikelyRenameOfAProtectedAgent(t *testing.T) {
 	rec := record(t, "u1", fields{"agentName": "A"})
 	rec.Protect = true
 	p := build(t, Input{
-		Desired: []agent.Desired{want(t, coach, fields{"agentName": "A"})}, Prior: records(t, map[string]agent.Record{helper: rec}), Prune: true,
+		Desired: []agent.Desired{want(t, coach, fields{"agentName": "A"})},
+		Prior:   records(t, map[string]agent.Record{helper: rec}), Prune: true,
 	})
 	if p.Summary.Protected != 1 || len(p.LikelyRenames) != 1 || p.Changes[0].Blocked != BlockedByRename {
 		t.Errorf("%+v, %+v", p.Summary, p.LikelyRenames)
@@ -182,9 +188,13 @@ func BenchmarkLikelyRenames(b *testing.B) {
 	const agents = 10_000
 	in := Input{Platforms: platforms(b), Sealer: testSealer, Prior: map[agent.Address]agent.Record{}, Unbound: true}
 	for i := range agents {
-		purpose := longPurpose + fmt.Sprintf("You work for tenant %d of the region %d. Its handbook is https://example.com/handbooks/%d/index.html.\n", i, i%7, i)
-		in.Prior[addr(b, fmt.Sprintf("mindset/acme/old-%d", i))] = record(b, fmt.Sprint("u", i), fields{"agentName": fmt.Sprint("Old ", i), "agentPurpose": purpose})
-		in.Desired = append(in.Desired, want(b, fmt.Sprintf("mindset/acme/new-%d", i), fields{"agentName": fmt.Sprint("New ", i), "agentPurpose": purpose}))
+		purpose := longPurpose +
+			fmt.Sprintf("You work for tenant %d of the region %d. Its handbook is "+
+				"https://example.com/handbooks/%d/index.html.\n", i, i%7, i)
+		in.Prior[addr(b, fmt.Sprintf("mindset/acme/old-%d", i))] = record(b, fmt.Sprint("u", i),
+			fields{"agentName": fmt.Sprint("Old ", i), "agentPurpose": purpose})
+		in.Desired = append(in.Desired,
+			want(b, fmt.Sprintf("mindset/acme/new-%d", i), fields{"agentName": fmt.Sprint("New ", i), "agentPurpose": purpose}))
 	}
 	b.ResetTimer()
 	for range b.N {

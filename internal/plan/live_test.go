@@ -31,32 +31,39 @@ func TestDrift(t *testing.T) {
 				{Path: "/agentName", Before: "Coach", After: "Coach", Live: "Mine", Drift: true}}}},
 		},
 		{
-			name: "someone and the manifest changed a field", wanted: with("agentName", "New"), rec: record(t, "u1", one), live: with("agentName", "Mine"),
+			name: "someone and the manifest changed a field", wanted: with("agentName", "New"), rec: record(t, "u1", one),
+			live: with("agentName", "Mine"),
 			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName"}, Fields: []FieldChange{
 				{Path: "/agentName", Before: "Coach", After: "New", Live: "Mine", Drift: true}}}},
 		},
 		{
-			name: "someone made the manifest's change at the platform", wanted: with("agentName", "New"), rec: record(t, "u1", one),
+			name: "someone made the manifest's change at the platform", wanted: with("agentName", "New"),
+			rec:  record(t, "u1", one),
 			live: with("agentName", "New"), touched: true,
 		},
 		{
-			name: "someone set a field that the manifest leaves at its default", wanted: one, rec: record(t, "u1", one), live: with("live", true),
+			name: "someone set a field that the manifest leaves at its default", wanted: one, rec: record(t, "u1", one),
+			live: with("live", true),
 			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"live"}, Fields: []FieldChange{
 				{Path: "/live", Live: true, Drift: true}}}},
 		},
 		{
 			name: "a value that the platform made up changes", wanted: one,
-			rec: agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, with("formatting", "auto 1"))}, live: with("formatting", "auto 2"),
+			rec:  agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, with("formatting", "auto 1"))},
+			live: with("formatting", "auto 2"),
 		},
 		{
 			name: "the platform rewrites what it is sent", wanted: one,
-			rec: agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, with("agentName", "COACH"))}, live: with("agentName", "COACH"),
+			rec:  agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, with("agentName", "COACH"))},
+			live: with("agentName", "COACH"),
 		},
 		{
-			name: "an ignored field", wanted: one, edits: []func(*agent.Desired){ignoring("tags")}, rec: record(t, "u1", one), live: with("tags", list{"x"}),
+			name: "an ignored field", wanted: one, edits: []func(*agent.Desired){ignoring("tags")}, rec: record(t, "u1", one),
+			live: with("tags", list{"x"}),
 		},
 		{
-			name: "an unordered list in another order", wanted: one, rec: record(t, "u1", one), live: with("tags", list{"b", "a"}),
+			name: "an unordered list in another order", wanted: one, rec: record(t, "u1", one),
+			live: with("tags", list{"b", "a"}),
 		},
 		{
 			name: "an agent that was not observed yet, and is as it was applied", wanted: one,
@@ -69,7 +76,8 @@ func TestDrift(t *testing.T) {
 				{Path: "/agentName", Before: "Coach", After: "Coach", Live: "Mine", Drift: true}}}},
 		},
 		{
-			name: "a field that cannot be changed", wanted: with("externalTenantId", "t1"), rec: record(t, "u1", with("externalTenantId", "t1")), live: one,
+			name: "a field that cannot be changed", wanted: with("externalTenantId", "t1"),
+			rec: record(t, "u1", with("externalTenantId", "t1")), live: one,
 		},
 	}
 	for _, tt := range tests {
@@ -124,9 +132,12 @@ func TestHiddenSecrets(t *testing.T) {
 		{"empty", object{}, nil},
 		{"one masked, one in clear", shown("authorization", "***", "x-tenant", "t1"), nil},
 		{"one masked, one left out", shown("authorization", "***"), nil},
-		{"one changed", shown("authorization", "Bearer mine", "x-tenant", "***"), []string{"/integrationMeta/headers/authorization"}},
-		{"one gone while the other is in clear", shown("authorization", "Bearer s3cret"), []string{"/integrationMeta/headers/x-tenant"}},
-		{"one added", shown("authorization", "***", "x-tenant", "***", "x-new", "***"), []string{"/integrationMeta/headers/x-new"}},
+		{"one changed", shown("authorization", "Bearer mine", "x-tenant", "***"),
+			[]string{"/integrationMeta/headers/authorization"}},
+		{"one gone while the other is in clear", shown("authorization", "Bearer s3cret"),
+			[]string{"/integrationMeta/headers/x-tenant"}},
+		{"one added", shown("authorization", "***", "x-tenant", "***", "x-new", "***"),
+			[]string{"/integrationMeta/headers/x-new"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -151,7 +162,8 @@ func TestHiddenSecrets(t *testing.T) {
 
 // TestASecretInAnyText: a platform answers a ${secret:} in an ordinary field as plain text.
 func TestASecretInAnyText(t *testing.T) {
-	wanted := fields{"agentName": "Coach", "agentPurpose": secret.Template("Say ${secret:TOKEN}."), "tags": list{"x", secret.Template("${secret:OTHER}")}}
+	wanted := fields{"agentName": "Coach", "agentPurpose": secret.Template("Say ${secret:TOKEN}."),
+		"tags": list{"x", secret.Template("${secret:OTHER}")}}
 	answered := fields{"agentName": "Coach", "agentPurpose": "Say s3cret.", "tags": list{"x", "0ther"}}
 	rec := agent.Record{UID: "u1", Applied: doc(t, wanted), Observed: doc(t, SealAnswer(answered, wanted, testSealer))}
 	in := Input{
@@ -170,23 +182,28 @@ func TestASecretInAnyText(t *testing.T) {
 func TestVanishedUnmanagedAndDoubted(t *testing.T) {
 	one := fields{"agentName": "Coach"}
 	in := Input{
-		Desired: []agent.Desired{want(t, coach, one), want(t, helper, one, previously("old")), want(t, "mindset/empty/x", one)},
+		Desired: []agent.Desired{want(t, coach, one), want(t, helper, one, previously("old")),
+			want(t, "mindset/empty/x", one)},
 		Prior: records(t, map[string]agent.Record{
 			coach: record(t, "u1", one), "mindset/acme/old": {UID: "u2", Applied: doc(t, one), Obsolete: []string{"u9"}},
 			"mindset/acme/left": record(t, "u3", one), "mindset/empty/x": record(t, "u4", one),
 		}),
 		Live: map[agent.AppID][]Live{
-			acme:                                {{UID: "u8", Content: agent.ContentOf(fields{"agentName": "Wild", "live": true})}, {UID: "u1", Content: agent.ContentOf(one)}, {UID: "u9"}, {UID: "u7"}},
+			acme: {{UID: "u8",
+				Content: agent.ContentOf(fields{"agentName": "Wild", "live": true})}, {UID: "u1", Content: agent.ContentOf(one)},
+				{UID: "u9"}, {UID: "u7"}},
 			{Platform: "mindset", App: "empty"}: {},
 		},
 		Apps: map[agent.AppID]bool{acme: true},
 	}
 	p := build(t, in)
 	diffOf(t, "changes", []brief{
-		{Action: Create, Address: helper, From: "mindset/acme/old", UID: "u2", Vanished: true, Fields: []FieldChange{{Path: "/agentName", After: "Coach"}}},
+		{Action: Create, Address: helper, From: "mindset/acme/old", UID: "u2", Vanished: true,
+			Fields: []FieldChange{{Path: "/agentName", After: "Coach"}}},
 		{Action: Kept, Address: "mindset/acme/left", UID: "u3", Vanished: true},
 	}, briefs(p))
-	diffOf(t, "unmanaged", []Unmanaged{{App: acme, UID: "u7", Name: fields{}}, {App: acme, UID: "u8", Name: fields{"agentName": "Wild"}}}, p.Unmanaged)
+	diffOf(t, "unmanaged", []Unmanaged{{App: acme, UID: "u7", Name: fields{}},
+		{App: acme, UID: "u8", Name: fields{"agentName": "Wild"}}}, p.Unmanaged)
 	diffOf(t, "doubted", []agent.AppID{{Platform: "mindset", App: "empty"}}, p.Doubted)
 	diffOf(t, "summary", Summary{Create: 1, Kept: 1, Unchanged: 2}, p.Summary)
 }
@@ -195,7 +212,8 @@ func TestAReplaceIsFinished(t *testing.T) {
 	one := fields{"agentName": "Coach"}
 	rec := record(t, "u2", one)
 	rec.Obsolete = []string{"u1"}
-	in := Input{Desired: []agent.Desired{want(t, coach, one, protected)}, Prior: records(t, map[string]agent.Record{coach: rec})}
+	in := Input{Desired: []agent.Desired{want(t, coach, one, protected)},
+		Prior: records(t, map[string]agent.Record{coach: rec})}
 	p := build(t, in)
 	diffOf(t, "without prune", []brief{{Action: Replace, Address: coach, UID: "u2", Blocked: BlockedByPrune}}, briefs(p))
 	in.Prune = true
@@ -215,10 +233,12 @@ func TestTouches(t *testing.T) {
 		rec    agent.Record
 		want   agent.Record
 	}{
-		{"protect is put on", want(t, coach, one, protected), record(t, "u1", one), agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, one), Protect: true}},
+		{"protect is put on", want(t, coach, one, protected), record(t, "u1", one),
+			agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, one), Protect: true}},
 		{"a secret gets another name", want(t, coach, named("SAME")), record(t, "u1", named("TOKEN")),
 			agent.Record{UID: "u1", Applied: doc(t, named("SAME")), Observed: doc(t, named("TOKEN"))}},
-		{"an imported agent is as wanted", want(t, coach, one), agent.Record{UID: "u1", Observed: doc(t, fields{"agentName": "Coach", "live": true})},
+		{"an imported agent is as wanted", want(t, coach, one),
+			agent.Record{UID: "u1", Observed: doc(t, fields{"agentName": "Coach", "live": true})},
 			agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, fields{"agentName": "Coach", "live": true})}},
 	}
 	for _, tt := range tests {
@@ -236,7 +256,8 @@ func TestTouches(t *testing.T) {
 // TestOfflineSecrets: without the variables, a secret is the same while its template is.
 func TestOfflineSecrets(t *testing.T) {
 	with := func(purpose, rules string) fields {
-		return fields{"agentName": "Coach", "agentPurpose": secret.Template(purpose), "agentPolicyRules": secret.Template(rules)}
+		return fields{"agentName": "Coach", "agentPurpose": secret.Template(purpose),
+			"agentPolicyRules": secret.Template(rules)}
 	}
 	offline := secret.Sealer{Key: testSealer.Key, Lookup: env(map[string]string{"OTHER": "0ther"})}
 	in := Input{

@@ -31,14 +31,18 @@ func TestMarker(t *testing.T) {
 	}{
 		{name: "neither", want: want(t, coach, one), rec: rec},
 		{name: "as it should be", want: want(t, coach, one, marking), rec: withMark(rec, own)},
-		{name: "turned on", want: want(t, coach, one, marking), rec: rec, action: Update, marker: MarkerAdd, send: []string{"tags"}},
-		{name: "turned off", want: want(t, coach, one), rec: withMark(rec, own), action: Update, marker: MarkerRemove, send: []string{"tags"}},
+		{name: "turned on", want: want(t, coach, one, marking), rec: rec, action: Update, marker: MarkerAdd,
+			send: []string{"tags"}},
+		{name: "turned off", want: want(t, coach, one), rec: withMark(rec, own), action: Update, marker: MarkerRemove,
+			send: []string{"tags"}},
 		{
-			name: "of another address", want: want(t, coach, one, marking), rec: withMark(rec, addr(t, "mindset/acme/old").Mark()),
+			name: "of another address", want: want(t, coach, one, marking),
+			rec:    withMark(rec, addr(t, "mindset/acme/old").Mark()),
 			action: Update, marker: MarkerRenew, send: []string{"tags"},
 		},
 		{
-			name: "beside a change", want: want(t, coach, fields{"agentName": "Trainer", "tags": list{"hr"}, "access": "openAccess"}, marking),
+			name: "beside a change", want: want(t, coach,
+				fields{"agentName": "Trainer", "tags": list{"hr"}, "access": "openAccess"}, marking),
 			rec: rec, action: Update, marker: MarkerAdd, send: []string{"agentName", "tags", "access"}, fields: 2,
 		},
 		{
@@ -46,21 +50,25 @@ func TestMarker(t *testing.T) {
 			rec: rec, action: Update, marker: MarkerAdd, send: []string{"tags"}, fields: 1,
 		},
 		{name: "left to somebody else", want: want(t, coach, one, marking, ignoring("tags")), rec: rec},
-		{name: "of an imported agent", want: want(t, coach, one, marking), rec: imported, action: Update, marker: MarkerAdd, send: []string{"tags"}},
+		{name: "of an imported agent", want: want(t, coach, one, marking), rec: imported, action: Update, marker: MarkerAdd,
+			send: []string{"tags"}},
 		{
-			name: "of an agent that is replaced", want: want(t, coach, fields{"agentName": "Coach", "tags": list{"hr"}, "externalTenantId": "t"}, marking),
-			rec: rec, action: Replace, fields: 1,
+			name: "of an agent that is replaced",
+			want: want(t, coach, fields{"agentName": "Coach", "tags": list{"hr"}, "externalTenantId": "t"}, marking),
+			rec:  rec, action: Replace, fields: 1,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := Input{Desired: []agent.Desired{tt.want}, Prior: records(t, map[string]agent.Record{coach: tt.rec}), Prune: true}
+			in := Input{Desired: []agent.Desired{tt.want}, Prior: records(t, map[string]agent.Record{coach: tt.rec}),
+				Prune: true}
 			p := build(t, in)
 			var ch Change
 			if len(p.Changes) > 0 {
 				ch = p.Changes[0]
 			}
 			if ch.Action != tt.action || ch.Marker != tt.marker || len(ch.Differences()) != tt.fields {
-				t.Errorf("%s, marker %q, %d fields; want %s, %q, %d", ch.Action, ch.Marker, len(ch.Differences()), tt.action, tt.marker, tt.fields)
+				t.Errorf("%s, marker %q, %d fields; want %s, %q, %d", ch.Action, ch.Marker, len(ch.Differences()), tt.action,
+					tt.marker, tt.fields)
 			}
 			diffOf(t, "send", tt.send, ch.Send)
 			in.Prior = carriedOut(t, in, p)
@@ -80,7 +88,8 @@ func TestMarkerOfARename(t *testing.T) {
 		Prior:   map[agent.Address]agent.Record{old: withMark(record(t, "u1", one), old.Mark())},
 	}
 	p := build(t, in)
-	diffOf(t, "plan", []brief{{Action: Update, Address: "mindset/acme/coach", From: old.String(), UID: "u1", Send: []string{"tags"}}}, briefs(p))
+	diffOf(t, "plan", []brief{{Action: Update, Address: "mindset/acme/coach", From: old.String(), UID: "u1",
+		Send: []string{"tags"}}}, briefs(p))
 	if p.Changes[0].Marker != MarkerRenew {
 		t.Errorf("marker %q", p.Changes[0].Marker)
 	}
@@ -101,7 +110,8 @@ func TestMarkerMakesASavedPlanStale(t *testing.T) {
 	}
 }
 
-// Somebody who edits the field that carries the mark takes the mark away: a plan that looks at what is live puts it back.
+// Somebody who edits the field that carries the mark takes the mark away: a plan that looks at what is live puts it
+// back.
 func TestAMarkThatIsLostIsPutBack(t *testing.T) {
 	const coach = "mindset/acme/coach"
 	one := fields{"agentName": "Coach", "tags": list{"hr"}}
@@ -119,7 +129,8 @@ func TestAMarkThatIsLostIsPutBack(t *testing.T) {
 		{"not shown", []func(*agent.Desired){marking}, own, Live{}, ""},
 		{"nobody asks", nil, "", Live{Content: agent.ContentOf(one), Mark: foreign}, ""},
 		{"left to others", []func(*agent.Desired){marking, ignoring("tags")}, own, Live{Content: agent.ContentOf(one)}, ""},
-		{"to be added, and there", []func(*agent.Desired){marking}, "", Live{Content: agent.ContentOf(one), Mark: own}, MarkerAdd},
+		{"to be added, and there", []func(*agent.Desired){marking}, "", Live{Content: agent.ContentOf(one), Mark: own},
+			MarkerAdd},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := addr(t, coach)

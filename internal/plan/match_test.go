@@ -52,45 +52,64 @@ func TestFind(t *testing.T) {
 		want   []string
 	}{
 		"nothing is live": {[]Candidate{{Fields: fields{"agentName": "A"}}}, nil, false, []string{""}},
-		"equal":           {[]Candidate{{Fields: fields{"agentName": "A"}}}, []Live{mindLive("1", fields{"agentName": "A"}, "")}, false, []string{"1"}},
-		"another name":    {[]Candidate{{Fields: fields{"agentName": "A"}}}, []Live{mindLive("1", fields{"agentName": "B"}, "")}, false, []string{""}},
+		"equal": {[]Candidate{{Fields: fields{"agentName": "A"}}},
+			[]Live{mindLive("1", fields{"agentName": "A"}, "")}, false, []string{"1"}},
+		"another name": {[]Candidate{{Fields: fields{"agentName": "A"}}},
+			[]Live{mindLive("1", fields{"agentName": "B"}, "")}, false, []string{""}},
 		"another tenant": {[]Candidate{{Fields: fields{"agentName": "A", "externalTenantId": "t1"}}},
 			[]Live{mindLive("1", fields{"agentName": "A", "externalTenantId": "t2"}, "")}, false, []string{""}},
-		"other content":            {[]Candidate{{Fields: fields{"agentName": "A"}}}, []Live{mindLive("1", fields{"agentName": "A", "tags": list{"x"}}, "")}, false, []string{"~1"}},
-		"other content that added": {[]Candidate{{Fields: fields{"agentName": "A"}}}, []Live{mindLive("1", fields{"agentName": "A", "tags": list{"x"}}, "")}, true, []string{"1"}},
+		"other content": {[]Candidate{{Fields: fields{"agentName": "A"}}},
+			[]Live{mindLive("1", fields{"agentName": "A", "tags": list{"x"}}, "")}, false, []string{"~1"}},
+		"other content that added": {[]Candidate{{Fields: fields{"agentName": "A"}}},
+			[]Live{mindLive("1", fields{"agentName": "A", "tags": list{"x"}}, "")}, true, []string{"1"}},
 		"content that cannot be read": {[]Candidate{{Fields: fields{"agentName": "A"}}}, []Live{{UID: "1"}}, false,
 			[]string{""}},
 		"texts as platforms make them": {[]Candidate{{Fields: fields{"agentName": "A & b ", "agentPurpose": "x\ny\n"}}},
 			[]Live{mindLive("1", fields{"agentName": "A &amp; b", "agentPurpose": "x\r\ny"}, "")}, false, []string{"1"}},
 		"the exact one before the one that is like it": {
-			[]Candidate{{Fields: fields{"agentName": "A", "agentPurpose": "x "}}, {Fields: fields{"agentName": "A", "agentPurpose": "x"}}},
-			[]Live{mindLive("1", fields{"agentName": "A", "agentPurpose": "x"}, ""), mindLive("2", fields{"agentName": "A", "agentPurpose": "x "}, "")}, false, []string{"2", "1"}},
+			[]Candidate{{Fields: fields{"agentName": "A", "agentPurpose": "x "}},
+				{Fields: fields{"agentName": "A", "agentPurpose": "x"}}},
+			[]Live{mindLive("1", fields{"agentName": "A", "agentPurpose": "x"}, ""),
+				mindLive("2", fields{"agentName": "A", "agentPurpose": "x "}, "")}, false, []string{"2", "1"}},
 		"what sent more comes first": {
 			[]Candidate{{Fields: fields{"agentName": "A"}}, {Fields: fields{"agentName": "A", "agentPurpose": "x"}}},
-			[]Live{mindLive("1", fields{"agentName": "A", "agentPurpose": "x", "tags": list{"added"}}, "")}, true, []string{"", "1"}},
+			[]Live{mindLive("1", fields{"agentName": "A", "agentPurpose": "x", "tags": list{"added"}}, "")}, true,
+			[]string{"", "1"}},
 		"two want the same": {
 			[]Candidate{{Fields: fields{"agentName": "A"}}, {Fields: fields{"agentName": "A"}}},
-			[]Live{mindLive("1", fields{"agentName": "A"}, ""), mindLive("2", fields{"agentName": "A"}, "")}, false, []string{"1", "2"}},
+			[]Live{mindLive("1", fields{"agentName": "A"}, ""), mindLive("2", fields{"agentName": "A"}, "")}, false,
+			[]string{"1", "2"}},
 		"two want the one that there is": {
 			[]Candidate{{Fields: fields{"agentName": "A"}}, {Fields: fields{"agentName": "A"}}},
 			[]Live{mindLive("1", fields{"agentName": "A"}, "")}, false, []string{"1", ""}},
 		"more are equal than are wanted": {[]Candidate{{Fields: fields{"agentName": "A"}}},
-			[]Live{mindLive("1", fields{"agentName": "A"}, ""), mindLive("2", fields{"agentName": "A"}, "")}, false, []string{"=1,2"}},
-		"one that cannot be it": {[]Candidate{{Fields: fields{"agentName": "A"}, May: no}}, []Live{mindLive("1", fields{"agentName": "A"}, "")}, false, []string{""}},
+			[]Live{mindLive("1", fields{"agentName": "A"}, ""), mindLive("2", fields{"agentName": "A"}, "")}, false,
+			[]string{"=1,2"}},
+		"one that cannot be it": {[]Candidate{{Fields: fields{"agentName": "A"}, May: no}},
+			[]Live{mindLive("1", fields{"agentName": "A"}, "")}, false, []string{""}},
 		"a namesake that cannot be it": {[]Candidate{{Fields: fields{"agentName": "A"}, May: no}},
 			[]Live{mindLive("1", fields{"agentName": "A", "tags": list{"x"}}, "")}, false, []string{""}},
-		"its own mark, whatever it holds": {[]Candidate{{Fields: fields{"agentName": "A"}, Mark: "m"}}, []Live{mindLive("1", fields{"agentName": "Z"}, "m")}, false, []string{"1!"}},
+		"its own mark, whatever it holds": {[]Candidate{{Fields: fields{"agentName": "A"}, Mark: "m"}},
+			[]Live{mindLive("1", fields{"agentName": "Z"}, "m")}, false, []string{"1!"}},
 		"its own mark twice": {[]Candidate{{Fields: fields{"agentName": "A"}, Mark: "m"}},
-			[]Live{mindLive("1", fields{"agentName": "A"}, "m"), mindLive("2", fields{"agentName": "A"}, "m")}, false, []string{"=1,2"}},
-		"its own mark on one that cannot be it": {[]Candidate{{Fields: fields{"agentName": "A"}, Mark: "m", May: no}}, []Live{mindLive("1", fields{"agentName": "A"}, "m")}, false, []string{""}},
-		"another's mark":                        {[]Candidate{{Fields: fields{"agentName": "A"}, Mark: "m"}}, []Live{mindLive("1", fields{"agentName": "A"}, "n")}, false, []string{"~1"}},
-		"a mark, and nobody asks for one":       {[]Candidate{{Fields: fields{"agentName": "A"}}}, []Live{mindLive("1", fields{"agentName": "A"}, "n")}, false, []string{"~1"}},
-		"a secret in the name":                  {[]Candidate{{Fields: resolved(fields{"agentName": token("TOKEN")})}}, []Live{mindLive("1", fields{"agentName": "Coach s3cret"}, "")}, false, []string{"1"}},
-		"a secret that nobody knows":            {[]Candidate{{Fields: fields{"agentName": secret.Sealed{}}}}, []Live{mindLive("1", fields{"agentName": "Coach s3cret"}, "")}, false, []string{"=1"}},
+			[]Live{mindLive("1", fields{"agentName": "A"}, "m"), mindLive("2", fields{"agentName": "A"}, "m")}, false,
+			[]string{"=1,2"}},
+		"its own mark on one that cannot be it": {[]Candidate{{Fields: fields{"agentName": "A"}, Mark: "m", May: no}},
+			[]Live{mindLive("1", fields{"agentName": "A"}, "m")}, false, []string{""}},
+		"another's mark": {[]Candidate{{Fields: fields{"agentName": "A"}, Mark: "m"}},
+			[]Live{mindLive("1", fields{"agentName": "A"}, "n")}, false, []string{"~1"}},
+		"a mark, and nobody asks for one": {[]Candidate{{Fields: fields{"agentName": "A"}}},
+			[]Live{mindLive("1", fields{"agentName": "A"}, "n")}, false, []string{"~1"}},
+		"a secret in the name": {[]Candidate{{Fields: resolved(fields{"agentName": token("TOKEN")})}},
+			[]Live{mindLive("1", fields{"agentName": "Coach s3cret"}, "")}, false, []string{"1"}},
+		"a secret that nobody knows": {[]Candidate{{Fields: fields{"agentName": secret.Sealed{}}}},
+			[]Live{mindLive("1", fields{"agentName": "Coach s3cret"}, "")}, false, []string{"=1"}},
 		"the same, and other content": {[]Candidate{{Fields: fields{"agentName": secret.Sealed{}, "agentPurpose": "x"}}},
 			[]Live{mindLive("1", fields{"agentName": "Coach s3cret", "agentPurpose": "y"}, "")}, false, []string{""}},
-		"the same, and somebody's mark": {[]Candidate{{Fields: fields{"agentName": secret.Sealed{}}}}, []Live{mindLive("1", fields{"agentName": "Coach s3cret"}, "n")}, false, []string{""}},
-		"the order of tags":             {[]Candidate{{Fields: fields{"agentName": "A", "tags": list{"x", "y"}}}}, []Live{mindLive("1", fields{"agentName": "A", "tags": list{"y", "x"}}, "")}, false, []string{"1"}},
+		"the same, and somebody's mark": {[]Candidate{{Fields: fields{"agentName": secret.Sealed{}}}},
+			[]Live{mindLive("1", fields{"agentName": "Coach s3cret"}, "n")}, false, []string{""}},
+		"the order of tags": {[]Candidate{{Fields: fields{"agentName": "A", "tags": list{"x", "y"}}}},
+			[]Live{mindLive("1", fields{"agentName": "A", "tags": list{"y", "x"}}, "")}, false, []string{"1"}},
 		"repeats of a tag": {[]Candidate{{Fields: fields{"agentName": "A", "tags": list{"x", "x"}}}},
 			[]Live{mindLive("1", fields{"agentName": "A", "tags": list{"x", "y"}}, "")}, false, []string{"~1"}},
 		"fewer tags": {[]Candidate{{Fields: fields{"agentName": "A", "tags": list{"x", "y"}}}},
@@ -110,7 +129,8 @@ func TestFind(t *testing.T) {
 func TestFoldText(t *testing.T) {
 	for _, same := range [][]string{
 		{"x", " x\n", "x\r\n"}, {"a\nb", "a\r\nb", "a\rb"}, {"a & <b>", "a &amp; &lt;b&gt;", "a &amp;amp; &lt;b&gt;"},
-		{"https://a.example", "https://a.example/", "HTTPS://A.Example:443/"}, {"http://a.example/x", "http://a.example:80/x/"},
+		{"https://a.example", "https://a.example/", "HTTPS://A.Example:443/"},
+		{"http://a.example/x", "http://a.example:80/x/"},
 	} {
 		for _, s := range same[1:] {
 			if foldText(s) != foldText(same[0]) {
@@ -119,7 +139,8 @@ func TestFoldText(t *testing.T) {
 		}
 	}
 	for _, other := range [][2]string{
-		{"a b", "ab"}, {"a\n\nb", "a\nb"}, {"https://a.example/X", "https://a.example/x"}, {"https://a.example:80", "https://a.example"},
+		{"a b", "ab"}, {"a\n\nb", "a\nb"}, {"https://a.example/X", "https://a.example/x"},
+		{"https://a.example:80", "https://a.example"},
 		{"https://a.example/?q=/", "https://a.example/?q="}, {"https://a.example/#x/", "https://a.example/#x"},
 		{"see https://a.example/ now", "see https://a.example now"}, {"ftp://a.example/", "ftp://a.example"}, {"A", "a"},
 	} {
@@ -166,15 +187,20 @@ func TestLeftover(t *testing.T) {
 		sent, live, applied, observed any
 		want                          bool
 	}{
-		"nothing more":                  {object{"a": "1"}, object{"a": "1"}, object{"a": "1"}, object{"a": "1"}, false},
-		"wanted once":                   {object{}, object{"a": "1"}, object{"a": "1"}, object{"a": "1"}, true},
-		"the platform's own":            {object{"a": "1"}, object{"a": "1", "b": "2"}, object{"a": "1"}, object{"a": "1", "b": "2"}, false},
-		"new":                           {object{"a": "1"}, object{"a": "1", "b": "2"}, object{"a": "1"}, object{"a": "1"}, true},
-		"below":                         {object{"o": object{}}, object{"o": object{"a": "1"}}, object{"o": object{"a": "1"}}, object{"o": object{"a": "1"}}, true},
-		"below, the platform's own":     {object{"o": object{}}, object{"o": object{"a": "1"}}, object{"o": object{}}, object{"o": object{"a": "1"}}, false},
-		"nothing":                       {object{}, object{"a": nil}, object{"a": "1"}, object{"a": "1"}, false},
-		"no object":                     {"x", "y", "x", "x", false},
-		"a secret says nothing of this": {object{}, object{"a": secret.Sealed{}}, object{"a": secret.Sealed{}}, object{}, false},
+		"nothing more": {object{"a": "1"}, object{"a": "1"}, object{"a": "1"}, object{"a": "1"}, false},
+		"wanted once":  {object{}, object{"a": "1"}, object{"a": "1"}, object{"a": "1"}, true},
+		"the platform's own": {object{"a": "1"}, object{"a": "1", "b": "2"}, object{"a": "1"},
+			object{"a": "1", "b": "2"}, false},
+		"new": {object{"a": "1"}, object{"a": "1", "b": "2"}, object{"a": "1"}, object{"a": "1"},
+			true},
+		"below": {object{"o": object{}}, object{"o": object{"a": "1"}},
+			object{"o": object{"a": "1"}}, object{"o": object{"a": "1"}}, true},
+		"below, the platform's own": {object{"o": object{}}, object{"o": object{"a": "1"}}, object{"o": object{}},
+			object{"o": object{"a": "1"}}, false},
+		"nothing":   {object{}, object{"a": nil}, object{"a": "1"}, object{"a": "1"}, false},
+		"no object": {"x", "y", "x", "x", false},
+		"a secret says nothing of this": {object{}, object{"a": secret.Sealed{}}, object{"a": secret.Sealed{}}, object{},
+			false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Leftover(tt.sent, tt.live, tt.applied, tt.observed); got != tt.want {
@@ -196,42 +222,66 @@ func TestAdopt(t *testing.T) {
 		live    []Live
 		want    []string // action, uid, blocked, in the way
 	}{
-		"nobody is there":        {[]agent.Desired{want(t, a, equal)}, nil, []Live{mindLive("9", fields{"agentName": "Z"}, "")}, []string{"create"}},
-		"equal":                  {[]agent.Desired{want(t, a, equal)}, nil, []Live{mindLive("1", equal, "")}, []string{"adopt 1"}},
-		"not to be taken over":   {[]agent.Desired{want(t, a, equal)}, func(in *Input) { in.NoAdopt = true }, []Live{mindLive("1", equal, "")}, []string{"create namesake 1"}},
-		"in the way":             {[]agent.Desired{want(t, a, equal)}, nil, []Live{mindLive("1", other, "")}, []string{"create namesake 1"}},
-		"duplicates are allowed": {[]agent.Desired{want(t, a, equal)}, func(in *Input) { in.AllowDuplicates = true }, []Live{mindLive("1", other, "")}, []string{"create"}},
-		"marked, with other content": {[]agent.Desired{want(t, a, equal)}, nil, []Live{mindLive("1", fields{"agentName": "B"}, mark)},
+		"nobody is there": {[]agent.Desired{want(t, a, equal)}, nil,
+			[]Live{mindLive("9", fields{"agentName": "Z"}, "")}, []string{"create"}},
+		"equal": {[]agent.Desired{want(t, a, equal)}, nil, []Live{mindLive("1", equal, "")},
+			[]string{"adopt 1"}},
+		"not to be taken over": {[]agent.Desired{want(t, a, equal)}, func(in *Input) { in.NoAdopt = true },
+			[]Live{mindLive("1", equal, "")}, []string{"create namesake 1"}},
+		"in the way": {[]agent.Desired{want(t, a, equal)}, nil, []Live{mindLive("1", other, "")},
+			[]string{"create namesake 1"}},
+		"duplicates are allowed": {[]agent.Desired{want(t, a, equal)}, func(in *Input) { in.AllowDuplicates = true },
+			[]Live{mindLive("1", other, "")}, []string{"create"}},
+		"marked, with other content": {[]agent.Desired{want(t, a, equal)}, nil,
+			[]Live{mindLive("1", fields{"agentName": "B"}, mark)},
 			[]string{"adopt 1 sends agentName"}},
-		"marked, and left to others": {[]agent.Desired{want(t, a, equal, ignoring("agentName"))}, nil, []Live{mindLive("1", fields{"agentName": "B"}, mark)}, []string{"adopt 1"}},
+		"marked, and left to others": {[]agent.Desired{want(t, a, equal, ignoring("agentName"))}, nil,
+			[]Live{mindLive("1", fields{"agentName": "B"}, mark)}, []string{"adopt 1"}},
 		"marked, of another tenant": {[]agent.Desired{want(t, a, fields{"agentName": "A", "externalTenantId": "t1"})}, nil,
 			[]Live{mindLive("1", fields{"agentName": "A", "externalTenantId": "t2"}, mark)}, []string{"create namesake 1"}},
 		"somebody's by a record": {[]agent.Desired{want(t, a, equal), want(t, b, equal)},
-			func(in *Input) { in.Prior = map[agent.Address]agent.Record{addr(t, b): record(t, "1", equal)} }, []Live{mindLive("1", equal, "")}, []string{"create"}},
+			func(in *Input) {
+				in.Prior = map[agent.Address]agent.Record{addr(t, b): record(t, "1",
+					equal)}
+			}, []Live{mindLive("1", equal, "")}, []string{"create"}},
 		"the old one of a replace": {[]agent.Desired{want(t, a, equal), want(t, b, equal)}, func(in *Input) {
 			rec := record(t, "2", equal)
 			rec.Obsolete = []string{"1"}
 			in.Prior = map[agent.Address]agent.Record{addr(t, b): rec}
 		}, []Live{mindLive("1", equal, ""), mindLive("2", equal, "")}, []string{"create", "replace 2 prune"}},
 		"somebody's by an open request": {[]agent.Desired{want(t, a, equal)},
-			func(in *Input) { in.Claimed = map[agent.AppID][]string{id: {"1"}} }, []Live{mindLive("1", equal, "")}, []string{"create"}},
+			func(in *Input) { in.Claimed = map[agent.AppID][]string{id: {"1"}} }, []Live{mindLive("1", equal,
+				"")}, []string{"create"}},
 		"its own request is open": {[]agent.Desired{want(t, a, equal)},
-			func(in *Input) { in.Open = map[agent.Address]bool{addr(t, a): true} }, []Live{mindLive("1", equal, "")}, []string{"create"}},
+			func(in *Input) { in.Open = map[agent.Address]bool{addr(t, a): true} }, []Live{mindLive("1", equal,
+				"")}, []string{"create"}},
 		"who waits takes no other's": {[]agent.Desired{want(t, a, equal), want(t, b, equal)},
-			func(in *Input) { in.Open = map[agent.Address]bool{addr(t, a): true} }, []Live{mindLive("1", equal, "")}, []string{"create", "adopt 1"}},
+			func(in *Input) { in.Open = map[agent.Address]bool{addr(t, a): true} }, []Live{mindLive("1", equal,
+				"")}, []string{"create", "adopt 1"}},
 		"an open request about the agent it has": {[]agent.Desired{want(t, a, equal), want(t, b, equal)},
-			func(in *Input) { in.Open = map[agent.Address]bool{addr(t, a): false} }, []Live{mindLive("1", equal, "")}, []string{"create", "adopt 1"}},
-		"a namesake that another takes": {[]agent.Desired{want(t, a, other), want(t, b, equal)}, nil, []Live{mindLive("1", equal, "")}, []string{"create", "adopt 1"}},
-		"a replace takes what is there": {[]agent.Desired{want(t, a, fields{"agentName": "A", "externalTenantId": "t2"})}, func(in *Input) {
-			in.Prior = map[agent.Address]agent.Record{addr(t, a): record(t, "1", fields{"agentName": "A", "externalTenantId": "t1"})}
-			in.Prune = true
-		}, []Live{mindLive("1", fields{"agentName": "A", "externalTenantId": "t1"}, ""), mindLive("2", fields{"agentName": "A", "externalTenantId": "t2"}, "")}, []string{"replace 1 takes 2"}},
+			func(in *Input) { in.Open = map[agent.Address]bool{addr(t, a): false} }, []Live{mindLive("1", equal,
+				"")}, []string{"create", "adopt 1"}},
+		"a namesake that another takes": {[]agent.Desired{want(t, a, other), want(t, b, equal)}, nil,
+			[]Live{mindLive("1", equal, "")}, []string{"create", "adopt 1"}},
+		"a replace takes what is there": {[]agent.Desired{want(t, a, fields{"agentName": "A", "externalTenantId": "t2"})},
+			func(in *Input) {
+				in.Prior = map[agent.Address]agent.Record{addr(t, a): record(t, "1",
+					fields{"agentName": "A", "externalTenantId": "t1"})}
+				in.Prune = true
+			}, []Live{mindLive("1", fields{"agentName": "A", "externalTenantId": "t1"}, ""),
+				mindLive("2", fields{"agentName": "A", "externalTenantId": "t2"}, "")}, []string{"replace 1 takes 2"}},
 		"a list of another app, perhaps": {[]agent.Desired{want(t, a, equal), want(t, b, other)},
-			func(in *Input) { in.Prior = map[agent.Address]agent.Record{addr(t, b): record(t, "9", other)} }, []Live{mindLive("1", equal, "")}, []string{"create"}},
-		"a secret without a value": {[]agent.Desired{want(t, a, fields{"agentName": secret.Template("${secret:NONE}")})}, nil, []Live{mindLive("1", equal, "")}, []string{"create"}},
-		"a secret with one":        {[]agent.Desired{want(t, a, fields{"agentName": secret.Template("${secret:TOKEN}")})}, nil, []Live{mindLive("1", fields{"agentName": "s3cret"}, "")}, []string{"adopt 1"}},
+			func(in *Input) {
+				in.Prior = map[agent.Address]agent.Record{addr(t, b): record(t, "9",
+					other)}
+			}, []Live{mindLive("1", equal, "")}, []string{"create"}},
+		"a secret without a value": {[]agent.Desired{want(t, a, fields{"agentName": secret.Template("${secret:NONE}")})},
+			nil, []Live{mindLive("1", equal, "")}, []string{"create"}},
+		"a secret with one": {[]agent.Desired{want(t, a, fields{"agentName": secret.Template("${secret:TOKEN}")})}, nil,
+			[]Live{mindLive("1", fields{"agentName": "s3cret"}, "")}, []string{"adopt 1"}},
 		"a secret offline": {[]agent.Desired{want(t, a, fields{"agentName": secret.Template("${secret:TOKEN}")})},
-			func(in *Input) { in.Sealer = secret.Sealer{Key: testSealer.Key} }, []Live{mindLive("1", fields{"agentName": "s3cret"}, "")}, []string{"create"}},
+			func(in *Input) { in.Sealer = secret.Sealer{Key: testSealer.Key} }, []Live{mindLive("1",
+				fields{"agentName": "s3cret"}, "")}, []string{"create"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := Input{Desired: tt.desired, Live: map[agent.AppID][]Live{id: tt.live}}

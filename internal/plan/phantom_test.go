@@ -110,8 +110,9 @@ func (c phantom) input(t *testing.T, all map[string]*schema.Platform) Input {
 	name := c.platform.Name
 	a := addr(t, name+"/app/key")
 	in := Input{
-		Desired:   []agent.Desired{want(t, a.String(), withField(required(c.platform), c.field, c.is))},
-		Prior:     map[agent.Address]agent.Record{a: {UID: "u1", Applied: doc(t, withField(required(c.platform), c.field, c.was)), Observed: doc(t, c.observed)}},
+		Desired: []agent.Desired{want(t, a.String(), withField(required(c.platform), c.field, c.is))},
+		Prior: map[agent.Address]agent.Record{a: {UID: "u1",
+			Applied: doc(t, withField(required(c.platform), c.field, c.was)), Observed: doc(t, c.observed)}},
 		Platforms: all, Prune: true,
 	}
 	if c.live != nil {
@@ -208,7 +209,8 @@ func TestEveryFieldShowsAChange(t *testing.T) {
 				{"taken out", with, without, f.Cleared()},
 			} {
 				in := Input{
-					Desired: []agent.Desired{want(t, a, tt.is)}, Prior: records(t, map[string]agent.Record{a: record(t, "u1", tt.was)}), Prune: true,
+					Desired: []agent.Desired{want(t, a, tt.is)},
+					Prior:   records(t, map[string]agent.Record{a: record(t, "u1", tt.was)}), Prune: true,
 				}
 				got := build(t, in)
 				if len(got.Changes) != 1 || len(got.Changes[0].Differences()) == 0 {
@@ -238,20 +240,28 @@ func TestMembersAreComparedExactly(t *testing.T) {
 		was, is object
 		want    []FieldChange
 	}{
-		{"a member appears", object{"a": "1"}, object{"a": "1", "b": object{"c": true}}, []FieldChange{{Path: "/metaData/b/c", After: true}}},
-		{"a member goes", object{"a": "1", "x/y": "2"}, object{"a": "1"}, []FieldChange{{Path: "/metaData/x~1y", Before: "2"}}},
-		{"a list is one difference", object{"l": list{"b", "a"}}, object{"l": list{"a", "b"}}, []FieldChange{{Path: "/metaData/l", Before: list{"b", "a"}, After: list{"a", "b"}}}},
+		{"a member appears", object{"a": "1"}, object{"a": "1", "b": object{"c": true}},
+			[]FieldChange{{Path: "/metaData/b/c", After: true}}},
+		{"a member goes", object{"a": "1", "x/y": "2"}, object{"a": "1"},
+			[]FieldChange{{Path: "/metaData/x~1y", Before: "2"}}},
+		{"a list is one difference", object{"l": list{"b", "a"}}, object{"l": list{"a", "b"}},
+			[]FieldChange{{Path: "/metaData/l", Before: list{"b", "a"}, After: list{"a", "b"}}}},
 		{"null becomes a value", object{"a": nil}, object{"a": "1"}, []FieldChange{{Path: "/metaData/a", After: "1"}}},
 		{"null and missing differ", object{"a": nil, "b": "1"}, object{"b": "1"},
 			[]FieldChange{{Path: "/metaData", Before: object{"a": nil, "b": "1"}, After: object{"b": "1"}}}},
-		{"empty and missing differ", object{"a": "", "b": "1"}, object{"b": "1"}, []FieldChange{{Path: "/metaData/a", Before: ""}}},
-		{"a map becomes a text", object{"a": object{"b": "1"}}, object{"a": "1"}, []FieldChange{{Path: "/metaData/a", Before: object{"b": "1"}, After: "1"}}},
-		{"all members go", object{"a": "1", "b": "2"}, nil, []FieldChange{{Path: "/metaData/a", Before: "1"}, {Path: "/metaData/b", Before: "2"}}},
+		{"empty and missing differ", object{"a": "", "b": "1"}, object{"b": "1"},
+			[]FieldChange{{Path: "/metaData/a", Before: ""}}},
+		{"a map becomes a text", object{"a": object{"b": "1"}}, object{"a": "1"},
+			[]FieldChange{{Path: "/metaData/a", Before: object{"b": "1"}, After: "1"}}},
+		{"all members go", object{"a": "1", "b": "2"}, nil,
+			[]FieldChange{{Path: "/metaData/a", Before: "1"}, {Path: "/metaData/b", Before: "2"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := build(t, Input{Desired: []agent.Desired{want(t, bot, meta(tt.is))}, Prior: records(t, map[string]agent.Record{bot: record(t, "u1", meta(tt.was))})})
-			diffOf(t, "changes", []brief{{Action: Update, Address: bot, UID: "u1", Send: []string{"metaData"}, Fields: tt.want}}, briefs(p))
+			p := build(t, Input{Desired: []agent.Desired{want(t, bot, meta(tt.is))},
+				Prior: records(t, map[string]agent.Record{bot: record(t, "u1", meta(tt.was))})})
+			diffOf(t, "changes", []brief{{Action: Update, Address: bot, UID: "u1", Send: []string{"metaData"},
+				Fields: tt.want}}, briefs(p))
 		})
 	}
 }
@@ -259,19 +269,24 @@ func TestMembersAreComparedExactly(t *testing.T) {
 func TestAnUnorderedListIsArrangedForReview(t *testing.T) {
 	p := build(t, Input{
 		Desired: []agent.Desired{want(t, coach, fields{"agentName": "A", "tags": list{"a", "b", "new"}})},
-		Prior:   records(t, map[string]agent.Record{coach: record(t, "u1", fields{"agentName": "A", "tags": list{"old", "b", "a"}})}),
+		Prior: records(t, map[string]agent.Record{coach: record(t, "u1",
+			fields{"agentName": "A", "tags": list{"old", "b", "a"}})}),
 	})
-	diffOf(t, "fields", []FieldChange{{Path: "/tags", Before: list{"a", "b", "old"}, After: list{"a", "b", "new"}}}, p.Changes[0].Differences())
+	diffOf(t, "fields", []FieldChange{{Path: "/tags", Before: list{"a", "b", "old"}, After: list{"a", "b", "new"}}},
+		p.Changes[0].Differences())
 }
 
 func TestSecretsAreNeverInAPlan(t *testing.T) {
 	const bot = "cometchat/app/bot"
 	with := func(headers any, greeting any) fields {
-		return fields{"name": "Bot", "integrationMeta": object{"baseUrl": "https://x", "headers": headers}, "metaData": object{"greetingMessage": greeting}}
+		return fields{"name": "Bot", "integrationMeta": object{"baseUrl": "https://x", "headers": headers},
+			"metaData": object{"greetingMessage": greeting}}
 	}
 	in := Input{
-		Desired: []agent.Desired{want(t, bot, with(object{"authorization": secret.Template("Bearer ${secret:OTHER}")}, secret.Template("${secret:TOKEN}")))},
-		Prior:   records(t, map[string]agent.Record{bot: record(t, "u1", with(object{"authorization": secret.Template("Bearer ${secret:TOKEN}")}, "s3cret"))}),
+		Desired: []agent.Desired{want(t, bot,
+			with(object{"authorization": secret.Template("Bearer ${secret:OTHER}")}, secret.Template("${secret:TOKEN}")))},
+		Prior: records(t, map[string]agent.Record{bot: record(t, "u1",
+			with(object{"authorization": secret.Template("Bearer ${secret:TOKEN}")}, "s3cret"))}),
 	}
 	p := build(t, in)
 	ch := p.Changes[0]

@@ -25,12 +25,14 @@ func genValue(depth int) *rapid.Generator[any] {
 		rapid.Just[any](nil),
 		rapid.Bool().AsAny(),
 		rapid.SampledFrom([]any{"", "text", "two\nlines", json.Number("1"), json.Number("-2500"), json.Number("0.5")}),
-		rapid.Map(rapid.SampledFrom([]string{"TOKEN", "OTHER"}), func(name string) any { return secret.Template("${secret:" + name + "}") }),
+		rapid.Map(rapid.SampledFrom([]string{"TOKEN", "OTHER"}),
+			func(name string) any { return secret.Template("${secret:" + name + "}") }),
 	}
 	if depth > 0 {
 		kinds = append(kinds,
 			rapid.Map(rapid.SliceOfN(genValue(depth-1), 0, 3), func(l []any) any { return l }),
-			rapid.Map(rapid.MapOfN(rapid.SampledFrom([]string{"x", "y/z", "~"}), genValue(depth-1), 0, 3), func(m map[string]any) any { return m }),
+			rapid.Map(rapid.MapOfN(rapid.SampledFrom([]string{"x", "y/z", "~"}), genValue(depth-1), 0, 3),
+				func(m map[string]any) any { return m }),
 		)
 	}
 	return rapid.OneOf(kinds...)
@@ -51,7 +53,8 @@ func genField(f schema.Field) *rapid.Generator[any] {
 			return values
 		})
 	case "object":
-		return rapid.Map(rapid.MapOfN(rapid.SampledFrom([]string{"baseUrl", "headers", "greetingMessage"}), genValue(2), 0, 3),
+		return rapid.Map(rapid.MapOfN(rapid.SampledFrom([]string{"baseUrl", "headers", "greetingMessage"}), genValue(2), 0,
+			3),
 			func(m map[string]any) any { return m })
 	default:
 		return rapid.OneOf(texts.AsAny(), rapid.Just[any](nil), rapid.Just[any](secret.Template("${secret:TOKEN}")))
@@ -85,7 +88,8 @@ func genDesired(all map[string]*schema.Platform) *rapid.Generator[[]agent.Desire
 					Protect: rapid.Bool().Draw(t, "protect"),
 				}
 				d.PreviousKeys = rapid.SliceOfN(rapid.SampledFrom(keys), 0, 2).Draw(t, "previous")
-				d.IgnoreChanges = rapid.SliceOfN(rapid.SampledFrom([]string{"name", "tags", "isActive", "externalTenantId"}), 0, 1).Draw(t, "ignored")
+				d.IgnoreChanges = rapid.SliceOfN(rapid.SampledFrom([]string{"name", "tags", "isActive", "externalTenantId"}), 0,
+					1).Draw(t, "ignored")
 				if marks[p] {
 					d.Mark = d.Address.Mark()
 				}

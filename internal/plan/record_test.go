@@ -43,8 +43,10 @@ func TestObservedAfter(t *testing.T) {
 		sent   []string
 		want   fields
 	}{
-		{"a field that was sent", doc(t, before), agent.ContentOf(shown), []string{"icon"}, fields{"name": "Bot", "icon": "2", "tags": list{"a"}}},
-		{"one that is not there any more", doc(t, before), agent.ContentOf(shown), []string{"tags"}, fields{"name": "Bot", "icon": "1"}},
+		{"a field that was sent", doc(t, before), agent.ContentOf(shown), []string{"icon"},
+			fields{"name": "Bot", "icon": "2", "tags": list{"a"}}},
+		{"one that is not there any more", doc(t, before), agent.ContentOf(shown), []string{"tags"},
+			fields{"name": "Bot", "icon": "1"}},
 		{"none", doc(t, before), agent.ContentOf(shown), nil, before},
 		{"nothing was known", nil, agent.ContentOf(shown), []string{"icon"}, shown},
 		{"nothing is shown", doc(t, before), agent.Content{}, []string{"icon"}, nil},
@@ -69,7 +71,8 @@ func TestObservedAfter(t *testing.T) {
 // An update of integrationMeta says which integration it is for, and nothing that the manifest leaves to others.
 func TestPayloadSendsAlong(t *testing.T) {
 	p := platforms(t)["cometchat"]
-	desired := agent.Fields{"name": "a", "integrateWith": "mastra", "integrationType": "agent", "integrationMeta": map[string]any{"baseUrl": "u"}}
+	desired := agent.Fields{"name": "a", "integrateWith": "mastra", "integrationType": "agent",
+		"integrationMeta": map[string]any{"baseUrl": "u"}}
 	for _, c := range []struct {
 		send, ignored []string
 		want          []string

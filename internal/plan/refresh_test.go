@@ -29,10 +29,12 @@ func TestRefresh(t *testing.T) {
 		{name: "another order", rec: record(t, "u1", one), live: with("tags", list{"b", "a"})},
 		{
 			name: "someone changed a field", rec: record(t, "u1", one), live: with("agentName", "Mine"),
-			want: []FieldChange{{Path: "/agentName", Before: "Coach", After: "Mine"}}, applied: with("agentName", "Mine"), observed: with("agentName", "Mine"),
+			want: []FieldChange{{Path: "/agentName", Before: "Coach", After: "Mine"}}, applied: with("agentName", "Mine"),
+			observed: with("agentName", "Mine"),
 		},
 		{
-			name: "what the platform made up changed", rec: agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, with("formatting", "1"))},
+			name: "what the platform made up changed",
+			rec:  agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, with("formatting", "1"))},
 			live: with("formatting", "2"), applied: one, observed: with("formatting", "2"),
 		},
 		{
@@ -40,7 +42,8 @@ func TestRefresh(t *testing.T) {
 			applied: one, observed: with("live", true),
 		},
 		{
-			name: "imported, and changed since", rec: agent.Record{UID: "u1", Observed: doc(t, one)}, live: with("agentName", "Mine"),
+			name: "imported, and changed since", rec: agent.Record{UID: "u1", Observed: doc(t, one)},
+			live: with("agentName", "Mine"),
 			want: []FieldChange{{Path: "/agentName", Before: "Coach", After: "Mine"}}, observed: with("agentName", "Mine"),
 		},
 	} {
@@ -48,8 +51,9 @@ func TestRefresh(t *testing.T) {
 			a := addr(t, coach)
 			other := addr(t, "mindset/acme/other")
 			behind, doubted, err := Refresh(Input{
-				Prior:     map[agent.Address]agent.Record{a: tt.rec, other: record(t, "u2", one)},
-				Live:      map[agent.AppID][]Live{acme: {{UID: "u1", Content: agent.ContentOf(tt.live)}, {UID: "u2", Content: agent.ContentOf(one)}}},
+				Prior: map[agent.Address]agent.Record{a: tt.rec, other: record(t, "u2", one)},
+				Live: map[agent.AppID][]Live{acme: {{UID: "u1", Content: agent.ContentOf(tt.live)},
+					{UID: "u2", Content: agent.ContentOf(one)}}},
 				Platforms: platforms(t), Sealer: testSealer,
 			})
 			if err != nil || doubted != nil {
@@ -57,7 +61,8 @@ func TestRefresh(t *testing.T) {
 			}
 			var want []Refreshed
 			if tt.observed != nil {
-				want = []Refreshed{{Address: a, UID: "u1", Fields: tt.want, Record: agent.Record{UID: "u1", Applied: doc(t, tt.applied), Observed: doc(t, tt.observed)}}}
+				want = []Refreshed{{Address: a, UID: "u1", Fields: tt.want,
+					Record: agent.Record{UID: "u1", Applied: doc(t, tt.applied), Observed: doc(t, tt.observed)}}}
 			}
 			if diff := cmp.Diff(want, behind); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
@@ -96,7 +101,8 @@ func TestTakeOver(t *testing.T) {
 				Platforms: platforms(t), Sealer: secret.Sealer{Key: testSealer.Key, Lookup: lookup},
 			}
 			if listed {
-				in.Live = map[agent.AppID][]Live{{Platform: "cometchat", App: "2754abc"}: {{UID: "u1", Content: agent.ContentOf(live)}}}
+				in.Live = map[agent.AppID][]Live{{Platform: "cometchat",
+					App: "2754abc"}: {{UID: "u1", Content: agent.ContentOf(live)}}}
 			}
 			p, err := Build(in)
 			if err != nil || p.Summary.Changes() != 0 {
@@ -106,11 +112,12 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// After an import a field that leaves the manifest is sent as cleared, one that the manifest never named stays, and where
-// manifest and platform differ the plan says so.
+// After an import a field that leaves the manifest is sent as cleared, one that the manifest never named stays, and
+// where manifest and platform differ the plan says so.
 func TestAFieldThatLeavesAfterTakeOver(t *testing.T) {
 	const coach = "mindset/acme/coach"
-	live := fields{"agentName": "Coach", "agentPersonality": "kind", "live": true, "agentPurpose": "made by hand", "tags": list{"hr"}}
+	live := fields{"agentName": "Coach", "agentPersonality": "kind", "live": true, "agentPurpose": "made by hand",
+		"tags": list{"hr"}}
 	like := fields{"agentName": "Coach", "agentPersonality": "kind", "live": true, "tags": list{"it"}}
 	rec, err := TakeOver("u1", live, like, testSealer)
 	if err != nil {

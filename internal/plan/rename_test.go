@@ -173,7 +173,8 @@ func TestRenames(t *testing.T) {
 		{
 			name: "three agents hand their keys on in a ring",
 			desired: []agent.Desired{
-				want(t, coach, c, previously("third")), want(t, helper, a, previously("coach")), want(t, third, b, previously("helper")),
+				want(t, coach, c, previously("third")), want(t, helper, a, previously("coach")),
+				want(t, third, b, previously("helper")),
 			},
 			prior: map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b), third: record(t, "u3", c)},
 			want: []brief{
@@ -215,6 +216,7 @@ func TestTargetsLeaveTheRestOutEntirely(t *testing.T) {
 		}),
 		Targets: []agent.Glob{"mindset/acme/h*", "mindset/acme/t*"},
 	})
-	diffOf(t, "changes", []brief{{Action: Create, Address: helper, Fields: []FieldChange{{Path: "/agentName", After: "A"}}}}, briefs(p))
+	diffOf(t, "changes", []brief{{Action: Create, Address: helper,
+		Fields: []FieldChange{{Path: "/agentName", After: "A"}}}}, briefs(p))
 	diffOf(t, "summary", Summary{Create: 1, Unchanged: 1}, p.Summary)
 }

@@ -34,7 +34,8 @@ func everyAction(t *testing.T) Input {
 	bot := func(token string) fields {
 		return fields{
 			"name": "Bot <b>&</b>", "integrateWith": "langgraph",
-			"integrationMeta": object{"baseUrl": "https://lg.example.com", "headers": object{"authorization": secret.Template("Bearer ${secret:" + token + "}")}},
+			"integrationMeta": object{"baseUrl": "https://lg.example.com",
+				"headers": object{"authorization": secret.Template("Bearer ${secret:" + token + "}")}},
 		}
 	}
 	tenant := func(id string) fields { return fields{"agentName": "Tenant", "externalTenantId": id} }
@@ -62,8 +63,10 @@ func everyAction(t *testing.T) Input {
 			"mindset/left/gone":           record(t, "m8", note),
 		}),
 		Live: map[agent.AppID][]Live{acme: {
-			{UID: "m1", Content: agent.ContentOf(fields{"agentName": "Note", "tags": list{"b", "c"}})}, {UID: "m2", Content: agent.ContentOf(note)}, {UID: "m3", Content: agent.ContentOf(note)},
-			{UID: "m4", Content: agent.ContentOf(tenant("t1"))}, {UID: "m5", Content: agent.ContentOf(tenant("t1"))}, {UID: "m7", Content: agent.ContentOf(note)}, {UID: "wild", Content: agent.ContentOf(fields{"agentName": "Wild"})},
+			{UID: "m1", Content: agent.ContentOf(fields{"agentName": "Note", "tags": list{"b", "c"}})},
+			{UID: "m2", Content: agent.ContentOf(note)}, {UID: "m3", Content: agent.ContentOf(note)},
+			{UID: "m4", Content: agent.ContentOf(tenant("t1"))}, {UID: "m5", Content: agent.ContentOf(tenant("t1"))},
+			{UID: "m7", Content: agent.ContentOf(note)}, {UID: "wild", Content: agent.ContentOf(fields{"agentName": "Wild"})},
 		}},
 		Prune: true,
 	}
@@ -90,7 +93,8 @@ func TestJSON(t *testing.T) {
 	golden(t, "empty.json", b.String())
 }
 
-var binding = Binding{Version: "v1.2.3", Lineage: "lineage", Serial: 7, Paths: []string{"manifests"}, Targets: []string{"mindset/*/*"}, Prune: true, Refresh: true}
+var binding = Binding{Version: "v1.2.3", Lineage: "lineage", Serial: 7, Paths: []string{"manifests"},
+	Targets: []string{"mindset/*/*"}, Prune: true, Refresh: true}
 
 func saved(t *testing.T, p *Plan) string {
 	t.Helper()
@@ -125,15 +129,27 @@ func TestASavedPlanIsRefused(t *testing.T) {
 	tests := []struct{ name, file, version, want string }{
 		{"empty", " \n", "v1.2.3", "the saved plan is empty; make it again with agentsync plan --out"},
 		{"cut short", file[:len(file)/2], "v1.2.3", "the saved plan is cut short; make it again with agentsync plan --out"},
-		{"not JSON", "version: 1\n", "v1.2.3", "this is no saved plan: invalid character 'v' looking for beginning of value; make it again with agentsync plan --out"},
-		{"another document", `{"formatVersion": "1.0"}`, "v1.2.3", `this is no saved plan: it has no "savedPlan" or no "body"; make it again with agentsync plan --out`},
-		{"a list", `[]`, "v1.2.3", "this is no saved plan: json: cannot unmarshal array into Go value of type plan.envelope; make it again with agentsync plan --out"},
-		{"followed by more", file + "{}", "v1.2.3", "this is no saved plan: invalid character '{' after top-level value; make it again with agentsync plan --out"},
-		{"another agentsync", file, "v1.3.0", `the saved plan was made by agentsync "v1.2.3" (format "2") and this is agentsync "v1.3.0" (format "2"); make it again with agentsync plan --out`},
-		{"another format", strings.Replace(file, `"savedPlan": "2"`, `"savedPlan": "1"`, 1), "v1.2.3", `the saved plan was made by agentsync "v1.2.3" (format "1") and this is agentsync "v1.2.3" (format "2"); make it again with agentsync plan --out`},
-		{"edited", strings.Replace(file, `"after": "t2"`, `"after": "t3"`, 1), "v1.2.3", "the saved plan was changed after it was made: its checksum is wrong; make it again with agentsync plan --out"},
+		{"not JSON", "version: 1\n", "v1.2.3",
+			"this is no saved plan: invalid character 'v' looking for beginning of value; make it again with agentsync plan " +
+				"--out"},
+		{"another document", `{"formatVersion": "1.0"}`, "v1.2.3",
+			`this is no saved plan: it has no "savedPlan" or no "body"; make it again with agentsync plan --out`},
+		{"a list", `[]`, "v1.2.3",
+			"this is no saved plan: json: cannot unmarshal array into Go value of type plan.envelope; make it again with " +
+				"agentsync plan --out"},
+		{"followed by more", file + "{}", "v1.2.3",
+			"this is no saved plan: invalid character '{' after top-level value; make it again with agentsync plan --out"},
+		{"another agentsync", file, "v1.3.0",
+			`the saved plan was made by agentsync "v1.2.3" (format "2") and this is agentsync "v1.3.0" (format "2"); make it ` +
+				`again with agentsync plan --out`},
+		{"another format", strings.Replace(file, `"savedPlan": "2"`, `"savedPlan": "1"`, 1), "v1.2.3",
+			`the saved plan was made by agentsync "v1.2.3" (format "1") and this is agentsync "v1.2.3" (format "2"); make it ` +
+				`again with agentsync plan --out`},
+		{"edited", strings.Replace(file, `"after": "t2"`, `"after": "t3"`, 1), "v1.2.3",
+			"the saved plan was changed after it was made: its checksum is wrong; make it again with agentsync plan --out"},
 		{"made by hand", handmade(`{"plan": {"changes": [{"address": "x", "action": "create"}]}}`), "v1.2.3",
-			`this is no saved plan: change 1: "x" is not an address: write platform/app/key, for example cometchat/2754abc/concierge; make it again with agentsync plan --out`},
+			`this is no saved plan: change 1: "x" is not an address: write platform/app/key, for example ` +
+				`cometchat/2754abc/concierge; make it again with agentsync plan --out`},
 		{"with an unknown action", handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "explode"}]}}`), "v1.2.3",
 			`this is no saved plan: change 1: "explode" is no action; make it again with agentsync plan --out`},
 	}
@@ -162,7 +178,8 @@ func handmade(body string) string {
 
 func FuzzReadSaved(f *testing.F) {
 	f.Add(handmade(`{}`))
-	f.Add(handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "create", "fields": [{"path": "/x", "after": 1e999}]}]}, "bases": [{}]}`))
+	f.Add(handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "create", "fields": [{"path": "/x", "after": ` +
+		`1e999}]}]}, "bases": [{}]}`))
 	f.Add(`{"savedPlan": "2", "body": null}`)
 	f.Fuzz(func(t *testing.T, file string) {
 		s, err := ReadSaved(strings.NewReader(file), "v1.2.3")
@@ -181,7 +198,8 @@ func TestCheck(t *testing.T) {
 	}{
 		{"nothing changed", func(*Input) {}, nil},
 		{"an agent moved in its file", func(in *Input) { in.Desired[0].Source.Line++ }, nil},
-		{"a manifest changed", func(in *Input) { in.Desired[1].Fields["name"] = "Other" }, map[string]string{"cometchat/2754abc/new": reasonDesired}},
+		{"a manifest changed", func(in *Input) { in.Desired[1].Fields["name"] = "Other" },
+			map[string]string{"cometchat/2754abc/new": reasonDesired}},
 		{"an agent was applied by someone else", func(in *Input) {
 			in.Prior[in.Desired[1].Address] = record(t, "c9", in.Desired[1].Fields)
 		}, map[string]string{"cometchat/2754abc/new": reasonNothing}},
@@ -275,7 +293,8 @@ func TestARenameOntoATakenAddressIsStaleToo(t *testing.T) {
 	}
 	in.Desired[1].Fields = fields{"agentName": "changed"}
 	holds, stale := s.Check(build(t, in), "lineage")
-	diffOf(t, "stale", []Stale{{Address: addr(t, helper), Reason: reasonRename}, {Address: addr(t, third), Reason: reasonDesired}}, stale)
+	diffOf(t, "stale", []Stale{{Address: addr(t, helper), Reason: reasonRename},
+		{Address: addr(t, third), Reason: reasonDesired}}, stale)
 	diffOf(t, "what holds", 0, len(holds.Changes))
 }
 

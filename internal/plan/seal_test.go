@@ -9,8 +9,8 @@ import (
 	"agentsync/internal/secret"
 )
 
-// A member that becomes empty is a change, whatever it is called and wherever it stands: nothing that a manifest may hold
-// looks like a secret whose value is not known.
+// A member that becomes empty is a change, whatever it is called and wherever it stands: nothing that a manifest may
+// hold looks like a secret whose value is not known.
 func TestAValueThatBecomesEmptyIsSeen(t *testing.T) {
 	const bot = "cometchat/app/bot"
 	for name, shape := range map[string]func(v any) object{
@@ -54,13 +54,14 @@ func TestAnAdoptedAgentWithEmptyValuesGetsItsRecord(t *testing.T) {
 		Desired: []agent.Desired{want(t, bot, one)},
 		Prior:   records(t, map[string]agent.Record{bot: {UID: "u1", Observed: doc(t, one)}}),
 	})
-	if len(p.Changes) != 0 || len(p.RecordUpdates) != 1 || string(p.RecordUpdates[0].Record.Applied) != string(doc(t, one)) {
+	if len(p.Changes) != 0 || len(p.RecordUpdates) != 1 ||
+		string(p.RecordUpdates[0].Record.Applied) != string(doc(t, one)) {
 		t.Errorf("changes %+v, touches %+v", briefs(p), p.RecordUpdates)
 	}
 }
 
-// Whether a reviewed change holds does not depend on the values of secrets, and does depend on everything that looks like
-// one.
+// Whether a reviewed change holds does not depend on the values of secrets, and does depend on everything that looks
+// like one.
 func TestTheBasisTellsValuesFromSecrets(t *testing.T) {
 	const bot = "cometchat/app/bot"
 	basis := func(sealer secret.Sealer, token, value string) string {
@@ -133,7 +134,8 @@ func TestUnorderedListsCountRepeats(t *testing.T) {
 
 // A fleet is planned in parts; none of their ends drops or repeats an agent.
 func TestPartsOfAFleet(t *testing.T) {
-	for _, n := range []int{1, spreadPart - 1, spreadPart, spreadPart + 1, 2*spreadPart - 1, 2 * spreadPart, 2*spreadPart + 1} {
+	for _, n := range []int{1, spreadPart - 1, spreadPart, spreadPart + 1, 2*spreadPart - 1, 2 * spreadPart,
+		2*spreadPart + 1} {
 		var in Input
 		for i := range n {
 			key := strings.Repeat("a", i%50+1) + strings.Repeat("b", i/50)
@@ -145,7 +147,8 @@ func TestPartsOfAFleet(t *testing.T) {
 			seen[ch.Address] = true
 		}
 		if len(p.Changes) != n || len(seen) != n || p.Summary.Create != n {
-			t.Errorf("of %d agents %d are planned, %d of them different, %d counted", n, len(p.Changes), len(seen), p.Summary.Create)
+			t.Errorf("of %d agents %d are planned, %d of them different, %d counted", n, len(p.Changes), len(seen),
+				p.Summary.Create)
 		}
 	}
 }

@@ -49,7 +49,8 @@ func carriedOut(t testing.TB, in Input, p *Plan) map[agent.Address]agent.Record 
 		case Delete:
 			delete(state, ch.Address)
 		case Create, Replace:
-			state[ch.Address] = applied(t, wanted[ch.Address], agent.Record{FormerKeys: state[ch.Address].FormerKeys}, fmt.Sprint("new-", i), nil)
+			state[ch.Address] = applied(t, wanted[ch.Address], agent.Record{FormerKeys: state[ch.Address].FormerKeys},
+				fmt.Sprint("new-", i), nil)
 		case Update:
 			state[ch.Address] = applied(t, wanted[ch.Address], state[ch.Address], ch.UID, ch.Send)
 		}
@@ -67,5 +68,6 @@ func applied(t testing.TB, d agent.Desired, prior agent.Record, uid string, sent
 		t.Fatal(err)
 	}
 	mark := MarkOf(platforms(t)[d.Address.Platform], d, prior, sent)
-	return agent.Record{UID: uid, Applied: doc, Observed: doc, Protect: d.Protect, Mark: mark, FormerKeys: prior.FormerKeys}
+	return agent.Record{UID: uid, Applied: doc, Observed: doc, Protect: d.Protect, Mark: mark,
+		FormerKeys: prior.FormerKeys}
 }
