@@ -31,14 +31,16 @@ func elements(s platform.Shape, text string) ([]agent.Raw, error) {
 func TestElements(t *testing.T) {
 	s := shape(t)
 	for text, want := range map[string]int{
-		`[]`: 0, `[{"uid": "a"}]`: 1, `{"data": [{}, {}]}`: 2, `{"agents": []}`: 0, `{"meta": 1, "data": [], "agents": [{}]}`: 0,
+		`[]`: 0, `[{"uid": "a"}]`: 1, `{"data": [{}, {}]}`: 2, `{"agents": []}`: 0,
+		`{"meta": 1, "data": [], "agents": [{}]}`: 0,
 		"\ufeff []": 0, `[1]`: 1,
 	} {
 		if got, err := elements(s, text); err != nil || len(got) != want {
 			t.Errorf("%s: %d agents, %v", text, len(got), err)
 		}
 	}
-	for _, text := range []string{``, ` `, `null`, `{}`, `{"data": null}`, `{"data": {}}`, `[`, `[] []`, `[{}]x`, `"a"`, "\ufeff"} {
+	for _, text := range []string{``, ` `, `null`, `{}`, `{"data": null}`, `{"data": {}}`, `[`, `[] []`, `[{}]x`, `"a"`,
+		"\ufeff"} {
 		if got, err := elements(s, text); err == nil {
 			t.Errorf("%q was taken for a list of %d", text, len(got))
 		}
@@ -52,7 +54,8 @@ func deep(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n)
 func TestListedAgentsOfWhichOneIsOdd(t *testing.T) {
 	s := shape(t)
 	for name, odd := range map[string]string{
-		"type": `"tools": "x"`, "number": `"metaData": {"n": 1e999}`, "too deep": `"metaData": {"a": ` + deep(agent.MaxDepth) + `}`,
+		"type": `"tools": "x"`, "number": `"metaData": {"n": 1e999}`,
+		"too deep":                    `"metaData": {"a": ` + deep(agent.MaxDepth) + `}`,
 		"deeper than any reader goes": `"metaData": {"a": ` + deep(30_000) + `}`,
 	} {
 		list, err := elements(s, `[{"uid": "a", "name": "x"}, {"uid": "b", `+odd+`, "name": "y"}, {"uid": "c", "name": "z"}]`)
@@ -71,7 +74,8 @@ func TestListedAgentsOfWhichOneIsOdd(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{`[{"name": "a"}]`, `[{"uid": "a/b"}]`, `[1]`, `[null]`, `[{"uid": "a"}, {"uid": "a"}]`, `[{"uid": null}]`} {
+	for _, text := range []string{`[{"name": "a"}]`, `[{"uid": "a/b"}]`, `[1]`, `[null]`, `[{"uid": "a"}, {"uid": "a"}]`,
+		`[{"uid": null}]`} {
 		list, err := elements(s, text)
 		if err == nil {
 			_, err = s.Listed(list, nil)
@@ -138,13 +142,15 @@ func TestTheUIDComesFirst(t *testing.T) {
 // Memory grows with values and not with bytes: texts may be long.
 func TestValuesAreBounded(t *testing.T) {
 	s := shape(t)
-	if _, err := elements(s, "["+strings.Repeat("{},", 2_000_000)+"{}]"); err == nil || !strings.Contains(err.Error(), "values") {
+	if _, err := elements(s, "["+strings.Repeat("{},", 2_000_000)+"{}]"); err == nil ||
+		!strings.Contains(err.Error(), "values") {
 		t.Errorf("two million objects: %v", err)
 	}
 	if _, err := elements(s, `[{"uid": "a", "name": "`+strings.Repeat(`, \"[{`, 1_000_000)+`"}]`); err != nil {
 		t.Errorf("a text with two million commas: %v", err)
 	}
-	if _, err := elements(s, "["+strings.Repeat("1,", 500_000)+"1]"); err == nil || !strings.Contains(err.Error(), "more than 500000 agents") {
+	if _, err := elements(s, "["+strings.Repeat("1,", 500_000)+"1]"); err == nil ||
+		!strings.Contains(err.Error(), "more than 500000 agents") {
 		t.Errorf("half a million agents and one: %v", err)
 	}
 }
@@ -152,11 +158,14 @@ func TestValuesAreBounded(t *testing.T) {
 // What a 2xx says in its body is the outcome.
 func TestErrorEnvelopes(t *testing.T) {
 	for text, done := range map[string]bool{
-		`{"error": {"code": "ERR_X", "message": "no"}}`: false, `{"statusCode": 403, "message": "Forbidden", "error": "Forbidden"}`: false,
-		`{"success": false}`: false, `{"data": {"success": false}}`: false, `{"errors": ["no"]}`: false, `{"error": "no"}`: false,
+		`{"error": {"code": "ERR_X", "message": "no"}}`:                     false,
+		`{"statusCode": 403, "message": "Forbidden", "error": "Forbidden"}`: false,
+		`{"success": false}`: false, `{"data": {"success": false}}`: false, `{"errors": ["no"]}`: false,
+		`{"error": "no"}`:     false,
 		`{"statusCode": 500}`: false, `{"error": true}`: false, `{"error": 1}`: false,
 		`<html>`: false, ``: false, `{"success": true}x`: false,
-		`{"success": true}`: true, `{"error": null}`: true, `{"error": false}`: true, `{"error": ""}`: true, `{"errors": []}`: true,
+		`{"success": true}`: true, `{"error": null}`: true, `{"error": false}`: true, `{"error": ""}`: true,
+		`{"errors": []}`:      true,
 		`{"statusCode": 200}`: true, `{"error": 0}`: true, `{}`: true,
 	} {
 		if err := answer(text).NotDone(); (err == nil) != done {
@@ -193,11 +202,13 @@ func TestEchoedSecretsAreSealed(t *testing.T) {
 		}
 	}
 	r, err := s.Agent(answer(`{"uid": "a", "metaData": {"` + token + `": "x", "y": "z"}}`))
-	if doc, encErr := agent.Encode(r.Content.Fields()); err != nil || encErr != nil || string(doc) != `{"metaData":{"y":"z"}}` {
+	if doc, encErr := agent.Encode(r.Content.Fields()); err != nil || encErr != nil ||
+		string(doc) != `{"metaData":{"y":"z"}}` {
 		t.Errorf("a name that is a secret: %s, %v, %v", doc, err, encErr)
 	}
 	r, err = s.Agent(answer(`{"uid": "a", "name": "tok-4f9a8b7c6d5f", "metaData": {"y": "100% \u00e9"}}`))
-	if doc, encErr := agent.Encode(r.Content.Fields()); err != nil || encErr != nil || !strings.Contains(string(doc), "tok-4f9a8b7c6d5f") {
+	if doc, encErr := agent.Encode(r.Content.Fields()); err != nil || encErr != nil ||
+		!strings.Contains(string(doc), "tok-4f9a8b7c6d5f") {
 		t.Errorf("another text: %s, %v, %v", doc, err, encErr)
 	}
 }

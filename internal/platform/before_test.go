@@ -13,7 +13,8 @@ import (
 // What BeforeSend is given is called once for each request, also where a connection is used again, and what it
 // refuses never leaves.
 func TestBeforeSend(t *testing.T) {
-	for name, start := range map[string]func(http.Handler) *httptest.Server{"plain": httptest.NewServer, "TLS": httptest.NewTLSServer} {
+	for name, start := range map[string]func(http.Handler) *httptest.Server{"plain": httptest.NewServer,
+		"TLS": httptest.NewTLSServer} {
 		t.Run(name, func(t *testing.T) {
 			var arrived atomic.Int64
 			s := start(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived.Add(1) }))

@@ -36,35 +36,48 @@ func TestErrorsAreOnePlainSentence(t *testing.T) {
 		body   string
 		want   string
 	}{
-		{400, nil, `{"error": {"code": "ERR_TOOL_NOT_FOUND", "message": "no tool x"}}`, "400 Bad Request: ERR_TOOL_NOT_FOUND: no tool x"},
-		{400, nil, `{"statusCode": 400, "message": ["a is short", "b is long"], "error": "Bad Request"}`, "400 Bad Request: a is short; b is long"},
+		{400, nil, `{"error": {"code": "ERR_TOOL_NOT_FOUND", "message": "no tool x"}}`,
+			"400 Bad Request: ERR_TOOL_NOT_FOUND: no tool x"},
+		{400, nil, `{"statusCode": 400, "message": ["a is short", "b is long"], "error": "Bad Request"}`,
+			"400 Bad Request: a is short; b is long"},
 		{422, nil, `{"message": "nope"}`, "422 Unprocessable Entity: nope"},
 		{404, nil, `{"error": "Not Found"}`, "404 Not Found: Not Found"},
-		{502, html, "<html><head><title>502\n Bad &amp; ugly</title>", "502 Bad Gateway: an HTML page titled '502 Bad & ugly'"},
+		{502, html, "<html><head><title>502\n Bad &amp; ugly</title>",
+			"502 Bad Gateway: an HTML page titled '502 Bad & ugly'"},
 		{502, nil, "<!DOCTYPE html><p>x", "502 Bad Gateway: an HTML page"},
 		{500, nil, "", "500 Internal Server Error: an empty body"},
 		{500, nil, "\xff\xfe", "500 Internal Server Error: 2 bytes that are no text"},
 		{500, nil, `{"a": 1}`, `500 Internal Server Error: JSON that names no error: {"a": 1}`},
-		{422, nil, `{"detail": [{"loc": ["body", "name"], "msg": "too long"}, {"msg": "no icon"}]}`, "422 Unprocessable Entity: too long; no icon"},
+		{422, nil, `{"detail": [{"loc": ["body", "name"], "msg": "too long"}, {"msg": "no icon"}]}`,
+			"422 Unprocessable Entity: too long; no icon"},
 		{422, nil, `{"errors": ["a", {"message": "b"}, 3]}`, "422 Unprocessable Entity: a; b"},
-		{400, map[string]string{"Content-Type": "application/problem+json"}, `{"title": "Bad", "status": 400}`, "400 Bad Request: Bad"},
+		{400, map[string]string{"Content-Type": "application/problem+json"}, `{"title": "Bad", "status": 400}`,
+			"400 Bad Request: Bad"},
 		{400, nil, "\ufeff" + `{"message": "nope"}`, "400 Bad Request: nope"},
-		{502, map[string]string{"Content-Encoding": "deflate"}, "x\x9c\x8b", `502 Bad Gateway: a body in the coding "deflate", which was not asked for`},
-		{200, map[string]string{"Content-Encoding": "br"}, "\x8b\x01", `200 OK: a body in the coding "br", which was not asked for: the answer is not JSON`},
+		{502, map[string]string{"Content-Encoding": "deflate"}, "x\x9c\x8b",
+			`502 Bad Gateway: a body in the coding "deflate", which was not asked for`},
+		{200, map[string]string{"Content-Encoding": "br"}, "\x8b\x01",
+			`200 OK: a body in the coding "br", which was not asked for: the answer is not JSON`},
 		{200, html, "<html><title>Sign in</title>", "200 OK: an HTML page titled 'Sign in': the answer is not JSON"},
 		{200, nil, "", "200 OK: an empty body: the answer is empty"},
 		{200, nil, "OK", "200 OK: OK: the answer is not JSON"},
 		{200, nil, `{"uid": "secrets of`, "200 OK: what begins like JSON and is none: the answer is not JSON"},
-		{200, nil, `{"error": {"code": "ERR_PLAN", "message": "not allowed"}}`, "200 OK: ERR_PLAN: not allowed: the answer says that it was not done"},
-		{201, nil, `{"statusCode": 403, "message": "Forbidden", "error": "x"}`, "201 Created: Forbidden: the answer says that it was not done"},
-		{200, nil, `{"success": false, "message": "quota reached"}`, "200 OK: quota reached: the answer says that it was not done"},
+		{200, nil, `{"error": {"code": "ERR_PLAN", "message": "not allowed"}}`,
+			"200 OK: ERR_PLAN: not allowed: the answer says that it was not done"},
+		{201, nil, `{"statusCode": 403, "message": "Forbidden", "error": "x"}`,
+			"201 Created: Forbidden: the answer says that it was not done"},
+		{200, nil, `{"success": false, "message": "quota reached"}`,
+			"200 OK: quota reached: the answer says that it was not done"},
 		{200, nil, `{"success": false}`, "200 OK: the answer says that it was not done"},
 		{200, nil, `[1, 2]`, "200 OK: it is a list"},
-		{400, nil, `{"message": "red \u001b[31m\u202e\u0007 alert\n\tnow"}`, "400 Bad Request: red \ufffd[31m\ufffd\ufffd alert now"},
+		{400, nil, `{"message": "red \u001b[31m\u202e\u0007 alert\n\tnow"}`,
+			"400 Bad Request: red \ufffd[31m\ufffd\ufffd alert now"},
 		{400, nil, `{"message": "key ` + testKey + ` is wrong"}`, "400 Bad Request: key (secret) is wrong"},
-		{400, nil, `{"error": {"code": "` + testKey + `", "message": "token s3cr3t-value-42"}}`, "400 Bad Request: (secret): token (secret)"},
+		{400, nil, `{"error": {"code": "` + testKey + `", "message": "token s3cr3t-value-42"}}`,
+			"400 Bad Request: (secret): token (secret)"},
 		{400, nil, `{"message": "got Bearer s3cr3t-value-42!"}`, "400 Bad Request: got (secret)!"},
-		{302, map[string]string{"Location": "https://evil.example/?k=" + testKey}, "", "302 Found: the answer redirects elsewhere, which is not followed"},
+		{302, map[string]string{"Location": "https://evil.example/?k=" + testKey}, "",
+			"302 Found: the answer redirects elsewhere, which is not followed"},
 	} {
 		err := answering(t, c.status, c.header, c.body).Do(t.Context(), changes[0], func(a platform.Answer) error {
 			if err := a.NotDone(); err != nil {
@@ -90,7 +103,8 @@ func TestCausesAreRedacted(t *testing.T) {
 	c := answering(t, 200, nil, "{}")
 	leak := errors.New("it was " + testKey + " and \x1b[0m s3cr3t-value-42")
 	err := c.Do(t.Context(), changes[0], func(platform.Answer) error { return leak })
-	if want := "POST /v3/agents: 200 OK: it was (secret) and \ufffd[0m (secret)"; err.Error() != want || !errors.Is(err, leak) {
+	if want := "POST /v3/agents: 200 OK: it was (secret) and \ufffd[0m (secret)"; err.Error() != want ||
+		!errors.Is(err, leak) {
 		t.Errorf("got %v", err)
 	}
 	if platform.ClassOf(err) != platform.Unknown {
@@ -111,7 +125,8 @@ func TestTheKeyIsHiddenWhereTheAnswerIsNone(t *testing.T) {
 	}))
 	defer s.Close()
 	err := caller(t, s.URL, nil).Do(t.Context(), changes[0], nil)
-	if err == nil || !strings.Contains(err.Error(), `malformed HTTP status code "(secret)"`) || platform.ClassOf(err) != platform.Unknown {
+	if err == nil || !strings.Contains(err.Error(), `malformed HTTP status code "(secret)"`) ||
+		platform.ClassOf(err) != platform.Unknown {
 		t.Errorf("got %v", err)
 	}
 }
@@ -153,13 +168,15 @@ func TestErrorsHideSecretsInEverySpelling(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hc, err := httpx.NewClient(httpx.Options{Base: u, KeyHeader: "apikey", Key: secret.Literal(testKey), Secrets: secret.Whole(other)})
+	hc, err := httpx.NewClient(httpx.Options{Base: u, KeyHeader: "apikey", Key: secret.Literal(testKey),
+		Secrets: secret.Whole(other)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer hc.CloseIdleConnections()
 	err = platform.NewCaller(hc, u).Do(t.Context(), changes[0], nil)
-	if want := "POST /agents: 400 Bad Request: a (secret) b (secret) c (secret) d (secret) e"; err == nil || err.Error() != want {
+	if want := "POST /agents: 400 Bad Request: a (secret) b (secret) c (secret) d (secret) e"; err == nil ||
+		err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

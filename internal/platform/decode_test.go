@@ -35,12 +35,15 @@ func known(t *testing.T, text string) (agent.Fields, error) {
 
 func TestKnownFields(t *testing.T) {
 	for text, want := range map[string]agent.Fields{
-		`{"_id": 1, "uid": "u", "instruction": "x", "name": "a"}`:       {"name": "a"},
-		`{"name": null, "metaData": {"a": null, "b": [null]}}`:          {"metaData": map[string]any{"b": []any{nil}}},
-		`{"metaData": [], "tools": {}, "isActive": 1, "name": 12.0}`:    {"metaData": map[string]any{}, "tools": []any{}, "isActive": true, "name": "12.0"},
-		`{"isActive": "false"}`:                                         {"isActive": false},
-		`{"metaData": {"n": 1.50, "m": 1e2, "big": 12345678901234567}}`: {"metaData": map[string]any{"n": json.Number("1.5"), "m": json.Number("100"), "big": json.Number("12345678901234567")}},
-		`{"integrationMeta": {"baseUrl": "u", "headers": "tok"}}`:       {"integrationMeta": map[string]any{"baseUrl": "u", "headers": secret.Literal("tok")}},
+		`{"_id": 1, "uid": "u", "instruction": "x", "name": "a"}`: {"name": "a"},
+		`{"name": null, "metaData": {"a": null, "b": [null]}}`:    {"metaData": map[string]any{"b": []any{nil}}},
+		`{"metaData": [], "tools": {}, "isActive": 1, "name": 12.0}`: {"metaData": map[string]any{}, "tools": []any{},
+			"isActive": true, "name": "12.0"},
+		`{"isActive": "false"}`: {"isActive": false},
+		`{"metaData": {"n": 1.50, "m": 1e2, "big": 12345678901234567}}`: {"metaData": map[string]any{"n": json.Number("1.5"),
+			"m": json.Number("100"), "big": json.Number("12345678901234567")}},
+		`{"integrationMeta": {"baseUrl": "u", "headers": "tok"}}`: {"integrationMeta": map[string]any{"baseUrl": "u",
+			"headers": secret.Literal("tok")}},
 		`{"integrationMeta": {"headers": {"a/b": "tok", "n": 7, "x": null}}}`: {"integrationMeta": map[string]any{
 			"headers": map[string]any{"a/b": secret.Literal("tok"), "n": secret.Literal("7")}}},
 	} {
@@ -72,7 +75,8 @@ func TestUIDOf(t *testing.T) {
 			t.Errorf("%v: %q", v, got)
 		}
 	}
-	for _, v := range []any{nil, "", ".", "..", "a/b", "a b", "a\x1b", "a?b", "ä", true, strings.Repeat("a", 129), json.Number("-1")} {
+	for _, v := range []any{nil, "", ".", "..", "a/b", "a b", "a\x1b", "a?b", "ä", true, strings.Repeat("a", 129),
+		json.Number("-1")} {
 		if got := platform.UIDOf(v); got != "" {
 			t.Errorf("%v was taken for the uid %q", v, got)
 		}
@@ -102,21 +106,24 @@ func TestParseTime(t *testing.T) {
 
 func TestEncodeBody(t *testing.T) {
 	fields := agent.Fields{
-		"b": []any{json.Number("1"), nil, true}, "a": "<&>\u2028", "s": map[string]any{"y": secret.Literal("tok\"en"), "x": "1"},
+		"b": []any{json.Number("1"), nil, true}, "a": "<&>\u2028",
+		"s": map[string]any{"y": secret.Literal("tok\"en"), "x": "1"},
 	}
 	got, err := platform.EncodeBody(fields)
 	want := `{"a":"<&>\u2028","b":[1,null,true],"s":{"x":"1","y":"tok\"en"}}`
 	if err != nil || string(got) != want {
 		t.Errorf("got %s, %v\nwant %s", got, err, want)
 	}
-	if diff := cmp.Diff(secret.Literal("tok\"en"), fields["s"].(map[string]any)["y"], cmp.Comparer(func(a, b secret.Text) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(secret.Literal("tok\"en"), fields["s"].(map[string]any)["y"],
+		cmp.Comparer(func(a, b secret.Text) bool { return a == b })); diff != "" {
 		t.Error("the caller's fields were changed")
 	}
 	if got, err := platform.EncodeBody(nil); err != nil || string(got) != "{}" {
 		t.Errorf("nil fields: %s, %v", got, err)
 	}
 	for name, v := range map[string]any{"template": secret.Template("${secret:A}"), "sealed": secret.Sealed{Value: "ab"}} {
-		if got, err := platform.EncodeBody(agent.Fields{"f": map[string]any{"g": v}}); err == nil || !strings.Contains(err.Error(), "/f/g") {
+		if got, err := platform.EncodeBody(agent.Fields{"f": map[string]any{"g": v}}); err == nil ||
+			!strings.Contains(err.Error(), "/f/g") {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}
 	}
@@ -126,11 +133,16 @@ func TestEncodeBody(t *testing.T) {
 // be stored and sent again, and holds the short way from an answer to a document against the long one.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
-		`{"uid": "u", "name": "a", "metaData": {"a": [1, null, {"$secret": {}}]}, "integrationMeta": {"headers": {"a": "b"}}}`,
-		`[{"uid": 1, "tools": {}, "isActive": "1"}]`, `{"metaData": 1e400}`, `{"name": 1e-400}`, `{"name": "a", "name": "b", "icon": null}`,
-		`{"name": "\u0061<\u2028é", "metaData": {"b": {"y": 1.0, "x": -0}, "a": [], "n": null, "c": [{"z": null}]}, "isActive": true}`,
-		`{"metaData": {"a": 1, "a": 2}}`, `{"metaData": {"agentsync": "0123456789ab"}}`, `{"metaData": {"\u0061gentsync": "0123456789ab"}}`, `{"integrationMeta": {"h\u0065aders": {"a": "b"}}}`,
-		"{\"name\": \"half a \xc3\"}", `{"name": "a", "integrationMeta": {"baseUrl": "https://a.example", "agentId": "b"}, "tools": ["a", "b"]}`,
+		`{"uid": "u", "name": "a", "metaData": {"a": [1, null, {"$secret": {}}]}, "integrationMeta": {"headers": {"a": ` +
+			`"b"}}}`,
+		`[{"uid": 1, "tools": {}, "isActive": "1"}]`, `{"metaData": 1e400}`, `{"name": 1e-400}`,
+		`{"name": "a", "name": "b", "icon": null}`,
+		`{"name": "\u0061<\u2028é", "metaData": {"b": {"y": 1.0, "x": -0}, "a": [], "n": null, "c": [{"z": null}]}, ` +
+			`"isActive": true}`,
+		`{"metaData": {"a": 1, "a": 2}}`, `{"metaData": {"agentsync": "0123456789ab"}}`,
+		`{"metaData": {"\u0061gentsync": "0123456789ab"}}`, `{"integrationMeta": {"h\u0065aders": {"a": "b"}}}`,
+		"{\"name\": \"half a \xc3\"}",
+		`{"name": "a", "integrationMeta": {"baseUrl": "https://a.example", "agentId": "b"}, "tools": ["a", "b"]}`,
 	} {
 		f.Add([]byte(seed))
 	}

@@ -121,7 +121,8 @@ func loopback(t *testing.T, on bool) {
 	if on {
 		req.flags = syscall.IFF_UP | syscall.IFF_RUNNING
 	}
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&req))); errno != 0 {
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS,
+		uintptr(unsafe.Pointer(&req))); errno != 0 {
 		t.Fatalf("loopback: %v", errno)
 	}
 }

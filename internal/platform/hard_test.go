@@ -39,7 +39,8 @@ func newPeer(t *testing.T, protocols ...string) *peer {
 		lender := httptest.NewTLSServer(nil) // lends its certificate
 		defer lender.Close()
 		p.trust = lender.Client().Transport.(*http.Transport).TLSClientConfig
-		p.Listener = tls.NewListener(l, &tls.Config{Certificates: lender.TLS.Certificates, NextProtos: protocols, MinVersion: tls.VersionTLS12})
+		p.Listener = tls.NewListener(l,
+			&tls.Config{Certificates: lender.TLS.Certificates, NextProtos: protocols, MinVersion: tls.VersionTLS12})
 		p.url = "https://" + l.Addr().String()
 	}
 	t.Cleanup(func() { _ = l.Close() })
@@ -53,7 +54,8 @@ func (p *peer) impatient(t *testing.T, limit time.Duration) *platform.Caller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hc, err := httpx.NewClient(httpx.Options{Base: u, KeyHeader: "apikey", Key: secret.Literal(testKey), TLS: p.trust, Timeout: limit})
+	hc, err := httpx.NewClient(httpx.Options{Base: u, KeyHeader: "apikey", Key: secret.Literal(testKey), TLS: p.trust,
+		Timeout: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +65,8 @@ func (p *peer) impatient(t *testing.T, limit time.Duration) *platform.Caller {
 
 // A request that is given up is taken back from the kernel: the peer sees a reset, no end of the stream.
 func TestGivenUpRequestsResetTheirConnection(t *testing.T) {
-	for name, protocols := range map[string][]string{"plain": nil, "TLS": {"http/1.1"}, "HTTP/2 offered": {"h2", "http/1.1"}} {
+	for name, protocols := range map[string][]string{"plain": nil, "TLS": {"http/1.1"},
+		"HTTP/2 offered": {"h2", "http/1.1"}} {
 		for _, r := range changes {
 			t.Run(name+" "+r.Method, func(t *testing.T) {
 				t.Parallel()
@@ -126,7 +129,8 @@ func TestHalfAnAnswerResetsTheConnection(t *testing.T) {
 		}
 		saw <- err
 	}()
-	if err := p.impatient(t, 100*time.Millisecond).Do(t.Context(), changes[0], nil); platform.ClassOf(err) != platform.Unknown {
+	if err := p.impatient(t, 100*time.Millisecond).Do(t.Context(), changes[0],
+		nil); platform.ClassOf(err) != platform.Unknown {
 		t.Errorf("got %v", err)
 	}
 	if err := <-saw; !errors.Is(err, syscall.ECONNRESET) {
@@ -137,7 +141,8 @@ func TestHalfAnAnswerResetsTheConnection(t *testing.T) {
 // A peer that reads only after the request was given up never gets the whole of it: what it had not taken by then is
 // thrown away, and not delivered later.
 func TestNothingIsDeliveredAfterTheRequestIsGivenUp(t *testing.T) {
-	for name, protocols := range map[string][]string{"plain": nil, "TLS": {"http/1.1"}, "HTTP/2 offered": {"h2", "http/1.1"}} {
+	for name, protocols := range map[string][]string{"plain": nil, "TLS": {"http/1.1"},
+		"HTTP/2 offered": {"h2", "http/1.1"}} {
 		t.Run(name, func(t *testing.T) {
 			p := newPeer(t, protocols...)
 			given, whole := make(chan struct{}), make(chan error, 1)
@@ -167,7 +172,8 @@ func TestNothingIsDeliveredAfterTheRequestIsGivenUp(t *testing.T) {
 			}()
 			// More than the peer's buffer takes, and less than ours: all of it was written, and a part lies here.
 			text := strings.Repeat("prompt ", 300_000)
-			r := platform.Request{Method: http.MethodPost, Path: []string{"agents"}, Body: agent.ContentOf(agent.Fields{"name": text})}
+			r := platform.Request{Method: http.MethodPost, Path: []string{"agents"},
+				Body: agent.ContentOf(agent.Fields{"name": text})}
 			err := p.impatient(t, 300*time.Millisecond).Do(t.Context(), r, nil)
 			if platform.ClassOf(err) != platform.Unknown {
 				t.Errorf("got %v", err)

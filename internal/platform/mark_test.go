@@ -75,7 +75,8 @@ func TestTakeMarkLeavesTheUsersOwn(t *testing.T) {
 }
 
 func TestTakeMarkOfSeveral(t *testing.T) {
-	rest, got := platform.TakeMark(schemaOf(t, "mindset"), agent.Fields{"tags": []any{"agentsync:" + mark, "hr", "agentsync:ffffffffffff"}})
+	rest, got := platform.TakeMark(schemaOf(t, "mindset"),
+		agent.Fields{"tags": []any{"agentsync:" + mark, "hr", "agentsync:ffffffffffff"}})
 	if diff := cmp.Diff(agent.Fields{"tags": []any{"hr"}}, rest); diff != "" || got != mark {
 		t.Errorf("mark %q, rest (-want +got):\n%s", got, diff)
 	}

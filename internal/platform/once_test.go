@@ -141,7 +141,8 @@ func TestNeverSentNeedsProof(t *testing.T) {
 	defer s.Close()
 	unknownCA := caller(t, s.URL, &tls.Config{MinVersion: tls.VersionTLS12})
 	var e *platform.Error
-	if err := unknownCA.Do(t.Context(), changes[0], nil); !errors.As(err, &e) || !e.NeverSent || e.Class != platform.Refused {
+	if err := unknownCA.Do(t.Context(), changes[0], nil); !errors.As(err, &e) || !e.NeverSent ||
+		e.Class != platform.Refused {
 		t.Errorf("failed handshake: %v", err)
 	}
 	u, _ := url.Parse("http://127.0.0.1:1")
@@ -151,7 +152,8 @@ func TestNeverSentNeedsProof(t *testing.T) {
 	}
 	called, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := caller(t, s.URL, nil).Do(called, changes[0], nil); !errors.As(err, &e) || !e.NeverSent || !errors.Is(err, context.Canceled) {
+	if err := caller(t, s.URL, nil).Do(called, changes[0], nil); !errors.As(err, &e) || !e.NeverSent ||
+		!errors.Is(err, context.Canceled) {
 		t.Errorf("called off before it left: %v", err)
 	}
 }

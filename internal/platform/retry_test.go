@@ -81,7 +81,11 @@ func TestReadsThatNeverLeftAreTriedAgain(t *testing.T) {
 	c := NewCaller(&http.Client{}, &url.URL{Scheme: "http", Host: "127.0.0.1:1"})
 	c.retry = httpx.Retry{Tries: 3, First: time.Microsecond, Max: time.Microsecond}
 	left := 0
-	c.transport = roundTrips(func(r *http.Request) (*http.Response, error) { left++; return http.DefaultTransport.RoundTrip(r) })
+	c.transport = roundTrips(func(r *http.Request) (*http.Response,
+		error) {
+		left++
+		return http.DefaultTransport.RoundTrip(r)
+	})
 	for method, want := range map[string]int{http.MethodGet: 3, http.MethodPost: 1} {
 		left = 0
 		var e *Error
