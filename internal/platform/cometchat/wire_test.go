@@ -39,11 +39,13 @@ func serve(t testing.TB, handler http.Handler) platform.Client {
 func TestListForms(t *testing.T) {
 	for body, want := range map[string]string{
 		`[]`: "", `{"data": []}`: "", `{"agents": [{"uid": "a"}]}`: "a",
-		`[{"uid": "a", "deletedAt": null}, {"uid": "b", "deletedAt": "2026-01-02T03:04:05Z"}, {"uid": "c", "deletedAt": 1767323045678}, {"uid": "d", "deletedAt": ""}]`: "a d",
+		`[{"uid": "a", "deletedAt": null}, {"uid": "b", "deletedAt": "2026-01-02T03:04:05Z"}, {"uid": "c", "deletedAt": ` +
+			`1767323045678}, {"uid": "d", "deletedAt": ""}]`: "a d",
 		`[{"uid": 7, "createdAt": 1767323045678, "_id": {}}]`: "7",
 		`[{"uid": "b", "deletedAt": 1}, {"uid": "b"}]`:        "b",
-		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 0, "count": 1, "per_page": 100, "current_page": 1, "total_pages": 1}}}`: "a",
-		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 1}, "cursor": {"updatedAt": 1}}}`:                                       "a",
+		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 0, "count": 1, "per_page": 100, "current_page": 1, ` +
+			`"total_pages": 1}}}`: "a",
+		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 1}, "cursor": {"updatedAt": 1}}}`: "a",
 	} {
 		list, err := answering(t, body).List(t.Context())
 		var got []string
@@ -56,9 +58,10 @@ func TestListForms(t *testing.T) {
 	}
 	for body, says := range map[string]string{
 		``: "empty", `{}`: "no list", `[{"name": "a"}]`: "without a usable uid", `[{"uid": "a/b"}]`: "without a usable uid",
-		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 250, "per_page": 100, "current_page": 1, "total_pages": 3}}}`: "page 1 of 3",
-		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 2}}}`:                                                         "shows 1 agents of 2",
-		`[{"uid": "a"}, {"uid": "a"}]`: "agent a twice",
+		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 250, "per_page": 100, "current_page": 1, ` +
+			`"total_pages": 3}}}`: "page 1 of 3",
+		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 2}}}`: "shows 1 agents of 2",
+		`[{"uid": "a"}, {"uid": "a"}]`:                                   "agent a twice",
 	} {
 		_, err := answering(t, body).List(t.Context())
 		if platform.ClassOf(err) != platform.Unknown || !strings.Contains(err.Error(), says) {
@@ -70,7 +73,8 @@ func TestListForms(t *testing.T) {
 // An agent whose rest is odd is there all the same, in a list beside others and in the answer to a create.
 func TestOddAgentsKeepTheirUID(t *testing.T) {
 	for _, odd := range []string{
-		`{"uid": "a", "tools": "x"}`, `{"uid": "a", "name": ["x"]}`, `{"uid": "a", "metaData": 1}`, `{"uid": "a", "metaData": {"n": 1e400}}`,
+		`{"uid": "a", "tools": "x"}`, `{"uid": "a", "name": ["x"]}`, `{"uid": "a", "metaData": 1}`,
+		`{"uid": "a", "metaData": {"n": 1e400}}`,
 	} {
 		list, err := answering(t, `[`+odd+`, {"uid": "b", "name": "y"}]`).List(t.Context())
 		if err != nil || len(list) != 2 || list[0].UID != "a" || list[0].Unreadable == nil || !list[0].Content.IsZero() ||
@@ -94,8 +98,10 @@ func TestCreateForms(t *testing.T) {
 			t.Errorf("%s: %v, %v", body, made, err)
 		}
 	}
-	for _, body := range []string{``, `{}`, `null`, `[]`, `{"success": true}`, `{"agent": {"name": "x"}}`, `{"agent": {"uid": ""}}`, `{"agent": {"uid": "../x"}}`, `<html>`} {
-		if made, err := answering(t, body).Create(t.Context(), agent.ContentOf(agent.Fields{"name": "x"})); platform.ClassOf(err) != platform.Unknown {
+	for _, body := range []string{``, `{}`, `null`, `[]`, `{"success": true}`, `{"agent": {"name": "x"}}`,
+		`{"agent": {"uid": ""}}`, `{"agent": {"uid": "../x"}}`, `<html>`} {
+		if made, err := answering(t, body).Create(t.Context(),
+			agent.ContentOf(agent.Fields{"name": "x"})); platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("%s: %v, %v", body, made, err)
 		}
 	}
@@ -103,7 +109,8 @@ func TestCreateForms(t *testing.T) {
 
 func TestUpdateForms(t *testing.T) {
 	for body, fields := range map[string]bool{
-		`{"success": true}`: false, `{"success": true, "error": null}`: false, `{"agent": {"uid": "a", "name": "x"}}`: true, `{"data": {"uid": "a"}}`: true,
+		`{"success": true}`: false, `{"success": true, "error": null}`: false, `{"agent": {"uid": "a", "name": "x"}}`: true,
+		`{"data": {"uid": "a"}}`:      true,
 		`{"data": {"success": true}}`: false, `{"agent": {"uid": "a", "name": ["odd"]}}`: false,
 	} {
 		r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"name": "x"})
@@ -112,24 +119,30 @@ func TestUpdateForms(t *testing.T) {
 		}
 	}
 	for _, body := range []string{
-		``, ` `, `{}`, `{"success": false}`, `{"success": "no"}`, `{"data": {"success": false}}`, `[]`, `null`, `{"agent": {"uid": "b"}}`, `<html>`,
-		`{"error": {"code": "ERR_PLAN", "message": "no"}}`, `{"success": true, "error": "no"}`, `{"success": true`, `{"message": "done"}`,
+		``, ` `, `{}`, `{"success": false}`, `{"success": "no"}`, `{"data": {"success": false}}`, `[]`, `null`,
+		`{"agent": {"uid": "b"}}`, `<html>`,
+		`{"error": {"code": "ERR_PLAN", "message": "no"}}`, `{"success": true, "error": "no"}`, `{"success": true`,
+		`{"message": "done"}`,
 		`{"statusCode": 403, "message": "Forbidden", "error": "Forbidden"}`,
 	} {
-		if err := answering(t, body).Delete(t.Context(), "a"); body != `{"agent": {"uid": "b"}}` && platform.ClassOf(err) != platform.Unknown {
+		if err := answering(t, body).Delete(t.Context(), "a"); body != `{"agent": {"uid": "b"}}` &&
+			platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("delete answered %s: %v", body, err)
 		}
-		if r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"name": "x"}); platform.ClassOf(err) != platform.Unknown {
+		if r, err := answering(t, body).Update(t.Context(), "a",
+			agent.Fields{"name": "x"}); platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("%s: %v, %v", body, r, err)
 		}
 	}
-	for _, body := range []string{`{"success": true}`, `{"success": true, "message": "x"}`, `{"data": {"success": true}}`} {
+	for _, body := range []string{`{"success": true}`, `{"success": true, "message": "x"}`,
+		`{"data": {"success": true}}`} {
 		if err := answering(t, body).Delete(t.Context(), "a"); err != nil {
 			t.Errorf("delete answered %s: %v", body, err)
 		}
 	}
 	// What the platform said is in the error of a create, too, that was answered by a 200.
-	_, err := answering(t, `{"success": false, "message": "quota reached"}`).Create(t.Context(), agent.ContentOf(agent.Fields{"name": "x"}))
+	_, err := answering(t, `{"success": false, "message": "quota reached"}`).Create(t.Context(),
+		agent.ContentOf(agent.Fields{"name": "x"}))
 	if platform.ClassOf(err) != platform.Unknown || !strings.Contains(err.Error(), "quota reached") {
 		t.Errorf("create that was not done: %v", err)
 	}
@@ -145,7 +158,8 @@ func TestWhoSaysThatThereIsNoSuchAgent(t *testing.T) {
 	}{
 		{404, code, true, true}, {400, code, true, false}, {200, code, true, false},
 		{404, `{"error": {"code": "ERR_APP_NOT_FOUND", "message": "ERR_AGENT_NOT_FOUND"}}`, false, true},
-		{404, `<html>ERR_AGENT_NOT_FOUND</html>`, false, true}, {404, ``, false, true}, {404, `{"message": "Not Found"}`, false, true},
+		{404, `<html>ERR_AGENT_NOT_FOUND</html>`, false, true}, {404, ``, false, true},
+		{404, `{"message": "Not Found"}`, false, true},
 	} {
 		client := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(c.status)
@@ -179,7 +193,12 @@ func TestBaseURL(t *testing.T) {
 func BenchmarkList10000(b *testing.B) {
 	var body strings.Builder
 	for i := range 10_000 {
-		fmt.Fprintf(&body, `,{"uid":"6f1e2c9a-0b7d-4a51-9c64-%012d","appId":"demo","name":"Agent %d","icon":"https://cdn.example.com/bot.png","isActive":true,"integrateWith":"langgraph","integrationType":"agent","tools":["weather"],"actions":[],"instruction":null,"integrationMeta":{"baseUrl":"https://lg.example.com","headers":{"authorization":"********"}},"metaData":{"greetingMessage":"Hello","suggestedMessages":["a","b"]},"deletedAt":null,"createdAt":1767323045678,"updatedAt":1767323045678}`, i, i)
+		fmt.Fprintf(&body,
+			`,{"uid":"6f1e2c9a-0b7d-4a51-9c64-%012d","appId":"demo","name":"Agent %d",`+
+				`"icon":"https://cdn.example.com/bot.png","isActive":true,"integrateWith":"langgraph","integrationType":"agent",`+
+				`"tools":["weather"],"actions":[],"instruction":null,"integrationMeta":{"baseUrl":"https://lg.example.com",`+
+				`"headers":{"authorization":"********"}},"metaData":{"greetingMessage":"Hello","suggestedMessages":["a","b"]},`+
+				`"deletedAt":null,"createdAt":1767323045678,"updatedAt":1767323045678}`, i, i)
 	}
 	client := answering(b, "["+body.String()[1:]+"]")
 	b.SetBytes(int64(body.Len()))
@@ -194,7 +213,8 @@ func BenchmarkList10000(b *testing.B) {
 func TestReferences(t *testing.T) {
 	for body, want := range map[string]string{
 		`[]`: "[] <nil>",
-		`[{"name":"a","type":"tool","displayName":"A"},{"name":"b","type":"action"},{"type":"tool"}]`:    "[{tool a A} {action b }] <nil>",
+		`[{"name":"a","type":"tool","displayName":"A"},` +
+			`{"name":"b","type":"action"},{"type":"tool"}]`: "[{tool a A} {action b }] <nil>",
 		`{"data":[{"name":"a","type":"tool"}]}`:                                                          "[{tool a }] <nil>",
 		`{"data":[{"name":"a","type":"tool"}],"meta":{"pagination":{"current_page":1,"total_pages":2}}}`: "cut short",
 		`{"error":{"code":"X","message":"m"}}`:                                                           "no list",
