@@ -63,7 +63,8 @@ func TestConformanceV2(t *testing.T) {
 				"policies":              policies(map[string]any{"enabled": true, "email": "b@b.example"}),
 				"additionalPolicyRules": "some", "additionalInformation": "Longer", "iceBreakerMessage": "Yo",
 				"memory": map[string]any{"allowAccess": true, "allowContribution": true, "miningGuidance": ""}, "live": false,
-				"contextUids": []any{}, "mcpserverUids": []any{"9876543210abcdefghij"}, "tags": []any{"x"}, "access": "restrictedAccess",
+				"contextUids": []any{}, "mcpserverUids": []any{"9876543210abcdefghij"}, "tags": []any{"x"},
+				"access": "restrictedAccess",
 			},
 			// What v2 shows of an object that was sent empty: every member's default.
 			Cleared: agent.Fields{
@@ -86,8 +87,9 @@ func policies(safeguarding map[string]any) map[string]any {
 		return p
 	}
 	return map[string]any{
-		"focusAndScope": off("scope"), "knowledgeLimits": off("themeSpecificAllowance"), "nonContextSegmentMessage": off("message"),
-		"safeguarding": safeguarding, "clarification": off(""), "recommendations": off(""), "neutrality": off(""),
+		"focusAndScope": off("scope"), "knowledgeLimits": off("themeSpecificAllowance"),
+		"nonContextSegmentMessage": off("message"),
+		"safeguarding":             safeguarding, "clarification": off(""), "recommendations": off(""), "neutrality": off(""),
 		"professionalConduct": off(""), "legalFinancial": off(""), "feedback": off(""),
 	}
 }

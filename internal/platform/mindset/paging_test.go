@@ -80,31 +80,38 @@ func TestPaging(t *testing.T) {
 		server
 		says string // part of the error; "" wants the whole list
 	}{
-		"nothing":                             {server: server{size: 3}},
-		"one agent":                           {server: server{ms: []int{1}, size: 3}},
-		"one agent fills the page":            {server: server{ms: []int{1}, size: 1}},
-		"whole pages":                         {server: server{ms: []int{1, 2, 3, 4, 5, 6}, size: 3}},
-		"a tie at a page's end":               {server: server{ms: []int{1, 2, 3, 3, 4}, size: 3}},
-		"a tie fills most of a page":          {server: server{ms: []int{1, 2, 2, 2, 2, 3, 4}, size: 5}},
-		"startAfter inclusive":                {server: server{ms: []int{1, 2, 3, 3, 4, 9}, size: 3, inclusive: true}},
-		"times shown in seconds":              {server: server{ms: []int{100, 900, 1100, 1200, 2500, 2600}, size: 4, show: second}},
-		"times kept in seconds":               {server: server{ms: []int{100, 900, 1100, 1200, 2500, 2600}, size: 4, show: second, compare: second}},
-		"more in a second than in a page":     {server: server{ms: every(120, 8), size: 50, show: second}},
-		"the same, startAfter inclusive":      {server: server{ms: every(120, 8), size: 50, show: second, inclusive: true}},
-		"the same, kept in seconds":           {server: server{ms: every(120, 8), size: 50, show: second, compare: second}, says: "delete one of the 50 at the platform, such as u49"},
+		"nothing":                    {server: server{size: 3}},
+		"one agent":                  {server: server{ms: []int{1}, size: 3}},
+		"one agent fills the page":   {server: server{ms: []int{1}, size: 1}},
+		"whole pages":                {server: server{ms: []int{1, 2, 3, 4, 5, 6}, size: 3}},
+		"a tie at a page's end":      {server: server{ms: []int{1, 2, 3, 3, 4}, size: 3}},
+		"a tie fills most of a page": {server: server{ms: []int{1, 2, 2, 2, 2, 3, 4}, size: 5}},
+		"startAfter inclusive":       {server: server{ms: []int{1, 2, 3, 3, 4, 9}, size: 3, inclusive: true}},
+		"times shown in seconds": {server: server{ms: []int{100, 900, 1100, 1200, 2500, 2600}, size: 4,
+			show: second}},
+		"times kept in seconds": {server: server{ms: []int{100, 900, 1100, 1200, 2500, 2600}, size: 4,
+			show: second, compare: second}},
+		"more in a second than in a page": {server: server{ms: every(120, 8), size: 50, show: second}},
+		"the same, startAfter inclusive":  {server: server{ms: every(120, 8), size: 50, show: second, inclusive: true}},
+		"the same, kept in seconds": {server: server{ms: every(120, 8), size: 50, show: second, compare: second},
+			says: "delete one of the 50 at the platform, such as u49"},
 		"two full seconds":                    {server: server{ms: every(400, 5), size: 20, show: second}},
 		"a full second that ends with a page": {server: server{ms: every(100, 9), size: 50, show: second}},
-		"all in one second":                   {server: server{ms: []int{100, 200, 300}, size: 50, show: second, compare: second}},
-		"a tie longer than a page":            {server: server{ms: []int{1, 2, 2, 2, 2, 3}, size: 3}, says: "may be hidden"},
-		"a tie that ends the list":            {server: server{ms: []int{1, 2, 2, 2, 2}, size: 3}, says: "may be hidden"},
-		"a tie that just fills a page":        {server: server{ms: []int{1, 2, 3, 3}, size: 2}, says: "may be hidden"},
-		"a first page of one time":            {server: server{ms: []int{1, 1, 1, 2}, size: 2}, says: "may be hidden"},
-		"ten agents of one time":              {server: server{ms: slices.Repeat([]int{1}, 11), size: 10}, says: "may be hidden"},
-		"one agent a page":                    {server: server{ms: []int{1, 2}, size: 1}, says: "hold one agent each"},
-		"startAfter not heeded":               {server: server{ms: []int{1, 2, 3}, size: 2, deaf: true}, says: "does not heed startAfter"},
-		"startAfter not heeded, no page":      {server: server{ms: []int{1, 2, 3}, size: 9, deaf: true}, says: "does not heed startAfter"},
-		"startAfter not heeded, one time":     {server: server{ms: []int{1, 1}, size: 2, deaf: true}, says: "does not heed startAfter"},
-		"newest first":                        {server: server{ms: []int{3, 2, 1}, size: 9}, says: "not in order"},
+		"all in one second": {server: server{ms: []int{100, 200, 300}, size: 50, show: second,
+			compare: second}},
+		"a tie longer than a page":     {server: server{ms: []int{1, 2, 2, 2, 2, 3}, size: 3}, says: "may be hidden"},
+		"a tie that ends the list":     {server: server{ms: []int{1, 2, 2, 2, 2}, size: 3}, says: "may be hidden"},
+		"a tie that just fills a page": {server: server{ms: []int{1, 2, 3, 3}, size: 2}, says: "may be hidden"},
+		"a first page of one time":     {server: server{ms: []int{1, 1, 1, 2}, size: 2}, says: "may be hidden"},
+		"ten agents of one time":       {server: server{ms: slices.Repeat([]int{1}, 11), size: 10}, says: "may be hidden"},
+		"one agent a page":             {server: server{ms: []int{1, 2}, size: 1}, says: "hold one agent each"},
+		"startAfter not heeded": {server: server{ms: []int{1, 2, 3}, size: 2, deaf: true},
+			says: "does not heed startAfter"},
+		"startAfter not heeded, no page": {server: server{ms: []int{1, 2, 3}, size: 9, deaf: true},
+			says: "does not heed startAfter"},
+		"startAfter not heeded, one time": {server: server{ms: []int{1, 1}, size: 2, deaf: true},
+			says: "does not heed startAfter"},
+		"newest first": {server: server{ms: []int{3, 2, 1}, size: 9}, says: "not in order"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := listAll(t.Context(), c.ask)
@@ -190,11 +197,13 @@ func TestLimitsOfAList(t *testing.T) {
 	for over := -1; over <= 1; over++ {
 		// A page of three goes on with two: 4 pages for 9 agents, and one that says that no more follow.
 		s := server{ms: every(9, 2), size: 3}
-		if got, err := listWithin(t.Context(), s.ask, 5-over, 100); (err == nil) != (over <= 0) || err == nil && len(got) != 9 ||
+		if got, err := listWithin(t.Context(), s.ask, 5-over, 100); (err == nil) != (over <= 0) || err == nil &&
+			len(got) != 9 ||
 			err != nil && err.Error() != "the list has more than 4 pages" {
 			t.Errorf("%d pages of 5: %d agents, %v", 5-over, len(got), err)
 		}
-		if got, err := listWithin(t.Context(), s.ask, 100, 9-over); (err == nil) != (over <= 0) || err == nil && len(got) != 9 ||
+		if got, err := listWithin(t.Context(), s.ask, 100, 9-over); (err == nil) != (over <= 0) || err == nil &&
+			len(got) != 9 ||
 			err != nil && err.Error() != "the list holds more than 8 agents" {
 			t.Errorf("%d agents of 9: %d agents, %v", 9-over, len(got), err)
 		}

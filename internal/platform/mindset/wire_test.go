@@ -58,18 +58,21 @@ func answering(t testing.TB, body string) platform.Client {
 
 func TestListForms(t *testing.T) {
 	const one = `[{"uid": "a", "createdAt": "2026-01-02T03:04:05.678Z", "agentName": "x", "new": 1}]`
-	for body, want := range map[string]int{`{"agents": []}`: 0, `[]`: 0, one: 1, `{"agents": ` + one + `}`: 1, `{"data": ` + one + `}`: 1} {
+	for body, want := range map[string]int{`{"agents": []}`: 0, `[]`: 0, one: 1, `{"agents": ` + one + `}`: 1,
+		`{"data": ` + one + `}`: 1} {
 		if list, err := answering(t, body).List(t.Context()); err != nil || len(list) != want {
 			t.Errorf("%s: %v, %v", body, list, err)
 		}
 	}
 	for body, says := range map[string]string{
-		``: "empty", `{}`: "no list", `[{"agentName": "a"}]`: "without a usable uid", `[{"uid": "a"}]`: "no readable createdAt",
+		``: "empty", `{}`: "no list", `[{"agentName": "a"}]`: "without a usable uid",
+		`[{"uid": "a"}]`: "no readable createdAt",
 		`[{"uid": "a", "createdAt": 1767323045678}, {"uid": "a", "createdAt": 1767323045678}]`: "agent a twice",
 	} {
 		_, err := answering(t, body).List(t.Context())
 		want := "GET /api/v1/appuid/acme/agents: "
-		if platform.ClassOf(err) != platform.Unknown || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), says) {
+		if platform.ClassOf(err) != platform.Unknown || !strings.HasPrefix(err.Error(), want) ||
+			!strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want %q", body, err, says)
 		}
 	}
@@ -83,14 +86,17 @@ func TestAnswerForms(t *testing.T) {
 		}
 	}
 	for _, body := range []string{``, `{}`, `null`, `[]`, `{"uid": ""}`, `{"uid": "a b"}`, `<html>`} {
-		if made, err := answering(t, body).Create(t.Context(), agent.ContentOf(agent.Fields{"agentName": "x"})); platform.ClassOf(err) != platform.Unknown {
+		if made, err := answering(t, body).Create(t.Context(),
+			agent.ContentOf(agent.Fields{"agentName": "x"})); platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("create answered %s: %v, %v", body, made, err)
 		}
 	}
 	for _, body := range []string{
-		``, `{"uid": "b"}`, `{}`, `<html>`, `{"error": "no"}`, `{"success": true}`, `{"uid": "a", "agentName": "x`, `{"uid": "a"}}`,
+		``, `{"uid": "b"}`, `{}`, `<html>`, `{"error": "no"}`, `{"success": true}`, `{"uid": "a", "agentName": "x`,
+		`{"uid": "a"}}`,
 	} {
-		if r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"agentName": "x"}); platform.ClassOf(err) != platform.Unknown {
+		if r, err := answering(t, body).Update(t.Context(), "a",
+			agent.Fields{"agentName": "x"}); platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("update answered %s: %v, %v", body, r, err)
 		}
 	}
@@ -103,7 +109,8 @@ func TestAnswerForms(t *testing.T) {
 		`{"statusCode": 403, "message": "Forbidden", "error": "Forbidden"}`: false, `{"success": false}`: false, `[]`: false,
 		`{"message": "x"}`: false, `OK`: false, `{`: false, `true`: false,
 	} {
-		if err := answering(t, body).Delete(t.Context(), "a"); (err == nil) != done || !done && platform.ClassOf(err) != platform.Unknown {
+		if err := answering(t, body).Delete(t.Context(), "a"); (err == nil) != done || !done &&
+			platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("delete answered %q: %v", body, err)
 		}
 	}
@@ -120,9 +127,12 @@ func status(t *testing.T, code int, body string) platform.Client {
 // A 404 whose body is an empty list is the end of a list, also the first page; any other is an error.
 func TestA404ThatIsAnEmptyList(t *testing.T) {
 	for body, ends := range map[string]bool{
-		`[]`: true, `{"agents": []}`: true, `{"agents": null}`: true, ` {"agents": [ ]} `: true, `{"data": []}`: true, `{"agents": [], "total": 0}`: true,
-		``: false, `{}`: false, `null`: false, `{"data": null}`: false, `<html>`: false, `{"error": "Not Found"}`: false, `{"agents": {}}`: false,
-		`{"message": "Not Found"}`: false, `{"agents": [], "error": "no such app"}`: false, `{"agents": null, "error": "x"}`: false,
+		`[]`: true, `{"agents": []}`: true, `{"agents": null}`: true, ` {"agents": [ ]} `: true, `{"data": []}`: true,
+		`{"agents": [], "total": 0}`: true,
+		``:                           false, `{}`: false, `null`: false, `{"data": null}`: false, `<html>`: false,
+		`{"error": "Not Found"}`: false, `{"agents": {}}`: false,
+		`{"message": "Not Found"}`: false, `{"agents": [], "error": "no such app"}`: false,
+		`{"agents": null, "error": "x"}`:                      false,
 		`[{"uid": "a", "createdAt": "2026-01-02T03:04:05Z"}]`: false, `[] []`: false, `"agents"`: false,
 	} {
 		list, err := status(t, 404, body).List(t.Context())
@@ -200,7 +210,8 @@ func TestWhoSaysThatThereIsNoSuchAgent(t *testing.T) {
 			}
 		}
 	}
-	if _, err := status(t, 410, `{"error": "gone"}`).Read(t.Context(), "a"); errors.Is(err, platform.ErrNoSuchAgent) || errors.Is(err, platform.ErrNotFound) {
+	if _, err := status(t, 410, `{"error": "gone"}`).Read(t.Context(), "a"); errors.Is(err, platform.ErrNoSuchAgent) ||
+		errors.Is(err, platform.ErrNotFound) {
 		t.Errorf("410: %v", err)
 	}
 }
@@ -211,7 +222,8 @@ func TestBaseURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	for host, want := range map[string]string{
-		"": "https://a.api.mindset.ai", "c.api.mindset.ai": "https://c.api.mindset.ai", "e.api.mindset.ai": "", "evil.example": "",
+		"": "https://a.api.mindset.ai", "c.api.mindset.ai": "https://c.api.mindset.ai", "e.api.mindset.ai": "",
+		"evil.example": "",
 	} {
 		got, err := p.BaseURL(agent.App{Settings: map[string]string{"host": host}})
 		if got != want || (err == nil) != (want != "") {
@@ -332,12 +344,14 @@ func TestAListEndsInTime(t *testing.T) {
 			}
 			pages++
 			at := func(n int) string { return time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC).Format(time.RFC3339) }
-			body := fmt.Sprintf(`[{"uid": "a%d", "createdAt": %q}, {"uid": "a%d", "createdAt": %q}]`, pages-1, at(pages-1), pages, at(pages))
+			body := fmt.Sprintf(`[{"uid": "a%d", "createdAt": %q}, {"uid": "a%d", "createdAt": %q}]`, pages-1, at(pages-1),
+				pages, at(pages))
 			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(body))}, nil
 		})
 		base, _ := url.Parse("https://platform.test")
 		start := time.Now()
-		list, err := p.Client(agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}}, base, &http.Client{Transport: drip}).List(t.Context())
+		list, err := p.Client(agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}}, base,
+			&http.Client{Transport: drip}).List(t.Context())
 		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "within 30m0s") || took > 31*time.Minute {
 			t.Errorf("%d agents after %v: %v", len(list), took, err)
 		}
