@@ -166,7 +166,8 @@ func TestSlowCallIsGivenUpAndTakesEffect(t *testing.T) {
 	})
 }
 
-// TestFaultsSayWhetherTheRequestLeft: what was sent, or may have been, has called what platform.BeforeSend put there, once.
+// TestFaultsSayWhetherTheRequestLeft: what was sent, or may have been, has called what platform.BeforeSend put there,
+// once.
 func TestFaultsSayWhetherTheRequestLeft(t *testing.T) {
 	cases := map[string]struct {
 		fault platformtest.Fault
@@ -203,7 +204,8 @@ func TestFaultsSayWhetherTheRequestLeft(t *testing.T) {
 func TestIgnoredChangesAreAnsweredAsDone(t *testing.T) {
 	m := platformtest.NewMemory(mindset(t))
 	uid := m.Put(named("a")).UID
-	f := platformtest.WithScript(m, func(platformtest.Call) platformtest.Fault { return platformtest.Fault{Ignored: true} })
+	f := platformtest.WithScript(m,
+		func(platformtest.Call) platformtest.Fault { return platformtest.Fault{Ignored: true} })
 	r, err := f.Update(t.Context(), uid, named("b"))
 	if err != nil || r.UID != uid {
 		t.Errorf("update: %v, %v", r, err)
