@@ -36,7 +36,8 @@ var dialects = []dialect{
 }
 
 // look probes a sandbox that runs the script, with some agents in it already, and returns what was found as text.
-func look(t *testing.T, d dialect, script string, options ...sandbox.Option) (text string, rep *probe.Report, s *sandbox.Server) {
+func look(t *testing.T, d dialect, script string, options ...sandbox.Option) (text string, rep *probe.Report,
+	s *sandbox.Server) {
 	t.Helper()
 	s, err := sandbox.New(options...)
 	if err != nil {
@@ -55,19 +56,22 @@ func look(t *testing.T, d dialect, script string, options ...sandbox.Option) (te
 	if err != nil {
 		t.Fatal(err)
 	}
-	hc, err := httpx.NewClient(httpx.Options{Base: base, KeyHeader: p.APIKeyHeader(), Key: secret.Literal("a-key"), Timeout: time.Second})
+	hc, err := httpx.NewClient(httpx.Options{Base: base, KeyHeader: p.APIKeyHeader(), Key: secret.Literal("a-key"),
+		Timeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(hc.CloseIdleConnections)
 	app := agent.App{ID: agent.AppID{Platform: d.name, App: "acme"}, Settings: map[string]string{"api": d.api}}
-	target := probe.Target{App: app.ID, Schema: p.Schema().Version(schema.APIOf(app)), Others: map[string]platform.Client{}}
+	target := probe.Target{App: app.ID, Schema: p.Schema().Version(schema.APIOf(app)),
+		Others: map[string]platform.Client{}}
 	target.API = target.Schema.API
 	for range 3 { // lists that are cut, or lag, must have something to show
 		target.Client = p.Client(app, base, hc)
 		fields := agent.Fields{"agentName": "Other"}
 		if d.name == "cometchat" {
-			fields = agent.Fields{"name": "Other", "icon": "https://e.example/i.png", "integrateWith": "mastra", "integrationType": "agent"}
+			fields = agent.Fields{"name": "Other", "icon": "https://e.example/i.png", "integrateWith": "mastra",
+				"integrationType": "agent"}
 		}
 		if _, err := target.Client.Create(t.Context(), agent.ContentOf(fields)); err != nil {
 			t.Fatal(err)
@@ -115,7 +119,8 @@ func TestHealthyPlatform(t *testing.T) {
 	for _, d := range dialects {
 		t.Run(d.name+d.api, func(t *testing.T) {
 			text, rep, s := look(t, d, "")
-			for _, want := range []string{"create: status 200", "list: after the create: shown at once", "update: status 200", "delete: status 200", "rate headers: none"} {
+			for _, want := range []string{"create: status 200", "list: after the create: shown at once", "update: status 200",
+				"delete: status 200", "rate headers: none"} {
 				if !strings.Contains(text, want) {
 					t.Errorf("does not say %q:\n%s", want, text)
 				}
@@ -155,8 +160,10 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		{script: "status-before=409 op=update", says: "! update: PATCH /"},
 		{script: "html op=create", says: "an HTML page"},
 		{script: "empty=500 op=create", says: "an empty body"},
-		{script: "throttle=1h op=update reset-as=milliseconds", says: "! rate: PATCH was answered 429 with Retry-After: 3600"},
-		{script: "throttle op=update retry-as=none", says: "! rate: PATCH was answered 429 with no header that says when to come back"},
+		{script: "throttle=1h op=update reset-as=milliseconds",
+			says: "! rate: PATCH was answered 429 with Retry-After: 3600"},
+		{script: "throttle op=update retry-as=none",
+			says: "! rate: PATCH was answered 429 with no header that says when to come back"},
 		{script: "unavailable=7s op=update", says: "! rate: PATCH was answered 503 with Retry-After: 7"},
 		{script: "redirect=307 op=create", says: "! create: "},
 		{script: "not-done op=delete nth=1", says: "! delete: "},
@@ -177,8 +184,10 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		{script: "rewrite=*:lf", says: "a text comes back changed: its line ends are LF"},
 		{script: "rewrite=*:crlf", says: "a text comes back changed: its line ends are CRLF"},
 		{script: "rewrite=*:escape", says: "a text comes back changed: its HTML is escaped"},
-		{script: "rewrite=icon:noslash", says: "! create: icon: a text comes back changed: its URL has another end", only: "cometchat"},
-		{script: "rewrite=metaData:fill", says: "! create: metaData: filled in by the platform: suggestedMessages, theme", only: "cometchat"},
+		{script: "rewrite=icon:noslash", says: "! create: icon: a text comes back changed: its URL has another end",
+			only: "cometchat"},
+		{script: "rewrite=metaData:fill", says: "! create: metaData: filled in by the platform: suggestedMessages, theme",
+			only: "cometchat"},
 		{script: "rewrite=agentPurpose:drop", says: "! create: agentPurpose: not shown", only: "mindset"},
 		{script: "whole-seconds", says: "! clock: the platform's is "},
 		{script: "clock=-3s", says: "behind this machine's"},
@@ -191,7 +200,8 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		{script: "list-lacks=agentPurpose", says: "! list: agentPurpose: not shown", only: "mindset"},
 		{script: "lag-lists=3", says: "lists lag"},
 		{script: "lag-lists=2 op=update", says: "! list: after the update: shown by list "},
-		{script: "short-list=1", says: "! list: after the create: not shown within 20s: lists lag more than that, or are cut"},
+		{script: "short-list=1",
+			says: "! list: after the create: not shown within 20s: lists lag more than that, or are cut"},
 		{script: "cap-list=3", says: "! list: after the create: not shown within 20s"},
 		{script: "empty-list", says: "! list: after the create: not shown within 20s"},
 		{script: "repeat-page", says: "! list: before: failed: ", only: "cometchat"},
