@@ -25,11 +25,14 @@ func TestALongLineIsCutAroundWhatDiffers(t *testing.T) {
 		"last":                    {long(1000, 999, "morning"), long(1000, 999, "evening")},
 		"beyond the word by word": {long(9000, 8000, "morning"), long(9000, 8000, "evening")},
 		"one long word":           {strings.Repeat("x", 9000) + "morning", strings.Repeat("x", 9000) + "evening"},
-		"only part in common":     {strings.Repeat("a ", 3000) + "morning" + strings.Repeat(" b", 9000), strings.Repeat("a ", 3000) + "evening" + strings.Repeat(" c", 9000)},
-		"two lines":               {"first\n" + long(1000, 900, "morning") + "\nlast\n", "first\n" + long(1000, 900, "evening") + "\nlast\n"},
+		"only part in common": {strings.Repeat("a ", 3000) + "morning" + strings.Repeat(" b", 9000),
+			strings.Repeat("a ", 3000) + "evening" + strings.Repeat(" c", 9000)},
+		"two lines": {"first\n" + long(1000, 900, "morning") + "\nlast\n",
+			"first\n" + long(1000, 900, "evening") + "\nlast\n"},
 	} {
 		p := &plan.Plan{Changes: []plan.Change{{
-			Address: cometchat("a"), Action: plan.Update, Fields: []plan.FieldChange{{Path: "/metaData/greetingMessage", Before: pair[0], After: pair[1]}},
+			Address: cometchat("a"), Action: plan.Update,
+			Fields: []plan.FieldChange{{Path: "/metaData/greetingMessage", Before: pair[0], After: pair[1]}},
 		}}}
 		p.Summary.Count(p.Changes[0])
 		var text, md strings.Builder

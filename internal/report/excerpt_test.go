@@ -71,9 +71,10 @@ func TestExcerpts(t *testing.T) {
 		{"nothing", diag.Line{}, []int{1}, []string{
 			"   12 │",
 			"      │ ^"}},
-		{"a credential before the place", diag.Line{Text: "{a: hunter2, b: c}", Hidden: [][2]int{{4, 11}}}, []int{17}, []string{
-			"   12 │ {a: (secret), b: c}",
-			"      │                  ^^"}},
+		{"a credential before the place", diag.Line{Text: "{a: hunter2, b: c}", Hidden: [][2]int{{4, 11}}}, []int{17},
+			[]string{
+				"   12 │ {a: (secret), b: c}",
+				"      │                  ^^"}},
 		{"a credential at the place", diag.Line{Text: "a: hunter2", Hidden: [][2]int{{3, 10}}}, []int{6}, []string{
 			"   12 │ a: (secret)",
 			"      │    ^^^^^^^^"}},

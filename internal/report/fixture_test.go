@@ -134,7 +134,8 @@ func updateCoach() plan.Change {
 			{Path: "/agentName", Before: "Coach", After: "Onboarding coach"},
 			{Path: "/agentPurpose", Before: oldPurpose, After: newPurpose},
 			{Path: "/agentPersonality", Before: "Warm.\nPatient.", After: "Warm.\nPatient.\n"},
-			{Path: "/agentPolicyRules", Before: "Do:\n  listen\nDo not:\n  judge\n", After: "Do:\n\tlisten \nDo not:\n  judge\n"},
+			{Path: "/agentPolicyRules", Before: "Do:\n  listen\nDo not:\n  judge\n",
+				After: "Do:\n\tlisten \nDo not:\n  judge\n"},
 			{Path: "/iceBreakerMessage", Before: "Hello!"},
 			{Path: "/tags", Before: []any{"hr", "welcome"}, After: []any{"hr", "onboarding", "welcome"}},
 			{Path: "/live", Before: false, After: true},
@@ -156,8 +157,9 @@ func driftedBuddy() plan.Change {
 
 func replaceTutor() plan.Change {
 	return plan.Change{
-		Address: mindset("tutor"), Name: "Tutor", Action: plan.Replace, UID: "Tutor00000000000000a", Blocked: plan.BlockedByPrune,
-		Source: diag.Pos{File: "manifests/hr.yaml", Line: 70, Column: 11},
+		Address: mindset("tutor"), Name: "Tutor", Action: plan.Replace, UID: "Tutor00000000000000a",
+		Blocked: plan.BlockedByPrune,
+		Source:  diag.Pos{File: "manifests/hr.yaml", Line: 70, Column: 11},
 		Fields: []plan.FieldChange{
 			{Path: "/externalTenantId", Before: "acme-eu", After: "acme-us", Immutable: true},
 		},
@@ -176,12 +178,15 @@ func vanished() plan.Change {
 func renamed() *plan.Plan {
 	at := diag.Pos{File: "manifests/hr.yaml", Line: 7, Column: 12}
 	p := &plan.Plan{LikelyRenames: []plan.LikelyRename{
-		{From: cometchat("old-bot"), To: cometchat("concierge"), SameName: true, Source: diag.Pos{File: "manifests/support.yaml", Line: 12, Column: 11}},
+		{From: cometchat("old-bot"), To: cometchat("concierge"), SameName: true,
+			Source: diag.Pos{File: "manifests/support.yaml", Line: 12, Column: 11}},
 		{From: mindset("helper"), To: mindset("help-desk"), Similarity: 87, Source: at},
 	}}
 	deleted, made := deleteOld(), createConcierge()
-	kept := plan.Change{Address: mindset("helper"), Name: "Helper", Action: plan.Kept, UID: "Helper00000000000000a", Likely: &p.LikelyRenames[1]}
-	desk := plan.Change{Address: mindset("help-desk"), Name: "Help desk", Action: plan.Create, Source: at, Likely: &p.LikelyRenames[1],
+	kept := plan.Change{Address: mindset("helper"), Name: "Helper", Action: plan.Kept, UID: "Helper00000000000000a",
+		Likely: &p.LikelyRenames[1]}
+	desk := plan.Change{Address: mindset("help-desk"), Name: "Help desk", Action: plan.Create, Source: at,
+		Likely: &p.LikelyRenames[1],
 		Fields: []plan.FieldChange{{Path: "/agentName", After: "Help desk"}}}
 	for _, c := range []*plan.Change{&deleted, &made} {
 		c.Likely, c.Blocked = &p.LikelyRenames[0], plan.BlockedByRename
@@ -216,7 +221,8 @@ const evil = "``` \n`````\n</details>\n</code></pre><script>alert(1)</script>\n"
 	"@everyone #1 GH-2 octo/repo#3 https://evil.example/x www.evil.example a@b.example\n" +
 	"![x](https://evil.example/i.png) [x](javascript:alert(1)) <img src=x onerror=alert(1)>\n" +
 	"::add-mask::hidden\n  ::stop-commands::x\n##[error]x\n| a \\| b | `c` |\n-->\n" +
-	"\x1b[2J\x1b]8;;https://evil.example\x07link\x1b]8;;\x07\r\x9b31m \u202egnp.exe\u2066 \u200b\u2028\U000e0041 \xff &lt;b&gt; :tada:"
+	"\x1b[2J\x1b]8;;https://evil.example\x07link\x1b]8;;\x07\r\x9b31m \u202egnp.exe\u2066 \u200b\u2028\U000e0041 \xff " +
+	"&lt;b&gt; :tada:"
 
 // hostile is a plan in which every string that can come from outside is evil.
 func hostile() *plan.Plan {
@@ -245,7 +251,8 @@ func hostile() *plan.Plan {
 	e := agent.Address{Platform: evil, App: evil, Key: evil}
 	p.LikelyRenames = []plan.LikelyRename{{From: e, To: e, Source: diag.Pos{File: evil, Line: 1, Column: 1}}}
 	p.Doubted = []agent.AppID{{Platform: evil, App: evil}}
-	p.Unmanaged = []plan.Unmanaged{{App: agent.AppID{Platform: evil, App: evil}, UID: evil, Name: agent.Fields{"name": evil, evil: evil}}}
+	p.Unmanaged = []plan.Unmanaged{{App: agent.AppID{Platform: evil, App: evil}, UID: evil,
+		Name: agent.Fields{"name": evil, evil: evil}}}
 	return p
 }
 
@@ -253,7 +260,8 @@ func hostile() *plan.Plan {
 func crowd(n int) *plan.Plan {
 	p := &plan.Plan{}
 	for i := range n {
-		c := plan.Change{Address: mindset(fmt.Sprintf("agent-%05d", i)), Name: fmt.Sprintf("Agent %d", i), Source: diag.Pos{File: "manifests/hr.yaml", Line: i + 1, Column: 3}}
+		c := plan.Change{Address: mindset(fmt.Sprintf("agent-%05d", i)), Name: fmt.Sprintf("Agent %d", i),
+			Source: diag.Pos{File: "manifests/hr.yaml", Line: i + 1, Column: 3}}
 		switch i % 10 {
 		case 0:
 			c.Action, c.UID = plan.Delete, fmt.Sprintf("uid-%d", i)
@@ -263,7 +271,8 @@ func crowd(n int) *plan.Plan {
 			c.Fields = []plan.FieldChange{{Path: "/agentPurpose", Before: oldPurpose, After: newPurpose}}
 		default:
 			c.Action = plan.Create
-			c.Fields = []plan.FieldChange{{Path: "/agentName", After: fmt.Sprintf("Agent %d", i)}, {Path: "/agentPurpose", After: newPurpose}}
+			c.Fields = []plan.FieldChange{{Path: "/agentName", After: fmt.Sprintf("Agent %d", i)},
+				{Path: "/agentPurpose", After: newPurpose}}
 		}
 		p.Changes = append(p.Changes, c)
 		p.Summary.Count(c)
@@ -275,7 +284,8 @@ func problems() diag.List {
 	var l diag.List
 	l.Errorf(diag.Pos{File: "manifests/b.yaml", Line: 7, Column: 5}, "unknown field %q: did you mean %q", "nmae", "name")
 	l.Errorf(diag.Pos{File: "manifests/a.yaml"}, "the file is empty: it needs at least \"version: 1\"")
-	l.Warnf(diag.Pos{File: "manifests/b.yaml", Line: 9, Column: 22}, "a credential stands here as it is: use ${secret:NAME}")
+	l.Warnf(diag.Pos{File: "manifests/b.yaml", Line: 9, Column: 22},
+		"a credential stands here as it is: use ${secret:NAME}")
 	l[0].Address = "cometchat/2754abc/concierge"
 	return l
 }
@@ -284,16 +294,20 @@ func ranReport() *apply.Report {
 	return &apply.Report{
 		Outcome: apply.OutcomePartial,
 		Results: []apply.Result{
-			{Address: cometchat("concierge"), Action: plan.Create, Status: apply.StatusDone, UID: "0b7e1c1e-0000-4000-8000-000000000009"},
+			{Address: cometchat("concierge"), Action: plan.Create, Status: apply.StatusDone,
+				UID: "0b7e1c1e-0000-4000-8000-000000000009"},
 			{Address: cometchat("guide"), Action: plan.Create, Status: apply.StatusFailed, Name: "Guide",
 				Source: diag.Pos{File: "manifests/support.yaml", Line: 41, Column: 11},
 				Err:    errors.New("POST /v3/ai-agents/agents: 400 Bad Request: ERR_TOOL_NOT_FOUND: no tool is called \"serach\""),
-				Hint:   "take over the one that is there:\n    agentsync import cometchat/2754abc/guide 0b7e1c1e-0000-4000-8000-000000000003"},
+				Hint: "take over the one that is there:\n    agentsync import cometchat/2754abc/guide " +
+					"0b7e1c1e-0000-4000-8000-000000000003"},
 			{Address: cometchat("helper"), Action: plan.Update, Status: apply.StatusDone, UID: "h",
 				Warning: "the platform shows another value for icon than was sent"},
-			{Address: mindset("coach"), Action: plan.Create, Status: apply.StatusUnknown, Err: errors.New("POST /api/v1/appuid/acme/agents: unexpected EOF")},
+			{Address: mindset("coach"), Action: plan.Create, Status: apply.StatusUnknown,
+				Err: errors.New("POST /api/v1/appuid/acme/agents: unexpected EOF")},
 			{Address: mindset("tutor"), Action: plan.Replace, Status: apply.StatusNotStarted, UID: "t"},
 		},
-		Warnings: []string{"mindset/acme could not be listed after the writes: GET /api/v1/appuid/acme/agents: 502 Bad Gateway"},
+		Warnings: []string{"mindset/acme could not be listed after the writes: GET /api/v1/appuid/acme/agents: 502 Bad " +
+			"Gateway"},
 	}
 }

@@ -16,8 +16,10 @@ func tenants(n int, others ...plan.Change) *plan.Plan {
 	p := &plan.Plan{}
 	for i := range n {
 		p.Changes = append(p.Changes, plan.Change{
-			Address: mindset(fmt.Sprintf("tenant-%04d", i)), Name: fmt.Sprintf("Tenant %d", i), Action: plan.Update, UID: fmt.Sprint("u", i),
-			Fields: []plan.FieldChange{{Path: "/agentPolicyRules", Before: "Be kind.", After: "Be kind and brief."}}, Send: []string{"agentPolicyRules"},
+			Address: mindset(fmt.Sprintf("tenant-%04d", i)), Name: fmt.Sprintf("Tenant %d", i), Action: plan.Update,
+			UID:    fmt.Sprint("u", i),
+			Fields: []plan.FieldChange{{Path: "/agentPolicyRules", Before: "Be kind.", After: "Be kind and brief."}},
+			Send:   []string{"agentPolicyRules"},
 		})
 	}
 	p.Changes = append(p.Changes, others...)
@@ -78,7 +80,8 @@ func TestAChangeOfAFleetIsToldOnce(t *testing.T) {
 			Addresses []string `json:"addresses"`
 		} `json:"groups"`
 	}
-	if err := json.Unmarshal([]byte(written(t, func(w io.Writer) error { return report.PlanJSON(w, p, nil) })), &doc); err != nil {
+	if err := json.Unmarshal([]byte(written(t, func(w io.Writer) error { return report.PlanJSON(w, p, nil) })),
+		&doc); err != nil {
 		t.Fatal(err)
 	}
 	if len(doc.Changes) != 850 || len(doc.Groups) != 1 || len(doc.Groups[0].Addresses) != 800 {
@@ -97,7 +100,8 @@ func TestAFewAgentsAreNoGroup(t *testing.T) {
 	p := tenants(5)
 	p.Changes[2].Blocked = plan.BlockedByNamesake
 	out := written(t, func(w io.Writer) error { return report.PlanText(w, p, report.Style{}) })
-	if !strings.Contains(out, "~ mindset/acme/tenant-0002  update") || !strings.Contains(out, "the same change in 4 agents") {
+	if !strings.Contains(out, "~ mindset/acme/tenant-0002  update") ||
+		!strings.Contains(out, "the same change in 4 agents") {
 		t.Errorf("the blocked agent is not told of alone:\n%s", out)
 	}
 }

@@ -48,7 +48,10 @@ func hostileOutputs(t *testing.T) map[string]string {
 		return report.DiagMarkdown(w, hostileProblems(), report.MarkdownOptions{})
 	})
 	add("github", func(w io.Writer) error { return report.DiagGitHub(w, hostileProblems()) })
-	add("report text", func(w io.Writer) error { return report.ReportText(w, hostileReport(), report.Style{Verbose: true}) })
+	add("report text", func(w io.Writer) error {
+		return report.ReportText(w, hostileReport(),
+			report.Style{Verbose: true})
+	})
 	add("report json", func(w io.Writer) error { return report.ReportJSON(w, hostileReport()) })
 	add("report markdown", func(w io.Writer) error {
 		return report.ReportMarkdown(w, hostileReport(), report.MarkdownOptions{Title: evil})
@@ -59,8 +62,10 @@ func hostileOutputs(t *testing.T) map[string]string {
 	})
 	add("progress", func(w io.Writer) error {
 		p := report.NewProgress(w, report.Style{}, 1)
-		for _, kind := range []apply.EventKind{apply.EventThrottled, apply.EventRecovering, apply.EventListing, apply.EventFinished} {
-			p.Event(apply.Event{Kind: kind, Result: hostileReport().Results[0], Message: evil, App: agent.AppID{Platform: evil, App: evil}})
+		for _, kind := range []apply.EventKind{apply.EventThrottled, apply.EventRecovering, apply.EventListing,
+			apply.EventFinished} {
+			p.Event(apply.Event{Kind: kind, Result: hostileReport().Results[0], Message: evil,
+				App: agent.AppID{Platform: evil, App: evil}})
 		}
 		p.Close()
 		return nil

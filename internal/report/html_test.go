@@ -30,8 +30,10 @@ func TestPlanHTMLGolden(t *testing.T) {
 func TestPlanHTMLHostile(t *testing.T) {
 	doc := page(t, hostile(), report.HTMLOptions{Title: evil})
 	body := doc[strings.Index(doc, "<body>"):strings.LastIndex(doc, "<script>")]
-	own := regexp.MustCompile(`^</?(body|header|h1|h2|p|form|label|input|select|option|fieldset|legend|b|span|button|output|main|` +
-		`details|summary|code|q|section|small|table|colgroup|col|tbody|thead|tr|td|th|mark|del|ins|pre|footer|div|ul|li|br)[ >]`)
+	own := regexp.MustCompile(`^</?(body|header|h1|h2|p|form|label|input|select|option|fieldset|legend|b|span|button|` +
+		`output|main|` +
+		`details|summary|code|q|section|small|table|colgroup|col|tbody|thead|tr|td|th|mark|del|ins|pre|footer|div|ul|li|` +
+		`br)[ >]`)
 	tags := regexp.MustCompile(`<[^ ]`).FindAllStringIndex(body, -1)
 	if len(tags) < 50 {
 		t.Fatalf("%d tags, want a page", len(tags))
@@ -57,7 +59,8 @@ func TestPlanHTMLAlone(t *testing.T) {
 	if m := regexp.MustCompile(`(?i)<link|<img|<iframe|@import|url\(|https?://`).FindString(doc); m != "" {
 		t.Errorf("the page refers to something outside: %q", m)
 	}
-	if !strings.Contains(doc, "default-src &#39;none&#39;; style-src &#39;sha256-") || strings.Contains(doc, "unsafe-inline") {
+	if !strings.Contains(doc, "default-src &#39;none&#39;; style-src &#39;sha256-") ||
+		strings.Contains(doc, "unsafe-inline") {
 		t.Error("the page has no strict content security policy")
 	}
 	for i := range 60 {

@@ -7,8 +7,8 @@ import (
 	"agentsync/internal/report/textdiff"
 )
 
-// TestLineEndsAreSaidOnce: line ends that change everywhere are said once, and the word that changed is the only line that
-// differs.
+// TestLineEndsAreSaidOnce: line ends that change everywhere are said once, and the word that changed is the only line
+// that differs.
 func TestLineEndsAreSaidOnce(t *testing.T) {
 	const was = "one\r\ntwo\r\nthree\r\nfour\r\n"
 	for _, c := range []struct {

@@ -94,7 +94,8 @@ func closingLine(n *ast.HTMLBlock, doc []byte) string {
 }
 
 // ownHTML is all the HTML that our documents are made of.
-var ownHTML = regexp.MustCompile(`^(<!-- agentsync:[A-Za-z0-9._/-]+ -->|<details>(<summary><code>[^<>]*</code>[^<>]*</summary>)?|</details>)\n*$`)
+var ownHTML = regexp.MustCompile(`^(<!-- agentsync:[A-Za-z0-9._/-]+ -->|` +
+	`<details>(<summary><code>[^<>]*</code>[^<>]*</summary>)?|</details>)\n*$`)
 
 // forbiddenText is what GitHub makes more of than text.
 var forbiddenText = map[string]*regexp.Regexp{

@@ -12,7 +12,8 @@ import (
 // TestLiveFollowsAResize: the line is cut at the width that the terminal has when it is drawn, in columns.
 func TestLiveFollowsAResize(t *testing.T) {
 	width := 80
-	l := &liveLine{s: Style{Width: 80, Columns: func() int { return width }}, total: 10, inFlight: map[agent.Address]bool{}, apps: appLoads{}}
+	l := &liveLine{s: Style{Width: 80, Columns: func() int { return width }}, total: 10,
+		inFlight: map[agent.Address]bool{}, apps: appLoads{}}
 	var b strings.Builder
 	l.w, l.waiting = &b, "東京/acme: waiting for what the platform says"
 	now := time.Now()
