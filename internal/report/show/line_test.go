@@ -33,7 +33,8 @@ func TestLine(t *testing.T) {
 }
 
 func FuzzLine(f *testing.F) {
-	for _, s := range []string{"", "plain", "\x1b]8;;https://evil.example\x07link\r\x9b31m \u200b\u2028\xff", "###[x", "\u202e\u2066", "\xe2\x80", "##\x00[", "tab\t"} {
+	for _, s := range []string{"", "plain", "\x1b]8;;https://evil.example\x07link\r\x9b31m \u200b\u2028\xff", "###[x",
+		"\u202e\u2066", "\xe2\x80", "##\x00[", "tab\t"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
