@@ -57,7 +57,8 @@ func TestWordMarks(t *testing.T) {
 		return b.String()
 	}
 	for _, tt := range []struct{ before, after, old, new string }{
-		{"Close with a question.", "Close with one open question.", "Close with [a] question.", "Close with [one open] question."},
+		{"Close with a question.", "Close with one open question.", "Close with [a] question.",
+			"Close with [one open] question."},
 		{"don't stop", "don't go", "don't [stop]", "don't [go]"},
 		{"価格は高い", "価格は安い", "価格は[高]い", "価格は[安]い"},
 		{"end\n", "end", "end[\n]", "end"},
