@@ -21,7 +21,8 @@ const mindV2 = "/api/v2/appuid/acme/agents"
 // TestMindsetVersionsSeeTheSameAgents, each in its own fields.
 func TestMindsetVersionsSeeTheSameAgents(t *testing.T) {
 	r := start(t)
-	made := r.create(mind, `{"agentName":"Coach","agentPersonality":"Warm","formatting":"Lists","agentPolicyRules":"No refunds"}`)
+	made := r.create(mind,
+		`{"agentName":"Coach","agentPersonality":"Warm","formatting":"Lists","agentPolicyRules":"No refunds"}`)
 	uid := made["uid"].(string)
 	got := r.must(200, "GET", mindV2+"/uid/"+uid, "")
 	for field, want := range map[string]any{
@@ -35,7 +36,8 @@ func TestMindsetVersionsSeeTheSameAgents(t *testing.T) {
 		}
 	}
 	// An object replaces the whole one: what is not sent goes back to its default.
-	r.must(200, "PATCH", mindV2+"/uid/"+uid, `{"policies":{"safeguarding":{"enabled":true,"email":"a@b.example"}},"personality":{"preset":"dry"}}`)
+	r.must(200, "PATCH", mindV2+"/uid/"+uid,
+		`{"policies":{"safeguarding":{"enabled":true,"email":"a@b.example"}},"personality":{"preset":"dry"}}`)
 	got = r.must(200, "PATCH", mindV2+"/uid/"+uid, `{"policies":{"feedback":{"enabled":true}}}`)
 	policies := got["policies"].(map[string]any)
 	if !cmp.Equal(policies["safeguarding"], map[string]any{"enabled": false, "email": ""}) ||
@@ -45,7 +47,8 @@ func TestMindsetVersionsSeeTheSameAgents(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{"preset": "dry", "customText": ""}, got["personality"]); diff != "" {
 		t.Error(diff)
 	}
-	if v1 := r.must(200, "GET", mind+"/uid/"+uid, ""); v1["agentPersonality"] != "" || v1["formatting"] != "Lists" || v1["policies"] != nil {
+	if v1 := r.must(200, "GET", mind+"/uid/"+uid, ""); v1["agentPersonality"] != "" || v1["formatting"] != "Lists" ||
+		v1["policies"] != nil {
 		t.Errorf("v1 shows %v", v1)
 	}
 	second := r.create(mindV2, `{"agentName":"Two","templateAgentUid":"`+uid+`"}`)
@@ -178,7 +181,8 @@ func TestSpoiltAnswers(t *testing.T) {
 		}
 	}
 	r := faulty(t, "status-before=402 code=ERR_PLAN_QUOTA_RESTRICTION op=create\nstatus-before=409 body=bom op=list")
-	if got := r.send("POST", comet, newComet); got.status != 402 || !strings.Contains(got.body, `"code":"ERR_PLAN_QUOTA_RESTRICTION"`) {
+	if got := r.send("POST", comet, newComet); got.status != 402 ||
+		!strings.Contains(got.body, `"code":"ERR_PLAN_QUOTA_RESTRICTION"`) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	if got := r.send("GET", mind, ""); got.status != 409 || !strings.HasPrefix(got.body, "\ufeff") {
@@ -187,13 +191,16 @@ func TestSpoiltAnswers(t *testing.T) {
 }
 
 func TestRateHeadersInEveryForm(t *testing.T) {
-	r := faulty(t, "throttle=1h reset-as=milliseconds op=create\nexhausted=1h reset-as=milliseconds op=list\nthrottle reset-as=none op=update")
+	r := faulty(t,
+		"throttle=1h reset-as=milliseconds op=create\nexhausted=1h reset-as=milliseconds op=list\nthrottle reset-as=none "+
+			"op=update")
 	got := r.send("POST", comet, newComet)
 	if got.status != 429 || got.header.Get("Retry-After") != "3600" || len(got.header.Get("X-Rate-Limit-Reset")) != 13 {
 		t.Errorf("%d with %v", got.status, got.header)
 	}
 	got = r.send("GET", comet, "")
-	if got.status != 200 || got.header.Get("X-Rate-Limit-Remaining") != "0" || len(got.header.Get("X-Rate-Limit-Reset")) != 13 {
+	if got.status != 200 || got.header.Get("X-Rate-Limit-Remaining") != "0" ||
+		len(got.header.Get("X-Rate-Limit-Reset")) != 13 {
 		t.Errorf("%d with %v", got.status, got.header)
 	}
 	if got = r.send("PATCH", comet+"/x", "{}"); got.header.Get("X-Rate-Limit-Reset") != "" {
@@ -311,10 +318,12 @@ func TestSlowOutlivesItsClient(t *testing.T) {
 
 func TestWhatPlatformsMakeOfValues(t *testing.T) {
 	clock := time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
-	r := faulty(t, "rewrite=*:trim\nrewrite=*:crlf\nrewrite=*:escape\nrewrite=icon:noslash\nrewrite=integrationMeta:slash\n"+
-		"rewrite=metaData:fill\nrewrite=integrationMeta:fill\nwhole-seconds\nclock=-3s",
+	r := faulty(t,
+		"rewrite=*:trim\nrewrite=*:crlf\nrewrite=*:escape\nrewrite=icon:noslash\nrewrite=integrationMeta:slash\n"+
+			"rewrite=metaData:fill\nrewrite=integrationMeta:fill\nwhole-seconds\nclock=-3s",
 		sandbox.WithClock(func() time.Time { return clock }))
-	a := r.create(comet, `{"name":" A & B\n","icon":"https://i.example/","integrateWith":"langgraph","integrationType":"agent",
+	a := r.create(comet,
+		`{"name":" A & B\n","icon":"https://i.example/","integrateWith":"langgraph","integrationType":"agent",
 		"integrationMeta":{"baseUrl":"https://b.example"},"metaData":{"greetingMessage":" one\ntwo "}}`)
 	for field, want := range map[string]any{
 		"name": "A &amp; B", "icon": "https://i.example", "createdAt": "2026-01-02T03:04:02.000Z",
@@ -336,14 +345,16 @@ func TestWhatPlatformsMakeOfValues(t *testing.T) {
 }
 
 func TestReferences(t *testing.T) {
-	known, err := sandbox.ParseReferences("# tools\ntool weather The weather\naction handoff\n\ncontext c1 Handbook\ncontext c2\n")
+	known, err := sandbox.ParseReferences("# tools\ntool weather The weather\naction handoff\n\ncontext c1 " +
+		"Handbook\ncontext c2\n")
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := start(t, sandbox.WithReferences(known...), sandbox.WithTools("search"), sandbox.WithPageSize(1))
 	list := func(path string) string { return r.send("GET", path, "").body }
 	const tools = "/cometchat/2754abc/v3/ai-agents/tools"
-	if got := list(tools); !strings.Contains(got, `"displayName":"The weather"`) || strings.Count(got, `"type":"tool"`) != 2 || strings.Count(got, `"type":"action"`) != 1 {
+	if got := list(tools); !strings.Contains(got, `"displayName":"The weather"`) ||
+		strings.Count(got, `"type":"tool"`) != 2 || strings.Count(got, `"type":"action"`) != 1 {
 		t.Errorf("tools %s", got)
 	}
 	if got := list(tools + "?type=action"); strings.Contains(got, "weather") || !strings.Contains(got, "handoff") {
@@ -360,7 +371,8 @@ func TestReferences(t *testing.T) {
 	r.must(400, "POST", comet, with(newComet, `"tools":["handoff"]`))
 	r.must(400, "POST", mind, with(newMind, `"contextUids":["c3"]`))
 	r.must(200, "POST", comet, with(newComet, `"tools":["weather","search"],"actions":["handoff"]`))
-	for text, want := range map[string]string{"tool": "reference 1: want tool", "tool a\nthing b": "reference 2: want tool"} {
+	for text, want := range map[string]string{"tool": "reference 1: want tool",
+		"tool a\nthing b": "reference 2: want tool"} {
 		if _, err := sandbox.ParseReferences(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -376,7 +388,8 @@ func TestReferences(t *testing.T) {
 // TestReopenedAfterEachWrite: a server that has just opened the file shows what the one before it showed.
 func TestReopenedAfterEachWrite(t *testing.T) {
 	for _, p := range []struct{ path, one, body, change string }{
-		{comet, "/", newComet, `{"name":"New"}`}, {mind, "/uid/", newMind, `{"agentName":"New"}`}, {mindV2, "/uid/", newMind, `{"agentName":"New"}`},
+		{comet, "/", newComet, `{"name":"New"}`}, {mind, "/uid/", newMind, `{"agentName":"New"}`},
+		{mindV2, "/uid/", newMind, `{"agentName":"New"}`},
 	} {
 		path := filepath.Join(t.TempDir(), "sandbox.jsonl")
 		var uid string
@@ -425,7 +438,8 @@ func TestForeignPagesAreRefused(t *testing.T) {
 			}
 		}
 	}
-	for host, want := range map[string]int{"evil.example:8787": 403, "localhost.evil.example": 403, "localhost:8787": 200, "127.0.0.1:1": 200, "[::1]:1": 200, "10.0.0.1": 403} {
+	for host, want := range map[string]int{"evil.example:8787": 403, "localhost.evil.example": 403, "localhost:8787": 200,
+		"127.0.0.1:1": 200, "[::1]:1": 200, "10.0.0.1": 403} {
 		for _, path := range []string{"/_sandbox/agents", "/", comet} {
 			if got := r.sendTo(host, "GET", path); got != want {
 				t.Errorf("%s as %s: %d, want %d", path, host, got, want)

@@ -62,7 +62,8 @@ func TestMindsetLife(t *testing.T) {
 		t.Error(diff)
 	}
 	want["tags"], want["live"], want["agentPurpose"] = []any{"x"}, true, ""
-	if diff := cmp.Diff(want, r.must(200, "PATCH", mind+"/uid/"+uid, `{"tags":["x"],"live":true,"agentPurpose":""}`)); diff != "" {
+	if diff := cmp.Diff(want,
+		r.must(200, "PATCH", mind+"/uid/"+uid, `{"tags":["x"],"live":true,"agentPurpose":""}`)); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(want, r.must(200, "GET", mind+"/uid/"+uid, "")); diff != "" {
@@ -79,7 +80,8 @@ func TestMindsetLife(t *testing.T) {
 func TestEveryFieldIsKept(t *testing.T) {
 	r := start(t)
 	c := r.create(comet, fullComet)
-	if got := c["integrationMeta"].(map[string]any)["headers"]; !cmp.Equal(got, map[string]any{"authorization": "Bearer s3cret"}) {
+	if got := c["integrationMeta"].(map[string]any)["headers"]; !cmp.Equal(got,
+		map[string]any{"authorization": "Bearer s3cret"}) {
 		t.Errorf("headers: %v", got)
 	}
 	if got := r.send("GET", comet, "").body; !strings.Contains(got, `"other":{"n":1.50}`) {
@@ -121,7 +123,8 @@ func TestWaysToAnswer(t *testing.T) {
 	if got := a["createdAt"]; got != float64(clock.Truncate(time.Second).UnixMilli()) {
 		t.Errorf("createdAt %v", got)
 	}
-	if got := sprint(a["integrationMeta"]); strings.Contains(got, "s3cret") || !strings.Contains(got, "authorization:***") {
+	if got := sprint(a["integrationMeta"]); strings.Contains(got, "s3cret") ||
+		!strings.Contains(got, "authorization:***") {
 		t.Errorf("headers are not masked: %v", got)
 	}
 	r.must(200, "DELETE", comet+"/"+a["uid"].(string), "")
@@ -168,7 +171,8 @@ func TestMindsetFilters(t *testing.T) {
 	r := start(t)
 	r.create(mind, `{"agentName":"a","contextUids":["c1"]}`)
 	r.create(mind, `{"agentName":"b","mcpserverUids":["abcdefghij0123456789"]}`)
-	for query, want := range map[string]string{"?contextUid=c1": "a", "?mcpserverUid=abcdefghij0123456789": "b", "?contextUid=zz": ""} {
+	for query, want := range map[string]string{"?contextUid=c1": "a", "?mcpserverUid=abcdefghij0123456789": "b",
+		"?contextUid=zz": ""} {
 		if got := r.names(mind + query); got != want {
 			t.Errorf("%s: %q, want %q", query, got, want)
 		}

@@ -25,7 +25,8 @@ func TestInspection(t *testing.T) {
 	}
 	seen := r.must(200, "GET", "/_sandbox/requests", "")
 	recent := seen["recent"].([]any)
-	if first := recent[0].(map[string]any); len(recent) != 4 || first["method"] != "PUT" || first["status"] != 405.0 || first["outcome"] != "answered" {
+	if first := recent[0].(map[string]any); len(recent) != 4 || first["method"] != "PUT" || first["status"] != 405.0 ||
+		first["outcome"] != "answered" {
 		t.Errorf("recent %v", recent)
 	}
 	if sprint(seen["counts"].(map[string]any)["throttled"]) != "map[]" {
@@ -48,7 +49,8 @@ func TestFaultsOverHTTP(t *testing.T) {
 		t.Errorf("status %d", got)
 	}
 	bad := r.must(400, "POST", "/_sandbox/faults", "explode")
-	if !strings.Contains(bad["message"].(string), `"explode" is no fault`) || r.Faults().String() != "status-before=503 op=list" {
+	if !strings.Contains(bad["message"].(string), `"explode" is no fault`) ||
+		r.Faults().String() != "status-before=503 op=list" {
 		t.Errorf("%v, script %q", bad, r.Faults())
 	}
 	r.must(403, "POST", "/_sandbox/faults", "", "Sec-Fetch-Site: cross-site")
@@ -96,7 +98,8 @@ func TestPageIsBounded(t *testing.T) {
 		r.create(mind, newMind)
 	}
 	got := r.send("GET", "/", "").body
-	if !strings.Contains(got, "205 agents") || !strings.Contains(got, "and 5 older ones") || strings.Count(got, "<td>Coach</td><td><code>") != 200 {
+	if !strings.Contains(got, "205 agents") || !strings.Contains(got, "and 5 older ones") ||
+		strings.Count(got, "<td>Coach</td><td><code>") != 200 {
 		t.Error("the page does not show 200 of 205 agents")
 	}
 }

@@ -36,7 +36,8 @@ func TestFaultsThatAnswer(t *testing.T) {
 		{rule: "unavailable=7s", status: 503, header: "Retry-After", want: "7", kind: "application/json", says: "503"},
 		{rule: "unavailable=7s body=empty", status: 503, header: "Retry-After", want: "7"},
 		{rule: "garbage", status: 200, made: 1, kind: "application/json", says: "<<<"},
-		{rule: "redirect=307 to=https://elsewhere.example/x", status: 307, header: "Location", want: "https://elsewhere.example/x"},
+		{rule: "redirect=307 to=https://elsewhere.example/x", status: 307, header: "Location",
+			want: "https://elsewhere.example/x"},
 		{rule: "latency=1ms jitter=1ms", status: 200, made: 1, kind: "application/json", says: "uid"},
 	} {
 		t.Run(tc.rule, func(t *testing.T) {
@@ -44,7 +45,8 @@ func TestFaultsThatAnswer(t *testing.T) {
 			for i, p := range [][2]string{{comet, newComet}, {mind, newMind}} {
 				got := r.send("POST", p[0], p[1])
 				if got.err != nil || got.status != tc.status || r.made() != tc.made*(i+1) {
-					t.Errorf("%s: %d %v with %d agents made, want %d and %d", p[0], got.status, got.err, r.made(), tc.status, tc.made*(i+1))
+					t.Errorf("%s: %d %v with %d agents made, want %d and %d", p[0], got.status, got.err, r.made(), tc.status,
+						tc.made*(i+1))
 				}
 				if v := got.header.Get(tc.header); v != tc.want {
 					t.Errorf("%s: %s is %q, want %q", p[0], tc.header, v, tc.want)
@@ -231,10 +233,12 @@ func TestMaskingAndRewriting(t *testing.T) {
 		sandbox.WithTools("a", "b"))
 	body := strings.NewReplacer("Analyst", " Analyst ", `["weather"]`, `["a","b"]`).Replace(fullComet)
 	a := r.create(comet, body)
-	if a["name"] != "Analyst" || sprint(a["tools"]) != "[b a]" || a["metaData"] != nil || !strings.Contains(sprint(a), "s3cret") {
+	if a["name"] != "Analyst" || sprint(a["tools"]) != "[b a]" || a["metaData"] != nil ||
+		!strings.Contains(sprint(a), "s3cret") {
 		t.Errorf("created %v", a)
 	}
-	if got := r.send("GET", comet, "").body; strings.Contains(got, "s3cret") || !strings.Contains(got, `"authorization":"********"`) {
+	if got := r.send("GET", comet, "").body; strings.Contains(got, "s3cret") ||
+		!strings.Contains(got, `"authorization":"********"`) {
 		t.Errorf("listed %s", got)
 	}
 	r.must(200, "PATCH", comet+"/"+a["uid"].(string), `{"icon":"https://CDN.example.com/X"}`)
@@ -250,7 +254,8 @@ func TestMaskingAndRewriting(t *testing.T) {
 func TestRefusedTools(t *testing.T) {
 	r := faulty(t, "refuse-tools")
 	for _, what := range []string{`"tools":["weather"]`, `"actions":["handoff"]`} {
-		if got := r.send("POST", comet, with(newComet, what)); got.status != 400 || !strings.Contains(got.body, "ERR_TOOL_NOT_FOUND") {
+		if got := r.send("POST", comet, with(newComet, what)); got.status != 400 ||
+			!strings.Contains(got.body, "ERR_TOOL_NOT_FOUND") {
 			t.Errorf("%s: %d %s", what, got.status, got.body)
 		}
 	}
@@ -346,7 +351,9 @@ func TestHalfARequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = io.WriteString(conn, "POST "+mind+" HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n"+newMind)
+	_, _ = io.WriteString(conn,
+		"POST "+mind+" HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n"+
+			newMind)
 	_ = conn.Close()
 	<-done
 	if n := len(s.Agents("", "")); n != 0 {

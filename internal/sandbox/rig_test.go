@@ -19,10 +19,11 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	comet     = "/v3/ai-agents/agents"
-	cometApp  = "/cometchat/2754abc/v3/ai-agents/agents"
-	mind      = "/api/v1/appuid/acme/agents"
-	newComet  = `{"name":"Concierge","icon":"https://cdn.example.com/a.png","integrateWith":"mastra","integrationType":"agent"}`
+	comet    = "/v3/ai-agents/agents"
+	cometApp = "/cometchat/2754abc/v3/ai-agents/agents"
+	mind     = "/api/v1/appuid/acme/agents"
+	newComet = `{"name":"Concierge","icon":"https://cdn.example.com/a.png","integrateWith":"mastra",` +
+		`"integrationType":"agent"}`
 	newMind   = `{"agentName":"Coach"}`
 	fullComet = `{"name":"Analyst","icon":"https://cdn.example.com/a.png","isActive":false,"integrateWith":"langgraph",
 		"integrationType":"agent","integrationMeta":{"baseUrl":"https://lg.example.com","headers":{"authorization":"Bearer s3cret"}},

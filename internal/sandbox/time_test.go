@@ -144,7 +144,8 @@ func TestRateLimit(t *testing.T) {
 			if (h.Get("X-Rate-Limit") == "2") != (want.left != "") {
 				t.Errorf("%d: X-Rate-Limit %q", i, h.Get("X-Rate-Limit"))
 			}
-			if reset := h.Get("X-Rate-Limit-Reset"); (reset != "") != (want.at != "") || reset != "" && reset != sprint(start.Add(10*time.Second).Unix()) {
+			if reset := h.Get("X-Rate-Limit-Reset"); (reset != "") != (want.at != "") || reset != "" &&
+				reset != sprint(start.Add(10*time.Second).Unix()) {
 				t.Errorf("%d: X-Rate-Limit-Reset %q", i, reset)
 			}
 		}
