@@ -30,25 +30,31 @@ func spellings(s string) map[string]string {
 	}
 	return map[string]string{
 		"itself": s, "upper case": strings.ToUpper(s), "lower case": strings.ToLower(s), "JSON": inner,
-		"PHP's JSON": strings.ReplaceAll(inner, "/", `\/`), "JSON in JSON": strings.ReplaceAll(strings.ReplaceAll(inner, `\`, `\\`), `"`, `\"`),
-		"by number": numbered, "query": url.QueryEscape(s), "path": url.PathEscape(s),
+		"PHP's JSON":   strings.ReplaceAll(inner, "/", `\/`),
+		"JSON in JSON": strings.ReplaceAll(strings.ReplaceAll(inner, `\`, `\\`), `"`, `\"`),
+		"by number":    numbered, "query": url.QueryEscape(s), "path": url.PathEscape(s),
 		"query in lower case": strings.ToLower(url.QueryEscape(s)), "query twice": url.QueryEscape(url.QueryEscape(s)),
 		"query that keeps /": strings.ReplaceAll(url.QueryEscape(s), "%2F", "/"), "HTML": html.EscapeString(s),
-		"HTML by number": strings.ReplaceAll(strings.ReplaceAll(html.EscapeString(s), "/", "&#x2F;"), "=", "&#61;"),
-		"HTML in JSON":   strings.ReplaceAll(html.EscapeString(inner), "/", `\/`),
-		"base64":         base64.StdEncoding.EncodeToString([]byte(s)), "base64, one on": base64.StdEncoding.EncodeToString([]byte("u" + s + "x")),
-		"base64, two on": base64.StdEncoding.EncodeToString([]byte("u:" + s)), "base64 of a URL": base64.URLEncoding.EncodeToString([]byte("u:" + s)),
-		"hex": hex.EncodeToString([]byte(s)), "HEX": strings.ToUpper(hex.EncodeToString([]byte(s))),
-		"with spaces": s[:5] + " \n " + s[5:], "base64 in a query": url.QueryEscape(base64.StdEncoding.EncodeToString([]byte("u:" + s))),
+		"HTML by number":  strings.ReplaceAll(strings.ReplaceAll(html.EscapeString(s), "/", "&#x2F;"), "=", "&#61;"),
+		"HTML in JSON":    strings.ReplaceAll(html.EscapeString(inner), "/", `\/`),
+		"base64":          base64.StdEncoding.EncodeToString([]byte(s)),
+		"base64, one on":  base64.StdEncoding.EncodeToString([]byte("u" + s + "x")),
+		"base64, two on":  base64.StdEncoding.EncodeToString([]byte("u:" + s)),
+		"base64 of a URL": base64.URLEncoding.EncodeToString([]byte("u:" + s)),
+		"hex":             hex.EncodeToString([]byte(s)), "HEX": strings.ToUpper(hex.EncodeToString([]byte(s))),
+		"with spaces":       s[:5] + " \n " + s[5:],
+		"base64 in a query": url.QueryEscape(base64.StdEncoding.EncodeToString([]byte("u:" + s))),
 	}
 }
 
 func TestFinderFindsEverySpelling(t *testing.T) {
-	for kind, f := range map[string]*secret.Finder{"whole": secret.Whole("another-one", "Bearer "+token), "parts": secret.Parts("Bearer " + token)} {
+	for kind, f := range map[string]*secret.Finder{"whole": secret.Whole("another-one", "Bearer "+token),
+		"parts": secret.Parts("Bearer " + token)} {
 		for name, spelled := range spellings(token) {
 			text := `{"message": "sent <` + spelled + `> to /v3"}`
 			got := f.Hide(text)
-			if !strings.HasPrefix(got, `{"message": "sent <`) || !strings.HasSuffix(got, `> to /v3"}`) || !strings.Contains(got, secret.Placeholder) {
+			if !strings.HasPrefix(got, `{"message": "sent <`) || !strings.HasSuffix(got, `> to /v3"}`) ||
+				!strings.Contains(got, secret.Placeholder) {
 				t.Errorf("%s: %s is hidden as %s", kind, name, got)
 			}
 			// What base64 shows of a secret's neighbours may stay.
@@ -65,7 +71,8 @@ func TestFinderFindsEverySpelling(t *testing.T) {
 func TestFinderLeavesOtherTextAlone(t *testing.T) {
 	f := secret.Parts("Bearer "+token, "https://user:hunter22@db.corp/x")
 	for _, text := range []string{
-		"", "Bearer", "the Bearer is missing", "see https://docs.example.org/%20x &amp; \\n", "%", "\\", "\\u00", "100% &c;", "Zoë\xff",
+		"", "Bearer", "the Bearer is missing", "see https://docs.example.org/%20x &amp; \\n", "%", "\\", "\\u00", "100% &c;",
+		"Zoë\xff",
 		`{"icon": "https://cdn.example.net/a.png"}`,
 	} {
 		if got := f.Hide(text); got != text || f.In(text) {
@@ -73,7 +80,8 @@ func TestFinderLeavesOtherTextAlone(t *testing.T) {
 		}
 	}
 	var none *secret.Finder
-	if none.Hide("x") != "x" || none.In("x") || secret.Whole().In("x") || secret.Whole("", "ab").Hide("ab abc") != "ab abc" {
+	if none.Hide("x") != "x" || none.In("x") || secret.Whole().In("x") ||
+		secret.Whole("", "ab").Hide("ab abc") != "ab abc" {
 		t.Error("a finder of nothing finds something")
 	}
 }
@@ -110,7 +118,8 @@ func TestFinderProperty(t *testing.T) {
 		all := spellings(s)
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			spelled := all[name]
-			text := rapid.StringMatching(`[a-z {}":]{0,10}`).Draw(t, "before") + spelled + rapid.StringMatching(`[ }"]{0,10}`).Draw(t, "behind")
+			text := rapid.StringMatching(`[a-z {}":]{0,10}`).Draw(t, "before") + spelled +
+				rapid.StringMatching(`[ }"]{0,10}`).Draw(t, "behind")
 			if hidden := f.Hide(text) != text; hidden != f.In(text) {
 				t.Fatalf("%s of %q in %q: hidden %v, found %v", name, s, text, hidden, f.In(text))
 			}
@@ -127,7 +136,8 @@ func BenchmarkFinderIn(b *testing.B) {
 		secrets = append(secrets, fmt.Sprintf("Bearer tok-%05d-%x", i, i*7919*7919*7919))
 	}
 	f := secret.Whole(secrets...)
-	text := strings.Repeat(`{"name":"Agent","icon":"https://cdn.example.com/bot.png","metaData":{"greetingMessage":"Hello\n"}}`, 100)
+	text := strings.Repeat(`{"name":"Agent","icon":"https://cdn.example.com/bot.png",`+
+		`"metaData":{"greetingMessage":"Hello\n"}}`, 100)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		if f.In(text) {

@@ -138,7 +138,8 @@ func TestStateKey(t *testing.T) {
 	none, one, two, blind := with(""), with("k-one"), with("k-two"), secret.Sealer{Key: []byte("lineage")}
 	for name, s := range map[string]secret.Text{"reference": text, "literal": literal} {
 		a, b := one.Seal("/a", s), none.Seal("/a", s)
-		if a.Value == b.Value || strings.Contains(a.Value, b.Value) || name == "literal" && strings.Contains(a.Template, b.Template) {
+		if a.Value == b.Value || strings.Contains(a.Value, b.Value) || name == "literal" &&
+			strings.Contains(a.Template, b.Template) {
 			t.Errorf("%s: the lineage alone gives %#v", name, a)
 		}
 		if !a.Equal(one.Seal("/a", s)) || a.Equal(b) || a.Equal(two.Seal("/a", s)) {
@@ -151,13 +152,16 @@ func TestStateKey(t *testing.T) {
 			}
 		}
 	}
-	if !one.Seal("/a", text).Equal(one.Seal("/a", literal)) || one.Seal("/a", text).Equal(one.Seal("/a", secret.Literal("Bearer x"))) {
+	if !one.Seal("/a", text).Equal(one.Seal("/a", literal)) ||
+		one.Seal("/a", text).Equal(one.Seal("/a", secret.Literal("Bearer x"))) {
 		t.Error("values under one key are not compared")
 	}
-	if !one.Seal("/a", text).Equal(blind.Seal("/a", text)) || one.Seal("/a", text).Equal(blind.Seal("/a", secret.Template("${secret:TOKEN}"))) {
+	if !one.Seal("/a", text).Equal(blind.Seal("/a", text)) ||
+		one.Seal("/a", text).Equal(blind.Seal("/a", secret.Template("${secret:TOKEN}"))) {
 		t.Error("without the variables the template decides")
 	}
-	for value, want := range map[string]bool{"": true, "1234": true, strings.Repeat("x", 15): true, strings.Repeat("x", 16): false} {
+	for value, want := range map[string]bool{"": true, "1234": true, strings.Repeat("x", 15): true,
+		strings.Repeat("x", 16): false} {
 		if got := secret.Guessable(value, none.Lookup); got != want {
 			t.Errorf("%q: guessable %v", value, got)
 		}
