@@ -16,7 +16,8 @@ func fleet(n int) *State {
 	s := &State{Serial: 7, Lineage: "0123456789abcdef0123456789abcdef", Agents: make(map[agent.Address]agent.Record, n)}
 	prompt := strings.Repeat("Help the customer kindly. ", 12)
 	for i := range n {
-		doc := agent.Doc(fmt.Sprintf(`{"agentName":"Agent %d","agentPurpose":%q,"live":true,"tags":["hr","onboarding"]}`, i, prompt))
+		doc := agent.Doc(fmt.Sprintf(`{"agentName":"Agent %d","agentPurpose":%q,"live":true,"tags":["hr","onboarding"]}`, i,
+			prompt))
 		a := agent.Address{Platform: "mindset", App: "acme", Key: fmt.Sprintf("tenant-%05d", i)}
 		s.Agents[a] = agent.Record{UID: fmt.Sprintf("uid-%08d", i), Applied: doc, Observed: doc}
 	}
@@ -111,7 +112,8 @@ func BenchmarkGroupCommit(b *testing.B) {
 				a := agent.Address{Platform: "mindset", App: "acme", Key: fmt.Sprint("k", i)}
 				id, err := run.Intend(Intent{Address: a, Action: "create", Fields: fields})
 				if err == nil {
-					err = run.Commit(Result{Intent: id, Address: a, Record: agent.Record{UID: fmt.Sprint("uid-", i), Applied: fields, Observed: fields}})
+					err = run.Commit(Result{Intent: id, Address: a,
+						Record: agent.Record{UID: fmt.Sprint("uid-", i), Applied: fields, Observed: fields}})
 				}
 				if err != nil {
 					b.Error(err)

@@ -25,8 +25,9 @@ func sample() *state.State {
 		},
 		Agents: map[agent.Address]agent.Record{
 			addr("coach"): {
-				UID:      "C0ffee",
-				Applied:  agent.Doc(`{"agentName":"Coach <b>&\"ü\n","externalTenantId":"t-1","live":true,"tags":["hr",{},[],1.5,null]}`),
+				UID: "C0ffee",
+				Applied: agent.Doc(`{"agentName":"Coach <b>&\"ü\n","externalTenantId":"t-1","live":true,"tags":["hr",{},[],1.5,` +
+					`null]}`),
 				Observed: agent.Doc(`{"agentName":"Coach"}`),
 				Obsolete: []string{"old-1", "old-2"},
 				Protect:  true,
@@ -71,8 +72,9 @@ func TestEncodeRefuses(t *testing.T) {
 		agents agents
 		want   string
 	}{
-		"no uid":      {agents{addr("a"): {}}, "without a uid"},
-		"uid twice":   {agents{addr("a"): {UID: "u"}, addr("b"): {UID: "u"}}, "mindset/acme/a and mindset/acme/b both have the uid u"},
+		"no uid": {agents{addr("a"): {}}, "without a uid"},
+		"uid twice": {agents{addr("a"): {UID: "u"}, addr("b"): {UID: "u"}},
+			"mindset/acme/a and mindset/acme/b both have the uid u"},
 		"own old uid": {agents{addr("a"): {UID: "u", Obsolete: []string{"u"}}}, "the uid u stands twice"},
 		"no JSON":     {agents{addr("a"): {UID: "u", Applied: agent.Doc(`{"a":}`)}}, "mindset/acme/a"},
 		"no object":   {agents{addr("a"): {UID: "u", Applied: agent.Doc(`[]`)}}, "no JSON object"},
@@ -85,7 +87,8 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 	// The same uid in two apps is two agents.
 	other := agent.Address{Platform: "mindset", App: "other", Key: "a"}
-	if _, err := (&state.State{Lineage: "l", Agents: agents{addr("a"): {UID: "u"}, other: {UID: "u"}}}).Encode(); err != nil {
+	if _, err := (&state.State{Lineage: "l",
+		Agents: agents{addr("a"): {UID: "u"}, other: {UID: "u"}}}).Encode(); err != nil {
 		t.Error(err)
 	}
 }
@@ -116,7 +119,8 @@ func badStates(t testing.TB) []struct{ name, content string } {
 		{"cut after a comma", text[:strings.Index(text, ",")+1]},
 		{"cut in a literal", text[:strings.LastIndex(text, "true")+2]},
 		{"last brace missing", strings.TrimSuffix(text, "}\n")},
-		{"git conflict", in("  \"serial\": 7,\n", "<<<<<<< HEAD\n  \"serial\": 7,\n=======\n  \"serial\": 8,\n>>>>>>> other\n")},
+		{"git conflict", in("  \"serial\": 7,\n",
+			"<<<<<<< HEAD\n  \"serial\": 7,\n=======\n  \"serial\": 8,\n>>>>>>> other\n")},
 		{"half-resolved git conflict", in("  \"serial\": 7,\n", "  \"serial\": 8,\n>>>>>>> other\n")},
 		{"newer version", in(`"version": 1`, `"version": 2`)},
 		{"newer version with new members", `{"version": 3, "lineage": "l", "agents": [], "more": {}}`},

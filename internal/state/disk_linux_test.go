@@ -50,7 +50,8 @@ func diskChild(what string) int {
 	case what == "umask":
 		err = childUmask()
 	case isSync:
-		err = childSync(map[string]syscall.Errno{"EIO": syscall.EIO, "EINVAL": syscall.EINVAL, "ENOTSUP": syscall.ENOTSUP}[rest])
+		err = childSync(map[string]syscall.Errno{"EIO": syscall.EIO, "EINVAL": syscall.EINVAL,
+			"ENOTSUP": syscall.ENOTSUP}[rest])
 	case what == "reserve":
 		err = childReserve()
 	case what == "reserve without fallocate":
@@ -207,7 +208,8 @@ func childNoSpace() error {
 		return err
 	}
 	for _, reserve := range []int64{1 << 20, 200_000} {
-		if _, err := f.Begin(context.Background(), snap, reserve); !errors.Is(err, state.ErrNoSpace) || !errors.Is(err, syscall.ENOSPC) {
+		if _, err := f.Begin(context.Background(), snap, reserve); !errors.Is(err, state.ErrNoSpace) ||
+			!errors.Is(err, syscall.ENOSPC) {
 			return fmt.Errorf("%d bytes: %v", reserve, err)
 		}
 	}

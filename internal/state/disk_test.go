@@ -23,5 +23,6 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// TestNoSpaceOnARealDisk: on a disk of 64 KiB a journal of 1 MiB is refused before anything is sent, and nothing is left.
+// TestNoSpaceOnARealDisk: on a disk of 64 KiB a journal of 1 MiB is refused before anything is sent, and nothing is
+// left.
 func TestNoSpaceOnARealDisk(t *testing.T) { runDiskChild(t, "no space", t.TempDir()) }

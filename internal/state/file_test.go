@@ -131,7 +131,8 @@ func TestBytesGrowWithChanges(t *testing.T) {
 		disk := statetest.New()
 		m := agents{}
 		for i := range size {
-			key := "k" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("0", i/26%20) + strings.Repeat("1", i/520)
+			key := "k" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("0", i/26%20) +
+				strings.Repeat("1", i/520)
 			m[addr(key)] = agent.Record{UID: "u-" + key, Applied: doc(key)}
 		}
 		disk.Put(statePath, file(t, 5, m))
@@ -248,8 +249,9 @@ func TestEditFails(t *testing.T) {
 // TestCommitRefusesWhatIsNoJSON: it would be taken into the journal, and nobody could read that again. One bad result
 // of several leaves all of them out, and the run goes on.
 func TestCommitRefusesWhatIsNoJSON(t *testing.T) {
-	for name, bad := range map[string]string{"cut": `{"a":`, "text": `hello`, "empty": "", "a list": `[]`, "two": `{}{}`, "not UTF-8": "{\"a\":\"\xff\"}",
-		"twice": `{"a":1,"a":2}`, "a huge number": `{"a":1e999}`} {
+	for name, bad := range map[string]string{"cut": `{"a":`, "text": `hello`, "empty": "", "a list": `[]`, "two": `{}{}`,
+		"not UTF-8": "{\"a\":\"\xff\"}",
+		"twice":     `{"a":1,"a":2}`, "a huge number": `{"a":1e999}`} {
 		for _, part := range []string{"applied", "observed"} {
 			disk := statetest.New()
 			f := state.NewFile(statePath, state.WithFS(disk))
@@ -260,7 +262,8 @@ func TestCommitRefusesWhatIsNoJSON(t *testing.T) {
 			} else {
 				r.Record.Observed = agent.Doc(bad)
 			}
-			if err := run.Commit(recorded("a", "a1"), r); err == nil || errors.Is(err, state.ErrBroken) || !strings.Contains(err.Error(), part) {
+			if err := run.Commit(recorded("a", "a1"), r); err == nil || errors.Is(err, state.ErrBroken) ||
+				!strings.Contains(err.Error(), part) {
 				t.Errorf("%s, %s: %v", name, part, err)
 			}
 			commit(t, run, recorded("c", "c1"))
@@ -302,7 +305,8 @@ func TestRescue(t *testing.T) {
 		t.Errorf("without its folder: %s, %v", got, err)
 	}
 	again, err := state.NewFile(filepath.Join(dir, "none", "state.json")).Rescue(s)
-	if err != nil || again == got || strings.Contains(filepath.Base(again), "state.json") || strings.Contains(again, "state.2.json") {
+	if err != nil || again == got || strings.Contains(filepath.Base(again), "state.json") ||
+		strings.Contains(again, "state.2.json") {
 		t.Errorf("others can know the name: %s, then %s, %v", got, again, err)
 	}
 	checkMode(t, again, 0o600)

@@ -23,7 +23,8 @@ func sampleJournal(t testing.TB) []byte {
 	t.Helper()
 	s := &State{Serial: 7, Lineage: "0123456789abcdef0123456789abcdef"}
 	when := time.Date(2025, 3, 4, 5, 6, 7, 890, time.UTC)
-	b := journalContent(s, []Intent{{ID: 1, Address: at("open"), Action: "create", Fields: agent.Doc(`{"agentName":"Open"}`), At: when, NeverLeft: true}}, "this file")
+	b := journalContent(s, []Intent{{ID: 1, Address: at("open"), Action: "create",
+		Fields: agent.Doc(`{"agentName":"Open"}`), At: when, NeverLeft: true}}, "this file")
 	second := int64(len(b))
 	for _, i := range []Intent{
 		{ID: 2, Address: at("coach"), Action: "create", UID: "old", Fields: agent.Doc(`{"agentName":"<ü>\n"}`), At: when},
@@ -38,7 +39,8 @@ func sampleJournal(t testing.TB) []byte {
 	third := int64(len(b))
 	payload, err := appendPayload(nil, textOfResults([]Result{
 		{Intent: 2, Address: at("coach"), Kind: Recorded, Record: agent.Record{
-			UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Mark: "3fa9c1d2e4b5", Protect: true}},
+			UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Mark: "3fa9c1d2e4b5",
+			Protect: true}},
 		{Intent: 3, Address: at("gone"), Kind: Removed, UID: "g"},
 		{Address: at("b"), Kind: Moved, From: at("a"), Record: agent.Record{UID: "m"}.Moved("a", "b")},
 		{Intent: 4, Kind: Voided},
@@ -78,8 +80,9 @@ func TestJournalGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	records := map[agent.Address]agent.Record{
-		at("coach"): {UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"}, Mark: "3fa9c1d2e4b5", Protect: true},
-		at("b"):     {UID: "m", FormerKeys: []string{"a"}},
+		at("coach"): {UID: "new", Applied: agent.Doc(`{"agentName":"<ü>\n"}`), Obsolete: []string{"old"},
+			Mark: "3fa9c1d2e4b5", Protect: true},
+		at("b"): {UID: "m", FormerKeys: []string{"a"}},
 	}
 	if diff := cmp.Diff(records, p.records); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
@@ -87,7 +90,8 @@ func TestJournalGolden(t *testing.T) {
 	if want := (agent.Origin{BaseURL: "https://a.example.com", KeyEnv: "KEY"}); p.apps[at("b").ID()] != want {
 		t.Errorf("apps %v", p.apps)
 	}
-	if len(p.open) != 1 || string(p.open[1].Fields) != `{"agentName":"Open"}` || p.open[1].At.Nanosecond() != 890 || p.lastID != 4 {
+	if len(p.open) != 1 || string(p.open[1].Fields) != `{"agentName":"Open"}` || p.open[1].At.Nanosecond() != 890 ||
+		p.lastID != 4 {
 		t.Errorf("open %+v, last %d", p.open, p.lastID)
 	}
 }
@@ -148,7 +152,8 @@ func TestJournalDamage(t *testing.T) {
 			line++
 		}
 		if format.Line != line || format.Offset != starts[line-1] {
-			t.Errorf("byte %d: the error names line %d, byte %d; want line %d, byte %d", i, format.Line, format.Offset, line, starts[line-1])
+			t.Errorf("byte %d: the error names line %d, byte %d; want line %d, byte %d", i, format.Line, format.Offset, line,
+				starts[line-1])
 		}
 	}
 }
@@ -182,19 +187,22 @@ func TestJournalRefuses(t *testing.T) {
 		reason  Reason
 		want    string
 	}{
-		"a line taken out":   {join(lines[0], lines[1], lines[3], lines[4]), Corrupt, "lines were added or taken out"},
-		"lines swapped":      {join(lines[0], lines[1], lines[4], lines[2], lines[3]), Corrupt, "lines were added or taken out"},
-		"no header":          {join(lines[1:]...), Corrupt, "one header"},
-		"two headers":        {join(lines[0], lines[0]), Corrupt, "one header"},
-		"another file":       {[]byte("Dear diary,\n\ntoday"), Foreign, "not a journal"},
-		"zeros":              {make([]byte, 100), Foreign, "not a journal"},
-		"JSON":               {[]byte("{}\n"), Foreign, "not a journal"},
-		"newer":              {line(`{"journal":2,"lineage":"l","serial":1}`), Newer, "newer agentsync"},
-		"no lineage":         {line(`{"journal":1,"lineage":"","serial":1}`), Corrupt, "lineage is empty"},
-		"unknown member":     {after(`{"intent":1,"address":"mindset/acme/a","action":"create","at":"2025-03-04T05:06:07Z","more":1}`), Corrupt, `"more"`},
-		"mixed line":         {after(`{"results":[],"intent":1}`), Corrupt, "does not belong"},
-		"half an intent":     {after(`{"intent":1}`), Corrupt, "missing"},
-		"bad time":           {after(`{"intent":1,"address":"mindset/acme/a","action":"create","at":"yesterday"}`), Corrupt, "yesterday"},
+		"a line taken out": {join(lines[0], lines[1], lines[3], lines[4]), Corrupt, "lines were added or taken out"},
+		"lines swapped": {join(lines[0], lines[1], lines[4], lines[2], lines[3]), Corrupt,
+			"lines were added or taken out"},
+		"no header":    {join(lines[1:]...), Corrupt, "one header"},
+		"two headers":  {join(lines[0], lines[0]), Corrupt, "one header"},
+		"another file": {[]byte("Dear diary,\n\ntoday"), Foreign, "not a journal"},
+		"zeros":        {make([]byte, 100), Foreign, "not a journal"},
+		"JSON":         {[]byte("{}\n"), Foreign, "not a journal"},
+		"newer":        {line(`{"journal":2,"lineage":"l","serial":1}`), Newer, "newer agentsync"},
+		"no lineage":   {line(`{"journal":1,"lineage":"","serial":1}`), Corrupt, "lineage is empty"},
+		"unknown member": {after(`{"intent":1,"address":"mindset/acme/a","action":"create",` +
+			`"at":"2025-03-04T05:06:07Z","more":1}`), Corrupt, `"more"`},
+		"mixed line":     {after(`{"results":[],"intent":1}`), Corrupt, "does not belong"},
+		"half an intent": {after(`{"intent":1}`), Corrupt, "missing"},
+		"bad time": {after(`{"intent":1,"address":"mindset/acme/a","action":"create","at":"yesterday"}`), Corrupt,
+			"yesterday"},
 		"unknown kind":       {after(`{"results":[{"kind":"exploded"}]}`), Corrupt, "exploded"},
 		"result without uid": {after(`{"results":[{"kind":"recorded","address":"mindset/acme/a"}]}`), Corrupt, "lacks"},
 		"origin without app": {after(`{"results":[{"kind":"located","origin":{"baseUrl":"https://a"}}]}`), Corrupt, "lacks"},
@@ -204,7 +212,8 @@ func TestJournalRefuses(t *testing.T) {
 	} {
 		_, err := readJournal("state.json.journal", c.content, "")
 		var format *FormatError
-		if !errors.As(err, &format) || format.Reason != c.reason || !strings.Contains(format.Detail, c.want) || format.Hint == "" {
+		if !errors.As(err, &format) || format.Reason != c.reason || !strings.Contains(format.Detail, c.want) ||
+			format.Hint == "" {
 			t.Errorf("%s: %v (%+v), want %s: %s", name, err, format, c.reason, c.want)
 		}
 	}

@@ -303,7 +303,8 @@ func TestNeverLeftNeedsItsOwnBoot(t *testing.T) {
 	}
 }
 
-// TestNeverLeftNotAfterATornLine: a journal of this boot that is not whole is not believed, although it can be replayed.
+// TestNeverLeftNotAfterATornLine: a journal of this boot that is not whole is not believed, although it can be
+// replayed.
 func TestNeverLeftNotAfterATornLine(t *testing.T) {
 	disk := statetest.New()
 	f := state.NewFile(statePath, state.WithFS(disk))

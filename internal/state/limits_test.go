@@ -52,8 +52,8 @@ func TestLimitOfAHolder(t *testing.T) {
 	}
 }
 
-// A document is taken as deep as it can be read again, in a line of the journal as in the state file: what is deeper would
-// poison every later run.
+// A document is taken as deep as it can be read again, in a line of the journal as in the state file: what is deeper
+// would poison every later run.
 func TestLimitOfDepth(t *testing.T) {
 	const deepest = agent.MaxTextDepth - depthOfDocs
 	for over := -1; over <= 1; over++ {

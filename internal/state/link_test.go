@@ -46,9 +46,11 @@ func use(t *testing.T, path string) error {
 // TestLinksAreRefused puts a link at each name that agentsync uses: it is refused by name of its target, or replaced,
 // and what it leads to is as it was.
 func TestLinksAreRefused(t *testing.T) {
-	for _, name := range []string{"state.json", "state.json.journal", "state.json.lock", "state.json.tmp", "state.json.journal.tmp",
+	for _, name := range []string{"state.json", "state.json.journal", "state.json.lock", "state.json.tmp",
+		"state.json.journal.tmp",
 		"errored.state.json"} {
-		for how, target := range map[string]string{"a script": "victim.sh", "nothing": "none", "a folder": "folder", "itself": name, "a link": "chain"} {
+		for how, target := range map[string]string{"a script": "victim.sh", "nothing": "none", "a folder": "folder",
+			"itself": name, "a link": "chain"} {
 			t.Run(name+" to "+how, func(t *testing.T) {
 				dir := t.TempDir()
 				victim := filepath.Join(dir, "victim.sh")
@@ -109,14 +111,16 @@ func TestLinkedFolder(t *testing.T) {
 	}
 	for _, path := range []string{"out/state.json", "./out/state.json", "up/state.json", "in/deep/state.json"} {
 		var format *state.FormatError
-		if err := use(t, path); !errors.As(err, &format) || format.Reason != state.Linked || !strings.Contains(format.Hint, "--state ") {
+		if err := use(t, path); !errors.As(err, &format) || format.Reason != state.Linked ||
+			!strings.Contains(format.Hint, "--state ") {
 			t.Errorf("%s: got %v", path, err)
 		}
 	}
 	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
 		t.Errorf("outside there are %v, %v", entries, err)
 	}
-	for _, path := range []string{"in/state.json", "inside/other.json", filepath.Join(outside, "state.json"), filepath.Join(dir, "out", "third.json")} {
+	for _, path := range []string{"in/state.json", "inside/other.json", filepath.Join(outside, "state.json"),
+		filepath.Join(dir, "out", "third.json")} {
 		if err := use(t, path); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}

@@ -38,7 +38,8 @@ func TestLock(t *testing.T) {
 		if waited := time.Since(start); waited != 30*time.Second {
 			t.Errorf("waited %v", waited)
 		}
-		want := "the state is locked: apply by ann on build-7\x1b[31m (process 4711) since 2025-03-04 05:06:07 UTC, https://ci.example.com/1 holds " + path + ".lock"
+		want := "the state is locked: apply by ann on build-7\x1b[31m (process 4711) since 2025-03-04 05:06:07 UTC, " +
+			"https://ci.example.com/1 holds " + path + ".lock"
 		if err.Error() != want {
 			t.Errorf("got  %s\nwant %s", err, want)
 		}
@@ -77,8 +78,8 @@ func TestLockAsksOnce(t *testing.T) {
 	}
 }
 
-// TestNeverTwoHolders: the lock file is removed by each who leaves, as nobody should, at the worst moment for whoever has
-// opened it by then. There is never more than one holder.
+// TestNeverTwoHolders: the lock file is removed by each who leaves, as nobody should, at the worst moment for whoever
+// has opened it by then. There is never more than one holder.
 func TestNeverTwoHolders(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
 	var holders, most atomic.Int32
@@ -122,9 +123,11 @@ func TestLockFileOfAnotherUser(t *testing.T) {
 	if err := os.Chown(path+".lock", 4711, 4711); err != nil {
 		t.Skip(err)
 	}
-	err := state.ExplainLock(path+".lock", &fs.PathError{Op: "open", Path: path + ".lock", Err: fs.ErrPermission}) // root is let in
+	// root is let in
+	err := state.ExplainLock(path+".lock", &fs.PathError{Op: "open", Path: path + ".lock", Err: fs.ErrPermission})
 	var format *state.FormatError
-	if !errors.As(err, &format) || !strings.Contains(format.Detail, "belongs to user 4711") || !strings.Contains(format.Hint, "rm "+path+".lock") {
+	if !errors.As(err, &format) || !strings.Contains(format.Detail, "belongs to user 4711") ||
+		!strings.Contains(format.Hint, "rm "+path+".lock") {
 		t.Errorf("got %v (%+v)", err, format)
 	}
 }
@@ -180,7 +183,8 @@ func TestMissingFolder(t *testing.T) {
 	_, lockErr := f.Lock(t.Context(), state.Holder{})
 	_, loadErr := f.Load(t.Context())
 	for _, err := range []error{lockErr, loadErr} {
-		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "the folder "+filepath.Dir(path)+" does not exist") {
+		if !errors.Is(err, fs.ErrNotExist) ||
+			!strings.Contains(err.Error(), "the folder "+filepath.Dir(path)+" does not exist") {
 			t.Errorf("got %v", err)
 		}
 	}

@@ -72,18 +72,26 @@ func TestGitUnderJournal(t *testing.T) {
 		file    agents
 		want    string
 	}{
-		"deleted":                          {agents{a: {UID: "a1"}, b: {UID: "b1"}}, []state.Result{recorded("a", "a2")}, 0, nil, "a=a2+a1"},
-		"older, without the agent":         {agents{a: {UID: "a1"}}, []state.Result{recorded("c", "c1")}, 3, agents{}, "c=c1"},
-		"older, before a replace":          {agents{a: {UID: "a1"}}, []state.Result{recorded("a", "a2")}, 4, agents{a: {UID: "a1"}}, "a=a2+a1"},
-		"older, with an agent now gone":    {agents{a: {UID: "a1"}}, []state.Result{gone}, 4, agents{a: {UID: "a1"}, b: {UID: "b1"}}, "b=b1"},
-		"older, before a move":             {agents{a: {UID: "a1"}}, []state.Result{move}, 4, agents{a: {UID: "a1"}}, "b=a1"},
-		"newer, without the agent":         {agents{}, []state.Result{recorded("c", "c1")}, 9, agents{a: {UID: "a1"}}, "a=a1 c=c1"},
-		"newer, already folded":            {agents{a: {UID: "a1"}}, []state.Result{recorded("a", "a2")}, 6, agents{a: {UID: "a2", Obsolete: []string{"a1"}}}, "a=a2+a1"},
-		"newer, replaced again since":      {agents{}, []state.Result{recorded("a", "a1")}, 9, agents{a: {UID: "a2", Obsolete: []string{"a1"}}}, "a=a2+a1"},
+		"deleted": {agents{a: {UID: "a1"}, b: {UID: "b1"}}, []state.Result{recorded("a", "a2")}, 0,
+			nil, "a=a2+a1"},
+		"older, without the agent": {agents{a: {UID: "a1"}}, []state.Result{recorded("c", "c1")}, 3, agents{},
+			"c=c1"},
+		"older, before a replace": {agents{a: {UID: "a1"}}, []state.Result{recorded("a", "a2")}, 4,
+			agents{a: {UID: "a1"}}, "a=a2+a1"},
+		"older, with an agent now gone": {agents{a: {UID: "a1"}}, []state.Result{gone}, 4,
+			agents{a: {UID: "a1"}, b: {UID: "b1"}}, "b=b1"},
+		"older, before a move": {agents{a: {UID: "a1"}}, []state.Result{move}, 4, agents{a: {UID: "a1"}}, "b=a1"},
+		"newer, without the agent": {agents{}, []state.Result{recorded("c", "c1")}, 9, agents{a: {UID: "a1"}},
+			"a=a1 c=c1"},
+		"newer, already folded": {agents{a: {UID: "a1"}}, []state.Result{recorded("a", "a2")}, 6,
+			agents{a: {UID: "a2", Obsolete: []string{"a1"}}}, "a=a2+a1"},
+		"newer, replaced again since": {agents{}, []state.Result{recorded("a", "a1")}, 9,
+			agents{a: {UID: "a2", Obsolete: []string{"a1"}}}, "a=a2+a1"},
 		"newer, moved on since":            {agents{a: {UID: "a1"}}, []state.Result{move}, 9, agents{c: {UID: "a1"}}, "c=a1"},
 		"newer, with an agent now gone":    {agents{a: {UID: "a1"}}, []state.Result{gone}, 9, agents{a: {UID: "a1"}}, ""},
 		"newer, another agent there since": {agents{a: {UID: "a1"}}, []state.Result{gone}, 9, agents{a: {UID: "a9"}}, "a=a9"},
-		"newer, obsolete one deleted": {agents{a: {UID: "a1"}}, []state.Result{recorded("a", "a2"), {Address: a, Kind: state.Removed, UID: "a1"}},
+		"newer, obsolete one deleted": {agents{a: {UID: "a1"}},
+			[]state.Result{recorded("a", "a2"), {Address: a, Kind: state.Removed, UID: "a1"}},
 			9, agents{a: {UID: "a2", Obsolete: []string{"a1"}}}, "a=a2"},
 		"new state, file from elsewhere in the fleet": {nil, nil, 9, agents{a: {UID: "a9"}}, "a=a9"},
 	} {
@@ -161,7 +169,8 @@ func TestMerge(t *testing.T) {
 		t.Errorf("into nothing: %s, %v", uids(fresh), err)
 	}
 	err := s.Merge(&state.State{Serial: 9, Lineage: lineage, Agents: agents{b: {UID: "b9"}}})
-	if err == nil || !strings.Contains(err.Error(), "b1") || !strings.Contains(err.Error(), "b9") || uids(s) != "a=a2+a1 b=b1" {
+	if err == nil || !strings.Contains(err.Error(), "b1") || !strings.Contains(err.Error(), "b9") ||
+		uids(s) != "a=a2+a1 b=b1" {
 		t.Errorf("a contradiction gave %v and %s", err, uids(s))
 	}
 	if err := s.Merge(&state.State{Lineage: "another", Agents: agents{}}); err == nil {
@@ -189,9 +198,10 @@ func TestCommitRefuses(t *testing.T) {
 	notJSON := recorded("c", "c1")
 	notJSON.Record.Applied = agent.Doc(`{"a":`)
 	for name, results := range map[string][]state.Result{
-		"another's uid":   {{Address: addr("a"), Kind: state.Removed}, recorded("c", "b1")},
-		"no uid":          {{Address: addr("a"), Kind: state.Removed}, recorded("c", "")},
-		"no address":      {{Address: addr("a"), Kind: state.Removed}, {Kind: state.Recorded, Record: agent.Record{UID: "x"}}},
+		"another's uid": {{Address: addr("a"), Kind: state.Removed}, recorded("c", "b1")},
+		"no uid":        {{Address: addr("a"), Kind: state.Removed}, recorded("c", "")},
+		"no address": {{Address: addr("a"), Kind: state.Removed},
+			{Kind: state.Recorded, Record: agent.Record{UID: "x"}}},
 		"move to a taken": {{Address: addr("b"), Kind: state.Moved, From: addr("a")}},
 		"move of nothing": {{Address: addr("c"), Kind: state.Moved, From: addr("d")}},
 		"move as another": {{Address: addr("c"), Kind: state.Moved, From: addr("a"), Record: agent.Record{UID: "x"}}},
@@ -212,7 +222,8 @@ func TestCommitRefuses(t *testing.T) {
 	if err := run.Commit(recorded("c", "c1")); !errors.Is(err, state.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
-	if b, err := disk.ReadFile(statePath); err != nil || string(b) != string(file(t, 5, agents{addr("a"): {UID: "a1"}, addr("b"): {UID: "b1"}})) {
+	if b, err := disk.ReadFile(statePath); err != nil ||
+		string(b) != string(file(t, 5, agents{addr("a"): {UID: "a1"}, addr("b"): {UID: "b1"}})) {
 		t.Errorf("the state file changed: %s, %v", b, err)
 	}
 }

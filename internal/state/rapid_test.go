@@ -46,7 +46,8 @@ func randomScript(t *rapid.T) []step {
 			r.Record.Observed = doc(fmt.Sprint("seen ", i))
 			s.request, s.results = "update", []state.Result{r}
 		case kind == 8: // beside another result, or alone, or forgetting
-			o := agent.Origin{BaseURL: rapid.SampledFrom([]string{"", "https://one.example.com", "https://two.example.com"}).Draw(t, "url")}
+			o := agent.Origin{BaseURL: rapid.SampledFrom([]string{"", "https://one.example.com",
+				"https://two.example.com"}).Draw(t, "url")}
 			s.results = []state.Result{{Kind: state.Located, App: a.ID(), Origin: o}}
 		case kind == 9 && there:
 			s.request, s.results = "delete", []state.Result{{Address: a, Kind: state.Answered}} // stays open

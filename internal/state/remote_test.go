@@ -64,8 +64,8 @@ func intend(run *state.Run, key string) (id uint64, err error) {
 	return id, err
 }
 
-// TestShared goes through runs on two machines: one that is read while it goes on, one that stands still and is taken over
-// from, and what that one may do when it wakes up.
+// TestShared goes through runs on two machines: one that is read while it goes on, one that stands still and is taken
+// over from, and what that one may do when it wakes up.
 func TestShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newPlace(t)
@@ -92,11 +92,13 @@ func TestShared(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err = two.Lock(ctx, state.Holder{})
-		if locked, ok := errors.AsType[*state.LockedError](err); !ok || locked.Holder.Host != "build-7" || locked.Lease != time.Minute {
+		if locked, ok := errors.AsType[*state.LockedError](err); !ok || locked.Holder.Host != "build-7" ||
+			locked.Lease != time.Minute {
 			t.Errorf("while it is held: %v", err)
 		}
 		good(t, run.Close(t.Context()), unlock())
-		if snap := load(t, two); snap.State.Serial != 1 || snap.Pending || len(snap.Open) > 0 || !snap.Exists || snap.State.Lineage != "fleet" {
+		if snap := load(t, two); snap.State.Serial != 1 || snap.Pending || len(snap.Open) > 0 || !snap.Exists ||
+			snap.State.Lineage != "fleet" {
 			t.Errorf("after the run: %+v", snap)
 		}
 
@@ -109,7 +111,8 @@ func TestShared(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		unlockTwo := lockNow(t, two)
 		snap := load(t, two)
-		if len(snap.Open) != 1 || snap.Open[0].NeverLeft || snap.State.Agents[addr("a")].UID != "a2" || snap.Grace < 35*time.Second || snap.Grace > 65*time.Second {
+		if len(snap.Open) != 1 || snap.Open[0].NeverLeft || snap.State.Agents[addr("a")].UID != "a2" ||
+			snap.Grace < 35*time.Second || snap.Grace > 65*time.Second {
 			t.Errorf("the taker finds %+v", snap)
 		}
 		asleep.Store(false)
@@ -177,8 +180,8 @@ func TestSharedEdit(t *testing.T) {
 	})
 }
 
-// TestSharedDamage: there is no torn line in a shared place, so a segment that is cut is told, with the object; so is a line that was
-// written wrong.
+// TestSharedDamage: there is no torn line in a shared place, so a segment that is cut is told, with the object; so is a
+// line that was written wrong.
 func TestSharedDamage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newPlace(t)
@@ -201,7 +204,8 @@ func TestSharedDamage(t *testing.T) {
 		good(t, err, lease.Begin(t.Context(), nil, []byte("no line of a journal\n")), lease.Release(t.Context()))
 		_, err = machine(t, m).Load(t.Context())
 		format, ok := errors.AsType[*state.FormatError](err)
-		if !ok || !strings.Contains(format.Name, "journal/000000000") || !strings.Contains(format.Hint, "state rollback") || strings.Contains(format.Hint, "git") {
+		if !ok || !strings.Contains(format.Name, "journal/000000000") || !strings.Contains(format.Hint, "state rollback") ||
+			strings.Contains(format.Hint, "git") {
 			t.Errorf("got %#v", err)
 		}
 	})

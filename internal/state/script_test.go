@@ -61,7 +61,8 @@ func (m agents) after(r state.Result) agents {
 		}
 		delete(next, r.Address)
 		if n := len(old.Obsolete); n > 0 {
-			next[r.Address] = agent.Record{UID: old.Obsolete[n-1], Obsolete: old.Obsolete[:n-1], Protect: old.Protect, FormerKeys: old.FormerKeys}
+			next[r.Address] = agent.Record{UID: old.Obsolete[n-1], Obsolete: old.Obsolete[:n-1], Protect: old.Protect,
+				FormerKeys: old.FormerKeys}
 		}
 	case state.Located:
 		next[appKey(r.App)] = agent.Record{UID: r.Origin.BaseURL + " " + r.Origin.KeyEnv}
@@ -103,7 +104,8 @@ type outcome struct {
 // play plays a script until its end or the first error, after which it closes the run, as a
 // program would.
 func play(fsys state.FS, script []step) *outcome {
-	o := &outcome{history: []agents{{}}, open: map[time.Time]bool{}, maybe: map[time.Time]bool{}, answered: map[time.Time]bool{}}
+	o := &outcome{history: []agents{{}}, open: map[time.Time]bool{}, maybe: map[time.Time]bool{},
+		answered: map[time.Time]bool{}}
 	f := state.NewFile(statePath, state.WithFS(fsys))
 	for i := 0; i < len(script); {
 		snap, err := f.Load(context.Background())
@@ -180,7 +182,8 @@ var sameAgents = cmp.Options{cmpopts.EquateEmpty()}
 func same(a, b agents) bool {
 	return maps.EqualFunc(a, b, func(r, q agent.Record) bool {
 		return r.UID == q.UID && r.Mark == q.Mark && r.Protect == q.Protect && slices.Equal(r.Obsolete, q.Obsolete) &&
-			slices.Equal(r.FormerKeys, q.FormerKeys) && string(r.Applied) == string(q.Applied) && string(r.Observed) == string(q.Observed)
+			slices.Equal(r.FormerKeys, q.FormerKeys) && string(r.Applied) == string(q.Applied) &&
+			string(r.Observed) == string(q.Observed)
 	})
 }
 
@@ -274,7 +277,8 @@ func script() []step {
 		create("a", "a1"),
 		create("b", "b1"),
 		{request: "update", about: addr("a"), results: []state.Result{
-			{Address: addr("a"), Kind: state.Recorded, Record: agent.Record{UID: "a1", Applied: doc("a again"), Observed: doc("seen")}}}},
+			{Address: addr("a"), Kind: state.Recorded,
+				Record: agent.Record{UID: "a1", Applied: doc("a again"), Observed: doc("seen")}}}},
 		create("a", "a2"), // replaces a1
 		{request: "create", about: addr("void"), results: []state.Result{{Address: addr("void"), Kind: state.Voided}}},
 		{request: "create", about: addr("open")},
