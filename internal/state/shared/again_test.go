@@ -10,18 +10,20 @@ import (
 	"agentsync/internal/state/shared"
 )
 
-// TestTwoJournals: one lease can begin a journal twice, as an apply does that first brings in what an earlier run left; the
-// second one has an epoch of its own, and what the first said is in the state.
+// TestTwoJournals: one lease can begin a journal twice, as an apply does that first brings in what an earlier run left;
+// the second one has an epoch of its own, and what the first said is in the state.
 func TestTwoJournals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)
 		l := lock(t, p)
-		ok(t, l.Begin(t.Context(), nil, []byte("one ")), l.Append(t.Context(), []byte("two ")), l.Save(t.Context(), []byte("state 1"), false))
+		ok(t, l.Begin(t.Context(), nil, []byte("one ")), l.Append(t.Context(), []byte("two ")),
+			l.Save(t.Context(), []byte("state 1"), false))
 		if v := l.View(); string(v.State) != "state 1" || v.Journal != nil || v.Serial != 1 {
 			t.Errorf("after the first: %+v", v)
 		}
 		ok(t, l.Begin(t.Context(), nil, []byte("three ")), l.Append(t.Context(), []byte("four ")))
-		if v := read(t, p); string(v.State) != "state 1" || string(v.Journal) != "three four " || v.Epoch != 2 || v.Holder == nil {
+		if v := read(t, p); string(v.State) != "state 1" || string(v.Journal) != "three four " || v.Epoch != 2 ||
+			v.Holder == nil {
 			t.Errorf("during the second: %+v", v)
 		}
 		ok(t, l.Begin(t.Context(), []byte("state 2"), []byte("open ")))
@@ -41,8 +43,8 @@ func TestTwoJournals(t *testing.T) {
 	})
 }
 
-// TestGraceIsHandedOn: what a run that was taken over from may have under way does not end with the next run, which may be
-// a person's 'state unlock', and the lease of one that lives is waited for as well.
+// TestGraceIsHandedOn: what a run that was taken over from may have under way does not end with the next run, which may
+// be a person's 'state unlock', and the lease of one that lives is waited for as well.
 func TestGraceIsHandedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)

@@ -14,11 +14,13 @@ import (
 	"agentsync/internal/state/store"
 )
 
-// TestSuspendedMachine: a machine that slept for longer than the lease has lost it when it wakes up, although its monotonic clock
-// stood; a wall clock that is put back or forth by a person for less, or back for more, changes nothing.
+// TestSuspendedMachine: a machine that slept for longer than the lease has lost it when it wakes up, although its
+// monotonic clock stood; a wall clock that is put back or forth by a person for less, or back for more, changes
+// nothing.
 func TestSuspendedMachine(t *testing.T) {
 	for slept, isLost := range map[time.Duration]bool{
-		2 * time.Hour: true, 61 * time.Second: true, 24 * time.Hour: true, 30 * time.Second: false, -time.Hour: false, -24 * time.Hour: false,
+		2 * time.Hour: true, 61 * time.Second: true, 24 * time.Hour: true, 30 * time.Second: false, -time.Hour: false,
+		-24 * time.Hour: false,
 	} {
 		_, p := open(t)
 		l := lock(t, p)
@@ -34,13 +36,14 @@ func TestSuspendedMachine(t *testing.T) {
 	}
 }
 
-// TestStopsWhileItReads: a machine that stands still between its lock and the end of what it reads under it, for longer than its lease,
-// is told that the lease is lost: that whoever took over has cleaned up is no damage.
+// TestStopsWhileItReads: a machine that stands still between its lock and the end of what it reads under it, for longer
+// than its lease, is told that the lease is lost: that whoever took over has cleaned up is no damage.
 func TestStopsWhileItReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)
 		l := lock(t, p)
-		ok(t, l.Begin(t.Context(), []byte("state"), []byte("one ")), l.Append(t.Context(), []byte("two ")), l.Close(t.Context(), nil, true))
+		ok(t, l.Begin(t.Context(), []byte("state"), []byte("one ")), l.Append(t.Context(), []byte("two ")),
+			l.Close(t.Context(), nil, true))
 		var wakes atomic.Int64 // when it wakes up
 		stops := shared.Open(store.Faulty{Store: m, Next: func(method, key string) store.Fault {
 			if strings.HasPrefix(key, "state/") {
@@ -69,8 +72,8 @@ func TestStopsWhileItReads(t *testing.T) {
 	})
 }
 
-// TestRetention: of the states that do not count any more the last 20 are kept, and those of the last 30 days; older ones are deleted
-// by the next run that writes, the one that counts never, and history lists what is there.
+// TestRetention: of the states that do not count any more the last 20 are kept, and those of the last 30 days; older
+// ones are deleted by the next run that writes, the one that counts never, and history lists what is there.
 func TestRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)

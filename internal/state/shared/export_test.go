@@ -5,8 +5,9 @@ import (
 	"unsafe"
 )
 
-// Suspend makes the lease what it is on a machine that slept for d since the last renewal: the wall clock went on, and the monotonic
-// clock stood. No API makes such a time: its first word holds the seconds of the wall clock above 30 bits of nanoseconds.
+// Suspend makes the lease what it is on a machine that slept for d since the last renewal: the wall clock went on, and
+// the monotonic clock stood. No API makes such a time: its first word holds the seconds of the wall clock above 30 bits
+// of nanoseconds.
 func (l *Lease) Suspend(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -96,8 +96,8 @@ func TestBusyStore(t *testing.T) {
 	}
 }
 
-// TestAwayAtTheEnd: where the store is away for longer than the lease when a run wants to end, the run is told so in time, and all
-// that it was told is durable is there for the next.
+// TestAwayAtTheEnd: where the store is away for longer than the lease when a run wants to end, the run is told so in
+// time, and all that it was told is durable is there for the next.
 func TestAwayAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)
@@ -121,8 +121,8 @@ func TestAwayAtTheEnd(t *testing.T) {
 	})
 }
 
-// TestStoreClock: however wrong the store's clock is, and whenever it jumps, a holder that lives is not taken over from, and
-// one that is dead blocks nobody for long.
+// TestStoreClock: however wrong the store's clock is, and whenever it jumps, a holder that lives is not taken over
+// from, and one that is dead blocks nobody for long.
 func TestStoreClock(t *testing.T) {
 	for _, skew := range []time.Duration{time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour} {
 		for _, when := range []string{"before", "while it is held", "again and again"} {
@@ -173,13 +173,14 @@ func TestStoreClock(t *testing.T) {
 	}
 }
 
-// TestReadDuringRuns: whoever reads while runs follow each other, append, fold and clean up finds all that was acknowledged before,
-// and nothing that is damaged.
+// TestReadDuringRuns: whoever reads while runs follow each other, append, fold and clean up finds all that was
+// acknowledged before, and nothing that is damaged.
 func TestReadDuringRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, _ := open(t)
 		slow := func(d time.Duration) *shared.Place {
-			return shared.Open(store.Faulty{Store: m, Next: func(string, string) store.Fault { return store.Fault{Delay: d} }}, shared.Options{})
+			return shared.Open(store.Faulty{Store: m, Next: func(string, string) store.Fault { return store.Fault{Delay: d} }},
+				shared.Options{})
 		}
 		var acked atomic.Int64
 		done := make(chan struct{})
@@ -233,8 +234,8 @@ func TestReadDuringRuns(t *testing.T) {
 	})
 }
 
-// TestGarbage: what runs that died had put there, or had not yet deleted, goes with the next run that writes; the fences stay, and so
-// does all that counts.
+// TestGarbage: what runs that died had put there, or had not yet deleted, goes with the next run that writes; the
+// fences stay, and so does all that counts.
 func TestGarbage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)
@@ -268,7 +269,8 @@ func TestGarbage(t *testing.T) {
 			}
 			got = append(got, key)
 		}
-		want := []string{"head.json", "journal/0000000001/0000000002", "journal/0000000002/0000000002", "journal/0000000003/0000000002",
+		want := []string{"head.json", "journal/0000000001/0000000002", "journal/0000000002/0000000002",
+			"journal/0000000003/0000000002",
 			"state/0000000001-0000000001", "state/0000000002-0000000002", "state/0000000003-0000000003"}
 		if !slices.Equal(got, want) {
 			t.Errorf("there are\n%q, want\n%q", got, want)

@@ -56,12 +56,15 @@ func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)
 		l := lock(t, p)
-		ok(t, l.Begin(t.Context(), nil, []byte("one ")), l.Append(t.Context(), []byte("two ")), l.Append(t.Context(), []byte("three")))
-		if v := read(t, p); string(v.Journal) != "one two three" || v.Holder == nil || v.Holder.Host != "here" || v.State != nil {
+		ok(t, l.Begin(t.Context(), nil, []byte("one ")), l.Append(t.Context(), []byte("two ")),
+			l.Append(t.Context(), []byte("three")))
+		if v := read(t, p); string(v.Journal) != "one two three" || v.Holder == nil || v.Holder.Host != "here" ||
+			v.State != nil {
 			t.Errorf("during the run: %+v", v)
 		}
 		ok(t, l.Close(t.Context(), []byte("state 1"), false))
-		if v := read(t, p); string(v.State) != "state 1" || len(v.Journal) > 0 || v.Serial != 1 || v.Holder != nil || v.Lineage != "lineage" {
+		if v := read(t, p); string(v.State) != "state 1" || len(v.Journal) > 0 || v.Serial != 1 || v.Holder != nil ||
+			v.Lineage != "lineage" {
 			t.Errorf("after it: %+v", v)
 		}
 		if l.Check() == nil || l.Append(t.Context(), []byte("x")) == nil {
@@ -88,8 +91,8 @@ func TestRun(t *testing.T) {
 	})
 }
 
-// TestZombie: a writer that was taken over from is refused at each thing that it may do when it wakes up, also where the
-// taker has cleaned up meanwhile, and what it was told is durable is there.
+// TestZombie: a writer that was taken over from is refused at each thing that it may do when it wakes up, also where
+// the taker has cleaned up meanwhile, and what it was told is durable is there.
 func TestZombie(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)
@@ -105,17 +108,20 @@ func TestZombie(t *testing.T) {
 		asleep.Store(true)
 		time.Sleep(80 * time.Second)
 		taker := lock(t, p)
-		if v := taker.View(); string(v.Journal) != "one two " || taker.Grace() < 35*time.Second || taker.Grace() > 65*time.Second {
+		if v := taker.View(); string(v.Journal) != "one two " || taker.Grace() < 35*time.Second ||
+			taker.Grace() > 65*time.Second {
 			t.Errorf("the taker finds %+v, grace %v", v, taker.Grace())
 		}
 		ok(t, taker.Begin(t.Context(), []byte("state"), []byte("three ")))
 		asleep.Store(false)
 		// Straight at the store, as requests do that were held up on their way.
-		if _, err := m.Create(t.Context(), "journal/0000000001/0000000002", []byte("late")); !errors.Is(err, store.ErrExists) {
+		if _, err := m.Create(t.Context(), "journal/0000000001/0000000002", []byte("late")); !errors.Is(err,
+			store.ErrExists) {
 			t.Errorf("there is room where the taker cleaned up: %v", err)
 		}
 		for name, err := range map[string]error{
-			"check": old.Check(), "append": old.Append(t.Context(), []byte("late")), "close": old.Close(t.Context(), []byte("late"), false),
+			"check": old.Check(), "append": old.Append(t.Context(), []byte("late")),
+			"close": old.Close(t.Context(), []byte("late"), false),
 		} {
 			if !errors.Is(err, shared.ErrLost) {
 				t.Errorf("%s of a run that was taken over from: %v", name, err)
@@ -150,7 +156,8 @@ func TestAppendAndFence(t *testing.T) {
 				appended = old.Append(t.Context(), []byte("two "))
 			}
 			journal := string(taker.View().Journal)
-			if first == "append" && (appended != nil || journal != "one two ") || first == "fence" && (!errors.Is(appended, shared.ErrLost) || journal != "one ") {
+			if first == "append" && (appended != nil || journal != "one two ") || first == "fence" &&
+				(!errors.Is(appended, shared.ErrLost) || journal != "one ") {
 				t.Errorf("%s first: %v, and the taker finds %q", first, appended, journal)
 			}
 			ok(t, taker.Release(t.Context()))
@@ -163,7 +170,8 @@ func TestAppendAndFence(t *testing.T) {
 func TestLostAnswers(t *testing.T) {
 	for n := 1; ; n++ {
 		done := false
-		for _, f := range []store.Fault{{Err: store.ErrLost}, {Err: store.ErrLost, Effect: true}, {Err: store.ErrLost, Effect: true, Late: 300 * time.Millisecond},
+		for _, f := range []store.Fault{{Err: store.ErrLost}, {Err: store.ErrLost, Effect: true},
+			{Err: store.ErrLost, Effect: true, Late: 300 * time.Millisecond},
 			{Err: store.ErrLost, Effect: true, Late: 30 * time.Second}} {
 			synctest.Test(t, func(t *testing.T) {
 				m, p := open(t)
@@ -175,7 +183,8 @@ func TestLostAnswers(t *testing.T) {
 					return store.Fault{}
 				}}, shared.Options{})
 				l := lock(t, faulty)
-				ok(t, l.Begin(t.Context(), []byte("state 1"), []byte("one ")), l.Append(t.Context(), []byte("two ")), l.Append(t.Context(), []byte("three ")))
+				ok(t, l.Begin(t.Context(), []byte("state 1"), []byte("one ")), l.Append(t.Context(), []byte("two ")),
+					l.Append(t.Context(), []byte("three ")))
 				if v := read(t, p); string(v.Journal) != "one two three " {
 					t.Errorf("request %d, %+v: the journal holds %q", n, f, v.Journal)
 				}
@@ -208,7 +217,8 @@ func TestManyAtOnce(t *testing.T) {
 		run := func(wait time.Duration) {
 			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			defer cancel()
-			slow := store.Faulty{Store: m, Next: func(string, string) store.Fault { return store.Fault{Delay: 10 * time.Millisecond} }}
+			slow := store.Faulty{Store: m,
+				Next: func(string, string) store.Fault { return store.Fault{Delay: 10 * time.Millisecond} }}
 			l, err := shared.Open(slow, shared.Options{}).Lock(ctx, shared.Holder{})
 			var held *shared.HeldError
 			if errors.As(err, &held) && wait < time.Minute {
@@ -234,8 +244,8 @@ func TestManyAtOnce(t *testing.T) {
 	})
 }
 
-// TestRenewal: a run of an hour keeps its lock; one that cannot renew stops before its lease is over, whatever its wall clock
-// says, and is not waited for longer than that.
+// TestRenewal: a run of an hour keeps its lock; one that cannot renew stops before its lease is over, whatever its wall
+// clock says, and is not waited for longer than that.
 func TestRenewal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)
@@ -250,7 +260,8 @@ func TestRenewal(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		var held *shared.HeldError
-		if _, err := p.Lock(ctx, shared.Holder{}); !errors.As(err, &held) || held.Holder.Host != "here" || held.Age > 20*time.Second {
+		if _, err := p.Lock(ctx, shared.Holder{}); !errors.As(err, &held) || held.Holder.Host != "here" ||
+			held.Age > 20*time.Second {
 			t.Errorf("after an hour: %v", err)
 		}
 		ok(t, l.Check(), l.Append(t.Context(), []byte("y")))
@@ -276,17 +287,24 @@ func TestBadPlaces(t *testing.T) {
 		key  string
 		want string
 	}{
-		"head deleted":       {func(m *store.Memory, _ []byte) { m.Put("head.json", nil) }, "head.json", "state/0000000001"},
-		"head put back":      {func(m *store.Memory, older []byte) { m.Put("head.json", older) }, "head.json", "put back"},
-		"head of a newer":    {func(m *store.Memory, _ []byte) { m.Put("head.json", []byte(`{"version":2,"more":1}`)) }, "head.json", "newer agentsync"},
-		"head cut":           {func(m *store.Memory, _ []byte) { m.Put("head.json", []byte(`{"version":1,`)) }, "head.json", "cannot be read"},
-		"another file":       {func(m *store.Memory, _ []byte) { m.Put("head.json", []byte(`{}`)) }, "head.json", "not the head"},
-		"state missing":      {func(m *store.Memory, _ []byte) { remove(m, "state/") }, "state/", "missing"},
-		"state changed":      {func(m *store.Memory, _ []byte) { change(m, "state/") }, "state/", "digest"},
-		"segment missing":    {func(m *store.Memory, _ []byte) { m.Put("journal/0000000002/0000000001", nil) }, "journal/0000000002/0000000001", "missing"},
-		"segment cut":        {func(m *store.Memory, _ []byte) { cut(m, "journal/0000000002/0000000001") }, "journal/0000000002/0000000001", "is cut"},
-		"last segment cut":   {func(m *store.Memory, _ []byte) { cut(m, "journal/0000000002/0000000002") }, "journal/0000000002/0000000002", "is cut"},
-		"first of a journal": {func(m *store.Memory, _ []byte) { remove(m, "journal/0000000002/") }, "journal/0000000002/0000000000", "missing"},
+		"head deleted":  {func(m *store.Memory, _ []byte) { m.Put("head.json", nil) }, "head.json", "state/0000000001"},
+		"head put back": {func(m *store.Memory, older []byte) { m.Put("head.json", older) }, "head.json", "put back"},
+		"head of a newer": {func(m *store.Memory, _ []byte) { m.Put("head.json", []byte(`{"version":2,"more":1}`)) },
+			"head.json", "newer agentsync"},
+		"head cut": {func(m *store.Memory, _ []byte) { m.Put("head.json", []byte(`{"version":1,`)) }, "head.json",
+			"cannot be read"},
+		"another file": {func(m *store.Memory, _ []byte) { m.Put("head.json", []byte(`{}`)) }, "head.json",
+			"not the head"},
+		"state missing": {func(m *store.Memory, _ []byte) { remove(m, "state/") }, "state/", "missing"},
+		"state changed": {func(m *store.Memory, _ []byte) { change(m, "state/") }, "state/", "digest"},
+		"segment missing": {func(m *store.Memory, _ []byte) { m.Put("journal/0000000002/0000000001", nil) },
+			"journal/0000000002/0000000001", "missing"},
+		"segment cut": {func(m *store.Memory, _ []byte) { cut(m, "journal/0000000002/0000000001") },
+			"journal/0000000002/0000000001", "is cut"},
+		"last segment cut": {func(m *store.Memory, _ []byte) { cut(m, "journal/0000000002/0000000002") },
+			"journal/0000000002/0000000002", "is cut"},
+		"first of a journal": {func(m *store.Memory, _ []byte) { remove(m, "journal/0000000002/") },
+			"journal/0000000002/0000000000", "missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -296,17 +314,20 @@ func TestBadPlaces(t *testing.T) {
 				l := lock(t, p)
 				ok(t, l.Begin(t.Context(), nil, []byte("x")), l.Close(t.Context(), []byte("state"), false))
 				l = lock(t, p)
-				ok(t, l.Begin(t.Context(), nil, []byte("a")), l.Append(t.Context(), []byte("b")), l.Append(t.Context(), []byte("c")), l.Close(t.Context(), nil, true))
+				ok(t, l.Begin(t.Context(), nil, []byte("a")), l.Append(t.Context(), []byte("b")),
+					l.Append(t.Context(), []byte("c")), l.Close(t.Context(), nil, true))
 				c.harm(m, older.Content)
 				_, err = p.Lock(t.Context(), shared.Holder{})
 				var damage *shared.DamageError
-				if !errors.As(err, &damage) || !strings.HasPrefix(damage.Key, c.key) || !strings.Contains(err.Error(), c.want) || damage.Hint == "" {
+				if !errors.As(err, &damage) || !strings.HasPrefix(damage.Key, c.key) || !strings.Contains(err.Error(), c.want) ||
+					damage.Hint == "" {
 					t.Errorf("got %v", err)
 				}
 			})
 		})
 	}
-	if _, err := shared.Open(new(store.Memory), shared.Options{}).Read(t.Context()); !errors.Is(err, shared.ErrNotInitialised) {
+	if _, err := shared.Open(new(store.Memory), shared.Options{}).Read(t.Context()); !errors.Is(err,
+		shared.ErrNotInitialised) {
 		t.Errorf("an empty place: %v", err)
 	}
 }

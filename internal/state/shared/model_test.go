@@ -46,8 +46,8 @@ var (
 	states  = regexp.MustCompile(`\d+ states, stored`)
 )
 
-// TestTortureModel: spin finds nothing wrong with the protocol, whatever is lost, late or stands still; and with each of its
-// rules broken it finds the append that is lost, so the model can tell.
+// TestTortureModel: spin finds nothing wrong with the protocol, whatever is lost, late or stands still; and with each
+// of its rules broken it finds the append that is lost, so the model can tell.
 func TestTortureModel(t *testing.T) {
 	if os.Getenv("AGENTSYNC_TORTURE") == "" {
 		t.Skip("AGENTSYNC_TORTURE is not set")

@@ -27,8 +27,9 @@ func (k *keepsHeads) Replace(ctx context.Context, key string, b []byte, old stor
 	return tag, err
 }
 
-// TestHeadPutBack goes through the lives of runs, and after each puts every earlier version of the head back: no reader and no run
-// believes it, unless it says the same as the newest one; the newest state is named, and rolling back to it is the way on.
+// TestHeadPutBack goes through the lives of runs, and after each puts every earlier version of the head back: no reader
+// and no run believes it, unless it says the same as the newest one; the newest state is named, and rolling back to it
+// is the way on.
 func TestHeadPutBack(t *testing.T) {
 	run := func(open bool) func(*testing.T, *shared.Place) {
 		return func(t *testing.T, p *shared.Place) {
@@ -41,7 +42,8 @@ func TestHeadPutBack(t *testing.T) {
 		"closed": run(false),
 		"two journals": func(t *testing.T, p *shared.Place) {
 			l := lock(t, p)
-			ok(t, l.Begin(t.Context(), []byte("brought in"), []byte("one ")), l.Append(t.Context(), []byte("two ")), l.Save(t.Context(), []byte("folded"), false))
+			ok(t, l.Begin(t.Context(), []byte("brought in"), []byte("one ")), l.Append(t.Context(), []byte("two ")),
+				l.Save(t.Context(), []byte("folded"), false))
 			ok(t, l.Begin(t.Context(), nil, []byte("three ")), l.Close(t.Context(), []byte("made more"), false))
 		},
 		"taken over": func(t *testing.T, p *shared.Place) {
@@ -90,7 +92,9 @@ func TestHeadPutBack(t *testing.T) {
 					if !errors.As(lockErr, new(*shared.DamageError)) {
 						t.Errorf("version %d is locked: %v", i, lockErr)
 					}
-					if damage.Key == "head.json" && (!strings.Contains(damage.Hint, fmt.Sprint("agentsync state rollback ", newest.Serial)) || !strings.Contains(err.Error(), states[len(states)-1])) {
+					if damage.Key == "head.json" &&
+						(!strings.Contains(damage.Hint, fmt.Sprint("agentsync state rollback ", newest.Serial)) ||
+							!strings.Contains(err.Error(), states[len(states)-1])) {
 						t.Errorf("version %d: %v\n%s", i, err, damage.Hint)
 					}
 				}
@@ -102,7 +106,8 @@ func TestHeadPutBack(t *testing.T) {
 				ok(t, err)
 				l, err := p.LockDamaged(t.Context(), shared.Holder{})
 				ok(t, err, l.Save(t.Context(), content, false), l.Release(t.Context()))
-				if v := read(t, p); string(v.State) != string(newest.State) || v.Serial <= newest.Serial || v.Epoch <= newest.Epoch {
+				if v := read(t, p); string(v.State) != string(newest.State) || v.Serial <= newest.Serial ||
+					v.Epoch <= newest.Epoch {
 					t.Errorf("after the rollback: %+v", v)
 				}
 			})
@@ -110,8 +115,8 @@ func TestHeadPutBack(t *testing.T) {
 	}
 }
 
-// TestWhatReadingCosts: reading without the lock asks for the head, the list, the state, each segment, and the one that may
-// have come since.
+// TestWhatReadingCosts: reading without the lock asks for the head, the list, the state, each segment, and the one that
+// may have come since.
 func TestWhatReadingCosts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, p := open(t)
@@ -128,7 +133,8 @@ func TestWhatReadingCosts(t *testing.T) {
 		ok(t, l.Close(t.Context(), []byte("state"), false))
 		cost(3)
 		l = lock(t, p)
-		ok(t, l.Begin(t.Context(), nil, []byte("one ")), l.Append(t.Context(), []byte("two ")), l.Append(t.Context(), []byte("three ")))
+		ok(t, l.Begin(t.Context(), nil, []byte("one ")), l.Append(t.Context(), []byte("two ")),
+			l.Append(t.Context(), []byte("three ")))
 		cost(7)
 		ok(t, l.Release(t.Context()))
 	})

@@ -43,8 +43,8 @@ func (l line) Create(ctx context.Context, key string, b []byte) (store.Tag, erro
 	return l.Memory.Create(ctx, key, b)
 }
 
-// TestSlowLine: a state of 50,000 agents, which has 100 MB, is read, written and locked over a line of half a MB a second, while the
-// lease is renewed; over one that is slower it is not waited for without end.
+// TestSlowLine: a state of 50,000 agents, which has 100 MB, is read, written and locked over a line of half a MB a
+// second, while the lease is renewed; over one that is slower it is not waited for without end.
 func TestSlowLine(t *testing.T) {
 	state := bytes.Repeat([]byte("0123456789"), 10<<20)
 	synctest.Test(t, func(t *testing.T) {
@@ -53,7 +53,8 @@ func TestSlowLine(t *testing.T) {
 		p := shared.Open(line{m, rate}, shared.Options{})
 		l := lock(t, p)
 		// 2 MB in one segment: many requests in flight.
-		ok(t, l.Begin(t.Context(), nil, []byte("one ")), l.Append(t.Context(), state[:2<<20]), l.Close(t.Context(), state, true))
+		ok(t, l.Begin(t.Context(), nil, []byte("one ")), l.Append(t.Context(), state[:2<<20]),
+			l.Close(t.Context(), state, true))
 		start := time.Now()
 		l = lock(t, p) // which reads while it has the lock
 		if took := time.Since(start); len(l.View().State) != len(state) || took < time.Duration(len(state))*time.Second/rate {
@@ -66,7 +67,8 @@ func TestSlowLine(t *testing.T) {
 		l := lock(t, p)
 		ok(t, l.Close(t.Context(), state, false))
 		start := time.Now()
-		if _, err := shared.Open(line{m, 100 << 10}, shared.Options{}).Read(t.Context()); err == nil || errors.Is(err, context.DeadlineExceeded) || err.Error() != "read memory: there is no answer in 4m26s" {
+		if _, err := shared.Open(line{m, 100 << 10}, shared.Options{}).Read(t.Context()); err == nil ||
+			errors.Is(err, context.DeadlineExceeded) || err.Error() != "read memory: there is no answer in 4m26s" {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(start); took > 10*time.Minute {

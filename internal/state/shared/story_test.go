@@ -410,8 +410,8 @@ func ends(ctx context.Context, last *machine, wanted []string) (err error) {
 	return err
 }
 
-// TestTortureStories: never two agents for one address, every uid in the state, the plan empty, and nobody waits for ever.
-// rapid draws 100 stories, or as many as -rapid.checks says; with AGENTSYNC_TORTURE, 20,000 more from seeds.
+// TestTortureStories: never two agents for one address, every uid in the state, the plan empty, and nobody waits for
+// ever. rapid draws 100 stories, or as many as -rapid.checks says; with AGENTSYNC_TORTURE, 20,000 more from seeds.
 func TestTortureStories(t *testing.T) {
 	var counts tally
 	play := func(c cast) (err error) {
@@ -426,7 +426,8 @@ func TestTortureStories(t *testing.T) {
 	told := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		told++
-		c := cast{agents: rapid.IntRange(1, 4).Draw(rt, "agents"), minutes: rapid.IntRange(2, 12).Draw(rt, "minutes"), jump: rapid.SampledFrom(jumps).Draw(rt, "jump")}
+		c := cast{agents: rapid.IntRange(1, 4).Draw(rt, "agents"), minutes: rapid.IntRange(2, 12).Draw(rt, "minutes"),
+			jump: rapid.SampledFrom(jumps).Draw(rt, "jump")}
 		for range rapid.IntRange(2, 3).Draw(rt, "machines") {
 			source := &drawn{left: rapid.IntRange(0, 4000).Draw(rt, "chances")}
 			source.Seed(rapid.Uint64().Draw(rt, "seed"), 1)
@@ -455,14 +456,15 @@ func TestTortureStories(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d stories: %d runs, %d requests to the store, %d faults, %d kills, %d stops", told, counts.runs, counts.requests, counts.faults, counts.kills, counts.stops)
+	t.Logf("%d stories: %d runs, %d requests to the store, %d faults, %d kills, %d stops", told, counts.runs,
+		counts.requests, counts.faults, counts.kills, counts.stops)
 }
 
 // storiesEnv says how many stories are told from seeds; the first seed follows after a comma.
 const storiesEnv = "AGENTSYNC_SHARED_STORIES"
 
-// TestKillAtEveryRequest kills a run at its n-th request to the store, for every n, the request being carried out, lost or
-// carried out late; another machine then takes over, and is killed at every m-th request in turn for some n.
+// TestKillAtEveryRequest kills a run at its n-th request to the store, for every n, the request being carried out, lost
+// or carried out late; another machine then takes over, and is killed at every m-th request in turn for some n.
 func TestKillAtEveryRequest(t *testing.T) {
 	wanted := []string{"a", "b", "c"}
 	for n := 0; ; n++ {
@@ -478,7 +480,8 @@ func TestKillAtEveryRequest(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i, budget := range []int{n, second, -1} {
-					m := &machine{name: fmt.Sprint("machine-", i), vendor: v, place: place, rng: rand.New(rand.NewPCG(how, uint64(n))), killOnly: true, budget: budget}
+					m := &machine{name: fmt.Sprint("machine-", i), vendor: v, place: place,
+						rng: rand.New(rand.NewPCG(how, uint64(n))), killOnly: true, budget: budget}
 					_ = m.apply(t.Context(), wanted)
 					reached = reached || i == 0 && m.dead
 					time.Sleep(2 * time.Minute) // what is late is over, and so is the lease
@@ -496,8 +499,8 @@ func TestKillAtEveryRequest(t *testing.T) {
 	}
 }
 
-// TestTakerDies kills a run in the middle of its work, then whoever takes over at its n-th request to the store, for every n: just
-// after its fence, after segment 0 and everywhere else. The third one finds everything.
+// TestTakerDies kills a run in the middle of its work, then whoever takes over at its n-th request to the store, for
+// every n: just after its fence, after segment 0 and everywhere else. The third one finds everything.
 func TestTakerDies(t *testing.T) {
 	wanted := []string{"a", "b", "c"}
 	for n := 0; ; n++ {
@@ -508,7 +511,8 @@ func TestTakerDies(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, budget := range []int{12, n} {
-				m := &machine{name: fmt.Sprint("machine-", i), vendor: v, place: place, rng: rand.New(rand.NewPCG(1, uint64(n))), killOnly: true, budget: budget}
+				m := &machine{name: fmt.Sprint("machine-", i), vendor: v, place: place, rng: rand.New(rand.NewPCG(1, uint64(n))),
+					killOnly: true, budget: budget}
 				_ = m.apply(t.Context(), wanted)
 				reached = m.dead
 				time.Sleep(2 * time.Minute)
