@@ -88,17 +88,22 @@ func (l lax) List(ctx context.Context, prefix string) ([]string, error) {
 func TestProbeRefuses(t *testing.T) {
 	for how, detail := range map[string]string{
 		"ignores If-None-Match": "ignores the condition that no object is there", "501": "501 Not Implemented",
-		"creates are not atomic": "If-None-Match is not atomic", "ignores If-Match": "ignores the condition that an object is unchanged",
-		"replaces are not atomic": "If-Match is not atomic", "replaces what is not there": "where none is", "other tags": "tag",
-		"other contents": "not what was written", "no absence": "not there", "a clock that stands": "old", "lists late": "list",
+		"creates are not atomic":  "If-None-Match is not atomic",
+		"ignores If-Match":        "ignores the condition that an object is unchanged",
+		"replaces are not atomic": "If-Match is not atomic", "replaces what is not there": "where none is",
+		"other tags":     "tag",
+		"other contents": "not what was written", "no absence": "not there", "a clock that stands": "old",
+		"lists late": "list",
 	} {
 		var unfit *store.UnfitError
-		if err := store.Probe(t.Context(), lax{new(store.Memory), how}); !errors.As(err, &unfit) || !strings.Contains(err.Error(), detail) {
+		if err := store.Probe(t.Context(), lax{new(store.Memory), how}); !errors.As(err, &unfit) ||
+			!strings.Contains(err.Error(), detail) {
 			t.Errorf("%s: %v", how, err)
 		}
 	}
 	var unfit *store.UnfitError
-	if err := store.Probe(t.Context(), lax{new(store.Memory), "read-only"}); errors.As(err, &unfit) || !errors.Is(err, store.ErrDenied) {
+	if err := store.Probe(t.Context(), lax{new(store.Memory), "read-only"}); errors.As(err, &unfit) ||
+		!errors.Is(err, store.ErrDenied) {
 		t.Errorf("credentials that may not write say nothing about the place: %v", err)
 	}
 }
