@@ -90,8 +90,8 @@ func killedInCommit(t *testing.T, server *storetest.Postgres) {
 	}
 }
 
-// durable: each write waits for the disk although the database's default does not, also through a pooler, and leaves the
-// session's setting as it was; what was acknowledged is there after the server was killed under load.
+// durable: each write waits for the disk although the database's default does not, also through a pooler, and leaves
+// the session's setting as it was; what was acknowledged is there after the server was killed under load.
 func durable(t *testing.T, server *storetest.Postgres, port string) {
 	if got := ask(t, server, "show synchronous_commit"); got[0] != "off" {
 		t.Fatalf("the default is %s", got[0])
@@ -100,7 +100,8 @@ func durable(t *testing.T, server *storetest.Postgres, port string) {
 	open(t, server.URL("hard"))
 	for _, sql := range []string{
 		"create table seen (setting text)",
-		"create function see() returns trigger language plpgsql as $$ begin insert into seen values (current_setting('synchronous_commit')); return new; end $$",
+		"create function see() returns trigger language plpgsql as $$ begin insert into seen values " +
+			"(current_setting('synchronous_commit')); return new; end $$",
 		"create trigger see before insert or update on agentsync_object for each row execute function see()",
 	} {
 		ask(t, server, sql)
@@ -147,7 +148,8 @@ func unfit(t *testing.T, server *storetest.Postgres) {
 	}
 }
 
-// makeAtOnce: fifty that make the table at once all succeed; a user without the right to make one needs none where it is.
+// makeAtOnce: fifty that make the table at once all succeed; a user without the right to make one needs none where it
+// is.
 func makeAtOnce(t *testing.T, server *storetest.Postgres) {
 	errs := make([]error, 50)
 	var making sync.WaitGroup
@@ -205,7 +207,8 @@ func view(t *testing.T, server *storetest.Postgres) {
 			}
 		}
 	}
-	rows := ask(t, server, "select row_to_json(agentsync_state) from agentsync_state where fleet in ('old', 'new') order by fleet")
+	rows := ask(t, server,
+		"select row_to_json(agentsync_state) from agentsync_state where fleet in ('old', 'new') order by fleet")
 	var got []struct {
 		Fleet  string
 		Serial int

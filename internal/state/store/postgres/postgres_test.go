@@ -28,7 +28,8 @@ func open(t *testing.T, url string) *postgres.Table {
 }
 
 // TestPostgres: the contract holds on a server whose default is not to wait for the disk, straight and through a pooler
-// in transaction mode that gives each statement another of its two connections. Starting a server is slow, so all share one.
+// in transaction mode that gives each statement another of its two connections. Starting a server is slow, so all share
+// one.
 func TestPostgres(t *testing.T) {
 	server := storetest.StartPostgres(t)
 	port := server.Pool()
@@ -63,7 +64,8 @@ func runs(t *testing.T, table *postgres.Table) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(l.Begin(ctx, nil, []byte("one ")), l.Append(ctx, []byte("two")), l.Close(ctx, fmt.Append(nil, "state ", n), false)); err != nil {
+		if err := errors.Join(l.Begin(ctx, nil, []byte("one ")), l.Append(ctx, []byte("two")),
+			l.Close(ctx, fmt.Append(nil, "state ", n), false)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -81,7 +83,8 @@ func TestOpenRefuses(t *testing.T) {
 		"postgres://ann@localhost/db#prod":                "fleet=NAME",
 		"mysql://ann@localhost/db":                        "write postgres://",
 	} {
-		if _, err := postgres.Open(text); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+		if _, err := postgres.Open(text); err == nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
