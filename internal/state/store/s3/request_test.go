@@ -85,27 +85,33 @@ func TestCredentials(t *testing.T) {
 	roles := 0
 	sts := newBucket(t, func(w http.ResponseWriter, r *http.Request) {
 		roles++ // each has expired when it arrives, so the next request needs another
-		fmt.Fprintf(w, `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials>
+		fmt.Fprintf(w,
+			`<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials>
 <AccessKeyId>role-%d</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>session-%d</SessionToken>
-<Expiration>%s</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`, roles, roles, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339))
+<Expiration>%s</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`,
+			roles, roles, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339))
 	})
 	container := newBucket(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, `{"AccessKeyId": "task", "SecretAccessKey": "secret", "Token": "task-session", "Expiration": %q}`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+		fmt.Fprintf(w, `{"AccessKeyId": "task", "SecretAccessKey": "secret", "Token": "task-session", "Expiration": %q}`,
+			time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 	})
 	for name, c := range map[string]struct {
 		set           func(t *testing.T, dir string)
 		keys, session []string // of the first request and of the second
 	}{
 		"environment": {func(t *testing.T, _ string) {
-			storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=env", "AWS_SECRET_ACCESS_KEY=secret", "AWS_SESSION_TOKEN=env-session"})
+			storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=env", "AWS_SECRET_ACCESS_KEY=secret",
+				"AWS_SESSION_TOKEN=env-session"})
 		}, []string{"env", "env"}, []string{"env-session", "env-session"}},
 		"profile": {func(t *testing.T, dir string) {
-			writeFile(t, filepath.Join(dir, "credentials"), "[prod]\naws_access_key_id = profile\naws_secret_access_key = secret\n")
+			writeFile(t, filepath.Join(dir, "credentials"),
+				"[prod]\naws_access_key_id = profile\naws_secret_access_key = secret\n")
 			t.Setenv("AWS_PROFILE", "prod")
 		}, []string{"profile", "profile"}, []string{"", ""}},
 		"web identity": {func(t *testing.T, dir string) {
 			writeFile(t, filepath.Join(dir, "token"), "identity-of-the-job")
-			storetest.SetEnv(t, []string{"AWS_WEB_IDENTITY_TOKEN_FILE=" + filepath.Join(dir, "token"), "AWS_ROLE_ARN=arn:aws:iam::123456789012:role/agentsync", "AWS_ENDPOINT_URL_STS=" + sts.URL})
+			storetest.SetEnv(t, []string{"AWS_WEB_IDENTITY_TOKEN_FILE=" + filepath.Join(dir, "token"),
+				"AWS_ROLE_ARN=arn:aws:iam::123456789012:role/agentsync", "AWS_ENDPOINT_URL_STS=" + sts.URL})
 		}, []string{"role-1", "role-2"}, []string{"session-1", "session-2"}},
 		"container": {func(t *testing.T, _ string) {
 			t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.URL)
@@ -120,7 +126,8 @@ func TestCredentials(t *testing.T) {
 				}
 				asked := b.requests()
 				last := asked[len(asked)-1]
-				if got := last.Header.Get("Authorization"); !strings.Contains(got, "Credential="+c.keys[i]+"/") || !strings.Contains(got, "/us-east-1/s3/aws4_request") {
+				if got := last.Header.Get("Authorization"); !strings.Contains(got, "Credential="+c.keys[i]+"/") ||
+					!strings.Contains(got, "/us-east-1/s3/aws4_request") {
 					t.Errorf("request %d is signed with %s", i+1, got)
 				}
 				if got := last.Header.Get("X-Amz-Security-Token"); got != c.session[i] {
@@ -136,7 +143,8 @@ func TestCredentials(t *testing.T) {
 		noCredentials(t)
 		before := len(b.requests())
 		_, err := open(t, b.url()).Get(t.Context(), "head.json")
-		if !errors.Is(err, store.ErrDenied) || !strings.Contains(err.Error(), "AWS_ACCESS_KEY_ID") || len(b.requests()) != before {
+		if !errors.Is(err, store.ErrDenied) || !strings.Contains(err.Error(), "AWS_ACCESS_KEY_ID") ||
+			len(b.requests()) != before {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -151,12 +159,14 @@ func TestRequest(t *testing.T) {
 	}
 	put := b.requests()[0]
 	sum := md5.Sum([]byte("content")) //nolint:gosec // see the import
-	for name, want := range map[string]string{"Content-Md5": base64.StdEncoding.EncodeToString(sum[:]), "If-None-Match": "*", "Idempotency-Key": "", "X-Idempotency-Key": ""} {
+	for name, want := range map[string]string{"Content-Md5": base64.StdEncoding.EncodeToString(sum[:]),
+		"If-None-Match": "*", "Idempotency-Key": "", "X-Idempotency-Key": ""} {
 		if got := put.Header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
-	if put.RequestURI != "/fleet/prod/journal/a%20b%2Bc" || put.Host != b.Listener.Addr().String() || b.bodies[0] != "content" {
+	if put.RequestURI != "/fleet/prod/journal/a%20b%2Bc" || put.Host != b.Listener.Addr().String() ||
+		b.bodies[0] != "content" {
 		t.Errorf("path style: %s at %s", put.RequestURI, put.Host)
 	}
 	for url, want := range map[string]string{
@@ -171,8 +181,8 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// TestNothingIsRetried: a request whose answer is lost is made once, also on a connection that another request has used, and
-// nobody knows then what became of it; a redirect is not followed.
+// TestNothingIsRetried: a request whose answer is lost is made once, also on a connection that another request has
+// used, and nobody knows then what became of it; a redirect is not followed.
 func TestNothingIsRetried(t *testing.T) {
 	storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret"})
 	lose := false
@@ -198,7 +208,8 @@ func TestNothingIsRetried(t *testing.T) {
 	} {
 		before := len(b.requests())
 		err := write()
-		if n := len(b.requests()) - before; n != 1 || err == nil || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrDenied) {
+		if n := len(b.requests()) - before; n != 1 || err == nil || errors.Is(err, store.ErrExists) ||
+			errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrDenied) {
 			t.Errorf("%s: %d requests, %v", name, n, err)
 		}
 	}
@@ -206,7 +217,8 @@ func TestNothingIsRetried(t *testing.T) {
 	redirecting := newBucket(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
 	})
-	if _, err := open(t, redirecting.url()).Create(t.Context(), "x", []byte("x")); err == nil || len(elsewhere.requests()) > 0 {
+	if _, err := open(t, redirecting.url()).Create(t.Context(), "x", []byte("x")); err == nil ||
+		len(elsewhere.requests()) > 0 {
 		t.Errorf("a redirect: %v", err)
 	}
 }
@@ -222,43 +234,51 @@ func TestAnswers(t *testing.T) {
 		body   string
 		want   error // nil: nobody knows
 	}{
-		{412, "", store.ErrExists}, {409, said("ConditionalRequestConflict"), nil}, {429, "", nil}, {500, said("InternalError"), nil}, {501, said("NotImplemented"), nil},
-		{503, said("SlowDown"), nil}, {404, said("NoSuchBucket"), nil}, {403, said("AccessDenied"), store.ErrDenied}, {401, "", store.ErrDenied},
-		{400, said("ExpiredToken"), store.ErrDenied}, {400, said("InvalidToken"), store.ErrDenied}, {400, said("BadDigest"), nil}, {200, "", nil},
+		{412, "", store.ErrExists}, {409, said("ConditionalRequestConflict"), nil}, {429, "", nil},
+		{500, said("InternalError"), nil}, {501, said("NotImplemented"), nil},
+		{503, said("SlowDown"), nil}, {404, said("NoSuchBucket"), nil}, {403, said("AccessDenied"), store.ErrDenied},
+		{401, "", store.ErrDenied},
+		{400, said("ExpiredToken"), store.ErrDenied}, {400, said("InvalidToken"), store.ErrDenied},
+		{400, said("BadDigest"), nil}, {200, "", nil},
 	} {
 		b := newBucket(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(c.status) // without an ETag, so that 200 is no answer either
 			_, _ = io.WriteString(w, c.body)
 		})
 		_, err := open(t, b.url()).Create(t.Context(), "x", []byte("x"))
-		known := errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrDenied) || errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrAbsent)
+		known := errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrDenied) || errors.Is(err, store.ErrChanged) ||
+			errors.Is(err, store.ErrAbsent)
 		if err == nil || c.want != nil && !errors.Is(err, c.want) || c.want == nil && known {
 			t.Errorf("%d %s: %v, want %v", c.status, c.body, err, c.want)
 		}
-		if c.want != store.ErrExists && c.body != "" && !strings.Contains(err.Error(), "in its own words") || strings.Contains(err.Error(), "nobody-prints") {
+		if c.want != store.ErrExists && c.body != "" && !strings.Contains(err.Error(), "in its own words") ||
+			strings.Contains(err.Error(), "nobody-prints") {
 			t.Errorf("%d %s: %v", c.status, c.body, err)
 		}
 	}
 }
 
-// TestClockOfThisMachine: S3 refuses requests of a machine whose clock is off by more than a quarter of an hour; it is said by how much.
+// TestClockOfThisMachine: S3 refuses requests of a machine whose clock is off by more than a quarter of an hour; it is
+// said by how much.
 func TestClockOfThisMachine(t *testing.T) {
 	storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret"})
-	for off, want := range map[time.Duration]string{time.Hour: "differs by 1h0m0s", -24 * time.Hour: "differs by 24h0m0s"} {
+	for off, want := range map[time.Duration]string{time.Hour: "differs by 1h0m0s",
+		-24 * time.Hour: "differs by 24h0m0s"} {
 		b := newBucket(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Date", time.Now().Add(off).UTC().Format(http.TimeFormat))
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = io.WriteString(w, "<Error><Code>RequestTimeTooSkewed</Code></Error>")
 		})
 		_, err := open(t, b.url()).Get(t.Context(), "head.json")
-		if !errors.Is(err, store.ErrDenied) || !regexp.MustCompile(want+`|differs by (59m59s|1h0m1s|23h59m59s|24h0m1s)`).MatchString(err.Error()) {
+		if !errors.Is(err, store.ErrDenied) ||
+			!regexp.MustCompile(want+`|differs by (59m59s|1h0m1s|23h59m59s|24h0m1s)`).MatchString(err.Error()) {
 			t.Errorf("%v: %v", off, err)
 		}
 	}
 }
 
-// TestTimeLimits: a store that takes a connection and says nothing, one that stops in the middle of a body, and one that cuts it
-// end a request without an answer.
+// TestTimeLimits: a store that takes a connection and says nothing, one that stops in the middle of a body, and one
+// that cuts it end a request without an answer.
 func TestTimeLimits(t *testing.T) {
 	storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret"})
 	stop := make(chan struct{})
@@ -275,7 +295,8 @@ func TestTimeLimits(t *testing.T) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = io.WriteString(w, "half")
 	})
-	for name, url := range map[string]string{"silent": storetest.S3URL(storetest.Silent(t), "prod"), "stalls": stalling.url(), "cuts": cutting.url()} {
+	for name, url := range map[string]string{"silent": storetest.S3URL(storetest.Silent(t), "prod"),
+		"stalls": stalling.url(), "cuts": cutting.url()} {
 		place := open(t, url)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		o, err := place.Get(ctx, "head.json")

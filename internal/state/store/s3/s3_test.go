@@ -64,7 +64,8 @@ func TestRuns(t *testing.T) {
 		t.Errorf("%+v, %v", v, err)
 	}
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "another-secret-of-usual-length")
-	if _, err := shared.Open(open(t, server.URL("prod/fleet")), shared.Options{}).Read(ctx); !errors.Is(err, store.ErrDenied) || strings.Contains(err.Error(), "another-secret") {
+	if _, err := shared.Open(open(t, server.URL("prod/fleet")), shared.Options{}).Read(ctx); !errors.Is(err,
+		store.ErrDenied) || strings.Contains(err.Error(), "another-secret") {
 		t.Errorf("with a wrong key: %v", err)
 	}
 }
@@ -92,7 +93,8 @@ func TestOpenRefuses(t *testing.T) {
 		"s3://fleet?endpoint=https://a:b@store.example": "without a path or a key",
 		"s3://fleet?path-style=perhaps":                 "true or false",
 	} {
-		if _, err := s3.Open(text); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret@") {
+		if _, err := s3.Open(text); err == nil || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "secret@") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
@@ -106,7 +108,8 @@ func TestOpenRefuses(t *testing.T) {
 func TestS3Handler(t *testing.T) {
 	server := httptest.NewServer(new(storetest.S3Handler))
 	defer server.Close()
-	storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=" + storetest.FullKey, "AWS_SECRET_ACCESS_KEY=any", "AWS_EC2_METADATA_DISABLED=true"})
+	storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=" + storetest.FullKey, "AWS_SECRET_ACCESS_KEY=any",
+		"AWS_EC2_METADATA_DISABLED=true"})
 	n := 0
 	storetest.Run(t, func(*testing.T) store.Store {
 		n++
