@@ -77,7 +77,8 @@ func TestAsk(t *testing.T) {
 // TestColor: who has the last word on colour.
 func TestColor(t *testing.T) {
 	for env, want := range map[string]bool{
-		"": true, "NO_COLOR=1": false, "TERM=dumb": false, "CLICOLOR=0": false, "CLICOLOR_FORCE=1": true, "CLICOLOR_FORCE=1 NO_COLOR=1": false,
+		"": true, "NO_COLOR=1": false, "TERM=dumb": false, "CLICOLOR=0": false, "CLICOLOR_FORCE=1": true,
+		"CLICOLOR_FORCE=1 NO_COLOR=1": false,
 	} {
 		if got := New(strings.Fields(env), nil, nil, nil).allowsColor(true); got != want {
 			t.Errorf("%s on a terminal: %v", env, got)
