@@ -14,7 +14,8 @@ import (
 
 // candidates are values that are right for some field and wrong for others.
 var candidates = []any{
-	"", "Concierge", "mastra", "langgraph", "rasa", "agno", "ag2", "agent", "https://agents.example.com", "http://agents.example.com",
+	"", "Concierge", "mastra", "langgraph", "rasa", "agno", "ag2", "agent", "https://agents.example.com",
+	"http://agents.example.com",
 	"openAccess", "abcdefghij0123456789", "tenant 1", "key-1", "Key", nil, true, json.Number("5"),
 	[]any{}, []any{"a"}, []any{"a", "a"}, []any{"live"}, []any{json.Number("1")}, []any{nil},
 	map[string]any{}, map[string]any{"baseUrl": "https://agents.example.com"}, map[string]any{"protect": true},
@@ -26,7 +27,8 @@ var candidates = []any{
 
 // right is one complete agent per platform.
 var right = map[string]map[string]any{
-	"cometchat": {"key": "a", "name": "A", "icon": "https://cdn.example.com/bot.png", "integrateWith": "mastra", "integrationType": "agent",
+	"cometchat": {"key": "a", "name": "A", "icon": "https://cdn.example.com/bot.png", "integrateWith": "mastra",
+		"integrationType": "agent",
 		"integrationMeta": map[string]any{"baseUrl": "https://agents.example.com", "agentId": "a"}},
 	"mindset": {"key": "a", "agentName": "A"},
 }
@@ -47,7 +49,8 @@ func TestQuickYesIsTrue(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			a := maps.Clone(right[name])
 			for i := range rapid.IntRange(0, 3).Draw(t, "changes") {
-				a[rapid.SampledFrom(fields).Draw(t, fmt.Sprint("field", i))] = rapid.SampledFrom(candidates).Draw(t, fmt.Sprint("value", i))
+				a[rapid.SampledFrom(fields).Draw(t, fmt.Sprint("field", i))] = rapid.SampledFrom(candidates).Draw(t,
+					fmt.Sprint("value", i))
 			}
 			if drop := rapid.SampledFrom(fields).Draw(t, "drop"); rapid.Bool().Draw(t, "dropped") {
 				delete(a, drop)
