@@ -48,7 +48,8 @@ func TestRunSecrets(t *testing.T) {
 	}
 	found := w.runSecrets()
 	for text, want := range map[string]bool{
-		"x the-api-key-1 x": true, "x TOK-4F9A8B7C x": true, "all of production": false, "Bearer token": false, strings.Repeat("x", 20): false,
+		"x the-api-key-1 x": true, "x TOK-4F9A8B7C x": true, "all of production": false, "Bearer token": false,
+		strings.Repeat("x", 20): false,
 	} {
 		if found.In(text) != want {
 			t.Errorf("%q: %v, want %v", text, !want, want)
