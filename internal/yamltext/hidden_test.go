@@ -63,7 +63,8 @@ func TestHiddenHidesCredentials(t *testing.T) {
 func TestHiddenShowsTheRest(t *testing.T) {
 	for _, src := range []string{
 		"key: Sales Coach", "previousKeys: [a, b]", "apiKeyEnv: SUPPORT_KEY", "access: open", "agentName: Token desk",
-		"agentPurpose: Explain basic things", "mcpserverUids: [abcdefghij0123456789]", "baseUrl: https://agents.example.com/x",
+		"agentPurpose: Explain basic things", "mcpserverUids: [abcdefghij0123456789]",
+		"baseUrl: https://agents.example.com/x",
 	} {
 		if h := HiddenIn([]byte(src), nil, "headers"); h != nil {
 			t.Errorf("%s is shown as %s", src, masked(src, h))
@@ -71,7 +72,8 @@ func TestHiddenShowsTheRest(t *testing.T) {
 	}
 	src := "headers:\n  x-one: a\nname: shown\nmeta:\n  headers: {a: b}\n  agentId: shown\n"
 	src += "meta: {headers: {a: 'b}', c: [\"d\"]}, agentId: shown} # shown\n"
-	if got := masked(src, HiddenIn([]byte(src), nil, "headers")); strings.Count(got, "shown") != 4 || strings.Contains(got, "c:") {
+	if got := masked(src, HiddenIn([]byte(src), nil, "headers")); strings.Count(got, "shown") != 4 ||
+		strings.Contains(got, "c:") {
 		t.Errorf("too much is hidden:\n%s", got)
 	}
 }
@@ -97,7 +99,8 @@ func TestTokenLength(t *testing.T) {
 		{`key: "Sales \" Coach" # why`, 5, `"Sales \" Coach"`}, {"key: 'it''s'", 5, "'it'"}, {`key: "open`, 5, `"open`},
 		{"tags: [a b, c]", 7, "a b"}, {"tags: [a b, c]", 6, "["}, {"- key: a", 0, "-"}, {"a: -1", 3, "-1"},
 		{"meta: {a: b, headers: c}", 13, "headers"}, {"url: https://a.example.com", 5, "https://a.example.com"},
-		{"tags: sales, coaching", 6, "sales, coaching"}, {"名前: 東京", 8, "東京"}, {"key:", 0, "key"}, {"key: ", 4, " "}, {"key:", 4, ""},
+		{"tags: sales, coaching", 6, "sales, coaching"}, {"名前: 東京", 8, "東京"}, {"key:", 0, "key"}, {"key: ", 4, " "},
+		{"key:", 4, ""},
 		{"a: |", 3, "|"}, {"a: b\r", 3, "b"},
 	} {
 		if got := c.line[c.at : c.at+TokenLength(c.line, c.at)]; got != c.want {
