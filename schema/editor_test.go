@@ -147,7 +147,8 @@ func TestEditor(t *testing.T) {
 
 // fleetOf is a manifest with one Mindset agent and a line of its own.
 func fleetOf(api, line string) string {
-	return versioned("mindset:\n  appUid: acme\n  api: " + api + "\n  agents:\n    - agentName: First\n      key: first\n      " + line + "\n")
+	return versioned("mindset:\n  appUid: acme\n  api: " + api +
+		"\n  agents:\n    - agentName: First\n      key: first\n      " + line + "\n")
 }
 
 // versioned is text as a manifest that names its schema.

@@ -41,8 +41,10 @@ func TestEveryFieldIsExplained(t *testing.T) {
 
 func TestExplainFindsWhatWasMeant(t *testing.T) {
 	for typed, want := range map[string]string{
-		"prompt": "agentPurpose", "system_prompt": "agentPurpose", "agentPurpos": "agentPurpose", "headers": "integrationMeta.headers",
-		"mindset.name": "agentName", "first-message": "metaData.greetingMessage", "enabled": "isActive", "mindset.agents.live.x": "live", "mindset.nonsense": "", "tag": "tags",
+		"prompt": "agentPurpose", "system_prompt": "agentPurpose", "agentPurpos": "agentPurpose",
+		"headers":      "integrationMeta.headers",
+		"mindset.name": "agentName", "first-message": "metaData.greetingMessage", "enabled": "isActive",
+		"mindset.agents.live.x": "live", "mindset.nonsense": "", "tag": "tags",
 	} {
 		places, near, err := Explain(strings.Split(typed, "."))
 		if err != nil || len(places) > 0 || near != want {

@@ -32,7 +32,8 @@ func TestOrder(t *testing.T) {
 		for _, f := range p.Fields {
 			want = append(want, f.Name)
 		}
-		for where, got := range map[string]*schema.Order{"defaults": section.Member("defaults"), "agents": section.Member("agents").Items()} {
+		for where, got := range map[string]*schema.Order{"defaults": section.Member("defaults"),
+			"agents": section.Member("agents").Items()} {
 			if diff := cmp.Diff(want, got.Names()); diff != "" {
 				t.Errorf("%s of %s (-traits +order):\n%s", where, name, diff)
 			}

@@ -82,8 +82,11 @@ func TestBundleTakesReferences(t *testing.T) {
 	}
 	long := "${env:" + strings.Repeat("A", 60) + "}"
 	for _, text := range []string{
-		`{"version": 1, "cometchat": {"appId": "${env:APP}", "region": "${env:REGION}", "endpoint": "${env:EP}", "agents": [{"key": "a", "name": "A", "icon": "${env:ICON}", "integrationMeta": {"baseUrl": "${env:URL}/x"}}]}}`,
-		`{"version": 1, "mindset": {"appUid": "${env:APP}", "host": "${env:HOST}", "agents": [{"key": "${env:KEY}", "agentName": "` + long + `", "access": "${env:ACCESS}", "externalTenantId": "${env:TENANT}", "mcpserverUids": ["${env:MCP}"]}]}}`,
+		`{"version": 1, "cometchat": {"appId": "${env:APP}", "region": "${env:REGION}", "endpoint": "${env:EP}", ` +
+			`"agents": [{"key": "a", "name": "A", "icon": "${env:ICON}", "integrationMeta": {"baseUrl": "${env:URL}/x"}}]}}`,
+		`{"version": 1, "mindset": {"appUid": "${env:APP}", "host": "${env:HOST}", "agents": [{"key": "${env:KEY}", ` +
+			`"agentName": "` + long +
+			`", "access": "${env:ACCESS}", "externalTenantId": "${env:TENANT}", "mcpserverUids": ["${env:MCP}"]}]}}`,
 		`{"version": 1, "mindset": {"appUid": "a", "agents": [{"key": "a", "agentPurpose": "${file:prompts/coach.md}"}]}}`,
 	} {
 		var v any
@@ -115,12 +118,14 @@ func TestBundleMeansTheSame(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{"version": 1}`: true,
 		`{"version": 2}`: false,
-		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "agentName": "A"}]}}`:                                                           true,
-		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "A", "agentName": "A"}]}}`:                                                           false,
-		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "agentName": "` + strings.Repeat("a", 51) + `"}]}}`:                             false,
-		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "access": "open"}]}}`:                                                           false,
-		`{"version": 1, "mindset": {"appUid": "acme", "defaults": {"key": "a"}}}`:                                                                             false,
-		`{"version": 1, "cometchat": {"appId": "a", "region": "us", "agents": [{"key": "a", "integrateWith": "rasa", "integrationMeta": {"agentId": "x"}}]}}`: false,
+		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "agentName": "A"}]}}`: true,
+		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "A", "agentName": "A"}]}}`: false,
+		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "agentName": "` + strings.Repeat("a", 51) +
+			`"}]}}`: false,
+		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "access": "open"}]}}`: false,
+		`{"version": 1, "mindset": {"appUid": "acme", "defaults": {"key": "a"}}}`:                   false,
+		`{"version": 1, "cometchat": {"appId": "a", "region": "us", "agents": [{"key": "a", "integrateWith": "rasa", ` +
+			`"integrationMeta": {"agentId": "x"}}]}}`: false,
 	} {
 		var v any
 		if err := json.Unmarshal([]byte(text), &v); err != nil {
@@ -236,7 +241,8 @@ func checkHover(t *testing.T, where string, properties map[string]map[string]any
 		if p["description"] == nil {
 			t.Errorf("%s: %s has no description", where, field)
 		}
-		if p["examples"] == nil && p["default"] == nil && p["enum"] == nil && field != "agents" && !strings.HasPrefix(where, "manifest") {
+		if p["examples"] == nil && p["default"] == nil && p["enum"] == nil && field != "agents" &&
+			!strings.HasPrefix(where, "manifest") {
 			t.Errorf("%s: %s has neither examples nor a default", where, field)
 		}
 	}
