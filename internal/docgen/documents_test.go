@@ -12,7 +12,8 @@ import (
 )
 
 var (
-	// shownForm is a command in a fence, spanForm one within a sentence. Either ends where a shell begins another one, or a comment.
+	// shownForm is a command in a fence, spanForm one within a sentence. Either ends where a shell begins another one, or
+	// a comment.
 	shownForm = regexp.MustCompile(`(?m)^\$ (?:.*(?:&&|\|\||;) )?agentsync (.*)$`)
 	spanForm  = regexp.MustCompile("`agentsync ([^`]+)`")
 	// messageForm is a message in the list of them.
@@ -20,7 +21,8 @@ var (
 	endForm     = regexp.MustCompile(`\s(?:[|;>#]|&&|2>).*`)
 )
 
-// TestDocumentsNameWhatIsThere: every command and every flag that a document shows exists. Placeholders may stand for values.
+// TestDocumentsNameWhatIsThere: every command and every flag that a document shows exists. Placeholders may stand for
+// values.
 func TestDocumentsNameWhatIsThere(t *testing.T) {
 	pages := []string{"../../README.md", "../../SECURITY.md", "../../CONTRIBUTING.md", "../../CHANGELOG.md"}
 	more, err := filepath.Glob("../../docs/*.md")
@@ -47,7 +49,8 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 			case err != nil:
 				t.Errorf("%s: agentsync %s: %v", page, m[1], err)
 				continue
-			case cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") && rest[0] != strings.ToUpper(rest[0]):
+			case cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") &&
+				rest[0] != strings.ToUpper(rest[0]):
 				t.Errorf("%s: agentsync %s: there is no %s", page, m[1], rest[0])
 			}
 			if err := cmd.ParseFlags(rest); err != nil && strings.HasPrefix(err.Error(), "unknown") {

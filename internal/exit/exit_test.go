@@ -30,7 +30,8 @@ func TestOf(t *testing.T) {
 		{"a failure keeps its code", t.Context(), With(Stale, "old").Hinted("plan again"), Stale, "plan again"},
 		{"also after an interrupt", over, Usagef("wrong"), Usage, ""},
 		{"the lock of a file", t.Context(), locked, Locked, "wait for it with --lock-timeout"},
-		{"the lock of a shared state", t.Context(), &state.LockedError{Lease: time.Minute}, Locked, "wait for it with --lock-timeout"},
+		{"the lock of a shared state", t.Context(), &state.LockedError{Lease: time.Minute}, Locked,
+			"wait for it with --lock-timeout"},
 		{"waiting for a lock was interrupted", over, locked, Interrupted, ""},
 		{"a damaged state", t.Context(), &state.FormatError{Hint: "take it from git"}, Usage, "take it from git"},
 		{"a refused key", t.Context(), platform.ErrKeyRefused, KeyRefused, "check the key's value"},
@@ -102,7 +103,8 @@ func TestOfReport(t *testing.T) {
 		{"one refused, one failed", t.Context(), apply.Report{Results: []apply.Result{blocked, failed}}, Failed},
 		{"a refused key", t.Context(), apply.Report{Results: []apply.Result{done, noKey, failed}}, KeyRefused},
 		{"an app that could not be listed", t.Context(), apply.Report{Results: []apply.Result{done}, Unread: 1}, Partial},
-		{"interrupted", t.Context(), apply.Report{Outcome: apply.OutcomeInterrupted, Results: []apply.Result{noKey}}, Interrupted},
+		{"interrupted", t.Context(), apply.Report{Outcome: apply.OutcomeInterrupted, Results: []apply.Result{noKey}},
+			Interrupted},
 		{"interrupted while one failed", over, apply.Report{Results: []apply.Result{done, failed}}, Interrupted},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -93,14 +93,20 @@ func TestAllowHosts(t *testing.T) {
 	}{
 		{"the platform's own, for the first time", agent.App{}, &state.State{}, "", nil, ""},
 		{"the platform's own, as before", agent.App{}, knows(own), "", nil, ""},
-		{"another one in a manifest", agent.App{Endpoint: "https://elsewhere.example/v3"}, &state.State{}, "", nil, "elsewhere.example"},
-		{"another one in a manifest, which was allowed", agent.App{Endpoint: "https://elsewhere.example/v3"}, &state.State{}, "",
+		{"another one in a manifest", agent.App{Endpoint: "https://elsewhere.example/v3"}, &state.State{}, "", nil,
+			"elsewhere.example"},
+		{"another one in a manifest, which was allowed", agent.App{Endpoint: "https://elsewhere.example/v3"}, &state.State{},
+			"",
 			[]string{"https://elsewhere.example"}, ""},
-		{"another one, which the state knows", agent.App{Endpoint: "https://elsewhere.example/v3"}, knows("https://elsewhere.example/v2"), "", nil, ""},
-		{"another region than before", agent.App{Settings: map[string]string{"region": "us"}}, knows(own), "", nil, "a.api-us.cometchat.io"},
-		{"another one in the environment", agent.App{}, knows(own), variable + "https://proxy.example/v3", nil, "proxy.example"},
+		{"another one, which the state knows", agent.App{Endpoint: "https://elsewhere.example/v3"},
+			knows("https://elsewhere.example/v2"), "", nil, ""},
+		{"another region than before", agent.App{Settings: map[string]string{"region": "us"}}, knows(own), "", nil,
+			"a.api-us.cometchat.io"},
+		{"another one in the environment", agent.App{}, knows(own), variable + "https://proxy.example/v3", nil,
+			"proxy.example"},
 		{"this machine in the environment", agent.App{}, knows(own), variable + "http://127.0.0.1:8787/v3", nil, ""},
-		{"this machine in a manifest, after another", agent.App{Endpoint: "http://127.0.0.1:8787/v3"}, knows(own), "", nil, "127.0.0.1:8787"},
+		{"this machine in a manifest, after another", agent.App{Endpoint: "http://127.0.0.1:8787/v3"}, knows(own), "", nil,
+			"127.0.0.1:8787"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := testWorkspace(t, c.section, c.s, c.environ)
@@ -110,7 +116,8 @@ func TestAllowHosts(t *testing.T) {
 			switch {
 			case c.refused == "" && err != nil:
 				t.Errorf("refused: %v", err)
-			case c.refused != "" && (f == nil || f.Code != exit.Refused || !strings.Contains(f.Hint, "--allow-endpoint "+c.refused)):
+			case c.refused != "" && (f == nil || f.Code != exit.Refused ||
+				!strings.Contains(f.Hint, "--allow-endpoint "+c.refused)):
 				t.Errorf("got %v, want a refusal of %s", err, c.refused)
 			}
 			w.Sandbox = true
