@@ -57,7 +57,8 @@ func picture(all []room) string {
 	for _, r := range shipped(all) {
 		from := r.name()
 		for _, to := range imports[from] {
-			implied := slices.ContainsFunc(imports[from], func(via string) bool { return via != to && reaches(imports, via, to) })
+			implied := slices.ContainsFunc(imports[from],
+				func(via string) bool { return via != to && reaches(imports, via, to) })
 			if !implied {
 				fmt.Fprintf(&b, "    %s --> %s\n", node(from), node(to))
 			}
@@ -137,8 +138,8 @@ func TestEveryRoomIsDescribed(t *testing.T) {
 // variableForm is the name of an environment variable in the code.
 var variableForm = regexp.MustCompile(`^"([A-Z]+(_[A-Z0-9]+)+|CI|TERM|CLICOLOR)"$`)
 
-// TestEnvironmentIsDescribed: docs/environment.md has each variable that the code reads. Those of a list with GITHUB_TOKEN in it
-// are credentials that are refused.
+// TestEnvironmentIsDescribed: docs/environment.md has each variable that the code reads. Those of a list with
+// GITHUB_TOKEN in it are credentials that are refused.
 func TestEnvironmentIsDescribed(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "docs", "environment.md"))
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// messagesPage explains every message that a user can meet. Its prose is written by hand. A section claims its messages by
-// patterns in a comment, which a reader does not see; the list below the comment is written by TestGoldenMessages:
+// messagesPage explains every message that a user can meet. Its prose is written by hand. A section claims its messages
+// by patterns in a comment, which a reader does not see; the list below the comment is written by TestGoldenMessages:
 //
 //	<!-- messages
 //	read state: *       the text of a message, where * is any text
@@ -82,8 +82,9 @@ var notMessages = map[string][]string{
 	},
 }
 
-// TestGoldenMessages: every message in the code stands in docs/messages.md below a cause and a way out, and every pattern of
-// the page, and of notMessages, fits a message that is still in the code. AGENTSYNC_GOLDEN=1 writes the lists.
+// TestGoldenMessages: every message in the code stands in docs/messages.md below a cause and a way out, and every
+// pattern of the page, and of notMessages, fits a message that is still in the code. AGENTSYNC_GOLDEN=1 writes the
+// lists.
 func TestGoldenMessages(t *testing.T) {
 	b, err := os.ReadFile(messagesPage)
 	if err != nil {
@@ -189,8 +190,8 @@ func messageList(texts []string) string {
 // message is a sentence in the code, with … for what differs each time.
 type message struct{ text, room, at string }
 
-// messagesInCode collects, from what is shipped, the texts that errors are made of, and all others of three words and more
-// that could be a sentence for a user: what begins with a capital is a result or a help text.
+// messagesInCode collects, from what is shipped, the texts that errors are made of, and all others of three words and
+// more that could be a sentence for a user: what begins with a capital is a result or a help text.
 func messagesInCode(t *testing.T) []message {
 	var all []message
 	for _, r := range shipped(rooms(t)) {
@@ -316,7 +317,8 @@ func sentence(text string, isError bool) (line string, ok bool) {
 		words = 2
 	}
 	isHint := below != "" && strings.HasSuffix(line, ":") // and a command in the line below it
-	isPart := strings.HasPrefix(line, " ") || line != "" && strings.ContainsAny(line[:1], ";,(.") || !strings.Contains(line, " ")
+	isPart := strings.HasPrefix(line, " ") || line != "" && strings.ContainsAny(line[:1], ";,(.") ||
+		!strings.Contains(line, " ")
 	isResult := !isError && line != "" && line[0] >= 'A' && line[0] <= 'Z'
 	if isHint || isPart || isResult || len(wordForm.FindAllString(line, -1)) < words {
 		return "", false
