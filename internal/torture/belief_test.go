@@ -84,7 +84,8 @@ func TestRefreshSaysWhatApplyDoes(t *testing.T) {
 	s.forget()
 	s.write(concierge("a"), coach("a"), concierge("new"), coach("new"))
 	s.must(0, "plan", "--refresh", "--json", "plan.json", "--out", "plan.bin")
-	want := map[string]string{"cometchat/app1/a": "adopt", "cometchat/app1/new": "create", "mindset/acme/a": "adopt", "mindset/acme/new": "create"}
+	want := map[string]string{"cometchat/app1/a": "adopt", "cometchat/app1/new": "create", "mindset/acme/a": "adopt",
+		"mindset/acme/new": "create"}
 	for address, action := range changes(t, s.read("plan.json")) {
 		if want[address] != action {
 			t.Errorf("%s: the plan says %s, want %s", address, action, want[address])
@@ -94,8 +95,8 @@ func TestRefreshSaysWhatApplyDoes(t *testing.T) {
 	s.whole("Concierge a", "Coach a", "Concierge new", "Coach new")
 }
 
-// TestRefreshSaysWhatIsInTheWay: somebody made an agent of the same name. The plan does not say that ours is created, for
-// apply does not create it.
+// TestRefreshSaysWhatIsInTheWay: somebody made an agent of the same name. The plan does not say that ours is created,
+// for apply does not create it.
 func TestRefreshSaysWhatIsInTheWay(t *testing.T) {
 	s := newSite(t, manners{})
 	s.put("mindset", body{"agentName": "Coach a", "agentPurpose": "Another thing."})
@@ -117,7 +118,8 @@ func TestLostUpdateThatTakesMembersOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, manners{})
-			s.write(concierge("a", "metaData: {greetingMessage: Hi}"), concierge("b", "metaData: {greetingMessage: Hi, introductoryMessage: I}"),
+			s.write(concierge("a", "metaData: {greetingMessage: Hi}"),
+				concierge("b", "metaData: {greetingMessage: Hi, introductoryMessage: I}"),
 				concierge("c"), coach("a", "tags: [a, b]"))
 			s.apply(0)
 			var left atomic.Int64

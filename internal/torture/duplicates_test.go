@@ -191,8 +191,9 @@ func TestRenameWhileTheCreateIsOpen(t *testing.T) {
 	})
 }
 
-// TestStrangerBlocksNoOpenCreate: a run is killed while its creates wait at the platform, and they have no effect. Somebody
-// else made agents that have nothing in common with them. They are not held for ours, and are left as they are.
+// TestStrangerBlocksNoOpenCreate: a run is killed while its creates wait at the platform, and they have no effect.
+// Somebody else made agents that have nothing in common with them. They are not held for ours, and are left as they
+// are.
 func TestStrangerBlocksNoOpenCreate(t *testing.T) {
 	arrived := make(chan struct{}, 2)
 	s := newSite(t, manners{before: func(q *query) bool {
@@ -226,7 +227,8 @@ func TestRepeatedRefusalsCostOnePost(t *testing.T) {
 	for _, status := range []int{http.StatusPaymentRequired, http.StatusConflict, http.StatusLocked} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			s := newSite(t, manners{before: func(q *query) bool {
-				return q.op == "create" && q.send(status, body{"error": body{"code": "ERR_NO", "message": "An agent of this name is in the trash."}})
+				return q.op == "create" &&
+					q.send(status, body{"error": body{"code": "ERR_NO", "message": "An agent of this name is in the trash."}})
 			}})
 			s.write(concierge("a"))
 			code, out := s.run(quick("apply", "--auto-approve")...)

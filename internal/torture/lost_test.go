@@ -52,8 +52,8 @@ var untrue = map[string]any{
 	"success false": body{"success": false, "message": "not in your plan"},
 }
 
-// TestOKThatIsNotDone: writes are answered 200 with a body that is no success. They are failures, what the platform said
-// is shown, and they are done once it does them.
+// TestOKThatIsNotDone: writes are answered 200 with a body that is no success. They are failures, what the platform
+// said is shown, and they are done once it does them.
 func TestOKThatIsNotDone(t *testing.T) {
 	for name, answer := range untrue {
 		t.Run(name, func(t *testing.T) {
@@ -163,7 +163,8 @@ func TestOddStrangerInTheList(t *testing.T) {
 	s.everyUID("Odd")
 }
 
-// TestEndOfTheList: the list of Mindset ends with an empty page, or with 404 and an empty list, at every size of its pages.
+// TestEndOfTheList: the list of Mindset ends with an empty page, or with 404 and an empty list, at every size of its
+// pages.
 func TestEndOfTheList(t *testing.T) {
 	for _, ends := range []bool{false, true} {
 		for _, pageSize := range []int{0, 1, 2, 3, 4} {
@@ -184,8 +185,8 @@ func TestEndOfTheList(t *testing.T) {
 	}
 }
 
-// TestPagesOfOneAgent: each two agents share a time, so the list shows every other one. Those that are known are read alone. A
-// create whose answer was lost may have made one that is hidden: it is not sent again.
+// TestPagesOfOneAgent: each two agents share a time, so the list shows every other one. Those that are known are read
+// alone. A create whose answer was lost may have made one that is hidden: it is not sent again.
 func TestPagesOfOneAgent(t *testing.T) {
 	s := newSite(t, manners{pageSize: 1, samePair: true})
 	s.write(coach("a"), coach("b"))
@@ -194,11 +195,13 @@ func TestPagesOfOneAgent(t *testing.T) {
 	s.write(coach("a"), coach("b"), coach("c"))
 	s.apply(0)
 	s.whole("Coach a", "Coach b", "Coach c")
-	s.behave(manners{pageSize: 1, samePair: true, after: func(q *query, _ int, _ any) bool { return q.op == "create" && q.drop() }})
+	s.behave(manners{pageSize: 1, samePair: true,
+		after: func(q *query, _ int, _ any) bool { return q.op == "create" && q.drop() }})
 	s.write(coach("a"), coach("b"), coach("c"), coach("d"))
 	for range 2 {
 		code, out := s.run(quick("apply", "--auto-approve")...)
-		if code != 3 || !strings.Contains(out, "hold one agent each") || !strings.Contains(out, "agentsync apply --allow-duplicate-names") {
+		if code != 3 || !strings.Contains(out, "hold one agent each") ||
+			!strings.Contains(out, "agentsync apply --allow-duplicate-names") {
 			t.Errorf("exit %d\n%s", code, out)
 		}
 	}
@@ -207,7 +210,10 @@ func TestPagesOfOneAgent(t *testing.T) {
 
 // TestListThatIsNull: an empty app is {"agents": null}.
 func TestListThatIsNull(t *testing.T) {
-	s := newSite(t, manners{before: func(q *query) bool { return q.op == "list" && q.send(http.StatusOK, `{"agents": null}`) }})
+	s := newSite(t, manners{before: func(q *query) bool {
+		return q.op == "list" &&
+			q.send(http.StatusOK, `{"agents": null}`)
+	}})
 	s.write(coach("a"))
 	s.run(quick("apply", "--auto-approve")...)
 	if n := s.asked("create"); n == 0 {
@@ -224,7 +230,8 @@ func TestManyWarningsDropNothing(t *testing.T) {
 	s := newSite(t, manners{})
 	fleet := func(header string) {
 		var b strings.Builder
-		b.WriteString("version: 1\ncometchat:\n  appId: app1\n  region: eu\n  defaults:\n    icon: https://cdn.example.com/bot.png\n" +
+		b.WriteString("version: 1\ncometchat:\n  appId: app1\n  region: eu\n  defaults:\n    icon: " +
+			"https://cdn.example.com/bot.png\n" +
 			"    integrateWith: langgraph\n    integrationType: agent\n" +
 			"    integrationMeta: {baseUrl: https://agents.example.com" + header + "}\n  agents:\n")
 		for i := range n {
@@ -363,7 +370,8 @@ func TestLostStateWherePlatformsRewrite(t *testing.T) {
 			}
 		})
 		t.Run(name+", answers lost", func(t *testing.T) {
-			s := newSite(t, manners{keep: keep, after: func(q *query, _ int, _ any) bool { return q.op == "create" && q.drop() }})
+			s := newSite(t, manners{keep: keep,
+				after: func(q *query, _ int, _ any) bool { return q.op == "create" && q.drop() }})
 			s.write(rewritten()...)
 			s.apply(0)
 			s.whole(names...)

@@ -24,7 +24,8 @@ import (
 var rules = []string{
 	"drop-before", "drop-after", "status-before=500", "status-before=502 body=html", "status-before=503 body=empty",
 	"status-after=500", "status-after=502 body=html", "status-after=504 body=empty", "status-after=409",
-	"throttle=1s", "throttle retry-as=none", "unavailable=1s", "cut-body", "garbage", "html", "empty", "hang=900ms", "hang-before=900ms",
+	"throttle=1s", "throttle retry-as=none", "unavailable=1s", "cut-body", "garbage", "html", "empty", "hang=900ms",
+	"hang-before=900ms",
 	"redirect=307", "redirect=308", "late=150ms", "lag=250ms op=create", "lag-lists=1 op=create", "latency=5ms jitter=4ms",
 	"rewrite=tags:sort", "rewrite=tools:sort", "rewrite=tags:reverse", "mask-headers",
 }
@@ -87,7 +88,8 @@ func TestTortureMix(t *testing.T) {
 					t.Fatalf("exit %d without faults, after %q\n%s", code, lines, out)
 				}
 				checkAgents(t, dir, agents, liveIn(server))
-				if code, out := tool(t, dir, h.URL, "plan", "--prune", "--detailed-exitcode", "--state", filepath.Join(dir, "state.json"), filepath.Join(dir, "manifests")); code != 0 {
+				if code, out := tool(t, dir, h.URL, "plan", "--prune", "--detailed-exitcode", "--state",
+					filepath.Join(dir, "state.json"), filepath.Join(dir, "manifests")); code != 0 {
 					t.Fatalf("plan: exit %d after %q\n%s", code, lines, out)
 				}
 			}
@@ -129,7 +131,8 @@ func liveIn(server *sandbox.Server) (agents []live) {
 }
 
 func mixArgs(dir string) []string {
-	return []string{"apply", "--auto-approve", "--prune", "--settle-timeout", "500ms", "--timeout", "700ms", "--parallelism", "4",
+	return []string{"apply", "--auto-approve", "--prune", "--settle-timeout", "500ms", "--timeout", "700ms",
+		"--parallelism", "4",
 		"--state", filepath.Join(dir, "state.json"), filepath.Join(dir, "manifests")}
 }
 

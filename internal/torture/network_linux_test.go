@@ -33,8 +33,8 @@ var protocols = map[string]func(*httptest.Server){
 // inNamespace is the variable that says to a process that it has a network of its own, and which protocol to speak.
 const inNamespace = "TORTURE_NAMESPACE"
 
-// TestNetworkAway takes the network away in the middle of an apply, for longer than a request may take. What lies in the
-// kernel's buffers then must not arrive when it is back, for by then it may have been sent again.
+// TestNetworkAway takes the network away in the middle of an apply, for longer than a request may take. What lies in
+// the kernel's buffers then must not arrive when it is back, for by then it may have been sent again.
 func TestNetworkAway(t *testing.T) {
 	if protocol := os.Getenv(inNamespace); protocol != "" {
 		networkAway(t, protocol)
@@ -83,7 +83,8 @@ func loopback(t *testing.T, up bool) {
 	if up {
 		request.flags = syscall.IFF_UP
 	}
-	_, _, failed := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS, uintptr(unsafe.Pointer(&request)))
+	_, _, failed := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), syscall.SIOCSIFFLAGS,
+		uintptr(unsafe.Pointer(&request)))
 	if failed != 0 {
 		t.Errorf("turn the loopback to %v: %v", up, failed)
 	}
@@ -122,14 +123,16 @@ func networkAway(t *testing.T, protocol string) {
 	}}, protocols[protocol]))
 	if cert := s.server.Certificate(); cert != nil {
 		path := filepath.Join(t.TempDir(), "ca.pem")
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o644); err != nil {
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}),
+			0o644); err != nil {
 			t.Fatal(err)
 		}
 		s.env = append(s.env, "SSL_CERT_FILE="+path)
 	}
 	agents, names := many(80)
 	s.write(agents...)
-	code, out := s.run("apply", "--auto-approve", "--parallelism", fmt.Sprint(parallel), "--timeout", "3s", "--settle-timeout", "3s")
+	code, out := s.run("apply", "--auto-approve", "--parallelism", fmt.Sprint(parallel), "--timeout", "3s",
+		"--settle-timeout", "3s")
 	away.Wait()
 	t.Logf("exit %d with the network away, %d creates arrived", code, creates.Load())
 	for range 2 {

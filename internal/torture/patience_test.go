@@ -47,11 +47,12 @@ func many(n int) (agents, names []string) {
 // hour asks to come back in an hour.
 func hour(q *query) bool {
 	q.w.Header().Set("Retry-After", "3600")
-	return q.send(http.StatusTooManyRequests, body{"error": body{"code": "ERR_TOO_MANY_REQUESTS", "message": "come back in an hour"}})
+	return q.send(http.StatusTooManyRequests,
+		body{"error": body{"code": "ERR_TOO_MANY_REQUESTS", "message": "come back in an hour"}})
 }
 
-// TestWaitOfAnHourIsAnError: the platform asks to come back in an hour. Every command says so and ends, and what was in line
-// was not sent.
+// TestWaitOfAnHourIsAnError: the platform asks to come back in an hour. Every command says so and ends, and what was in
+// line was not sent.
 func TestWaitOfAnHourIsAnError(t *testing.T) {
 	for _, op := range []string{"list", "create"} {
 		t.Run(op, func(t *testing.T) {
@@ -184,9 +185,9 @@ func TestReportIsOpenedFirst(t *testing.T) {
 	}
 }
 
-// TestTimesInWholeSeconds: agents of Mindset are made within one second, and shown and compared with times in whole seconds, 50
-// to a page. Where a page holds them all, nothing is different. Where it does not, nothing of the app can be read, and
-// nothing is sent: each command says so, with what to do, and that helps.
+// TestTimesInWholeSeconds: agents of Mindset are made within one second, and shown and compared with times in whole
+// seconds, 50 to a page. Where a page holds them all, nothing is different. Where it does not, nothing of the app can
+// be read, and nothing is sent: each command says so, with what to do, and that helps.
 func TestTimesInWholeSeconds(t *testing.T) {
 	made := func(t *testing.T, n int) (*site, []string, []string) {
 		s := newSite(t, manners{seconds: true, pageSize: 50})
@@ -224,8 +225,8 @@ func TestTimesInWholeSeconds(t *testing.T) {
 	})
 }
 
-// TestKilledWhileAskedToWait: the platform asks to wait for an hour, one create is still on its way to it, and the run is
-// killed. That create takes effect while the next run looks for it. What was asked to wait had not left.
+// TestKilledWhileAskedToWait: the platform asks to wait for an hour, one create is still on its way to it, and the run
+// is killed. That create takes effect while the next run looks for it. What was asked to wait had not left.
 func TestKilledWhileAskedToWait(t *testing.T) {
 	var s *site
 	hangs, waits, late := make(chan *query, 100), make(chan bool, 100), make(chan bool)
@@ -276,7 +277,8 @@ func (s *site) killedAt(n int, more ...string) {
 		q.until()
 		return true // it never has an effect
 	}})
-	cmd, lines := s.start(quick("apply", append([]string{"--auto-approve", "--parallelism", fmt.Sprint(n)}, more...)...)...)
+	cmd, lines := s.start(quick("apply",
+		append([]string{"--auto-approve", "--parallelism", fmt.Sprint(n)}, more...)...)...)
 	go drain(lines)
 	waiting.Wait()
 	_ = cmd.Process.Kill() // it waits for answers
@@ -304,9 +306,9 @@ func TestWhatIsInNoDoubtGoesOn(t *testing.T) {
 	s.whole(names...)
 }
 
-// TestRequestThatNeverLeftIsNotWaitedFor: a run was killed while its creates waited for their turn, for the platform had
-// said that nothing is left for ten minutes. The next run need not wait for what may become of them: their grace period
-// would last longer than the command may.
+// TestRequestThatNeverLeftIsNotWaitedFor: a run was killed while its creates waited for their turn, for the platform
+// had said that nothing is left for ten minutes. The next run need not wait for what may become of them: their grace
+// period would last longer than the command may.
 func TestRequestThatNeverLeftIsNotWaitedFor(t *testing.T) {
 	const parallel = 8
 	s := newSite(t, manners{before: func(q *query) bool {

@@ -134,12 +134,16 @@ func fleet(t *testing.T, dir string, n int, text string) {
 	var b strings.Builder
 	b.WriteString("version: 1\ncometchat:\n  appId: app1\n  region: eu\n  agents:\n")
 	for i := range n {
-		fmt.Fprintf(&b, "    - {key: c%03d, name: Concierge %d, icon: 'https://cdn.example.com/b.png', integrateWith: mastra, integrationType: agent,\n"+
-			"       integrationMeta: {baseUrl: 'https://a.example.com', agentId: c%d}, tools: [search, calendar], metaData: {greetingMessage: '%s'}}\n", i, named(i), named(i), text)
+		fmt.Fprintf(&b,
+			"    - {key: c%03d, name: Concierge %d, icon: 'https://cdn.example.com/b.png', integrateWith: mastra, "+
+				"integrationType: agent,\n"+
+				"       integrationMeta: {baseUrl: 'https://a.example.com', agentId: c%d}, tools: [search, calendar], metaData: "+
+				"{greetingMessage: '%s'}}\n", i, named(i), named(i), text)
 	}
 	b.WriteString("mindset:\n  appUid: acme\n  agents:\n")
 	for i := range n {
-		fmt.Fprintf(&b, "    - {key: m%03d, agentName: Coach %d, agentPurpose: 'Help with %s.', tags: [b, a]}\n", i, named(i), text)
+		fmt.Fprintf(&b, "    - {key: m%03d, agentName: Coach %d, agentPurpose: 'Help with %s.', tags: [b, a]}\n", i,
+			named(i), text)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "manifests"), 0o755); err != nil {
 		t.Fatal(err)

@@ -23,13 +23,16 @@ func TestInterrupts(t *testing.T) {
 		soon    time.Duration // how long the end may take
 	}{
 		{"creating", []string{"latency=200ms op=create"}, 2, []os.Signal{syscall.SIGINT}, 3 * time.Second},
-		{"creating, twice", []string{"hang-after=4s op=create"}, 2, []os.Signal{syscall.SIGINT, syscall.SIGINT}, 2 * time.Second},
+		{"creating, twice", []string{"hang-after=4s op=create"}, 2, []os.Signal{syscall.SIGINT, syscall.SIGINT},
+			2 * time.Second},
 		{"creating, SIGTERM", []string{"latency=200ms op=create"}, 2, []os.Signal{syscall.SIGTERM}, 3 * time.Second},
-		{"creating, SIGTERM then SIGINT", []string{"hang-after=4s op=create"}, 2, []os.Signal{syscall.SIGTERM, syscall.SIGINT}, 2 * time.Second},
+		{"creating, SIGTERM then SIGINT", []string{"hang-after=4s op=create"}, 2,
+			[]os.Signal{syscall.SIGTERM, syscall.SIGINT}, 2 * time.Second},
 		{"throttled", []string{"throttle=20s op=create"}, 1, []os.Signal{syscall.SIGINT}, 3 * time.Second},
 		{"throttled, SIGTERM", []string{"throttle=20s op=create"}, 1, []os.Signal{syscall.SIGTERM}, 3 * time.Second},
 		{"settling", []string{"drop-before op=create"}, 18, []os.Signal{syscall.SIGINT}, 3 * time.Second},
-		{"settling, twice", []string{"drop-after op=create", "lag=10s op=create"}, 18, []os.Signal{syscall.SIGINT, syscall.SIGTERM}, 3 * time.Second},
+		{"settling, twice", []string{"drop-after op=create", "lag=10s op=create"}, 18,
+			[]os.Signal{syscall.SIGINT, syscall.SIGTERM}, 3 * time.Second},
 	}
 	sideBySide(len(cases), func(i int) {
 		c := cases[i]

@@ -121,7 +121,8 @@ func (s *site) forget() {
 
 // concierge is an agent of CometChat in YAML: lines of more replace those that have the same field.
 func concierge(key string, more ...string) string {
-	return agentYAML(key, []string{"name: Concierge " + key, "icon: https://cdn.example.com/bot.png", "integrateWith: mastra",
+	return agentYAML(key, []string{"name: Concierge " + key, "icon: https://cdn.example.com/bot.png",
+		"integrateWith: mastra",
 		"integrationType: agent", "integrationMeta: {baseUrl: https://agents.example.com, agentId: " + key + "}"}, more)
 }
 

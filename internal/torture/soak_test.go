@@ -39,10 +39,11 @@ func TestSoak(t *testing.T) {
 	liveWith(t, 2000, 5*time.Second, func(int) bool { return time.Now().Before(end) })
 }
 
-// liveWith lives with a fleet: it is edited, and applied by runs that are killed, interrupted, locked out and taken over from, at
-// platforms that fail in every way that the sandbox knows. The fleet has agents of CometChat and of both versions of
-// Mindset's API, and is in three places at once: with a state file, in an S3 and in a PostgreSQL behind a pooler. After each
-// round nothing is lost. grace is the grace period: a machine that is busy with many agents carries requests out late.
+// liveWith lives with a fleet: it is edited, and applied by runs that are killed, interrupted, locked out and taken
+// over from, at platforms that fail in every way that the sandbox knows. The fleet has agents of CometChat and of both
+// versions of Mindset's API, and is in three places at once: with a state file, in an S3 and in a PostgreSQL behind a
+// pooler. After each round nothing is lost. grace is the grace period: a machine that is busy with many agents carries
+// requests out late.
 func liveWith(t *testing.T, agents int, grace time.Duration, goesOn func(round int) bool) {
 	places := []struct {
 		name string
@@ -58,7 +59,8 @@ func liveWith(t *testing.T, agents int, grace time.Duration, goesOn func(round i
 			t.Run(place.name, func(t *testing.T) {
 				s := place.make(t)
 				seed := uint64(time.Now().Unix())
-				s.t, s.rng, s.took, s.grace, s.patience = t, rand.New(rand.NewPCG(seed, uint64(i))), time.Second, grace, 10*time.Minute
+				s.t, s.rng, s.took, s.grace, s.patience = t, rand.New(rand.NewPCG(seed,
+					uint64(i))), time.Second, grace, 10*time.Minute
 				s.first = s.rng.IntN(7)
 				t.Logf("seed %d", seed)
 				for range agents {
@@ -70,7 +72,8 @@ func liveWith(t *testing.T, agents int, grace time.Duration, goesOn func(round i
 				if t.Failed() {
 					return
 				}
-				t.Logf("%s\nnothing was lost: %d agents are live, one for each address, the state has the uid of each, and the plan is empty",
+				t.Logf("%s\nnothing was lost: %d agents are live, one for each address, the state has the uid of each, and the "+
+					"plan is empty",
 					s.done, len(s.agents))
 			})
 		})
@@ -129,7 +132,8 @@ func (a soaked) yaml() string {
 		return head + fmt.Sprintf("      name: %s\n      integrationMeta: {baseUrl: 'https://a.example.com', agentId: %s}\n"+
 			"      metaData: {greetingMessage: 'Revision %d.'}\n", a.name, a.name, a.revision)
 	}
-	text := head + fmt.Sprintf("      agentName: %s\n      agentPurpose: Help %s in revision %d.\n", a.name, a.name, a.revision)
+	text := head + fmt.Sprintf("      agentName: %s\n      agentPurpose: Help %s in revision %d.\n", a.name, a.name,
+		a.revision)
 	if a.section == sections[2] {
 		text += fmt.Sprintf("      personality: {preset: friendly, customText: Revision %d}\n", a.revision)
 	}
@@ -280,7 +284,8 @@ func (s *soak) loseMachine() {
 	}
 }
 
-// stop stops a run while another one applies: that one takes over from it, or is locked out by it where the state is a file.
+// stop stops a run while another one applies: that one takes over from it, or is locked out by it where the state is a
+// file.
 func (s *soak) stop() {
 	cmd := s.apply(s.checkout())
 	ended := s.begin(cmd, s.sometime())
@@ -329,8 +334,8 @@ func (s *soak) interrupt() {
 	<-ended
 }
 
-// check holds the guarantee: the sandbox has one agent for each that is wanted and no other, the state has their uids and no other,
-// nothing is open, and the plan is empty.
+// check holds the guarantee: the sandbox has one agent for each that is wanted and no other, the state has their uids
+// and no other, nothing is open, and the plan is empty.
 func (s *soak) check(n int) {
 	s.t.Helper()
 	names := map[string]int{}

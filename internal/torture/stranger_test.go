@@ -212,8 +212,10 @@ func (s *stranger) stored(fields body) body {
 
 // defaults are what an agent has where nothing else was sent.
 var defaults = map[string]body{
-	"cometchat": {"isActive": true, "tools": []any{}, "actions": []any{}, "metaData": body{}, "instruction": "", "deletedAt": nil},
-	"mindset":   {"live": false, "access": "restrictedAccess", "tags": []any{}, "contextUids": []any{}, "mcpserverUids": []any{}},
+	"cometchat": {"isActive": true, "tools": []any{}, "actions": []any{}, "metaData": body{}, "instruction": "",
+		"deletedAt": nil},
+	"mindset": {"live": false, "access": "restrictedAccess", "tags": []any{}, "contextUids": []any{},
+		"mcpserverUids": []any{}},
 }
 
 // add makes an agent. The caller holds mu.

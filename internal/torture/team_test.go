@@ -43,14 +43,17 @@ func cases(n int) (numbers []int) {
 	return append(numbers, n)
 }
 
-// TestTortureTeam: what happens to runs of a team whose state is in a real S3, or in a real PostgreSQL behind a pooler, from outside.
+// TestTortureTeam: what happens to runs of a team whose state is in a real S3, or in a real PostgreSQL behind a pooler,
+// from outside.
 func TestTortureTeam(t *testing.T) {
 	scenes := []func(*testing.T){
 		func(t *testing.T) { teamKill(t, newOffice(t)) }, func(t *testing.T) { teamKill(t, newDatabaseOffice(t)) }, teamStop,
-		func(t *testing.T) { teamLost(t, newOffice(t)) }, func(t *testing.T) { teamLost(t, newDatabaseOffice(t)) }, teamAtOnce, teamServer, teamPace,
+		func(t *testing.T) { teamLost(t, newOffice(t)) }, func(t *testing.T) { teamLost(t, newDatabaseOffice(t)) },
+		teamAtOnce, teamServer, teamPace,
 		func(t *testing.T) { liveWith(t, 30, 2*time.Second, func(round int) bool { return round < 3 }) },
 	}
-	names := []string{"kill", "kill with PostgreSQL", "stop", "lost", "lost with PostgreSQL", "at once", "server", "pace", "soak"}
+	names := []string{"kill", "kill with PostgreSQL", "stop", "lost", "lost with PostgreSQL", "at once", "server", "pace",
+		"soak"}
 	var playing errgroup.Group
 	for i, scene := range scenes {
 		playing.Go(func() error {
@@ -86,8 +89,8 @@ func teamKill(t *testing.T, o *office) {
 }
 
 // teamStop stops an apply (SIGSTOP) at the n-th request to the store for longer than its lease, lets another take over
-// and come to its end, and wakes it up: it sends nothing more, says so, and harms nobody. At every other n it sleeps through
-// only a part of the other's run, which waits for the platform when the sleeper wakes up.
+// and come to its end, and wakes it up: it sends nothing more, says so, and harms nobody. At every other n it sleeps
+// through only a part of the other's run, which waits for the platform when the sleeper wakes up.
 func teamStop(t *testing.T) {
 	o := newOffice(t)
 	numbers := cases(requestsOfApply(t, o))

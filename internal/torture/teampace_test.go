@@ -45,9 +45,10 @@ func (tm *team) open() int {
 	return len(snap.Open)
 }
 
-// teamPace lets each platform throttle one create of an apply, so that the next one, whose intent is durable, waits in the pace; meanwhile
-// another machine takes over and makes everything. When the pause is over, the first run sends nothing of what waited: not where it lives
-// and learns that its lease is gone, and not where it stood still (SIGSTOP) and wakes up behind the other's end.
+// teamPace lets each platform throttle one create of an apply, so that the next one, whose intent is durable, waits in
+// the pace; meanwhile another machine takes over and makes everything. When the pause is over, the first run sends
+// nothing of what waited: not where it lives and learns that its lease is gone, and not where it stood still (SIGSTOP)
+// and wakes up behind the other's end.
 func teamPace(t *testing.T) {
 	const agents = 3 // on each platform: one is throttled, one made, and one waits
 	parallel(t, 2, 2, func(t *testing.T, i int) {
@@ -70,7 +71,8 @@ func teamPace(t *testing.T) {
 		tm.must(0, tm.checkout(), teamApply()...)
 		sends(first.Process, syscall.SIGCONT)(nil)
 		<-ended
-		if code := first.ProcessState.ExitCode(); code == 0 || !strings.Contains(out.String(), "the lease of the shared state is lost") {
+		if code := first.ProcessState.ExitCode(); code == 0 ||
+			!strings.Contains(out.String(), "the lease of the shared state is lost") {
 			t.Errorf("the run that lost its lease: exit %d\n%s", code, out.String())
 		}
 		if _, sent := tm.createsOf(); sent != 2*agents {

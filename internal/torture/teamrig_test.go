@@ -105,7 +105,8 @@ func (tm *team) checkout() string {
 // command is agentsync in a checkout.
 func (tm *team) command(dir string, args ...string) *exec.Cmd {
 	cmd := tm.rig.command(args...)
-	cmd.Dir, cmd.Env = dir, slices.Concat(tm.env, []string{"AGENTSYNC_STATE=" + tm.url}) // not append: commands are made at once
+	// not append: commands are made at once
+	cmd.Dir, cmd.Env = dir, slices.Concat(tm.env, []string{"AGENTSYNC_STATE=" + tm.url})
 	return cmd
 }
 
@@ -151,8 +152,9 @@ func (tm *team) view() *shared.View {
 func (tm *team) epoch() uint64   { return tm.view().Epoch }
 func (tm *team) journalled() int { return bytes.Count(tm.view().Journal, []byte("\n")) }
 
-// check holds the guarantee for the team's fleet: one agent for each address, every uid in the state, nothing is open, and the
-// plan of a new checkout is empty. Who was killed after all that may still be named as the holder: it is in nobody's way.
+// check holds the guarantee for the team's fleet: one agent for each address, every uid in the state, nothing is open,
+// and the plan of a new checkout is empty. Who was killed after all that may still be named as the holder: it is in
+// nobody's way.
 func (tm *team) check() {
 	tm.t.Helper()
 	view := tm.view()
@@ -178,7 +180,8 @@ func (tm *team) check() {
 		}
 	}
 	if count != 2*tm.n || len(kept.Agents) != 2*tm.n || len(view.Journal) > 0 {
-		tm.t.Errorf("%s: %d agents live, %d in the state, want %d; journal %.300q", tm.name, count, len(kept.Agents), 2*tm.n, view.Journal)
+		tm.t.Errorf("%s: %d agents live, %d in the state, want %d; journal %.300q", tm.name, count, len(kept.Agents), 2*tm.n,
+			view.Journal)
 	}
 	tm.must(0, tm.checkout(), "plan", "--prune", "--detailed-exitcode")
 }
@@ -202,7 +205,8 @@ func newGate(t *testing.T, addr string) *gate {
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(to)
 		r.Out.Host = r.In.Host // it is signed
-	}, ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }} // whoever asked is gone
+		// whoever asked is gone
+	}, ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		hit, before, lose, after := g.pass()
 		if !hit {
@@ -369,8 +373,8 @@ func sends(p *os.Process, s syscall.Signal) func(*http.Request) {
 	return func(*http.Request) { _ = p.Signal(s) }
 }
 
-// parallel runs cases side by side, as each mostly waits for a lease to end: more of them than there are processors, so without
-// t.Parallel. Each gets a number from 1 to n.
+// parallel runs cases side by side, as each mostly waits for a lease to end: more of them than there are processors, so
+// without t.Parallel. Each gets a number from 1 to n.
 func parallel(t *testing.T, n, atOnce int, run func(t *testing.T, i int)) {
 	t.Helper()
 	var running errgroup.Group

@@ -78,8 +78,8 @@ func (m *terminal) readUntil(t *testing.T, text string) (shown string) {
 	return shown
 }
 
-// TestAppliedElsewhereWhileAPersonReads: while somebody reads the plan, another checkout applies the same manifests. Then
-// the answer is yes.
+// TestAppliedElsewhereWhileAPersonReads: while somebody reads the plan, another checkout applies the same manifests.
+// Then the answer is yes.
 func TestAppliedElsewhereWhileAPersonReads(t *testing.T) {
 	s := newSite(t, manners{})
 	s.write(concierge("a"), coach("a"))
