@@ -75,7 +75,8 @@ func TestRelease(t *testing.T) {
 	t.Run("the archive's program does the README's main job", func(t *testing.T) {
 		folder := t.TempDir()
 		unpack(t, asset(".tar.gz"), folder)
-		for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "completions/agentsync.bash", "completions/_agentsync"} {
+		for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "completions/agentsync.bash",
+			"completions/_agentsync"} {
 			if info, err := os.Stat(filepath.Join(folder, name)); err != nil || info.Size() == 0 {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -130,7 +131,8 @@ func TestRelease(t *testing.T) {
 		}
 		dpkg := func(args ...string) string {
 			t.Helper()
-			args = append([]string{"--root=" + root, "--log=/dev/null", "--force-not-root", "--force-script-chrootless"}, args...)
+			args = append([]string{"--root=" + root, "--log=/dev/null", "--force-not-root", "--force-script-chrootless"},
+				args...)
 			out, err := exec.Command("dpkg", args...).CombinedOutput()
 			if err != nil {
 				t.Fatalf("dpkg %s: %v\n%s", args, err, out)
@@ -264,7 +266,8 @@ func wantImage(t *testing.T, path string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(config.Config.Entrypoint, []string{"/usr/bin/agentsync"}) || config.Config.User == "" || config.Architecture != to.arch {
+		if !slices.Equal(config.Config.Entrypoint, []string{"/usr/bin/agentsync"}) || config.Config.User == "" ||
+			config.Architecture != to.arch {
 			t.Errorf("%s: config %+v", to, config)
 		}
 		wantLayer(t, img, to)
@@ -292,7 +295,8 @@ func wantLayer(t *testing.T, img v1.Image, to target) {
 	defer func() { _ = r.Close() }()
 	folder := t.TempDir()
 	names := extract(t, r, folder)
-	if info, err := os.Stat(filepath.Join(folder, "etc/ssl/certs/ca-certificates.crt")); err != nil || info.Size() < 50_000 {
+	if info, err := os.Stat(filepath.Join(folder, "etc/ssl/certs/ca-certificates.crt")); err != nil ||
+		info.Size() < 50_000 {
 		t.Errorf("too few certificates: %v %v", info, err)
 	}
 	if !slices.Equal(names, []string{"etc/ssl/certs/ca-certificates.crt", "usr/bin/agentsync"}) {
@@ -341,8 +345,8 @@ func unpack(t *testing.T, path, folder string) {
 	extract(t, r, folder)
 }
 
-// extract writes the files of a tar into folder and returns their names. Go reads a tar that is cut where its end should stand,
-// and others do not: there are two blocks of zeros.
+// extract writes the files of a tar into folder and returns their names. Go reads a tar that is cut where its end
+// should stand, and others do not: there are two blocks of zeros.
 func extract(t *testing.T, r io.Reader, folder string) []string {
 	t.Helper()
 	whole, err := io.ReadAll(r)
@@ -366,7 +370,8 @@ func extract(t *testing.T, r io.Reader, folder string) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := writeFile(filepath.Join(folder, filepath.FromSlash(header.Name)), content, os.FileMode(header.Mode)); err != nil {
+		if err := writeFile(filepath.Join(folder, filepath.FromSlash(header.Name)), content,
+			os.FileMode(header.Mode)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -415,7 +420,8 @@ func TestModulePath(t *testing.T) {
 		t.Errorf("the module is %q", got)
 	}
 	in("release", "go", "list", "-deps", "-test", "./...")
-	if left := in(".", "bash", "-c", `git grep -nE "[\"' ]agentsync/internal/" -- '*.go' '*.sh' Makefile '*.yml' || true`); left != "" {
+	if left := in(".", "bash", "-c",
+		`git grep -nE "[\"' ]agentsync/internal/" -- '*.go' '*.sh' Makefile '*.yml' || true`); left != "" {
 		t.Errorf("the old path is left in\n%s", left)
 	}
 	if os.Getenv("RELEASE_ALL") == "" {
