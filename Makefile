@@ -2,6 +2,7 @@
 # make demo     the main job on the embedded sandbox
 # make demo-team  two checkouts and a state in a store, one killed in the middle
 # make test     everything that CI runs
+# make lint     golangci-lint; building it takes some five minutes of processor time
 # make golden   renews golden files: look at the diff before you commit it
 # make cover    how much of each package its own tests run, against testdata/coverage.txt
 # make fuzz     each fuzz target for FUZZTIME
@@ -17,7 +18,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
 # The race detector needs a C compiler; without one the tests run without it, and say so.
 RACE    := $(shell command -v $${CC:-gcc} >/dev/null 2>&1 && echo -race)
 
-.PHONY: all build demo demo-team test check unit golden golden-check release-test cover fuzz bench torture soak mutants tidy clean dist dist-test
+.PHONY: all build demo demo-team test check lint unit golden golden-check release-test cover fuzz bench torture soak mutants tidy clean dist dist-test
 
 all: build
 
@@ -45,6 +46,11 @@ check:
 		{ ! command -v shellcheck >/dev/null && test "$(CI)" != true && echo "no shellcheck: the scripts are not checked"; }
 	go tool actionlint docs/ci/pull-request.yml docs/ci/merge.yml docs/ci/drift.yml docs/ci/environments/*.yml .github/workflows/*.yml
 	$(GOBUILD) -o /dev/null .
+
+# Not part of test: building golangci-lint takes longer than all that test may take beside the tests. A module of its own
+# pins it, so that its 200 libraries are none of the tool's.
+lint:
+	go tool -modfile=lint/go.mod golangci-lint run ./...
 
 # A program under the race detector sleeps for a second at its end unless told not to, and the tests start
 # the binary a few hundred times. Two packages run without it: the scripts start the binary some thousand times, mostly
