@@ -119,9 +119,12 @@ func TestConfigErrors(t *testing.T) {
 		"version: 1\nauto-approve: true\n": `agentsync.yaml:2:1: "auto-approve" is nothing that this file sets`,
 		"version: 1\nparallelism: many\n":  `agentsync.yaml:2:14: parallelism is "many"; it must be a whole number`,
 		"version: 1\nparallelism: [1]\n":   "agentsync.yaml:2:14: parallelism must be a single value",
-		"version: 1\nprune: true\nprune: false\n": "agentsync.yaml:3:1: prune is set twice",
-		"version: 1\n\ttimeout: 3s\n":             "agentsync.yaml: line 2",
-		"- version: 1\n":                          "agentsync.yaml:1:1: it must be a mapping",
+		"version: 1\nprune: true\nprune: false\n":                     "agentsync.yaml:3:1: prune is set twice",
+		"version: 1\n\ttimeout: 3s\n":                                 "agentsync.yaml:2:1: a tab stands where YAML wants spaces",
+		"version: 1\nparalelism: 3\n":                                 `agentsync.yaml:2:1: "paralelism" is nothing that this file sets; did you mean`,
+		"version: 1\n<<<<<<< HEAD\nprune: true\n=======\n>>>>>>> b\n": "agentsync.yaml:2:1: git left a merge conflict here",
+		"version: 1\n---\nprune: true\n":                              "agentsync.yaml:2:1: a second document begins here",
+		"- version: 1\n":                                              "agentsync.yaml:1:1: it must be a mapping",
 	} {
 		t.Run(content, func(t *testing.T) {
 			t.Chdir(t.TempDir())

@@ -14,8 +14,10 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"agentsync/internal/checkout"
+	"agentsync/internal/diag"
 	"agentsync/internal/exit"
 	"agentsync/internal/ui"
+	"agentsync/internal/yamltext"
 )
 
 // NotFromEnv are flags that no variable sets: CI systems use AGENTSYNC_VERSION for the version to install, and --out is
@@ -169,23 +171,26 @@ func readConfig(path string) ([]configValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(content, &doc); err != nil {
-		return nil, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
+	var problems diag.List
+	failed := func() error {
+		var errs []error
+		for _, p := range problems {
+			errs = append(errs, fmt.Errorf("%s: %s", p.Pos, p.Summary))
+		}
+		return errors.Join(errs...)
 	}
-	if len(doc.Content) == 0 {
-		return nil, fmt.Errorf("%s:1:1: the file is empty; it begins with version: 1", path)
+	root := yamltext.Parse(path, content,
+		yamltext.Options{Values: maxConfigBytes, Nothing: "the file is empty; it begins with version: 1"}, &problems)
+	if root == nil {
+		return nil, failed()
 	}
-	root := doc.Content[0]
-	at := func(n *yaml.Node) string { return fmt.Sprintf("%s:%d:%d", path, n.Line, n.Column) }
+	at := func(n *yaml.Node) diag.Pos { return diag.Pos{File: path, Line: n.Line, Column: n.Column} }
+	bad := func(n *yaml.Node, format string, args ...any) { problems.Errorf(at(n), format, args...) }
 	if root.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("%s: it must be a mapping of flags to values", at(root))
+		bad(root, "it must be a mapping of flags to values")
+		return nil, failed()
 	}
-	var problems []error
 	var values []configValue
-	bad := func(n *yaml.Node, format string, args ...any) {
-		problems = append(problems, fmt.Errorf("%s: "+format, append([]any{at(n)}, args...)...))
-	}
 	seen := map[string]bool{}
 	for i := 0; i < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
@@ -199,18 +204,22 @@ func readConfig(path string) ([]configValue, error) {
 				bad(value, "version is %q; this agentsync reads 1", value.Value)
 			}
 		case !slices.Contains(ConfigKeys(), key.Value):
-			bad(key, "%q is nothing that this file sets; it may set %s", key.Value, strings.Join(ConfigKeys(), ", "))
+			may := diag.DidYouMean(key.Value, ConfigKeys())
+			if may == "" {
+				may = "; it may set " + strings.Join(ConfigKeys(), ", ")
+			}
+			bad(key, "%q is nothing that this file sets%s", key.Value, may)
 		default:
 			text := value.Value
 			if key.Value == "state" && !strings.Contains(text, "://") && !filepath.IsAbs(text) {
 				text = filepath.Join(filepath.Dir(path), text) // seen from the file
 			}
-			values = append(values, configValue{key.Value, text, at(value)})
+			values = append(values, configValue{key.Value, text, at(value).String()})
 		}
 		seen[key.Value] = true
 	}
 	if !seen["version"] {
 		bad(root, "version: 1 is missing")
 	}
-	return values, errors.Join(problems...)
+	return values, failed()
 }
