@@ -156,7 +156,9 @@ func (e *Engine) makePlan(ctx context.Context, s Session, again bool) (*plan.Pla
 		ids = slices.DeleteFunc(ids, func(id agent.AppID) bool { return !needed[id] })
 	}
 	if !again {
-		e.listApps(ctx, slices.DeleteFunc(ids, func(id agent.AppID) bool { return e.lists[id] != nil && e.unlisted[id] == nil }))
+		e.listApps(ctx, slices.DeleteFunc(ids, func(id agent.AppID) bool {
+			return e.lists[id] != nil && e.unlisted[id] == nil
+		}))
 		known = e.planInput(again)
 	}
 	return s.Plan(known)
@@ -186,8 +188,8 @@ func (e *Engine) planInput(again bool) Known {
 	return k
 }
 
-// recordRenames carries out what concerns the ledger alone: renames, all together because keys may be handed on and swapped,
-// and records that are behind although nothing is to be sent.
+// recordRenames carries out what concerns the ledger alone: renames, all together because keys may be handed on and
+// swapped, and records that are behind although nothing is to be sent.
 func (e *Engine) recordRenames(p *plan.Plan) error {
 	var removed, recorded []state.Result
 	for _, mv := range p.Renames() {
@@ -223,7 +225,7 @@ func (e *Engine) runRounds(ctx context.Context, s Session, p *plan.Plan, t *tall
 	for changes := p.Changes; ; {
 		e.undecided = e.undecidedAgents() // as they are before this round, whose own requests are not waited for
 		e.carryOut(ctx, changes, t)
-		if ctx.Err() != nil || e.ledgerFault() != nil {
+		if e.mustEnd(ctx) {
 			return nil
 		}
 		// One list after the writes says whether what was sent is what is live, and what became of requests without
@@ -246,16 +248,19 @@ func (e *Engine) runRounds(ctx context.Context, s Session, p *plan.Plan, t *tall
 	}
 }
 
-// nextRound recovers what is open and returns what is then to be carried out again; nothing where all is decided, or where
-// nothing more can be found out. What is decided does not wait for what is not.
+// mustEnd reports whether nothing more may be sent: what is open stays open, and the next apply goes on.
+func (e *Engine) mustEnd(ctx context.Context) bool { return ctx.Err() != nil || e.ledgerFault() != nil }
+
+// nextRound recovers what is open and returns what is then to be carried out again; nothing where all is decided, or
+// where nothing more can be found out. What is decided does not wait for what is not.
 func (e *Engine) nextRound(ctx context.Context, s Session, t *tally) ([]plan.Change, error) {
 	for n := 0; ; n++ {
 		if len(e.fleet.Open()) == 0 && !t.anyUnknown() {
 			return nil, nil
 		}
 		e.recoverOpen(ctx)
-		if ctx.Err() != nil || e.ledgerFault() != nil {
-			return nil, nil // what is open stays open, and the next apply goes on
+		if e.mustEnd(ctx) {
+			return nil, nil
 		}
 		p, err := e.makePlan(ctx, s, true)
 		if err != nil {
@@ -290,16 +295,18 @@ func (e *Engine) waitingFor(id agent.AppID, wait time.Duration) string {
 		if i.Address.ID() != id {
 			continue
 		}
-		if e.openRequestOf(i).answered {
+		if r := e.openRequestOf(i); r.answered {
 			deletes++
 		} else if n++; n == 1 {
-			cause = " (" + e.openRequestOf(i).cause.Error() + ")"
+			cause = " (" + r.cause.Error() + ")"
 		}
 	}
 	if n == 0 {
-		return fmt.Sprintf("lists that are to show %s: looking again in %s", countOf(deletes, "delete"), wait.Round(100*time.Millisecond))
+		return fmt.Sprintf("lists that are to show %s: looking again in %s", countOf(deletes, "delete"),
+			wait.Round(100*time.Millisecond))
 	}
-	return fmt.Sprintf("%s without a usable answer%s: looking again in %s", countOf(n, "request"), cause, wait.Round(100*time.Millisecond))
+	return fmt.Sprintf("%s without a usable answer%s: looking again in %s", countOf(n, "request"), cause,
+		wait.Round(100*time.Millisecond))
 }
 
 func countOf(n int, noun string) string {
@@ -380,7 +387,8 @@ func (e *Engine) openResults() []Result {
 		}
 		told[a] = true
 		r := e.openRequestOf(i)
-		res := unknownResult(plan.Change{Address: a, Action: plan.Action(i.Action), UID: i.UID, Source: e.wantedAgent(a).Source}, r.cause)
+		ch := plan.Change{Address: a, Action: plan.Action(i.Action), UID: i.UID, Source: e.wantedAgent(a).Source}
+		res := unknownResult(ch, r.cause)
 		if r.why != nil {
 			res.Err = fmt.Errorf("%w; and nobody can say yet what became of it: %w", r.cause, r.why)
 		}

@@ -62,8 +62,8 @@ type Options struct {
 	// the platform may still carry it out, or still not list it. Zero means 30 seconds; the request
 	// timeout counts where it is longer, unless Grace was given.
 	Grace time.Duration
-	// EarlierGrace is how long requests of a run on another machine that was taken over from may still take effect: for what
-	// an earlier run left open it counts where it is longer than Grace.
+	// EarlierGrace is how long requests of a run on another machine that was taken over from may still take effect: for
+	// what an earlier run left open it counts where it is longer than Grace.
 	EarlierGrace time.Duration
 	// StopOnError starts no further change of an app after one of its changes failed.
 	StopOnError bool
@@ -149,7 +149,8 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, 
 		apps: apps, want: make(map[agent.Address]*agent.Desired, len(desired)), renamed: map[agent.Address]agent.Address{},
 		opts: opts, fleet: fleet, lists: map[agent.AppID]*listing{}, unlisted: map[agent.AppID]error{},
 		runs: map[agent.AppID]*appRun{}, requests: map[uint64]*openRequest{}, sends: map[requestKey]sendCount{},
-		lateUpdates: map[string][]agent.Fields{}, answered: map[agent.Address]answeredUpdate{}, undone: map[agent.Address]string{}, knownBefore: map[agent.AppID]map[string]bool{},
+		lateUpdates: map[string][]agent.Fields{}, answered: map[agent.Address]answeredUpdate{},
+		undone: map[agent.Address]string{}, knownBefore: map[agent.AppID]map[string]bool{},
 	}
 	for a, rec := range fleet.Records() {
 		if e.knownBefore[a.ID()] == nil {
@@ -208,8 +209,8 @@ func (e *Engine) breakLedger(err error) error {
 	return e.broken
 }
 
-// commitResults stores results of requests and lists: what they record was seen by the version of the API that the app's section
-// asks for.
+// commitResults stores results of requests and lists: what they record was seen by the version of the API that the
+// app's section asks for.
 func (e *Engine) commitResults(results ...state.Result) error {
 	for i := range results {
 		if s := e.apps[results[i].Address.ID()].Schema; s != nil && results[i].Kind == state.Recorded {
@@ -233,7 +234,8 @@ func (e *Engine) commitUID(entry state.Result) (refused, err error) {
 	return refused, err
 }
 
-// comparableRecord returns a record without what was observed by another version of the API than the app's section asks for.
+// comparableRecord returns a record without what was observed by another version of the API than the app's section asks
+// for.
 func (e *Engine) comparableRecord(id agent.AppID, rec agent.Record) agent.Record {
 	if s := e.apps[id].Schema; s != nil && rec.API != s.Recorded() {
 		rec.Observed = nil

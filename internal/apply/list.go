@@ -118,7 +118,8 @@ func (e *Engine) listApp(ctx context.Context, id agent.AppID) (*listing, error) 
 	}
 	known, deleting := e.knownAgents(id)
 	missing := slices.DeleteFunc(slices.Sorted(maps.Keys(known)), l.shows)
-	old := slices.ContainsFunc(missing, func(uid string) bool { return e.knownBefore[id][uid] }) // what is new may not show yet
+	// What is new may not show yet.
+	old := slices.ContainsFunc(missing, func(uid string) bool { return e.knownBefore[id][uid] })
 	// An old agent of a replace is ours as well, and one whose delete is open.
 	ours := func(r platform.Remote) bool {
 		_, owned := e.fleet.Owner(id, r.UID)
@@ -127,7 +128,8 @@ func (e *Engine) listApp(ctx context.Context, id agent.AppID) (*listing, error) 
 	switch {
 	case old && !slices.ContainsFunc(remotes, ours):
 		l.foreign, l.missing = true, missing
-		l.doubt = fmt.Errorf("%w: it shows %s of %s, and none of the %d that state knows", ErrSuspiciousList, countOf(len(remotes), "agent"), id, len(known))
+		l.doubt = fmt.Errorf("%w: it shows %s of %s, and none of the %d that state knows", ErrSuspiciousList,
+			countOf(len(remotes), "agent"), id, len(known))
 		return l, nil
 	case l.hides != nil && (len(known) == 0 || len(missing) > 0 && l.hidden == nil):
 		l.doubt = l.hides // else it shows all that is known: nothing that matters to who makes a new agent is hidden
@@ -151,7 +153,8 @@ func (e *Engine) listApp(ctx context.Context, id agent.AppID) (*listing, error) 
 
 // askOneByOne asks the platform for agents that a list does not show. One that answers is there, and so the
 // list is not whole: it is added to what the list shows. The others are then not asked for.
-func (e *Engine) askOneByOne(ctx context.Context, id agent.AppID, l *listing, missing []string, known map[string]agent.Address) {
+func (e *Engine) askOneByOne(ctx context.Context, id agent.AppID, l *listing, missing []string,
+	known map[string]agent.Address) {
 	var g errgroup.Group
 	g.SetLimit(e.opts.Parallelism)
 	var mu sync.Mutex // guards l and asked
@@ -250,8 +253,8 @@ func (r *appRun) mayDelete() error {
 	return nil
 }
 
-// showedWhole reports whether the last list is a whole one and shows the agent: only then does another one without it say
-// that it is gone.
+// showedWhole reports whether the last list is a whole one and shows the agent: only then does another one without it
+// say that it is gone.
 func (r *appRun) showedWhole(uid string) bool {
 	r.trust.Lock()
 	defer r.trust.Unlock()
@@ -328,9 +331,9 @@ func (e *Engine) listHint(id agent.AppID, err error) string {
 	return ""
 }
 
-// liveAgents returns what the lists show in the form in which plans are made of it. An app that could not be listed was not
-// looked at. A list that may be of another app is there as well: whoever makes a plan of it does not believe it, and
-// says so.
+// liveAgents returns what the lists show in the form in which plans are made of it. An app that could not be listed was
+// not looked at. A list that may be of another app is there as well: whoever makes a plan of it does not believe it,
+// and says so.
 func (e *Engine) liveAgents() (live map[agent.AppID][]plan.Live, gone map[agent.AppID]map[string]bool) {
 	live, gone = map[agent.AppID][]plan.Live{}, map[agent.AppID]map[string]bool{}
 	for id, l := range e.lists {

@@ -104,8 +104,8 @@ func (e *Engine) openApps() []agent.AppID {
 	return slices.SortedFunc(maps.Keys(ids), agent.AppID.Compare)
 }
 
-// undecidedAgents returns the addresses for which nothing may be made or changed yet: an open create may have made their agent
-// (true) or, where the state was lost, an open request is about one that they have (false).
+// undecidedAgents returns the addresses for which nothing may be made or changed yet: an open create may have made
+// their agent (true) or, where the state was lost, an open request is about one that they have (false).
 func (e *Engine) undecidedAgents() map[agent.Address]bool {
 	held := map[agent.Address]bool{}
 	for _, i := range e.fleet.Open() {
@@ -207,9 +207,10 @@ func (e *Engine) keepOpen(i state.Intent, why error) {
 	r.why, r.hint = why, hint
 }
 
-// recoverDelete decides a delete. One that was answered as done was done if a whole list, asked for after the answer, does
-// not show the agent any more. An agent that is listed was not deleted, unless the list lags, and the plan decides anew.
-// Where nobody can be asked about one that no list showed, the answer to a second delete tells, which does no harm.
+// recoverDelete decides a delete. One that was answered as done was done if a whole list, asked for after the answer,
+// does not show the agent any more. An agent that is listed was not deleted, unless the list lags, and the plan decides
+// anew. Where nobody can be asked about one that no list showed, the answer to a second delete tells, which does no
+// harm.
 func (e *Engine) recoverDelete(ctx context.Context, l *listing, i state.Intent) ([]state.Result, error) {
 	id := i.Address.ID()
 	a := e.addressOf(i)
@@ -231,7 +232,8 @@ func (e *Engine) recoverDelete(ctx context.Context, l *listing, i state.Intent) 
 	case l.gone[i.UID]:
 	case l.isWhole() && !l.asked.Before(r.since) && (i.Answered || r.answered && afterGrace):
 	case e.apps[id].Client.Properties().ReadsOne:
-		return nil, fmt.Errorf("the list does not show agent %s, and it could not be read: %w", i.UID, cmp.Or(l.doubt, errMissing))
+		return nil, fmt.Errorf("the list does not show agent %s, and it could not be read: %w", i.UID,
+			cmp.Or(l.doubt, errMissing))
 	case r.repeated:
 		return nil, cmp.Or(l.doubt, errNotSeenGone)
 	default:
@@ -348,9 +350,9 @@ func (e *Engine) recoverCreates(id agent.AppID, l *listing, intents []state.Inte
 			byUID[r.UID] = r
 		}
 	}
-	// Of requests that sent the same nobody can say which one made an agent, and each may still have its effect until its own
-	// grace period is over. So the one whose period ends first counts as answered first: what stays open then waits for as
-	// long as any of them may take.
+	// Of requests that sent the same nobody can say which one made an agent, and each may still have its effect until its
+	// own grace period is over. So the one whose period ends first counts as answered first: what stays open then waits
+	// for as long as any of them may take.
 	slices.SortStableFunc(intents, func(a, b state.Intent) int { return e.graceEnd(a).Compare(e.graceEnd(b)) })
 	candidates := make([]plan.Candidate, len(intents))
 	for n, i := range intents {
@@ -479,7 +481,8 @@ func (r *openRequest) mayHaveMade(i state.Intent, live platform.Remote) bool {
 // suspectAgents are the new agents that may be what a create made although they do not hold what was sent: a platform
 // that shortens or lower-cases names must not get a second agent. An agent that shares nothing with what was sent,
 // that was made long after it, or whose name another agent of the manifests explains is none.
-func (e *Engine) suspectAgents(l *listing, i state.Intent, c plan.Candidate, free []platform.Remote, explained map[string]bool) []string {
+func (e *Engine) suspectAgents(l *listing, i state.Intent, c plan.Candidate, free []platform.Remote,
+	explained map[string]bool) []string {
 	r := e.openRequestOf(i)
 	var uids []string
 	for _, live := range free {
@@ -583,7 +586,8 @@ func (e *Engine) mayTellMore(i state.Intent) bool {
 	if i.Action == actionCreate {
 		return true
 	}
-	// Of a delete that was answered, lists that lag tell more. Of any other write, the last list told all that a list tells.
+	// Of a delete that was answered, lists that lag tell more. Of any other write, the last list told all that a list
+	// tells.
 	r, l := e.openRequestOf(i), e.lists[id]
 	return r.answered && l != nil && l.asked.Sub(r.since) < e.graceOf(r)
 }

@@ -124,8 +124,8 @@ func (r *Report) Count(s Status) int {
 	return n
 }
 
-// Again returns, of a run that did a part, how many agents the next apply sends: those that were not carried out, but for the
-// ones that a safety limit refuses.
+// Again returns, of a run that did a part, how many agents the next apply sends: those that were not carried out, but
+// for the ones that a safety limit refuses.
 func (r *Report) Again() int {
 	n := 0
 	if r.Outcome != OutcomePartial && r.Outcome != OutcomeInterrupted {

@@ -17,7 +17,8 @@ import (
 // stays open, for the caller or for recovery to close; else it is closed. While the platform asks to wait, it
 // waits and begins anew with a fresh intent, since a request answered so was not processed. What is in flight is
 // not cut short by ctx; the waiting is.
-func (r *appRun) sendRequest(ctx context.Context, ch plan.Change, intent state.Intent, do func(context.Context) error) (id uint64, err error) {
+func (r *appRun) sendRequest(ctx context.Context, ch plan.Change, intent state.Intent,
+	do func(context.Context) error) (id uint64, err error) {
 	if err := r.countRequest(intent); err != nil {
 		return 0, err
 	}

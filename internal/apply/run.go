@@ -137,7 +137,8 @@ func (r *appRun) stopAfter(res Result) {
 // stopWaiting stops the app because its platform asks to wait for longer than anybody would: what is in line
 // would be asked to wait as well, one after the other.
 func (r *appRun) stopWaiting(wait time.Duration, cause error) error {
-	err := fmt.Errorf("the platform asks to wait %s, and nothing is waited for longer than %s: %w", wait.Round(time.Second), maxThrottled, cause)
+	err := fmt.Errorf("the platform asks to wait %s, and nothing is waited for longer than %s: %w",
+		wait.Round(time.Second), maxThrottled, cause)
 	r.trust.Lock()
 	defer r.trust.Unlock()
 	if r.stop == nil {
@@ -159,7 +160,8 @@ type tally struct {
 }
 
 func newTally(e *Engine, p *plan.Plan) *tally {
-	t := &tally{Engine: e, changes: p.Changes, results: make(map[agent.Address]Result, len(p.Changes)), repeated: map[agent.Address]int{},
+	t := &tally{
+		Engine: e, changes: p.Changes, results: make(map[agent.Address]Result, len(p.Changes)), repeated: map[agent.Address]int{},
 		verified: map[agent.Address]bool{}}
 	for _, ch := range p.Changes {
 		if ch.Action != plan.Kept {
@@ -192,8 +194,8 @@ func (r *appRun) tellFinished(res Result) {
 	}
 }
 
-// enterUndone enters that agents are listed still although the platform said that they are deleted. Their uids are in the
-// state.
+// enterUndone enters that agents are listed still although the platform said that they are deleted. Their uids are in
+// the state.
 func (t *tally) enterUndone() {
 	for a, uid := range t.undone {
 		res := t.results[a]
@@ -249,8 +251,8 @@ func (t *tally) appsToList() []agent.AppID {
 	return slices.SortedFunc(maps.Keys(ids), agent.AppID.Compare)
 }
 
-// nextChanges returns what of a new plan is to be carried out for agents whose outcome was unknown, and how long to wait
-// before. Of an agent for which nothing is open and nothing is planned any more, the request was carried out.
+// nextChanges returns what of a new plan is to be carried out for agents whose outcome was unknown, and how long to
+// wait before. Of an agent for which nothing is open and nothing is planned any more, the request was carried out.
 func (t *tally) nextChanges(p *plan.Plan) (changes []plan.Change, pause time.Duration) {
 	planned := make(map[agent.Address]plan.Change, len(p.Changes))
 	for _, ch := range p.Changes {

@@ -18,10 +18,10 @@ import (
 // verifyBatch is how many records share one line of the journal, and so one fsync.
 const verifyBatch = 256
 
-// verifyWrites holds what was written against the list after the writes. What a platform made of what was sent becomes the
-// observed side of each record, so that a platform that rewrites what it is sent causes one warning and no lasting
-// difference. A value that is still the one from before an update was not rewritten: the update was not carried out. But
-// lists lag: unless this is the last time, such an update waits for the next list. The apps of those are returned.
+// verifyWrites holds what was written against the list after the writes. What a platform made of what was sent becomes
+// the observed side of each record, so that a platform that rewrites what it is sent causes one warning and no lasting
+// difference. A value that is still the one from before an update was not rewritten: the update was not carried out.
+// But lists lag: unless this is the last time, such an update waits for the next list. The apps of those are returned.
 func (e *Engine) verifyWrites(t *tally, last bool) (late []agent.AppID) {
 	var seen []state.Result
 	said := map[agent.AppID]bool{}
@@ -93,7 +93,8 @@ func (e *Engine) verifyAgent(l *listing, res Result) ([]state.Result, Result, er
 	}
 	if len(names) > 0 {
 		res.Status = StatusFailed
-		res.Err = fmt.Errorf("the platform said that it was done, and still has the old value of %s", strings.Join(names, ", "))
+		res.Err = fmt.Errorf("the platform said that it was done, and still has the old value of %s",
+			strings.Join(names, ", "))
 		res.Hint = "it stays in the plan, and the next apply sends it again:\n  agentsync apply"
 	} else if names = e.rewrittenFields(l, rec, sent, live); len(names) > 0 && res.Warning == "" {
 		res.Warning = "the platform keeps another value than was sent for " + strings.Join(names, ", ")
@@ -125,7 +126,8 @@ func (e *Engine) rewrittenFields(l *listing, rec agent.Record, sent agent.Fields
 
 // notCarriedOut names the fields of an update that show what they showed before it, and takes them out of what the
 // record says was applied, so that they stay in the plan.
-func (e *Engine) notCarriedOut(l *listing, rec *agent.Record, up answeredUpdate, live platform.Remote, like agent.Fields) ([]string, error) {
+func (e *Engine) notCarriedOut(l *listing, rec *agent.Record, up answeredUpdate, live platform.Remote,
+	like agent.Fields) ([]string, error) {
 	late := e.lateUpdates[rec.UID]
 	if up.shown == nil && late == nil {
 		return nil, nil
@@ -169,14 +171,15 @@ func (e *Engine) notCarriedOut(l *listing, rec *agent.Record, up answeredUpdate,
 	return names, err
 }
 
-// asItWas reports whether a field shows what it showed before an update. Before is what was sent then where no list came
-// in between: what the platform makes of that, and members that it adds, are no change, unless they are those sent now.
+// asItWas reports whether a field shows what it showed before an update. Before is what was sent then where no list
+// came in between: what the platform makes of that, and members that it adds, are no change, unless they are those sent
+// now.
 func asItWas(f *schema.Field, before, shown, sent any) bool {
 	return plan.Equal(f, before, shown) || plan.Holds(f, before, shown) && !plan.Leftover(before, shown, sent, shown)
 }
 
-// ownMembers returns what is shown without the members that the platform added on its own: they were neither sent nor applied
-// before. Recorded as applied they would look like something that an update is to take out.
+// ownMembers returns what is shown without the members that the platform added on its own: they were neither sent nor
+// applied before. Recorded as applied they would look like something that an update is to take out.
 func ownMembers(shown, sent, applied any) any {
 	members, ok := shown.(map[string]any)
 	if !ok {

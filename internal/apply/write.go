@@ -72,7 +72,8 @@ func (r *appRun) applyChange(ctx context.Context, ch plan.Change) Result {
 func (r *appRun) createAgent(ctx context.Context, ch plan.Change) Result {
 	// Nothing is made before a whole list was seen: an agent that it shows would be made a second time.
 	if err := r.mayCreate(); err != nil {
-		return failedResult(ch, fmt.Errorf("nothing is created before the app was listed: %w", err)).withHint(r.listHint(r.id, err))
+		why := fmt.Errorf("nothing is created before the app was listed: %w", err)
+		return failedResult(ch, why).withHint(r.listHint(r.id, err))
 	}
 	wanted := r.wantedAgent(ch.Address)
 	body, err := r.createBody(&ch, wanted)
@@ -271,7 +272,8 @@ func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 			return err
 		})
 	if err != nil {
-		return r.requestResult(ch, err, "if that is right, someone else deleted the agent, and the next apply makes it again:\n  agentsync apply")
+		return r.requestResult(ch, err,
+			"if that is right, someone else deleted the agent, and the next apply makes it again:\n  agentsync apply")
 	}
 	// Of the fields that were sent, what the platform made of them is recorded; any other field may have been
 	// changed by somebody, and that must stay to be seen.
@@ -283,7 +285,8 @@ func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 	if rec.Observed, err = r.observedAfter(before, answer, want.Fields, values); err != nil {
 		return failedResult(ch, err)
 	}
-	res := r.commitDone(ch, ch.UID, append(earlier, state.Result{Kind: state.Recorded, Intent: id, Address: ch.Address, Record: rec}))
+	recorded := state.Result{Kind: state.Recorded, Intent: id, Address: ch.Address, Record: rec}
+	res := r.commitDone(ch, ch.UID, append(earlier, recorded))
 	if res.Status != StatusDone {
 		return res
 	}
@@ -295,8 +298,8 @@ func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 	return res
 }
 
-// answeredUpdate is an update that was answered: which fields it sent, the record from before, and what the platform showed
-// before, nil where that is not known.
+// answeredUpdate is an update that was answered: which fields it sent, the record from before, and what the platform
+// showed before, nil where that is not known.
 type answeredUpdate struct {
 	sent   []string
 	before agent.Record
@@ -304,10 +307,12 @@ type answeredUpdate struct {
 	values agent.Fields // what was sent, secrets sealed, without a mark
 }
 
-// observedAfter returns what to record as observed until a list has shown what the platform made of the values that were
-// sent: what the answer shows of them, where it holds them, else the values. What was observed before an update must
-// not stay: where no list comes after it, nobody could see that the update was not carried out.
-func (r *appRun) observedAfter(before agent.Record, answer platform.Remote, like, values agent.Fields) (agent.Doc, error) {
+// observedAfter returns what to record as observed until a list has shown what the platform made of the values that
+// were sent: what the answer shows of them, where it holds them, else the values. What was observed before an update
+// must not stay: where no list comes after it, nobody could see that the update was not carried out.
+func (r *appRun) observedAfter(
+	before agent.Record, answer platform.Remote, like, values agent.Fields,
+) (agent.Doc, error) {
 	observed, answered := before.Observed, !answer.Content.IsZero()
 	var err error
 	if answered {
@@ -346,7 +351,8 @@ func (r *appRun) shownBefore(uid string, before agent.Record, like agent.Fields)
 
 // keepUnnamed puts what the platform holds into a field that is sent for the mark alone and that the manifest
 // does not name: it is sent whole, and would undo what somebody else put there.
-func (r *appRun) keepUnnamed(ch plan.Change, want *agent.Desired, before agent.Record, payload agent.Fields) (agent.Fields, error) {
+func (r *appRun) keepUnnamed(ch plan.Change, want *agent.Desired, before agent.Record,
+	payload agent.Fields) (agent.Fields, error) {
 	f, ok := r.app.Schema.Marker()
 	if !ok || !slices.Contains(ch.Send, f.Name) || want.Fields[f.Name] != nil || ch.Differs(f.Name) {
 		return payload, nil
@@ -398,7 +404,8 @@ func (r *appRun) askByUpdate(ctx context.Context, ch plan.Change) (res Result, g
 		return res, false
 	case !errors.Is(asked.Err, platform.ErrNoSuchAgent):
 		if asked.Status == StatusFailed {
-			asked.Err = fmt.Errorf("the list does not show the agent, and an update that asked for it was refused: %w", asked.Err)
+			asked.Err = fmt.Errorf("the list does not show the agent, and an update that asked for it was refused: %w",
+				asked.Err)
 			asked.Hint = r.notFoundHint() + removeHint(ch)
 		}
 		return asked, false
@@ -439,11 +446,13 @@ func (r *appRun) deleteObsolete(ctx context.Context, ch plan.Change) Result {
 	return doneResult(ch, rec.UID)
 }
 
-// deleteUID deletes one agent of the change's address. Its uid leaves the record once it is certain that the agent is gone.
+// deleteUID deletes one agent of the change's address. Its uid leaves the record once it is certain that the agent is
+// gone.
 func (r *appRun) deleteUID(ctx context.Context, ch plan.Change, uid string) Result {
 	// Without a list nothing is known of the app, not even that it is the right one.
 	if err := r.mayDelete(); err != nil {
-		return failedResult(ch, fmt.Errorf("nothing is deleted before the app was listed: %w", err)).withHint(r.listHint(r.id, err))
+		why := fmt.Errorf("nothing is deleted before the app was listed: %w", err)
+		return failedResult(ch, why).withHint(r.listHint(r.id, err))
 	}
 	earlier := r.closingEarlier(uid, actionDelete)
 	id, err := r.sendRequest(ctx, ch, state.Intent{Address: ch.Address, Action: actionDelete, UID: uid},
@@ -457,7 +466,8 @@ func (r *appRun) deleteUID(ctx context.Context, ch plan.Change, uid string) Resu
 	if err != nil {
 		return r.requestResult(ch, err, removeHint(ch))
 	}
-	res := r.commitDone(ch, uid, append(earlier, state.Result{Kind: state.Removed, Intent: id, Address: ch.Address, UID: uid}))
+	removed := state.Result{Kind: state.Removed, Intent: id, Address: ch.Address, UID: uid}
+	res := r.commitDone(ch, uid, append(earlier, removed))
 	if res.Status == StatusDone {
 		r.foundGone(uid)
 	}
@@ -480,9 +490,9 @@ func (r *appRun) deleteAnswered(ch plan.Change, id uint64, uid string, earlier [
 // errNotSeenGone is of a delete that was answered as done, until a list bears it out.
 var errNotSeenGone = errors.New("the platform said that it is deleted, and no list has shown yet that it is gone")
 
-// isGone reports whether a 404 that a delete was answered means that the agent is gone: where the platform says so itself,
-// to the delete or when it is asked for the agent, beside a list that can be trusted. A list that misses the agent proves
-// nothing: it may lag, and the 404 be a proxy's.
+// isGone reports whether a 404 that a delete was answered means that the agent is gone: where the platform says so
+// itself, to the delete or when it is asked for the agent, beside a list that can be trusted. A list that misses the
+// agent proves nothing: it may lag, and the 404 be a proxy's.
 func (r *appRun) isGone(ctx context.Context, uid string, err error) bool {
 	if errors.Is(err, platform.ErrNoSuchAgent) || r.lists[r.id].gone[uid] {
 		return true
@@ -596,13 +606,15 @@ func unsentResult(ch plan.Change) Result {
 		res.Err = fmt.Errorf("%w: replacing it deletes the old agent, and deletes were not asked for", ErrBlocked)
 		res.Hint = "allow deletes:\n  agentsync apply --prune"
 	case plan.BlockedByApp:
-		res.Err = fmt.Errorf("%w: no manifest has a section for %s any more, so nothing says how to reach it", ErrBlocked, ch.Address.ID())
+		res.Err = fmt.Errorf("%w: no manifest has a section for %s any more, so nothing says how to reach it", ErrBlocked,
+			ch.Address.ID())
 		res.Hint = "put the section back without the agent; or, to leave the agent at the platform:\n  agentsync state rm " + ch.Address.String()
 	case plan.BlockedByAPI:
 		res.Err = fmt.Errorf("%w: the version of the API that the section asks for does not show the agent, which another version made", ErrBlocked)
 		res.Hint = "go back to the other version of the API; if the agent is really gone:\n  agentsync state rm " + ch.Address.String()
 	case plan.BlockedByRename:
-		res.Err = fmt.Errorf("%w: %s may be %s under another key, whose uid would be lost: %s", ErrBlocked, ch.Likely.To, ch.Likely.From, ch.Likely.Why())
+		res.Err = fmt.Errorf("%w: %s may be %s under another key, whose uid would be lost: %s", ErrBlocked, ch.Likely.To,
+			ch.Likely.From, ch.Likely.Why())
 		res.Hint = ch.Likely.Ways()
 	case plan.BlockedByNamesake:
 		res.Err = fmt.Errorf("%w: an agent of the same name that agentsync does not manage is in the way", ErrBlocked)

@@ -176,13 +176,15 @@ func (p *Pace) tooLong() error {
 		return nil
 	}
 	if pause := time.Until(p.resume); pause > MaxWait {
-		return fmt.Errorf("%w: %v, and more than %v is not waited; it answered %s", ErrWaitTooLong, pause.Round(time.Second), MaxWait, p.asked)
+		return fmt.Errorf("%w: %v, and more than %v is not waited; it answered %s", ErrWaitTooLong,
+			pause.Round(time.Second), MaxWait, p.asked)
 	}
-	return fmt.Errorf("%w: it has let nothing through for %v; it answered %s", ErrWaitTooLong, time.Since(p.since).Round(time.Second), p.asked)
+	return fmt.Errorf("%w: it has let nothing through for %v; it answered %s", ErrWaitTooLong,
+		time.Since(p.since).Round(time.Second), p.asked)
 }
 
-// waitForChange gives up mu until a request is answered, the context ends, or d has passed, where it is not 0: an answer
-// can change how long there is to wait.
+// waitForChange gives up mu until a request is answered, the context ends, or d has passed, where it is not 0: an
+// answer can change how long there is to wait.
 func (p *Pace) waitForChange(ctx context.Context, d time.Duration) {
 	if p.changed == nil {
 		p.changed = make(chan struct{})

@@ -42,12 +42,13 @@ func (p *Plan) Adopt(in Input) {
 }
 
 // adoptIn does so for the creates of one app, and notes in taken what is adopted.
-func (in *Input) adoptIn(id agent.AppID, creates []*Change, wants map[agent.Address]*agent.Desired, owned map[agent.AppID]map[string]bool, taken map[string]bool) {
+func (in *Input) adoptIn(id agent.AppID, creates []*Change, wants map[agent.Address]*agent.Desired,
+	owned map[agent.AppID]map[string]bool, taken map[string]bool) {
 	p := in.schemaOf(id)
 	var candidates []Candidate
 	var changes []*Change
-	// What an open request may have made is found by whoever recovers that request. Its address wants an agent all the same,
-	// and comes last: it must not take one that another needs, who would then make a second.
+	// What an open request may have made is found by whoever recovers that request. Its address wants an agent all the
+	// same, and comes last: it must not take one that another needs, who would then make a second.
 	slices.SortStableFunc(creates, func(a, b *Change) int { return in.waitRank(a) - in.waitRank(b) })
 	for _, ch := range creates {
 		fields := wants[ch.Address].Fields

@@ -106,7 +106,8 @@ func (b *builder) planAgent(d *agent.Desired) error {
 		return fmt.Errorf("%s: %w", d.Address, err)
 	}
 	b.room = doc // what is made of one agent's document is digests and copies
-	ch := Change{Address: d.Address, Name: NameOf(c.schema, c.wanted), From: b.from[d.Address], Source: d.Source, TextFiles: d.TextFiles}
+	ch := Change{Address: d.Address, Name: NameOf(c.schema, c.wanted), From: b.from[d.Address], Source: d.Source,
+		TextFiles: d.TextFiles}
 	at := d.Address
 	if !ch.From.IsZero() {
 		at = ch.From
@@ -215,9 +216,9 @@ func (b *builder) compareRecord(c *comparison, d *agent.Desired, rec *agent.Reco
 	return c.findDifferences(), nil
 }
 
-// firstSeen returns what to hold the live fields of an agent against that was not seen since something was applied, because
-// an answer could not be read or a list failed: what the platform may have made of what was applied is as it is live, and
-// anything else is somebody's change of it.
+// firstSeen returns what to hold the live fields of an agent against that was not seen since something was applied,
+// because an answer could not be read or a list failed: what the platform may have made of what was applied is as it is
+// live, and anything else is somebody's change of it.
 func firstSeen(p *schema.Platform, applied, live agent.Fields) agent.Fields {
 	seen := make(agent.Fields, len(live))
 	for i := range p.Fields {
@@ -285,8 +286,8 @@ func (b *builder) updateRecord(ch *Change, c *comparison, d *agent.Desired, rec 
 	return nil
 }
 
-// planGone plans the agents of the state that the manifests do not name, and returns the addresses of all of them, also of
-// those that the targets do not select.
+// planGone plans the agents of the state that the manifests do not name, and returns the addresses of all of them, also
+// of those that the targets do not select.
 func (b *builder) planGone() (gone []agent.Address) {
 	if b.used == len(b.in.Prior) {
 		return nil
@@ -361,7 +362,8 @@ func NameOf(p *schema.Platform, f agent.Fields) string {
 	return ""
 }
 
-// recordedFields returns the schema and the fields of an agent that left the manifests, nil where its record cannot be read.
+// recordedFields returns the schema and the fields of an agent that left the manifests, nil where its record cannot be
+// read.
 func (b *builder) recordedFields(a agent.Address, rec agent.Record) (*schema.Platform, agent.Fields) {
 	p := b.in.schemaOf(a.ID())
 	doc := rec.Applied
@@ -375,7 +377,8 @@ func (b *builder) recordedFields(a agent.Address, rec agent.Record) (*schema.Pla
 	return p, fields
 }
 
-// lostFields lists what goes with an agent that is deleted: each value as Before, for a reviewer to see what nobody can bring back.
+// lostFields lists what goes with an agent that is deleted: each value as Before, for a reviewer to see what nobody can
+// bring back.
 func (b *builder) lostFields(p *schema.Platform, fields agent.Fields) []FieldChange {
 	c := comparison{schema: p, sealer: b.in.Sealer, base: fields}
 	all := c.findDifferences().fields
@@ -448,8 +451,9 @@ func onAllProcessors(n int, do func(i int)) {
 // that are sent. Where the manifest leaves that field to somebody else, the mark stays as it was when
 // the agent was made: the field is sent whole, and would undo what the other does.
 //
-// carried is the mark that the agent carries now, as far as is known: what state says or, where the agent was listed, what
-// the list shows. Somebody who edits the field at the platform takes the mark away, or puts a foreign one in its place.
+// carried is the mark that the agent carries now, as far as is known: what state says or, where the agent was listed,
+// what the list shows. Somebody who edits the field at the platform takes the mark away, or puts a foreign one in its
+// place.
 func (c *comparison) decideMark(ch *Change, d *agent.Desired, carried string) {
 	if d.Mark == carried {
 		return
@@ -496,8 +500,8 @@ func liveMarks(in *Input) map[agent.AppID]map[string]string {
 }
 
 // carriedMark returns the mark that the agent of rec carries: what the record says, but where it says that all is as it
-// should be and the list shows another one, somebody has changed it. A list that shows nothing of the agent but its uid says
-// nothing of its mark.
+// should be and the list shows another one, somebody has changed it. A list that shows nothing of the agent but its uid
+// says nothing of its mark.
 func (b *builder) carriedMark(d *agent.Desired, rec *agent.Record) string {
 	id := d.Address.ID()
 	if content, listed := b.live[id][rec.UID]; listed && !content.IsZero() && d.Mark != "" && d.Mark == rec.Mark {

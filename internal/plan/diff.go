@@ -174,13 +174,17 @@ func (c *comparison) listMembers(fields []FieldChange, f *schema.Field, path str
 
 // describeLeaf describes one difference, without any secret.
 func (c *comparison) describeLeaf(f *schema.Field, path string, v values, changed, drift bool) FieldChange {
-	fc := FieldChange{Path: path, Before: orNil(v.base), After: orNil(v.wanted), Drift: drift, Immutable: f.Immutable && !c.fresh}
+	fc := FieldChange{
+		Path: path, Before: orNil(v.base), After: orNil(v.wanted), Drift: drift, Immutable: f.Immutable && !c.fresh,
+	}
 	if drift {
 		fc.Live = orNil(v.live)
 	}
 	fc.Secret = f.IsSecret(path) || holdsSecret(fc.Before) || holdsSecret(fc.After) || holdsSecret(fc.Live)
 	if fc.Secret {
-		fc.Before, fc.After, fc.Live = c.sealStrings(path, fc.Before), c.sealStrings(path, fc.After), c.sealStrings(path, fc.Live)
+		for _, side := range []*any{&fc.Before, &fc.After, &fc.Live} {
+			*side = c.sealStrings(path, *side)
+		}
 	}
 	return fc
 }

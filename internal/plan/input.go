@@ -186,7 +186,8 @@ func (l listings) hasVanished(id agent.AppID, uid string) bool {
 	return listed && !ok
 }
 
-// isUnchanged reports whether the agent is certainly as it was observed, or nothing says what it is. It may report false for an agent that did not change. wanted is what was applied.
+// isUnchanged reports whether the agent is certainly as it was observed, or nothing says what it is. It may report
+// false for an agent that did not change. wanted is what was applied.
 func (l listings) isUnchanged(id agent.AppID, rec *agent.Record, wanted agent.Fields, s secret.Sealer) bool {
 	content, listed := l[id][rec.UID]
 	if !listed || content.IsZero() {
@@ -201,7 +202,8 @@ func (l listings) isUnchanged(id agent.AppID, rec *agent.Record, wanted agent.Fi
 
 // shownFields returns the live agent's fields, sealed, with what the platform hides of its secrets put in
 // as it was observed; nil where the app was not listed. like is what was applied.
-func (l listings) shownFields(p *schema.Platform, id agent.AppID, uid string, observed, like agent.Fields, s secret.Sealer) agent.Fields {
+func (l listings) shownFields(p *schema.Platform, id agent.AppID, uid string, observed, like agent.Fields,
+	s secret.Sealer) agent.Fields {
 	content, ok := l[id][uid]
 	if !ok || content.IsZero() { // what cannot be read is not known
 		return nil
@@ -210,7 +212,8 @@ func (l listings) shownFields(p *schema.Platform, id agent.AppID, uid string, ob
 	sealed := SealAnswer(raw, like, s)
 	for _, f := range p.Fields {
 		for _, pointer := range f.Secret {
-			sealed = agent.Fields(unhideAt(pointer, map[string]any(raw), map[string]any(sealed), map[string]any(observed)).(map[string]any))
+			sealed = agent.Fields(unhideAt(pointer, map[string]any(raw), map[string]any(sealed),
+				map[string]any(observed)).(map[string]any))
 		}
 	}
 	return sealed

@@ -168,7 +168,8 @@ func (ch *Change) document() ChangeDocument {
 	fields := ch.Differences()
 	doc := ChangeDocument{
 		Address: ch.Address.String(), Action: ch.Action, UID: ch.UID, Name: ch.Name, Blocked: ch.Blocked, InTheWay: ch.InTheWay,
-		Vanished: ch.Vanished, Obsolete: ch.Obsolete, Marker: ch.Marker, Send: ch.Send, Fields: make([]FieldDocument, len(fields)),
+		Vanished: ch.Vanished, Obsolete: ch.Obsolete, Marker: ch.Marker, Send: ch.Send,
+		Fields: make([]FieldDocument, len(fields)),
 	}
 	if !ch.From.IsZero() {
 		doc.From = ch.From.String()

@@ -187,7 +187,9 @@ func (m *matcher) assignGroup(group []int, key func(agent.Fields) string, fittin
 
 // findNameless decides a candidate whose identity is not known: what holds all the rest may be it.
 func (m *matcher) findNameless(i int, free []Live) {
-	fits := uidsOf(free, func(l Live) bool { return l.Mark == "" && m.mayBe(i, l) && m.holdsAll(m.wanted[i].Fields, l.Content) })
+	fits := uidsOf(free, func(l Live) bool {
+		return l.Mark == "" && m.mayBe(i, l) && m.holdsAll(m.wanted[i].Fields, l.Content)
+	})
 	if len(fits) > 0 {
 		m.found[i].Equal = fits
 	}

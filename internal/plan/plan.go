@@ -46,8 +46,8 @@ const (
 	// BlockedByAPI: the agent was made by another version of the platform's API, and the one that its section asks for
 	// does not show it.
 	BlockedByAPI Block = "api"
-	// BlockedByRename: the agent may be another one of this plan under another key, see LikelyRename, and deletes were asked
-	// for.
+	// BlockedByRename: the agent may be another one of this plan under another key, see LikelyRename, and deletes were
+	// asked for.
 	BlockedByRename Block = "rename"
 	// BlockedByNamesake: an agent that agentsync does not manage has the same identity at the
 	// platform and other content.
@@ -254,7 +254,8 @@ type Plan struct {
 	Unmanaged []Unmanaged
 	// LikelyRenames are ordered by the address that arrives.
 	LikelyRenames []LikelyRename
-	// Secrets are those of the manifests that have no value where the plan was made. Whoever knows the variables adds them.
+	// Secrets are those of the manifests that have no value where the plan was made. Whoever knows the variables adds
+	// them.
 	Secrets MissingSecrets
 	// Doubted are the apps whose list shows none of the agents that state knows there. Such a list
 	// is never taken as "all gone"; the plan is made as if the app had not been listed.
@@ -310,8 +311,8 @@ type Origin struct {
 // Changed reports whether requests, or the key that goes with them, went somewhere else before.
 func (o Origin) Changed() bool { return o.Before != (agent.Origin{}) && o.Before != o.After }
 
-// compareOrigins compares where requests go with where they went. It returns the apps where that is another place now, and those
-// whose address is a foreign one, ordered by app: a reviewer must see both, whatever else is in the plan.
+// compareOrigins compares where requests go with where they went. It returns the apps where that is another place now,
+// and those whose address is a foreign one, ordered by app: a reviewer must see both, whatever else is in the plan.
 func (in *Input) compareOrigins() []Origin {
 	var all []Origin
 	for _, id := range slices.SortedFunc(maps.Keys(in.Places), agent.AppID.Compare) {

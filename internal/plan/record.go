@@ -88,10 +88,10 @@ func ObservedDoc(shown agent.Content, like agent.Fields, s secret.Sealer) (agent
 	return agent.Encode(SealAnswer(shown.Fields(), like, s))
 }
 
-// ObservedAfter returns what to record as observed once an update sent the named top-level fields: what the platform made of
-// those, and of every other field what before says, which is what was observed before the update. A field that was not sent
-// and shows another value now was changed by somebody else, and a record that took the value over would hide that for good.
-// Where before is nil, nothing is known of the other fields, and all that is shown is recorded.
+// ObservedAfter returns what to record as observed once an update sent the named top-level fields: what the platform
+// made of those, and of every other field what before says, which is what was observed before the update. A field that
+// was not sent and shows another value now was changed by somebody else, and a record that took the value over would
+// hide that for good. Where before is nil, nothing is known of the other fields, and all that is shown is recorded.
 func ObservedAfter(
 	before agent.Doc, shown agent.Content, like agent.Fields, sent []string, s secret.Sealer,
 ) (agent.Doc, error) {
@@ -192,9 +192,10 @@ func decodeDoc(a agent.Address, which string, doc agent.Doc) (agent.Fields, erro
 	return f, nil
 }
 
-// sameAsApplied reports whether an agent's document and the one that was last applied are the same, where a secret whose
-// value is not known now matches any value under the same variable. A document without secrets is its bytes. One with
-// secrets is compared value by value: whatever bytes mark a secret, a text of the manifest could hold them as well.
+// sameAsApplied reports whether an agent's document and the one that was last applied are the same, where a secret
+// whose value is not known now matches any value under the same variable. A document without secrets is its bytes. One
+// with secrets is compared value by value: whatever bytes mark a secret, a text of the manifest could hold them as
+// well.
 func (c *comparison) sameAsApplied(wanted, applied agent.Doc) bool {
 	if bytes.Equal(wanted, applied) {
 		return true
@@ -289,8 +290,8 @@ func ForgetSecrets(rec agent.Record) (agent.Record, error) {
 	return rec, nil
 }
 
-// ForgetSecretsOf returns the records with the secrets of those that patterns select forgotten, so that a plan sends them again
-// where the platform does not show that it has them. Without a pattern it returns records.
+// ForgetSecretsOf returns the records with the secrets of those that patterns select forgotten, so that a plan sends
+// them again where the platform does not show that it has them. Without a pattern it returns records.
 func ForgetSecretsOf(records map[agent.Address]agent.Record, patterns []agent.Glob) map[agent.Address]agent.Record {
 	if len(patterns) == 0 {
 		return records
@@ -307,8 +308,8 @@ func ForgetSecretsOf(records map[agent.Address]agent.Record, patterns []agent.Gl
 	return forgot
 }
 
-// basisOf digests what a change was computed from. Either side may be missing: a nil rec is an agent
-// that state does not know, a nil d one that the manifests do not name. c and doc are d's fields and their canonical form.
+// basisOf digests what a change was computed from. Either side may be missing: a nil rec is an agent that state does
+// not know, a nil d one that the manifests do not name. c and doc are d's fields and their canonical form.
 func (in *Input) basisOf(rec *agent.Record, d *agent.Desired, c *comparison, doc agent.Doc) Basis {
 	var b Basis
 	if in.Unbound {

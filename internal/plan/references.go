@@ -60,7 +60,8 @@ func CannotEmpty(p *Plan, desired []agent.Desired, schemaOf func(agent.AppID) *s
 		}
 		for _, name := range ch.Send {
 			f, _ := schemaOf(ch.Address.ID()).Field(name)
-			at, wanted := slices.BinarySearchFunc(desired, ch.Address, func(d agent.Desired, a agent.Address) int { return d.Address.Compare(a) })
+			at, wanted := slices.BinarySearchFunc(desired, ch.Address,
+				func(d agent.Desired, a agent.Address) int { return d.Address.Compare(a) })
 			if !f.KeepsValue || !wanted || desired[at].Fields[name] != nil {
 				continue
 			}
@@ -83,9 +84,9 @@ type UnknownReference struct {
 	Known []string
 }
 
-// CheckReferences holds the references of one app against what the app has: its names by kind. doubt says, by kind, why a
-// kind was not checked: the list is empty although it must not be, or it misses a name that the platform took before, as
-// the records in prior say; such a list is cut, or the key may not see all of it.
+// CheckReferences holds the references of one app against what the app has: its names by kind. doubt says, by kind, why
+// a kind was not checked: the list is empty although it must not be, or it misses a name that the platform took before,
+// as the records in prior say; such a list is cut, or the key may not see all of it.
 func CheckReferences(
 	refs []Reference, known map[string][]string, s *schema.Platform, prior []agent.Record,
 ) (unknown []UnknownReference, doubt map[string]string) {

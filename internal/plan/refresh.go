@@ -112,12 +112,12 @@ func keepNames(live, applied any) any {
 	return live
 }
 
-// TakeOver returns the record of an agent that is taken over from its platform as it is. live is what
-// the platform shows, like what the manifest wants of it, or the YAML that is written for it. Each field that like names is
-// recorded as applied with its live value: the next plan shows where the two differ, and a field that leaves the manifest
-// later is sent as cleared, as after any apply. What like does not name is observed only, and stays as it is. Where a
-// secret of live has the value of like's, or is masked, its variable is remembered: a plan made without
-// the variables then shows no change.
+// TakeOver returns the record of an agent that is taken over from its platform as it is. live is what the platform
+// shows, like what the manifest wants of it, or the YAML that is written for it. Each field that like names is recorded
+// as applied with its live value: the next plan shows where the two differ, and a field that leaves the manifest later
+// is sent as cleared, as after any apply. What like does not name is observed only, and stays as it is. Where a secret
+// of live has the value of like's, or is masked, its variable is remembered: a plan made without the variables then
+// shows no change.
 func TakeOver(uid string, live, like agent.Fields, s secret.Sealer) (agent.Record, error) {
 	observed := map[string]any(SealAnswer(live, like, s).Clone())
 	named, _ := nameSecrets(map[string]any(live), observed, map[string]any(like.Seal(s))).(map[string]any)

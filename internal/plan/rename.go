@@ -12,9 +12,9 @@ import (
 	"agentsync/schema"
 )
 
-// renamer decides which records get another address. Manifests say it with previousKeys, and a key stays there after it did
-// its work; the state says it with the keys that a record had before, so that the revert of a rename moves back. Each case must
-// come to rest: planned again after it was carried out, it moves nothing.
+// renamer decides which records get another address. Manifests say it with previousKeys, and a key stays there after it
+// did its work; the state says it with the keys that a record had before, so that the revert of a rename moves back.
+// Each case must come to rest: planned again after it was carried out, it moves nothing.
 type renamer struct {
 	in     *Input
 	wanted map[agent.Address]*agent.Desired
@@ -28,9 +28,10 @@ type renamer struct {
 // findRenames returns, by new address, the address whose record it takes over; nil where there is none.
 //
 // An address without a record takes over the record of the first previous key that has one; where the manifest names no
-// previous keys, the one record that had this address before. The record's own address must have left the manifests or be
-// handed on itself (a to b, b to c). Where all addresses of a ring have records (a and b swap), each member must ask for the
-// record of the next one: see turnRings. In every other case an address with a record keeps it: it was renamed before.
+// previous keys, the one record that had this address before. The record's own address must have left the manifests or
+// be handed on itself (a to b, b to c). Where all addresses of a ring have records (a and b swap), each member must ask
+// for the record of the next one: see turnRings. In every other case an address with a record keeps it: it was renamed
+// before.
 func findRenames(in *Input, desired []*agent.Desired) (map[agent.Address]agent.Address, error) {
 	former := formerAddresses(in)
 	var movers []*agent.Desired
@@ -84,8 +85,8 @@ func withKey(a agent.Address, key string) agent.Address {
 	return a
 }
 
-// takeOver gives d a record that it may have, and reports whether there was one. Where the record belongs to another wanted
-// agent, that one must get a record of its own first.
+// takeOver gives d a record that it may have, and reports whether there was one. Where the record belongs to another
+// wanted agent, that one must get a record of its own first.
 func (r *renamer) takeOver(d *agent.Desired) (bool, error) {
 	r.visiting[d.Address] = true
 	defer delete(r.visiting, d.Address)
@@ -112,8 +113,8 @@ func (r *renamer) takeOver(d *agent.Desired) (bool, error) {
 }
 
 // handsOn reports whether the owner of a record may get another one so that d can have it. A manifest says so with
-// previousKeys. Without, it is the revert of a chain, where the owner wants exactly what that other record holds: nobody
-// else's new agent may send a known one through two addresses.
+// previousKeys. Without, it is the revert of a chain, where the owner wants exactly what that other record holds:
+// nobody else's new agent may send a known one through two addresses.
 func (r *renamer) handsOn(d, owner *agent.Desired) (bool, error) {
 	if len(d.PreviousKeys) > 0 && len(owner.PreviousKeys) > 0 {
 		return true, nil
@@ -126,9 +127,9 @@ func (r *renamer) handsOn(d, owner *agent.Desired) (bool, error) {
 	return !meant.IsZero(), err
 }
 
-// offeredRecords returns the addresses whose records d may take over and nobody took yet: those of its previous keys or, where it names
-// none, that of the one agent which had d's address before and left the manifests or may be handed on. Of several, nobody can
-// say which one is meant.
+// offeredRecords returns the addresses whose records d may take over and nobody took yet: those of its previous keys
+// or, where it names none, that of the one agent which had d's address before and left the manifests or may be handed
+// on. Of several, nobody can say which one is meant.
 func (r *renamer) offeredRecords(d *agent.Desired) []agent.Address {
 	var old []agent.Address
 	offer := func(a agent.Address) {
@@ -249,8 +250,9 @@ func onRings(movers []*agent.Desired, wish map[agent.Address]agent.Address) []ag
 	return found
 }
 
-// LikelyRename is an agent that left the manifests and one that arrived in the same app, and that may be one agent whose key
-// was changed without previousKeys. Carried out as it is, the arriving one gets a new uid, and with Prune the old one is lost.
+// LikelyRename is an agent that left the manifests and one that arrived in the same app, and that may be one agent
+// whose key was changed without previousKeys. Carried out as it is, the arriving one gets a new uid, and with Prune the
+// old one is lost.
 type LikelyRename struct {
 	// From is the address that left, To the one that arrived.
 	From, To agent.Address
@@ -273,7 +275,8 @@ func (l *LikelyRename) Why() string {
 	return fmt.Sprintf("%d%% of their content is the same", l.Similarity)
 }
 
-// Ways says what a manifest says if it is the same agent, and if it is not, each line to type alone on an indented line.
+// Ways says what a manifest says if it is the same agent, and if it is not, each line to type alone on an indented
+// line.
 func (l *LikelyRename) Ways() string {
 	return fmt.Sprintf("if it is the same agent, keep its uid: write under the key of %s, at %s:\n  %s\nif they are two agents, write there:\n  %s",
 		l.To, l.Source, l.Line(), NewAgentLine)
@@ -282,8 +285,8 @@ func (l *LikelyRename) Ways() string {
 // NewAgentLine is what a manifest says under the key of an agent that is a new one, whatever it is like.
 const NewAgentLine = "previousKeys: []"
 
-// likelyRenames pairs the agents that left with those that arrive, notes each pair at its changes and, where deletes are asked
-// for, blocks both. gone are all addresses that left, also those that the targets do not select.
+// likelyRenames pairs the agents that left with those that arrive, notes each pair at its changes and, where deletes
+// are asked for, blocks both. gone are all addresses that left, also those that the targets do not select.
 //
 // As git finds renames: first what is the same (the identity), then what is nearly the same, the most similar first.
 func (b *builder) likelyRenames(gone []agent.Address) {
@@ -387,15 +390,17 @@ func pairByName(left, arrived []*mayBeRenamed) []LikelyRename {
 const (
 	// leastSimilar is the least similarity of a rename, in percent: that of git.
 	leastSimilar = 50
-	// leastShared is the least that two agents have in common before anything is said, in bytes: a tag and a word are no sign.
+	// leastShared is the least that two agents have in common before anything is said, in bytes: a tag and a word are no
+	// sign.
 	leastShared = 16
-	// mostHolders is how many agents of an app may hold a text that still tells them apart: two, and one that was copied from
-	// them. What more of them hold is a template's. It bounds the cost as well: no text leads to more candidates than this.
+	// mostHolders is how many agents of an app may hold a text that still tells them apart: two, and one that was copied
+	// from them. What more of them hold is a template's. It bounds the cost as well: no text leads to more candidates than
+	// this.
 	mostHolders = 3
 )
 
-// pairByContent pairs the agents that are left over by the similarity of their content, the most similar first and then in
-// the order of their addresses.
+// pairByContent pairs the agents that are left over by the similarity of their content, the most similar first and then
+// in the order of their addresses.
 func (b *builder) pairByContent(id agent.AppID, left, arrived []*mayBeRenamed) []LikelyRename {
 	isPaired := func(m *mayBeRenamed) bool { return m.paired }
 	from, to := slices.DeleteFunc(slices.Clone(left), isPaired), slices.DeleteFunc(slices.Clone(arrived), isPaired)
@@ -490,11 +495,12 @@ func assignSimilar(from, to []*mayBeRenamed, holders map[partID]*holding) []Like
 	return pairs
 }
 
-// partID is the hash of a part of an agent: a line or a clause of a text, or another value, and the field that it stands in.
+// partID is the hash of a part of an agent: a line or a clause of a text, or another value, and the field that it
+// stands in.
 type partID uint64
 
-// partsOf returns the parts of an agent's content with their sizes in bytes. Secrets, and what is as empty or the platform's
-// default, are no part of it. A list's values have no order.
+// partsOf returns the parts of an agent's content with their sizes in bytes. Secrets, and what is as empty or the
+// platform's default, are no part of it. A list's values have no order.
 func partsOf(p *schema.Platform, fields agent.Fields) map[partID]int {
 	parts := map[partID]int{}
 	for i := range p.Fields {
@@ -541,8 +547,8 @@ func addPart(parts map[partID]int, path, text string) {
 	parts[id] += len(text)
 }
 
-// clauses yields the lines of a text, and of a line its clauses: prompts are often one long line, in which git would see one
-// change. White space around a clause is no part of it.
+// clauses yields the lines of a text, and of a line its clauses: prompts are often one long line, in which git would
+// see one change. White space around a clause is no part of it.
 func clauses(text string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		start := 0

@@ -29,8 +29,8 @@ type Binding struct {
 	// Serial is the state's. It is there for a person to read: whether a change still holds is
 	// decided agent by agent.
 	Serial uint64 `json:"serial"`
-	// Origins are where the requests of each app went when the plan was made, ordered by app. A plan made for one environment
-	// is not carried out in another: see Saved.Moved.
+	// Origins are where the requests of each app went when the plan was made, ordered by app. A plan made for one
+	// environment is not carried out in another: see Saved.Moved.
 	Origins []AppOrigin `json:"origins,omitempty"`
 	// Paths are the manifests' files and folders, as they were given.
 	Paths []string `json:"paths"`
@@ -190,8 +190,8 @@ func (e *envelope) decodeBody() (*Saved, error) {
 	return &Saved{Binding: body.Binding, Plan: p, origins: origins}, nil
 }
 
-// Moved returns the apps of places whose requests would go elsewhere than when the plan was saved, ordered. Such a plan was
-// made for another environment, and nothing in it holds.
+// Moved returns the apps of places whose requests would go elsewhere than when the plan was saved, ordered. Such a plan
+// was made for another environment, and nothing in it holds.
 func (s *Saved) Moved(places map[agent.AppID]Place) []Origin {
 	var moved []Origin
 	for id, place := range places {

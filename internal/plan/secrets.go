@@ -20,9 +20,9 @@ const (
 	SecretUnchanged SecretState = "unchanged" // the value that the last apply sent
 )
 
-// SecretStates returns what is known of each secret that the wanted agents refer to, by name, and how many of the agents do.
-// values says which have a value here; s seals them under the state's lineage, without its Lookup where the state's hashes
-// cannot be compared.
+// SecretStates returns what is known of each secret that the wanted agents refer to, by name, and how many of the
+// agents do. values says which have a value here; s seals them under the state's lineage, without its Lookup where the
+// state's hashes cannot be compared.
 func SecretStates(
 	wanted []agent.Desired, prior map[agent.Address]agent.Record, values secret.Lookup, s secret.Sealer,
 ) (states map[string]SecretState, agents map[string]int) {
@@ -56,8 +56,8 @@ func SecretStates(
 	return states, agents
 }
 
-// FindMissingSecrets tells of the secrets called names, which have no value here, those that an apply has sent before from
-// those that are new, for which somebody has to set a variable before the next one.
+// FindMissingSecrets tells of the secrets called names, which have no value here, those that an apply has sent before
+// from those that are new, for which somebody has to set a variable before the next one.
 func FindMissingSecrets(
 	names []string, wanted []agent.Desired, prior map[agent.Address]agent.Record, lineage string,
 ) (m MissingSecrets) {

@@ -55,7 +55,8 @@ func NewCaller(hc *http.Client, base *url.URL) *Caller {
 		root.Path = "/" // JoinPath makes a relative path where there is no slash to join at
 	}
 	bodies := &sync.Pool{New: func() any { return new(bytes.Buffer) }}
-	return &Caller{transport: transport, retry: httpx.RetryOf(hc), secrets: httpx.SecretsOf(hc), base: root.JoinPath(), bodies: bodies}
+	return &Caller{transport: transport, retry: httpx.RetryOf(hc), secrets: httpx.SecretsOf(hc), base: root.JoinPath(),
+		bodies: bodies}
 }
 
 // Secrets returns what finds the secrets of this run, for Shape.
@@ -132,8 +133,8 @@ func (c *Caller) sendOnce(ctx context.Context, r Request, decode func(Answer) er
 	resp, err := c.transport.RoundTrip(req)
 	// Not before the request was sent: until then the layers below have not told which key it carries.
 	hide := sync.OnceValue(func() redactor { return redactor{c.secrets, secret.Parts(append(secrets, w.key)...)} })
-	// Before the transport's own error: what Leaving stopped never left, whatever is said of the connection that was closed
-	// under it, and an answer to it is somebody else's.
+	// Before the transport's own error: what Leaving stopped never left, whatever is said of the connection that was
+	// closed under it, and an answer to it is somebody else's.
 	if why := w.stoppedBy(); why != nil {
 		if err == nil {
 			_ = resp.Body.Close()

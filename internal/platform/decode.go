@@ -383,8 +383,8 @@ func jsonType(v any) string {
 	return "null"
 }
 
-// cutDeep returns body with tooDeep in the place of every value that is nested deeper than agent.MaxTextDepth. It is for
-// answers that no reader reads for their depth.
+// cutDeep returns body with tooDeep in the place of every value that is nested deeper than agent.MaxTextDepth. It is
+// for answers that no reader reads for their depth.
 func cutDeep(body []byte) []byte {
 	var b bytes.Buffer
 	depth, from := 0, 0

@@ -205,7 +205,8 @@ func isRefusal(body []byte) bool {
 		return false
 	}
 	status, _ := e.StatusCode.(float64)
-	return holdsError(e.Error) || holdsError(e.Errors) || e.Success == false || status >= 400 || e.Data != nil && e.Data.Success == false
+	return holdsError(e.Error) || holdsError(e.Errors) || e.Success == false || status >= 400 ||
+		e.Data != nil && e.Data.Success == false
 }
 
 // holdsError reports whether a member that is there for errors holds one.
@@ -323,8 +324,8 @@ type redactor struct{ run, own *secret.Finder }
 // hideSecrets returns text without the secrets, in any of the spellings in which a server may echo them.
 func (r redactor) hideSecrets(text string) string { return r.own.Hide(r.run.Hide(text)) }
 
-// plainText makes text from a platform fit to be shown: free of secrets, in one line, and n characters at the most. It is
-// redacted both before and after it is made tidy, which can bring a secret's spelling back, and cut last.
+// plainText makes text from a platform fit to be shown: free of secrets, in one line, and n characters at the most. It
+// is redacted both before and after it is made tidy, which can bring a secret's spelling back, and cut last.
 func (r redactor) plainText(text string, n int) string {
 	return cutText(r.hideSecrets(tidyLine(r.hideSecrets(text))), n)
 }

@@ -40,7 +40,8 @@ func (s *State) Encode() ([]byte, error) {
 			slices.SortedFunc(maps.Keys(s.Apps), agent.AppID.Compare),
 			func(app agent.AppID) originText { return originText(s.Apps[app]) },
 		},
-		orderedText[agent.Address, recordText]{s.Addresses(), func(a agent.Address) recordText { return textOfRecord(s.Agents[a]) }},
+		orderedText[agent.Address, recordText]{s.Addresses(),
+			func(a agent.Address) recordText { return textOfRecord(s.Agents[a]) }},
 	}, inText, jsontext.WithIndent("  "))
 	if err != nil {
 		return nil, fmt.Errorf("encode state: %w", err)
@@ -302,8 +303,8 @@ var jsonKinds = map[jsontext.Kind]string{
 	'{': "an object", '[': "a list", '"': "a string", '0': "a number", 'n': "null", 't': "true", 'f': "false",
 }
 
-// readScalar reads the next value, a scalar of one of the kinds, as it is written, and returns where it begins. It is of use
-// until the next read.
+// readScalar reads the next value, a scalar of one of the kinds, as it is written, and returns where it begins. It is
+// of use until the next read.
 func (d *decoder) readScalar(wanted string, kinds ...jsontext.Kind) (raw jsontext.Value, at int, err error) {
 	kind := d.PeekKind()
 	for _, k := range kinds {
@@ -460,8 +461,8 @@ func (d *decoder) readDocument() (agent.Doc, error) {
 	return agent.Doc(d.arena[start:end:end]), err
 }
 
-// appendDocument appends the next object to the arena. A document that a person edited comes out canonical too; one with
-// a member that stands twice is refused.
+// appendDocument appends the next object to the arena. A document that a person edited comes out canonical too; one
+// with a member that stands twice is refused.
 func (d *decoder) appendDocument() error {
 	if kind := d.PeekKind(); kind != '{' {
 		return d.unexpected(kind, "an object")
@@ -481,8 +482,8 @@ func (d *decoder) appendDocument() error {
 	return nil
 }
 
-// appendValue appends the next value to the arena without the spaces between its parts, and reports whether it certainly is
-// in canonical form then: members in order, each once, and nothing written in a way that could be shorter.
+// appendValue appends the next value to the arena without the spaces between its parts, and reports whether it
+// certainly is in canonical form then: members in order, each once, and nothing written in a way that could be shorter.
 func (d *decoder) appendValue() (canonical bool, err error) {
 	canonical = true
 	switch kind := d.PeekKind(); kind {

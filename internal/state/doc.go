@@ -20,20 +20,22 @@
 // state.json.N.tmp and state.json.journal.N.tmp, there for an instant. All but the first belong into
 // .gitignore. None is ever opened through a symbolic link.
 //
-// In a shared place (package shared) the same bytes are objects: the state, and one for each time that the journal syncs.
-// Lines, replay, merge and run do not know where they are kept; that is the keeper's.
+// In a shared place (package shared) the same bytes are objects: the state, and one for each time that the journal
+// syncs. Lines, replay, merge and run do not know where they are kept; that is the keeper's.
 //
 // Words:
 //
-//   - An agent is what a platform runs, known by the uid that the platform gave it. An address is its name in manifests.
+//   - An agent is what a platform runs, known by the uid that the platform gave it. An address is its name in
+//     manifests.
 //   - A record is what the state knows of the agent at an address: uid, what was applied, what was observed.
-//   - An intent is a request that is about to be sent; its result is what became of it. An intent without a result is open:
-//     nobody knows whether the platform carried it out.
+//   - An intent is a request that is about to be sent; its result is what became of it. An intent without a result is
+//     open: nobody knows whether the platform carried it out.
 //   - Recovery finds out what became of open intents. A listing is what a platform answers to the question which agents
-//     there are; one is trusted where nothing speaks against its being whole, and only then counts what it does not show.
+//     there are; one is trusted where nothing speaks against its being whole, and only then counts what it does not
+//     show.
 //   - Grace is how long a request without an answer may still take effect. Until it is over, nothing is made again.
 //   - The serial counts the writes of a state, the lineage names the fleet that it is of.
-//   - A lease is how long the holder of a shared place's lock may act after its last sign of life. An epoch is one journal
-//     of one holder. A fence ends the journal of a holder that was taken over from: it can append nothing behind it. A
-//     segment is what the journal wrote at once.
+//   - A lease is how long the holder of a shared place's lock may act after its last sign of life. An epoch is one
+//     journal of one holder. A fence ends the journal of a holder that was taken over from: it can append nothing
+//     behind it. A segment is what the journal wrote at once.
 package state

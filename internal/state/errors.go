@@ -166,7 +166,8 @@ func (e *FormatError) identifyFile(b []byte) {
 		e.Hint = "name it for everybody in agentsync.yaml, beside version: 1\n  state: " + probe.MovedTo + "\nor for one command by --state or AGENTSYNC_STATE"
 	case isVersioned && version > Version:
 		e.Line, e.Offset, e.Reason = 0, 0, Newer
-		e.Detail = fmt.Sprintf("written by a newer agentsync: its version is %d, and this agentsync knows %d", version, Version)
+		e.Detail = fmt.Sprintf("written by a newer agentsync: its version is %d, and this agentsync knows %d", version,
+			Version)
 		e.Hint = "use the agentsync that wrote it, or a later one; an older one would lose what it does not know"
 	}
 }

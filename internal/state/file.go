@@ -169,6 +169,7 @@ func (f *File) Edit(ctx context.Context, snap *Snapshot, change func(*State) err
 	if equalContent(edited, snap.State) && !snap.Pending {
 		return nil
 	}
+	// After change, which may ask a platform and take its time: what was written meanwhile must not be written over.
 	if err := f.checkUnchanged(ctx, snap); err != nil {
 		return fmt.Errorf("edit state: %w", err)
 	}
@@ -196,6 +197,8 @@ func (f *File) writeEdit(ctx context.Context, snap *Snapshot, edited *State) (er
 	if equalContent(edited, s) {
 		return nil
 	}
+	// Of the state as it was written a moment ago, whatever change made of them: two states of one serial would be taken
+	// for one.
 	edited.Serial, edited.Lineage = s.Serial, s.Lineage
 	_, content, err := edited.successor()
 	if err != nil {
@@ -204,8 +207,8 @@ func (f *File) writeEdit(ctx context.Context, snap *Snapshot, edited *State) (er
 	return f.keeper.save(ctx, content, version)
 }
 
-// Leave puts a signpost in the place of a state file whose state, as snap has it, is now in the place that a URL names. No
-// agentsync reads a signpost as a state, not even an older one. The caller holds the lock.
+// Leave puts a signpost in the place of a state file whose state, as snap has it, is now in the place that a URL names.
+// No agentsync reads a signpost as a state, not even an older one. The caller holds the lock.
 func (f *File) Leave(ctx context.Context, snap *Snapshot, to string) error {
 	if err := f.checkUnchanged(ctx, snap); err != nil {
 		return fmt.Errorf("leave a signpost: %w", err)
@@ -224,8 +227,9 @@ func (f *File) Leave(ctx context.Context, snap *Snapshot, to string) error {
 	return nil
 }
 
-// TakeOver brings what other knows of the same fleet into the state that snap was loaded of: records as State.Merge does, and open
-// intents. What is there already, because it was taken over before, is no error. The caller holds the lock.
+// TakeOver brings what other knows of the same fleet into the state that snap was loaded of: records as State.Merge
+// does, and open intents. What is there already, because it was taken over before, is no error. The caller holds the
+// lock.
 func (f *File) TakeOver(ctx context.Context, snap, other *Snapshot) error {
 	if err := f.checkUnchanged(ctx, snap); err != nil {
 		return fmt.Errorf("take over: %w", err)
@@ -258,11 +262,12 @@ func (f *File) TakeOver(ctx context.Context, snap, other *Snapshot) error {
 
 // sameIntent reports whether two intents are one, whatever their ids.
 func sameIntent(a, b Intent) bool {
-	return a.Address == b.Address && a.Action == b.Action && a.UID == b.UID && a.At.Equal(b.At) && slices.Equal(a.Fields, b.Fields)
+	return a.Address == b.Address && a.Action == b.Action && a.UID == b.UID && a.At.Equal(b.At) &&
+		slices.Equal(a.Fields, b.Fields)
 }
 
-// Restore makes old the state that counts, under a new serial, which it returns. Open intents stay where they can be read.
-// The caller holds the lock.
+// Restore makes old the state that counts, under a new serial, which it returns. Open intents stay where they can be
+// read. The caller holds the lock.
 func (f *File) Restore(ctx context.Context, old *State) (serial uint64, err error) {
 	on, err := f.keeper.read(ctx)
 	if err != nil {

@@ -61,7 +61,8 @@ const (
 	Located
 )
 
-var kindNames = [...]string{Recorded: "recorded", Removed: "removed", Moved: "moved", Voided: "voided", Answered: "answered", Located: "located"}
+var kindNames = [...]string{Recorded: "recorded", Removed: "removed", Moved: "moved", Voided: "voided",
+	Answered: "answered", Located: "located"}
 
 // String returns the kind in lower case, as the journal spells it.
 func (k ResultKind) String() string {
@@ -212,6 +213,8 @@ func (f *Fleet) Enter(results []Result) error {
 			return err
 		}
 	}
+	// Only when all are entered: an intent that is closed for a result that was refused would be forgotten, and its agent
+	// lost.
 	for _, r := range results {
 		if r.Kind == Answered {
 			i := f.open[r.Intent]
@@ -242,7 +245,7 @@ func (f *Fleet) closeIntent(id uint64) {
 	delete(f.open, id)
 	h := handle{i.Address.ID(), i.UID}
 	switch c := f.claims[h]; {
-	case c.intents > 1:
+	case c.intents > 1: // another request is about the agent: it stays nobody else's to adopt
 		f.claims[h] = claim{c.intents - 1, c.address}
 	default:
 		delete(f.claims, h)
@@ -283,6 +286,7 @@ func (f *Fleet) sentFields(id uint64) agent.Doc {
 
 // restoreRecords puts records back; one without a uid stands for none.
 func (f *Fleet) restoreRecords(before map[agent.Address]agent.Record) {
+	// All go before any comes back: where two agents swapped addresses, each uid would still be the other's.
 	for a := range before {
 		f.dropRecord(a)
 	}
@@ -308,7 +312,8 @@ func (f *Fleet) enterOne(r Result) (Result, error) {
 		return Result{Intent: r.Intent, Address: r.Address, Kind: Answered}, nil
 	case Recorded:
 		r.Record, _ = After(old, r)
-		return Result{Intent: r.Intent, Address: r.Address, Kind: Recorded, Record: r.Record}, f.putRecord(r.Address, r.Record)
+		r = Result{Intent: r.Intent, Address: r.Address, Kind: Recorded, Record: r.Record}
+		return r, f.putRecord(r.Address, r.Record)
 	case Removed:
 		if r.UID == "" {
 			r.UID = old.UID
@@ -358,7 +363,8 @@ func withOrigin(apps map[agent.AppID]agent.Origin, app agent.AppID, o agent.Orig
 func (f *Fleet) moveRecord(r Result, taken bool) (Result, error) {
 	from, ok := f.state.Agents[r.From]
 	if !ok || taken {
-		return r, fmt.Errorf("%s cannot become %s: there is no agent at the one or already one at the other", r.From, r.Address)
+		return r, fmt.Errorf("%s cannot become %s: there is no agent at the one or already one at the other", r.From,
+			r.Address)
 	}
 	rec := from
 	if r.Record.UID != "" {
@@ -370,7 +376,8 @@ func (f *Fleet) moveRecord(r Result, taken bool) (Result, error) {
 	rec = rec.Moved(r.From.Key, r.Address.Key)
 	f.dropRecord(r.From)
 	f.changed = true
-	return Result{Intent: r.Intent, Address: r.Address, Kind: Moved, From: r.From, Record: rec}, f.putRecord(r.Address, rec)
+	r = Result{Intent: r.Intent, Address: r.Address, Kind: Moved, From: r.From, Record: rec}
+	return r, f.putRecord(r.Address, rec)
 }
 
 // putRecord makes r the record at a. It fails, having done nothing, where a uid belongs elsewhere.

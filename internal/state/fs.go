@@ -80,8 +80,9 @@ func (osFS) CheckPath(name string) error {
 	if within, err := filepath.Rel(here, there); err == nil && filepath.IsLocal(within) {
 		return nil
 	}
-	return &FormatError{Name: name, Reason: Linked, Detail: fmt.Sprintf("the folder %s is a link that leads out of the working folder, to %s", dir, there),
-		Hint: "a link in a repository can lead anywhere; if this one is meant, name its target with --state:\n  --state " + quotePath(filepath.Join(there, filepath.Base(name)))}
+	return &FormatError{Name: name, Reason: Linked,
+		Detail: fmt.Sprintf("the folder %s is a link that leads out of the working folder, to %s", dir, there),
+		Hint:   "a link in a repository can lead anywhere; if this one is meant, name its target with --state:\n  --state " + quotePath(filepath.Join(there, filepath.Base(name)))}
 }
 
 func (osFS) ReadFile(name string) ([]byte, error) {
@@ -167,7 +168,8 @@ func openFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
 
 // linkRefused is the error of a file that is a link.
 func linkRefused(name, target string) error {
-	e := &FormatError{Name: name, Reason: Linked, Detail: "this is a symbolic link, to " + target + ", and agentsync does not read or write through one"}
+	e := &FormatError{Name: name, Reason: Linked,
+		Detail: "this is a symbolic link, to " + target + ", and agentsync does not read or write through one"}
 	switch filepath.Ext(name) {
 	case ".lock", ".journal":
 		e.Hint = "agentsync makes this file itself, and never as a link; see who put it there, and remove it:\n  rm " + quotePath(name)
@@ -230,6 +232,7 @@ func replaceFile(fsys FS, path string, r replacement) error {
 	if err != nil {
 		return err
 	}
+	// Synced before it gets its name: after a crash the name could lead to a file without its content.
 	err = writeTemp(f, r)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
@@ -241,11 +244,12 @@ func replaceFile(fsys FS, path string, r replacement) error {
 		_ = fsys.Remove(tmp) // the first error matters
 		return err
 	}
+	// Until the folder is synced, a crash brings the old content back, and what was reported would be gone.
 	return fsys.SyncDir(filepath.Dir(path))
 }
 
 func writeTemp(f Handle, r replacement) error {
-	if err := f.Chmod(r.perm); err != nil {
+	if err := f.Chmod(r.perm); err != nil { // before anything stands in it that not everybody may read
 		return err
 	}
 	content := r.content(f.Instance())

@@ -31,7 +31,8 @@ func instance(f *os.File) string {
 	if err != nil || is.Mask&want != want {
 		return ""
 	}
-	return fmt.Sprintf("%s %d:%d %d %d %d.%09d", boot, is.Dev_major, is.Dev_minor, is.Mnt_id, is.Ino, is.Btime.Sec, is.Btime.Nsec)
+	return fmt.Sprintf("%s %d:%d %d %d %d.%09d", boot, is.Dev_major, is.Dev_minor, is.Mnt_id, is.Ino, is.Btime.Sec,
+		is.Btime.Nsec)
 }
 
 // keepsWrites reports whether a file system of the kind keeps in this kernel what a write returned for. One

@@ -86,7 +86,8 @@ type intentText struct {
 }
 
 func textOfIntent(i Intent) intentText {
-	return intentText{i.ID, i.Address.String(), i.Action, i.UID, documentText(i.Fields), i.At.UTC().Format(time.RFC3339Nano)}
+	return intentText{i.ID, i.Address.String(), i.Action, i.UID, documentText(i.Fields),
+		i.At.UTC().Format(time.RFC3339Nano)}
 }
 
 // leavingText is the line of an intent whose request is about to leave.
@@ -362,7 +363,7 @@ func (j *journal) submitPayload(write func(dst []byte) ([]byte, error)) (*batch,
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.err != nil {
-		return nil, j.err
+		return nil, j.err // what is submitted after a failure may never be written behind a gap
 	}
 	b := j.next
 	payloads, err := write(b.payloads)
@@ -402,6 +403,8 @@ func (j *journal) writeBatches(ctx context.Context) {
 	var written *batch
 	for range j.wake {
 		time.Sleep(j.rest)
+		// Taken at once and written without the lock: what comes meanwhile goes into the next batch, not into this one, whose
+		// end is already said to be durable.
 		j.mu.Lock()
 		b, closing, err := j.next, j.closing, j.err
 		j.next = newBatch(written)
@@ -416,7 +419,7 @@ func (j *journal) writeBatches(ctx context.Context) {
 				err = j.failWith(err)
 			}
 			b.err = err
-			close(b.done)
+			close(b.done) // last: whoever waits reads err, and sends or reports on the strength of it
 		}
 		if closing {
 			return
@@ -430,6 +433,7 @@ func (j *journal) writeBatch(ctx context.Context, b *batch) error {
 		return err
 	}
 	start := time.Now()
+	// Without j.end: a leaving line does not wait for the disk.
 	if err := j.tape.sync(ctx); err != nil {
 		return err
 	}
@@ -450,6 +454,7 @@ func (j *journal) appendLines(payloads []byte, ends []int) (end int64, err error
 		j.buf = appendLine(j.buf, payloads[start:end], j.synced)
 		start = end
 	}
+	// At the offset and not at the file's end, behind which space is reserved.
 	if _, err := j.tape.WriteAt(j.buf, j.offset); err != nil {
 		return 0, err
 	}
@@ -457,8 +462,8 @@ func (j *journal) appendLines(payloads []byte, ends []int) (end int64, err error
 	return j.offset, nil
 }
 
-// noteLeaving says whether a request may leave, as the last thing before it does. It writes the line of it, where that can
-// be of use, at once and beside the goroutine, which may be waiting for the disk.
+// noteLeaving says whether a request may leave, as the last thing before it does. It writes the line of it, where that
+// can be of use, at once and beside the goroutine, which may be waiting for the disk.
 func (j *journal) noteLeaving(id uint64) error {
 	j.mu.Lock()
 	err := j.err
@@ -466,6 +471,7 @@ func (j *journal) noteLeaving(id uint64) error {
 	if err != nil {
 		return err
 	}
+	// As late as this, since a lease runs out while a request waits for its turn.
 	if err := j.tape.mayLeave(); err != nil {
 		return j.failWith(err)
 	}

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// keeper is where a File's state and journal are kept: files beside each other, or a shared place that several machines reach.
-// It carries bytes and knows nothing of what they say.
+// keeper is where a File's state and journal are kept: files beside each other, or a shared place that several machines
+// reach. It carries bytes and knows nothing of what they say.
 type keeper interface {
 	// name and journalName say to a person where the state is, and the journal.
 	name() string
@@ -29,7 +29,8 @@ type keeper interface {
 	// first is nil. saved reports that the state is durable: an error is then of a journal that says nothing new.
 	fold(ctx context.Context, content []byte, version string, first firstLines) (saved bool, err error)
 	// begin is fold with a journal that goes on at the end, which it returns. reserve is how many bytes it will need.
-	begin(ctx context.Context, content []byte, version string, first firstLines, reserve int64) (t tape, end int64, err error)
+	begin(ctx context.Context, content []byte, version string, first firstLines, reserve int64) (t tape, end int64,
+		err error)
 	// explain completes an error about what was read.
 	explain(on stored, err error) error
 	// folder is where a state goes that could not be written.
@@ -72,8 +73,8 @@ type tape interface {
 	notesLeaving() bool
 }
 
-// local keeps a state in a file, with the journal and the lock beside it. The condition of a write is checked by reading
-// the file again just before the rename; between the two, the lock keeps other runs out.
+// local keeps a state in a file, with the journal and the lock beside it. The condition of a write is checked by
+// reading the file again just before the rename; between the two, the lock keeps other runs out.
 type local struct {
 	fs      FS
 	path    string
@@ -102,7 +103,8 @@ func (l *local) read(context.Context) (stored, error) {
 	return stored{state: content, version: version, journal: journal, instance: instance}, err
 }
 
-// readState returns the state's content and version. A file that is absent has neither, unless its folder is absent too.
+// readState returns the state's content and version. A file that is absent has neither, unless its folder is absent
+// too.
 func (l *local) readState() (content []byte, version string, err error) {
 	b, err := l.fs.ReadFile(l.path)
 	switch {
@@ -122,6 +124,7 @@ func (l *local) save(_ context.Context, content []byte, version string) error {
 	if err != nil {
 		return err
 	}
+	// The lock is not enough: it does not reach over every network, nor to git, which may have put another file there.
 	if now != version {
 		return fmt.Errorf("write state: %w: %s was written by someone else", ErrStale, l.path)
 	}
@@ -131,7 +134,8 @@ func (l *local) save(_ context.Context, content []byte, version string) error {
 	if info, err := l.fs.Stat(l.path); err == nil {
 		perm = info.Mode().Perm() &^ 0o111
 	}
-	if err := replaceFile(l.fs, l.path, replacement{content: func(string) []byte { return content }, perm: perm}); err != nil {
+	next := replacement{content: func(string) []byte { return content }, perm: perm}
+	if err := replaceFile(l.fs, l.path, next); err != nil {
 		return fmt.Errorf("write state: %w", err)
 	}
 	return nil
@@ -153,15 +157,18 @@ func (l *local) fold(ctx context.Context, content []byte, version string, first 
 		}
 		return true, err
 	}
+	// Without it a crash may bring the journal back. That loses nothing, but the next run would have it to write.
 	return true, l.fs.SyncDir(filepath.Dir(l.path))
 }
 
-func (l *local) begin(ctx context.Context, content []byte, version string, first firstLines, reserve int64) (tape, int64, error) {
+func (l *local) begin(ctx context.Context, content []byte, version string, first firstLines, reserve int64) (tape,
+	int64, error) {
 	if content != nil {
 		if err := l.save(ctx, content, version); err != nil {
 			return nil, 0, fmt.Errorf("begin: %w", err)
 		}
 	}
+	// Behind the save: the journal that is replaced holds what the state did not have until now.
 	name := l.journalName()
 	if err := needFolder(l.fs, name); err != nil {
 		return nil, 0, fmt.Errorf("begin journal: %w", err)
@@ -180,6 +187,7 @@ func (l *local) begin(ctx context.Context, content []byte, version string, first
 	case err != nil:
 		return nil, 0, fmt.Errorf("begin journal: %w", err)
 	}
+	// Opened anew by its name, under which the next run looks for it.
 	h, err := l.fs.Open(name)
 	if err != nil {
 		return nil, 0, fmt.Errorf("begin journal: %w", err)

@@ -81,11 +81,12 @@ const lockPoll = 100 * time.Millisecond
 // maxHolder bounds what is read of a lock file.
 const maxHolder = 4096
 
-// lockBeside takes the lock beside the state file at path. The kernel frees it when the process ends in whatever way, so
-// the file is never removed and never stale; a run that removed it could let two others in. The lock is advisory and does
-// not reach over every network file system: the check of the file's version on each write is what makes a stale writer fail.
-// waiting, where it is not nil, is told again and again, while the lock is waited for, who has it.
-func lockBeside(ctx context.Context, path string, holder Holder, waiting func(*LockedError)) (unlock func() error, err error) {
+// lockBeside takes the lock beside the state file at path. The kernel frees it when the process ends in whatever way,
+// so the file is never removed and never stale; a run that removed it could let two others in. The lock is advisory and
+// does not reach over every network file system: the check of the file's version on each write is what makes a stale
+// writer fail. waiting, where it is not nil, is told again and again, while the lock is waited for, who has it.
+func lockBeside(ctx context.Context, path string, holder Holder, waiting func(*LockedError)) (unlock func() error,
+	err error) {
 	if err := (osFS{}).CheckPath(path); err != nil {
 		return nil, fmt.Errorf("lock state: %w", err)
 	}
@@ -148,8 +149,9 @@ func explainLock(path string, err error) error {
 	if !errors.Is(err, fs.ErrPermission) || statErr != nil || ownerOf(info) == "" {
 		return err
 	}
-	return &FormatError{Name: path, Reason: Foreign, Detail: fmt.Sprintf("the lock file belongs to %s and cannot be opened", ownerOf(info)),
-		Hint: "a run of theirs made it, and may be going on: ask them. Where none is, remove the file; the next run makes its own:\n  rm " + quotePath(path)}
+	return &FormatError{Name: path, Reason: Foreign,
+		Detail: fmt.Sprintf("the lock file belongs to %s and cannot be opened", ownerOf(info)),
+		Hint:   "a run of theirs made it, and may be going on: ask them. Where none is, remove the file; the next run makes its own:\n  rm " + quotePath(path)}
 }
 
 // keepLocked writes who holds the lock into its file, through the descriptor that is locked. That is for people only,

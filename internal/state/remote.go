@@ -11,8 +11,8 @@ import (
 	"agentsync/internal/state/shared"
 )
 
-// remote keeps a state in a shared place. What the journal syncs at once is one segment there, and reading the segments in
-// order gives what a file would hold, but for leaving lines: another machine could not believe one.
+// remote keeps a state in a shared place. What the journal syncs at once is one segment there, and reading the segments
+// in order gives what a file would hold, but for leaving lines: another machine could not believe one.
 type remote struct {
 	place *shared.Place
 	// damaged lets a lock succeed although what the place holds cannot be read.
@@ -27,8 +27,8 @@ func NewShared(place *shared.Place) *File {
 	return &File{&remote{place: place}}
 }
 
-// NewDamaged is NewShared for a place of which the state, the journal or the head may be damaged: the lock succeeds all the
-// same, and what cannot be read is not there. It is for Restore.
+// NewDamaged is NewShared for a place of which the state, the journal or the head may be damaged: the lock succeeds all
+// the same, and what cannot be read is not there. It is for Restore.
 func NewDamaged(place *shared.Place) *File {
 	return &File{&remote{place: place, damaged: true}}
 }
@@ -146,7 +146,8 @@ func (r *remote) fold(ctx context.Context, content []byte, version string, first
 	return err == nil, err
 }
 
-func (r *remote) begin(ctx context.Context, content []byte, version string, first firstLines, _ int64) (tape, int64, error) {
+func (r *remote) begin(ctx context.Context, content []byte, version string, first firstLines, _ int64) (tape, int64,
+	error) {
 	l, err := r.leased(version)
 	if err != nil {
 		return nil, 0, err

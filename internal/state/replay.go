@@ -54,10 +54,13 @@ func readJournal(name string, b []byte, instance string) (*replay, error) {
 			continue
 		case torn != nil && p.header.Version == 0:
 			return nil, p.damageError(b, *torn, "the first line is damaged")
+		// A line says up to where everything was synced when it was written. Where that lies behind the damage, the damage is
+		// not what a crash left of lines that nobody relied on.
 		case torn != nil && start > int64(torn.offset):
 			return nil, p.damageError(b, *torn, "the line is damaged, and what follows it shows that it was whole on the disk")
 		case start < batch || !startsLine(starts, start):
-			return nil, p.damageError(b, here, fmt.Sprintf("the line was not written at this place but after byte %d: lines were added or taken out", start))
+			return nil, p.damageError(b, here,
+				fmt.Sprintf("the line was not written at this place but after byte %d: lines were added or taken out", start))
 		}
 		batch = start
 		if err := p.enterLine(payload, here); err != nil {
@@ -99,7 +102,8 @@ func (p *replay) damageError(b []byte, at linePlace, detail string) error {
 	if b != nil && p.header.Version == 0 && !bytes.Contains(b, []byte(`"journal"`)) {
 		reason = Foreign
 	}
-	return &FormatError{Name: p.name, Reason: reason, Line: at.line, Offset: at.offset, Detail: detail, Hint: journalHint(p.name)}
+	return &FormatError{Name: p.name, Reason: reason, Line: at.line, Offset: at.offset, Detail: detail,
+		Hint: journalHint(p.name)}
 }
 
 func (p *replay) enterLine(payload []byte, at linePlace) error {
@@ -114,8 +118,9 @@ func (p *replay) enterLine(payload []byte, at linePlace) error {
 		err = p.damageError(nil, at, "a journal has one header, in its first line")
 	case e.header != nil && e.header.Version != journalVersion:
 		err = &FormatError{Name: p.name, Reason: Newer, Line: at.line, Offset: at.offset,
-			Detail: fmt.Sprintf("written by a newer agentsync: its version is %d, and this agentsync knows %d", e.header.Version, journalVersion),
-			Hint:   "use the agentsync that wrote it, or a later one: its next apply takes the journal in"}
+			Detail: fmt.Sprintf("written by a newer agentsync: its version is %d, and this agentsync knows %d",
+				e.header.Version, journalVersion),
+			Hint: "use the agentsync that wrote it, or a later one: its next apply takes the journal in"}
 	case e.header != nil && e.header.Lineage == "":
 		err = p.damageError(nil, at, "the lineage is empty")
 	}
@@ -149,7 +154,7 @@ func (p *replay) enterResult(r Result, at linePlace) error {
 		return nil
 	}
 	delete(p.open, r.Intent)
-	p.lastID = max(p.lastID, r.Intent)
+	p.lastID = max(p.lastID, r.Intent) // also of an intent that an earlier journal held: an id is never given twice
 	if r.Kind == Voided {
 		return nil
 	}
@@ -303,8 +308,9 @@ func (p *replay) conflictError(at linePlace, detail string) error {
 // foreignError is the error of a journal that belongs to another state.
 func (p *replay) foreignError(state string, s *State) error {
 	return &FormatError{Name: p.name, Reason: Foreign, Line: 1,
-		Detail: fmt.Sprintf("the journal belongs to the state with lineage %s, and %s has lineage %s", p.header.Lineage, state, s.Lineage),
-		Hint:   "put back the state file that the journal belongs to, and apply; or give this journal up: " + journalHint(p.name)}
+		Detail: fmt.Sprintf("the journal belongs to the state with lineage %s, and %s has lineage %s", p.header.Lineage,
+			state, s.Lineage),
+		Hint: "put back the state file that the journal belongs to, and apply; or give this journal up: " + journalHint(p.name)}
 }
 
 // Merge takes over what other knows and s does not: the way back for a rescued state. Records of the

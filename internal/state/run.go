@@ -37,11 +37,13 @@ func (f *File) Begin(ctx context.Context, snap *Snapshot, reserve int64) (*Run, 
 		return nil, fmt.Errorf("begin: %s: %w", f.Name(), errPublic)
 	}
 	s, version := snap.State.Clone(), snap.version
+	// Now and not with the first write of the state: the journal's header names it, and secrets are sealed under it.
 	if s.Lineage == "" {
 		s.Lineage = NewLineage()
 	}
 	var content []byte
 	if snap.Pending {
+		// What an earlier journal holds goes into the state before that journal is replaced: nothing else knows its uids.
 		var err error
 		if s, content, err = s.successor(); err != nil {
 			return nil, fmt.Errorf("begin: %w", err)
@@ -83,6 +85,7 @@ func (r *Run) Intend(i Intent) (uint64, error) {
 		return 0, fmt.Errorf("%s: fields: %w", i.Address, err)
 	}
 	i.At, i.NeverLeft = i.At.Round(0).UTC(), true
+	// Held over both: a Close in between would write a journal that lacks an intent which is about to be on the disk.
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
@@ -99,7 +102,7 @@ func (r *Run) Intend(i Intent) (uint64, error) {
 		return 0, err
 	}
 	if err := b.wait(); err != nil {
-		r.fleet.forgetIntent(i.ID) // it will not be sent
+		r.fleet.forgetIntent(i.ID) // it will not be sent: open, it would be waited for
 		return 0, err
 	}
 	return i.ID, nil
@@ -151,6 +154,8 @@ func (r *Run) submitResults(results []Result) (*batch, error) {
 	if r.closed {
 		return nil, ErrClosed
 	}
+	// Before the journal gets them: what the fleet refuses, a uid at two addresses, must not be in a line that the next
+	// run reads.
 	if err := r.fleet.Enter(results); err != nil {
 		return nil, fmt.Errorf("record result: %w", err)
 	}
@@ -180,8 +185,8 @@ func (r *Run) checkResults(results []Result) (err error) {
 	return nil
 }
 
-// depthOfDocs is how deep a document is nested in a line of the journal, {"results": [{"record": {"observed": …}}]}, which
-// is deeper than in the state file.
+// depthOfDocs is how deep a document is nested in a line of the journal, {"results": [{"record": {"observed": …}}]},
+// which is deeper than in the state file.
 const depthOfDocs = 4
 
 func checkDoc(d agent.Doc) (agent.Doc, error) {

@@ -149,7 +149,8 @@ func withoutUIDs(r agent.Record, gone func(uid string) bool) (agent.Record, bool
 	if n == 0 {
 		return agent.Record{}, false
 	}
-	return trimObsolete(agent.Record{UID: r.Obsolete[n-1], Obsolete: r.Obsolete[: n-1 : n-1], Protect: r.Protect, FormerKeys: r.FormerKeys}), true
+	return trimObsolete(agent.Record{UID: r.Obsolete[n-1], Obsolete: r.Obsolete[: n-1 : n-1], Protect: r.Protect,
+		FormerKeys: r.FormerKeys}), true
 }
 
 // trimObsolete makes an empty list of obsolete uids nil, so that equal records are equal in every respect.
@@ -176,7 +177,8 @@ func withObsolete(r agent.Record, more ...string) agent.Record {
 }
 
 func equalRecord(a, b agent.Record) bool {
-	return a.UID == b.UID && a.API == b.API && a.Mark == b.Mark && a.Protect == b.Protect && equalDoc(a.Applied, b.Applied) &&
+	return a.UID == b.UID && a.API == b.API && a.Mark == b.Mark && a.Protect == b.Protect &&
+		equalDoc(a.Applied, b.Applied) &&
 		equalDoc(a.Observed, b.Observed) && slices.Equal(a.Obsolete, b.Obsolete) && slices.Equal(a.FormerKeys, b.FormerKeys)
 }
 
@@ -214,7 +216,8 @@ const PublicLineage = "public"
 // errPublic: see State.Public.
 var errPublic = errors.New("this state was made by 'agentsync state pull --public', for plans alone: it lacks what an apply needs")
 
-// Public returns a copy without the lineage and the hashes of secrets, for those who may plan and not apply. No File writes it.
+// Public returns a copy without the lineage and the hashes of secrets, for those who may plan and not apply. No File
+// writes it.
 func (s *State) Public() (*State, error) {
 	p := s.Clone()
 	p.Lineage = PublicLineage
