@@ -241,28 +241,6 @@ func hasUnknown(v any) bool {
 	return false
 }
 
-// withoutValues returns v as if the value of no secret had been known.
-func withoutValues(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = withoutValues(e)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = withoutValues(e)
-		}
-		return out
-	case secret.Sealed:
-		v.Value = ""
-		return v
-	}
-	return v
-}
-
 // forgotten stands for the value of a secret of which nothing is known: no seal is like it.
 const forgotten = "forgotten"
 
@@ -325,7 +303,15 @@ func (in *Input) basisOf(rec *agent.Record, d *agent.Desired, c *comparison, doc
 	}
 	if d != nil {
 		if !c.plain { // a plan is reviewed where the values of secrets are not known
-			doc, _ = encodeDoc(d.Address, withoutValues(map[string]any(c.wanted)).(map[string]any)) // it was encoded before
+			wanted := c.wanted.Clone()
+			agent.Walk("", map[string]any(wanted), func(_ string, leaf any) any {
+				if s, isSecret := leaf.(secret.Sealed); isSecret {
+					s.Value = ""
+					return s
+				}
+				return leaf
+			})
+			doc, _ = encodeDoc(d.Address, wanted) // it was encoded before
 		}
 		parts := [][]byte{doc, strconv.AppendBool(nil, d.Protect)}
 		for _, name := range d.IgnoreChanges {

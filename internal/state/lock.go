@@ -85,8 +85,9 @@ const maxHolder = 4096
 // so the file is never removed and never stale; a run that removed it could let two others in. The lock is advisory and
 // does not reach over every network file system: the check of the file's version on each write is what makes a stale
 // writer fail. waiting, where it is not nil, is told again and again, while the lock is waited for, who has it.
-func lockBeside(ctx context.Context, path string, holder Holder, waiting func(*LockedError)) (unlock func() error,
-	err error) {
+func lockBeside(
+	ctx context.Context, path string, holder Holder, waiting func(*LockedError),
+) (unlock func() error, err error) {
 	if err := (osFS{}).CheckPath(path); err != nil {
 		return nil, fmt.Errorf("lock state: %w", err)
 	}

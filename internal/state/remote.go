@@ -146,8 +146,9 @@ func (r *remote) fold(ctx context.Context, content []byte, version string, first
 	return err == nil, err
 }
 
-func (r *remote) begin(ctx context.Context, content []byte, version string, first firstLines, _ int64) (tape, int64,
-	error) {
+func (r *remote) begin(
+	ctx context.Context, content []byte, version string, first firstLines, _ int64,
+) (tape, int64, error) {
 	l, err := r.leased(version)
 	if err != nil {
 		return nil, 0, err

@@ -228,7 +228,13 @@ func (s *State) Public() (*State, error) {
 			}
 			fields, err := doc.Fields()
 			if err == nil {
-				*doc, err = agent.Encode(withoutSeals(map[string]any(fields)).(map[string]any))
+				agent.Walk("", map[string]any(fields), func(_ string, leaf any) any {
+					if _, isSecret := leaf.(secret.Sealed); isSecret {
+						return secret.Sealed{}
+					}
+					return leaf
+				})
+				*doc, err = agent.Encode(fields)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", a, err)
@@ -237,25 +243,4 @@ func (s *State) Public() (*State, error) {
 		p.Agents[a] = r
 	}
 	return p, nil
-}
-
-// withoutSeals returns v with nothing in the place of each hash.
-func withoutSeals(v any) any {
-	switch v := v.(type) {
-	case secret.Sealed:
-		return secret.Sealed{}
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, e := range v {
-			out[name] = withoutSeals(e)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = withoutSeals(e)
-		}
-		return out
-	}
-	return v
 }
