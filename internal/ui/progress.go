@@ -86,6 +86,6 @@ func (u *UI) WaitForLock(waits bool) { u.waitsForLock = waits }
 func (u *UI) TellHolder(held error) {
 	if u.waitsForLock && time.Since(u.toldHolder) >= holderEvery {
 		u.toldHolder = time.Now()
-		u.Sayf("Waiting: %s.", held)
+		u.Sayf("Waiting: %s.", report.Sanitize(held.Error()))
 	}
 }
