@@ -37,39 +37,48 @@ func TestSuspendedMachine(t *testing.T) {
 }
 
 // TestStopsWhileItReads: a machine that stands still between its lock and the end of what it reads under it, for longer
-// than its lease, is told that the lease is lost: that whoever took over has cleaned up is no damage.
+// than its lease, is told that the lease is lost: that whoever took over has cleaned up is no damage, whether or not the
+// head can be read then.
 func TestStopsWhileItReads(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m, p := open(t)
-		l := lock(t, p)
-		ok(t, l.Begin(t.Context(), []byte("state"), []byte("one ")), l.Append(t.Context(), []byte("two ")),
-			l.Close(t.Context(), nil, true))
-		var wakes atomic.Int64 // when it wakes up
-		stops := shared.Open(store.Faulty{Store: m, Next: func(method, key string) store.Fault {
-			if strings.HasPrefix(key, "state/") {
-				wakes.CompareAndSwap(0, time.Now().Add(200*time.Second).UnixNano())
-			}
-			if at := wakes.Load(); at != 0 {
-				return store.Fault{Delay: time.Until(time.Unix(0, at))}
-			}
-			return store.Fault{}
-		}}, shared.Options{})
-		done := make(chan error, 1)
-		go func() {
-			_, err := stops.Lock(t.Context(), shared.Holder{Host: "stops"})
-			done <- err
-		}()
-		time.Sleep(time.Second)
-		taker := lock(t, p)
-		ok(t, taker.Begin(t.Context(), []byte("state 2"), []byte("three ")))
-		if err := <-done; !errors.Is(err, shared.ErrLost) {
-			t.Errorf("got %v", err)
+	for _, away := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) { stopsWhileItReads(t, away) })
+	}
+}
+
+func stopsWhileItReads(t *testing.T, away bool) {
+	m, p := open(t)
+	l := lock(t, p)
+	ok(t, l.Begin(t.Context(), []byte("state"), []byte("one ")), l.Append(t.Context(), []byte("two ")),
+		l.Close(t.Context(), nil, true))
+	var wakes atomic.Int64 // when it wakes up
+	stops := shared.Open(store.Faulty{Store: m, Next: func(method, key string) store.Fault {
+		if strings.HasPrefix(key, "state/") {
+			wakes.CompareAndSwap(0, time.Now().Add(200*time.Second).UnixNano())
 		}
-		ok(t, taker.Close(t.Context(), []byte("state 3"), false))
-		if v := read(t, p); string(v.State) != "state 3" || v.Holder != nil {
-			t.Errorf("in the end: %+v", v)
+		if at := wakes.Load(); at != 0 {
+			f := store.Fault{Delay: time.Until(time.Unix(0, at))}
+			if away && key == "head.json" {
+				f.Err = store.ErrLost
+			}
+			return f
 		}
-	})
+		return store.Fault{}
+	}}, shared.Options{})
+	done := make(chan error, 1)
+	go func() {
+		_, err := stops.Lock(t.Context(), shared.Holder{Host: "stops"})
+		done <- err
+	}()
+	time.Sleep(time.Second)
+	taker := lock(t, p)
+	ok(t, taker.Begin(t.Context(), []byte("state 2"), []byte("three ")))
+	if err := <-done; !errors.Is(err, shared.ErrLost) {
+		t.Errorf("got %v", err)
+	}
+	ok(t, taker.Close(t.Context(), []byte("state 3"), false))
+	if v := read(t, p); string(v.State) != "state 3" || v.Holder != nil {
+		t.Errorf("in the end: %+v", v)
+	}
 }
 
 // TestRetention: of the states that do not count any more the last 20 are kept, and those of the last 30 days; older

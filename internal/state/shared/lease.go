@@ -233,8 +233,12 @@ func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt, dama
 	_, isDamage := errors.AsType[*DamageError](err)
 	if isDamage {
 		// A machine that stood still meanwhile finds what whoever took over from it has cleaned up.
-		if now, _, _, headErr := p.readHead(ctx); headErr == nil && now.Epoch != h.Epoch {
-			err, isDamage = l.lose(ErrLost), false
+		now, _, _, headErr := p.readHead(ctx)
+		if headErr == nil && now.Epoch != h.Epoch {
+			headErr = l.lose(ErrLost)
+		}
+		if lost := cmp.Or(l.Check(), headErr); lost != nil {
+			err, isDamage = lost, false
 		}
 	}
 	if isDamage && damaged {
