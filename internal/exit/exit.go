@@ -124,7 +124,7 @@ func OfState(err error) error {
 			"may do:\n  agentsync state check"
 	case errors.Is(err, store.ErrNoPlace):
 		f.Hint = "nothing was sent; make the bucket or the database first, or name the right one, and its region"
-	case errors.Is(err, store.ErrUnreachable):
+	case errors.Is(err, store.ErrUnreachable), errors.Is(err, shared.ErrNoAnswer):
 		f.Hint = "nothing was sent; see whether the address is right, and whether it answers:\n  agentsync state check"
 	case unfit:
 		f.Hint = "nothing was written; which places keep what a shared state needs, says docs/team-state.md"

@@ -87,6 +87,9 @@ const (
 	parallelReads = 16
 )
 
+// ErrNoAnswer: the store said nothing in the time that a request may last.
+var ErrNoAnswer = errors.New("there is no answer")
+
 func nonce() string { return strings.ToLower(rand.Text()) }
 
 // call runs one request within a time limit.
@@ -95,7 +98,7 @@ func call[T any](ctx context.Context, limit time.Duration, do func(context.Conte
 	defer cancel()
 	v, err := do(within)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && !errors.Is(err, store.ErrUnreachable) {
-		err = fmt.Errorf("there is no answer in %v", limit.Round(time.Second))
+		err = fmt.Errorf("%w in %v", ErrNoAnswer, limit.Round(time.Second))
 	}
 	return v, err
 }
