@@ -21,14 +21,14 @@ import (
 	_ "github.com/goreleaser/nfpm/v2/rpm" // registers the format
 )
 
-// packed is one file of an archive.
-type packed struct {
+// packedFile is one file of an archive.
+type packedFile struct {
 	name       string
 	content    []byte
 	executable bool
 }
 
-func (p packed) mode() int64 {
+func (p packedFile) mode() int64 {
 	if p.executable {
 		return 0o755
 	}
@@ -37,7 +37,7 @@ func (p packed) mode() int64 {
 
 // documents returns what a person reads beside the binary, as paths in the checkout: the README links to the pages of
 // docs.
-func (r *release) documents(ctx context.Context) ([]string, error) {
+func (r *releaseRun) documents(ctx context.Context) ([]string, error) {
 	list, err := r.git(ctx, "ls-files", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "action.yml", "docs")
 	if err != nil {
 		return nil, err
@@ -46,40 +46,40 @@ func (r *release) documents(ctx context.Context) ([]string, error) {
 }
 
 // archive packs the binary with what a person needs beside it: a zip for Windows, tar.gz elsewhere.
-func (r *release) archive(t target, binary string, documents []string, completions map[string][]byte) error {
+func (r *releaseRun) archive(t buildTarget, binary string, documents []string, completions map[string][]byte) error {
 	content, err := os.ReadFile(binary)
 	if err != nil {
 		return err
 	}
-	files := []packed{{name: filepath.Base(binary), content: content, executable: true}}
+	files := []packedFile{{name: filepath.Base(binary), content: content, executable: true}}
 	for _, name := range documents {
 		text, err := os.ReadFile(filepath.Join(r.source, name))
 		if err != nil {
 			return err
 		}
-		files = append(files, packed{name: name, content: text})
+		files = append(files, packedFile{name: name, content: text})
 	}
 	for _, name := range slices.Sorted(maps.Keys(completions)) {
-		files = append(files, packed{name: "completions/" + name, content: completions[name]})
+		files = append(files, packedFile{name: "completions/" + name, content: completions[name]})
 	}
 	if t.os == "windows" {
-		b, err := zipped(files, r.time)
+		b, err := zipBytes(files, r.time)
 		if err != nil {
 			return err
 		}
 		return os.WriteFile(r.asset(t.String()+".zip"), b, 0o644)
 	}
-	b, err := tarred(files, r.time)
+	b, err := tarBytes(files, r.time)
 	if err != nil {
 		return err
 	}
-	if b, err = gzipped(b); err != nil {
+	if b, err = gzipBytes(b); err != nil {
 		return err
 	}
 	return os.WriteFile(r.asset(t.String()+".tar.gz"), b, 0o644)
 }
 
-func tarred(files []packed, at time.Time) ([]byte, error) {
+func tarBytes(files []packedFile, at time.Time) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, f := range files {
@@ -96,7 +96,7 @@ func tarred(files []packed, at time.Time) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func gzipped(content []byte) ([]byte, error) {
+func gzipBytes(content []byte) ([]byte, error) {
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression) // its header says no name and no time
 	if err != nil {
@@ -109,7 +109,7 @@ func gzipped(content []byte) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func zipped(files []packed, at time.Time) ([]byte, error) {
+func zipBytes(files []packedFile, at time.Time) ([]byte, error) {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for _, f := range files {
@@ -128,7 +128,7 @@ func zipped(files []packed, at time.Time) ([]byte, error) {
 }
 
 // checksums writes SHA256SUMS, in the form that sha256sum --check reads, of every file in the folder.
-func (r *release) checksums() error {
+func (r *releaseRun) checksums() error {
 	entries, err := os.ReadDir(r.out)
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (r *release) checksums() error {
 }
 
 // packages writes a .deb and an .rpm with the binary, the documents, the licence and the completion scripts.
-func (r *release) packages(t target, binary string, documents []string, completions map[string][]byte) error {
+func (r *releaseRun) packages(t buildTarget, binary string, documents []string, completions map[string][]byte) error {
 	places := map[string]string{
 		binary:                             "/usr/bin/agentsync",
 		filepath.Join(r.source, "LICENSE"): "/usr/share/doc/agentsync/copyright",

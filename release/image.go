@@ -20,7 +20,7 @@ import (
 // image writes one image for all Linux targets as an OCI layout in a tar: the binary and the CA certificates
 // of the Mozilla programme on an empty base. It runs as nobody, in /work. The layout holds one entry, an index of the
 // systems: podman, skopeo and others take no layout with several entries without a name for each.
-func (r *release) image() error {
+func (r *releaseRun) image() error {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, t := range r.targets {
 		if t.os != "linux" {
@@ -42,7 +42,7 @@ func (r *release) image() error {
 	if err := path.AppendIndex(index, named); err != nil {
 		return err
 	}
-	var files []packed // WalkDir goes in the order of names
+	var files []packedFile // WalkDir goes in the order of names
 	err = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -52,20 +52,20 @@ func (r *release) image() error {
 			return err
 		}
 		name, err := filepath.Rel(folder, path)
-		files = append(files, packed{name: filepath.ToSlash(name), content: content})
+		files = append(files, packedFile{name: filepath.ToSlash(name), content: content})
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	b, err := tarred(files, r.time)
+	b, err := tarBytes(files, r.time)
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(r.asset("image.oci.tar"), b, 0o644)
 }
 
-func (r *release) imageFor(t target) (v1.Image, error) {
+func (r *releaseRun) imageFor(t buildTarget) (v1.Image, error) {
 	binary, err := os.ReadFile(filepath.Join(r.work, t.String(), "agentsync"))
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (r *release) imageFor(t target) (v1.Image, error) {
 			return nil, err
 		}
 	}
-	content, err := tarred([]packed{
+	content, err := tarBytes([]packedFile{
 		{name: "etc/ssl/certs/ca-certificates.crt", content: roots.Bytes()},
 		{name: "usr/bin/agentsync", content: binary, executable: true},
 	}, r.time)

@@ -16,45 +16,45 @@ import (
 	"time"
 )
 
-// target is one system that a release is made for, in Go's names.
-type target struct{ os, arch string }
+// buildTarget is one system that a release is made for, in Go's names.
+type buildTarget struct{ os, arch string }
 
-func (t target) String() string { return t.os + "_" + t.arch }
+func (t buildTarget) String() string { return t.os + "_" + t.arch }
 
-var targets = []target{
+var allTargets = []buildTarget{
 	{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}, {"windows", "amd64"},
 }
 
-// release is what all parts of a release share.
-type release struct {
+// releaseRun is what all parts of a release share.
+type releaseRun struct {
 	source  string    // the checkout
 	out     string    // the folder that gets the files
 	work    string    // a folder for what is not published
 	version string    // with the v in front: v0.1.0
 	time    time.Time // of the commit: the time of each file in each archive
-	targets []target
+	targets []buildTarget
 }
 
 // number is the version as packages and file names spell it, without the v in front.
-func (r *release) number() string { return strings.TrimPrefix(r.version, "v") }
+func (r *releaseRun) number() string { return strings.TrimPrefix(r.version, "v") }
 
 // asset returns the path of a published file, for example dist/agentsync_0.1.0_linux_amd64.tar.gz.
-func (r *release) asset(suffix string) string {
+func (r *releaseRun) asset(suffix string) string {
 	return filepath.Join(r.out, "agentsync_"+r.number()+"_"+suffix)
 }
 
-var semver = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`)
+var versionForm = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := runRelease(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "release: error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func runRelease(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("release", flag.ContinueOnError)
 	version := flags.String("version", "", "the version to make, such as v0.1.0")
 	source := flags.String("source", "..", "the checkout to build")
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if !semver.MatchString(*version) {
+	if !versionForm.MatchString(*version) {
 		return fmt.Errorf("-version %q: it must be a semantic version with a v in front, such as v0.1.0", *version)
 	}
 	r, err := newRelease(ctx, *source, *out, *version, *dirty)
@@ -74,21 +74,21 @@ func run(ctx context.Context, args []string) error {
 	defer func() { _ = os.RemoveAll(r.work) }()
 	if *only != "" {
 		r.targets = nil
-		for _, t := range targets {
+		for _, t := range allTargets {
 			if t.String() == *only {
-				r.targets = []target{t}
+				r.targets = []buildTarget{t}
 			}
 		}
 		if r.targets == nil {
-			return fmt.Errorf("-only %q: the targets are %v", *only, targets)
+			return fmt.Errorf("-only %q: the targets are %v", *only, allTargets)
 		}
 	}
 	return r.make(ctx)
 }
 
 // newRelease reads what the commit says and empties the folder for the files.
-func newRelease(ctx context.Context, source, out, version string, dirty bool) (*release, error) {
-	r := &release{version: version, targets: targets}
+func newRelease(ctx context.Context, source, out, version string, dirty bool) (*releaseRun, error) {
+	r := &releaseRun{version: version, targets: allTargets}
 	var err error
 	if r.source, err = filepath.Abs(source); err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func newRelease(ctx context.Context, source, out, version string, dirty bool) (*
 	return r, err
 }
 
-func (r *release) git(ctx context.Context, args ...string) (string, error) {
+func (r *releaseRun) git(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", r.source}, args...)...)
 	out, err := cmd.Output()
 	if err != nil {
@@ -132,7 +132,7 @@ func (r *release) git(ctx context.Context, args ...string) (string, error) {
 }
 
 // make builds everything and says what it made.
-func (r *release) make(ctx context.Context) error {
+func (r *releaseRun) make(ctx context.Context) error {
 	completions, err := r.completions(ctx)
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (r *release) make(ctx context.Context) error {
 
 // build compiles the tool for one target and returns the binary's path. The build records the commit and
 // its time by itself; -trimpath and an empty build id leave nothing of this machine in the binary.
-func (r *release) build(ctx context.Context, t target) (string, error) {
+func (r *releaseRun) build(ctx context.Context, t buildTarget) (string, error) {
 	name := "agentsync"
 	if t.os == "windows" {
 		name += ".exe"
@@ -186,8 +186,8 @@ func (r *release) build(ctx context.Context, t target) (string, error) {
 
 // completions returns the completion scripts by the name that each shell looks for. They are the same for
 // every target, so the binary of this machine prints them.
-func (r *release) completions(ctx context.Context) (map[string][]byte, error) {
-	binary, err := r.build(ctx, target{runtime.GOOS, runtime.GOARCH})
+func (r *releaseRun) completions(ctx context.Context) (map[string][]byte, error) {
+	binary, err := r.build(ctx, buildTarget{runtime.GOOS, runtime.GOARCH})
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +205,7 @@ func (r *release) completions(ctx context.Context) (map[string][]byte, error) {
 }
 
 // sbom writes the list of modules that the binary for one target is made of, as the binary itself says.
-func (r *release) sbom(ctx context.Context, t target, binary string) error {
+func (r *releaseRun) sbom(ctx context.Context, t buildTarget, binary string) error {
 	tool, err := r.tool(ctx, "cyclonedx-gomod")
 	if err != nil {
 		return err
@@ -220,7 +220,7 @@ func (r *release) sbom(ctx context.Context, t target, binary string) error {
 }
 
 // tool returns the path of a tool that go.mod pins, built for this machine.
-func (r *release) tool(ctx context.Context, name string) (string, error) {
+func (r *releaseRun) tool(ctx context.Context, name string) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "tool", "-n", name).Output()
 	if err != nil {
 		return "", fmt.Errorf("find the tool %s: %w", name, err)

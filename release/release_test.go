@@ -38,7 +38,7 @@ func madeTwice(t *testing.T) (first, second string) {
 		if os.Getenv("RELEASE_ALL") == "" {
 			args = append(args, "-only", "linux_"+runtime.GOARCH)
 		}
-		if err := run(t.Context(), args); err != nil {
+		if err := runRelease(t.Context(), args); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -91,9 +91,9 @@ func TestRelease(t *testing.T) {
 		}
 	})
 	t.Run("each archive holds a program of its target", func(t *testing.T) {
-		made := targets
+		made := allTargets
 		if os.Getenv("RELEASE_ALL") == "" {
-			made = []target{{"linux", runtime.GOARCH}}
+			made = []buildTarget{{"linux", runtime.GOARCH}}
 		}
 		for _, to := range made {
 			folder, program, suffix := t.TempDir(), "agentsync", ".tar.gz"
@@ -181,7 +181,7 @@ func TestBadVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"", "0.1.0", "v1", "latest", "v1.0.0 x"} {
-		if err := run(t.Context(), []string{"-version", bad, "-out", out}); err == nil {
+		if err := runRelease(t.Context(), []string{"-version", bad, "-out", out}); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
 	}
@@ -199,7 +199,7 @@ func wantVersion(t *testing.T, binary string) {
 }
 
 // wantProgram expects a static program of the target, by what Go writes into each.
-func wantProgram(t *testing.T, path string, to target) {
+func wantProgram(t *testing.T, path string, to buildTarget) {
 	t.Helper()
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {
@@ -216,7 +216,7 @@ func wantProgram(t *testing.T, path string, to target) {
 }
 
 // wantDeb expects a package of the target.
-func wantDeb(t *testing.T, path string, to target) {
+func wantDeb(t *testing.T, path string, to buildTarget) {
 	t.Helper()
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
 		return // the next machine has it
@@ -256,7 +256,7 @@ func wantImage(t *testing.T, path string) {
 	}
 	var platforms []string
 	for _, m := range manifest.Manifests {
-		to := target{m.Platform.OS, m.Platform.Architecture}
+		to := buildTarget{m.Platform.OS, m.Platform.Architecture}
 		platforms = append(platforms, to.String())
 		img, err := index.Image(m.Digest)
 		if err != nil {
@@ -282,7 +282,7 @@ func wantImage(t *testing.T, path string) {
 }
 
 // wantLayer expects an image's one layer to hold the program of the target and the certificates, and nothing else.
-func wantLayer(t *testing.T, img v1.Image, to target) {
+func wantLayer(t *testing.T, img v1.Image, to buildTarget) {
 	t.Helper()
 	layers, err := img.Layers()
 	if err != nil || len(layers) != 1 {
