@@ -165,3 +165,31 @@ func TestLimitOfLooks(t *testing.T) {
 		}
 	}
 }
+
+// A platform that may take longer for a request than 30 seconds may take as long for one that was given up, unless somebody
+// says otherwise.
+func TestTheGracePeriodIsNoShorterThanARequest(t *testing.T) {
+	for name, tt := range map[string]struct {
+		limit, grace time.Duration
+		made         int
+	}{
+		"a request may take a minute":               {time.Minute, 0, 1},
+		"and somebody says that nothing comes late": {time.Minute, 10 * time.Second, 2},
+		"ten seconds":                               {10 * time.Second, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.want = []agent.Desired{coach("a")}
+				w.opts.RequestTimeout, w.opts.Grace = tt.limit, tt.grace
+				// It takes effect just before as much time is over again, or as the default is.
+				w.client[mind] = w.late(mind, tt.limit, tt.limit+max(tt.limit, 30*time.Second)-time.Second)
+				if _, err := w.apply(t.Context()); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(5 * time.Minute)
+				w.made(mind, tt.made)
+			})
+		})
+	}
+}

@@ -41,8 +41,8 @@ func (a Answer) JSON() (agent.Raw, error) {
 // NotDone returns an error where the answer is one to a request that was not carried out, whatever its status says:
 // an error envelope, no JSON, or less than all of it.
 func (a Answer) NotDone() error {
-	answer, err := a.JSON()
-	if err == nil && answer.Is("object") && isRefusal(withoutByteOrderMark(a.Body)) {
+	_, err := a.JSON()
+	if err == nil && isRefusal(withoutByteOrderMark(a.Body)) {
 		return errNotDone
 	}
 	return err

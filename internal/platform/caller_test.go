@@ -47,6 +47,9 @@ func TestErrorsAreOnePlainSentence(t *testing.T) {
 		{502, nil, "<!DOCTYPE html><p>x", "502 Bad Gateway: an HTML page"},
 		{500, nil, "", "500 Internal Server Error: an empty body"},
 		{500, nil, "\xff\xfe", "500 Internal Server Error: 2 bytes that are no text"},
+		{400, nil, `{"error": {"x": 1}, "message": "nope"}`, "400 Bad Request: nope"},
+		{400, nil, `{"error": {"message": "nope"}, "message": "not this"}`, "400 Bad Request: nope"},
+		{400, nil, `{"error": {"code": "ERR_X"}, "message": "not this"}`, "400 Bad Request: ERR_X"},
 		{500, nil, `{"a": 1}`, `500 Internal Server Error: JSON that names no error: {"a": 1}`},
 		{422, nil, `{"detail": [{"loc": ["body", "name"], "msg": "too long"}, {"msg": "no icon"}]}`,
 			"422 Unprocessable Entity: too long; no icon"},
@@ -178,5 +181,16 @@ func TestErrorsHideSecretsInEverySpelling(t *testing.T) {
 	if want := "POST /agents: 400 Bad Request: a (secret) b (secret) c (secret) d (secret) e"; err == nil ||
 		err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// What an adapter adds to the headers of a request is sent, under the canonical name.
+func TestHeadersOfARequest(t *testing.T) {
+	var got http.Header
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header }))
+	defer s.Close()
+	r := platform.Request{Method: http.MethodGet, Header: http.Header{"chatApiVersion": {"v3.0"}}}
+	if err := caller(t, s.URL, nil).Do(t.Context(), r, nil); err != nil || got.Get("chatApiVersion") != "v3.0" || got.Get("Accept") != "application/json" {
+		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -90,3 +90,15 @@ func schemaOf(t *testing.T, name string) *schema.Platform {
 	}
 	return s
 }
+
+// A platform without a field for marks carries none.
+func TestNoFieldForMarks(t *testing.T) {
+	none := &schema.Platform{}
+	fields := agent.Fields{"tags": []any{"hr"}}
+	if got := platform.AddMark(none, fields, mark); cmp.Diff(fields, got) != "" {
+		t.Errorf("sent: %v", got)
+	}
+	if rest, got := platform.TakeMark(none, agent.Fields{"tags": []any{"agentsync:" + mark}}); got != "" || len(rest["tags"].([]any)) != 1 {
+		t.Errorf("mark %q, rest %v", got, rest)
+	}
+}

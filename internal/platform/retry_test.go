@@ -124,7 +124,7 @@ func TestReadsEndWithTheirContext(t *testing.T) {
 
 func TestClasses(t *testing.T) {
 	want := map[int]Class{
-		200: Done, 201: Done, 204: Done, 301: Unknown, 307: Unknown, 408: Unknown, 409: Unknown, 425: Unknown,
+		199: Unknown, 200: Done, 201: Done, 204: Done, 299: Done, 300: Unknown, 399: Unknown, 301: Unknown, 307: Unknown, 408: Unknown, 409: Unknown, 425: Unknown,
 		429: Throttled, 499: Unknown, 500: Unknown, 502: Unknown, 503: Unknown, 504: Unknown, 100: Unknown, 600: Unknown,
 	}
 	for status := 400; status < 500; status++ {
