@@ -158,6 +158,24 @@ func TestJournalDamage(t *testing.T) {
 	}
 }
 
+// The zeros of room that was reserved and not used are no torn line: what the journal says of requests that never left is
+// believed. A line that was torn, whatever it holds, ends that.
+func TestReservedRoomIsNoTornLine(t *testing.T) {
+	b := sampleJournal(t)
+	for name, tt := range map[string]struct {
+		tail     string
+		believed bool
+	}{
+		"nothing": {"", true}, "one zero": {"\x00", true}, "zeros": {strings.Repeat("\x00", 4096), true},
+		"a torn line": {"5bd2ccf9 212 {\"resu", false}, "a torn line and zeros": {"5bd2ccf9 2" + strings.Repeat("\x00", 100), false},
+	} {
+		p, err := readJournal("j", append(bytes.Clone(b), tt.tail...), "this file")
+		if err != nil || p.open[1].NeverLeft != tt.believed {
+			t.Errorf("%s: %v, %+v", name, err, p.open[1])
+		}
+	}
+}
+
 // TestJournalTornBatch loses the first block of the last batch and keeps the second, as disks may.
 func TestJournalTornBatch(t *testing.T) {
 	b := sampleJournal(t)
@@ -208,6 +226,7 @@ func TestJournalRefuses(t *testing.T) {
 		"origin without app": {after(`{"results":[{"kind":"located","origin":{"baseUrl":"https://a"}}]}`), Corrupt, "lacks"},
 		"bad app":            {after(`{"results":[{"kind":"located","app":"acme","origin":{}}]}`), Corrupt, "not an app"},
 		"leaving and more":   {after(`{"leaving":1,"action":"create"}`), Corrupt, "does not belong"},
+		"two objects":        {after(`{"leaving":1} {"leaving":2}`), Corrupt, "the end"},
 		"not JSON":           {after(`{"results":[`), Corrupt, "ends in the middle"},
 	} {
 		_, err := readJournal("state.json.journal", c.content, "")

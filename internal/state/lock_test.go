@@ -126,6 +126,9 @@ func TestLockFileOfAnotherUser(t *testing.T) {
 	// root is let in
 	err := state.ExplainLock(path+".lock", &fs.PathError{Op: "open", Path: path + ".lock", Err: fs.ErrPermission})
 	var format *state.FormatError
+	if other := state.ExplainLock(path+".lock", fs.ErrInvalid); !errors.Is(other, fs.ErrInvalid) || errors.As(other, &format) {
+		t.Errorf("another error: %v", other)
+	}
 	if !errors.As(err, &format) || !strings.Contains(format.Detail, "belongs to user 4711") ||
 		!strings.Contains(format.Hint, "rm "+path+".lock") {
 		t.Errorf("got %v (%+v)", err, format)

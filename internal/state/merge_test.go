@@ -195,6 +195,11 @@ func TestCommitRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for name, i := range map[string]state.Intent{"no address": {Action: "create"}, "no action": {Address: addr("c")}} {
+		if _, err := run.Intend(i); err == nil {
+			t.Errorf("an intent with %s was taken", name)
+		}
+	}
 	notJSON := recorded("c", "c1")
 	notJSON.Record.Applied = agent.Doc(`{"a":`)
 	for name, results := range map[string][]state.Result{
@@ -202,11 +207,12 @@ func TestCommitRefuses(t *testing.T) {
 		"no uid":        {{Address: addr("a"), Kind: state.Removed}, recorded("c", "")},
 		"no address": {{Address: addr("a"), Kind: state.Removed},
 			{Kind: state.Recorded, Record: agent.Record{UID: "x"}}},
-		"move to a taken": {{Address: addr("b"), Kind: state.Moved, From: addr("a")}},
-		"move of nothing": {{Address: addr("c"), Kind: state.Moved, From: addr("d")}},
-		"move as another": {{Address: addr("c"), Kind: state.Moved, From: addr("a"), Record: agent.Record{UID: "x"}}},
-		"no kind":         {{Address: addr("a"), Kind: 17}},
-		"not JSON":        {notJSON},
+		"move to a taken":  {{Address: addr("b"), Kind: state.Moved, From: addr("a")}},
+		"move of nothing":  {{Address: addr("c"), Kind: state.Moved, From: addr("d")}},
+		"move as another":  {{Address: addr("c"), Kind: state.Moved, From: addr("a"), Record: agent.Record{UID: "x"}}},
+		"no kind":          {{Address: addr("a"), Kind: 17}},
+		"not JSON":         {notJSON},
+		"answered, closed": {{Address: addr("a"), Kind: state.Removed}, {Address: addr("a"), Kind: state.Answered, Intent: 99}},
 	} {
 		results[0].Intent = id
 		if err := run.Commit(results...); err == nil || errors.Is(err, state.ErrBroken) {
