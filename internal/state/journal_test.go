@@ -221,6 +221,7 @@ func TestJournalRefuses(t *testing.T) {
 		"half an intent": {after(`{"intent":1}`), Corrupt, "missing"},
 		"bad time": {after(`{"intent":1,"address":"mindset/acme/a","action":"create","at":"yesterday"}`), Corrupt,
 			"yesterday"},
+		"an empty line":      {join(lines[0], []byte("\n"), lines[1], lines[2], lines[3], lines[4]), Corrupt, "the line is damaged"},
 		"unknown kind":       {after(`{"results":[{"kind":"exploded"}]}`), Corrupt, "exploded"},
 		"result without uid": {after(`{"results":[{"kind":"recorded","address":"mindset/acme/a"}]}`), Corrupt, "lacks"},
 		"origin without app": {after(`{"results":[{"kind":"located","origin":{"baseUrl":"https://a"}}]}`), Corrupt, "lacks"},

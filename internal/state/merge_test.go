@@ -213,12 +213,13 @@ func TestCommitRefuses(t *testing.T) {
 		"no kind":          {{Address: addr("a"), Kind: 17}},
 		"not JSON":         {notJSON},
 		"answered, closed": {{Address: addr("a"), Kind: state.Removed}, {Address: addr("a"), Kind: state.Answered, Intent: 99}},
+		"an app, no kind":  {{Kind: state.Located, App: addr("a").ID(), Origin: agent.Origin{BaseURL: "https://a"}}, {Address: addr("a"), Kind: 17}},
 	} {
 		results[0].Intent = id
 		if err := run.Commit(results...); err == nil || errors.Is(err, state.ErrBroken) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got := uids(run.State()); got != "a=a1 b=b1" || len(run.Fleet().Open()) != 1 {
+		if got := uids(run.State()); got != "a=a1 b=b1" || len(run.Fleet().Open()) != 1 || len(run.State().Apps) > 0 {
 			t.Errorf("%s: the state is now %s, open %v", name, got, run.Fleet().Open())
 		}
 	}
