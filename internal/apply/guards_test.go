@@ -503,3 +503,47 @@ func TestAgain(t *testing.T) {
 		}
 	}
 }
+
+// An agent is taken over, and what it may not hold yet (a secret, its mark) is refused: the next apply sends it.
+func TestWhatAnAdoptionCouldNotSend(t *testing.T) {
+	for name, marked := range map[string]bool{"a secret": false, "a mark": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.want = []agent.Desired{concierge("a")}
+			if !marked {
+				w.want[0].Fields["integrationMeta"] = map[string]any{"baseUrl": "https://a.example.com",
+					"headers": map[string]any{"authorization": secret.Template("Bearer ${secret:TOKEN}")}}
+			}
+			w.mustApply()
+			w.state += ".lost"
+			w.marking(marked)
+			w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, Class: platform.Refused, Status: 400})
+			if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusFailed) != 1 {
+				t.Errorf("%v\n%s", err, describe(rep))
+			}
+			if n := len(w.load(w.file()).State.Agents); n != 1 {
+				t.Errorf("%d agents in state, want the one that was taken over", n)
+			}
+			faulty := platformtest.WithFaults(w.memory[comet])
+			w.client[comet] = faulty
+			w.mustApply()
+			if n := faulty.Calls(platformtest.OpUpdate); n != 1 {
+				t.Errorf("%d updates, want 1", n)
+			}
+			w.check()
+			w.checkMarks()
+		})
+	}
+}
+
+// Without a lookup there are no secrets: an agent that needs one fails, and says which.
+func TestWithoutALookupThereAreNoSecrets(t *testing.T) {
+	w := newWorld(t)
+	w.want = []agent.Desired{coach("a", "agentPurpose", secret.Template("Uses ${secret:TOKEN}.")), coach("b")}
+	w.opts.Lookup = nil
+	rep, err := w.apply(t.Context())
+	if err != nil || rep.Count(apply.StatusDone) != 1 || !strings.Contains(rep.Results[0].Err.Error(), "TOKEN") {
+		t.Errorf("%v\n%s", err, describe(rep))
+	}
+	w.made(mind, 1)
+}
