@@ -266,3 +266,26 @@ func TestCannotEmpty(t *testing.T) {
 		})
 	}
 }
+
+// A list that held a secret is sealed as a whole in an answer: its members can have moved.
+func TestAListWithASecretIsSealedAsAWhole(t *testing.T) {
+	like := fields{"agentName": "A", "tags": list{"x", secret.Template("${secret:OTHER}")}}
+	doc, err := agent.Encode(SealAnswer(fields{"agentName": "A", "tags": list{"0ther", "x", "y"}}, like, testSealer))
+	if err != nil || strings.Contains(string(doc), "0ther") || strings.Contains(string(doc), `"x"`) || !strings.Contains(string(doc), `"agentName":"A"`) {
+		t.Errorf("%s, %v", doc, err)
+	}
+}
+
+// What is secret of a field is told as such, whatever of its values is there.
+func TestASecretFieldIsToldAsSecret(t *testing.T) {
+	for name, f := range map[string]FieldChange{
+		"before": {Before: "v"}, "after": {After: "v"}, "live": {Live: "v", Drift: true}, "none": {},
+	} {
+		f.Secret = true
+		doc := f.Document()
+		b, err := json.Marshal(doc)
+		if err != nil || !doc.Secret || strings.Contains(string(b), `"v"`) {
+			t.Errorf("%s: %s, %v", name, b, err)
+		}
+	}
+}

@@ -189,9 +189,9 @@ func (l listings) hasVanished(id agent.AppID, uid string) bool {
 // isUnchanged reports whether the agent is certainly as it was observed, or nothing says what it is. It may report
 // false for an agent that did not change. wanted is what was applied.
 func (l listings) isUnchanged(id agent.AppID, rec *agent.Record, wanted agent.Fields, s secret.Sealer) bool {
-	content, listed := l[id][rec.UID]
-	if !listed || content.IsZero() {
-		return true // what cannot be read is not known
+	content := l[id][rec.UID]
+	if content.IsZero() {
+		return true // what is not listed, or cannot be read, is not known
 	}
 	if rec.Observed == nil {
 		return false
@@ -204,8 +204,8 @@ func (l listings) isUnchanged(id agent.AppID, rec *agent.Record, wanted agent.Fi
 // as it was observed; nil where the app was not listed. like is what was applied.
 func (l listings) shownFields(p *schema.Platform, id agent.AppID, uid string, observed, like agent.Fields,
 	s secret.Sealer) agent.Fields {
-	content, ok := l[id][uid]
-	if !ok || content.IsZero() { // what cannot be read is not known
+	content := l[id][uid]
+	if content.IsZero() { // what cannot be read is not known
 		return nil
 	}
 	raw := content.Fields()

@@ -71,6 +71,9 @@ func TestFind(t *testing.T) {
 				{Fields: fields{"agentName": "A", "agentPurpose": "x"}}},
 			[]Live{mindLive("1", fields{"agentName": "A", "agentPurpose": "x"}, ""),
 				mindLive("2", fields{"agentName": "A", "agentPurpose": "x "}, "")}, false, []string{"2", "1"}},
+		"the exact one, whatever the order of a list, before the one that is like it": {
+			[]Candidate{{Fields: fields{"agentName": "A", "tags": list{"x ", "y"}}}, {Fields: fields{"agentName": "A", "tags": list{"x", "y"}}}},
+			[]Live{mindLive("1", fields{"agentName": "A", "tags": list{"y", "x"}}, "")}, false, []string{"", "1"}},
 		"what sent more comes first": {
 			[]Candidate{{Fields: fields{"agentName": "A"}}, {Fields: fields{"agentName": "A", "agentPurpose": "x"}}},
 			[]Live{mindLive("1", fields{"agentName": "A", "agentPurpose": "x", "tags": list{"added"}}, "")}, true,
@@ -309,5 +312,21 @@ func TestAdopt(t *testing.T) {
 			}
 			diffOf(t, "changes", tt.want, got)
 		})
+	}
+}
+
+// A field that a platform takes and never shows says nothing of a live agent, be it the same, be something added to it.
+func TestWhatIsNeverShownIsNotMissed(t *testing.T) {
+	p := platforms(t)["mindset"].Version("v2")
+	wanted := fields{"agentName": "A", "agentPurpose": "x", "templateAgentUid": "12345678901234567890"}
+	shown := fields{"agentName": "A", "agentPurpose": "x", "live": false}
+	for name, live := range map[string]fields{"the same": shown, "with more": {"agentName": "A", "agentPurpose": "x", "live": false, "tags": list{"added"}}} {
+		got := Find(p, []Candidate{{Fields: wanted}}, []Live{{UID: "1", Content: agent.ContentOf(live)}}, true)
+		if found(got[0]) != "1" {
+			t.Errorf("%s: %s", name, found(got[0]))
+		}
+		if names := Unlike(p, wanted, agent.ContentOf(live)); len(names) > 0 {
+			t.Errorf("%s: unlike in %v", name, names)
+		}
 	}
 }
