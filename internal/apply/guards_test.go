@@ -547,3 +547,183 @@ func TestWithoutALookupThereAreNoSecrets(t *testing.T) {
 	}
 	w.made(mind, 1)
 }
+
+// A create that was not carried out, and whose intent cannot be closed, is told with the reason.
+func TestAnIntentThatCannotBeClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a")}
+		w.givenUp(mind, 0)
+		w.ledger = func(l apply.Ledger) apply.Ledger {
+			return picky{l, func(r state.Result) bool { return r.Kind == state.Voided }}
+		}
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusUnknown) != 1 || !strings.Contains(rep.Results[0].Err.Error(), "this result is refused") {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.made(mind, 0)
+	})
+}
+
+// An update without an answer is closed by the answer to the next one, also where no list comes.
+func TestAnAnsweredUpdateClosesTheOneBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{concierge("a")}
+		w.mustApply()
+		w.want[0].Fields["name"] = "Second"
+		answered := make(chan struct{})
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, Class: platform.Unknown, Hold: answered})
+		w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, func() { cancel(); close(answered) }) })
+		w.knows(1, 1)
+		w.want[0].Fields["name"] = "Third"
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
+		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusDone) != 1 {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.knows(1, 0)
+	})
+}
+
+// A request is open in an app that no manifest has a section for: nobody can ask there, it stays open, and is told.
+func TestAnOpenRequestOfAnAppWithoutASection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a")}
+		snap := w.load(w.file())
+		elsewhere := agent.Address{Platform: "mindset", App: "elsewhere", Key: "x"}
+		snap.Open = []state.Intent{{ID: 99, Address: elsewhere, Action: "create", Fields: agent.Doc(`{}`), At: time.Now()}}
+		fleet, err := state.NewFleet(snap.State, snap.Open)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		rep, err := w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf, Review: w.review,
+			Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil }, End: func() error { return nil }})
+		if err != nil || rep.Count(apply.StatusDone) != 1 || rep.Count(apply.StatusUnknown) != 1 || len(fleet.Open()) == 0 ||
+			!strings.Contains(describe(rep), "no manifest has a section for mindset/elsewhere") {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		if time.Since(start) > time.Minute {
+			t.Errorf("it took %s", time.Since(start))
+		}
+	})
+}
+
+// A create that the platform answers in its own words with a conflict is sent once, one that it answers twice in the same words
+// twice, and any other trouble four times: it may pass.
+func TestHowOftenACreateIsSent(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer func(n int) *platform.Error
+		sent   int
+	}{
+		"a conflict":            {func(int) *platform.Error { return &platform.Error{Status: 409, OwnWords: true} }, 1},
+		"a gateway's conflict":  {func(int) *platform.Error { return &platform.Error{Status: 409} }, 4},
+		"the same words":        {func(int) *platform.Error { return &platform.Error{Status: 500, OwnWords: true, Message: "no"} }, 2},
+		"the same of a gateway": {func(int) *platform.Error { return &platform.Error{Status: 500, Message: "no"} }, 4},
+		"other words": {func(n int) *platform.Error {
+			return &platform.Error{Status: 500, OwnWords: true, Message: fmt.Sprint(n)}
+		}, 4},
+		"the same, another code": {func(n int) *platform.Error { return &platform.Error{Status: 500, OwnWords: true, Code: fmt.Sprint(n)} }, 4},
+		"the same, other status": {func(n int) *platform.Error { return &platform.Error{Status: 500 + n, OwnWords: true, Message: "no"} }, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.want = []agent.Desired{coach("a")}
+				sent := 0
+				w.client[mind] = altered{Client: w.memory[mind], create: func(context.Context, agent.Fields) (platform.Remote, error) {
+					sent++
+					err := tt.answer(sent)
+					err.Class, err.Method = platform.Unknown, "POST"
+					return platform.Remote{}, err
+				}}
+				rep, err := w.apply(t.Context())
+				if err != nil || rep.Count(apply.StatusFailed) != 1 || sent != tt.sent {
+					t.Errorf("sent %d times, want %d: %v\n%s", sent, tt.sent, err, describe(rep))
+				}
+			})
+		})
+	}
+}
+
+// Why an agent that a list does not show could not be asked for is told.
+func TestWhyAnAgentCouldNotBeReadIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for _, key := range []string{"a", "b"} {
+			w.want = append(w.want, coach(key))
+			w.mustApply()
+			time.Sleep(time.Second)
+		}
+		w.want = append(w.want, coach("c"))
+		w.client[mind] = altered{Client: platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpRead, Class: platform.Unknown, Status: 502}),
+			list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusFailed) != 1 || !strings.Contains(rep.Results[0].Err.Error(), "agent-0002, and that could not be read: GET /agents/agent-0002: 502") {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+	})
+}
+
+// An agent that may be one that left under another key is not deleted, and nothing is made in its place: both are told, with
+// what a manifest says in either case.
+func TestALikelyRenameIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.pruned(coach("a"), coach("old", "agentName", "Same"))
+	w.want, w.guess = append(w.want, coach("new", "agentName", "Same")), true
+	rep, err := w.apply(t.Context())
+	if err != nil || rep.Count(apply.StatusNotStarted) != 2 {
+		t.Fatalf("%v\n%s", err, describe(rep))
+	}
+	for _, res := range rep.Results {
+		if !errors.Is(res.Err, apply.ErrBlocked) || !strings.Contains(res.Err.Error(), "mindset/acme/new may be mindset/acme/old under another key") ||
+			!strings.Contains(res.Hint, "previousKeys: [old]") {
+			t.Errorf("%s: %v, hint %q", res.Address, res.Err, res.Hint)
+		}
+	}
+	w.made(mind, 2)
+	w.knows(2, 0)
+}
+
+// Once an agent that the list does not show has answered, the list is a cut one: another that it does not show is asked for
+// only where its manifest changed.
+func TestWhatChangedIsSentToAnAgentThatIsNotListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.refresh, w.opts.Parallelism = []agent.Desired{concierge("a"), concierge("b"), concierge("c"), concierge("d")}, true, 1
+		w.mustApply()
+		w.want[2].Fields["name"] = "New"
+		faulty := platformtest.WithFaults(w.memory[comet])
+		w.client[comet] = altered{Client: faulty, list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if name := w.memory[comet].Agents()[2].Content.Value("name"); name != "New" || faulty.Calls(platformtest.OpUpdate) != 2 {
+			t.Errorf("the name is %v after %d updates", name, faulty.Calls(platformtest.OpUpdate))
+		}
+		w.client[comet] = w.memory[comet]
+		w.mustApply()
+		w.check()
+	})
+}
+
+// Who only reads gets what can be read, and an error that names what cannot.
+func TestListsForReaders(t *testing.T) {
+	w := newWorld(t)
+	w.want = []agent.Desired{coach("a"), coach("b"), concierge("c")}
+	w.mustApply()
+	w.memory[mind].Remove("agent-0002")
+	w.client[comet] = altered{Client: w.memory[comet], broken: func() bool { return true }}
+	fleet, err := state.NewFleet(w.load(w.file()).State, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := w.engine(fleet).Lists(t.Context(), []agent.AppID{comet, mind})
+	if err == nil || !strings.HasPrefix(err.Error(), "list the agents of cometchat/app1: ") || strings.Contains(err.Error(), "mindset") {
+		t.Errorf("%v", err)
+	}
+	if _, listed := known.Live[comet]; listed || len(known.Live[mind]) != 1 || !known.Gone[mind]["agent-0002"] || len(known.Gone[mind]) != 1 {
+		t.Errorf("live %v, gone %v", known.Live, known.Gone)
+	}
+}

@@ -175,7 +175,7 @@ func TestTheGracePeriodIsNoShorterThanARequest(t *testing.T) {
 	}{
 		"a request may take a minute":               {time.Minute, 0, 1},
 		"and somebody says that nothing comes late": {time.Minute, 10 * time.Second, 2},
-		"ten seconds":                               {10 * time.Second, 0, 1},
+		"ten seconds": {10 * time.Second, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -55,8 +55,7 @@ func (e *Engine) verifyWrites(t *tally, last bool) (late []agent.AppID) {
 			break
 		}
 	}
-	slices.SortFunc(late, agent.AppID.Compare)
-	return slices.Compact(late)
+	return slices.Compact(late) // changes are in the order of their addresses
 }
 
 // verifyAgent compares one agent, and returns what is to be recorded of it.

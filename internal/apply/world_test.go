@@ -45,6 +45,8 @@ type world struct {
 	events  []apply.Event
 	observe func(apply.Event) // is told of events, if it is not nil
 	noAdopt bool
+	// guess makes plans guess which agent that arrives is one that left under another key, as a person sees them.
+	guess bool
 	// ledger, where it is not nil, stands between the engine and the state.
 	ledger func(apply.Ledger) apply.Ledger
 	// answer is what a person says to a plan, nil for yes.
@@ -206,7 +208,7 @@ func (w *world) planOf(k apply.Known) (*plan.Plan, error) {
 
 func (w *world) input(k apply.Known) plan.Input {
 	return plan.Input{
-		Reviewed: true, // what leaves and what arrives is meant: guesses are for people
+		Reviewed: !w.guess, // else what leaves and what arrives is meant
 		Live:     k.Live, Gone: k.Gone, Open: k.Open, Claimed: k.Claimed, Desired: w.want, Prior: k.Prior,
 		Apps:      map[agent.AppID]bool{comet: true, mind: true},
 		Sealer:    secret.Sealer{Key: []byte(k.Lineage), Lookup: w.opts.Lookup},

@@ -144,3 +144,22 @@ func TestAFieldThatLeavesAfterTakeOver(t *testing.T) {
 		}
 	}
 }
+
+// A masked secret whose value is known here may be another one at the platform: it is sent. One without a value here is left.
+func TestTakeOverOfAMaskedSecret(t *testing.T) {
+	for variable, sent := range map[string]bool{"TOKEN": true, "UNSET": false} {
+		meta := func(v any) fields {
+			return fields{"name": "A", "integrationMeta": object{"baseUrl": "https://a.example.com", "headers": object{"authorization": v}}}
+		}
+		like, live := meta(secret.Template("${secret:"+variable+"}")), meta(secret.Literal("********"))
+		rec, err := TakeOver("u1", live, like, testSealer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const a = "cometchat/2754abc/a"
+		p := build(t, Input{Desired: []agent.Desired{want(t, a, like)}, Prior: records(t, map[string]agent.Record{a: rec})})
+		if (len(p.Changes) == 1) != sent {
+			t.Errorf("%s: %+v", variable, briefs(p))
+		}
+	}
+}
