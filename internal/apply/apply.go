@@ -231,15 +231,9 @@ func (e *Engine) runRounds(ctx context.Context, s Session, p *plan.Plan, t *tall
 		// One list after the writes says whether what was sent is what is live, and what became of requests without
 		// an answer.
 		if slices.ContainsFunc(changes, func(ch plan.Change) bool { return ch.Action != plan.Kept }) {
-			e.listApps(ctx, t.appsToList())
-			for _, pause := range lagPauses {
-				late := e.verifyWrites(t, false)
-				if len(late) == 0 || !sleep(ctx, pause) {
-					break
-				}
-				e.listApps(ctx, late)
+			if !e.listAndVerify(ctx, t) {
+				return nil
 			}
-			e.verifyWrites(t, true)
 		}
 		var err error
 		if changes, err = e.nextRound(ctx, s, t); err != nil || len(changes) == 0 {
@@ -250,6 +244,35 @@ func (e *Engine) runRounds(ctx context.Context, s Session, p *plan.Plan, t *tall
 
 // mustEnd reports whether nothing more may be sent: what is open stays open, and the next apply goes on.
 func (e *Engine) mustEnd(ctx context.Context) bool { return ctx.Err() != nil || e.ledgerFault() != nil }
+
+// listAndVerify lists what was written to and holds it against the lists, again and again while they show an agent as
+// it was before its update: lists lag. It is false where the run ends before.
+func (e *Engine) listAndVerify(ctx context.Context, t *tally) bool {
+	written := time.Now()
+	e.listApps(ctx, t.appsToList())
+	for n := 0; ; n++ {
+		left := e.opts.Grace - time.Since(written)
+		late := e.verifyWrites(t, left <= 0)
+		if len(late) == 0 {
+			return true
+		}
+		pause := min(firstLagPause<<min(n, 5), left)
+		ids := slices.SortedFunc(maps.Keys(late), agent.AppID.Compare)
+		for _, id := range ids {
+			message := waitingToShow(countOf(late[id], "update"), pause)
+			e.emitEvent(Event{Kind: EventRecovering, App: id, Message: message})
+		}
+		// An interrupt proves nothing: a record that said what a list shows that lags would hide what was sent.
+		if !sleep(ctx, pause) {
+			return false
+		}
+		e.listApps(ctx, ids)
+	}
+}
+
+func waitingToShow(what string, wait time.Duration) string {
+	return fmt.Sprintf("lists that are to show %s: looking again in %s", what, wait.Round(100*time.Millisecond))
+}
 
 // nextRound recovers what is open and returns what is then to be carried out again; nothing where all is decided, or
 // where nothing more can be found out. What is decided does not wait for what is not.
@@ -302,8 +325,7 @@ func (e *Engine) waitingFor(id agent.AppID, wait time.Duration) string {
 		}
 	}
 	if n == 0 {
-		return fmt.Sprintf("lists that are to show %s: looking again in %s", countOf(deletes, "delete"),
-			wait.Round(100*time.Millisecond))
+		return waitingToShow(countOf(deletes, "delete"), wait)
 	}
 	return fmt.Sprintf("%s without a usable answer%s: looking again in %s", countOf(n, "request"), cause,
 		wait.Round(100*time.Millisecond))

@@ -88,7 +88,9 @@ func (e *Engine) listApps(ctx context.Context, ids []agent.AppID) {
 }
 
 // lagPauses lie between the lists of an app that misses agents.
-var lagPauses = [...]time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second}
+var lagPauses = [...]time.Duration{firstLagPause, 2 * firstLagPause, 4 * firstLagPause}
+
+const firstLagPause = 500 * time.Millisecond
 
 // listApp reads the whole app once and says how far the answer can be believed. This is the only place that says so.
 func (e *Engine) listApp(ctx context.Context, id agent.AppID) (*listing, error) {

@@ -21,8 +21,10 @@ const verifyBatch = 256
 // verifyWrites holds what was written against the list after the writes. What a platform made of what was sent becomes
 // the observed side of each record, so that a platform that rewrites what it is sent causes one warning and no lasting
 // difference. A value that is still the one from before an update was not rewritten: the update was not carried out.
-// But lists lag: unless this is the last time, such an update waits for the next list. The apps of those are returned.
-func (e *Engine) verifyWrites(t *tally, last bool) (late []agent.AppID) {
+// But lists lag: unless this is the last time, such an update waits for the next list. How many do is returned,
+// by app.
+func (e *Engine) verifyWrites(t *tally, last bool) (late map[agent.AppID]int) {
+	late = map[agent.AppID]int{}
 	var seen []state.Result
 	said := map[agent.AppID]bool{}
 	for _, ch := range t.changes {
@@ -39,7 +41,7 @@ func (e *Engine) verifyWrites(t *tally, last bool) (late []agent.AppID) {
 		}
 		again, res, err := e.verifyAgent(e.lists[id], t.results[ch.Address])
 		if res.Status != StatusDone && !last {
-			late = append(late, id)
+			late[id]++
 			continue
 		}
 		t.verified[ch.Address] = true
@@ -55,7 +57,7 @@ func (e *Engine) verifyWrites(t *tally, last bool) (late []agent.AppID) {
 			break
 		}
 	}
-	return slices.Compact(late) // changes are in the order of their addresses
+	return late
 }
 
 // verifyAgent compares one agent, and returns what is to be recorded of it.
