@@ -179,7 +179,8 @@ func TestABlockedChangeNeedsNoList(t *testing.T) {
 	w.client[mind] = faulty
 	rep, err := w.apply(t.Context())
 	if err != nil || len(rep.Results) != 1 || !errors.Is(rep.Results[0].Err, apply.ErrBlocked) ||
-		!strings.Contains(rep.Results[0].Err.Error(), "lifecycle.protect forbids to delete it") {
+		!strings.Contains(rep.Results[0].Err.Error(), "lifecycle.protect forbids to delete it") ||
+		!strings.HasPrefix(rep.Results[0].Hint, "put it back into the manifests without lifecycle.protect") {
 		t.Errorf("%v\n%s", err, describe(rep))
 	}
 	if n := faulty.Calls(platformtest.OpList); n > 0 {
@@ -725,5 +726,113 @@ func TestListsForReaders(t *testing.T) {
 	}
 	if _, listed := known.Live[comet]; listed || len(known.Live[mind]) != 1 || !known.Gone[mind]["agent-0002"] || len(known.Gone[mind]) != 1 {
 		t.Errorf("live %v, gone %v", known.Live, known.Gone)
+	}
+}
+
+// An agent that is protected is not replaced either, and the way there is another one than for a delete.
+func TestAProtectedAgentIsNotReplaced(t *testing.T) {
+	w := newWorld(t)
+	w.want, w.prune = []agent.Desired{coach("a", "externalTenantId", "t1")}, true
+	w.want[0].Protect = true
+	w.mustApply()
+	w.want[0].Fields["externalTenantId"] = "t2"
+	rep, err := w.apply(t.Context())
+	if err != nil || len(rep.Results) != 1 || !errors.Is(rep.Results[0].Err, apply.ErrBlocked) ||
+		!strings.HasPrefix(rep.Results[0].Hint, "take lifecycle.protect out of its manifest") {
+		t.Errorf("%v\n%s", err, describe(rep))
+	}
+	w.made(mind, 1)
+}
+
+// An app that cannot be read back is told, also where an agent of another app failed.
+func TestAnAppThatCannotBeReadBackIsToldBesideAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = fleet(1)
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Nth: 2, Class: platform.Unknown})
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpCreate, Class: platform.Refused, Status: 400})
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Unread != 1 || !strings.Contains(strings.Join(rep.Warnings, "\n"), "mindset/acme could not be listed: ") {
+			t.Errorf("%v, %d unread, %q", err, rep.Unread, rep.Warnings)
+		}
+	})
+}
+
+// With nothing to do, and an app that cannot be listed, nothing is known of what is live: that is an error.
+func TestNothingToDoIsNotBelievedWithoutAList(t *testing.T) {
+	w := newWorld(t)
+	w.want, w.refresh = fleet(1), true
+	w.mustApply()
+	w.client[mind] = altered{Client: w.memory[mind], broken: func() bool { return true }}
+	if _, err := w.apply(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "list the agents of mindset/acme: ") {
+		t.Errorf("%v", err)
+	}
+	w.refresh = false // then nobody asked for it
+	if rep, err := w.apply(t.Context()); err != nil || rep.Outcome != apply.OutcomeComplete {
+		t.Errorf("%v", err)
+	}
+}
+
+// Beside a list that may hide any agent nothing is made, where the state knows none that it shows, or one that it does not.
+func TestNothingIsMadeBesideAListThatMayHideIt(t *testing.T) {
+	for name, known := range map[string]bool{"nothing is known": false, "one is hidden": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				if known {
+					w.want, w.opts.Parallelism = []agent.Desired{coach("x"), coach("y")}, 1
+					w.mustApply()
+				}
+				w.memory[mind].Put(agent.Fields{"agentName": "Somebody's"})
+				w.want = append(w.want, coach("a"))
+				w.client[mind] = doubting{Client: w.memory[mind], hide: map[string]bool{"agent-0002": known}}
+				made := w.memory[mind].Made()
+				rep, err := w.apply(t.Context())
+				if err != nil || rep.Count(apply.StatusFailed) != 1 || !errors.Is(rep.Results[0].Err, apply.ErrSuspiciousList) {
+					t.Errorf("%v\n%s", err, describe(rep))
+				}
+				w.made(mind, made)
+			})
+		})
+	}
+}
+
+// An agent that the list does not show was asked for by an update, and the answer was lost: what was done is an update.
+func TestAskingIsAnUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.refresh, w.opts.Parallelism = []agent.Desired{concierge("a"), concierge("b")}, true, 1
+		w.mustApply()
+		lists := 0
+		w.client[comet] = altered{Client: platformtest.WithFaults(w.memory[comet], lost(platformtest.OpUpdate, 1)),
+			list: func(all []platform.Remote) []platform.Remote {
+				if lists++; lists <= 4 { // those before the plan
+					return all[:1]
+				}
+				return all
+			}}
+		rep := w.mustApply()
+		if len(rep.Results) != 1 || rep.Results[0].Action != plan.Update {
+			t.Errorf("results:\n%s", describe(rep))
+		}
+		w.made(comet, 2)
+	})
+}
+
+// What is recorded says which version of the API saw it: nothing else could say in whose fields it is.
+func TestRecordsSayTheirVersion(t *testing.T) {
+	w := newWorld(t)
+	v2 := w.schemas["mindset"].Version("v2")
+	w.schemas["mindset"], w.memory[mind] = v2, platformtest.NewMemory(v2)
+	w.client[mind] = w.memory[mind]
+	w.want = []agent.Desired{coach("a", "agentPurpose", "Helps."), concierge("b")}
+	for _, purpose := range []string{"Helps.", "Helps more."} {
+		w.want[0].Fields["agentPurpose"] = purpose
+		w.mustApply()
+		for a, rec := range w.load(w.file()).State.Agents {
+			if want := map[string]string{"mindset": "v2", "cometchat": ""}[a.Platform]; rec.API != want {
+				t.Errorf("%s, %s: version %q, want %q", purpose, a, rec.API, want)
+			}
+		}
 	}
 }
