@@ -32,6 +32,8 @@ func TestComparer(t *testing.T) {
 		"a text and a list":                {"x", list{"x"}, false, false, false},
 		"a list and a text":                {list{"x"}, "x", false, false, false},
 		"a list, trimmed":                  {list{"x "}, list{"x"}, false, true, true},
+		"an empty list and a text":         {list{}, "x", false, false, false},
+		"an empty list and an object":      {list{}, object{}, false, false, false},
 		"a longer list":                    {list{"x"}, list{"x", "y"}, false, false, false},
 		"a member more":                    {object{"a": "1"}, object{"a": "1", "b": "2"}, false, false, true},
 		"a member less":                    {object{"a": "1", "b": "2"}, object{"a": "1"}, false, false, false},
@@ -288,4 +290,78 @@ func TestASecretFieldIsToldAsSecret(t *testing.T) {
 			t.Errorf("%s: %s, %v", name, b, err)
 		}
 	}
+}
+
+// A secret in an answer is sealed also where nothing secret was sent: somebody else has put it there.
+func TestASecretThatNobodySentIsSealed(t *testing.T) {
+	answered := fields{"name": "A", "integrationMeta": object{"headers": object{"authorization": secret.Literal("theirs")}}}
+	sealed := SealAnswer(answered, fields{"name": "A"}, testSealer)
+	if v := sealed["integrationMeta"].(object)["headers"].(object)["authorization"]; !secret.Is(v) {
+		t.Errorf("%T", v)
+	} else if _, isSealed := v.(secret.Sealed); !isSealed {
+		t.Errorf("%T", v)
+	}
+}
+
+// The same template with another value is another secret; one without a value here is the same as long as its template is.
+func TestSameSealed(t *testing.T) {
+	sealed := func(template, value string) any {
+		return list{object{"a": secret.Sealed{Template: template, Value: value}}}
+	}
+	for name, tt := range map[string]struct {
+		wanted, applied any
+		same            bool
+	}{
+		"the same": {sealed("t", "1"), sealed("t", "1"), true}, "another value": {sealed("t", "1"), sealed("t", "2"), false},
+		"without a value": {sealed("t", ""), sealed("t", "2"), true}, "another template": {sealed("u", "1"), sealed("t", "1"), false},
+		"no secret": {sealed("t", "1"), list{object{"a": "x"}}, false}, "no list": {sealed("t", "1"), object{}, false}, "no object": {object{}, list{}, false},
+	} {
+		if got := sameSealed(tt.wanted, tt.applied); got != tt.same {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// The member that a pointer names is found whatever is in its name.
+func TestAPointerWithEscapes(t *testing.T) {
+	raw := object{"a/b": object{"c~d": secret.Literal("***")}}
+	sealed := object{"a/b": object{"c~d": secret.Sealed{Template: "mask"}}}
+	observed := object{"a/b": object{"c~d": secret.Sealed{Template: "known"}}}
+	got := unhideAt("/a~1b/c~0d", raw, sealed, observed)
+	diffOf(t, "unhidden", any(observed), got)
+}
+
+// That a text moved to another file is no change of a plan that was reviewed.
+func TestAnotherFileIsTheSameChange(t *testing.T) {
+	change := func(file, after string) *Change {
+		return &Change{Action: Update, TextFiles: map[string]string{"/agentPurpose": file}, Fields: []FieldChange{{Path: "/agentPurpose", Before: "x", After: after}}}
+	}
+	if !sameChange(change("a.md", "y"), change("b.md", "y")) || sameChange(change("a.md", "y"), change("a.md", "z")) {
+		t.Error("the file counts, or the text does not")
+	}
+}
+
+// Numbers that cannot be read are not the same.
+func TestSameNumber(t *testing.T) {
+	for pair, same := range map[[2]json.Number]bool{{"1", "1.0"}: true, {"1", "2"}: false, {"x", "1"}: false, {"1", "x"}: false, {"x", "x"}: false} {
+		if got := sameNumber(pair[0], pair[1]); got != same {
+			t.Errorf("%v: %v", pair, got)
+		}
+	}
+}
+
+// Apps whose lists are not believed are in order.
+func TestDoubtedAppsAreInOrder(t *testing.T) {
+	in := Input{Platforms: platforms(t), Sealer: testSealer, Prior: map[agent.Address]agent.Record{}, Live: map[agent.AppID][]Live{}}
+	var want []agent.AppID
+	for _, app := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		a := addr(t, "mindset/"+app+"/x")
+		in.Prior[a], in.Live[a.ID()] = record(t, "u"+app, fields{"agentName": "A"}), []Live{{UID: "other"}}
+		want = append(want, a.ID())
+	}
+	_, doubted, err := Refresh(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diffOf(t, "doubted", want, doubted)
 }

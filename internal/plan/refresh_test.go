@@ -33,6 +33,11 @@ func TestRefresh(t *testing.T) {
 			observed: with("agentName", "Mine"),
 		},
 		{
+			name: "someone emptied a field", rec: record(t, "u1", one), live: fields{"agentName": "Coach"},
+			want:    []FieldChange{{Path: "/tags", Before: list{"a", "b"}}},
+			applied: fields{"agentName": "Coach"}, observed: fields{"agentName": "Coach"},
+		},
+		{
 			name: "what the platform made up changed",
 			rec:  agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, with("formatting", "1"))},
 			live: with("formatting", "2"), applied: one, observed: with("formatting", "2"),

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"agentsync/internal/agent"
+	"agentsync/internal/secret"
 	"agentsync/internal/state"
 	"agentsync/internal/state/statetest"
 )
@@ -160,5 +162,76 @@ func TestSerialAfterARun(t *testing.T) {
 		if got := run.State().Serial; err != nil || got != want || loaded(t, f).State.Serial != want {
 			t.Errorf("changes %v: serial %d, %v", changes, got, err)
 		}
+	}
+}
+
+// An agent that was removed, and nothing else, is out of the file, and its uid is nobody's.
+func TestARemovalAloneIsWritten(t *testing.T) {
+	disk := statetest.New()
+	disk.Put(statePath, file(t, 5, agents{addr("a"): {UID: "a2", Obsolete: []string{"a1"}}, addr("b"): {UID: "b1"}}))
+	f := state.NewFile(statePath, state.WithFS(disk))
+	for _, want := range []string{"a=a2 b=b1", "b=b1"} {
+		run, err := f.Begin(t.Context(), loaded(t, f), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := map[string]string{"a=a2 b=b1": "a1", "b=b1": "a2"}[want]
+		if err := run.Commit(state.Result{Kind: state.Removed, Address: addr("a"), UID: gone}); err != nil {
+			t.Fatal(err)
+		}
+		if owner, owned := run.Fleet().Owner(addr("a").ID(), gone); owned {
+			t.Errorf("%s is still of %s", gone, owner)
+		}
+		if err := run.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if snap := loaded(t, f); uids(snap.State) != want || snap.Pending {
+			t.Errorf("%s, pending %v, want %s", uids(snap.State), snap.Pending, want)
+		}
+	}
+}
+
+// A copy of a state is changed alone, its apps as well.
+func TestACloneIsChangedAlone(t *testing.T) {
+	id := addr("a").ID()
+	s := &state.State{Apps: map[agent.AppID]agent.Origin{id: {BaseURL: "https://a"}}, Agents: agents{addr("a"): {UID: "1"}}}
+	c := s.Clone()
+	c.Apps[id] = agent.Origin{BaseURL: "https://b"}
+	delete(c.Agents, addr("a"))
+	if s.Apps[id].BaseURL != "https://a" || len(s.Agents) != 1 {
+		t.Errorf("the state has changed with its copy: %+v", s)
+	}
+	if kind := state.ResultKind(-1).String(); kind != "invalid" {
+		t.Errorf("no kind is called %q", kind)
+	}
+}
+
+// What a fork may see of a state holds no hash of a secret, however deep it is.
+func TestAPublicStateHoldsNoHash(t *testing.T) {
+	sealer := secret.Sealer{Key: []byte("key"), Lookup: func(string) (string, bool) { return "value", true }}
+	fields := agent.Fields{"name": "A", "tags": []any{secret.Template("${secret:A}")},
+		"integrationMeta": map[string]any{"headers": map[string]any{"a": secret.Template("${secret:A}")}}}
+	doc, err := agent.Encode(fields.Seal(sealer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &state.State{Lineage: lineage, Serial: 1, Agents: agents{addr("a"): {UID: "1", Applied: doc, Observed: doc}}}
+	public, err := s.Public()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := public.Encode()
+	sealed := fields["tags"].([]any)[0].(secret.Text)
+	for _, path := range []string{"/tags/0", "/integrationMeta/headers/a"} {
+		hash := sealer.Seal(path, sealed)
+		if err != nil || hash.Value == "" || strings.Contains(string(b), hash.Value) || strings.Contains(string(b), hash.Template) {
+			t.Errorf("%v: %s has its hash in\n%s", err, path, b)
+		}
+		if !strings.Contains(string(doc), hash.Value) {
+			t.Errorf("the test looks for another hash than %s has", path)
+		}
+	}
+	if public.Lineage == lineage || string(s.Agents[addr("a")].Applied) != string(doc) {
+		t.Errorf("the lineage is %s", public.Lineage)
 	}
 }
