@@ -10,7 +10,7 @@ new=${1:?usage: release/module-path.sh MODULE-PATH}
 cd "$(dirname "$0")/.."
 old=$(go list -m)
 # Imports, build flags and rules name the packages by their folders; what else begins with the tool's name stays.
-git ls-files -z -- '*.go' Makefile '*.sh' '*.yml' '.golangci.yml' | while IFS= read -r -d '' file; do
+git ls-files -z -- '*.go' '*.go.txt' Makefile '*.sh' '*.yml' '.golangci.yml' | while IFS= read -r -d '' file; do
 	sed -i.orig -E -e "s#([\"' ])$old/(internal|schema|ci|docs|\.\.\.)#\1$new/\2#g" -e "s#const module = \"$old\"#const module = \"$new\"#" "$file"
 	rm "$file.orig"
 done
