@@ -75,9 +75,6 @@ func setupScript(env *testscript.Env) error {
 	return nil
 }
 
-// serverKey is where a script keeps its sandbox.
-type serverKey struct{}
-
 // startSandbox starts a sandbox, its uids counted from 1 in each app, and points both endpoint
 // variables at it. Its arguments are fault rules, or the options page-size=N, wrapped, millis, masked,
 // list-end=STATUS, key=KEY, tools=, actions=, contexts= with names between commas, and references= with lines of a file

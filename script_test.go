@@ -188,7 +188,7 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 	}
-	_ = <-ended // the exit code tells
+	<-ended // the exit code tells
 	_, _ = ts.Stdout().Write(stdout.Bytes())
 	_, _ = ts.Stderr().Write([]byte(stderr.String()))
 	if got := strconv.Itoa(cmd.ProcessState.ExitCode()); got != args[0] {

@@ -196,7 +196,7 @@ func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state
 func (e *Engine) keepOpen(i state.Intent, why error) {
 	hint := ""
 	switch l := e.lists[i.Address.ID()]; {
-	case l != nil && l.hides != nil && why == l.hides:
+	case l != nil && l.hides != nil && errors.Is(why, l.hides):
 		hint = "if the platform does not have the agent, create it all the same:\n  agentsync apply --allow-duplicate-names"
 	case errors.Is(why, ErrSuspiciousList):
 		hint = e.listHint(i.Address.ID(), why)

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -93,19 +92,6 @@ func (c counts) all() int { return c.lists + c.creates + c.others }
 
 func (c counts) minus(d counts) counts {
 	return counts{c.lists - d.lists, c.creates - d.creates, c.others - d.others, c.throttled - d.throttled}
-}
-
-// faults replaces the server's script.
-func (s *server) faults(b *testing.B, rules ...string) {
-	b.Helper()
-	resp, err := http.Post(s.url+"/_sandbox/faults", "text/plain", strings.NewReader(strings.Join(rules, "\n")))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		b.Fatal("set faults: ", resp.Status)
-	}
 }
 
 // apply applies the fleet in dir to a server; the state is new.

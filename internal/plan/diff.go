@@ -143,7 +143,7 @@ func (c *comparison) listField(fields []FieldChange, f *schema.Field, v values, 
 	if list, ok := v.wanted.([]any); ok && f.Unordered {
 		v.base, v.live = arrangedLike(v.base, list), arrangedLike(v.live, list)
 	}
-	return append(fields, c.describeLeaf(f, path, v, changed, drift))
+	return append(fields, c.describeLeaf(f, path, v, drift))
 }
 
 func arrangedLike(v any, like []any) any {
@@ -166,14 +166,14 @@ func (c *comparison) listMembers(fields []FieldChange, f *schema.Field, path str
 		drift := v.watched && !equalValue(m.observed, m.live) &&
 			!(m.base == absent && m.wanted == absent && m.observed != absent)
 		if changed || drift {
-			fields = append(fields, c.describeLeaf(f, p, m, changed, drift))
+			fields = append(fields, c.describeLeaf(f, p, m, drift))
 		}
 	}
 	return fields
 }
 
 // describeLeaf describes one difference, without any secret.
-func (c *comparison) describeLeaf(f *schema.Field, path string, v values, changed, drift bool) FieldChange {
+func (c *comparison) describeLeaf(f *schema.Field, path string, v values, drift bool) FieldChange {
 	fc := FieldChange{
 		Path: path, Before: orNil(v.base), After: orNil(v.wanted), Drift: drift, Immutable: f.Immutable && !c.fresh,
 	}

@@ -37,7 +37,7 @@ func BenchmarkList(b *testing.B) {
 	for _, n := range []int{1_000, 10_000} {
 		b.Run(fmt.Sprintf("agents=%d", n), func(b *testing.B) {
 			s := filled(b, n)
-			req := httptest.NewRequest("GET", "http://localhost"+comet, nil)
+			req := httptest.NewRequest(http.MethodGet, "http://localhost"+comet, nil)
 			req.Header.Set("apikey", "k")
 			b.ReportAllocs()
 			for b.Loop() {
@@ -67,7 +67,7 @@ func BenchmarkLoopback(b *testing.B) {
 	for range 64 {
 		group.Go(func() {
 			for range turns {
-				req, _ := http.NewRequest("POST", srv.URL+comet, strings.NewReader(fullComet))
+				req, _ := http.NewRequest(http.MethodPost, srv.URL+comet, strings.NewReader(fullComet))
 				req.Header.Set("Content-Type", "application/json")
 				req.Header.Set("apikey", "k")
 				resp, err := client.Do(req)
@@ -104,7 +104,7 @@ func filled(b *testing.B, n int, options ...sandbox.Option) *sandbox.Server {
 }
 
 func post(s *sandbox.Server) {
-	req := httptest.NewRequest("POST", "http://localhost"+comet, strings.NewReader(fullComet))
+	req := httptest.NewRequest(http.MethodPost, "http://localhost"+comet, strings.NewReader(fullComet))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("apikey", "k")
 	s.ServeHTTP(discard{}, req)

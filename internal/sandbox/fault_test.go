@@ -133,7 +133,7 @@ func TestRedirectToTheSamePlace(t *testing.T) {
 func TestHangEndsWithItsClient(t *testing.T) {
 	r := faulty(t, "hang op=create")
 	ctx, cancel := context.WithCancel(t.Context())
-	req, _ := http.NewRequestWithContext(ctx, "POST", r.url+mind, strings.NewReader(newMind))
+	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, r.url+mind, strings.NewReader(newMind))
 	req.Header.Set("x-api-key", "k")
 	req.Header.Set("Content-Type", "application/json")
 	done := make(chan error)

@@ -391,7 +391,7 @@ func (s *Server) list(c *call, t faults.Hits) (*reply.Answer, *reply.Problem) {
 	if a := s.store.peek(c.appKey()); a != nil {
 		docs = s.collectDocs(a, c, from, t)
 	}
-	return s.answerList(c, c.listed, docs, t), nil
+	return s.answerList(c.listed, docs, t), nil
 }
 
 // collectDocs returns the agents of a list, or of the page that begins after from, as they are answered. The
@@ -463,7 +463,7 @@ func (c *call) passesFilters(g *agent) bool {
 }
 
 // answerList puts a list into its envelope, as the script wants it.
-func (s *Server) answerList(c *call, l listForm, docs [][]byte, t faults.Hits) *reply.Answer {
+func (s *Server) answerList(l listForm, docs [][]byte, t faults.Hits) *reply.Answer {
 	null := false
 	for _, r := range t {
 		switch r.Kind {
@@ -571,7 +571,7 @@ func (s *Server) listReferences(c *call, t faults.Hits) (*reply.Answer, *reply.P
 			}
 		}
 	}
-	return s.answerList(c, l, docs, t), nil
+	return s.answerList(l, docs, t), nil
 }
 
 func (r Reference) show(s *Server, app string, at time.Time) map[string]any {

@@ -77,7 +77,7 @@ func TestLagEnds(t *testing.T) {
 		if listed() {
 			t.Error("listed too early")
 		}
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		if !listed() {
 			t.Error("not listed when the lag is over")
 		}
@@ -95,7 +95,7 @@ func TestLateEffect(t *testing.T) {
 		if n := len(s.Agents("", "")); n != 0 {
 			t.Errorf("%d agents before their time", n)
 		}
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		synctest.Wait()
 		if n := len(s.Agents("", "")); n != 1 {
 			t.Errorf("%d agents, want 1", n)

@@ -531,7 +531,7 @@ func (d *decoder) appendScalar() (canonical bool, err error) {
 	d.arena = append(d.arena, raw...)
 	switch raw.Kind() {
 	case '0':
-		return bytes.IndexAny(raw, ".eE") < 0, nil
+		return !bytes.ContainsAny(raw, ".eE"), nil
 	case '"':
 		for i := bytes.IndexByte(raw, '\\'); i >= 0; {
 			if c := raw[i+1]; c == 'u' || c == '/' {

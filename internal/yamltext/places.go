@@ -41,7 +41,7 @@ func (p *Places) Start(n *yaml.Node) diag.Pos {
 	return diag.Pos{File: p.Path, Line: max(n.Line, 1), Column: max(n.Column, 1)}
 }
 
-// Lines returns the index of the file's lines, built when it is first needed.
+// Index returns the index of the file's lines, built when it is first needed.
 func (p *Places) Index() *Lines {
 	if p.index == nil {
 		p.index = NewLines(p.Src)

@@ -106,7 +106,7 @@ func (m *Memory) Create(ctx context.Context, wanted agent.Content) (platform.Rem
 	}
 	for _, f := range m.schema.Fields {
 		if _, ok := sent[f.Name]; f.Required && !ok {
-			return platform.Remote{}, refusedError("POST", "/agents", 400, f.Name+" is required")
+			return platform.Remote{}, refusedError("POST", "/agents", f.Name+" is required")
 		}
 	}
 	return m.answer(m.add(sent)), nil
@@ -127,7 +127,7 @@ func (m *Memory) Update(ctx context.Context, uid string, fields agent.Fields) (p
 	}
 	for name := range sent {
 		if f, _ := m.schema.Field(name); f.Immutable {
-			return platform.Remote{}, refusedError("PATCH", path, 400, name+" cannot be changed")
+			return platform.Remote{}, refusedError("PATCH", path, name+" cannot be changed")
 		}
 	}
 	m.mu.Lock()
@@ -215,7 +215,7 @@ func (m *Memory) Made() int {
 func (m *Memory) accept(method, path string, fields agent.Fields) (agent.Fields, error) {
 	for name := range fields {
 		if _, ok := m.schema.Field(name); !ok {
-			return nil, refusedError(method, path, 400, "unknown field "+name)
+			return nil, refusedError(method, path, "unknown field "+name)
 		}
 	}
 	body, err := platform.EncodeBody(fields)
@@ -229,7 +229,7 @@ func (m *Memory) accept(method, path string, fields agent.Fields) (agent.Fields,
 	o, _ := v.Object()
 	known, err := platform.KnownFields(m.schema, o.Map())
 	if err != nil {
-		return nil, refusedError(method, path, 400, err.Error())
+		return nil, refusedError(method, path, err.Error())
 	}
 	if m.keep != nil {
 		known = m.keep(known)
@@ -290,8 +290,8 @@ func noSuchAgent(method, uid string) error {
 		Message: "there is no such agent", OwnWords: true, NoSuchAgent: true}
 }
 
-func refusedError(method, path string, status int, message string) error {
-	return &platform.Error{Class: platform.Refused, Method: method, Path: path, Status: status, Message: message}
+func refusedError(method, path, message string) error {
+	return &platform.Error{Class: platform.Refused, Method: method, Path: path, Status: 400, Message: message}
 }
 
 func unsentError(method, path string, err error) error {

@@ -59,7 +59,7 @@ func wanted(s *schema.Platform, name string) agent.Fields {
 
 // changed is what the update sends.
 func changed(s *schema.Platform, name string) agent.Fields {
-	field, _ := identity(s)
+	field := identity(s)
 	change := agent.Fields{field.Name: name + " changed"}
 	for _, f := range s.Fields {
 		if f.FreeText && !f.Identity {
@@ -71,12 +71,12 @@ func changed(s *schema.Platform, name string) agent.Fields {
 }
 
 // identity returns the field that an agent's name stands in.
-func identity(s *schema.Platform) (schema.Field, bool) {
+func identity(s *schema.Platform) schema.Field {
 	i := slices.IndexFunc(s.Fields, func(f schema.Field) bool { return f.Identity && f.Required })
 	if i < 0 {
-		return schema.Field{}, false
+		return schema.Field{}
 	}
-	return s.Fields[i], true
+	return s.Fields[i]
 }
 
 // compare says how what the platform shows differs from what was sent, value by value, and where a credential stands

@@ -196,7 +196,7 @@ func (p *probe) unknownAgent(ctx context.Context) {
 		_, err := p.Client.Read(ctx, uid)
 		p.noSuchAgent("read: no such agent", err)
 	}
-	name, _ := identity(p.Schema)
+	name := identity(p.Schema)
 	_, err := p.Client.Update(ctx, uid, agent.Fields{name.Name: p.Name})
 	p.noSuchAgent("update: no such agent", err)
 }
@@ -278,7 +278,7 @@ func aheadOf(d time.Duration) string {
 
 // named returns the agents that carry the probe's name.
 func (p *probe) named(list []platform.Remote) (first platform.Remote, all []platform.Remote) {
-	field, _ := identity(p.Schema)
+	field := identity(p.Schema)
 	for _, r := range list {
 		if r.Content.IsZero() {
 			continue
@@ -383,7 +383,7 @@ func (p *probe) update(ctx context.Context) {
 	if answered.Unreadable != nil {
 		p.odd("update: answer", "%v", answered.Unreadable)
 	}
-	field, _ := identity(p.Schema)
+	field := identity(p.Schema)
 	applied := func(f agent.Fields) bool {
 		name, _ := f[field.Name].(string)
 		return strings.Contains(strings.ToLower(name), "changed")

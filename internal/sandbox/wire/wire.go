@@ -83,7 +83,7 @@ func readValue(dec *json.Decoder, path string, depth int) (any, error) {
 }
 
 func unexpectedEnd(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
