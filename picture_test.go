@@ -58,7 +58,8 @@ func TestGoldenPicture(t *testing.T) {
 	planned, applied := shown("plan",
 		"--sandbox"), strings.Split(strings.TrimSpace(shown("apply", "--sandbox", "--auto-approve")), "\n")
 	applied = []string{applied[0], "…", applied[len(applied)-1], "\n"} // it shows the plan once more
-	picture := drawTerminal(someUID.ReplaceAllString(planned, "uid U34OMUJJPLLZQVEMOED7") + strings.Join(applied, "\n") +
+	picture := drawTerminal(someUID.ReplaceAllString(planned, "uid U34OMUJJPLLZQVEMOED7") +
+		strings.Join(applied, "\n") +
 		shown("plan", "--sandbox"))
 	if os.Getenv("AGENTSYNC_GOLDEN") != "" {
 		if err := os.WriteFile(filepath.Join(root, path), []byte(picture), 0o644); err != nil {
@@ -108,7 +109,8 @@ func drawTerminal(output string) string {
 	fmt.Fprintf(&b, "<rect x=\"0.5\" y=\"0.5\" width=\"%d\" height=\"%d\" rx=\"8\"/>\n", width-1, height-1)
 	for i, line := range lines {
 		if line != "" {
-			fmt.Fprintf(&b, "<text x=\"16\" y=\"%d\" xml:space=\"preserve\">%s</text>\n", 26+i*lineHeight, drawLine(line))
+			fmt.Fprintf(&b, "<text x=\"16\" y=\"%d\" xml:space=\"preserve\">%s</text>\n", 26+
+				i*lineHeight, drawLine(line))
 		}
 	}
 	b.WriteString("</svg>\n")

@@ -45,8 +45,9 @@ func TestReleasedBinary(t *testing.T) {
 		"not released": {sums: "none", env: []string{"INPUT_BUILD_FROM_SOURCE=false"}, fails: true,
 			want: "not released"},
 		"a server in trouble": {sums: "500", fails: true, want: "was answered 500"},
-		"a version of another kind": {serve: bytesOf(good), sums: sums, env: []string{"INPUT_VERSION=latest"}, fails: true,
-			want: "it must be like v0.1.0"},
+		"a version of another kind": {serve: bytesOf(good), sums: sums, env: []string{"INPUT_VERSION=latest"},
+			fails: true,
+			want:  "it must be like v0.1.0"},
 	}
 	for title, c := range cases {
 		t.Run(title, func(t *testing.T) {

@@ -21,7 +21,8 @@ func TestDrift(t *testing.T) {
 	wantOutputs(t, res, map[string]string{"exit-code": "0", "has-changes": "false"})
 	wantAll(t, "log", res.log, "no run of a pull request")
 
-	req := httptest.NewRequest(http.MethodPatch, "http://localhost/api/v1/appuid/acme/agents/uid/"+server.Agents("", "")[0].UID,
+	req := httptest.NewRequest(http.MethodPatch, "http://localhost/api/v1/appuid/acme/agents/uid/"+
+		server.Agents("", "")[0].UID,
 		strings.NewReader(`{"agentPurpose": "Mine"}`))
 	req.Header.Set("x-api-key", "somebody-else")
 	req.Header.Set("Content-Type", "application/json")

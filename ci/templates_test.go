@@ -206,7 +206,8 @@ func TestGitLabNote(t *testing.T) {
 		t.Helper()
 		cmd := exec.Command("bash", append([]string{"gitlab-note.sh"}, args...)...)
 		cmd.Env = append(os.Environ(), "GITLAB_TOKEN=test-token", "CI_API_V4_URL="+h.URL, "CI_PROJECT_ID=3",
-			"CI_MERGE_REQUEST_IID=7", "CI_COMMIT_SHORT_SHA=0123456", "CI_JOB_URL=https://ci.example.com/1", "RETRY_DELAY=0")
+			"CI_MERGE_REQUEST_IID=7", "CI_COMMIT_SHORT_SHA=0123456", "CI_JOB_URL=https://ci.example.com/1",
+			"RETRY_DELAY=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}

@@ -38,11 +38,14 @@ func (p packedFile) mode() int64 {
 // documents returns what a person reads beside the binary, as paths in the checkout: the README links to the pages of
 // docs.
 func (r *releaseRun) documents(ctx context.Context) ([]string, error) {
-	list, err := r.git(ctx, "ls-files", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "action.yml", "docs")
+	list, err := r.git(ctx, "ls-files", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md",
+		"action.yml", "docs")
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(strings.Fields(list), func(name string) bool { return strings.HasSuffix(name, ".go") }), nil
+	return slices.DeleteFunc(strings.Fields(list), func(name string) bool {
+		return strings.HasSuffix(name, ".go")
+	}), nil
 }
 
 // archive packs the binary with what a person needs beside it: a zip for Windows, tar.gz elsewhere.
@@ -83,8 +86,9 @@ func tarBytes(files []packedFile, at time.Time) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, f := range files {
-		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: int64(len(f.content)), Mode: f.mode(), ModTime: at,
-			Format: tar.FormatUSTAR}
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: int64(len(f.content)), Mode: f.mode(),
+			ModTime: at,
+			Format:  tar.FormatUSTAR}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, err
 		}

@@ -96,7 +96,8 @@ func (r *releaseRun) imageFor(t buildTarget) (v1.Image, error) {
 	}
 	img, err := mutate.Append(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1),
 		types.OCIConfigJSON),
-		mutate.Addendum{Layer: layer, History: v1.History{Created: v1.Time{Time: r.time}, CreatedBy: "agentsync release"}})
+		mutate.Addendum{Layer: layer, History: v1.History{Created: v1.Time{Time: r.time},
+			CreatedBy: "agentsync release"}})
 	if err != nil {
 		return nil, err
 	}

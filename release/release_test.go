@@ -102,7 +102,8 @@ func TestRelease(t *testing.T) {
 			}
 			unpack(t, filepath.Join(first, "agentsync_0.0.1_"+to.String()+suffix), folder)
 			wantProgram(t, filepath.Join(folder, program), to)
-			for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "docs/tutorial.md", "docs/terminal.svg",
+			for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "docs/tutorial.md",
+				"docs/terminal.svg",
 				"completions/agentsync.ps1"} {
 				if info, err := os.Stat(filepath.Join(folder, name)); err != nil || info.Size() == 0 {
 					t.Errorf("%s: %s: %v", to, name, err)
@@ -131,7 +132,8 @@ func TestRelease(t *testing.T) {
 		}
 		dpkg := func(args ...string) string {
 			t.Helper()
-			args = append([]string{"--root=" + root, "--log=/dev/null", "--force-not-root", "--force-script-chrootless"},
+			args = append([]string{"--root=" + root, "--log=/dev/null", "--force-not-root",
+				"--force-script-chrootless"},
 				args...)
 			out, err := exec.Command("dpkg", args...).CombinedOutput()
 			if err != nil {

@@ -91,7 +91,8 @@ func TestEditor(t *testing.T) {
 		{"a key of another form", "key: One", "key", "starts with a letter"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			text := strings.ReplaceAll(fleetOf("v1", c.text), "key: first\n      key", "key") // a key of its own is the only one
+			// a key of its own is the only one
+			text := strings.ReplaceAll(fleetOf("v1", c.text), "key: first\n      key", "key")
 			got := e.open(t, text)
 			if len(got) == 0 || !strings.Contains(fmt.Sprint(got), c.want) {
 				t.Errorf("%s\ndiagnostics %v, want one with %q", text, got, c.want)
@@ -106,7 +107,8 @@ func TestEditor(t *testing.T) {
 
 	for _, c := range []struct{ name, api, text, at, want string }{
 		{"a field of v1", "v1", "agentPersonality: Warm.", "agentPersonality", "tone"},
-		{"a policy of v2", "v2", "policies:\n        focusAndScope: {enabled: true}", "focusAndScope", "what it is for"},
+		{"a policy of v2", "v2", "policies:\n        focusAndScope: {enabled: true}", "focusAndScope",
+			"what it is for"},
 	} {
 		t.Run("hover over "+c.name, func(t *testing.T) {
 			text := fleetOf(c.api, c.text)
@@ -188,7 +190,8 @@ type message struct {
 
 func startEditor(t *testing.T, dir string) *editor {
 	t.Helper()
-	server := exec.CommandContext(t.Context(), "node", modules+"/yaml-language-server/bin/yaml-language-server", "--stdio")
+	server := exec.CommandContext(t.Context(), "node", modules+"/yaml-language-server/bin/yaml-language-server",
+		"--stdio")
 	to, err := server.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

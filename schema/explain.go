@@ -88,7 +88,8 @@ func explainIn(roots []explainRoot, path []string) (places []Place, near string)
 		return platform != "" && r.platform != platform || level != levelAny && r.level != level
 	})
 	for _, root := range here {
-		if piece, order, ok := findPlace(root.piece, root.order, path); ok && (level == levelAny || root.level == level) {
+		if piece, order, ok := findPlace(root.piece, root.order, path); ok &&
+			(level == levelAny || root.level == level) {
 			level = root.level // a name that an agent has is not looked for further up
 			places = append(places, describePlace(piece, order, strings.Join(path, "."), root.in, true))
 		}
@@ -251,7 +252,8 @@ func traitWords(piece map[string]any) []string {
 	var traits []string
 	for _, t := range []struct{ name, words string }{
 		{"writeOnly", "Secret: it is never shown, and the state has a keyed hash of it."},
-		{"x-immutable", "It cannot be changed: another value makes a new agent and deletes the old one, with --prune alone."},
+		{"x-immutable",
+			"It cannot be changed: another value makes a new agent and deletes the old one, with --prune alone."},
 		{"x-create-only", "It is sent when the agent is made, and never again."},
 		{"x-unordered", "The order does not matter."},
 		{"x-identity", "People tell agents apart by it: an agent that has it already is in the way of a new one."},

@@ -289,7 +289,9 @@ func loadFile(name, file string) (*Platform, error) {
 	if p.AppField == "" || len(p.Fields) == 0 {
 		return nil, fmt.Errorf("schema %s: no x-app-id or no fields", file)
 	}
-	p.byName = slices.SortedFunc(slices.Values(p.Fields), func(a, b Field) int { return strings.Compare(a.Name, b.Name) })
+	p.byName = slices.SortedFunc(slices.Values(p.Fields), func(a, b Field) int {
+		return strings.Compare(a.Name, b.Name)
+	})
 	return p, nil
 }
 

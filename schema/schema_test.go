@@ -120,7 +120,8 @@ func TestBundleMeansTheSame(t *testing.T) {
 		`{"version": 2}`: false,
 		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "agentName": "A"}]}}`: true,
 		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "A", "agentName": "A"}]}}`: false,
-		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "agentName": "` + strings.Repeat("a", 51) +
+		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "agentName": "` +
+			strings.Repeat("a", 51) +
 			`"}]}}`: false,
 		`{"version": 1, "mindset": {"appUid": "acme", "agents": [{"key": "a", "access": "open"}]}}`: false,
 		`{"version": 1, "mindset": {"appUid": "acme", "defaults": {"key": "a"}}}`:                   false,
@@ -163,7 +164,8 @@ func TestTraits(t *testing.T) {
 				fmt.Fprintf(&b, "setting %s default %q\n", s.Name, s.Default)
 			}
 			for _, f := range p.Fields {
-				fmt.Fprintf(&b, "%s %s default=%v required=%v identity=%v immutable=%v unordered=%v marker=%v secret=%v\n",
+				fmt.Fprintf(&b,
+					"%s %s default=%v required=%v identity=%v immutable=%v unordered=%v marker=%v secret=%v\n",
 					f.Name, f.Type, f.Default, f.Required, f.Identity, f.Immutable, f.Unordered, f.Marker, f.Secret)
 			}
 			golden(t, "testdata/traits-"+name+".golden", b.String())

@@ -3,8 +3,8 @@ package ci
 
 import "embed"
 
-// Files are the templates by their names: pull-request.yml, merge.yml and drift.yml for GitHub, the same below environments for
-// a fleet with several of them, gitlab.yml for GitLab.
+// Files are the templates by their names: pull-request.yml, merge.yml and drift.yml for GitHub, the same below
+// environments for a fleet with several of them, gitlab.yml for GitLab.
 //
 //go:embed *.yml environments/*.yml
 var Files embed.FS

@@ -91,7 +91,8 @@ func ParseAddress(s string) (Address, error) {
 	platform, rest, _ := strings.Cut(s, "/")
 	app, key, _ := strings.Cut(rest, "/") // neither an app nor a key can hold a third slash
 	if platform == "" || !ValidApp(app) || !ValidKey(key) {
-		return Address{}, fmt.Errorf("%q is not an address: write platform/app/key, for example cometchat/2754abc/concierge", s)
+		return Address{},
+			fmt.Errorf("%q is not an address: write platform/app/key, for example cometchat/2754abc/concierge", s)
 	}
 	return Address{platform, app, key}, nil
 }

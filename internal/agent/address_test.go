@@ -38,7 +38,8 @@ func TestParseAddress(t *testing.T) {
 			t.Errorf("%q: %q, %v", s, a, err)
 		}
 	}
-	for _, s := range []string{"", "a", "a/b", "a/b/", "/b/c", "a//c", "a/b/c/d", "a/b/c/", "a/b/C", "a/b c/d", "a/b/-"} {
+	for _, s := range []string{"", "a", "a/b", "a/b/", "/b/c", "a//c", "a/b/c/d", "a/b/c/", "a/b/C", "a/b c/d",
+		"a/b/-"} {
 		if a, err := agent.ParseAddress(s); err == nil {
 			t.Errorf("%q was read as %v", s, a)
 		}

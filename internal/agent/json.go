@@ -14,8 +14,8 @@ import (
 // is written of an agent, and what is written around it, is then never too deep for a reader.
 const MaxDepth = 100
 
-// MaxTextDepth is how deep a text with agents in it may be nested: an answer, a state file, a line of the journal. It leaves
-// room for what is written around an agent.
+// MaxTextDepth is how deep a text with agents in it may be nested: an answer, a state file, a line of the journal. It
+// leaves room for what is written around an agent.
 const MaxTextDepth = MaxDepth + 10
 
 // Raw is one JSON value as it is written, known to be right; nil is none. What is in it is read when it is
@@ -60,7 +60,8 @@ type reader struct {
 
 var readers = sync.Pool{New: func() any { return &reader{Decoder: new(jsontext.Decoder)} }}
 
-// read calls do with a decoder of r, in which a name may stand twice if often is true. Nothing of the decoder may be kept.
+// read calls do with a decoder of r, in which a name may stand twice if often is true. Nothing of the decoder may be
+// kept.
 func (r Raw) read(often bool, do func(*jsontext.Decoder) error) error {
 	in := readers.Get().(*reader)
 	defer readers.Put(in)

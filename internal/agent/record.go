@@ -41,8 +41,8 @@ type Desired struct {
 	Protect bool
 	// IgnoreChanges names top-level fields that are left to whoever else sets them.
 	IgnoreChanges []string
-	// PreviousKeys are keys that this agent had before, in the same app. An empty list that is not nil says that it is a
-	// new agent, whatever it is like.
+	// PreviousKeys are keys that this agent had before, in the same app. An empty list that is not nil says that it is
+	// a new agent, whatever it is like.
 	PreviousKeys []string
 	// Mark is the mark that the agent is to carry at its platform, Address.Mark, or empty where its
 	// section asks for none.
@@ -68,15 +68,16 @@ type Record struct {
 	// Mark is the mark that the agent carries, as last sent or, of an agent that was taken over, as
 	// seen; empty for none. It stands in neither Applied nor Observed.
 	Mark string
-	// API is the version of the platform's API by which the agent was last written or seen, empty for the first. Applied and
-	// Observed are in its fields.
+	// API is the version of the platform's API by which the agent was last written or seen, empty for the first.
+	// Applied and Observed are in its fields.
 	API string
 	// Obsolete are the uids of agents that UID took the place of and that are not known to be gone:
 	// the old half of a replace, until its delete is done. They belong to this address; nobody may
 	// adopt them.
 	Obsolete []string
-	// FormerKeys are the keys that the agent had before in this app, the newest last, each once and never its key of now.
-	// A manifest that goes back to one of them, as the revert of a rename does, gets this agent and not a second one.
+	// FormerKeys are the keys that the agent had before in this app, the newest last, each once and never its key of
+	// now. A manifest that goes back to one of them, as the revert of a rename does, gets this agent and not a second
+	// one.
 	FormerKeys []string
 }
 

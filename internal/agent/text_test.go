@@ -12,7 +12,8 @@ func FuzzAppendString(f *testing.F) {
 	for c := range rune(0x21) {
 		f.Add("a" + string(c) + "z")
 	}
-	for _, s := range []string{"", `"\`, "<a href='x'>&</a>", "\u2028\u2029\u2030", "é🙂", "\x7f", "\xff\xc3", "a\xe2\x80",
+	for _, s := range []string{"", `"\`, "<a href='x'>&</a>", "\u2028\u2029\u2030", "é🙂", "\x7f", "\xff\xc3",
+		"a\xe2\x80",
 		"\ufffd", "line\r\nline"} {
 		f.Add(s)
 	}

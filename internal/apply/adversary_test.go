@@ -85,7 +85,10 @@ func (w *world) givenUp(id agent.AppID, effect time.Duration) {
 		w.client[id] = altered{Client: w.memory[id],
 			create: func(_ context.Context, f agent.Fields) (platform.Remote, error) {
 				if effect > 0 {
-					time.AfterFunc(effect, func() { _, _ = w.memory[id].Create(context.Background(), agent.ContentOf(f)) })
+					time.AfterFunc(effect, func() {
+						_, _ = w.memory[id].Create(context.Background(),
+							agent.ContentOf(f))
+					})
 				}
 				cancel()
 				return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST"}
@@ -217,7 +220,10 @@ func TestGraceBeginsWhenTheRequestLeft(t *testing.T) {
 				first = false
 				time.Sleep(time.Minute)
 				sent := time.Now()
-				time.AfterFunc(20*time.Second, func() { _, _ = w.memory[mind].Create(context.Background(), agent.ContentOf(f)) })
+				time.AfterFunc(20*time.Second, func() {
+					_, _ = w.memory[mind].Create(context.Background(),
+						agent.ContentOf(f))
+				})
 				return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST", SentAt: sent}
 			}}
 		w.mustApply()
@@ -237,7 +243,8 @@ func TestPlatformWhoseClockIsAnHourBehind(t *testing.T) {
 			}
 			return all
 		}
-		w.client[mind] = altered{Client: platformtest.WithFaults(w.memory[mind], lost(platformtest.OpCreate, 1)), list: skew}
+		w.client[mind] = altered{Client: platformtest.WithFaults(w.memory[mind], lost(platformtest.OpCreate, 1)),
+			list: skew}
 		w.mustApply()
 		w.check()
 		w.made(mind, 1)
@@ -280,7 +287,8 @@ func TestListThatLacksAKnownAgentStopsCreates(t *testing.T) {
 			time.Sleep(time.Second) // what shares a time may be hidden by a page's end
 		}
 		short := func(all []platform.Remote) []platform.Remote { return all[:1] }
-		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, List: short})
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList,
+			List: short})
 		w.refresh = true // b looks as if it had vanished
 		w.want = append(w.want, coach("c"))
 		rep, err := w.apply(t.Context())

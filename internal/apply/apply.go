@@ -92,8 +92,8 @@ func (e *Engine) Apply(ctx context.Context, s Session) (*Report, error) {
 	if !p.Summary.Any() && len(p.RecordUpdates) == 0 && len(e.fleet.Open()) == 0 {
 		return e.finishReport(ctx, t), nil
 	}
-	// Only now, so that an apply without changes writes nothing, and with the plan, so that room on the disk is taken for
-	// all of it: a full disk in the middle would leave requests without a result.
+	// Only now, so that an apply without changes writes nothing, and with the plan, so that room on the disk is taken
+	// for all of it: a full disk in the middle would leave requests without a result.
 	if err := e.openLedger(s, p); err != nil {
 		return nil, err
 	}
@@ -210,8 +210,8 @@ func (e *Engine) recordRenames(p *plan.Plan) error {
 	if len(recorded) == 0 {
 		return nil
 	}
-	// In one line of the journal, those that go first: where two agents swap their keys, each address is free by then, and
-	// a crash leaves both uids at an address.
+	// In one line of the journal, those that go first: where two agents swap their keys, each address is free by then,
+	// and a crash leaves both uids at an address.
 	return e.storeResults(slices.Concat(removed, recorded)...)
 }
 
@@ -387,7 +387,9 @@ func (e *Engine) finishReport(ctx context.Context, t *tally) *Report {
 	slices.SortStableFunc(results, func(a, b Result) int { return a.Address.Compare(b.Address) })
 	rep := newReport(ctx, results, t.warnings)
 	for id, err := range e.unlisted {
-		if !slices.ContainsFunc(results, func(r Result) bool { return r.Address.ID() == id && r.Status != StatusDone }) {
+		if !slices.ContainsFunc(results, func(r Result) bool {
+			return r.Address.ID() == id && r.Status != StatusDone
+		}) {
 			rep.Warnings = append(rep.Warnings, fmt.Sprintf("%s could not be listed: %v", id, err))
 			rep.Unread++
 		}

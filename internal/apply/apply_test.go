@@ -118,7 +118,8 @@ func TestLostAnswersAreSettledInTheSameRun(t *testing.T) {
 			w.client[id] = platformtest.WithFaults(w.memory[id],
 				platformtest.Fault{Op: platformtest.OpCreate, Nth: 3, After: true, Class: platform.Unknown},
 				platformtest.Fault{Op: platformtest.OpCreate, Nth: 7, Class: platform.Unknown, Status: 502},
-				platformtest.Fault{Op: platformtest.OpCreate, Nth: 9, After: true, Class: platform.Unknown, Status: 500})
+				platformtest.Fault{Op: platformtest.OpCreate, Nth: 9, After: true, Class: platform.Unknown,
+					Status: 500})
 		}
 		w.mustApply()
 		w.check()
@@ -135,7 +136,8 @@ func TestLostAnswerWithLaggingList(t *testing.T) {
 		w := newWorld(t)
 		w.want = fleet(5)
 		for id := range w.client {
-			w.client[id] = platformtest.WithFaults(platformtest.WithLag(w.memory[id], platformtest.Lag{For: 20 * time.Second}),
+			w.client[id] = platformtest.WithFaults(platformtest.WithLag(w.memory[id],
+				platformtest.Lag{For: 20 * time.Second}),
 				platformtest.Fault{Op: platformtest.OpCreate, Nth: 2, After: true, Class: platform.Unknown})
 		}
 		w.mustApply()
@@ -169,7 +171,8 @@ func TestRewrittenNameStopsInsteadOfDuplicating(t *testing.T) {
 			t.Fatal(err)
 		}
 		res := rep.Results[0]
-		if res.Status != apply.StatusUnknown || !strings.Contains(res.Hint, "agentsync import mindset/acme/a agent-0001") {
+		if res.Status != apply.StatusUnknown || !strings.Contains(res.Hint,
+			"agentsync import mindset/acme/a agent-0001") {
 			t.Errorf("%s, hint %q", describe(rep), res.Hint)
 		}
 		if n := w.memory[mind].Made(); n != 1 {
@@ -204,7 +207,8 @@ func TestRefusedKeyStopsTheAppAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f, n, d := rep.Count(apply.StatusFailed), rep.Count(apply.StatusNotStarted), rep.Count(apply.StatusDone); f != 1 ||
+	if f, n, d := rep.Count(apply.StatusFailed), rep.Count(apply.StatusNotStarted),
+		rep.Count(apply.StatusDone); f != 1 ||
 		n != 9 || d != 10 {
 		t.Errorf("%d failed, %d not started, %d done:\n%s", f, n, d, describe(rep))
 	}
@@ -253,7 +257,8 @@ func TestNamesakeIsInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	res := rep.Results[0]
-	if !errors.Is(res.Err, apply.ErrBlocked) || !strings.Contains(res.Hint, "agentsync import mindset/acme/a agent-0001") {
+	if !errors.Is(res.Err, apply.ErrBlocked) || !strings.Contains(res.Hint,
+		"agentsync import mindset/acme/a agent-0001") {
 		t.Errorf("%s, hint %q", describe(rep), res.Hint)
 	}
 	if n := w.memory[mind].Made(); n != 2 {
@@ -346,7 +351,9 @@ func TestAnOpenDeleteFollowsARename(t *testing.T) {
 			w.want = []agent.Desired{of("b")}
 			faulty := platformtest.WithFaults(w.memory[id],
 				platformtest.Fault{Op: platformtest.OpDelete, After: true, Class: platform.Unknown})
-			w.client[id] = altered{Client: faulty, broken: func() bool { return faulty.Calls(platformtest.OpDelete) > 0 }}
+			w.client[id] = altered{Client: faulty, broken: func() bool {
+				return faulty.Calls(platformtest.OpDelete) > 0
+			}}
 			if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusUnknown) != 1 {
 				t.Fatalf("%v\n%s", err, describe(rep))
 			}

@@ -30,7 +30,8 @@ func (w *world) pruned(want ...agent.Desired) {
 func (w *world) knows(agents, open int) {
 	w.t.Helper()
 	if snap := w.load(w.file()); len(snap.State.Agents) != agents || len(snap.Open) != open {
-		w.t.Errorf("%d agents in state, want %d; %d requests open, want %d", len(snap.State.Agents), agents, len(snap.Open),
+		w.t.Errorf("%d agents in state, want %d; %d requests open, want %d", len(snap.State.Agents), agents,
+			len(snap.Open),
 			open)
 	}
 }
@@ -98,7 +99,8 @@ func TestListsThatLagFailNoWrite(t *testing.T) {
 					w := newWorld(t)
 					w.pruned(of("a"), of("b"), of("c"))
 					w.want[0].Fields[map[agent.AppID]string{mind: "agentName", comet: "name"}[id]] = "New"
-					faulty := platformtest.WithFaults(platformtest.WithLag(w.memory[id], platformtest.Lag{Changes: lag}))
+					faulty := platformtest.WithFaults(platformtest.WithLag(w.memory[id],
+						platformtest.Lag{Changes: lag}))
 					w.client[id] = faulty
 					w.mustApply()
 					w.check()
@@ -138,7 +140,8 @@ func TestAnAnsweredDeleteThatNoListConfirmed(t *testing.T) {
 					w := newWorld(t)
 					w.pruned(of("a"), of("b"), of("c"))
 					w.applyUntil(func(cancel func()) {
-						faulty := platformtest.WithFaults(w.memory[id], platformtest.Fault{Op: platformtest.OpDelete, Ignored: ignored})
+						faulty := platformtest.WithFaults(w.memory[id],
+							platformtest.Fault{Op: platformtest.OpDelete, Ignored: ignored})
 						w.client[id] = endsAtDelete{faulty, cancel}
 					})
 					w.knows(3, 2)
@@ -164,7 +167,9 @@ func TestADeleteWithoutAListAfterItIsUnknown(t *testing.T) {
 		w.pruned(concierge("a"), concierge("b"))
 		faulty := platformtest.WithFaults(w.memory[comet])
 		start := time.Now()
-		w.client[comet] = altered{Client: faulty, broken: func() bool { return faulty.Calls(platformtest.OpDelete) > 0 }}
+		w.client[comet] = altered{Client: faulty, broken: func() bool {
+			return faulty.Calls(platformtest.OpDelete) > 0
+		}}
 		rep, err := w.apply(t.Context())
 		if err != nil || rep.Count(apply.StatusUnknown) != 1 ||
 			!strings.Contains(rep.Results[0].Err.Error(), "no list has shown yet that it is gone") {
@@ -309,7 +314,9 @@ func TestACutListConfirmsNoDelete(t *testing.T) {
 		w.pruned(concierge("c"), concierge("a"), concierge("b"))
 		w.want = append(w.want, concierge("a"))
 		faulty := platformtest.WithFaults(w.memory[comet], ignoresDelete)
-		w.client[comet] = altered{Client: faulty, list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
+		w.client[comet] = altered{Client: faulty, list: func(all []platform.Remote) []platform.Remote {
+			return all[:1]
+		}}
 		rep, err := w.apply(t.Context())
 		if err != nil || rep.Count(apply.StatusUnknown) != 1 {
 			t.Errorf("%v\n%s", err, describe(rep))
@@ -324,8 +331,8 @@ func TestACutListConfirmsNoDelete(t *testing.T) {
 	})
 }
 
-// A run ends while it waits for a list that lags behind an update. What that list shows is not taken for what is there: the
-// next manifest, which wants the old value again, is sent.
+// A run ends while it waits for a list that lags behind an update. What that list shows is not taken for what is there:
+// the next manifest, which wants the old value again, is sent.
 func TestAnInterruptedWaitForAListTeachesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

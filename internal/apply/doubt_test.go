@@ -190,7 +190,8 @@ func TestAListThatIsCutAlikeEachTimeCreatesAndSettlesNothing(t *testing.T) {
 				w.mustApply()
 				w.want = append(w.want, concierge("c"))
 				lists := 0
-				w.client[comet] = altered{Client: platformtest.WithFaults(w.memory[comet], lost(platformtest.OpCreate, 1)),
+				w.client[comet] = altered{Client: platformtest.WithFaults(w.memory[comet],
+					lost(platformtest.OpCreate, 1)),
 					list: func(all []platform.Remote) []platform.Remote {
 						if lists++; lists == 1 && !atOnce {
 							return all
@@ -206,7 +207,8 @@ func TestAListThatIsCutAlikeEachTimeCreatesAndSettlesNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, r := range rep.Results {
-					if r.Status != status || !errors.Is(r.Err, apply.ErrSuspiciousList) || !strings.Contains(r.Hint, "--no-refresh") {
+					if r.Status != status || !errors.Is(r.Err, apply.ErrSuspiciousList) ||
+						!strings.Contains(r.Hint, "--no-refresh") {
 						t.Errorf("results:\n%s%s", describe(rep), r.Hint)
 					}
 				}
@@ -235,7 +237,8 @@ func TestAVanishedAgentDoesNotHoldUpTheCreateThatMakesItAnew(t *testing.T) {
 			if crashed {
 				w.interrupted(comet)
 			} else {
-				w.client[comet] = altered{Client: platformtest.WithFaults(w.memory[comet], lost(platformtest.OpCreate, 1))}
+				w.client[comet] = altered{Client: platformtest.WithFaults(w.memory[comet],
+					lost(platformtest.OpCreate, 1))}
 			}
 			w.mustApply()
 			w.refresh = false
@@ -329,7 +332,8 @@ func TestAnAgentDeletedByHandStopsCreatesUntilARefresh(t *testing.T) {
 			w.refresh = true
 			if !wanted { // nothing is wanted of it that could be asked for
 				rep, err := w.apply(t.Context())
-				if err != nil || rep.Count(apply.StatusFailed) != 1 || !strings.Contains(rep.Results[0].Hint, "state rm") {
+				if err != nil || rep.Count(apply.StatusFailed) != 1 ||
+					!strings.Contains(rep.Results[0].Hint, "state rm") {
 					t.Errorf("%v\n%s", err, describe(rep))
 				}
 				w.made(comet, 2)

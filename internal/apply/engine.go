@@ -146,8 +146,9 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, 
 		opts.Grace = max(defaultGrace, opts.RequestTimeout)
 	}
 	e := &Engine{
-		apps: apps, want: make(map[agent.Address]*agent.Desired, len(desired)), renamed: map[agent.Address]agent.Address{},
-		opts: opts, fleet: fleet, lists: map[agent.AppID]*listing{}, unlisted: map[agent.AppID]error{},
+		apps: apps, want: make(map[agent.Address]*agent.Desired, len(desired)),
+		renamed: map[agent.Address]agent.Address{},
+		opts:    opts, fleet: fleet, lists: map[agent.AppID]*listing{}, unlisted: map[agent.AppID]error{},
 		runs: map[agent.AppID]*appRun{}, requests: map[uint64]*openRequest{}, sends: map[requestKey]sendCount{},
 		lateUpdates: map[string][]agent.Fields{}, answered: map[agent.Address]answeredUpdate{},
 		undone: map[agent.Address]string{}, knownBefore: map[agent.AppID]map[string]bool{},

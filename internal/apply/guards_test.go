@@ -313,7 +313,8 @@ func TestAnAnswerClosesItsOwnIntents(t *testing.T) {
 		unread := func(uids ...string) []platformtest.Fault {
 			var faults []platformtest.Fault
 			for _, uid := range uids {
-				faults = append(faults, platformtest.Fault{Op: platformtest.OpDelete, UID: uid, Class: platform.Unknown})
+				faults = append(faults, platformtest.Fault{Op: platformtest.OpDelete, UID: uid,
+					Class: platform.Unknown})
 			}
 			return append(faults, platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown, Nth: 2})
 		}
@@ -346,7 +347,8 @@ func TestEachRequestIsTold(t *testing.T) {
 			told = append(told, fmt.Sprintf("finished %s, %d left", e.Result.Address.Key, e.Left))
 		}
 	}
-	if want := []string{"started a", "finished a, 1 left", "started b", "finished b, 0 left"}; !slices.Equal(told, want) {
+	if want := []string{"started a", "finished a, 1 left", "started b", "finished b, 0 left"}; !slices.Equal(told,
+		want) {
 		t.Errorf("told %q", told)
 	}
 }
@@ -381,7 +383,9 @@ func TestRecoveryChangesNoSecret(t *testing.T) {
 		w.mustApply()
 		w.want = append(w.want, coach("b"))
 		w.interrupted(mind)
-		if rep := w.mustApply(); slices.ContainsFunc(rep.Results, func(r apply.Result) bool { return r.Address.Key == "a" }) {
+		if rep := w.mustApply(); slices.ContainsFunc(rep.Results, func(r apply.Result) bool {
+			return r.Address.Key == "a"
+		}) {
 			t.Errorf("the secret was sent again:\n%s", describe(rep))
 		}
 		w.check()
@@ -430,7 +434,8 @@ func TestAnOldAgentThatIsNotDeletedIsNamed(t *testing.T) {
 			t.Fatalf("%v\n%s", err, describe(rep))
 		}
 		res := rep.Results[0]
-		if res.UID != "agent-0002" || !strings.Contains(res.Err.Error(), "the old agent agent-0001 is not deleted yet: ") ||
+		if res.UID != "agent-0002" || !strings.Contains(res.Err.Error(),
+			"the old agent agent-0001 is not deleted yet: ") ||
 			!strings.Contains(res.Hint, hint) {
 			t.Errorf("%s: %v, hint %q", res.UID, res.Err, res.Hint)
 		}
@@ -454,7 +459,8 @@ func TestTheFirstReasonToStopCounts(t *testing.T) {
 				for n, status := range []int{401, 422} {
 					answered := make(chan struct{})
 					time.AfterFunc(wait[n], func() { close(answered) })
-					faults = append(faults, platformtest.Fault{Op: platformtest.OpCreate, Nth: n + 1, Class: platform.Refused,
+					faults = append(faults, platformtest.Fault{Op: platformtest.OpCreate, Nth: n +
+						1, Class: platform.Refused,
 						Status: status, Hold: answered})
 				}
 				w.client[mind] = platformtest.WithFaults(w.memory[mind], faults...)
@@ -518,7 +524,8 @@ func TestWhatAnAdoptionCouldNotSend(t *testing.T) {
 			w.mustApply()
 			w.state += ".lost"
 			w.marking(marked)
-			w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, Class: platform.Refused, Status: 400})
+			w.client[comet] = platformtest.WithFaults(w.memory[comet],
+				platformtest.Fault{Op: platformtest.OpUpdate, Class: platform.Refused, Status: 400})
 			if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusFailed) != 1 {
 				t.Errorf("%v\n%s", err, describe(rep))
 			}
@@ -559,7 +566,8 @@ func TestAnIntentThatCannotBeClosed(t *testing.T) {
 			return picky{l, func(r state.Result) bool { return r.Kind == state.Voided }}
 		}
 		rep, err := w.apply(t.Context())
-		if err != nil || rep.Count(apply.StatusUnknown) != 1 || !strings.Contains(rep.Results[0].Err.Error(), "this result is refused") {
+		if err != nil || rep.Count(apply.StatusUnknown) != 1 || !strings.Contains(rep.Results[0].Err.Error(),
+			"this result is refused") {
 			t.Errorf("%v\n%s", err, describe(rep))
 		}
 		w.made(mind, 0)
@@ -574,11 +582,13 @@ func TestAnAnsweredUpdateClosesTheOneBefore(t *testing.T) {
 		w.mustApply()
 		w.want[0].Fields["name"] = "Second"
 		answered := make(chan struct{})
-		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate, Class: platform.Unknown, Hold: answered})
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate,
+			Class: platform.Unknown, Hold: answered})
 		w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, func() { cancel(); close(answered) }) })
 		w.knows(1, 1)
 		w.want[0].Fields["name"] = "Third"
-		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpList,
+			Class: platform.Unknown})
 		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusDone) != 1 {
 			t.Errorf("%v\n%s", err, describe(rep))
 		}
@@ -593,15 +603,19 @@ func TestAnOpenRequestOfAnAppWithoutASection(t *testing.T) {
 		w.want = []agent.Desired{coach("a")}
 		snap := w.load(w.file())
 		elsewhere := agent.Address{Platform: "mindset", App: "elsewhere", Key: "x"}
-		snap.Open = []state.Intent{{ID: 99, Address: elsewhere, Action: "create", Fields: agent.Doc(`{}`), At: time.Now()}}
+		snap.Open = []state.Intent{{ID: 99, Address: elsewhere, Action: "create", Fields: agent.Doc(`{}`),
+			At: time.Now()}}
 		fleet, err := state.NewFleet(snap.State, snap.Open)
 		if err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()
 		rep, err := w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf, Review: w.review,
-			Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil }, End: func() error { return nil }})
-		if err != nil || rep.Count(apply.StatusDone) != 1 || rep.Count(apply.StatusUnknown) != 1 || len(fleet.Open()) == 0 ||
+			Begin: func(*plan.Plan) (apply.Ledger, error) {
+				return &noJournal{fleet: fleet}, nil
+			}, End: func() error { return nil }})
+		if err != nil || rep.Count(apply.StatusDone) != 1 || rep.Count(apply.StatusUnknown) != 1 ||
+			len(fleet.Open()) == 0 ||
 			!strings.Contains(describe(rep), "no manifest has a section for mindset/elsewhere") {
 			t.Errorf("%v\n%s", err, describe(rep))
 		}
@@ -611,29 +625,36 @@ func TestAnOpenRequestOfAnAppWithoutASection(t *testing.T) {
 	})
 }
 
-// A create that the platform answers in its own words with a conflict is sent once, one that it answers twice in the same words
-// twice, and any other trouble four times: it may pass.
+// A create that the platform answers in its own words with a conflict is sent once, one that it answers twice in the
+// same words twice, and any other trouble four times: it may pass.
 func TestHowOftenACreateIsSent(t *testing.T) {
 	for name, tt := range map[string]struct {
 		answer func(n int) *platform.Error
 		sent   int
 	}{
-		"a conflict":            {func(int) *platform.Error { return &platform.Error{Status: 409, OwnWords: true} }, 1},
-		"a gateway's conflict":  {func(int) *platform.Error { return &platform.Error{Status: 409} }, 4},
-		"the same words":        {func(int) *platform.Error { return &platform.Error{Status: 500, OwnWords: true, Message: "no"} }, 2},
+		"a conflict":           {func(int) *platform.Error { return &platform.Error{Status: 409, OwnWords: true} }, 1},
+		"a gateway's conflict": {func(int) *platform.Error { return &platform.Error{Status: 409} }, 4},
+		"the same words": {func(int) *platform.Error {
+			return &platform.Error{Status: 500, OwnWords: true, Message: "no"}
+		}, 2},
 		"the same of a gateway": {func(int) *platform.Error { return &platform.Error{Status: 500, Message: "no"} }, 4},
 		"other words": {func(n int) *platform.Error {
 			return &platform.Error{Status: 500, OwnWords: true, Message: fmt.Sprint(n)}
 		}, 4},
-		"the same, another code": {func(n int) *platform.Error { return &platform.Error{Status: 500, OwnWords: true, Code: fmt.Sprint(n)} }, 4},
-		"the same, other status": {func(n int) *platform.Error { return &platform.Error{Status: 500 + n, OwnWords: true, Message: "no"} }, 4},
+		"the same, another code": {func(n int) *platform.Error {
+			return &platform.Error{Status: 500, OwnWords: true, Code: fmt.Sprint(n)}
+		}, 4},
+		"the same, other status": {func(n int) *platform.Error {
+			return &platform.Error{Status: 500 + n, OwnWords: true, Message: "no"}
+		}, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.want = []agent.Desired{coach("a")}
 				sent := 0
-				w.client[mind] = altered{Client: w.memory[mind], create: func(context.Context, agent.Fields) (platform.Remote, error) {
+				w.client[mind] = altered{Client: w.memory[mind], create: func(context.Context,
+					agent.Fields) (platform.Remote, error) {
 					sent++
 					err := tt.answer(sent)
 					err.Class, err.Method = platform.Unknown, "POST"
@@ -658,17 +679,19 @@ func TestWhyAnAgentCouldNotBeReadIsTold(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		w.want = append(w.want, coach("c"))
-		w.client[mind] = altered{Client: platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpRead, Class: platform.Unknown, Status: 502}),
+		w.client[mind] = altered{Client: platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpRead, Class: platform.Unknown, Status: 502}),
 			list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
 		rep, err := w.apply(t.Context())
-		if err != nil || rep.Count(apply.StatusFailed) != 1 || !strings.Contains(rep.Results[0].Err.Error(), "agent-0002, and that could not be read: GET /agents/agent-0002: 502") {
+		if err != nil || rep.Count(apply.StatusFailed) != 1 || !strings.Contains(rep.Results[0].Err.Error(),
+			"agent-0002, and that could not be read: GET /agents/agent-0002: 502") {
 			t.Errorf("%v\n%s", err, describe(rep))
 		}
 	})
 }
 
-// An agent that may be one that left under another key is not deleted, and nothing is made in its place: both are told, with
-// what a manifest says in either case.
+// An agent that may be one that left under another key is not deleted, and nothing is made in its place: both are told,
+// with what a manifest says in either case.
 func TestALikelyRenameIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.pruned(coach("a"), coach("old", "agentName", "Same"))
@@ -678,7 +701,8 @@ func TestALikelyRenameIsRefused(t *testing.T) {
 		t.Fatalf("%v\n%s", err, describe(rep))
 	}
 	for _, res := range rep.Results {
-		if !errors.Is(res.Err, apply.ErrBlocked) || !strings.Contains(res.Err.Error(), "mindset/acme/new may be mindset/acme/old under another key") ||
+		if !errors.Is(res.Err, apply.ErrBlocked) || !strings.Contains(res.Err.Error(),
+			"mindset/acme/new may be mindset/acme/old under another key") ||
 			!strings.Contains(res.Hint, "previousKeys: [old]") {
 			t.Errorf("%s: %v, hint %q", res.Address, res.Err, res.Hint)
 		}
@@ -687,20 +711,24 @@ func TestALikelyRenameIsRefused(t *testing.T) {
 	w.knows(2, 0)
 }
 
-// Once an agent that the list does not show has answered, the list is a cut one: another that it does not show is asked for
-// only where its manifest changed.
+// Once an agent that the list does not show has answered, the list is a cut one: another that it does not show is asked
+// for only where its manifest changed.
 func TestWhatChangedIsSentToAnAgentThatIsNotListed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.want, w.refresh, w.opts.Parallelism = []agent.Desired{concierge("a"), concierge("b"), concierge("c"), concierge("d")}, true, 1
+		w.want, w.refresh, w.opts.Parallelism = []agent.Desired{concierge("a"), concierge("b"), concierge("c"),
+			concierge("d")}, true, 1
 		w.mustApply()
 		w.want[2].Fields["name"] = "New"
 		faulty := platformtest.WithFaults(w.memory[comet])
-		w.client[comet] = altered{Client: faulty, list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
+		w.client[comet] = altered{Client: faulty, list: func(all []platform.Remote) []platform.Remote {
+			return all[:1]
+		}}
 		if _, err := w.apply(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if name := w.memory[comet].Agents()[2].Content.Value("name"); name != "New" || faulty.Calls(platformtest.OpUpdate) != 2 {
+		if name := w.memory[comet].Agents()[2].Content.Value("name"); name != "New" ||
+			faulty.Calls(platformtest.OpUpdate) != 2 {
 			t.Errorf("the name is %v after %d updates", name, faulty.Calls(platformtest.OpUpdate))
 		}
 		w.client[comet] = w.memory[comet]
@@ -721,10 +749,12 @@ func TestListsForReaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	known, err := w.engine(fleet).Lists(t.Context(), []agent.AppID{comet, mind})
-	if err == nil || !strings.HasPrefix(err.Error(), "list the agents of cometchat/app1: ") || strings.Contains(err.Error(), "mindset") {
+	if err == nil || !strings.HasPrefix(err.Error(), "list the agents of cometchat/app1: ") ||
+		strings.Contains(err.Error(), "mindset") {
 		t.Errorf("%v", err)
 	}
-	if _, listed := known.Live[comet]; listed || len(known.Live[mind]) != 1 || !known.Gone[mind]["agent-0002"] || len(known.Gone[mind]) != 1 {
+	if _, listed := known.Live[comet]; listed || len(known.Live[mind]) != 1 || !known.Gone[mind]["agent-0002"] ||
+		len(known.Gone[mind]) != 1 {
 		t.Errorf("live %v, gone %v", known.Live, known.Gone)
 	}
 }
@@ -749,10 +779,13 @@ func TestAnAppThatCannotBeReadBackIsToldBesideAFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.want = fleet(1)
-		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Nth: 2, Class: platform.Unknown})
-		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpCreate, Class: platform.Refused, Status: 400})
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Nth: 2,
+			Class: platform.Unknown})
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpCreate,
+			Class: platform.Refused, Status: 400})
 		rep, err := w.apply(t.Context())
-		if err != nil || rep.Unread != 1 || !strings.Contains(strings.Join(rep.Warnings, "\n"), "mindset/acme could not be listed: ") {
+		if err != nil || rep.Unread != 1 || !strings.Contains(strings.Join(rep.Warnings, "\n"),
+			"mindset/acme could not be listed: ") {
 			t.Errorf("%v, %d unread, %q", err, rep.Unread, rep.Warnings)
 		}
 	})
@@ -764,7 +797,8 @@ func TestNothingToDoIsNotBelievedWithoutAList(t *testing.T) {
 	w.want, w.refresh = fleet(1), true
 	w.mustApply()
 	w.client[mind] = altered{Client: w.memory[mind], broken: func() bool { return true }}
-	if _, err := w.apply(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "list the agents of mindset/acme: ") {
+	if _, err := w.apply(t.Context()); err == nil || !strings.HasPrefix(err.Error(),
+		"list the agents of mindset/acme: ") {
 		t.Errorf("%v", err)
 	}
 	w.refresh = false // then nobody asked for it
@@ -773,7 +807,8 @@ func TestNothingToDoIsNotBelievedWithoutAList(t *testing.T) {
 	}
 }
 
-// Beside a list that may hide any agent nothing is made, where the state knows none that it shows, or one that it does not.
+// Beside a list that may hide any agent nothing is made, where the state knows none that it shows, or one that it does
+// not.
 func TestNothingIsMadeBesideAListThatMayHideIt(t *testing.T) {
 	for name, known := range map[string]bool{"nothing is known": false, "one is hidden": true} {
 		t.Run(name, func(t *testing.T) {
@@ -788,7 +823,8 @@ func TestNothingIsMadeBesideAListThatMayHideIt(t *testing.T) {
 				w.client[mind] = doubting{Client: w.memory[mind], hide: map[string]bool{"agent-0002": known}}
 				made := w.memory[mind].Made()
 				rep, err := w.apply(t.Context())
-				if err != nil || rep.Count(apply.StatusFailed) != 1 || !errors.Is(rep.Results[0].Err, apply.ErrSuspiciousList) {
+				if err != nil || rep.Count(apply.StatusFailed) != 1 ||
+					!errors.Is(rep.Results[0].Err, apply.ErrSuspiciousList) {
 					t.Errorf("%v\n%s", err, describe(rep))
 				}
 				w.made(mind, made)

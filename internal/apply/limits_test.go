@@ -27,7 +27,8 @@ func TestLimitOfRequests(t *testing.T) {
 				w.want[0].Fields["agentPurpose"] = "New."
 				var faults []platformtest.Fault
 				for n := range lost {
-					faults = append(faults, platformtest.Fault{Op: platformtest.OpUpdate, Nth: n + 1, Class: platform.Unknown})
+					faults = append(faults, platformtest.Fault{Op: platformtest.OpUpdate, Nth: n +
+						1, Class: platform.Unknown})
 				}
 				faulty := platformtest.WithFaults(w.memory[mind], faults...)
 				w.client[mind] = faulty
@@ -47,8 +48,9 @@ func TestLimitOfAWait(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.want = []agent.Desired{coach("a")}
-				w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate, Nth: 1,
-					Class: platform.Throttled, Status: 429, RetryAfter: 15*time.Minute + over})
+				w.client[mind] = platformtest.WithFaults(w.memory[mind],
+					platformtest.Fault{Op: platformtest.OpCreate, Nth: 1,
+						Class: platform.Throttled, Status: 429, RetryAfter: 15*time.Minute + over})
 				start := time.Now()
 				rep, err := w.apply(t.Context())
 				waited := time.Since(start) >= 15*time.Minute+over
@@ -75,7 +77,8 @@ func TestLimitOfASuspicion(t *testing.T) {
 				w.want = []agent.Desired{coach("a", "agentPurpose", "Helps people.")}
 				w.intended(func(int) bool { return true }, w.want...)
 				at := time.Now().Add(offset)
-				w.memory[mind].Put(agent.Fields{"agentName": "coach", "agentPurpose": "Helps people."}) // a name that was cut
+				// a name that was cut
+				w.memory[mind].Put(agent.Fields{"agentName": "coach", "agentPurpose": "Helps people."})
 				time.Sleep(20 * time.Minute)
 				w.client[mind] = altered{Client: w.memory[mind], list: func(all []platform.Remote) []platform.Remote {
 					all[0].CreatedAt = at
@@ -116,7 +119,8 @@ func TestLimitOfABatch(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				for i := range n {
-					w.want = append(w.want, coach(fmt.Sprintf("m%03d", i), "agentPurpose", "Texts that end in a line.\n"))
+					w.want = append(w.want, coach(fmt.Sprintf("m%03d", i), "agentPurpose",
+						"Texts that end in a line.\n"))
 				}
 				w.client[mind] = platformtest.WithRewrite(platformtest.WithFaults(w.memory[mind],
 					platformtest.Fault{Op: platformtest.OpCreate, Odd: true}), texts(strings.TrimSpace))
@@ -157,7 +161,8 @@ func TestLimitOfLooks(t *testing.T) {
 						return asked < lists+over
 					}}
 					rep, err := w.apply(t.Context())
-					if err != nil || (rep.Outcome == apply.OutcomeComplete) != (over <= 0) || asked != min(lists, lists+over) {
+					if err != nil || (rep.Outcome == apply.OutcomeComplete) != (over <= 0) ||
+						asked != min(lists, lists+over) {
 						t.Errorf("%v after %d lists, want %d\n%s", err, asked, lists, describe(rep))
 					}
 				})
@@ -166,8 +171,8 @@ func TestLimitOfLooks(t *testing.T) {
 	}
 }
 
-// A platform that may take longer for a request than 30 seconds may take as long for one that was given up, unless somebody
-// says otherwise.
+// A platform that may take longer for a request than 30 seconds may take as long for one that was given up, unless
+// somebody says otherwise.
 func TestTheGracePeriodIsNoShorterThanARequest(t *testing.T) {
 	for name, tt := range map[string]struct {
 		limit, grace time.Duration

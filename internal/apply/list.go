@@ -177,7 +177,8 @@ func (e *Engine) askOneByOne(ctx context.Context, id agent.AppID, l *listing, mi
 			case errors.Is(err, platform.ErrNoSuchAgent):
 				l.gone[uid], asked[uid] = true, true
 			case err != nil:
-				l.doubt = fmt.Errorf("%w: it lacks agent %s, and that could not be read: %w", ErrSuspiciousList, uid, err)
+				l.doubt = fmt.Errorf("%w: it lacks agent %s, and that could not be read: %w", ErrSuspiciousList, uid,
+					err)
 			default:
 				asked[uid] = true
 				l.agents, l.byUID[uid] = append(l.agents, live), live

@@ -151,7 +151,8 @@ func TestALostStateIsFoundAgainByItsMarks(t *testing.T) {
 	}
 	for id, m := range w.memory {
 		for _, r := range m.Agents() {
-			if s, _ := r.Content.Fields()[changed[id.Platform]].(string); !strings.HasPrefix(s, "https://cdn.example.com/") {
+			if s, _ := r.Content.Fields()[changed[id.Platform]].(string); !strings.HasPrefix(s,
+				"https://cdn.example.com/") {
 				t.Errorf("%s was adopted and not brought up to date: %v", r.UID, r.Content.Fields())
 			}
 		}

@@ -21,7 +21,8 @@ func TestLostAnswersAreSettledByMark(t *testing.T) {
 		w.marking(true)
 		for id := range w.client {
 			name := map[agent.AppID]string{comet: "name", mind: "agentName"}[id]
-			shout := altered{Client: w.memory[id], create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+			shout := altered{Client: w.memory[id], create: func(ctx context.Context, f agent.Fields) (platform.Remote,
+				error) {
 				f = f.Clone()
 				f[name] = "ALTERED"
 				return w.memory[id].Create(ctx, agent.ContentOf(f))

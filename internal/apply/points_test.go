@@ -340,7 +340,8 @@ func TestWhatAPlatformRewritesIsFoundAgain(t *testing.T) {
 					concierge("c", "name", "Concierge & c", "metaData", map[string]any{"greetingMessage": "Hi"}),
 				}
 				for id, m := range w.memory {
-					w.client[id] = platformtest.WithFaults(platformtest.WithRewrite(m, rewrite), lost(platformtest.OpCreate, 1))
+					w.client[id] = platformtest.WithFaults(platformtest.WithRewrite(m, rewrite),
+						lost(platformtest.OpCreate, 1))
 				}
 				w.mustApply()
 				w.check()
@@ -499,7 +500,8 @@ func TestASecondDeleteTells(t *testing.T) {
 				}
 				snap := w.load(w.file())
 				if len(snap.Open) != tt.open || len(snap.State.Agents) != 1+tt.open {
-					t.Errorf("%d intents open and %d agents in state, want %d open", len(snap.Open), len(snap.State.Agents), tt.open)
+					t.Errorf("%d intents open and %d agents in state, want %d open", len(snap.Open),
+						len(snap.State.Agents), tt.open)
 				}
 				if n := faulty.Calls(platformtest.OpDelete); tt.open == 0 && n != 1 {
 					t.Errorf("%d deletes were sent, want 1", n)
@@ -534,7 +536,8 @@ func TestWaitsAreBounded(t *testing.T) {
 				start := time.Now()
 				var faults []platformtest.Fault
 				for n := range 10 {
-					faults = append(faults, platformtest.Fault{Op: platformtest.OpCreate, Nth: n + 1, Class: platform.Throttled,
+					faults = append(faults, platformtest.Fault{Op: platformtest.OpCreate, Nth: n +
+						1, Class: platform.Throttled,
 						Status: 429, RetryAfter: tt.after})
 				}
 				w.client[mind] = platformtest.WithFaults(w.memory[mind], faults...)

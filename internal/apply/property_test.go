@@ -82,7 +82,8 @@ func previous(s spec) []string {
 func genSpecs(t *rapid.T) []spec {
 	specs := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) spec {
 		return spec{
-			Key: rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(t, "key"), Comet: rapid.Bool().Draw(t, "comet"),
+			Key: rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f"}).Draw(t, "key"), Comet: rapid.Bool().
+				Draw(t, "comet"),
 			Name: rapid.IntRange(0, 3).Draw(t, "name"), Text: rapid.IntRange(0, 2).Draw(t, "text"),
 			Tenant: rapid.IntRange(0, 2).Draw(t, "tenant"),
 		}

@@ -310,7 +310,8 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 			delete(applied, name)
 		case applied[name] == nil && exact && was: // sent as it was, for the mark
 			continue
-		case exact, plan.Holds(f, v, shown[name]) && !was && !plan.Leftover(v, shown[name], applied[name], before[name]):
+		case exact, plan.Holds(f, v, shown[name]) && !was && !plan.Leftover(v, shown[name], applied[name],
+			before[name]):
 			applied[name] = v
 		case was:
 			continue
@@ -350,9 +351,9 @@ func (e *Engine) recoverCreates(id agent.AppID, l *listing, intents []state.Inte
 			byUID[r.UID] = r
 		}
 	}
-	// Of requests that sent the same nobody can say which one made an agent, and each may still have its effect until its
-	// own grace period is over. So the one whose period ends first counts as answered first: what stays open then waits
-	// for as long as any of them may take.
+	// Of requests that sent the same nobody can say which one made an agent, and each may still have its effect until
+	// its own grace period is over. So the one whose period ends first counts as answered first: what stays open then
+	// waits for as long as any of them may take.
 	slices.SortStableFunc(intents, func(a, b state.Intent) int { return e.graceEnd(a).Compare(e.graceEnd(b)) })
 	candidates := make([]plan.Candidate, len(intents))
 	for n, i := range intents {

@@ -28,8 +28,8 @@ func (r *appRun) sendRequest(ctx context.Context, ch plan.Change, intent state.I
 		if err := r.ledgerFault(); err != nil {
 			return 0, err
 		}
-		// The intent is on disk before the first byte leaves. Without it, a crash during the request leaves an agent that
-		// nobody looks for, and the next apply makes a second one.
+		// The intent is on disk before the first byte leaves. Without it, a crash during the request leaves an agent
+		// that nobody looks for, and the next apply makes a second one.
 		intent.At = time.Now().UTC()
 		if id, err = r.ledger.Intend(intent); err != nil {
 			return 0, r.breakLedger(err)
@@ -41,7 +41,8 @@ func (r *appRun) sendRequest(ctx context.Context, ch plan.Change, intent state.I
 			r.giveUp(id, intent, err) // it stays open: sent again now, it could be carried out twice
 			return id, err
 		}
-		// Certainly not carried out: without a result the next apply would look for what was never made, and wait for it.
+		// Certainly not carried out: without a result the next apply would look for what was never made, and wait for
+		// it.
 		voided := r.commitResults(state.Result{Kind: state.Voided, Intent: id, Address: intent.Address})
 		if voided != nil || platform.ClassOf(err) != platform.Throttled {
 			return 0, cmp.Or(voided, err)
@@ -68,11 +69,12 @@ func (r *appRun) callInSlot(ctx context.Context, ch plan.Change, id uint64, do f
 		return &notSentError{why}
 	}
 	// Told only now that it has its slot: what waits for one is not in flight.
-	r.emitEvent(Event{Kind: EventStarted, App: r.id, Result: Result{Address: ch.Address, Action: ch.Action, UID: ch.UID}})
+	r.emitEvent(Event{Kind: EventStarted, App: r.id, Result: Result{Address: ch.Address, Action: ch.Action,
+		UID: ch.UID}})
 	var kept error
 	err := do(platform.BeforeSend(platform.Detach(ctx), func() error {
-		// The last thing before the first byte: it may have waited for the pace since it was asked. Noted any earlier, a
-		// request that never left would count as one that did, and be waited for.
+		// The last thing before the first byte: it may have waited for the pace since it was asked. Noted any earlier,
+		// a request that never left would count as one that did, and be waited for.
 		if kept = r.whyStopped(ctx); kept == nil {
 			kept = r.ledger.Leaving(id)
 		}

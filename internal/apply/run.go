@@ -161,7 +161,8 @@ type tally struct {
 
 func newTally(e *Engine, p *plan.Plan) *tally {
 	t := &tally{
-		Engine: e, changes: p.Changes, results: make(map[agent.Address]Result, len(p.Changes)), repeated: map[agent.Address]int{},
+		Engine: e, changes: p.Changes, results: make(map[agent.Address]Result, len(p.Changes)),
+		repeated: map[agent.Address]int{},
 		verified: map[agent.Address]bool{}}
 	for _, ch := range p.Changes {
 		if ch.Action != plan.Kept {

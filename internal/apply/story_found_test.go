@@ -44,7 +44,8 @@ func TestAskingSendsWhatLeftTheManifest(t *testing.T) {
 		w.mustApply()
 		delete(w.want[0].Fields, "metaData")
 		lacks := func(all []platform.Remote) []platform.Remote { return all[1:] }
-		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpList, List: lacks})
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpList,
+			List: lacks})
 		if _, err := w.apply(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +167,9 @@ func TestAListThatShowsWhatIsBeingDeletedIsOfThisApp(t *testing.T) {
 		w.lostDelete(mind)
 		delete(b.Fields, "externalTenantId") // another agent, to the platform
 		w.client[mind] = platformtest.WithFaults(w.memory[mind],
-			platformtest.Fault{Op: platformtest.OpList, List: func(all []platform.Remote) []platform.Remote { return all[:1] }},
+			platformtest.Fault{Op: platformtest.OpList, List: func(all []platform.Remote) []platform.Remote {
+				return all[:1]
+			}},
 			platformtest.Fault{Op: platformtest.OpRead, Class: platform.Unknown})
 		if _, err := w.apply(t.Context()); err != nil {
 			t.Fatal(err)
@@ -190,7 +193,8 @@ func TestIgnoredUpdateOfAnAgentThatNobodySaw(t *testing.T) {
 		for n, fault := range []platformtest.Fault{{Op: platformtest.OpCreate, Odd: true},
 			{Op: platformtest.OpUpdate, Ignored: true}} {
 			w.client[comet] = platformtest.WithFaults(w.memory[comet], fault,
-				platformtest.Fault{Op: platformtest.OpList, Nth: 2 - n, Class: platform.Unknown}) // the one after the write
+				// the one after the write
+				platformtest.Fault{Op: platformtest.OpList, Nth: 2 - n, Class: platform.Unknown})
 			if _, err := w.apply(t.Context()); err != nil {
 				t.Fatal(err)
 			}

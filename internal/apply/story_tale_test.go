@@ -92,7 +92,8 @@ func genRoles(t *rapid.T) []role {
 
 func genNature(t *rapid.T) nature {
 	return nature{
-		Habit:   rapid.SampledFrom([]string{"", "", "trim", "crlf", "escape", "slash", "noslash", "fill"}).Draw(t, "habit"),
+		Habit: rapid.SampledFrom([]string{"", "", "trim", "crlf", "escape", "slash", "noslash", "fill"}).
+			Draw(t, "habit"),
 		Seconds: rapid.Bool().Draw(t, "seconds"),
 		Lag:     rapid.SampledFrom([]time.Duration{0, time.Second, 8 * time.Second}).Draw(t, "lag"),
 	}

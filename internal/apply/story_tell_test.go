@@ -114,7 +114,8 @@ func (p *teller) rival(context.Context, *plan.Plan) (asked bool, err error) {
 		p.Logf("the other checkout: %s\n%s", rep.Outcome, describe(rep))
 	}
 	p.disk, p.client, p.answer = disk, client, answer
-	time.Sleep(time.Minute) // a person takes longer than lists lag: of two that create in the same second neither can know
+	// a person takes longer than lists lag: of two that create in the same second neither can know
+	time.Sleep(time.Minute)
 	return true, nil
 }
 
@@ -205,7 +206,8 @@ func (p *teller) unruly(id agent.AppID, c chapter, n nature, rng *rand.Rand, kno
 				for i := range shown {
 					// One that nobody knows and that cannot be read stops no create, so it may be what is wanted.
 					if _, isKnown := known[shown[i].UID]; odd && isKnown && i%2 == 0 {
-						shown[i] = platform.Remote{UID: shown[i].UID, CreatedAt: shown[i].CreatedAt, Unreadable: errOddAgent}
+						shown[i] = platform.Remote{UID: shown[i].UID, CreatedAt: shown[i].CreatedAt,
+							Unreadable: errOddAgent}
 					}
 				}
 				return shown
@@ -222,7 +224,8 @@ func (p *teller) unruly(id agent.AppID, c chapter, n nature, rng *rand.Rand, kno
 func (p *teller) strike(call platformtest.Call, f platformtest.Fault, rng *rand.Rand) platformtest.Fault {
 	p.faults.Add(1)
 	ways := map[platformtest.Op][]string{
-		platformtest.OpCreate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "never sent",
+		platformtest.OpCreate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour",
+			"never sent",
 			"odd"},
 		platformtest.OpUpdate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404",
 			"ignored"},

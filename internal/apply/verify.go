@@ -77,7 +77,8 @@ func (e *Engine) verifyAgent(l *listing, res Result) ([]state.Result, Result, er
 	}
 	up, updated := e.answered[res.Address]
 	if !updated && res.Action == plan.Update {
-		// Recovery found what became of it, and recorded what it sent: any other field may have been changed by somebody.
+		// Recovery found what became of it, and recorded what it sent: any other field may have been changed by
+		// somebody.
 		return nil, res, nil
 	}
 	sent, like, err := e.sentOf(rec, res.Address)
@@ -147,7 +148,8 @@ func (e *Engine) notCarriedOut(l *listing, rec *agent.Record, up answeredUpdate,
 		f, _ := l.schema.Field(name)
 		sent := up.values[name]
 		overtaken := slices.ContainsFunc(late, func(earlier agent.Fields) bool {
-			return earlier[name] != nil && plan.Holds(f, earlier[name], shown[name]) && !plan.Holds(f, sent, shown[name])
+			return earlier[name] != nil && plan.Holds(f, earlier[name], shown[name]) &&
+				!plan.Holds(f, sent, shown[name])
 		})
 		switch {
 		case hasSecret(sent) || plan.Equal(f, sent, shown[name]):

@@ -248,13 +248,14 @@ func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 		return failedResult(ch, err)
 	}
 	before, _ := r.fleet.Record(ch.Address)
-	payload, err := r.keepUnnamed(ch, want, before, plan.Payload(r.app.Schema, resolved, ch.Send, want.IgnoreChanges...))
+	payload, err := r.keepUnnamed(ch, want, before, plan.Payload(r.app.Schema, resolved, ch.Send,
+		want.IgnoreChanges...))
 	if err != nil {
 		return failedResult(ch, err)
 	}
 	before = r.comparableRecord(r.id, before)
-	// The mark is added after the values were taken down: it has a place of its own in the record, and among the values it
-	// would be a member that the manifest does not name, to be taken out by the next update.
+	// The mark is added after the values were taken down: it has a place of its own in the record, and among the values
+	// it would be a member that the manifest does not name, to be taken out by the next update.
 	values := payload.Seal(r.sealer)
 	doc, err := agent.Encode(values)
 	if err != nil {
@@ -606,14 +607,17 @@ func unsentResult(ch plan.Change) Result {
 		res.Err = fmt.Errorf("%w: replacing it deletes the old agent, and deletes were not asked for", ErrBlocked)
 		res.Hint = "allow deletes:\n  agentsync apply --prune"
 	case plan.BlockedByApp:
-		res.Err = fmt.Errorf("%w: no manifest has a section for %s any more, so nothing says how to reach it", ErrBlocked,
+		res.Err = fmt.Errorf("%w: no manifest has a section for %s any more, so nothing says how to reach it",
+			ErrBlocked,
 			ch.Address.ID())
 		res.Hint = "put the section back without the agent; or, to leave the agent at the platform:\n  agentsync state rm " + ch.Address.String()
 	case plan.BlockedByAPI:
 		res.Err = fmt.Errorf("%w: the version of the API that the section asks for does not show the agent, which another version made", ErrBlocked)
-		res.Hint = "go back to the other version of the API; if the agent is really gone:\n  agentsync state rm " + ch.Address.String()
+		res.Hint = "go back to the other version of the API; if the agent is really gone:\n  agentsync state rm " +
+			ch.Address.String()
 	case plan.BlockedByRename:
-		res.Err = fmt.Errorf("%w: %s may be %s under another key, whose uid would be lost: %s", ErrBlocked, ch.Likely.To,
+		res.Err = fmt.Errorf("%w: %s may be %s under another key, whose uid would be lost: %s", ErrBlocked,
+			ch.Likely.To,
 			ch.Likely.From, ch.Likely.Why())
 		res.Hint = ch.Likely.Ways()
 	case plan.BlockedByNamesake:

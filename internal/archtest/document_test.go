@@ -70,7 +70,9 @@ func picture(all []room) string {
 
 // reaches reports whether from imports to, directly or not. Imports have no circles.
 func reaches(imports map[string][]string, from, to string) bool {
-	return slices.ContainsFunc(imports[from], func(next string) bool { return next == to || reaches(imports, next, to) })
+	return slices.ContainsFunc(imports[from], func(next string) bool {
+		return next == to || reaches(imports, next, to)
+	})
 }
 
 // node is a room in the picture: an id without slashes, and its name where that differs.
@@ -117,7 +119,8 @@ func TestEveryRoomIsDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	described := map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `((?:internal/|schema|ci|docs/ci|main)[^`]*)` \\|").FindAllStringSubmatch(string(b), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `((?:internal/|schema|ci|docs/ci|main)[^`]*)` \\|").
+		FindAllStringSubmatch(string(b), -1) {
 		described[m[1]] = true
 	}
 	for _, r := range rooms(t) {

@@ -104,7 +104,8 @@ func TestGoldenMessages(t *testing.T) {
 	}
 	// The longest first, rooms last.
 	slices.SortFunc(claims, func(a, b claim) int {
-		return cmp.Or(cmp.Compare(min(len(a.room), 1), min(len(b.room), 1)), cmp.Compare(len(b.pattern), len(a.pattern)),
+		return cmp.Or(cmp.Compare(min(len(a.room), 1), min(len(b.room), 1)),
+			cmp.Compare(len(b.pattern), len(a.pattern)),
 			cmp.Compare(a.pattern, b.pattern))
 	})
 	listed := map[int][]string{}
@@ -143,7 +144,8 @@ func TestGoldenMessages(t *testing.T) {
 	}
 	if diff := gocmp.Diff(want, page); diff != "" {
 		t.Errorf("%s lists other messages than the code has: "+
-			"AGENTSYNC_GOLDEN=1 go test ./internal/archtest -run GoldenMessages writes it (-want +got):\n%s", messagesPage, diff)
+			"AGENTSYNC_GOLDEN=1 go test ./internal/archtest -run GoldenMessages writes it (-want +got):\n%s",
+			messagesPage, diff)
 	}
 }
 
@@ -214,7 +216,8 @@ func messagesInCode(t *testing.T) []message {
 					isError := slices.Contains(callsOfErrors, inCall)
 					if line, ok := sentence(text, isError); ok && (!isBelow(r.name(), "sandbox") || isError) {
 						at := fset.Position(n.Pos())
-						all = append(all, message{line, r.name(), filepath.Base(at.Filename) + ":" + strconv.Itoa(at.Line)})
+						all = append(all, message{line, r.name(), filepath.Base(at.Filename) + ":" +
+							strconv.Itoa(at.Line)})
 					}
 					return false
 				}

@@ -168,7 +168,8 @@ func TestNothingHappensByImport(t *testing.T) {
 				}
 				ast.Inspect(fn.Body, func(n ast.Node) bool {
 					for _, target := range assigned(n) {
-						if id := base(target); id != nil && vars[id.Name] != nil && (id.Obj == nil || id.Obj == vars[id.Name]) {
+						if id := base(target); id != nil && vars[id.Name] != nil &&
+							(id.Obj == nil || id.Obj == vars[id.Name]) {
 							t.Errorf("%v: the package variable %s changes", fset.Position(id.Pos()), id.Name)
 						}
 					}

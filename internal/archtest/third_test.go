@@ -128,7 +128,8 @@ func TestAThirdPlatform(t *testing.T) {
 			}
 		}
 		if out := run(step.args...); !strings.Contains(out, step.want) {
-			t.Errorf("%s: agentsync %s says\n%s\nwant %q in it", step.name, strings.Join(step.args, " "), out, step.want)
+			t.Errorf("%s: agentsync %s says\n%s\nwant %q in it", step.name, strings.Join(step.args, " "), out,
+				step.want)
 		}
 	}
 }

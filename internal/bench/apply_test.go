@@ -37,7 +37,8 @@ func BenchmarkApplyLatency(b *testing.B) {
 		least := ideal + time.Duration(lists-1)*latency + whole
 		found(fmt.Sprintf("`apply` of %d creates, 50 ms latency, 32 in flight", agents),
 			"≤ 1.05 × (ceil(n ÷ in flight) × latency + the lists' own round trips, one after the other)",
-			"%.3f × (%s; %d lists; a bare client for the creates alone %.3f ×)", ratio(u[0].wall, least), ms(u[0].wall), lists,
+			"%.3f × (%s; %d lists; a bare client for the creates alone %.3f ×)", ratio(u[0].wall, least), ms(u[0].wall),
+			lists,
 			ratio(u[1].wall, ideal))
 	}
 }
@@ -123,7 +124,8 @@ func (s *server) killed(b *testing.B, dir, state string, creates int, flags ...s
 	if err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.Command(path, append([]string{"apply", "--auto-approve", "--quiet", "--state", state, "."}, flags...)...)
+	cmd := exec.Command(path, append([]string{"apply", "--auto-approve", "--quiet", "--state", state, "."},
+		flags...)...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), s.env...)
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)

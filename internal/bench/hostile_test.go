@@ -55,7 +55,8 @@ var hostile = []struct {
 	{"aliases of aliases", func(w *bufio.Writer) {
 		fmt.Fprint(w, "version: 1\nx-bomb:\n  - &a0 [x, x, x, x, x, x, x, x, x, x]\n")
 		for i := range 12 {
-			fmt.Fprintf(w, "  - &a%d [%s]\n", i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
+			fmt.Fprintf(w, "  - &a%d [%s]\n", i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10),
+				", "))
 		}
 		fmt.Fprint(w, "mindset:\n  appUid: acme\n  agents:\n    - {key: a, agentName: a, tags: *a12}\n")
 	}, "more than 1,000,000 values"},
@@ -65,7 +66,8 @@ var hostile = []struct {
 		fmt.Fprint(w, strings.Repeat("*t, ", 100_000)+"*t]}\n")
 	}, "hold more than 64 MiB"},
 	{"a variable 50,000 times", func(w *bufio.Writer) {
-		fmt.Fprint(w, "version: 1\ncometchat:\n  appId: a\n  region: us\n  agents:\n    - key: a\n      metaData: {list: [")
+		fmt.Fprint(w,
+			"version: 1\ncometchat:\n  appId: a\n  region: us\n  agents:\n    - key: a\n      metaData: {list: [")
 		fmt.Fprint(w, strings.Repeat("\"${env:AGENTSYNC_BENCH_BIG}\", ", 50_000)+"x]}\n")
 	}, "hold more than 64 MiB"},
 	{"a variable 50,000 times in one text", func(w *bufio.Writer) {
@@ -123,7 +125,8 @@ func validateOnly(command string) error {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "AGENTSYNC_BENCH_BIG="+strings.Repeat("a", 100<<10))
 	out, _ := cmd.CombinedOutput() // the exit code says it
-	return json.NewEncoder(os.Stdout).Encode(validated{cmd.ProcessState.ExitCode(), string(out), peak(cmd.ProcessState)})
+	return json.NewEncoder(os.Stdout).Encode(validated{cmd.ProcessState.ExitCode(), string(out),
+		peak(cmd.ProcessState)})
 }
 
 func validate(t *testing.T, path, dir string) (v validated) {

@@ -19,11 +19,14 @@ func BenchmarkPlan(b *testing.B) {
 
 	u := quickest(rounds, decoding(dir), plan(dir, state),
 		func() usage { return agentsync(b, dir, nil, "validate", ".") })
-	found("`plan` of 10,000 unchanged agents, 20 files, against decoding them alone", "≤ 1.5 × the wall time, ≤ 150 MiB",
-		"%.2f × (%s; decoding %s), %.2f × its CPU time, %.0f MiB", ratio(u[1].wall, u[0].wall), ms(u[1].wall), ms(u[0].wall),
+	found("`plan` of 10,000 unchanged agents, 20 files, against decoding them alone",
+		"≤ 1.5 × the wall time, ≤ 150 MiB",
+		"%.2f × (%s; decoding %s), %.2f × its CPU time, %.0f MiB", ratio(u[1].wall, u[0].wall), ms(u[1].wall),
+		ms(u[0].wall),
 		ratio(u[1].cpu, u[0].cpu), u[1].memory)
 	found("`validate` of 10,000 agents, against the same", "≤ 1.2 ×",
-		"%.2f × (%s), %.2f × its CPU time, %.0f MiB", ratio(u[2].wall, u[0].wall), ms(u[2].wall), ratio(u[2].cpu, u[0].cpu),
+		"%.2f × (%s), %.2f × its CPU time, %.0f MiB", ratio(u[2].wall, u[0].wall), ms(u[2].wall),
+		ratio(u[2].cpu, u[0].cpu),
 		u[2].memory)
 
 	one := fleet(b, 10_000, 1)

@@ -108,7 +108,8 @@ func quickest(rounds int, runs ...func() usage) []usage {
 				best[i] = u
 				continue
 			}
-			best[i] = usage{wall: min(best[i].wall, u.wall), cpu: min(best[i].cpu, u.cpu), memory: max(best[i].memory, u.memory)}
+			best[i] = usage{wall: min(best[i].wall, u.wall), cpu: min(best[i].cpu, u.cpu),
+				memory: max(best[i].memory, u.memory)}
 		}
 	}
 	return best

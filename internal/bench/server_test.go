@@ -25,7 +25,8 @@ func serve(b *testing.B, flags ...string) *server {
 	if err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.Command(path, append([]string{"sandbox", "--listen", "127.0.0.1:0", "--page-size", "1000"}, flags...)...)
+	cmd := exec.Command(path, append([]string{"sandbox", "--listen", "127.0.0.1:0", "--page-size", "1000"},
+		flags...)...)
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -94,7 +94,8 @@ func BenchmarkTeamApply(b *testing.B) {
 	dir := conciergeFleet(b, agents)
 	var all int
 	u := quickest(1, func() usage {
-		return serve(b, "--fault", "latency=200ms").apply(b, dir, filepath.Join(b.TempDir(), "state.json"), inFlight(64))
+		return serve(b, "--fault", "latency=200ms").apply(b, dir, filepath.Join(b.TempDir(), "state.json"),
+			inFlight(64))
 	}, func() usage {
 		k := newBucket(b, 30*time.Millisecond)
 		k.requests()

@@ -39,9 +39,12 @@ var odd = []struct {
 	}},
 	{"merges of merges", func(n int) string {
 		return "version: 1\nx-a0: &a0 {live: true}\n" + times(n/20, "x-b%[1]d: &b%[1]d {<<: [*a0, *a0]}\n") +
-			"mindset:\n  appUid: acme\n  agents:\n" + times(n/20, "    - {key: k%[1]d, agentName: N%[1]d, <<: [*b%[1]d, *b0]}\n")
+			"mindset:\n  appUid: acme\n  agents:\n" +
+			times(n/20, "    - {key: k%[1]d, agentName: N%[1]d, <<: [*b%[1]d, *b0]}\n")
 	}},
-	{"secrets in one text", func(n int) string { return agentWith(`agentPurpose: "` + times(n, "${secret:S%d}") + `"`) }},
+	{"secrets in one text", func(n int) string {
+		return agentWith(`agentPurpose: "` + times(n, "${secret:S%d}") + `"`)
+	}},
 	{"wrong references in one text", func(n int) string {
 		return "version: 1\nmindset:\n  appUid: acme\n  agents:\n    - key: a\n      agentName: A\n      agentPurpose: |\n" +
 			times(n, "        ${no:S%d}\n")
@@ -51,7 +54,8 @@ var odd = []struct {
 			"|\n        " + times(n, "${no:S%d}") + "\n"
 	}},
 	{"anchors on one line", func(n int) string {
-		return "version: 1\nmindset: {appUid: acme, agents: [" + times(n/4, "{key: &a%[1]d k%[1]d, agentName: N%[1]d}, ") +
+		return "version: 1\nmindset: {appUid: acme, agents: [" + times(n/4,
+			"{key: &a%[1]d k%[1]d, agentName: N%[1]d}, ") +
 			"]}\n"
 	}},
 	{"aliases of one text", func(n int) string {

@@ -30,7 +30,8 @@ func TestTracks(t *testing.T) {
 		"tree/.git": "gitdir: ../repo/.git\n", "tree/secrets/all.env": "", "loose/secrets/all.env": "",
 	})
 	for name, want := range map[string]bool{
-		"repo/secrets/all.env": true, "repo/other.env": false, "tree/secrets/all.env": true, "loose/secrets/all.env": false,
+		"repo/secrets/all.env": true, "repo/other.env": false, "tree/secrets/all.env": true,
+		"loose/secrets/all.env": false,
 	} {
 		if got := Tracks(filepath.Join(dir, filepath.FromSlash(name))); got != want {
 			t.Errorf("%s is tracked: %v", name, got)

@@ -141,8 +141,8 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		return nil, err
 	}
 
-	// The plan as it is offline tells what needs no connection to be refused. With a saved plan it tells nothing yet: what
-	// was reviewed is held against what is true under the lock.
+	// The plan as it is offline tells what needs no connection to be refused. With a saved plan it tells nothing yet:
+	// what was reviewed is held against what is true under the lock.
 	offline, err := w.OfflinePlan()
 	if err != nil {
 		return nil, err
@@ -175,8 +175,8 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 	}
 	run.show.Begin(0)
 	if saved == nil && idle {
-		// What is live may differ from what state says: somebody changed it, or state and manifests were reverted together.
-		// That is looked at without the lock as well.
+		// What is live may differ from what state says: somebody changed it, or state and manifests were reverted
+		// together. That is looked at without the lock as well.
 		live, err := engine.Plan(ctx, run.session(ctx))
 		if err != nil {
 			return nil, err
@@ -190,8 +190,8 @@ func (a *app) apply(ctx context.Context, f *applyFlags, paths []string) (*apply.
 		}
 	}
 
-	// There is something to do. From here on nobody else changes the state. What another run changed before the lock was
-	// free is read now, and what was listed before that change counts no more.
+	// There is something to do. From here on nobody else changes the state. What another run changed before the lock
+	// was free is read now, and what was listed before that change counts no more.
 	before, asked := w.Snap, time.Now()
 	unlock, err := w.Lock(ctx, "apply", f.lockTimeout)
 	if err != nil {
@@ -260,7 +260,8 @@ func (f *applyFlags) refuseProtected(w *workspace.Workspace, p *plan.Plan) error
 	if err := f.showPlan(w, p); err != nil {
 		return err
 	}
-	return exit.With(exit.Refused, "%s would be deleted or replaced; nothing was sent", diag.Plural(n, "protected agent")).
+	return exit.With(exit.Refused, "%s would be deleted or replaced; nothing was sent",
+		diag.Plural(n, "protected agent")).
 		Hinted("see whether the right folder and the right app are named; if this is meant, apply lifecycle.protect: " +
 			"false first")
 }
@@ -279,8 +280,9 @@ func checkDeletes(limit string, deletes, known int) error {
 		n = (known*n + 99) / 100 // rounded up: 10% of five agents is one agent
 	}
 	if deletes > n {
-		return exit.With(exit.Refused, "%s would be deleted or replaced, more than --max-deletes %s allows (%d); nothing "+
-			"was sent",
+		return exit.With(exit.Refused,
+			"%s would be deleted or replaced, more than --max-deletes %s allows (%d); nothing "+
+				"was sent",
 			diag.Plural(deletes, "agent"), limit, n).
 			Hinted("look at the plan, and raise the limit if that is meant:\n  agentsync plan --prune")
 	}
@@ -523,7 +525,9 @@ func applyRefresh(ctx context.Context, u *ui.UI, f *applyFlags, paths []string) 
 		results = append(results, result)
 		text += len(b.Record.Applied) + len(b.Record.Observed)
 	}
-	if err := w.Record(ctx, len(behind), text, func(string) ([]state.Result, error) { return results, nil }); err != nil {
+	if err := w.Record(ctx, len(behind), text, func(string) ([]state.Result, error) {
+		return results, nil
+	}); err != nil {
 		return err
 	}
 	w.Sayf("%s recorded", diag.Plural(len(behind), "change"))

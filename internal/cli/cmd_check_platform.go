@@ -106,7 +106,8 @@ func checkPlatform(ctx context.Context, u *ui.UI, f *checkFlags) error {
 		return err
 	}
 	rep, err := probe.Run(ctx, target, probe.Options{
-		Name: "agentsync check-platform " + strings.ToLower(rand.Text()[:8]), Patience: f.patience, Cleanup: 2 * f.Timeout,
+		Name: "agentsync check-platform " + strings.ToLower(rand.Text()[:8]), Patience: f.patience,
+		Cleanup: 2 * f.Timeout,
 	})
 	// What was found is told also where the check ended early, and what is left of it beyond all.
 	if f.format.Value == flags.JSON {

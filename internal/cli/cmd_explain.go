@@ -84,7 +84,9 @@ func completeFields(_ *cobra.Command, args []string, word string) ([]cobra.Compl
 			for _, m := range p.Members {
 				name := strings.TrimPrefix(above+"."+m.Name(), ".")
 				if c := cobra.CompletionWithDesc(name, firstSentence(m.Description)); strings.HasPrefix(name, word) &&
-					!slices.ContainsFunc(found, func(f cobra.Completion) bool { return strings.HasPrefix(f, name+"\t") }) {
+					!slices.ContainsFunc(found, func(f cobra.Completion) bool {
+						return strings.HasPrefix(f, name+"\t")
+					}) {
 					found = append(found, c)
 				}
 			}

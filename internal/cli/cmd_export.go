@@ -70,8 +70,9 @@ func (a *app) exportCommand() *cobra.Command {
 	set := cmd.Flags()
 	set.StringVar(&f.of.ID, "app", "", "only the app with this `ID`; no manifest needs to name it")
 	set.StringVar(&f.out, "out", "", "write the manifests into the folder `DIR`")
-	set.BoolVar(&f.split, "split", false, "write each agent to a file of its own, and texts of more than four lines to "+
-		"Markdown files beside it")
+	set.BoolVar(&f.split, "split", false,
+		"write each agent to a file of its own, and texts of more than four lines to "+
+			"Markdown files beside it")
 	set.BoolVar(&f.force, "force", false,
 		"overwrite existing files; agents that are in no other file are then in no manifest")
 	set.BoolVar(&f.dryRun, "dry-run", false, "print the manifests, and write neither them nor the state")
@@ -148,8 +149,9 @@ func exportLive(ctx context.Context, u *ui.UI, f *exportFlags, paths []string) e
 	w.NameLineage()
 	for _, i := range w.Snap.Open { // nobody can say whose an agent is that such a request may have made
 		if slices.Contains(ex.apps, i.Address.ID()) {
-			return exit.With(exit.Failed, "an earlier run left requests to %s without an answer, so what is managed there is "+
-				"not known",
+			return exit.With(exit.Failed,
+				"an earlier run left requests to %s without an answer, so what is managed there is "+
+					"not known",
 				i.Address.ID()).
 				Hinted("settle them first:\n  agentsync apply")
 		}
@@ -169,7 +171,8 @@ func exportLive(ctx context.Context, u *ui.UI, f *exportFlags, paths []string) e
 // none.
 func anyManifest(folder string) bool {
 	found := false
-	_ = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error { // what cannot be read is told by who reads it
+	// what cannot be read is told by who reads it
+	_ = filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
 		ext := filepath.Ext(path)
 		if err == nil && !d.IsDir() && (ext == ".yaml" || ext == ".yml") {
 			found = true
@@ -202,11 +205,12 @@ func (ex *exporter) choose(ctx context.Context) error {
 		case api == "" || api == schema.APIOf(app):
 			return nil
 		case s.Version(api).API != api:
-			return exit.Usagef("%s has no API version %q: there are %s", id.Platform, api, strings.Join(apiVersions(s), ", "))
+			return exit.Usagef("%s has no API version %q: there are %s", id.Platform, api,
+				strings.Join(apiVersions(s), ", "))
 		}
-		// An app that the manifests name is to be read by another version of its platform's API: its manifests are written
-		// anew, of the agents that are managed and under the keys that they have. The state stays as it is: apply records
-		// what it sees when the new manifests have taken the place of the old ones.
+		// An app that the manifests name is to be read by another version of its platform's API: its manifests are
+		// written anew, of the agents that are managed and under the keys that they have. The state stays as it is:
+		// apply records what it sees when the new manifests have taken the place of the old ones.
 		ex.Fleet.Apps[id], ex.converts = workspace.WithAPI(app, api), true
 		return nil
 	}
@@ -394,9 +398,11 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 		if err := writeEnvFile(ex.flags.envFile, variables); err != nil {
 			return err
 		}
-		ex.Printf("wrote %s: the secrets that the platform shows, for nobody else to read", report.Sanitize(ex.flags.envFile))
+		ex.Printf("wrote %s: the secrets that the platform shows, for nobody else to read",
+			report.Sanitize(ex.flags.envFile))
 	}
-	// Before the state: in the other order, a run that ends in between would leave agents in state that no manifest names.
+	// Before the state: in the other order, a run that ends in between would leave agents in state that no manifest
+	// names.
 	for _, p := range ex.parts {
 		for _, f := range p.files {
 			if err := outfile.WriteDeep(f.path, 0o644, f.Content); err != nil {
@@ -404,7 +410,8 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 			}
 		}
 	}
-	if filepath.IsLocal(ex.flags.out) && len(ex.parts) > 0 { // what the files' first lines name, and what git is to leave out
+	// what the files' first lines name, and what git is to leave out
+	if filepath.IsLocal(ex.flags.out) && len(ex.parts) > 0 {
 		in := &initializer{UI: ex.UI, dir: ".", isPart: true}
 		if err := errors.Join(in.writeSchema(), in.ignore()); err != nil {
 			return err

@@ -113,7 +113,8 @@ func importAgent(ctx context.Context, u *ui.UI, f *importFlags, addr agent.Addre
 			return err
 		}
 	}
-	// First the manifest, then the state: an agent in the state that no manifest names is one that --prune would delete.
+	// First the manifest, then the state: an agent in the state that no manifest names is one that --prune would
+	// delete.
 	if f.write != "" && im.wanted == nil {
 		if err := im.splice(ctx, f.write); err != nil {
 			return err
@@ -163,7 +164,8 @@ func (im *importer) checkFree() (known bool, err error) {
 	}
 	if taken && im.openCreates() == nil { // with one open, the new agent takes the old one's place
 		return false, exit.Usagef("%s is another agent in state, with the uid %s", im.addr, report.Sanitize(rec.UID)).
-			Hinted("choose another key; or let that one go, which stays at the platform:\n  agentsync state rm " + im.addr.String())
+			Hinted("choose another key; or let that one go, which stays at the platform:\n  agentsync state rm " +
+				im.addr.String())
 	}
 	return false, nil
 }

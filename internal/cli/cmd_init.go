@@ -206,7 +206,8 @@ func firstManifest(chosen []string, api string) ([]byte, error) {
 		content, err = append(content, part...), errors.Join(err, perr)
 	}
 	if written == 0 {
-		return nil, exit.Usagef("no example is of the API version %q; the versions are %s", api, strings.Join(versions, "; "))
+		return nil, exit.Usagef("no example is of the API version %q; the versions are %s", api,
+			strings.Join(versions, "; "))
 	}
 	return content, err
 }
@@ -355,7 +356,8 @@ func (in *initializer) checkEnvironments() error {
 	seen := map[string]bool{}
 	for _, name := range in.environments {
 		if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`).MatchString(name) {
-			return exit.Usagef("--environments: %q is no name; it may have a-z, 0-9 and -, and begins with a letter", name)
+			return exit.Usagef("--environments: %q is no name; it may have a-z, 0-9 and -, and begins with a letter",
+				name)
 		}
 		if seen[name] {
 			return exit.Usagef("--environments names %s twice", name)
@@ -398,8 +400,9 @@ func (in *initializer) writeEnvironments() error {
 	}
 	for _, name := range in.environments {
 		var b strings.Builder
-		fmt.Fprintf(&b, "# The environment %s. Nothing in here is a secret: the API keys are secrets of the environment "+
-			"in the CI.\n", name)
+		fmt.Fprintf(&b,
+			"# The environment %s. Nothing in here is a secret: the API keys are secrets of the environment "+
+				"in the CI.\n", name)
 		for _, platform := range exampleOrder(all, in.chosen) {
 			fmt.Fprintf(&b, "%s=my-%s-app\n", appVariable(platform), name)
 		}

@@ -86,7 +86,8 @@ func (a *app) planning(cmd *cobra.Command, diff bool) *cobra.Command {
 		case f.check != "" && len(paths) > 0:
 			return exit.Usagef("--check takes everything from the saved plan: no PATH beside it")
 		case f.check != "":
-			if err := a.onlySaved("--check", "target", "prune", "refresh", "refresh-only", "detailed-exitcode", "out", "html",
+			if err := a.onlySaved("--check", "target", "prune", "refresh", "refresh-only", "detailed-exitcode", "out",
+				"html",
 				"json",
 				"markdown", "comment", "marker"); err != nil {
 				return err
@@ -207,7 +208,8 @@ func (f *planFiles) add(cmd *cobra.Command) {
 	set := cmd.Flags()
 	set.StringVar(&f.html, "html", "", "write the whole plan to `FILE` as one page for a browser")
 	set.StringVar(&f.json, "json", "", "write the plan to `FILE` as JSON")
-	set.StringVar(&f.markdown, "markdown", "", "write the plan to `FILE` as Markdown of up to 1 MiB, for a step summary")
+	set.StringVar(&f.markdown, "markdown", "",
+		"write the plan to `FILE` as Markdown of up to 1 MiB, for a step summary")
 	set.StringVar(&f.comment, "comment", "",
 		"write the plan to `FILE` as Markdown of up to 60,000 characters, for a comment")
 	set.StringVar(&f.marker, "marker", "", "the `NAME` in the hidden first line of Markdown; a later run finds its "+
@@ -225,7 +227,8 @@ func (f *planFiles) write(u *ui.UI, p *plan.Plan, warnings diag.List) error {
 		path, format string
 		maxChars     int
 	}{
-		{f.html, flags.HTML, 0}, {f.json, flags.JSON, 0}, {f.markdown, flags.Markdown, summaryChars}, {f.comment, flags.Markdown, 0},
+		{f.html, flags.HTML, 0}, {f.json, flags.JSON, 0}, {f.markdown, flags.Markdown, summaryChars},
+		{f.comment, flags.Markdown, 0},
 	} {
 		if file.path == "" {
 			continue

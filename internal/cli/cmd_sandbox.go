@@ -87,7 +87,8 @@ func (a *app) sandboxCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.Out, "The sandbox listens on %s (the page at / shows its agents). In another shell:\n\n", local.URL())
+		fmt.Fprintf(a.Out, "The sandbox listens on %s (the page at / shows its agents). In another shell:\n\n",
+			local.URL())
 		for _, name := range workspace.Names(all) {
 			if base, ok := sandbox.BasePath(name); ok {
 				fmt.Fprintf(a.Out, "  export %s=%s%s %s=sandbox-key\n",

@@ -61,7 +61,8 @@ func (a *app) secretsCommand() *cobra.Command {
 		for _, use := range w.Fleet.SecretUses() { // by name
 			if len(docs) == 0 || docs[len(docs)-1].Name != use.Name {
 				_, set := w.Secret(use.Name)
-				docs = append(docs, secretDoc{Name: use.Name, Set: set, State: states[use.Name], Agents: agents[use.Name]})
+				docs = append(docs, secretDoc{Name: use.Name, Set: set, State: states[use.Name],
+					Agents: agents[use.Name]})
 			}
 			doc := &docs[len(docs)-1]
 			doc.Places = append(doc.Places, secretPlaceDoc{use.Pos.String(), use.Address.String(), use.Agents})

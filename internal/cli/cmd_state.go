@@ -36,7 +36,8 @@ What changes the state takes the lock and writes atomically, as apply does.`,
 		a.stateMergeCommand(),
 		a.stateFoldCommand(),
 		a.stateInitCommand(), a.stateCheckCommand(), a.stateStatusCommand(), a.stateUnlockCommand(),
-		a.stateMigrateCommand(), a.statePullCommand(), a.statePushCommand(), a.stateHistoryCommand(), a.stateRollbackCommand())
+		a.stateMigrateCommand(), a.statePullCommand(), a.statePushCommand(), a.stateHistoryCommand(),
+		a.stateRollbackCommand())
 	return cmd
 }
 
@@ -283,7 +284,8 @@ func (a *app) mergeCommand(command string) *cobra.Command {
 		}
 		added := after - before
 		return answerWith(a.UI, format, stateDoc{State: where, Agents: &after, Added: &added},
-			fmt.Sprintf("%s now has %s, %d more than before; %s can go\n", where, diag.Plural(after, "agent"), added, args[0]))
+			fmt.Sprintf("%s now has %s, %d more than before; %s can go\n", where, diag.Plural(after, "agent"), added,
+				args[0]))
 	}
 	return cmd
 }

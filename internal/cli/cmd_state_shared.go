@@ -35,7 +35,9 @@ func (a *app) forShared(
 		if err != nil {
 			return err
 		}
-		return run(cmd.Context(), place, args, func(doc stateDoc, text string) error { return answerWith(a.UI, format, doc, text) })
+		return run(cmd.Context(), place, args, func(doc stateDoc, text string) error {
+			return answerWith(a.UI, format, doc, text)
+		})
 	}
 	return cmd
 }
@@ -168,7 +170,8 @@ func (a *app) stateInitCommand() *cobra.Command {
 		if !made {
 			text = "was made before, and is as it was"
 		}
-		return answerWith(a.UI, format, stateDoc{State: place.Name(), Made: &made}, fmt.Sprintf("%s %s\n", place.Name(), text))
+		return answerWith(a.UI, format, stateDoc{State: place.Name(), Made: &made},
+			fmt.Sprintf("%s %s\n", place.Name(), text))
 	}
 	return cmd
 }
@@ -250,7 +253,8 @@ removes that again. Credentials that may only read are enough for plan, and say 
 		if !isMade {
 			text += "; none was made yet: agentsync state init"
 		}
-		return answerWith(a.UI, format, stateDoc{State: place.Name(), Made: &isMade, Reads: &reads, Writes: &writes}, text+"\n")
+		return answerWith(a.UI, format, stateDoc{State: place.Name(), Made: &isMade, Reads: &reads, Writes: &writes},
+			text+"\n")
 	}
 	return cmd
 }
@@ -274,7 +278,8 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 			return exit.OfState(err)
 		}
 		isLocked, agents := view.Holder != nil, len(snap.State.Agents)
-		doc := stateDoc{State: place.Name(), Locked: &isLocked, Serial: &view.Serial, Epoch: &view.Epoch, Agents: &agents}
+		doc := stateDoc{State: place.Name(), Locked: &isLocked, Serial: &view.Serial, Epoch: &view.Epoch,
+			Agents: &agents}
 		var text strings.Builder
 		fmt.Fprintf(&text, "%s: %s, serial %d, epoch %d\n", place.Name(), diag.Plural(agents, "agent"), view.Serial,
 			view.Epoch)
@@ -287,7 +292,8 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 		}
 		doc.Open = openDocs(snap.Open)
 		for _, i := range snap.Open {
-			fmt.Fprintf(&text, "open: %s of %s, sent about %s\n", i.Action, i.Address, i.At.UTC().Format(time.DateTime+" UTC"))
+			fmt.Fprintf(&text, "open: %s of %s, sent about %s\n", i.Action, i.Address, i.At.UTC().
+				Format(time.DateTime+" UTC"))
 		}
 		if err := answer(doc, text.String()); err != nil || !isLocked {
 			return err
@@ -322,7 +328,8 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		held := state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age})
 		if !yes {
 			a.Printf("%s", report.Sanitize(held.Error()))
-			if err := approve(ctx, a.UI, "Take the lock over from it", "agentsync state unlock --auto-approve"); err != nil {
+			if err := approve(ctx, a.UI, "Take the lock over from it",
+				"agentsync state unlock --auto-approve"); err != nil {
 				return err
 			}
 		}
@@ -386,14 +393,17 @@ func (a *app) stateMigrateCommand() *cobra.Command {
 			return err
 		}
 		agents := len(moved.State.Agents)
-		doc := stateDoc{State: place, From: &path, Serial: &moved.State.Serial, Agents: &agents, Open: openDocs(moved.Open)}
-		return answerWith(a.UI, format, doc, fmt.Sprintf("%s is now in %s, with %s\n", path, place, diag.Plural(agents, "agent")))
+		doc := stateDoc{State: place, From: &path, Serial: &moved.State.Serial, Agents: &agents,
+			Open: openDocs(moved.Open)}
+		return answerWith(a.UI, format, doc, fmt.Sprintf("%s is now in %s, with %s\n", path, place,
+			diag.Plural(agents, "agent")))
 	}
 	return cmd
 }
 
 // migrateState moves the state file at path to the place that the URL names, and returns what is there then.
-func migrateState(ctx context.Context, u *ui.UI, path, to string, wait time.Duration) (moved *state.Snapshot, name string,
+func migrateState(ctx context.Context, u *ui.UI, path, to string,
+	wait time.Duration) (moved *state.Snapshot, name string,
 	err error) {
 	place, err := workspace.OpenPlace(u, to, 0)
 	if err != nil {
@@ -431,7 +441,8 @@ func migrateState(ctx context.Context, u *ui.UI, path, to string, wait time.Dura
 		return nil, "", exit.Usagef("%s holds the state of another fleet than %s", place.Name(), path).
 			Hinted("name another prefix, or another fleet=")
 	}
-	// The place has everything before the file says that it moved: stopped in between, this goes on where it is run again.
+	// The place has everything before the file says that it moved: stopped in between, this goes on where it is run
+	// again.
 	if err := target.TakeOver(ctx, there, snap); err != nil {
 		return nil, "", exit.OfState(err)
 	}

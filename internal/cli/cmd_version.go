@@ -99,7 +99,8 @@ checkout had changes.`,
 				Go            string `json:"go"`
 				OS            string `json:"os"`
 				Arch          string `json:"arch"`
-			}{report.FormatVersion, b.version, b.commit, b.time, b.modified, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+			}{report.FormatVersion, b.version, b.commit, b.time, b.modified, runtime.Version(), runtime.GOOS,
+				runtime.GOARCH})
 		}
 		parts := []string{}
 		if b.commit != "" {

@@ -88,7 +88,8 @@ func TestConfig(t *testing.T) {
 	}{
 		{"the root", "repo", nil, nil, "fleet/state.json 7 10%"},
 		{"below it", "repo/teams/hr", nil, nil, "../../fleet/state.json 7 10%"},
-		{"a variable comes first", "repo", map[string]string{"AGENTSYNC_PARALLELISM": "8"}, nil, "fleet/state.json 8 10%"},
+		{"a variable comes first", "repo", map[string]string{"AGENTSYNC_PARALLELISM": "8"}, nil,
+			"fleet/state.json 8 10%"},
 		{"a flag comes first", "repo", map[string]string{"AGENTSYNC_STATE": "b.json"},
 			[]string{"--state=a.json", "--max-deletes=3"}, "a.json 7 3"},
 		{"outside a repository, above", "loose/deep", nil, nil, "state.json 10 "},

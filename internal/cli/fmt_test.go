@@ -23,7 +23,8 @@ func TestFmtLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	code := cli.Run(t.Context(), nil, cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs}, []string{"fmt", path})
+	code := cli.Run(t.Context(), nil, cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs},
+		[]string{"fmt", path})
 	if code != exit.Failed || out.Len() > 0 || !strings.Contains(errs.String(), filepath.Base(path)) {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, &out, &errs)
 	}

@@ -32,8 +32,9 @@ func TestPanic(t *testing.T) {
 	if code := a.finish(t.Context(), cmd, err); code != exit.Failed {
 		t.Errorf("exit code %d", code)
 	}
-	if !strings.Contains(errs.String(), "agentsync: error: this is a bug of agentsync") || !strings.Contains(errs.String(),
-		"run_test.go") {
+	if !strings.Contains(errs.String(), "agentsync: error: this is a bug of agentsync") ||
+		!strings.Contains(errs.String(),
+			"run_test.go") {
 		t.Errorf("stderr says %q", &errs)
 	}
 	if !strings.HasPrefix(out.String(), "{") || !strings.Contains(out.String(), "this is a bug of agentsync") {

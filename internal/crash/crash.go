@@ -54,7 +54,8 @@ const (
 
 // WatchMemory bounds the memory of the process to limit bytes; 0 stands for three quarters of what the machine or its
 // container has, and at most 8 GiB. A run that reaches the limit is cancelled, with ErrMemory as the cause, so that it
-// records what is in flight; one that goes on to need a quarter more is ended at once, with exit code 1. It never returns.
+// records what is in flight; one that goes on to need a quarter more is ended at once, with exit code 1. It never
+// returns.
 func WatchMemory(limit int64, cancel context.CancelCauseFunc) {
 	if limit <= 0 {
 		limit = mostBytes
@@ -63,7 +64,8 @@ func WatchMemory(limit int64, cancel context.CancelCauseFunc) {
 		}
 	}
 	debug.SetMemoryLimit(limit) // so that what could be collected does not count
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/stacks:bytes"}}
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for range ticker.C {
@@ -73,7 +75,8 @@ func WatchMemory(limit int64, cancel context.CancelCauseFunc) {
 			cancel(fmt.Errorf("%w: agentsync needs more than %d MiB", ErrMemory, limit>>20))
 		}
 		if used > limit+limit/4 {
-			fmt.Fprintf(os.Stderr, "agentsync: error: %v: agentsync needs more than %d MiB\nagentsync: hint: %s\n", ErrMemory, limit>>20, MemoryHint)
+			fmt.Fprintf(os.Stderr, "agentsync: error: %v: agentsync needs more than %d MiB\nagentsync: hint: %s\n",
+				ErrMemory, limit>>20, MemoryHint)
 			os.Exit(1)
 		}
 	}

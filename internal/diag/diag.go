@@ -82,7 +82,8 @@ func (p Problem) String() string {
 // Line is one line of a file, for whoever shows a problem at its place.
 type Line struct {
 	Text string
-	// Hidden are the stretches of Text that may hold a credential and must not be shown: pairs of byte offsets, in order.
+	// Hidden are the stretches of Text that may hold a credential and must not be shown: pairs of byte offsets, in
+	// order.
 	Hidden [][2]int
 	// Token is how many bytes of Text belong to what begins at the place that was asked for, 0 at the line's end.
 	Token int

@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	// shownForm is a command in a fence, spanForm one within a sentence. Either ends where a shell begins another one, or
-	// a comment.
+	// shownForm is a command in a fence, spanForm one within a sentence. Either ends where a shell begins another one,
+	// or a comment.
 	shownForm = regexp.MustCompile(`(?m)^\$ (?:.*(?:&&|\|\||;) )?agentsync (.*)$`)
 	spanForm  = regexp.MustCompile("`agentsync ([^`]+)`")
 	// messageForm is a message in the list of them.
@@ -39,7 +39,8 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 		if filepath.Base(page) == "messages.md" {
 			text = messageForm.ReplaceAllString(text, "")
 		}
-		for _, m := range append(shownForm.FindAllStringSubmatch(text, -1), spanForm.FindAllStringSubmatch(text, -1)...) {
+		for _, m := range append(shownForm.FindAllStringSubmatch(text, -1),
+			spanForm.FindAllStringSubmatch(text, -1)...) {
 			found++
 			words := strings.Fields(strings.NewReplacer("'", "", `"`, "").Replace(endForm.ReplaceAllString(m[1], "")))
 			cmd, rest, err := cli.Command().Find(words)

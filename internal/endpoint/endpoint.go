@@ -28,7 +28,8 @@ func Parse(raw, app string) (*url.URL, error) {
 		return nil, errors.New("holds a fragment; leave out what follows the #")
 	case !isASCII(host):
 		// Letters of other scripts look like Latin ones: a reviewer must see the name that is asked for.
-		return nil, fmt.Errorf("holds a host that is not in plain ASCII; if it is the one you mean, write it as %s", asciiHost(host))
+		return nil, fmt.Errorf("holds a host that is not in plain ASCII; if it is the one you mean, write it as %s",
+			asciiHost(host))
 	case strings.ContainsFunc(host, func(r rune) bool { return !isHostLetter(r) }):
 		return nil, errors.New("holds a host with characters that no host name has; write one like https://gateway.example.com/v3")
 	case u.Scheme == "http" && !IsLoopback(host):

@@ -141,9 +141,10 @@ func Of(ctx context.Context, err error) *Failure {
 	case isFailure:
 		return f
 	case isLocked && ctx.Err() == nil && locked.Watch > 0:
-		return &Failure{Code: Locked, Err: err, Hint: fmt.Sprintf("it was silent for longer than its lease of %s, so it most likely died: "+
-			"it is taken over from after %s more without a sign of life, by --lock-timeout 1m, or at once by:\n  agentsync state unlock",
-			locked.Lease, locked.Watch)}
+		return &Failure{Code: Locked, Err: err,
+			Hint: fmt.Sprintf("it was silent for longer than its lease of %s, so it most likely died: "+
+				"it is taken over from after %s more without a sign of life, by --lock-timeout 1m, or at once by:\n  agentsync state unlock",
+				locked.Lease, locked.Watch)}
 	case isLocked && ctx.Err() == nil && locked.Lease > 0:
 		return &Failure{Code: Locked, Err: err,
 			Hint: fmt.Sprintf("wait for it with --lock-timeout, for example --lock-timeout 5m; "+

@@ -43,8 +43,9 @@ func TestChangeReadsBack(t *testing.T) {
 	p := load(t, "mindset")
 	refused := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		name := rapid.SampledFrom([]string{"agentName", "agentPurpose", "tags", "live", "formatting", "access"}).Draw(rt,
-			"field")
+		name := rapid.SampledFrom([]string{"agentName", "agentPurpose", "tags", "live", "formatting", "access"}).
+			Draw(rt,
+				"field")
 		form := rapid.SampledFrom([]string{"block", "quoted", "block text", "folded, last", "braces", "JSON", "alias",
 			"merged", "defaults", "tagged, anchor"}).Draw(rt, "form")
 		src := head + changeForms[form] + tail
@@ -91,7 +92,8 @@ func TestChangeReadsBack(t *testing.T) {
 			}
 			for field := range want {
 				if !agent.Equal(is.Agents[i].Fields[field], want[field]) {
-					rt.Fatalf("%s: %s of %s is %q, want %q\n%s\nbecomes\n%s", form, field, d.Address, is.Agents[i].Fields[field],
+					rt.Fatalf("%s: %s of %s is %q, want %q\n%s\nbecomes\n%s", form, field, d.Address,
+						is.Agents[i].Fields[field],
 						want[field], src, after)
 				}
 			}

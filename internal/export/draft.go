@@ -174,7 +174,8 @@ func (d *Draft) SplitFiles(schemaRef string) []ManifestFile {
 		fields := splitTexts(map[string]any(a.Fields), path.Join("prompts", a.Key), texts)
 		section := Section{App: d.App, Agents: []Agent{{Key: a.Key, Fields: fields}}, Names: d.Names}
 		files[i] = ManifestFile{
-			Name: path.Join(folder, a.Key+".yaml"), Agents: 1, Content: File(d.Platform, schemaRef, section), Texts: texts,
+			Name: path.Join(folder, a.Key+".yaml"), Agents: 1, Content: File(d.Platform, schemaRef, section),
+			Texts: texts,
 		}
 	}
 	return files

@@ -44,7 +44,8 @@ func TestUnmanaged(t *testing.T) {
 		namesakes int
 	}{
 		{
-			name: "nothing is known", live: []plan.Live{liveAgent("u1", coach("Coach")), liveAgent("u2", coach("Coach"))},
+			name: "nothing is known", live: []plan.Live{liveAgent("u1", coach("Coach")),
+				liveAgent("u2", coach("Coach"))},
 			want: []string{"u1=coach", "u2=coach-2"},
 		},
 		{
@@ -120,7 +121,8 @@ func bot(name, key, header string) export.Live {
 		meta["headers"] = map[string]any{"authorization": secret.Literal(header)}
 	}
 	return export.Live{Key: key, Live: plan.Live{UID: "uid-" + key, Content: agent.ContentOf(agent.Fields{
-		"name": name, "icon": "https://cdn.example.com/bot.png", "integrateWith": "langgraph", "integrationType": "agent",
+		"name": name, "icon": "https://cdn.example.com/bot.png", "integrateWith": "langgraph",
+		"integrationType": "agent",
 		"integrationMeta": meta,
 	})}}
 }
@@ -221,7 +223,8 @@ func TestRecordsRefuse(t *testing.T) {
 			if changed == string(files[0].Content) {
 				t.Fatalf("%q is not in\n%s", c.old, changed)
 			}
-			records, err := d.Records(t.Context(), []manifest.Source{{Path: "m.yaml", Content: []byte(changed)}}, "lineage")
+			records, err := d.Records(t.Context(), []manifest.Source{{Path: "m.yaml", Content: []byte(changed)}},
+				"lineage")
 			if err == nil || records != nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("records %v, error %v; want %q", records, err, c.want)
 			}
@@ -271,7 +274,8 @@ func TestAdd(t *testing.T) {
 		check     func(t *testing.T, after []byte, problems string, err error)
 	}{
 		{"behind another", head + item, func(t *testing.T, after []byte, _ string, err error) {
-			if err != nil || !strings.HasPrefix(string(after), head+item) || !strings.Contains(string(after), "- key: a\n") {
+			if err != nil || !strings.HasPrefix(string(after), head+item) ||
+				!strings.Contains(string(after), "- key: a\n") {
 				t.Errorf("%v\n%s", err, after)
 			}
 		}},
@@ -285,7 +289,8 @@ func TestAdd(t *testing.T) {
 			}},
 		{"a section of another app", strings.Replace(head, "2754abc", "other", 1) + item,
 			func(t *testing.T, after []byte, _ string, err error) {
-				if other, ok := errors.AsType[*export.OtherAppError](err); !ok || other.App.App != "other" || after != nil {
+				if other, ok := errors.AsType[*export.OtherAppError](err); !ok || other.App.App != "other" ||
+					after != nil {
 					t.Errorf("%v\n%s", err, after)
 				}
 			}},

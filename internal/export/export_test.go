@@ -67,7 +67,8 @@ var parser = sync.OnceValues(func() (*manifest.Parser, error) {
 })
 
 func cometchatApp() agent.App {
-	return agent.App{ID: agent.AppID{Platform: "cometchat", App: "2754abc"}, Settings: map[string]string{"region": "us"},
+	return agent.App{ID: agent.AppID{Platform: "cometchat", App: "2754abc"},
+		Settings:  map[string]string{"region": "us"},
 		APIKeyEnv: "COMETCHAT_API_KEY"}
 }
 
@@ -110,10 +111,12 @@ func TestGoldenFile(t *testing.T) {
 			},
 		},
 		{
-			"name": "Order analyst", "icon": "https://cdn.example.com/bot.png", "isActive": false, "integrateWith": "langgraph",
+			"name": "Order analyst", "icon": "https://cdn.example.com/bot.png", "isActive": false,
+			"integrateWith":   "langgraph",
 			"integrationType": "agent", "tools": []any{"search_orders", "refund"}, "integrationMeta": map[string]any{
 				"baseUrl": "https://lg.example.com",
-				"headers": map[string]any{"authorization": secret.Literal("Bearer s3cret"), "x-team": secret.Literal("orders")},
+				"headers": map[string]any{"authorization": secret.Literal("Bearer s3cret"),
+					"x-team": secret.Literal("orders")},
 			},
 		},
 	}
@@ -188,7 +191,9 @@ func anyValue(depth int) *rapid.Generator[any] {
 		case kind == 2 && depth > 0:
 			return rapid.SliceOfN(anyValue(depth-1), 0, 4).Draw(t, "list")
 		case kind == 3 && depth > 0:
-			return rapid.MapOfN(awkwardText().Filter(func(s string) bool { return s != agent.ReservedKey && len(s) < 100 }),
+			return rapid.MapOfN(awkwardText().Filter(func(s string) bool {
+				return s != agent.ReservedKey && len(s) < 100
+			}),
 				anyValue(depth-1), 0, 4).Draw(t, "map")
 		default:
 			return awkwardText().Draw(t, "string")
@@ -239,8 +244,9 @@ func TestRoundTrip(t *testing.T) {
 		for i := range rapid.IntRange(1, 3).Draw(rt, "agents") {
 			agents = append(agents, export.Agent{Key: "k" + string(rune('0'+i)), Fields: agent.Fields{
 				"name": awkwardText().Draw(rt, "name"),
-				"metaData": rapid.MapOfN(rapid.SampledFrom([]string{"a", "b: c", "on", "x-y", "é"}), anyValue(3), 1, 3).Draw(rt,
-					"metaData"),
+				"metaData": rapid.MapOfN(rapid.SampledFrom([]string{"a", "b: c", "on", "x-y", "é"}), anyValue(3), 1, 3).
+					Draw(rt,
+						"metaData"),
 			}})
 		}
 		defaults, rest := export.Share(p, agents)
@@ -258,7 +264,8 @@ func compare(t *testing.T, rt *rapid.T, content []byte, agents []export.Agent) {
 	for i, a := range agents {
 		got, want := fleet.Agents[i].Fields, a.Fields
 		if !agent.Equal(map[string]any(got), map[string]any(want)) {
-			rt.Fatalf("reads back otherwise (-want +got):\n%s\nin\n%s", cmp.Diff(map[string]any(want), map[string]any(got)),
+			rt.Fatalf("reads back otherwise (-want +got):\n%s\nin\n%s",
+				cmp.Diff(map[string]any(want), map[string]any(got)),
 				content)
 		}
 	}

@@ -45,7 +45,8 @@ func TestKeysValid(t *testing.T) {
 			name := rapid.SampledFrom([]string{rapid.String().Draw(rt, "any"), "same", strings.Repeat("x", 70), "...",
 				"-a-"}).Draw(rt, "name")
 			tenant := rapid.SampledFrom([]string{"", "", "t", "-T_"}).Draw(rt, "tenant")
-			key := keys.Name(p, agent.Fields{"agentName": name, "externalTenantId": tenant}, rapid.String().Draw(rt, "uid"))
+			key := keys.Name(p, agent.Fields{"agentName": name, "externalTenantId": tenant}, rapid.String().
+				Draw(rt, "uid"))
 			if !agent.ValidKey(key) || given[key] {
 				rt.Fatalf("%q of %q gets the key %q (given before: %v)", name, tenant, key, given[key])
 			}

@@ -27,7 +27,8 @@ func TestPullIntoATextFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			fleet, problems, err := p.Parse(t.Context(),
-				manifest.Source{Path: "m/f.yaml", Content: []byte(src), Texts: map[string][]byte{"p/a.md": []byte(c.was)}})
+				manifest.Source{Path: "m/f.yaml", Content: []byte(src),
+					Texts: map[string][]byte{"p/a.md": []byte(c.was)}})
 			if err != nil || problems != nil {
 				t.Fatal(problems, err)
 			}
@@ -43,7 +44,8 @@ func TestPullIntoATextFile(t *testing.T) {
 				}}
 			got, err := puller.Agent(t.Context(), load(t, "mindset"), plan.Change{
 				Address: agent.Address{Platform: "mindset", App: "acme", Key: "a"}, Action: plan.Update,
-				Fields: []plan.FieldChange{{Path: "/agentPurpose", Before: "Old.", After: "Old.", Live: c.live, Drift: true}},
+				Fields: []plan.FieldChange{{Path: "/agentPurpose", Before: "Old.", After: "Old.", Live: c.live,
+					Drift: true}},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -21,7 +21,8 @@ func TestSplice(t *testing.T) {
 			head + "  agents:\n    - key: a\n      agentName: A\n" + item},
 		{"no newline at the end", head + "  agents:\n    - {key: a, agentName: A}",
 			head + "  agents:\n    - {key: a, agentName: A}\n" + item},
-		{"blank lines between", head + "  agents:\n    - {key: a, agentName: A}\n\n    - {key: b, agentName: B}\n\n# end\n",
+		{"blank lines between", head +
+			"  agents:\n    - {key: a, agentName: A}\n\n    - {key: b, agentName: B}\n\n# end\n",
 			head + "  agents:\n    - {key: a, agentName: A}\n\n    - {key: b, agentName: B}\n\n" + item + "\n# end\n"},
 		{"before the rest of the section",
 			head + "  agents:\n    - key: a\n      agentName: A\n      # its own\n  # of host\n  host: b.api.mindset.ai\n",
@@ -67,7 +68,8 @@ func TestSplice(t *testing.T) {
 
 func TestSpliceRefuses(t *testing.T) {
 	for _, src := range []string{
-		"{version: 1}", "- 1", "version: 1\nmindset: {appUid: acme}\n", "version: 1\nx-a: &a {appUid: acme}\nmindset: *a\n",
+		"{version: 1}", "- 1", "version: 1\nmindset: {appUid: acme}\n",
+		"version: 1\nx-a: &a {appUid: acme}\nmindset: *a\n",
 		"version: 1\nmindset:\n  appUid: acme\n  agents: [{key: a, agentName: A}]\n",
 		"version: 1\nmindset:\n  appUid: acme\n  agents: [\n  ]\n", "a: b: c",
 	} {

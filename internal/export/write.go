@@ -470,7 +470,8 @@ func isPlain(s string) bool {
 			return false
 		}
 	}
-	return s != "" && !reservedWords[strings.ToLower(s)] && !runnerCommand.MatchString(s) && !strings.Contains(s, ": ") &&
+	return s != "" && !reservedWords[strings.ToLower(s)] && !runnerCommand.MatchString(s) &&
+		!strings.Contains(s, ": ") &&
 		!strings.Contains(s, " #") &&
 		!strings.HasSuffix(s, ":") && !strings.HasSuffix(s, " ")
 }

@@ -277,7 +277,8 @@ func (f *App) Add(cmd *cobra.Command) {
 		}
 	}
 	set.StringVar(&f.Endpoint, "endpoint", "", "the app's base URL, if it is not the platform's own")
-	set.StringVar(&f.APIKeyEnv, "api-key-env", "", "the variable that holds the app's API key, if it is not the usual one")
+	set.StringVar(&f.APIKeyEnv, "api-key-env", "",
+		"the variable that holds the app's API key, if it is not the usual one")
 }
 
 // API is the version of the platform's API that the flags ask for, "" where they ask for none.

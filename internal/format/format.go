@@ -44,8 +44,9 @@ func (f *Formatter) Format(name string, src []byte) ([]byte, diag.List, error) {
 		return []byte(out), nil, nil
 	}
 	if err := f.verify(name, doc, out); err != nil {
-		return nil, nil, fmt.Errorf("%s: formatting would change what the file means, so it is left as it is; this is a "+
-			"fault in agentsync: %w", name, err)
+		return nil, nil,
+			fmt.Errorf("%s: formatting would change what the file means, so it is left as it is; this is a "+
+				"fault in agentsync: %w", name, err)
 	}
 	return []byte(out), nil, nil
 }

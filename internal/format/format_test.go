@@ -105,7 +105,8 @@ func sameAgain(t interface {
 }, f *format.Formatter, formatted []byte) {
 	t.Helper()
 	if again := mustFormat(t, f, formatted); !bytes.Equal(again, formatted) {
-		t.Fatalf("formatting twice is not formatting once (-once +twice):\n%s", cmp.Diff(string(formatted), string(again)))
+		t.Fatalf("formatting twice is not formatting once (-once +twice):\n%s",
+			cmp.Diff(string(formatted), string(again)))
 	}
 }
 
@@ -141,7 +142,8 @@ func TestRefused(t *testing.T) {
 		{"version: 1\n? a\n: b\n", "m.yaml:2:1: fmt does not keep keys behind a question mark; write `key: value`"},
 		{"a: {? b : c}\n", "m.yaml:1:5: fmt does not keep keys behind a question mark; write `key: value`"},
 		{"{a: b}: c\n", "m.yaml:1:1: a key must be a string; write it in quotes if it is one"},
-		{"a: &x\n  !!map\n  b: c\n", "m.yaml:1:6: fmt does not keep an anchor and a tag on several lines; write them on one"},
+		{"a: &x\n  !!map\n  b: c\n",
+			"m.yaml:1:6: fmt does not keep an anchor and a tag on several lines; write them on one"},
 		{"&x\na: 1\n", "m.yaml:1:1: fmt does not keep an anchor or a tag of the whole manifest; take it out"},
 		{"--- {a: 1}\n", "m.yaml:1:5: " + puzzled},
 		{"a: ! b\n", "m.yaml:1:4: " + puzzled},

@@ -34,7 +34,8 @@ func (w *writer) pick(label string, texts ...string) string {
 
 func (w *writer) comment() string {
 	w.comments++
-	return fmt.Sprintf("# c%d. %s", w.comments, w.pick("comment", "note", "key: value", "- item", "'quote", "{", "ü  two"))
+	return fmt.Sprintf("# c%d. %s", w.comments, w.pick("comment", "note", "key: value", "- item", "'quote", "{",
+		"ü  two"))
 }
 
 // note ends a line, with a comment or without.
@@ -87,7 +88,8 @@ func (w *writer) flowValue(depth int) string {
 		return w.pick("list", "[]", "[ "+a+" ]", "["+a+","+b+"]", "["+a+" , "+b+" ,]", "[ x: "+a+"]")
 	case kind == 2 && depth < 3:
 		a, b := w.flowValue(depth+1), w.flowValue(depth+1)
-		return w.pick("map", "{}", "{ key: "+a+"}", "{\"name\":"+a+" ,key : "+b+"}", "{b , a: "+a+"}", "{c: , d: "+a+" }")
+		return w.pick("map", "{}", "{ key: "+a+"}", "{\"name\":"+a+" ,key : "+b+"}", "{b , a: "+a+"}", "{c: , d: "+a+
+			" }")
 	default:
 		return w.pick("scalar", "x", "1", "true", "null", "~", "'it''s'", "'q'", `"a\tb"`, `"it's"`, "''", "a b", "x#y",
 			"it's", "http://h/p", "-1", `"${env:X}"`, "!!str 5", "<<", "2024-01-01")

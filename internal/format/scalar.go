@@ -22,7 +22,8 @@ func (p *parser) readScalar(n *yaml.Node) string {
 		if strings.HasPrefix(p.src[start:], "*"+n.Value) {
 			end = start + 1 + len(n.Value)
 		}
-	case n.Style&yaml.DoubleQuotedStyle != 0 && p.peek() == '"', n.Style&yaml.SingleQuotedStyle != 0 && p.peek() == '\'':
+	case n.Style&yaml.DoubleQuotedStyle != 0 && p.peek() == '"', n.Style&yaml.SingleQuotedStyle != 0 &&
+		p.peek() == '\'':
 		end = yamltext.QuotedEnd(p.src, start)
 	case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0: // refused below
 	default:

@@ -73,7 +73,8 @@ func TestKeyGoesToItsHostAlone(t *testing.T) {
 		t.Errorf("headers %v", h)
 	}
 	for _, target := range []string{
-		foreign.URL, strings.Replace(home.URL, "http:", "https:", 1), strings.Replace(home.URL, "127.0.0.1", "localhost", 1),
+		foreign.URL, strings.Replace(home.URL, "http:", "https:", 1), strings.Replace(home.URL, "127.0.0.1",
+			"localhost", 1),
 	} {
 		_, err := get(t, c, target)
 		if !httpx.NeverSent(err) || strings.Contains(fmt.Sprint(err), key) {

@@ -22,7 +22,8 @@ func TestDetachedRequestIsCutShortOnlyWhileItWaits(t *testing.T) {
 			sent++
 			time.Sleep(2 * time.Second)
 			h := http.Header{"Retry-After": {"60"}}
-			return &http.Response{StatusCode: http.StatusTooManyRequests, Header: h, Body: http.NoBody}, r.Context().Err()
+			return &http.Response{StatusCode: http.StatusTooManyRequests, Header: h, Body: http.NoBody}, r.Context().
+				Err()
 		}))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel) // while the first is in flight

@@ -126,7 +126,8 @@ func TestPaceFindsTheLimit(t *testing.T) {
 							if !announce {
 								maxSlower, maxDenied = 1.3, 0.1
 							}
-							t.Logf("%.2f times the limit's time, %.1f%% refused, rate %.1f", slower, 100*denied, pace.State().Rate)
+							t.Logf("%.2f times the limit's time, %.1f%% refused, rate %.1f", slower, 100*denied,
+								pace.State().Rate)
 							if slower > maxSlower || denied > maxDenied {
 								t.Errorf("more than %v times or %v%%", maxSlower, 100*maxDenied)
 							}

@@ -113,7 +113,8 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
-				if _, err := rt.RoundTrip(request(ctx)); !httpx.NeverSent(err) || !errors.Is(err, context.DeadlineExceeded) {
+				if _, err := rt.RoundTrip(request(ctx)); !httpx.NeverSent(err) ||
+					!errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("got %v", err)
 				}
 			})
@@ -155,7 +156,8 @@ func TestRetryAfter(t *testing.T) {
 		{[]string{"Retry-After", "soon", "X-Rate-Limit-Reset", "9"}, 9 * time.Second},
 		{[]string{"Retry-After", "Fri, 02 Jan 2026 03:04:09 GMT"}, 4 * time.Second},
 		{[]string{"Retry-After", "Fri, 02 Jan 2026 03:04:00 GMT"}, 0},
-		{[]string{"Retry-After", "Fri, 02 Jan 2026 05:00:04 GMT", "Date", "Fri, 02 Jan 2026 05:00:00 GMT"}, 4 * time.Second},
+		{[]string{"Retry-After", "Fri, 02 Jan 2026 05:00:04 GMT", "Date", "Fri, 02 Jan 2026 05:00:00 GMT"},
+			4 * time.Second},
 		{[]string{"X-Rate-Limit-Reset", "1767323048"}, 3 * time.Second},
 		{[]string{"X-RateLimit-Reset", "1767323000"}, 0},
 		{[]string{"Retry-After", "5", "X-Rate-Limit-Reset", "1767323999"}, 5 * time.Second},
@@ -196,7 +198,8 @@ func TestWaitsAreBounded(t *testing.T) {
 					wg.Go(func() {
 						for { // as apply does
 							if _, err := rt.RoundTrip(request(t.Context())); err != nil {
-								if !httpx.NeverSent(err) || !errors.Is(err, httpx.ErrWaitTooLong) || !strings.Contains(err.Error(), c.says) {
+								if !httpx.NeverSent(err) || !errors.Is(err, httpx.ErrWaitTooLong) ||
+									!strings.Contains(err.Error(), c.says) {
 									t.Errorf("%d: %v, want one that says %q", i, err, c.says)
 								}
 								last.Store(err.Error())

@@ -28,7 +28,8 @@ type loadedAgent struct {
 func (f *manifestFile) agent(part *sectionPart, id agent.AppID, node *yaml.Node) (loadedAgent, bool) {
 	target := yamltext.Deref(node)
 	if target.Kind != yaml.MappingNode {
-		f.errorf(node, "an agent is a mapping with a `key` and the platform's fields, not %s", yamltext.KindName(target))
+		f.errorf(node, "an agent is a mapping with a `key` and the platform's fields, not %s",
+			yamltext.KindName(target))
 		return loadedAgent{}, false
 	}
 	own, _ := f.value(node, 3).(map[string]any)
@@ -189,7 +190,8 @@ func (f *manifestFile) ownFields(node *yaml.Node, own map[string]any, a *loadedA
 		a.IgnoreChanges = stringsOf(lifecycle["ignoreChanges"])
 	}
 	if previous, ok := own["previousKeys"]; ok {
-		a.PreviousKeys = append([]string{}, stringsOf(previous)...) // an empty list says that the agent is new: it is not nil
+		// an empty list says that the agent is new: it is not nil
+		a.PreviousKeys = append([]string{}, stringsOf(previous)...)
 		for i := range a.PreviousKeys {
 			a.previous = append(a.previous, f.Pos(f.Locate(node, "/previousKeys/"+strconv.Itoa(i)).Value))
 		}
@@ -324,7 +326,8 @@ func (f *manifestFile) checkMark(part *sectionPart, node *yaml.Node, merged map[
 			s, _ := validate.Plain(e).(string)
 			if value, found := strings.CutPrefix(s, agent.MarkName+":"); found && reserved(value) {
 				f.errorf(f.inAgentOrDefaults(part, node, at+"/"+strconv.Itoa(i)),
-					"%s[%d] begins with %s:, as agentsync's own mark does; give it another name", field.Name, i, agent.MarkName)
+					"%s[%d] begins with %s:, as agentsync's own mark does; give it another name", field.Name, i,
+					agent.MarkName)
 			}
 		}
 		if on && field.MaxItems > 0 && len(v) == field.MaxItems {

@@ -31,9 +31,10 @@ func writeFleet(t testing.TB, dir string, agents, files int) {
 		}
 		for i := f; i < agents; i += files {
 			if f%2 == 0 {
-				fmt.Fprintf(&b, "    - key: tenant-%06d\n      name: Assistant of tenant %d\n      integrateWith: langgraph\n"+
-					"      integrationMeta:\n        headers: {authorization: \"Bearer ${secret:LANGGRAPH_TOKEN}\"}\n"+
-					"      metaData:\n        greetingMessage: Hello from tenant %d\n        introductoryMessage: |\n%s", i, i, i,
+				fmt.Fprintf(&b,
+					"    - key: tenant-%06d\n      name: Assistant of tenant %d\n      integrateWith: langgraph\n"+
+						"      integrationMeta:\n        headers: {authorization: \"Bearer ${secret:LANGGRAPH_TOKEN}\"}\n"+
+						"      metaData:\n        greetingMessage: Hello from tenant %d\n        introductoryMessage: |\n%s", i, i, i,
 					strings.ReplaceAll(prompt, "        ", "          "))
 			} else {
 				fmt.Fprintf(&b,

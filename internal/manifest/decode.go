@@ -349,9 +349,11 @@ func (d *valueDecoder) checkPlainText(n *yaml.Node) {
 	}
 	switch first, _ := utf8.DecodeRuneInString(n.Value); {
 	case looksLikeNumber.MatchString(n.Value):
-		d.errorf(n, "%s is not a number that can be kept exactly; put it in quotes if it is text", d.shown(n, diag.Clip))
+		d.errorf(n, "%s is not a number that can be kept exactly; put it in quotes if it is text",
+			d.shown(n, diag.Clip))
 	case strings.ContainsRune("\u201c\u201d\u201e\u2018\u2019\u00ab", first):
-		d.warn(n, "this text begins with %c, which is a part of it and no quote to YAML; write \" if it is to be one", first)
+		d.warn(n, "this text begins with %c, which is a part of it and no quote to YAML; write \" if it is to be one",
+			first)
 	case n.LineComment != "" && strings.Contains(n.Value, " ") && d.touchesComment(n):
 		d.warn(n,
 			"this text ends before the #, which begins a comment; put the text in quotes, or write two blanks before the "+
@@ -405,7 +407,8 @@ func (d *valueDecoder) number(n *yaml.Node) any {
 	}
 	v, err := canonicalNumber(plain)
 	if err != nil {
-		d.errorf(n, "%s is not a number that can be kept exactly; put it in quotes if it is text", d.shown(n, diag.Clip))
+		d.errorf(n, "%s is not a number that can be kept exactly; put it in quotes if it is text",
+			d.shown(n, diag.Clip))
 		return ""
 	}
 	return v
@@ -507,7 +510,8 @@ func (d *valueDecoder) checkKey(node, key *yaml.Node) bool {
 	case key.Tag == "!!null" && key.Value == "":
 		d.errorf(node, "a key is missing before this colon")
 	case key.Tag != "!!str":
-		d.errorf(node, "a key must be a string, not %s; put it in quotes: %q", yamltext.KindName(key), diag.Clip(key.Value))
+		d.errorf(node, "a key must be a string, not %s; put it in quotes: %q", yamltext.KindName(key),
+			diag.Clip(key.Value))
 	case key.Value == agent.ReservedKey:
 		d.errorf(node, "the key `%s` is reserved for agentsync's own files; choose another", agent.ReservedKey)
 	default:

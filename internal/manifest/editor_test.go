@@ -105,7 +105,8 @@ func TestSchemaExamplesInEditors(t *testing.T) {
 				if f.Example == nil {
 					continue
 				}
-				section := map[string]any{p.AppField: "a", "agents": []any{map[string]any{"key": "a", f.Name: f.Example}}}
+				section := map[string]any{p.AppField: "a", "agents": []any{map[string]any{"key": "a",
+					f.Name: f.Example}}}
 				for _, set := range p.Settings {
 					if set.Default == "" {
 						section[set.Name] = set.Example

@@ -282,7 +282,8 @@ func innerCause(err error) string {
 	for {
 		u, ok := err.(interface{ Unwrap() error })
 		if !ok || u.Unwrap() == nil {
-			return strings.Replace(err.Error(), "path escapes from parent", "its link leads out of the folder that is read", 1)
+			return strings.Replace(err.Error(), "path escapes from parent",
+				"its link leads out of the folder that is read", 1)
 		}
 		err = u.Unwrap()
 	}

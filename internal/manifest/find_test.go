@@ -124,7 +124,8 @@ func TestLinksThatLeaveTheFolder(t *testing.T) {
 	const leaves = ": this link leads out of m, to %s; a manifest must be inside the folder that is read: copy it " +
 		"there, or name it as a path of its own\n"
 	want := fmt.Sprintf("m/chain.yaml"+leaves+"m/circle.yaml: the file cannot be read: its links lead in a circle\n"+
-		"m/nowhere.yaml: the file cannot be read: "+syscall.ENOENT.Error()+"\nm/root"+leaves+"m/token.yaml"+leaves+"m/up"+
+		"m/nowhere.yaml: the file cannot be read: "+syscall.ENOENT.Error()+"\nm/root"+leaves+"m/token.yaml"+leaves+
+		"m/up"+
 		leaves,
 		"HERE/token", "/", "HERE/token", "HERE")
 	if diff := cmp.Diff(want, strings.Join(got, "\n")); diff != "" {

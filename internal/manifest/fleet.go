@@ -145,7 +145,8 @@ func (j *fleetJoiner) checkPreviousKeys() {
 						"previousKeys the key that it had",
 					diag.Ticked(key), user)
 			case claimed:
-				j.problem(a, pos, "previousKeys holds %s, which another agent claims too, at %s; only one can have had it",
+				j.problem(a, pos,
+					"previousKeys holds %s, which another agent claims too, at %s; only one can have had it",
 					diag.Ticked(key), claim)
 			default:
 				claims[old] = pos
@@ -174,7 +175,8 @@ func (j *fleetJoiner) checkNamesakes() {
 		}
 		*j.problems = append(*j.problems, diag.Problem{
 			Severity: diag.Warning, Pos: a.Source, Address: a.Address.String(),
-			Summary: fmt.Sprintf("users cannot tell agent %s from agent %s at %s: both are %s", diag.Ticked(a.Address.Key),
+			Summary: fmt.Sprintf("users cannot tell agent %s from agent %s at %s: both are %s",
+				diag.Ticked(a.Address.Key),
 				diag.Ticked(j.agents[k].Address.Key), j.agents[k].Source, diag.Clip(a.identity)),
 		})
 	}

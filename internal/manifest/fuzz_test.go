@@ -39,7 +39,8 @@ func FuzzLoad(f *testing.F) {
 	for _, s := range seeds(f) {
 		f.Add(s)
 	}
-	o := Options{Platforms: platforms(f), Env: variables("APP", "2754abc"), Limits: Limits{Values: 20_000, Problems: 50}}
+	o := Options{Platforms: platforms(f), Env: variables("APP", "2754abc"),
+		Limits: Limits{Values: 20_000, Problems: 50}}
 	l := newLoader(o)
 	f.Fuzz(func(t *testing.T, src []byte) {
 		result := fileResult{path: "f.yaml"}

@@ -26,7 +26,8 @@ func (d *valueDecoder) interpolate(n *yaml.Node) any {
 			continue
 		}
 		if n.Value != p.raw {
-			d.errorAt(n, d.placesOf(n, parts)()[i], "%s must be the whole value: a text comes from the manifest or from a file",
+			d.errorAt(n, d.placesOf(n, parts)()[i],
+				"%s must be the whole value: a text comes from the manifest or from a file",
 				diag.Clip(p.raw))
 			return ""
 		}

@@ -64,7 +64,8 @@ func TestExampleFleetIsRight(t *testing.T) {
 		t.Errorf("the example fleet has problems:\n%s", lines(problems))
 	}
 	if len(fleet.Agents) < 6 || len(fleet.Apps) != 2 || len(fleet.Files) != 2 {
-		t.Errorf("the example fleet has %d agents, %d apps, %d files", len(fleet.Agents), len(fleet.Apps), len(fleet.Files))
+		t.Errorf("the example fleet has %d agents, %d apps, %d files", len(fleet.Agents), len(fleet.Apps),
+			len(fleet.Files))
 	}
 }
 
@@ -106,7 +107,8 @@ cometchat:
 	if _, ok := b.Fields["isActive"]; ok {
 		t.Error("an explicit null did not take the default away")
 	}
-	if diff := cmp.Diff(map[string]any{"baseUrl": "https://agents.example.com"}, b.Fields["integrationMeta"]); diff != "" {
+	if diff := cmp.Diff(map[string]any{"baseUrl": "https://agents.example.com"},
+		b.Fields["integrationMeta"]); diff != "" {
 		t.Errorf("one agent's values reached another's (-want +got):\n%s", diff)
 	}
 	if a.Protect || !b.Protect || !cmp.Equal(a.IgnoreChanges, []string{"tools"}) {
@@ -191,7 +193,8 @@ func TestVariableCannotForgeReference(t *testing.T) {
 	if got := meta["headers"].(map[string]any)["authorization"]; got != "${secret:OTHER} t" {
 		t.Errorf("authorization is %q", got)
 	}
-	_, problems := tryText(t, strings.ReplaceAll(oneAgent, `Bearer ${secret:TOKEN}`, `${env:NAME}${secret:TOKEN}`), "APP",
+	_, problems := tryText(t, strings.ReplaceAll(oneAgent, `Bearer ${secret:TOKEN}`, `${env:NAME}${secret:TOKEN}`),
+		"APP",
 		"2754abc", "NAME", "$")
 	if !problems.HasErrors() || !strings.Contains(lines(problems), "ends in $ stands right before ${secret:TOKEN}") {
 		t.Errorf("the problems are:\n%s", lines(problems))
@@ -199,7 +202,8 @@ func TestVariableCannotForgeReference(t *testing.T) {
 }
 
 func TestHeadersAreSecretWhateverTheyHold(t *testing.T) {
-	fleet, problems := tryText(t, strings.ReplaceAll(oneAgent, `Bearer ${secret:TOKEN} $${x} ${env:NAME}`, "Bearer abc"),
+	fleet, problems := tryText(t, strings.ReplaceAll(oneAgent, `Bearer ${secret:TOKEN} $${x} ${env:NAME}`,
+		"Bearer abc"),
 		"APP", "2754abc", "NAME", "n")
 	headers := fleet.Agents[0].Fields["integrationMeta"].(map[string]any)["headers"].(map[string]any)
 	for name, v := range headers {

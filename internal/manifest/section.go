@@ -190,7 +190,8 @@ func (f *manifestFile) app(part *sectionPart, places map[string]diag.Pos) agent.
 		}
 		return def
 	}
-	app := agent.App{ID: agent.AppID{Platform: part.rules.Name}, Source: f.Pos(part.node), Settings: map[string]string{}}
+	app := agent.App{ID: agent.AppID{Platform: part.rules.Name}, Source: f.Pos(part.node),
+		Settings: map[string]string{}}
 	if id := read(part.rules.AppField, ""); agent.ValidApp(id) {
 		app.ID.App = id
 	}

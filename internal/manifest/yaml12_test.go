@@ -44,7 +44,8 @@ func TestTextsAreReadAsYAML12AndJSON(t *testing.T) {
 	if !strings.HasPrefix(lines(problems), "a.yaml:9:") {
 		t.Errorf("places behind a line separator:\n%s", lines(problems))
 	}
-	_, problems = tryText(t, "version: 1\nmindset: {appUid: acme, agents: [{agentName: \"\\ud83d\\ude00\\/\", key: A}]}\n")
+	_, problems = tryText(t,
+		"version: 1\nmindset: {appUid: acme, agents: [{agentName: \"\\ud83d\\ude00\\/\", key: A}]}\n")
 	if want := "a.yaml:2:69: "; !strings.HasPrefix(lines(problems), want) {
 		t.Errorf("places behind an escape; want %s\n%s", want, lines(problems))
 	}

@@ -183,7 +183,8 @@ func prepare(t *testing.T, room string) *prepared {
 	}
 	for _, pkg := range rooms[room] {
 		bin := filepath.Join(temp, strings.ReplaceAll(pkg, "/", "-")+".test")
-		out, err := exec.Command("go", "test", "-vet=off", "-c", "-overlay", filepath.Join(temp, "overlay.json"), "-o", bin,
+		out, err := exec.Command("go", "test", "-vet=off", "-c", "-overlay", filepath.Join(temp, "overlay.json"), "-o",
+			bin,
 			"../"+pkg).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)

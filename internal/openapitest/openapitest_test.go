@@ -42,8 +42,10 @@ func TestChecksEachExchange(t *testing.T) {
 			answer: `{"data":[` + goodAgent + `]}`},
 		{name: "other error envelope", method: "GET", path: "/v3/ai-agents/agents", key: "k", status: 400,
 			answer: `{"statusCode":400,"message":"m","error":"Bad Request"}`},
-		{name: "no key", method: "GET", path: "/v3/ai-agents/agents", status: 200, answer: `[]`, want: "no apikey header"},
-		{name: "unknown field", method: "POST", path: "/v3/ai-agents/agents", key: "k", body: `{"key":"a",` + newAgent[1:],
+		{name: "no key", method: "GET", path: "/v3/ai-agents/agents", status: 200, answer: `[]`,
+			want: "no apikey header"},
+		{name: "unknown field", method: "POST", path: "/v3/ai-agents/agents", key: "k", body: `{"key":"a",` +
+			newAgent[1:],
 			status: 200, answer: `{"agent":` + goodAgent + `}`, want: "request breaks the contract"},
 		{name: "wrong meta for its kind", method: "POST", path: "/v3/ai-agents/agents", key: "k",
 			body: `{"integrationMeta":{"baseUrl":"https://b.example","headers":{}},` + newAgent[1:], status: 200,
@@ -74,7 +76,8 @@ func TestChecksEachExchange(t *testing.T) {
 			plain := httptest.NewServer(server)
 			defer plain.Close()
 			viaServer, viaClient := &recorder{TB: t}, &recorder{TB: t}
-			checked := httptest.NewServer(openapitest.Middleware(viaServer, openapitest.CometChat, server, tc.options...))
+			checked := httptest.NewServer(openapitest.Middleware(viaServer, openapitest.CometChat, server,
+				tc.options...))
 			defer checked.Close()
 			client := &http.Client{Transport: openapitest.Transport(viaClient, openapitest.Any, nil, tc.options...)}
 
@@ -83,7 +86,8 @@ func TestChecksEachExchange(t *testing.T) {
 				client *http.Client
 				rec    *recorder
 			}{{checked.URL, http.DefaultClient, viaServer}, {plain.URL, client, viaClient}} {
-				req, err := http.NewRequestWithContext(t.Context(), tc.method, side.base+tc.path, strings.NewReader(tc.body))
+				req, err := http.NewRequestWithContext(t.Context(), tc.method, side.base+
+					tc.path, strings.NewReader(tc.body))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,7 +1,7 @@
 // Package outfile writes the files that a user names, in a folder that may hold what somebody else committed. It
 // promises that a reader sees the old content or the new; that nothing is written through a symbolic link; that a new
-// file has the mode that its writer asks for, whatever mode an older file had; and that nobody can guess the name of the
-// temporary file. A path below the working folder stays below it, whatever the folders on the way are links to.
+// file has the mode that its writer asks for, whatever mode an older file had; and that nobody can guess the name of
+// the temporary file. A path below the working folder stays below it, whatever the folders on the way are links to.
 package outfile
 
 import (
@@ -188,7 +188,8 @@ func Replace(path string, content []byte) error {
 		return fmt.Errorf("write %s: %w", path, reason(err))
 	case info.Mode()&fs.ModeSymlink != 0:
 		target, _ := os.Readlink(path) // shown, not followed
-		return fmt.Errorf("%s is a link to %s, and nothing is written through a link; name the file itself", path, target)
+		return fmt.Errorf("%s is a link to %s, and nothing is written through a link; name the file itself", path,
+			target)
 	default:
 		mode = info.Mode().Perm()
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)

@@ -25,7 +25,8 @@ func fleet(tb testing.TB, n int, secrets bool) []agent.Desired {
 				"name": "Agent " + key, "icon": "https://cdn.example.com/bot.png", "integrateWith": "langgraph",
 				"integrationType": "agent",
 				"integrationMeta": object{"baseUrl": "https://agents.example.com", "headers": headers},
-				"metaData":        object{"greetingMessage": prompt, "suggestedMessages": list{"Hello", "What can you do?"}},
+				"metaData": object{"greetingMessage": prompt, "suggestedMessages": list{"Hello",
+					"What can you do?"}},
 			}))
 			continue
 		}

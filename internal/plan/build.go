@@ -123,7 +123,8 @@ func (b *builder) planAgent(d *agent.Desired) error {
 		rec.Observed = nil
 	}
 	if ch.OtherAPI && b.notListed(d.Address.ID(), rec.UID) {
-		// Whatever that version says, the other one made an agent with this uid: to make it again is to make a second one.
+		// Whatever that version says, the other one made an agent with this uid: to make it again is to make a second
+		// one.
 		ch.Action, ch.Blocked, ch.Basis = Update, BlockedByAPI, b.in.basisOf(&rec, d, &c, doc)
 		b.addChange(ch)
 		return nil
@@ -396,7 +397,8 @@ const spreadPart = 256
 func (b *builder) wantAll(selected func(agent.Address) bool) error {
 	var parts []*builder
 	for desired := range slices.Chunk(b.desired, spreadPart) {
-		parts = append(parts, &builder{in: b.in, plan: &Plan{}, desired: desired, from: b.from, live: b.live, marks: b.marks})
+		parts = append(parts, &builder{in: b.in, plan: &Plan{}, desired: desired, from: b.from, live: b.live,
+			marks: b.marks})
 	}
 	errs := make([]error, len(parts))
 	onAllProcessors(len(parts), func(i int) { errs[i] = parts[i].wantInTurn(selected) })

@@ -177,7 +177,8 @@ func TestReferencesOfAPlan(t *testing.T) {
 	diffOf(t, "other contexts", []string{"c1", "c2"},
 		of(Input{Desired: wanted, Prior: has(fields{"agentName": "A", "contextUids": list{"c1"}, "tags": list{"t"}})}))
 	diffOf(t, "another name", []string(nil),
-		of(Input{Desired: wanted, Prior: has(fields{"agentName": "B", "contextUids": list{"c1", "c2"}, "tags": list{"t"}})}))
+		of(Input{Desired: wanted, Prior: has(fields{"agentName": "B", "contextUids": list{"c1", "c2"},
+			"tags": list{"t"}})}))
 	diffOf(t, "a namesake in the way", []string(nil), of(Input{Desired: wanted,
 		Live: map[agent.AppID][]Live{addr(t, a).ID(): {mindLive("9", fields{"agentName": "A"}, "")}}}))
 }
@@ -190,7 +191,8 @@ func TestLiveOfOtherAPIs(t *testing.T) {
 		v2 := record(t, "2", fields{"agentName": "B"})
 		v2.API = "v2"
 		in := Input{
-			Platforms: platforms(t), Versions: map[agent.AppID]string{a.ID(): version, b.ID(): version, c.ID(): version},
+			Platforms: platforms(t), Versions: map[agent.AppID]string{a.ID(): version, b.ID(): version,
+				c.ID(): version},
 			Prior: map[agent.Address]agent.Record{a: record(t, "1", fields{"agentName": "A"}), b: v2, c: v2},
 			Live:  map[agent.AppID][]Live{a.ID(): {}, b.ID(): {}},
 		}
@@ -206,8 +208,9 @@ func TestARefreshByAnotherAPI(t *testing.T) {
 	in := Input{
 		Platforms: platforms(t), Sealer: testSealer, Versions: map[agent.AppID]string{acme: "v2"},
 		Prior: map[agent.Address]agent.Record{one: rec, other: record(t, "2", fields{"agentName": "B"})},
-		Live:  map[agent.AppID][]Live{acme: {{UID: "1", Content: agent.ContentOf(fields{"agentName": "A", "live": true})}}},
-		Gone:  map[agent.AppID]map[string]bool{acme: {"2": true}},
+		Live: map[agent.AppID][]Live{acme: {{UID: "1", Content: agent.ContentOf(fields{"agentName": "A",
+			"live": true})}}},
+		Gone: map[agent.AppID]map[string]bool{acme: {"2": true}},
 	}
 	behind, _, err := Refresh(in)
 	if err != nil || len(behind) != 2 {
@@ -273,7 +276,8 @@ func TestCannotEmpty(t *testing.T) {
 func TestAListWithASecretIsSealedAsAWhole(t *testing.T) {
 	like := fields{"agentName": "A", "tags": list{"x", secret.Template("${secret:OTHER}")}}
 	doc, err := agent.Encode(SealAnswer(fields{"agentName": "A", "tags": list{"0ther", "x", "y"}}, like, testSealer))
-	if err != nil || strings.Contains(string(doc), "0ther") || strings.Contains(string(doc), `"x"`) || !strings.Contains(string(doc), `"agentName":"A"`) {
+	if err != nil || strings.Contains(string(doc), "0ther") || strings.Contains(string(doc), `"x"`) ||
+		!strings.Contains(string(doc), `"agentName":"A"`) {
 		t.Errorf("%s, %v", doc, err)
 	}
 }
@@ -294,7 +298,8 @@ func TestASecretFieldIsToldAsSecret(t *testing.T) {
 
 // A secret in an answer is sealed also where nothing secret was sent: somebody else has put it there.
 func TestASecretThatNobodySentIsSealed(t *testing.T) {
-	answered := fields{"name": "A", "integrationMeta": object{"headers": object{"authorization": secret.Literal("theirs")}}}
+	answered := fields{"name": "A",
+		"integrationMeta": object{"headers": object{"authorization": secret.Literal("theirs")}}}
 	sealed := SealAnswer(answered, fields{"name": "A"}, testSealer)
 	if v := sealed["integrationMeta"].(object)["headers"].(object)["authorization"]; !secret.Is(v) {
 		t.Errorf("%T", v)
@@ -303,7 +308,8 @@ func TestASecretThatNobodySentIsSealed(t *testing.T) {
 	}
 }
 
-// The same template with another value is another secret; one without a value here is the same as long as its template is.
+// The same template with another value is another secret; one without a value here is the same as long as its template
+// is.
 func TestSameSealed(t *testing.T) {
 	sealed := func(template, value string) any {
 		return list{object{"a": secret.Sealed{Template: template, Value: value}}}
@@ -312,9 +318,12 @@ func TestSameSealed(t *testing.T) {
 		wanted, applied any
 		same            bool
 	}{
-		"the same": {sealed("t", "1"), sealed("t", "1"), true}, "another value": {sealed("t", "1"), sealed("t", "2"), false},
-		"without a value": {sealed("t", ""), sealed("t", "2"), true}, "another template": {sealed("u", "1"), sealed("t", "1"), false},
-		"no secret": {sealed("t", "1"), list{object{"a": "x"}}, false}, "no list": {sealed("t", "1"), object{}, false}, "no object": {object{}, list{}, false},
+		"the same": {sealed("t", "1"), sealed("t", "1"), true}, "another value": {sealed("t", "1"), sealed("t", "2"),
+			false},
+		"without a value": {sealed("t", ""), sealed("t", "2"), true}, "another template": {sealed("u", "1"),
+			sealed("t", "1"), false},
+		"no secret": {sealed("t", "1"), list{object{"a": "x"}}, false}, "no list": {sealed("t", "1"), object{}, false},
+		"no object": {object{}, list{}, false},
 	} {
 		if got := sameSealed(tt.wanted, tt.applied); got != tt.same {
 			t.Errorf("%s: %v", name, got)
@@ -334,7 +343,8 @@ func TestAPointerWithEscapes(t *testing.T) {
 // That a text moved to another file is no change of a plan that was reviewed.
 func TestAnotherFileIsTheSameChange(t *testing.T) {
 	change := func(file, after string) *Change {
-		return &Change{Action: Update, TextFiles: map[string]string{"/agentPurpose": file}, Fields: []FieldChange{{Path: "/agentPurpose", Before: "x", After: after}}}
+		return &Change{Action: Update, TextFiles: map[string]string{"/agentPurpose": file},
+			Fields: []FieldChange{{Path: "/agentPurpose", Before: "x", After: after}}}
 	}
 	if !sameChange(change("a.md", "y"), change("b.md", "y")) || sameChange(change("a.md", "y"), change("a.md", "z")) {
 		t.Error("the file counts, or the text does not")
@@ -343,7 +353,8 @@ func TestAnotherFileIsTheSameChange(t *testing.T) {
 
 // Numbers that cannot be read are not the same.
 func TestSameNumber(t *testing.T) {
-	for pair, same := range map[[2]json.Number]bool{{"1", "1.0"}: true, {"1", "2"}: false, {"x", "1"}: false, {"1", "x"}: false, {"x", "x"}: false} {
+	for pair, same := range map[[2]json.Number]bool{{"1", "1.0"}: true, {"1", "2"}: false, {"x", "1"}: false,
+		{"1", "x"}: false, {"x", "x"}: false} {
 		if got := sameNumber(pair[0], pair[1]); got != same {
 			t.Errorf("%v: %v", pair, got)
 		}
@@ -352,7 +363,8 @@ func TestSameNumber(t *testing.T) {
 
 // Apps whose lists are not believed are in order.
 func TestDoubtedAppsAreInOrder(t *testing.T) {
-	in := Input{Platforms: platforms(t), Sealer: testSealer, Prior: map[agent.Address]agent.Record{}, Live: map[agent.AppID][]Live{}}
+	in := Input{Platforms: platforms(t), Sealer: testSealer, Prior: map[agent.Address]agent.Record{},
+		Live: map[agent.AppID][]Live{}}
 	var want []agent.AppID
 	for _, app := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		a := addr(t, "mindset/"+app+"/x")

@@ -19,8 +19,8 @@ type Input struct {
 	// Apps are the apps that the manifests name, also those without agents; the apps of Desired count
 	// as named. In other apps nothing can be deleted, for nothing says how to reach them.
 	Apps map[agent.AppID]bool
-	// Places say where the requests of each app go now, Origins where they went, as state has it. Without Places the plan
-	// says nothing of that.
+	// Places say where the requests of each app go now, Origins where they went, as state has it. Without Places the
+	// plan says nothing of that.
 	Places  map[agent.AppID]Place
 	Origins map[agent.AppID]agent.Origin
 	// Prior are the state's records.
@@ -148,7 +148,8 @@ func indexLists(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.A
 				found++
 				continue
 			}
-			unmanaged = append(unmanaged, Unmanaged{App: id, UID: live.UID, Name: nameOf(in.schemaOf(id), live.Content)})
+			unmanaged = append(unmanaged, Unmanaged{App: id, UID: live.UID,
+				Name: nameOf(in.schemaOf(id), live.Content)})
 		}
 		if found == 0 && known[id] {
 			doubted = append(doubted, id)

@@ -120,8 +120,9 @@ func (p *Plan) Document() Document {
 }
 
 func (l *LikelyRename) document() LikelyRenameDocument {
-	return LikelyRenameDocument{From: l.From.String(), To: l.To.String(), SameName: l.SameName, Similarity: l.Similarity,
-		Source: sourceDocument(l.Source), Line: l.Line()}
+	return LikelyRenameDocument{From: l.From.String(), To: l.To.String(), SameName: l.SameName,
+		Similarity: l.Similarity,
+		Source:     sourceDocument(l.Source), Line: l.Line()}
 }
 
 func (doc LikelyRenameDocument) likelyRename() (l LikelyRename, err error) {
@@ -167,7 +168,8 @@ func (doc OriginDocument) origin() (Origin, error) {
 func (ch *Change) document() ChangeDocument {
 	fields := ch.Differences()
 	doc := ChangeDocument{
-		Address: ch.Address.String(), Action: ch.Action, UID: ch.UID, Name: ch.Name, Blocked: ch.Blocked, InTheWay: ch.InTheWay,
+		Address: ch.Address.String(), Action: ch.Action, UID: ch.UID, Name: ch.Name, Blocked: ch.Blocked,
+		InTheWay: ch.InTheWay,
 		Vanished: ch.Vanished, Obsolete: ch.Obsolete, Marker: ch.Marker, Send: ch.Send,
 		Fields: make([]FieldDocument, len(fields)),
 	}

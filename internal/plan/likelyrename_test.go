@@ -102,7 +102,8 @@ func TestLikelyRenames(t *testing.T) {
 				want(t, "mindset/acme/4", named("Tenant four", policy)),
 			},
 			prior: map[string]agent.Record{
-				helper: record(t, "u1", named("Tenant three", policy)), third: record(t, "u3", named("Tenant two", policy)),
+				helper:           record(t, "u1", named("Tenant three", policy)),
+				third:            record(t, "u3", named("Tenant two", policy)),
 				"mindset/acme/4": record(t, "u4", named("Tenant four", policy)),
 			},
 		},
@@ -111,7 +112,8 @@ func TestLikelyRenames(t *testing.T) {
 			desired: []agent.Desired{
 				want(t, coach, fields{"agentName": "X", "tags": list{"people-team"}}),
 			},
-			prior: map[string]agent.Record{helper: record(t, "u1", fields{"agentName": "Y", "tags": list{"people-team"}})},
+			prior: map[string]agent.Record{helper: record(t, "u1", fields{"agentName": "Y",
+				"tags": list{"people-team"}})},
 		},
 	}
 	for _, tt := range tests {
@@ -194,7 +196,8 @@ func BenchmarkLikelyRenames(b *testing.B) {
 		in.Prior[addr(b, fmt.Sprintf("mindset/acme/old-%d", i))] = record(b, fmt.Sprint("u", i),
 			fields{"agentName": fmt.Sprint("Old ", i), "agentPurpose": purpose})
 		in.Desired = append(in.Desired,
-			want(b, fmt.Sprintf("mindset/acme/new-%d", i), fields{"agentName": fmt.Sprint("New ", i), "agentPurpose": purpose}))
+			want(b, fmt.Sprintf("mindset/acme/new-%d", i), fields{"agentName": fmt.Sprint("New ", i),
+				"agentPurpose": purpose}))
 	}
 	b.ResetTimer()
 	for range b.N {

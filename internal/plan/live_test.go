@@ -27,14 +27,17 @@ func TestDrift(t *testing.T) {
 	}{
 		{
 			name: "someone changed a field", wanted: one, rec: record(t, "u1", one), live: with("agentName", "Mine"),
-			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName"}, Fields: []FieldChange{
-				{Path: "/agentName", Before: "Coach", After: "Coach", Live: "Mine", Drift: true}}}},
+			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName"},
+				Fields: []FieldChange{
+					{Path: "/agentName", Before: "Coach", After: "Coach", Live: "Mine", Drift: true}}}},
 		},
 		{
-			name: "someone and the manifest changed a field", wanted: with("agentName", "New"), rec: record(t, "u1", one),
+			name: "someone and the manifest changed a field", wanted: with("agentName", "New"),
+			rec:  record(t, "u1", one),
 			live: with("agentName", "Mine"),
-			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName"}, Fields: []FieldChange{
-				{Path: "/agentName", Before: "Coach", After: "New", Live: "Mine", Drift: true}}}},
+			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName"},
+				Fields: []FieldChange{
+					{Path: "/agentName", Before: "Coach", After: "New", Live: "Mine", Drift: true}}}},
 		},
 		{
 			name: "someone made the manifest's change at the platform", wanted: with("agentName", "New"),
@@ -58,7 +61,8 @@ func TestDrift(t *testing.T) {
 			live: with("agentName", "COACH"),
 		},
 		{
-			name: "an ignored field", wanted: one, edits: []func(*agent.Desired){ignoring("tags")}, rec: record(t, "u1", one),
+			name: "an ignored field", wanted: one, edits: []func(*agent.Desired){ignoring("tags")},
+			rec:  record(t, "u1", one),
 			live: with("tags", list{"x"}),
 		},
 		{
@@ -72,8 +76,9 @@ func TestDrift(t *testing.T) {
 		{
 			name: "an agent that was not observed yet, and that someone changed", wanted: one,
 			rec: agent.Record{UID: "u1", Applied: doc(t, one)}, live: with("agentName", "Mine"),
-			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName"}, Fields: []FieldChange{
-				{Path: "/agentName", Before: "Coach", After: "Coach", Live: "Mine", Drift: true}}}},
+			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"agentName"},
+				Fields: []FieldChange{
+					{Path: "/agentName", Before: "Coach", After: "Coach", Live: "Mine", Drift: true}}}},
 		},
 		{
 			name: "a field that cannot be changed", wanted: with("externalTenantId", "t1"),
@@ -185,12 +190,14 @@ func TestVanishedUnmanagedAndDoubted(t *testing.T) {
 		Desired: []agent.Desired{want(t, coach, one), want(t, helper, one, previously("old")),
 			want(t, "mindset/empty/x", one)},
 		Prior: records(t, map[string]agent.Record{
-			coach: record(t, "u1", one), "mindset/acme/old": {UID: "u2", Applied: doc(t, one), Obsolete: []string{"u9"}},
+			coach: record(t, "u1", one), "mindset/acme/old": {UID: "u2", Applied: doc(t, one),
+				Obsolete: []string{"u9"}},
 			"mindset/acme/left": record(t, "u3", one), "mindset/empty/x": record(t, "u4", one),
 		}),
 		Live: map[agent.AppID][]Live{
 			acme: {{UID: "u8",
-				Content: agent.ContentOf(fields{"agentName": "Wild", "live": true})}, {UID: "u1", Content: agent.ContentOf(one)},
+				Content: agent.ContentOf(fields{"agentName": "Wild", "live": true})},
+				{UID: "u1", Content: agent.ContentOf(one)},
 				{UID: "u9"}, {UID: "u7"}},
 			{Platform: "mindset", App: "empty"}: {},
 		},
@@ -215,7 +222,8 @@ func TestAReplaceIsFinished(t *testing.T) {
 	in := Input{Desired: []agent.Desired{want(t, coach, one, protected)},
 		Prior: records(t, map[string]agent.Record{coach: rec})}
 	p := build(t, in)
-	diffOf(t, "without prune", []brief{{Action: Replace, Address: coach, UID: "u2", Blocked: BlockedByPrune}}, briefs(p))
+	diffOf(t, "without prune", []brief{{Action: Replace, Address: coach, UID: "u2", Blocked: BlockedByPrune}},
+		briefs(p))
 	in.Prune = true
 	p = build(t, in)
 	diffOf(t, "with prune", []brief{{Action: Replace, Address: coach, UID: "u2"}}, briefs(p))
@@ -239,7 +247,8 @@ func TestTouches(t *testing.T) {
 			agent.Record{UID: "u1", Applied: doc(t, named("SAME")), Observed: doc(t, named("TOKEN"))}},
 		{"an imported agent is as wanted", want(t, coach, one),
 			agent.Record{UID: "u1", Observed: doc(t, fields{"agentName": "Coach", "live": true})},
-			agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, fields{"agentName": "Coach", "live": true})}},
+			agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t,
+				fields{"agentName": "Coach", "live": true})}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -262,8 +271,9 @@ func TestOfflineSecrets(t *testing.T) {
 	offline := secret.Sealer{Key: testSealer.Key, Lookup: env(map[string]string{"OTHER": "0ther"})}
 	in := Input{
 		Desired: []agent.Desired{want(t, coach, with("${secret:TOKEN}", "${secret:OTHER}"))},
-		Prior:   records(t, map[string]agent.Record{coach: record(t, "u1", with("${secret:TOKEN}", "${secret:OTHER}"))}),
-		Sealer:  offline,
+		Prior: records(t, map[string]agent.Record{coach: record(t, "u1",
+			with("${secret:TOKEN}", "${secret:OTHER}"))}),
+		Sealer: offline,
 	}
 	diffOf(t, "same template", []brief(nil), briefs(build(t, in)))
 	in.Desired[0].Fields = with("${secret:ELSE}", "${secret:OTHER}")

@@ -50,8 +50,9 @@ func TestMarker(t *testing.T) {
 			rec: rec, action: Update, marker: MarkerAdd, send: []string{"tags"}, fields: 1,
 		},
 		{name: "left to somebody else", want: want(t, coach, one, marking, ignoring("tags")), rec: rec},
-		{name: "of an imported agent", want: want(t, coach, one, marking), rec: imported, action: Update, marker: MarkerAdd,
-			send: []string{"tags"}},
+		{name: "of an imported agent", want: want(t, coach, one, marking), rec: imported, action: Update,
+			marker: MarkerAdd,
+			send:   []string{"tags"}},
 		{
 			name: "of an agent that is replaced",
 			want: want(t, coach, fields{"agentName": "Coach", "tags": list{"hr"}, "externalTenantId": "t"}, marking),
@@ -67,7 +68,8 @@ func TestMarker(t *testing.T) {
 				ch = p.Changes[0]
 			}
 			if ch.Action != tt.action || ch.Marker != tt.marker || len(ch.Differences()) != tt.fields {
-				t.Errorf("%s, marker %q, %d fields; want %s, %q, %d", ch.Action, ch.Marker, len(ch.Differences()), tt.action,
+				t.Errorf("%s, marker %q, %d fields; want %s, %q, %d", ch.Action, ch.Marker, len(ch.Differences()),
+					tt.action,
 					tt.marker, tt.fields)
 			}
 			diffOf(t, "send", tt.send, ch.Send)
@@ -125,10 +127,12 @@ func TestAMarkThatIsLostIsPutBack(t *testing.T) {
 	}{
 		{"there", []func(*agent.Desired){marking}, own, Live{Content: agent.ContentOf(one), Mark: own}, ""},
 		{"gone", []func(*agent.Desired){marking}, own, Live{Content: agent.ContentOf(one)}, MarkerAdd},
-		{"foreign", []func(*agent.Desired){marking}, own, Live{Content: agent.ContentOf(one), Mark: foreign}, MarkerRenew},
+		{"foreign", []func(*agent.Desired){marking}, own, Live{Content: agent.ContentOf(one), Mark: foreign},
+			MarkerRenew},
 		{"not shown", []func(*agent.Desired){marking}, own, Live{}, ""},
 		{"nobody asks", nil, "", Live{Content: agent.ContentOf(one), Mark: foreign}, ""},
-		{"left to others", []func(*agent.Desired){marking, ignoring("tags")}, own, Live{Content: agent.ContentOf(one)}, ""},
+		{"left to others", []func(*agent.Desired){marking, ignoring("tags")}, own, Live{Content: agent.ContentOf(one)},
+			""},
 		{"to be added, and there", []func(*agent.Desired){marking}, "", Live{Content: agent.ContentOf(one), Mark: own},
 			MarkerAdd},
 	} {

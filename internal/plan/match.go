@@ -136,10 +136,13 @@ func (m *matcher) namesakes(group []int, named []Live) {
 	// What sent more comes first: an agent that holds all of it was not made by what sent less.
 	rest := slices.DeleteFunc(slices.Clone(group), m.decided)
 	slices.SortStableFunc(rest, func(a, b int) int {
-		return cmp.Compare(countLeaves(map[string]any(m.wanted[b].Fields)), countLeaves(map[string]any(m.wanted[a].Fields)))
+		return cmp.Compare(countLeaves(map[string]any(m.wanted[b].Fields)),
+			countLeaves(map[string]any(m.wanted[a].Fields)))
 	})
 	m.assignGroup(rest, folded, func(i int, _ string) []Live {
-		return slices.DeleteFunc(slices.Clone(free), func(l Live) bool { return !m.holdsAll(m.wanted[i].Fields, l.Content) })
+		return slices.DeleteFunc(slices.Clone(free), func(l Live) bool {
+			return !m.holdsAll(m.wanted[i].Fields, l.Content)
+		})
 	})
 	for _, i := range group {
 		if !m.decided(i) {

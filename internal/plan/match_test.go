@@ -65,14 +65,16 @@ func TestFind(t *testing.T) {
 		"content that cannot be read": {[]Candidate{{Fields: fields{"agentName": "A"}}}, []Live{{UID: "1"}}, false,
 			[]string{""}},
 		"texts as platforms make them": {[]Candidate{{Fields: fields{"agentName": "A & b ", "agentPurpose": "x\ny\n"}}},
-			[]Live{mindLive("1", fields{"agentName": "A &amp; b", "agentPurpose": "x\r\ny"}, "")}, false, []string{"1"}},
+			[]Live{mindLive("1", fields{"agentName": "A &amp; b", "agentPurpose": "x\r\ny"}, "")}, false,
+			[]string{"1"}},
 		"the exact one before the one that is like it": {
 			[]Candidate{{Fields: fields{"agentName": "A", "agentPurpose": "x "}},
 				{Fields: fields{"agentName": "A", "agentPurpose": "x"}}},
 			[]Live{mindLive("1", fields{"agentName": "A", "agentPurpose": "x"}, ""),
 				mindLive("2", fields{"agentName": "A", "agentPurpose": "x "}, "")}, false, []string{"2", "1"}},
 		"the exact one, whatever the order of a list, before the one that is like it": {
-			[]Candidate{{Fields: fields{"agentName": "A", "tags": list{"x ", "y"}}}, {Fields: fields{"agentName": "A", "tags": list{"x", "y"}}}},
+			[]Candidate{{Fields: fields{"agentName": "A", "tags": list{"x ", "y"}}},
+				{Fields: fields{"agentName": "A", "tags": list{"x", "y"}}}},
 			[]Live{mindLive("1", fields{"agentName": "A", "tags": list{"y", "x"}}, "")}, false, []string{"", "1"}},
 		"what sent more comes first": {
 			[]Candidate{{Fields: fields{"agentName": "A"}}, {Fields: fields{"agentName": "A", "agentPurpose": "x"}}},
@@ -107,7 +109,8 @@ func TestFind(t *testing.T) {
 			[]Live{mindLive("1", fields{"agentName": "Coach s3cret"}, "")}, false, []string{"1"}},
 		"a secret that nobody knows": {[]Candidate{{Fields: fields{"agentName": secret.Sealed{}}}},
 			[]Live{mindLive("1", fields{"agentName": "Coach s3cret"}, "")}, false, []string{"=1"}},
-		"the same, and other content": {[]Candidate{{Fields: fields{"agentName": secret.Sealed{}, "agentPurpose": "x"}}},
+		"the same, and other content": {[]Candidate{{Fields: fields{"agentName": secret.Sealed{},
+			"agentPurpose": "x"}}},
 			[]Live{mindLive("1", fields{"agentName": "Coach s3cret", "agentPurpose": "y"}, "")}, false, []string{""}},
 		"the same, and somebody's mark": {[]Candidate{{Fields: fields{"agentName": secret.Sealed{}}}},
 			[]Live{mindLive("1", fields{"agentName": "Coach s3cret"}, "n")}, false, []string{""}},
@@ -145,7 +148,8 @@ func TestFoldText(t *testing.T) {
 		{"a b", "ab"}, {"a\n\nb", "a\nb"}, {"https://a.example/X", "https://a.example/x"},
 		{"https://a.example:80", "https://a.example"},
 		{"https://a.example/?q=/", "https://a.example/?q="}, {"https://a.example/#x/", "https://a.example/#x"},
-		{"see https://a.example/ now", "see https://a.example now"}, {"ftp://a.example/", "ftp://a.example"}, {"A", "a"},
+		{"see https://a.example/ now", "see https://a.example now"}, {"ftp://a.example/", "ftp://a.example"},
+		{"A", "a"},
 	} {
 		if foldText(other[0]) == foldText(other[1]) {
 			t.Errorf("%q passes for %q", other[0], other[1])
@@ -157,7 +161,8 @@ func TestFoldText(t *testing.T) {
 func TestLimitOfAWord(t *testing.T) {
 	p := platforms(t)["mindset"]
 	for text, shares := range map[string]bool{
-		strings.Repeat("x", 19): false, strings.Repeat("x", 20): false, strings.Repeat("x", 21): true, "x y": true, "": false,
+		strings.Repeat("x", 19): false, strings.Repeat("x", 20): false, strings.Repeat("x", 21): true, "x y": true,
+		"": false,
 	} {
 		sent := fields{"agentName": "A", "agentPurpose": text}
 		if got := Shares(p, sent, agent.ContentOf(fields{"agentName": "Z", "agentPurpose": text})); got != shares {
@@ -202,7 +207,8 @@ func TestLeftover(t *testing.T) {
 			object{"o": object{"a": "1"}}, false},
 		"nothing":   {object{}, object{"a": nil}, object{"a": "1"}, object{"a": "1"}, false},
 		"no object": {"x", "y", "x", "x", false},
-		"a secret says nothing of this": {object{}, object{"a": secret.Sealed{}}, object{"a": secret.Sealed{}}, object{},
+		"a secret says nothing of this": {object{}, object{"a": secret.Sealed{}}, object{"a": secret.Sealed{}},
+			object{},
 			false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -240,8 +246,10 @@ func TestAdopt(t *testing.T) {
 			[]string{"adopt 1 sends agentName"}},
 		"marked, and left to others": {[]agent.Desired{want(t, a, equal, ignoring("agentName"))}, nil,
 			[]Live{mindLive("1", fields{"agentName": "B"}, mark)}, []string{"adopt 1"}},
-		"marked, of another tenant": {[]agent.Desired{want(t, a, fields{"agentName": "A", "externalTenantId": "t1"})}, nil,
-			[]Live{mindLive("1", fields{"agentName": "A", "externalTenantId": "t2"}, mark)}, []string{"create namesake 1"}},
+		"marked, of another tenant": {[]agent.Desired{want(t, a, fields{"agentName": "A", "externalTenantId": "t1"})},
+			nil,
+			[]Live{mindLive("1", fields{"agentName": "A", "externalTenantId": "t2"}, mark)},
+			[]string{"create namesake 1"}},
 		"somebody's by a record": {[]agent.Desired{want(t, a, equal), want(t, b, equal)},
 			func(in *Input) {
 				in.Prior = map[agent.Address]agent.Record{addr(t, b): record(t, "1",
@@ -266,7 +274,8 @@ func TestAdopt(t *testing.T) {
 				"")}, []string{"create", "adopt 1"}},
 		"a namesake that another takes": {[]agent.Desired{want(t, a, other), want(t, b, equal)}, nil,
 			[]Live{mindLive("1", equal, "")}, []string{"create", "adopt 1"}},
-		"a replace takes what is there": {[]agent.Desired{want(t, a, fields{"agentName": "A", "externalTenantId": "t2"})},
+		"a replace takes what is there": {[]agent.Desired{want(t, a, fields{"agentName": "A",
+			"externalTenantId": "t2"})},
 			func(in *Input) {
 				in.Prior = map[agent.Address]agent.Record{addr(t, a): record(t, "1",
 					fields{"agentName": "A", "externalTenantId": "t1"})}
@@ -278,7 +287,8 @@ func TestAdopt(t *testing.T) {
 				in.Prior = map[agent.Address]agent.Record{addr(t, b): record(t, "9",
 					other)}
 			}, []Live{mindLive("1", equal, "")}, []string{"create"}},
-		"a secret without a value": {[]agent.Desired{want(t, a, fields{"agentName": secret.Template("${secret:NONE}")})},
+		"a secret without a value": {[]agent.Desired{want(t, a,
+			fields{"agentName": secret.Template("${secret:NONE}")})},
 			nil, []Live{mindLive("1", equal, "")}, []string{"create"}},
 		"a secret with one": {[]agent.Desired{want(t, a, fields{"agentName": secret.Template("${secret:TOKEN}")})}, nil,
 			[]Live{mindLive("1", fields{"agentName": "s3cret"}, "")}, []string{"adopt 1"}},
@@ -320,7 +330,8 @@ func TestWhatIsNeverShownIsNotMissed(t *testing.T) {
 	p := platforms(t)["mindset"].Version("v2")
 	wanted := fields{"agentName": "A", "agentPurpose": "x", "templateAgentUid": "12345678901234567890"}
 	shown := fields{"agentName": "A", "agentPurpose": "x", "live": false}
-	for name, live := range map[string]fields{"the same": shown, "with more": {"agentName": "A", "agentPurpose": "x", "live": false, "tags": list{"added"}}} {
+	for name, live := range map[string]fields{"the same": shown, "with more": {"agentName": "A", "agentPurpose": "x",
+		"live": false, "tags": list{"added"}}} {
 		got := Find(p, []Candidate{{Fields: wanted}}, []Live{{UID: "1", Content: agent.ContentOf(live)}}, true)
 		if found(got[0]) != "1" {
 			t.Errorf("%s: %s", name, found(got[0]))

@@ -191,7 +191,8 @@ func answers(p *schema.Platform, f schema.Field, sent spelling) map[string]field
 	case bool:
 		rewritten[f.Name] = !v
 	}
-	return map[string]fields{"plainly": plain, "filled in": filled, "with more": added, "rewritten": rewritten, "not": nil}
+	return map[string]fields{"plainly": plain, "filled in": filled, "with more": added, "rewritten": rewritten,
+		"not": nil}
 }
 
 // TestEveryFieldShowsAChange guards the matrix above against a comparison that finds nothing at all.
@@ -199,7 +200,8 @@ func TestEveryFieldShowsAChange(t *testing.T) {
 	for name, p := range platforms(t) {
 		for _, f := range p.Fields {
 			a := name + "/app/key"
-			without, with := withField(required(p), f, spelling{}), withField(required(p), f, spelling{value: sample(f)})
+			without, with := withField(required(p), f, spelling{}), withField(required(p), f,
+				spelling{value: sample(f)})
 			for _, tt := range []struct {
 				what     string
 				was, is  fields
@@ -284,7 +286,8 @@ func TestSecretsAreNeverInAPlan(t *testing.T) {
 	}
 	in := Input{
 		Desired: []agent.Desired{want(t, bot,
-			with(object{"authorization": secret.Template("Bearer ${secret:OTHER}")}, secret.Template("${secret:TOKEN}")))},
+			with(object{"authorization": secret.Template("Bearer ${secret:OTHER}")},
+				secret.Template("${secret:TOKEN}")))},
 		Prior: records(t, map[string]agent.Record{bot: record(t, "u1",
 			with(object{"authorization": secret.Template("Bearer ${secret:TOKEN}")}, "s3cret"))}),
 	}

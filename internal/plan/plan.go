@@ -196,7 +196,8 @@ type Summary struct {
 	Kept      int `json:"kept"`
 	Unchanged int `json:"unchanged"`
 	Blocked   int `json:"blocked,omitempty"`
-	// Protected counts those of Blocked that lifecycle.protect refuses. Where there is one, apply refuses the whole plan.
+	// Protected counts those of Blocked that lifecycle.protect refuses. Where there is one, apply refuses the whole
+	// plan.
 	Protected int `json:"protected,omitempty"`
 	// Origins counts the apps whose requests or whose key go to another place than before.
 	Origins int `json:"origins,omitempty"`

@@ -53,7 +53,8 @@ func genField(f schema.Field) *rapid.Generator[any] {
 			return values
 		})
 	case "object":
-		return rapid.Map(rapid.MapOfN(rapid.SampledFrom([]string{"baseUrl", "headers", "greetingMessage"}), genValue(2), 0,
+		return rapid.Map(rapid.MapOfN(rapid.SampledFrom([]string{"baseUrl", "headers", "greetingMessage"}), genValue(2),
+			0,
 			3),
 			func(m map[string]any) any { return m })
 	default:
@@ -88,7 +89,8 @@ func genDesired(all map[string]*schema.Platform) *rapid.Generator[[]agent.Desire
 					Protect: rapid.Bool().Draw(t, "protect"),
 				}
 				d.PreviousKeys = rapid.SliceOfN(rapid.SampledFrom(keys), 0, 2).Draw(t, "previous")
-				d.IgnoreChanges = rapid.SliceOfN(rapid.SampledFrom([]string{"name", "tags", "isActive", "externalTenantId"}), 0,
+				d.IgnoreChanges = rapid.SliceOfN(rapid.SampledFrom([]string{"name", "tags", "isActive",
+					"externalTenantId"}), 0,
 					1).Draw(t, "ignored")
 				if marks[p] {
 					d.Mark = d.Address.Mark()
@@ -160,7 +162,8 @@ func TestThePlanDoesNotDependOnOrder(t *testing.T) {
 		in := Input{
 			Desired: genDesired(all).Draw(rt, "desired"), Prior: genPrior(t, all).Draw(rt, "prior"),
 			Platforms: all, Sealer: testSealer, Prune: rapid.Bool().Draw(rt, "prune"),
-			Targets: rapid.SampledFrom([][]agent.Glob{nil, {"mindset/*/*"}, {"*/app/b", "*/app/c"}}).Draw(rt, "targets"),
+			Targets: rapid.SampledFrom([][]agent.Glob{nil, {"mindset/*/*"}, {"*/app/b", "*/app/c"}}).
+				Draw(rt, "targets"),
 		}
 		snapshot := fmt.Sprintf("%v", in.Desired)
 		first, err := Build(in)
@@ -203,7 +206,8 @@ func TestNoSecretAndNoMarkIsWritten(t *testing.T) {
 			rt.Fatal(err)
 		}
 		for _, out := range []string{plain.String(), saved.String()} {
-			for _, leak := range []string{agent.MarkName + ":", `/agentsync"`, "s3cret", "0ther", "$secret", "${secret"} {
+			for _, leak := range []string{agent.MarkName + ":", `/agentsync"`, "s3cret", "0ther", "$secret",
+				"${secret"} {
 				if bytes.Contains([]byte(out), []byte(leak)) {
 					rt.Errorf("%q is in the plan:\n%s", leak, out)
 				}

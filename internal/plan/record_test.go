@@ -78,7 +78,8 @@ func TestPayloadSendsAlong(t *testing.T) {
 		want          []string
 	}{
 		{[]string{"integrationMeta"}, nil, []string{"integrateWith", "integrationMeta", "integrationType"}},
-		{[]string{"integrationMeta", "integrateWith"}, nil, []string{"integrateWith", "integrationMeta", "integrationType"}},
+		{[]string{"integrationMeta", "integrateWith"}, nil, []string{"integrateWith", "integrationMeta",
+			"integrationType"}},
 		{[]string{"integrationMeta"}, []string{"integrateWith"}, []string{"integrationMeta", "integrationType"}},
 		{[]string{"integrateWith"}, nil, []string{"integrateWith"}},
 		{[]string{"name"}, nil, []string{"name"}},

@@ -41,7 +41,8 @@ func References(p *Plan, desired []agent.Desired, schemaOf func(agent.AppID) *sc
 			names, _ := d.Fields[f.Name].([]any)
 			for i, v := range names {
 				if name, ok := v.(string); ok {
-					all = append(all, Reference{ch.Address, f.Pointer + "/" + strconv.Itoa(i), f.Name, f.RefersTo, name})
+					all = append(all, Reference{ch.Address, f.Pointer + "/" +
+						strconv.Itoa(i), f.Name, f.RefersTo, name})
 				}
 			}
 		}
@@ -67,7 +68,8 @@ func CannotEmpty(p *Plan, desired []agent.Desired, schemaOf func(agent.AppID) *s
 			}
 			problems = append(problems, diag.Problem{
 				Severity: diag.Error, Pos: ch.Source, Address: ch.Address.String(),
-				Summary: name + " was taken out, and the platform cannot empty it; put it back, or leave it to others: " +
+				Summary: name +
+					" was taken out, and the platform cannot empty it; put it back, or leave it to others: " +
 					"lifecycle: {ignoreChanges: [" + name + "]}",
 			})
 		}

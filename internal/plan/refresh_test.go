@@ -29,7 +29,8 @@ func TestRefresh(t *testing.T) {
 		{name: "another order", rec: record(t, "u1", one), live: with("tags", list{"b", "a"})},
 		{
 			name: "someone changed a field", rec: record(t, "u1", one), live: with("agentName", "Mine"),
-			want: []FieldChange{{Path: "/agentName", Before: "Coach", After: "Mine"}}, applied: with("agentName", "Mine"),
+			want:     []FieldChange{{Path: "/agentName", Before: "Coach", After: "Mine"}},
+			applied:  with("agentName", "Mine"),
 			observed: with("agentName", "Mine"),
 		},
 		{
@@ -48,8 +49,9 @@ func TestRefresh(t *testing.T) {
 		},
 		{
 			name: "imported, and changed since", rec: agent.Record{UID: "u1", Observed: doc(t, one)},
-			live: with("agentName", "Mine"),
-			want: []FieldChange{{Path: "/agentName", Before: "Coach", After: "Mine"}}, observed: with("agentName", "Mine"),
+			live:     with("agentName", "Mine"),
+			want:     []FieldChange{{Path: "/agentName", Before: "Coach", After: "Mine"}},
+			observed: with("agentName", "Mine"),
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -102,7 +104,8 @@ func TestTakeOver(t *testing.T) {
 	for name, lookup := range map[string]secret.Lookup{"known": testSealer.Lookup, "unknown": nil} {
 		for _, listed := range []bool{false, true} {
 			in := Input{
-				Desired: []agent.Desired{want(t, address, like)}, Prior: map[agent.Address]agent.Record{addr(t, address): rec},
+				Desired: []agent.Desired{want(t, address, like)}, Prior: map[agent.Address]agent.Record{addr(t,
+					address): rec},
 				Platforms: platforms(t), Sealer: secret.Sealer{Key: testSealer.Key, Lookup: lookup},
 			}
 			if listed {
@@ -150,11 +153,13 @@ func TestAFieldThatLeavesAfterTakeOver(t *testing.T) {
 	}
 }
 
-// A masked secret whose value is known here may be another one at the platform: it is sent. One without a value here is left.
+// A masked secret whose value is known here may be another one at the platform: it is sent. One without a value here is
+// left.
 func TestTakeOverOfAMaskedSecret(t *testing.T) {
 	for variable, sent := range map[string]bool{"TOKEN": true, "UNSET": false} {
 		meta := func(v any) fields {
-			return fields{"name": "A", "integrationMeta": object{"baseUrl": "https://a.example.com", "headers": object{"authorization": v}}}
+			return fields{"name": "A", "integrationMeta": object{"baseUrl": "https://a.example.com",
+				"headers": object{"authorization": v}}}
 		}
 		like, live := meta(secret.Template("${secret:"+variable+"}")), meta(secret.Literal("********"))
 		rec, err := TakeOver("u1", live, like, testSealer)
@@ -162,7 +167,8 @@ func TestTakeOverOfAMaskedSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		const a = "cometchat/2754abc/a"
-		p := build(t, Input{Desired: []agent.Desired{want(t, a, like)}, Prior: records(t, map[string]agent.Record{a: rec})})
+		p := build(t, Input{Desired: []agent.Desired{want(t, a, like)},
+			Prior: records(t, map[string]agent.Record{a: rec})})
 		if (len(p.Changes) == 1) != sent {
 			t.Errorf("%s: %+v", variable, briefs(p))
 		}

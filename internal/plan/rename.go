@@ -390,12 +390,12 @@ func pairByName(left, arrived []*mayBeRenamed) []LikelyRename {
 const (
 	// leastSimilar is the least similarity of a rename, in percent: that of git.
 	leastSimilar = 50
-	// leastShared is the least that two agents have in common before anything is said, in bytes: a tag and a word are no
-	// sign.
+	// leastShared is the least that two agents have in common before anything is said, in bytes: a tag and a word are
+	// no sign.
 	leastShared = 16
-	// mostHolders is how many agents of an app may hold a text that still tells them apart: two, and one that was copied
-	// from them. What more of them hold is a template's. It bounds the cost as well: no text leads to more candidates than
-	// this.
+	// mostHolders is how many agents of an app may hold a text that still tells them apart: two, and one that was
+	// copied from them. What more of them hold is a template's. It bounds the cost as well: no text leads to more
+	// candidates than this.
 	mostHolders = 3
 )
 
@@ -489,7 +489,8 @@ func assignSimilar(from, to []*mayBeRenamed, holders map[partID]*holding) []Like
 		f, t := from[c.from], to[c.to]
 		if !f.paired && !t.paired {
 			f.paired, t.paired = true, true
-			pairs = append(pairs, LikelyRename{From: f.address, To: t.address, Similarity: c.similarity, Source: t.source})
+			pairs = append(pairs, LikelyRename{From: f.address, To: t.address, Similarity: c.similarity,
+				Source: t.source})
 		}
 	}
 	return pairs
@@ -553,7 +554,8 @@ func clauses(text string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		start := 0
 		for i := range len(text) {
-			atEnd := i+1 == len(text) || text[i] == '\n' || text[i+1] == ' ' && strings.IndexByte(".,;:!?", text[i]) >= 0
+			atEnd := i+1 == len(text) || text[i] == '\n' || text[i+1] == ' ' &&
+				strings.IndexByte(".,;:!?", text[i]) >= 0
 			if !atEnd {
 				continue
 			}

@@ -83,7 +83,8 @@ func TestRenames(t *testing.T) {
 		{
 			name:    "a swap that was carried out is not turned back",
 			desired: []agent.Desired{want(t, coach, b, previously("helper")), want(t, helper, a, previously("coach"))},
-			prior:   map[string]agent.Record{coach: had(record(t, "u2", b), "helper"), helper: had(record(t, "u1", a), "coach")},
+			prior: map[string]agent.Record{coach: had(record(t, "u2", b), "helper"),
+				helper: had(record(t, "u1", a), "coach")},
 		},
 		{
 			name:    "a swap that a lost state forgot is not turned back",
@@ -121,7 +122,8 @@ func TestRenames(t *testing.T) {
 		{
 			name:    "the revert of a chain moves back",
 			desired: []agent.Desired{want(t, coach, a), want(t, helper, b)},
-			prior:   map[string]agent.Record{helper: had(record(t, "u1", a), "coach"), third: had(record(t, "u2", b), "helper")},
+			prior: map[string]agent.Record{helper: had(record(t, "u1", a), "coach"),
+				third: had(record(t, "u2", b), "helper")},
 			want: []brief{
 				{Action: Move, Address: coach, From: helper, UID: "u1"},
 				{Action: Move, Address: helper, From: third, UID: "u2"},
@@ -130,7 +132,8 @@ func TestRenames(t *testing.T) {
 		{
 			name:    "the revert of a swap moves back",
 			desired: []agent.Desired{want(t, coach, a), want(t, helper, b)},
-			prior:   map[string]agent.Record{coach: had(record(t, "u2", b), "helper"), helper: had(record(t, "u1", a), "coach")},
+			prior: map[string]agent.Record{coach: had(record(t, "u2", b), "helper"),
+				helper: had(record(t, "u1", a), "coach")},
 			want: []brief{
 				{Action: Move, Address: coach, From: helper, UID: "u1"},
 				{Action: Move, Address: helper, From: coach, UID: "u2"},
@@ -145,7 +148,8 @@ func TestRenames(t *testing.T) {
 		{
 			name:    "a new agent at a former key sends no known one through two addresses",
 			desired: []agent.Desired{want(t, coach, c), want(t, helper, a)},
-			prior:   map[string]agent.Record{helper: had(record(t, "u1", a), "coach"), third: had(record(t, "u2", b), "helper")},
+			prior: map[string]agent.Record{helper: had(record(t, "u1", a), "coach"),
+				third: had(record(t, "u2", b), "helper")},
 			want: []brief{
 				{Action: Create, Address: coach, Fields: []FieldChange{{Path: "/agentName", After: "C"}}},
 				{Action: Kept, Address: third, UID: "u2"},
@@ -154,7 +158,8 @@ func TestRenames(t *testing.T) {
 		{
 			name:    "of two that had a key nobody can say which one comes back",
 			desired: []agent.Desired{want(t, coach, c)},
-			prior:   map[string]agent.Record{helper: had(record(t, "u1", a), "coach"), third: had(record(t, "u2", b), "coach")},
+			prior: map[string]agent.Record{helper: had(record(t, "u1", a), "coach"),
+				third: had(record(t, "u2", b), "coach")},
 			want: []brief{
 				{Action: Create, Address: coach, Fields: []FieldChange{{Path: "/agentName", After: "C"}}},
 				{Action: Kept, Address: helper, UID: "u1"},
@@ -176,7 +181,8 @@ func TestRenames(t *testing.T) {
 				want(t, coach, c, previously("third")), want(t, helper, a, previously("coach")),
 				want(t, third, b, previously("helper")),
 			},
-			prior: map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b), third: record(t, "u3", c)},
+			prior: map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b),
+				third: record(t, "u3", c)},
 			want: []brief{
 				{Action: Move, Address: coach, From: third, UID: "u3"},
 				{Action: Move, Address: helper, From: coach, UID: "u1"},
@@ -184,9 +190,10 @@ func TestRenames(t *testing.T) {
 			},
 		},
 		{
-			name:    "a rename is carried out although its replace is blocked",
-			desired: []agent.Desired{want(t, coach, fields{"agentName": "A", "externalTenantId": "t2"}, previously("helper"))},
-			prior:   map[string]agent.Record{helper: record(t, "u1", a)},
+			name: "a rename is carried out although its replace is blocked",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "A", "externalTenantId": "t2"},
+				previously("helper"))},
+			prior: map[string]agent.Record{helper: record(t, "u1", a)},
 			want: []brief{{Action: Replace, Address: coach, From: helper, UID: "u1", Blocked: BlockedByPrune,
 				Fields: []FieldChange{{Path: "/externalTenantId", After: "t2", Immutable: true}}}},
 		},

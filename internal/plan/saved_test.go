@@ -66,7 +66,8 @@ func everyAction(t *testing.T) Input {
 			{UID: "m1", Content: agent.ContentOf(fields{"agentName": "Note", "tags": list{"b", "c"}})},
 			{UID: "m2", Content: agent.ContentOf(note)}, {UID: "m3", Content: agent.ContentOf(note)},
 			{UID: "m4", Content: agent.ContentOf(tenant("t1"))}, {UID: "m5", Content: agent.ContentOf(tenant("t1"))},
-			{UID: "m7", Content: agent.ContentOf(note)}, {UID: "wild", Content: agent.ContentOf(fields{"agentName": "Wild"})},
+			{UID: "m7", Content: agent.ContentOf(note)}, {UID: "wild",
+				Content: agent.ContentOf(fields{"agentName": "Wild"})},
 		}},
 		Prune: true,
 	}
@@ -128,7 +129,8 @@ func TestASavedPlanIsRefused(t *testing.T) {
 	file := saved(t, build(t, everyAction(t)))
 	tests := []struct{ name, file, version, want string }{
 		{"empty", " \n", "v1.2.3", "the saved plan is empty; make it again with agentsync plan --out"},
-		{"cut short", file[:len(file)/2], "v1.2.3", "the saved plan is cut short; make it again with agentsync plan --out"},
+		{"cut short", file[:len(file)/2], "v1.2.3",
+			"the saved plan is cut short; make it again with agentsync plan --out"},
 		{"not JSON", "version: 1\n", "v1.2.3",
 			"this is no saved plan: invalid character 'v' looking for beginning of value; make it again with agentsync plan " +
 				"--out"},
@@ -150,7 +152,8 @@ func TestASavedPlanIsRefused(t *testing.T) {
 		{"made by hand", handmade(`{"plan": {"changes": [{"address": "x", "action": "create"}]}}`), "v1.2.3",
 			`this is no saved plan: change 1: "x" is not an address: write platform/app/key, for example ` +
 				`cometchat/2754abc/concierge; make it again with agentsync plan --out`},
-		{"with an unknown action", handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "explode"}]}}`), "v1.2.3",
+		{"with an unknown action", handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "explode"}]}}`),
+			"v1.2.3",
 			`this is no saved plan: change 1: "explode" is no action; make it again with agentsync plan --out`},
 	}
 	for _, tt := range tests {

@@ -17,7 +17,8 @@ func TestSecretStates(t *testing.T) {
 		return agent.Desired{Address: at(key),
 			Fields: agent.Fields{"headers": map[string]any{"authorization": secret.Template(template)}}}
 	}
-	values := map[string]string{"SAME": "same-value", "OTHER": "new-value", "MOVED": "moved-value", "FRESH": "fresh-value"}
+	values := map[string]string{"SAME": "same-value", "OTHER": "new-value", "MOVED": "moved-value",
+		"FRESH": "fresh-value"}
 	lookup := func(name string) (string, bool) { v, ok := values[name]; return v, ok }
 	then := secret.Sealer{Key: []byte(lineage), Lookup: func(name string) (string, bool) {
 		return map[string]string{"SAME": "same-value", "OTHER": "old-value", "GONE": "gone-value",
@@ -33,12 +34,14 @@ func TestSecretStates(t *testing.T) {
 		prior[at(key)] = agent.Record{UID: key, Applied: doc}
 	}
 	wanted := []agent.Desired{
-		wants("gone", "${secret:GONE}"), wants("moved", "${secret:MOVED}"), wants("new", "${secret:FRESH} ${secret:UNSET}"),
+		wants("gone", "${secret:GONE}"), wants("moved", "${secret:MOVED}"),
+		wants("new", "${secret:FRESH} ${secret:UNSET}"),
 		wants("other", "Bearer ${secret:OTHER}"), wants("same", "${secret:SAME}"), wants("too", "${secret:SAME}"),
 	}
 	states, agents := SecretStates(wanted, prior, lookup, secret.Sealer{Key: []byte(lineage), Lookup: lookup})
-	want := map[string]SecretState{"SAME": SecretUnchanged, "OTHER": SecretChanged, "MOVED": SecretNew, "FRESH": SecretNew,
-		"GONE": SecretMissing, "UNSET": SecretMissing}
+	want := map[string]SecretState{"SAME": SecretUnchanged, "OTHER": SecretChanged, "MOVED": SecretNew,
+		"FRESH": SecretNew,
+		"GONE":  SecretMissing, "UNSET": SecretMissing}
 	if !maps.Equal(states, want) || agents["SAME"] != 2 || agents["UNSET"] != 1 {
 		t.Errorf("%v, agents %v; want %v", states, agents, want)
 	}

@@ -58,7 +58,8 @@ func TestListedAgentsOfWhichOneIsOdd(t *testing.T) {
 		"too deep":                    `"metaData": {"a": ` + deep(agent.MaxDepth) + `}`,
 		"deeper than any reader goes": `"metaData": {"a": ` + deep(30_000) + `}`,
 	} {
-		list, err := elements(s, `[{"uid": "a", "name": "x"}, {"uid": "b", `+odd+`, "name": "y"}, {"uid": "c", "name": "z"}]`)
+		list, err := elements(s, `[{"uid": "a", "name": "x"}, {"uid": "b", `+odd+
+			`, "name": "y"}, {"uid": "c", "name": "z"}]`)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -69,12 +70,14 @@ func TestListedAgentsOfWhichOneIsOdd(t *testing.T) {
 			continue
 		}
 		for i, uid := range []string{"a", "b", "c"} {
-			if r := got[i]; r.UID != uid || (r.Unreadable != nil) != (uid == "b") || r.Content.IsZero() != (uid == "b") {
+			if r := got[i]; r.UID != uid || (r.Unreadable != nil) != (uid == "b") ||
+				r.Content.IsZero() != (uid == "b") {
 				t.Errorf("%s: %+v", name, r)
 			}
 		}
 	}
-	for _, text := range []string{`[{"name": "a"}]`, `[{"uid": "a/b"}]`, `[1]`, `[null]`, `[{"uid": "a"}, {"uid": "a"}]`,
+	for _, text := range []string{`[{"name": "a"}]`, `[{"uid": "a/b"}]`, `[1]`, `[null]`,
+		`[{"uid": "a"}, {"uid": "a"}]`,
 		`[{"uid": null}]`} {
 		list, err := elements(s, text)
 		if err == nil {
@@ -90,7 +93,8 @@ func TestListedAgentsOfWhichOneIsOdd(t *testing.T) {
 func TestDepth(t *testing.T) {
 	s := shape(t)
 	for _, secret := range []string{``, `, "integrationMeta": {"headers": {"a": "b"}}`} {
-		for levels, ok := range map[int]bool{agent.MaxDepth - 1: true, agent.MaxDepth: true, agent.MaxDepth + 1: false} {
+		for levels, ok := range map[int]bool{agent.MaxDepth - 1: true, agent.MaxDepth: true, agent.MaxDepth +
+			1: false} {
 			// The field's own object is one level.
 			text := fmt.Sprintf(`{"uid": "a", "metaData": {"m": %s}%s}`, deep(levels-1), secret)
 			if r, err := s.Agent(answer(text)); err != nil || (r.Unreadable == nil) != ok {
@@ -191,7 +195,8 @@ func TestEchoedSecretsAreSealed(t *testing.T) {
 	} {
 		for _, fields := range []string{
 			`"name": "` + echo + `"`, `"metaData": {"config": {"list": ["x", "` + echo + `"]}}`,
-			`"integrationMeta": {"baseUrl": "u", "requestHeaders": {"auth": "` + echo + `"}}`, `"tools": ["` + echo + `"]`,
+			`"integrationMeta": {"baseUrl": "u", "requestHeaders": {"auth": "` + echo + `"}}`, `"tools": ["` + echo +
+				`"]`,
 		} {
 			r, err := s.Agent(answer(`{"uid": "a", "isActive": true, ` + fields + `}`))
 			if err != nil || r.Unreadable != nil {

@@ -178,7 +178,8 @@ func (c *Caller) sendOnce(ctx context.Context, r Request, decode func(Answer) er
 	case Throttled:
 		if fail.RetryAfter = httpx.RetryAfter(resp.Header, time.Now()); fail.RetryAfter > httpx.MaxWait {
 			// It was not processed, and nobody waits for so long: for the caller that is a refusal.
-			fail.Class, fail.Err = Refused, fmt.Errorf("%w: %v", httpx.ErrWaitTooLong, fail.RetryAfter.Round(time.Second))
+			fail.Class, fail.Err = Refused, fmt.Errorf("%w: %v", httpx.ErrWaitTooLong,
+				fail.RetryAfter.Round(time.Second))
 		}
 	}
 	fail.Code, fail.Message, fail.OwnWords = explainAnswer(resp, answer, hide())
@@ -272,7 +273,8 @@ func withoutURL(err error) error {
 
 // readBody reads the answer's body up to limit. The answer's body is of no use any more once free was called.
 func (c *Caller) readBody(resp *http.Response, limit int64) (a Answer, free func()) {
-	b, free := new(bytes.Buffer), func() {} // a list is large, and io.ReadAll would make five times as much garbage of it
+	// a list is large, and io.ReadAll would make five times as much garbage of it
+	b, free := new(bytes.Buffer), func() {}
 	if limit <= MaxAgentBody {
 		b = c.bodies.Get().(*bytes.Buffer)
 		free = func() { c.bodies.Put(b) }

@@ -147,7 +147,10 @@ func TestAnswersAreBounded(t *testing.T) {
 
 func TestPathsAreEscaped(t *testing.T) {
 	var got string
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.URL.EscapedPath() }))
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter,
+		r *http.Request) {
+		got = r.URL.EscapedPath()
+	}))
 	defer s.Close()
 	c := caller(t, s.URL+"/base", nil)
 	if err := c.Do(t.Context(), platform.Request{Method: "GET", Path: []string{"a b", "x/../y?z"}}, nil); err != nil {
@@ -164,7 +167,8 @@ func TestErrorsHideSecretsInEverySpelling(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		hex := fmt.Sprintf("%x", "s3cr3t-value-42")
-		fmt.Fprintf(w, `{"message": "a %s b %s c %s d %s e"}`, hex, strings.ToUpper(testKey), "S3cr3t%2dvalue%2D42", other)
+		fmt.Fprintf(w, `{"message": "a %s b %s c %s d %s e"}`, hex, strings.ToUpper(testKey), "S3cr3t%2dvalue%2D42",
+			other)
 	}))
 	defer s.Close()
 	u, err := url.Parse(s.URL)
@@ -190,7 +194,8 @@ func TestHeadersOfARequest(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header }))
 	defer s.Close()
 	r := platform.Request{Method: http.MethodGet, Header: http.Header{"chatApiVersion": {"v3.0"}}}
-	if err := caller(t, s.URL, nil).Do(t.Context(), r, nil); err != nil || got.Get("chatApiVersion") != "v3.0" || got.Get("Accept") != "application/json" {
+	if err := caller(t, s.URL, nil).Do(t.Context(), r, nil); err != nil || got.Get("chatApiVersion") != "v3.0" ||
+		got.Get("Accept") != "application/json" {
 		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -97,7 +97,8 @@ func TestParseTime(t *testing.T) {
 	if got := platform.ParseTime(json.Number("1767323045")); !got.Equal(want.Truncate(time.Second)) {
 		t.Errorf("seconds: %v", got)
 	}
-	for _, v := range []any{nil, "", "yesterday", json.Number("0"), json.Number("-5"), json.Number("1e300"), "NaN", true} {
+	for _, v := range []any{nil, "", "yesterday", json.Number("0"), json.Number("-5"), json.Number("1e300"), "NaN",
+		true} {
 		if got := platform.ParseTime(v); !got.IsZero() {
 			t.Errorf("%v is %v, want no time", v, got)
 		}
@@ -121,7 +122,8 @@ func TestEncodeBody(t *testing.T) {
 	if got, err := platform.EncodeBody(nil); err != nil || string(got) != "{}" {
 		t.Errorf("nil fields: %s, %v", got, err)
 	}
-	for name, v := range map[string]any{"template": secret.Template("${secret:A}"), "sealed": secret.Sealed{Value: "ab"}} {
+	for name, v := range map[string]any{"template": secret.Template("${secret:A}"),
+		"sealed": secret.Sealed{Value: "ab"}} {
 		if got, err := platform.EncodeBody(agent.Fields{"f": map[string]any{"g": v}}); err == nil ||
 			!strings.Contains(err.Error(), "/f/g") {
 			t.Errorf("%s: %s, %v", name, got, err)

@@ -139,8 +139,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrNoSuchAgent matches an *Error in which the platform says in its own words that it has no such agent.
 	ErrNoSuchAgent = errors.New("the platform knows no such agent")
-	// ErrConflict matches an *Error of status 409 in which the platform says in its own words that the request conflicts
-	// with what is there. It may have been carried out all the same: a gateway answers so to its repetition.
+	// ErrConflict matches an *Error of status 409 in which the platform says in its own words that the request
+	// conflicts with what is there. It may have been carried out all the same: a gateway answers so to its repetition.
 	ErrConflict = errors.New("the request conflicts with what is there")
 )
 

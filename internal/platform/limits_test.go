@@ -67,7 +67,8 @@ func TestLimitOfAnErrorsWords(t *testing.T) {
 func TestLimitOfABody(t *testing.T) {
 	for over := -1; over <= 1; over++ {
 		body := `{"uid": "` + strings.Repeat("u", 100+over-len(`{"uid": ""}`)) + `"}`
-		err := answering(t, 200, nil, body).Do(t.Context(), platform.Request{Method: "GET", Path: []string{"x"}, Limit: 100},
+		err := answering(t, 200, nil, body).Do(t.Context(), platform.Request{Method: "GET", Path: []string{"x"},
+			Limit: 100},
 			nil)
 		if (err == nil) != (over <= 0) || err != nil && platform.ClassOf(err) != platform.Unknown {
 			t.Errorf("%d bytes: %v", len(body), err)
@@ -112,7 +113,8 @@ func TestLimitOfAnEnvelope(t *testing.T) {
 func TestLimitsOfTimes(t *testing.T) {
 	for number, want := range map[string]int64{
 		"99999999999": 99999999999000, "100000000000": 100000000000, "100000000001": 100000000001,
-		"999999999999999": 999999999999999, "1000000000000000": 1000000000000000, "1000000000000001": 0, "0": 0, "-1": 0,
+		"999999999999999": 999999999999999, "1000000000000000": 1000000000000000, "1000000000000001": 0, "0": 0,
+		"-1": 0,
 	} {
 		at := platform.ParseTime(json.Number(number))
 		if at.IsZero() != (want == 0) || want != 0 && at.UnixMilli() != want {

@@ -98,7 +98,8 @@ func TestNoFieldForMarks(t *testing.T) {
 	if got := platform.AddMark(none, fields, mark); cmp.Diff(fields, got) != "" {
 		t.Errorf("sent: %v", got)
 	}
-	if rest, got := platform.TakeMark(none, agent.Fields{"tags": []any{"agentsync:" + mark}}); got != "" || len(rest["tags"].([]any)) != 1 {
+	if rest, got := platform.TakeMark(none, agent.Fields{"tags": []any{"agentsync:" + mark}}); got != "" ||
+		len(rest["tags"].([]any)) != 1 {
 		t.Errorf("mark %q, rest %v", got, rest)
 	}
 }

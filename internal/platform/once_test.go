@@ -147,7 +147,8 @@ func TestNeverSentNeedsProof(t *testing.T) {
 	}
 	u, _ := url.Parse("http://127.0.0.1:1")
 	silent := platform.NewCaller(&http.Client{Transport: failing{}}, u)
-	if err := silent.Do(t.Context(), changes[0], nil); !errors.As(err, &e) || e.NeverSent || e.Class != platform.Unknown {
+	if err := silent.Do(t.Context(), changes[0], nil); !errors.As(err, &e) || e.NeverSent ||
+		e.Class != platform.Unknown {
 		t.Errorf("a transport without a trace: %v", err)
 	}
 	called, cancel := context.WithCancel(t.Context())

@@ -103,7 +103,8 @@ func TestWritesAreNeverTriedAgain(t *testing.T) {
 	for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodDelete} {
 		for _, status := range []int{0, 429, 500, 409} {
 			s := &turns{statuses: []int{status}}
-			if err := s.caller(httpx.DefaultRetry()).Do(t.Context(), Request{Method: method}, nil); err == nil || s.asked != 1 {
+			if err := s.caller(httpx.DefaultRetry()).Do(t.Context(), Request{Method: method}, nil); err == nil ||
+				s.asked != 1 {
 				t.Errorf("%s answered %d: %v after %d requests", method, status, err, s.asked)
 			}
 		}
@@ -124,8 +125,10 @@ func TestReadsEndWithTheirContext(t *testing.T) {
 
 func TestClasses(t *testing.T) {
 	want := map[int]Class{
-		199: Unknown, 200: Done, 201: Done, 204: Done, 299: Done, 300: Unknown, 399: Unknown, 301: Unknown, 307: Unknown, 408: Unknown, 409: Unknown, 425: Unknown,
-		429: Throttled, 499: Unknown, 500: Unknown, 502: Unknown, 503: Unknown, 504: Unknown, 100: Unknown, 600: Unknown,
+		199: Unknown, 200: Done, 201: Done, 204: Done, 299: Done, 300: Unknown, 399: Unknown, 301: Unknown,
+		307: Unknown, 408: Unknown, 409: Unknown, 425: Unknown,
+		429: Throttled, 499: Unknown, 500: Unknown, 502: Unknown, 503: Unknown, 504: Unknown, 100: Unknown,
+		600: Unknown,
 	}
 	for status := 400; status < 500; status++ {
 		if _, known := want[status]; !known {

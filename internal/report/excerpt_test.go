@@ -84,11 +84,12 @@ func TestExcerpts(t *testing.T) {
 		{"a place at the beginning of a long line", diag.Line{Text: long}, []int{1}, []string{
 			"   12 │ word word word word word word word word word word word word word word…",
 			"      │ ^^^^"}},
-		{"two places far apart", diag.Line{Text: "wrong " + strings.Repeat("東京 ", 60) + "wrong"}, []int{1, 187}, []string{
-			"   12 │ wrong 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京…",
-			"      │ ^^^^^",
-			"   12 │ …東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 wrong",
-			"      │                                                                   ^^^^^"}},
+		{"two places far apart", diag.Line{Text: "wrong " + strings.Repeat("東京 ", 60) + "wrong"}, []int{1, 187},
+			[]string{
+				"   12 │ wrong 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京…",
+				"      │ ^^^^^",
+				"   12 │ …東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 wrong",
+				"      │                                                                   ^^^^^"}},
 	} {
 		got := excerptOf(t, c.line, 82, c.columns...)
 		if d := cmp.Diff(strings.Join(c.want, "\n"), got); d != "" {

@@ -92,7 +92,8 @@ func createConcierge() plan.Change {
 
 func deleteOld() plan.Change {
 	return plan.Change{
-		Address: cometchat("old-bot"), Name: "Old bot", Action: plan.Delete, UID: "0b7e1c1e-0000-4000-8000-000000000001",
+		Address: cometchat("old-bot"), Name: "Old bot", Action: plan.Delete,
+		UID:    "0b7e1c1e-0000-4000-8000-000000000001",
 		Fields: []plan.FieldChange{{Path: "/name", Before: "Old bot"}},
 	}
 }
@@ -139,7 +140,8 @@ func updateCoach() plan.Change {
 			{Path: "/iceBreakerMessage", Before: "Hello!"},
 			{Path: "/tags", Before: []any{"hr", "welcome"}, After: []any{"hr", "onboarding", "welcome"}},
 			{Path: "/live", Before: false, After: true},
-			{Path: "/headers/x-api-key", Before: secret.Sealed{Value: "1"}, After: secret.Sealed{Value: "2"}, Secret: true},
+			{Path: "/headers/x-api-key", Before: secret.Sealed{Value: "1"}, After: secret.Sealed{Value: "2"},
+				Secret: true},
 		},
 	}
 }
@@ -149,7 +151,8 @@ func driftedBuddy() plan.Change {
 		Address: mindset("buddy"), Name: "Buddy", Action: plan.Update, UID: "Buddy00000000000000a",
 		Fields: []plan.FieldChange{
 			{Path: "/live", Before: true, After: true, Live: false, Drift: true},
-			{Path: "/agentPurpose", Before: oldPurpose, After: newPurpose, Live: oldPurpose + "And smile.\n", Drift: true},
+			{Path: "/agentPurpose", Before: oldPurpose, After: newPurpose, Live: oldPurpose +
+				"And smile.\n", Drift: true},
 			{Path: "/formatting", Before: nil, After: nil, Live: "Markdown", Drift: true},
 		},
 	}
@@ -241,8 +244,9 @@ func hostile() *plan.Plan {
 				{Path: "/drift", Before: "a", After: "b", Live: name, Drift: true},
 			},
 		},
-		{Address: cometchat("x"), Name: evil, Action: plan.Create, Blocked: plan.BlockedByNamesake, InTheWay: []string{evil},
-			Fields: []plan.FieldChange{{Path: "/name", After: evil}}},
+		{Address: cometchat("x"), Name: evil, Action: plan.Create, Blocked: plan.BlockedByNamesake,
+			InTheWay: []string{evil},
+			Fields:   []plan.FieldChange{{Path: "/name", After: evil}}},
 		{Address: cometchat("y"), Name: name, Action: plan.Kept, UID: evil},
 	}}
 	for _, c := range p.Changes {
@@ -282,7 +286,8 @@ func crowd(n int) *plan.Plan {
 
 func problems() diag.List {
 	var l diag.List
-	l.Errorf(diag.Pos{File: "manifests/b.yaml", Line: 7, Column: 5}, "unknown field %q: did you mean %q", "nmae", "name")
+	l.Errorf(diag.Pos{File: "manifests/b.yaml", Line: 7, Column: 5}, "unknown field %q: did you mean %q", "nmae",
+		"name")
 	l.Errorf(diag.Pos{File: "manifests/a.yaml"}, "the file is empty: it needs at least \"version: 1\"")
 	l.Warnf(diag.Pos{File: "manifests/b.yaml", Line: 9, Column: 22},
 		"a credential stands here as it is: use ${secret:NAME}")

@@ -50,11 +50,15 @@ func TestGolden(t *testing.T) {
 		{"plan-refresh-verbose.txt", func(w io.Writer) error {
 			return report.PlanText(w, refreshed(), report.Style{Verbose: true})
 		}},
-		{"plan-bounded.txt", func(w io.Writer) error { return report.PlanText(w, crowd(5000), report.Style{MaxChanges: 2}) }},
+		{"plan-bounded.txt", func(w io.Writer) error {
+			return report.PlanText(w, crowd(5000), report.Style{MaxChanges: 2})
+		}},
 		{"plan-none.txt", func(w io.Writer) error {
 			return report.PlanText(w, &plan.Plan{Summary: plan.Summary{Unchanged: 41}}, report.Style{})
 		}},
-		{"plan-hostile.txt", func(w io.Writer) error { return report.PlanText(w, hostile(), report.Style{Verbose: true}) }},
+		{"plan-hostile.txt", func(w io.Writer) error {
+			return report.PlanText(w, hostile(), report.Style{Verbose: true})
+		}},
 		{"plan.md", func(w io.Writer) error { return report.PlanMarkdown(w, refreshed(), report.MarkdownOptions{}) }},
 		{"plan-none.md", func(w io.Writer) error {
 			return report.PlanMarkdown(w, &plan.Plan{}, report.MarkdownOptions{Marker: "plan/prod"})
@@ -76,9 +80,13 @@ func TestGolden(t *testing.T) {
 		{"diagnostics-color.txt", func(w io.Writer) error { return report.DiagText(w, problems(), color) }},
 		{"diagnostics.json", func(w io.Writer) error { return report.DiagJSON(w, problems()) }},
 		{"diagnostics-none.json", func(w io.Writer) error { return report.DiagJSON(w, nil) }},
-		{"diagnostics.md", func(w io.Writer) error { return report.DiagMarkdown(w, problems(), report.MarkdownOptions{}) }},
+		{"diagnostics.md", func(w io.Writer) error {
+			return report.DiagMarkdown(w, problems(), report.MarkdownOptions{})
+		}},
 		{"diagnostics.github", func(w io.Writer) error { return report.DiagGitHub(w, problems()) }},
-		{"diagnostics-hostile.txt", func(w io.Writer) error { return report.DiagText(w, hostileProblems(), report.Style{}) }},
+		{"diagnostics-hostile.txt", func(w io.Writer) error {
+			return report.DiagText(w, hostileProblems(), report.Style{})
+		}},
 		{"diagnostics-hostile.md", func(w io.Writer) error {
 			return report.DiagMarkdown(w, hostileProblems(), report.MarkdownOptions{})
 		}},
@@ -88,7 +96,9 @@ func TestGolden(t *testing.T) {
 			return report.ReportText(w, ranReport(), report.Style{Color: true, Verbose: true})
 		}},
 		{"report.json", func(w io.Writer) error { return report.ReportJSON(w, ranReport()) }},
-		{"report.md", func(w io.Writer) error { return report.ReportMarkdown(w, ranReport(), report.MarkdownOptions{}) }},
+		{"report.md", func(w io.Writer) error {
+			return report.ReportMarkdown(w, ranReport(), report.MarkdownOptions{})
+		}},
 		{"error.txt", func(w io.Writer) error {
 			report.Error(w, report.Style{}, "state.json: line 4 is damaged\nit was read as state of version 1",
 				"put the last good one back:\n    git checkout -- state.json\nor begin anew")
@@ -121,8 +131,10 @@ func hostileProblems() diag.List {
 // TestWriterErrors holds every writer to handing on what the output says.
 func TestWriterErrors(t *testing.T) {
 	for name, write := range map[string]func(w io.Writer) error{
-		"PlanText":     func(w io.Writer) error { return report.PlanText(w, everything(), report.Style{}) },
-		"PlanMarkdown": func(w io.Writer) error { return report.PlanMarkdown(w, everything(), report.MarkdownOptions{}) },
+		"PlanText": func(w io.Writer) error { return report.PlanText(w, everything(), report.Style{}) },
+		"PlanMarkdown": func(w io.Writer) error {
+			return report.PlanMarkdown(w, everything(), report.MarkdownOptions{})
+		},
 		"PlanJSON":     func(w io.Writer) error { return report.PlanJSON(w, everything(), nil) },
 		"DiagText":     func(w io.Writer) error { return report.DiagText(w, problems(), report.Style{}) },
 		"DiagJSON":     func(w io.Writer) error { return report.DiagJSON(w, problems()) },

@@ -42,7 +42,8 @@ func written(t *testing.T, render func(io.Writer) error) string {
 func TestAChangeOfAFleetIsToldOnce(t *testing.T) {
 	var others []plan.Change
 	for i := range 50 {
-		others = append(others, plan.Change{Address: mindset(fmt.Sprintf("zz-new-%02d", i)), Name: "New", Action: plan.Create,
+		others = append(others, plan.Change{Address: mindset(fmt.Sprintf("zz-new-%02d", i)), Name: "New",
+			Action: plan.Create,
 			Fields: []plan.FieldChange{{Path: "/agentName", After: "New"}}})
 	}
 	p := tenants(800, others...)

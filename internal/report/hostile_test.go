@@ -19,8 +19,9 @@ func hostileReport() *apply.Report {
 	return &apply.Report{
 		Outcome: apply.Outcome("partial"),
 		Results: []apply.Result{
-			{Address: agent.Address{Platform: evil, App: evil, Key: evil}, Action: plan.Action(evil), Status: apply.StatusFailed,
-				UID: evil, Err: errors.New(evil), Hint: evil, Warning: evil},
+			{Address: agent.Address{Platform: evil, App: evil, Key: evil}, Action: plan.Action(evil),
+				Status: apply.StatusFailed,
+				UID:    evil, Err: errors.New(evil), Hint: evil, Warning: evil},
 		},
 		Warnings: []string{evil},
 	}

@@ -25,7 +25,8 @@ func TestNoRunnerCommand(t *testing.T) {
 func TestNoControl(t *testing.T) {
 	for name, doc := range hostileOutputs(t) {
 		for _, r := range doc {
-			if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r >= 0xe0000 && r <= 0xe0fff) {
+			if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r >= 0xe0000 &&
+				r <= 0xe0fff) {
 				t.Errorf("%s holds %U", name, r)
 				break
 			}

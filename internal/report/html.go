@@ -133,7 +133,8 @@ func newPage(p *plan.Plan, o HTMLOptions) planPage {
 	for i := range p.LikelyRenames {
 		l := &p.LikelyRenames[i]
 		g.Renames = append(g.Renames, pageRename{
-			show.Line(l.From.String()), show.Line(l.To.String()), l.Why(), show.Line(l.Source.String()), show.Line(l.Line()),
+			show.Line(l.From.String()), show.Line(l.To.String()), l.Why(), show.Line(l.Source.String()),
+			show.Line(l.Line()),
 		})
 	}
 	if line := unmanagedNote(p.Unmanaged); line != "" {

@@ -18,7 +18,8 @@ const FormatVersion = "1.0"
 // and what only this room knows. Warnings of the manifests go along as "diagnostics" where there are
 // any. The error is that of w.
 func PlanJSON(w io.Writer, p *plan.Plan, warnings diag.List) error {
-	doc := planDoc{Document: p.Document(), Changes: make([]changeDoc, len(p.Changes)), Diagnostics: problemDocs(warnings)}
+	doc := planDoc{Document: p.Document(), Changes: make([]changeDoc, len(p.Changes)),
+		Diagnostics: problemDocs(warnings)}
 	for i, c := range p.Changes {
 		doc.Changes[i] = changeDoc{doc.Document.Changes[i], obstacleOf(c).sentence()}
 	}
@@ -180,7 +181,8 @@ func problemDocs(l diag.List) []problemDoc {
 // before it has a result, with the problems of the manifests where they are the reason. All three
 // published output schemas allow it. The error is that of w.
 func ErrorJSON(w io.Writer, message, hint string, exitCode int, problems diag.List) error {
-	return show.JSON(w, errorDoc{FormatVersion, errorBody{message, hint, exitCode}, problemDocs(sortedProblems(problems))})
+	return show.JSON(w, errorDoc{FormatVersion, errorBody{message, hint, exitCode},
+		problemDocs(sortedProblems(problems))})
 }
 
 type errorDoc struct {

@@ -326,7 +326,8 @@ func (o MarkdownOptions) tableRow(e planEntry) string {
 	who := "**" + e.groupSize() + "**"
 	if e.members == nil {
 		who = o.linkTo(addressCode(e.Address.String()), e.Source)
-		if e.Name != "" && e.Action != plan.Create && e.Action != plan.Delete { // those say it where others say what changes
+		// those say it where others say what changes
+		if e.Name != "" && e.Action != plan.Create && e.Action != plan.Delete {
 			who += " " + clippedCode(e.Name, maxNameShown)
 		}
 	}
@@ -531,7 +532,8 @@ func ReportMarkdown(w io.Writer, r *apply.Report, o MarkdownOptions) error {
 		}
 		row := "| " + signOfStatus(res.Status).symbol + " | " + who + " | " + resultCell(res) + " |\n"
 		if left -= show.Units(row); left < 0 {
-			b.WriteString(leftOutHead + show.Count(len(results)-i, "agent") + " (" + countWords(results[i:], Style{}) + ").\n")
+			b.WriteString(leftOutHead + show.Count(len(results)-i, "agent") + " (" + countWords(results[i:], Style{}) +
+				").\n")
 			break
 		}
 		b.WriteString(row)

@@ -121,7 +121,8 @@ func checkMarkdown(t *testing.T, doc []byte) (rows int) {
 		case *ast.Link, *ast.AutoLink, *ast.Image:
 			t.Errorf("a %s to %q", n.Kind(), content)
 		case *ast.FencedCodeBlock:
-			if last := n.Lines().Len() - 1; last >= 0 && !bytes.HasPrefix(doc[n.Lines().At(last).Stop:], []byte("```")) {
+			if last := n.Lines().Len() - 1; last >= 0 && !bytes.HasPrefix(doc[n.Lines().At(last).Stop:],
+				[]byte("```")) {
 				t.Errorf("a fence is not closed: %q", content)
 			}
 		case *east.TableRow:

@@ -97,7 +97,8 @@ func DiagText(w io.Writer, l diag.List, s Style) error {
 			t.WriteString(s.paint(red, "error:") + " ")
 		}
 		t.WriteString(show.LineStart(p.Summary) + "\n")
-		if i+1 < len(shown) && p.Pos.Line > 0 && p.Pos.File == shown[i+1].Pos.File && p.Pos.Line == shown[i+1].Pos.Line {
+		if i+1 < len(shown) && p.Pos.Line > 0 && p.Pos.File == shown[i+1].Pos.File &&
+			p.Pos.Line == shown[i+1].Pos.Line {
 			continue
 		}
 		if s.Source != nil {

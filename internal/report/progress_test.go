@@ -31,7 +31,8 @@ func finished(a agent.Address, status apply.Status) apply.Event {
 }
 
 func throttled() apply.Event {
-	return apply.Event{Kind: apply.EventThrottled, App: agent.AppID{Platform: "mindset", App: "acme"}, Message: "429, 1 s"}
+	return apply.Event{Kind: apply.EventThrottled, App: agent.AppID{Platform: "mindset", App: "acme"},
+		Message: "429, 1 s"}
 }
 
 // writes collects each write by itself: a terminal shows a half-drawn line between two.

@@ -58,7 +58,8 @@ func TestSchemas(t *testing.T) {
 // TestJSONKeepsValues holds the escapes of the JSON output to changing no value.
 func TestJSONKeepsValues(t *testing.T) {
 	const value = "\x1b[31m \u009b \u202e \U000e0041 \u2028 <b>&amp;"
-	p := &plan.Plan{Changes: []plan.Change{{Address: agent.Address{Platform: "a", App: "b", Key: "c"}, Action: plan.Create,
+	p := &plan.Plan{Changes: []plan.Change{{Address: agent.Address{Platform: "a", App: "b", Key: "c"},
+		Action: plan.Create,
 		Fields: []plan.FieldChange{{Path: "/name", After: value}}}}}
 	var b bytes.Buffer
 	if err := report.PlanJSON(&b, p, nil); err != nil {

@@ -212,8 +212,8 @@ func (t textWriter) writeRows(rows []fieldRow) {
 			t.WriteString("  " + t.paint(dim, "("+strings.Join(r.notes, "; ")+")"))
 		}
 		t.WriteString("\n")
-		// The bar tells content from the plan's own words, and it keeps content from standing first on a line, where a CI
-		// runner would look for commands.
+		// The bar tells content from the plan's own words, and it keeps content from standing first on a line, where a
+		// CI runner would look for commands.
 		bar := "      " + t.paint(dim, "│") + " "
 		shown, rest := firstOf(r.lines, maxFieldLines, t.Style)
 		for _, l := range shown {
@@ -316,9 +316,11 @@ func (t textWriter) writeRenames(likely []plan.LikelyRename) {
 	shown, rest := firstOf(likely, maxRenames, t.Style)
 	for i := range shown {
 		l := &shown[i]
-		t.WriteString("    " + t.paint(bold, show.Line(l.From.String())) + " → " + t.paint(bold, show.Line(l.To.String())) +
+		t.WriteString("    " + t.paint(bold, show.Line(l.From.String())) + " → " +
+			t.paint(bold, show.Line(l.To.String())) +
 			"  " + l.Why() + "\n")
-		t.WriteString("        " + t.paint(dim, show.Line(l.Source.String())) + "  " + t.paint(bold, show.Line(l.Line())) +
+		t.WriteString("        " + t.paint(dim, show.Line(l.Source.String())) + "  " +
+			t.paint(bold, show.Line(l.Line())) +
 			"\n")
 	}
 	if rest > 0 {
@@ -382,7 +384,8 @@ func RefreshText(w io.Writer, behind []plan.Refreshed, doubted []agent.AppID, s 
 	}
 	sum := "Nothing to record: the state says what is live."
 	if len(behind) > unlisted {
-		sum = "Refresh: " + show.Count(len(behind)-gone-unlisted, "record") + " to bring up to date, " + show.Number(gone) +
+		sum = "Refresh: " + show.Count(len(behind)-gone-unlisted, "record") + " to bring up to date, " +
+			show.Number(gone) +
 			" to drop. Nothing is sent."
 	}
 	t.WriteString(s.paint(bold, sum) + "\n")

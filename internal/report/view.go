@@ -22,8 +22,8 @@ import (
 // planEntry is one change, or one that is the same in several agents.
 type planEntry struct {
 	plan.Change
-	// members are the agents that share the change, ordered by address; nil for a change of one agent. The change is then
-	// that of the first, without what is its own.
+	// members are the agents that share the change, ordered by address; nil for a change of one agent. The change is
+	// then that of the first, without what is its own.
 	members []plan.Change
 }
 
@@ -136,7 +136,8 @@ func summaryLine(s plan.Summary) string {
 		line += " " + show.Plural(n, "1 of them is blocked.", "of them are blocked.")
 	}
 	if s.Protected > 0 {
-		line += " Apply refuses the whole plan: " + show.Plural(s.Protected, "1 agent is protected.", "agents are protected.")
+		line += " Apply refuses the whole plan: " + show.Plural(s.Protected, "1 agent is protected.",
+			"agents are protected.")
 	}
 	return line
 }
@@ -376,8 +377,10 @@ func doubtNotes(doubted []agent.AppID) []string {
 	var lines []string
 	for _, app := range doubted {
 		name := show.Line(app.String())
-		lines = append(lines, "! "+name+" lists none of the agents that state knows there; the list was not believed, and "+
-			"the app is planned as if it had not been read (if the agents are really gone: agentsync state rm "+name+")")
+		lines = append(lines, "! "+name+
+			" lists none of the agents that state knows there; the list was not believed, and "+
+			"the app is planned as if it had not been read (if the agents are really gone: agentsync state rm "+name+
+			")")
 	}
 	return lines
 }
@@ -549,7 +552,8 @@ func noteworthy(results []apply.Result, all bool) []apply.Result {
 	}
 	order := []apply.Status{apply.StatusFailed, apply.StatusUnknown, apply.StatusNotStarted, apply.StatusDone}
 	slices.SortStableFunc(kept, func(a, b apply.Result) int {
-		return cmp.Or(cmp.Compare(slices.Index(order, a.Status), slices.Index(order, b.Status)), a.Address.Compare(b.Address))
+		return cmp.Or(cmp.Compare(slices.Index(order, a.Status), slices.Index(order, b.Status)),
+			a.Address.Compare(b.Address))
 	})
 	return kept
 }

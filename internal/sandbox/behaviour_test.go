@@ -131,7 +131,8 @@ func TestNotDone(t *testing.T) {
 			uid := r.create(p.path, p.body)["uid"].(string)
 			before := r.Agents("", "")
 			for _, got := range []reply{
-				r.send("POST", p.path, p.body), r.send("PATCH", p.path+p.one+uid, p.change), r.send("DELETE", p.path+p.one+uid, ""),
+				r.send("POST", p.path, p.body), r.send("PATCH", p.path+p.one+uid, p.change),
+				r.send("DELETE", p.path+p.one+uid, ""),
 			} {
 				if got.status != 200 || !strings.Contains(got.body, says) {
 					t.Errorf("%q: %d %s", form, got.status, got.body)
@@ -328,7 +329,8 @@ func TestWhatPlatformsMakeOfValues(t *testing.T) {
 	for field, want := range map[string]any{
 		"name": "A &amp; B", "icon": "https://i.example", "createdAt": "2026-01-02T03:04:02.000Z",
 		"integrationMeta": map[string]any{"baseUrl": "https://b.example/", "timeout": 30.0, "stream": true},
-		"metaData":        map[string]any{"greetingMessage": "one\r\ntwo", "suggestedMessages": []any{}, "theme": "default"},
+		"metaData": map[string]any{"greetingMessage": "one\r\ntwo", "suggestedMessages": []any{},
+			"theme": "default"},
 	} {
 		if diff := cmp.Diff(want, a[field]); diff != "" {
 			t.Errorf("%s: %s", field, diff)
@@ -438,8 +440,9 @@ func TestForeignPagesAreRefused(t *testing.T) {
 			}
 		}
 	}
-	for host, want := range map[string]int{"evil.example:8787": 403, "localhost.evil.example": 403, "localhost:8787": 200,
-		"127.0.0.1:1": 200, "[::1]:1": 200, "10.0.0.1": 403} {
+	for host, want := range map[string]int{"evil.example:8787": 403, "localhost.evil.example": 403,
+		"localhost:8787": 200,
+		"127.0.0.1:1":    200, "[::1]:1": 200, "10.0.0.1": 403} {
 		for _, path := range []string{"/_sandbox/agents", "/", comet} {
 			if got := r.sendTo(host, "GET", path); got != want {
 				t.Errorf("%s as %s: %d, want %d", path, host, got, want)

@@ -18,7 +18,8 @@ var cometChat = &dialect{
 	base: "/cometchat/{app}/v3",
 	paths: []callPath{
 		{cometChatRoots, "/ai-agents/agents", map[string]string{"GET": faults.OpList, "POST": faults.OpCreate}},
-		{cometChatRoots, "/ai-agents/agents/{uid}", map[string]string{"PATCH": faults.OpUpdate, "DELETE": faults.OpDelete}},
+		{cometChatRoots, "/ai-agents/agents/{uid}", map[string]string{"PATCH": faults.OpUpdate,
+			"DELETE": faults.OpDelete}},
 		{cometChatRoots, "/ai-agents/tools", map[string]string{"GET": faults.OpTools}},
 	},
 	keyHeader: "apikey",
@@ -149,7 +150,8 @@ func checkCometChat(s *Server, c *call, have map[string]any) *reply.Problem {
 		names, _ := c.sent[of.field].([]any)
 		for _, name := range names {
 			if !s.references.holds(of.kind, name) {
-				return reply.Refused(400, "ERR_TOOL_NOT_FOUND", fmt.Sprintf("the %s %v does not exist in this app", of.kind, name))
+				return reply.Refused(400, "ERR_TOOL_NOT_FOUND", fmt.Sprintf("the %s %v does not exist in this app",
+					of.kind, name))
 			}
 		}
 	}

@@ -184,7 +184,8 @@ func TestAppsAreApart(t *testing.T) {
 	r.create(cometApp, nameComet("one"))
 	r.create(comet, nameComet("two"))
 	r.create(mind, nameMind("three"))
-	if got := r.names(cometApp) + "|" + r.names(comet) + "|" + r.names("/api/v1/appuid/other/agents"); got != "one|two|" {
+	if got := r.names(cometApp) + "|" + r.names(comet) + "|" +
+		r.names("/api/v1/appuid/other/agents"); got != "one|two|" {
 		t.Errorf("listed %q", got)
 	}
 	if got := len(r.Agents("cometchat", "")); got != 2 {

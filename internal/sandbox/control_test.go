@@ -63,7 +63,8 @@ func TestFaultsOverHTTP(t *testing.T) {
 // TestPage: what a person needs is there, escaped, and no secret is.
 func TestPage(t *testing.T) {
 	r := start(t)
-	if got := r.send("GET", "/", "").body; !strings.Contains(got, "No agents yet") || !strings.Contains(got, "None yet") {
+	if got := r.send("GET", "/", "").body; !strings.Contains(got, "No agents yet") ||
+		!strings.Contains(got, "None yet") {
 		t.Errorf("the empty page: %s", got)
 	}
 	r.create(comet, strings.Replace(fullComet, "Analyst", `<script>alert(1)</script>`, 1))
@@ -115,7 +116,8 @@ func TestManyAtOnce(t *testing.T) {
 			}
 			for range 10 {
 				for _, p := range []struct{ path, item, body, change string }{
-					{comet, comet + "/", newComet, `{"name":"x"}`}, {mind, mind + "/uid/", newMind, `{"agentName":"x"}`},
+					{comet, comet + "/", newComet, `{"name":"x"}`}, {mind, mind +
+						"/uid/", newMind, `{"agentName":"x"}`},
 				} {
 					kept, gone := r.create(p.path, p.body), r.create(p.path, p.body)
 					for _, want := range []reply{

@@ -31,8 +31,10 @@ func TestFaultsThatAnswer(t *testing.T) {
 		{rule: "html=404", status: 404, kind: "text/html", says: "<h1>Not Found"},
 		{rule: "empty=500", status: 500},
 		{rule: "throttle", status: 429, header: "Retry-After", want: "1", kind: "application/json", says: "too many"},
-		{rule: "throttle=1500ms", status: 429, header: "Retry-After", want: "2", kind: "application/json", says: "too many"},
-		{rule: "throttle retry-as=none body=html", status: 429, header: "Retry-After", kind: "text/html", says: "Too Many"},
+		{rule: "throttle=1500ms", status: 429, header: "Retry-After", want: "2", kind: "application/json",
+			says: "too many"},
+		{rule: "throttle retry-as=none body=html", status: 429, header: "Retry-After", kind: "text/html",
+			says: "Too Many"},
 		{rule: "unavailable=7s", status: 503, header: "Retry-After", want: "7", kind: "application/json", says: "503"},
 		{rule: "unavailable=7s body=empty", status: 503, header: "Retry-After", want: "7"},
 		{rule: "garbage", status: 200, made: 1, kind: "application/json", says: "<<<"},
@@ -45,13 +47,15 @@ func TestFaultsThatAnswer(t *testing.T) {
 			for i, p := range [][2]string{{comet, newComet}, {mind, newMind}} {
 				got := r.send("POST", p[0], p[1])
 				if got.err != nil || got.status != tc.status || r.made() != tc.made*(i+1) {
-					t.Errorf("%s: %d %v with %d agents made, want %d and %d", p[0], got.status, got.err, r.made(), tc.status,
+					t.Errorf("%s: %d %v with %d agents made, want %d and %d", p[0], got.status, got.err, r.made(),
+						tc.status,
 						tc.made*(i+1))
 				}
 				if v := got.header.Get(tc.header); v != tc.want {
 					t.Errorf("%s: %s is %q, want %q", p[0], tc.header, v, tc.want)
 				}
-				if kind := got.header.Get("Content-Type"); !strings.HasPrefix(kind, tc.kind) || (tc.kind == "") != (kind == "") {
+				if kind := got.header.Get("Content-Type"); !strings.HasPrefix(kind, tc.kind) ||
+					(tc.kind == "") != (kind == "") {
 					t.Errorf("%s: content type %q, want %q", p[0], kind, tc.kind)
 				}
 				if !strings.Contains(got.body, tc.says) || (tc.says == "") != (got.body == "") {
@@ -352,7 +356,8 @@ func TestHalfARequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = io.WriteString(conn,
-		"POST "+mind+" HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n"+
+		"POST "+mind+
+			" HTTP/1.1\r\nHost: x\r\nx-api-key: k\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n"+
 			newMind)
 	_ = conn.Close()
 	<-done

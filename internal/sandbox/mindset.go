@@ -187,7 +187,8 @@ func showMindsetV1(_ *Server, _ string, g *agent) map[string]any {
 func showMindsetV2(_ *Server, _ string, g *agent) map[string]any {
 	m := map[string]any{
 		"uid": g.uid, "createdAt": isoTime(g.created),
-		"options": map[string]any{"theme": "default"}, "showPromptLibrary": false, "planUids": []any{}, "skillUids": []any{},
+		"options": map[string]any{"theme": "default"}, "showPromptLibrary": false, "planUids": []any{},
+		"skillUids": []any{},
 	}
 	for _, f := range mindsetV2Fields {
 		if v, ok := g.fields[f.Name]; ok {

@@ -43,7 +43,8 @@ const (
 
 func defaultConfig() config {
 	return config{
-		references: knownReferences{}, now: time.Now, precision: time.Millisecond, created: 200, pageSize: 50, listEnd: 404,
+		references: knownReferences{}, now: time.Now, precision: time.Millisecond, created: 200, pageSize: 50,
+		listEnd: 404,
 	}
 }
 

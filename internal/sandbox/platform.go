@@ -96,7 +96,8 @@ func (s *Server) refuseFields(c *call, t faults.Hits, have map[string]any) *repl
 	if wrong := fields.CheckAll(c.fields, c.sent, have != nil); wrong != "" {
 		p = reply.BadRequest("%s", wrong)
 	}
-	if _, kind := c.sent["integrateWith"]; p == nil && t.Has("strict-meta") && c.sent["integrationMeta"] != nil && !kind {
+	if _, kind := c.sent["integrateWith"]; p == nil && t.Has("strict-meta") && c.sent["integrationMeta"] != nil &&
+		!kind {
 		p = reply.BadRequest("integrateWith is required")
 	}
 	if p == nil && c.check != nil {

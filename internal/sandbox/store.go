@@ -332,7 +332,8 @@ func (l *storeLog) replay(visit func(storeRecord)) (err error) {
 func (l *storeLog) readLine(n int, line []byte, visit func(storeRecord)) error {
 	if n == 1 {
 		if string(line) != fileHead {
-			return fmt.Errorf("%s is no sandbox file: name another one, or move it away to start with an empty sandbox", l.path)
+			return fmt.Errorf("%s is no sandbox file: name another one, or move it away to start with an empty sandbox",
+				l.path)
 		}
 		return nil
 	}

@@ -47,16 +47,20 @@ func TestRefusesWhatTheContractRefuses(t *testing.T) {
 		{"key twice, deep", "POST", comet, with(newComet, `"metaData":{"a":{"b":1,"b":2}}`), nil, 400,
 			"metaData.a.b stands twice"},
 		{"key twice, escaped", "POST", comet, with(newComet, `"n\u0061me":"x"`), nil, 400, "name stands twice"},
-		{"key twice, in a list", "POST", comet, with(newComet, `"metaData":{"a":[{"\"":"{,"},{"b":1,"b":[]}]}`), nil, 400,
+		{"key twice, in a list", "POST", comet, with(newComet, `"metaData":{"a":[{"\"":"{,"},{"b":1,"b":[]}]}`), nil,
+			400,
 			"metaData.a.b stands twice"},
 		{"not UTF-8", "POST", mind, "{\"agentName\":\"\xff\"}", nil, 400, "UTF-8"},
-		{"too deep", "POST", comet, with(newComet, `"metaData":{"a":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+`}`),
+		{"too deep", "POST", comet, with(newComet, `"metaData":{"a":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+
+			`}`),
 			nil, 400, "nested"},
-		{"too long", "POST", comet, with(newComet, `"metaData":{"a":"`+strings.Repeat("x", 1<<20)+`"}`), nil, 413, "longer"},
+		{"too long", "POST", comet, with(newComet, `"metaData":{"a":"`+strings.Repeat("x", 1<<20)+`"}`), nil, 413,
+			"longer"},
 
 		{"unknown field", "POST", comet, with(newComet, `"key":"x"`), nil, 400, "ERR_AGENT_CREATION_FAILED"},
 		{"instruction", "POST", comet, with(newComet, `"instruction":"x"`), nil, 400, "instruction"},
-		{"no icon", "POST", comet, strings.Replace(newComet, `"icon":"https://cdn.example.com/a.png",`, "", 1), nil, 400,
+		{"no icon", "POST", comet, strings.Replace(newComet, `"icon":"https://cdn.example.com/a.png",`, "", 1), nil,
+			400,
 			"icon is required"},
 		{"empty name", "POST", comet, strings.Replace(newComet, "Concierge", "", 1), nil, 400, "at least 1"},
 		{"long name", "POST", comet, nameComet(strings.Repeat("ä", 101)), nil, 400, "at most 100"},
@@ -70,7 +74,8 @@ func TestRefusesWhatTheContractRefuses(t *testing.T) {
 		{"tools", "PATCH", cometOne, `{"tools":"weather"}`, nil, 400, "array"},
 		{"unknown tool", "POST", comet, with(newComet, `"tools":["weather","nope"]`), nil, 400, "ERR_TOOL_NOT_FOUND"},
 		{"unknown action", "PATCH", cometOne, `{"actions":["nope"]}`, nil, 400, "ERR_TOOL_NOT_FOUND"},
-		{"metaData", "PATCH", cometOne, `{"metaData":{"suggestedMessages":["a",1]}}`, nil, 400, "suggestedMessages item 1"},
+		{"metaData", "PATCH", cometOne, `{"metaData":{"suggestedMessages":["a",1]}}`, nil, 400,
+			"suggestedMessages item 1"},
 		{"metaData is a list", "PATCH", cometOne, `{"metaData":[]}`, nil, 400, "object"},
 
 		{"no baseUrl", "POST", comet, meta("mastra", `{"agentId":"x"}`), nil, 400, "baseUrl"},
@@ -78,13 +83,15 @@ func TestRefusesWhatTheContractRefuses(t *testing.T) {
 		{"http baseUrl", "POST", comet, meta("rasa", `{"baseUrl":"http://b.example"}`), nil, 400, "https"},
 		{"headers at mastra", "POST", comet, meta("mastra", `{"baseUrl":"https://b.example","headers":{}}`), nil, 400,
 			"headers should not exist"},
-		{"header text at langgraph", "POST", comet, meta("langgraph", `{"baseUrl":"https://b.example","headers":"a: b"}`),
+		{"header text at langgraph", "POST", comet,
+			meta("langgraph", `{"baseUrl":"https://b.example","headers":"a: b"}`),
 			nil, 400, "an object of strings"},
 		{"header map at agno", "POST", comet, meta("agno", `{"baseUrl":"https://b.example","headers":{}}`), nil, 400,
 			"a string"},
 		{"header number", "POST", comet, meta("crewai", `{"baseUrl":"https://b.example","headers":{"a":1}}`), nil, 400,
 			"strings"},
-		{"agentId at ag2", "POST", comet, meta("ag2", `{"baseUrl":"https://b.example","agentId":"x"}`), nil, 400, "agentId"},
+		{"agentId at ag2", "POST", comet, meta("ag2", `{"baseUrl":"https://b.example","agentId":"x"}`), nil, 400,
+			"agentId"},
 		{"kind that its meta does not fit", "PATCH", cometOne, `{"integrateWith":"mastra"}`, nil, 400,
 			"headers should not exist"},
 
@@ -92,11 +99,13 @@ func TestRefusesWhatTheContractRefuses(t *testing.T) {
 		{"empty agentName", "POST", mind, `{"agentName":""}`, nil, 400, "at least 1"},
 		{"long agentName", "POST", mind, nameMind(strings.Repeat("🤖", 51)), nil, 400, "at most 50"},
 		{"empty purpose", "POST", mind, with(newMind, `"agentPurpose":""`), nil, 400, "at least 1"},
-		{"long purpose", "PATCH", mindOne, `{"agentPurpose":"` + strings.Repeat("x", 1001) + `"}`, nil, 400, "at most 1000"},
+		{"long purpose", "PATCH", mindOne, `{"agentPurpose":"` + strings.Repeat("x", 1001) +
+			`"}`, nil, 400, "at most 1000"},
 		{"too many tags", "PATCH", mindOne, `{"tags":["1","2","3","4","5","6","7","8","9","10","11"]}`, nil, 400,
 			"at most 10"},
 		{"short mcpserver", "POST", mind, with(newMind, `"mcpserverUids":["short"]`), nil, 400, "at least 20"},
-		{"long context", "PATCH", mindOne, `{"contextUids":["` + strings.Repeat("x", 31) + `"]}`, nil, 400, "at most 30"},
+		{"long context", "PATCH", mindOne, `{"contextUids":["` + strings.Repeat("x", 31) +
+			`"]}`, nil, 400, "at most 30"},
 		{"access", "PATCH", mindOne, `{"access":"open"}`, nil, 400, "one of"},
 		{"tenant with a space", "POST", mind, with(newMind, `"externalTenantId":"a b"`), nil, 400, "match"},
 		{"tenant on update", "PATCH", mindOne, `{"externalTenantId":"t"}`, nil, 400, "cannot be changed"},
@@ -148,7 +157,8 @@ func TestTakesWhatTheContractTakes(t *testing.T) {
 	r.must(401, "GET", comet, "", "apikey: another")
 	r.must(400, "POST", comet, with(newComet, `"tools":["weather"]`))
 
-	r.must(200, "POST", comet, with(newComet, `"metaData":{"a":[{"b":{"b":"\"b\":"}},{"b":"b"},"b","b"],"b":[["b"],{}]}`),
+	r.must(200, "POST", comet,
+		with(newComet, `"metaData":{"a":[{"b":{"b":"\"b\":"}},{"b":"b"},"b","b"],"b":[["b"],{}]}`),
 		"apikey: k")
 	name50 := r.create(mind, nameMind(strings.Repeat("🤖", 50)))
 	one := mind + "/uid/" + name50["uid"].(string)

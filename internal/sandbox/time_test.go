@@ -138,7 +138,8 @@ func TestRateLimit(t *testing.T) {
 			time.Sleep(want.wait)
 			got := ask(t, s, "GET", want.path, "")
 			h := got.Header()
-			if got.Code != want.status || h.Get("X-Rate-Limit-Remaining") != want.left || h.Get("Retry-After") != want.retry {
+			if got.Code != want.status || h.Get("X-Rate-Limit-Remaining") != want.left ||
+				h.Get("Retry-After") != want.retry {
 				t.Errorf("%d: %d with %v", i, got.Code, h)
 			}
 			if (h.Get("X-Rate-Limit") == "2") != (want.left != "") {

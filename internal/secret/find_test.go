@@ -58,7 +58,8 @@ func TestFinderFindsEverySpelling(t *testing.T) {
 				t.Errorf("%s: %s is hidden as %s", kind, name, got)
 			}
 			// What base64 shows of a secret's neighbours may stay.
-			if rest := strings.Replace(got, secret.Placeholder, "", 1); len(rest) > len(`{"message": "sent <> to /v3"}`)+8 {
+			if rest := strings.Replace(got, secret.Placeholder, "",
+				1); len(rest) > len(`{"message": "sent <> to /v3"}`)+8 {
 				t.Errorf("%s: of %s %s is left", kind, name, rest)
 			}
 			if !f.In(text) {
@@ -71,7 +72,8 @@ func TestFinderFindsEverySpelling(t *testing.T) {
 func TestFinderLeavesOtherTextAlone(t *testing.T) {
 	f := secret.Parts("Bearer "+token, "https://user:hunter22@db.corp/x")
 	for _, text := range []string{
-		"", "Bearer", "the Bearer is missing", "see https://docs.example.org/%20x &amp; \\n", "%", "\\", "\\u00", "100% &c;",
+		"", "Bearer", "the Bearer is missing", "see https://docs.example.org/%20x &amp; \\n", "%", "\\", "\\u00",
+		"100% &c;",
 		"Zoë\xff",
 		`{"icon": "https://cdn.example.net/a.png"}`,
 	} {

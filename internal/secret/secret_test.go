@@ -146,7 +146,8 @@ func TestStateKey(t *testing.T) {
 			t.Errorf("%s: compared under another key", name)
 		}
 		for sealed, want := range map[secret.Sealed]bool{a: true, b: false} {
-			doc := fmt.Sprintf(`{"h":{"$secret":{"template":%q,"value":%q}},"value":"x"}`, sealed.Template, sealed.Value)
+			doc := fmt.Sprintf(`{"h":{"$secret":{"template":%q,"value":%q}},"value":"x"}`, sealed.Template,
+				sealed.Value)
 			if secret.HasStateKey([]byte(doc)) != want {
 				t.Errorf("%s: has a key of its own: %v, want %v", doc, !want, want)
 			}

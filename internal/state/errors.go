@@ -89,9 +89,12 @@ func journalHint(name string) string {
 func quotePath(path string) string {
 	path = filepath.ToSlash(path)
 	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%", r)
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+			strings.ContainsRune("/._-+:@%", r)
 	}
-	if path != "" && !strings.HasPrefix(path, "-") && strings.IndexFunc(path, func(r rune) bool { return !plain(r) }) < 0 {
+	if path != "" && !strings.HasPrefix(path, "-") && strings.IndexFunc(path, func(r rune) bool {
+		return !plain(r)
+	}) < 0 {
 		return path
 	}
 	if strings.ContainsFunc(path, func(r rune) bool { return !strconv.IsPrint(r) }) {
@@ -122,7 +125,8 @@ func diagnoseState(name string, b []byte, err error) *FormatError {
 	case len(bytes.TrimSpace(b)) == 0:
 		e.Line, e.Reason, e.Detail = 0, Truncated, "the state file is empty"
 	case bytes.HasPrefix(b, []byte("\ufeff")):
-		e.Line, e.Offset, e.Detail = 1, 0, "the file starts with a byte order mark, which an editor put there; save it without"
+		e.Line, e.Offset, e.Detail = 1, 0,
+			"the file starts with a byte order mark, which an editor put there; save it without"
 	case !bytes.ContainsRune([]byte("{\x00"), rune(bytes.TrimSpace(b)[0])):
 		e.setForeign("this is not a state file of agentsync")
 	case bytes.IndexByte(b, 0) >= 0:
@@ -163,7 +167,8 @@ func (e *FormatError) identifyFile(b []byte) {
 	case isObject && probe.MovedTo != "":
 		e.Line, e.Offset, e.Reason = 0, 0, Elsewhere
 		e.Detail = "the state was moved to " + probe.MovedTo
-		e.Hint = "name it for everybody in agentsync.yaml, beside version: 1\n  state: " + probe.MovedTo + "\nor for one command by --state or AGENTSYNC_STATE"
+		e.Hint = "name it for everybody in agentsync.yaml, beside version: 1\n  state: " + probe.MovedTo +
+			"\nor for one command by --state or AGENTSYNC_STATE"
 	case isVersioned && version > Version:
 		e.Line, e.Offset, e.Reason = 0, 0, Newer
 		e.Detail = fmt.Sprintf("written by a newer agentsync: its version is %d, and this agentsync knows %d", version,

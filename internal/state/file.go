@@ -57,8 +57,8 @@ type Snapshot struct {
 	// Pending reports that the journal holds what the state file does not: the next Begin or Edit
 	// writes it, and a command that changes nothing else has still that to do.
 	Pending bool
-	// Grace is how long, from the lock on, requests of a run may still take effect that was taken over from; 0 where none
-	// was. It is known under the lock.
+	// Grace is how long, from the lock on, requests of a run may still take effect that was taken over from; 0 where
+	// none was. It is known under the lock.
 	Grace time.Duration
 
 	version string // of the state's content, for the check at the next write
@@ -197,8 +197,8 @@ func (f *File) writeEdit(ctx context.Context, snap *Snapshot, edited *State) (er
 	if equalContent(edited, s) {
 		return nil
 	}
-	// Of the state as it was written a moment ago, whatever change made of them: two states of one serial would be taken
-	// for one.
+	// Of the state as it was written a moment ago, whatever change made of them: two states of one serial would be
+	// taken for one.
 	edited.Serial, edited.Lineage = s.Serial, s.Lineage
 	_, content, err := edited.successor()
 	if err != nil {

@@ -119,7 +119,9 @@ func TestNoChangeWritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := disk.Written()
-	if err := f.Edit(t.Context(), snap, func(*state.State) error { return nil }); err != nil || disk.Written() != calls {
+	if err := f.Edit(t.Context(), snap, func(*state.State) error {
+		return nil
+	}); err != nil || disk.Written() != calls {
 		t.Errorf("an edit without a change wrote something: %v", err)
 	}
 }
@@ -234,7 +236,8 @@ func TestEditFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusal := errors.New("no such agent")
-	if err := f.Edit(t.Context(), snap, func(s *state.State) error { clear(s.Agents); return refusal }); err != refusal {
+	if err := f.Edit(t.Context(), snap,
+		func(s *state.State) error { clear(s.Agents); return refusal }); err != refusal {
 		t.Errorf("got %v", err)
 	}
 	twice := func(s *state.State) error { s.Agents[addr("b")] = agent.Record{UID: "a1"}; return nil }
@@ -249,7 +252,8 @@ func TestEditFails(t *testing.T) {
 // TestCommitRefusesWhatIsNoJSON: it would be taken into the journal, and nobody could read that again. One bad result
 // of several leaves all of them out, and the run goes on.
 func TestCommitRefusesWhatIsNoJSON(t *testing.T) {
-	for name, bad := range map[string]string{"cut": `{"a":`, "text": `hello`, "empty": "", "a list": `[]`, "two": `{}{}`,
+	for name, bad := range map[string]string{"cut": `{"a":`, "text": `hello`, "empty": "", "a list": `[]`,
+		"two":       `{}{}`,
 		"not UTF-8": "{\"a\":\"\xff\"}",
 		"twice":     `{"a":1,"a":2}`, "a huge number": `{"a":1e999}`} {
 		for _, part := range []string{"applied", "observed"} {
@@ -268,7 +272,8 @@ func TestCommitRefusesWhatIsNoJSON(t *testing.T) {
 			}
 			commit(t, run, recorded("c", "c1"))
 			if snap, err := f.Load(t.Context()); err != nil || uids(snap.State) != "c=c1" {
-				t.Errorf("%s, %s: the journal cannot be read, or holds what was refused: %+v, %v", name, part, snap, err)
+				t.Errorf("%s, %s: the journal cannot be read, or holds what was refused: %+v, %v", name, part, snap,
+					err)
 			}
 			if err := run.Close(t.Context()); err != nil {
 				t.Errorf("%s, %s: %v", name, part, err)

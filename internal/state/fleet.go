@@ -213,8 +213,8 @@ func (f *Fleet) Enter(results []Result) error {
 			return err
 		}
 	}
-	// Only when all are entered: an intent that is closed for a result that was refused would be forgotten, and its agent
-	// lost.
+	// Only when all are entered: an intent that is closed for a result that was refused would be forgotten, and its
+	// agent lost.
 	for _, r := range results {
 		if r.Kind == Answered {
 			i := f.open[r.Intent]
@@ -371,7 +371,8 @@ func (f *Fleet) moveRecord(r Result, taken bool) (Result, error) {
 		rec = withObsolete(r.Record, from.Obsolete...)
 	}
 	if rec.UID != from.UID {
-		return r, fmt.Errorf("%s has the uid %s and cannot become %s with the uid %s", r.From, from.UID, r.Address, rec.UID)
+		return r, fmt.Errorf("%s has the uid %s and cannot become %s with the uid %s", r.From, from.UID, r.Address,
+			rec.UID)
 	}
 	rec = rec.Moved(r.From.Key, r.Address.Key)
 	f.dropRecord(r.From)

@@ -172,12 +172,14 @@ func linkRefused(name, target string) error {
 		Detail: "this is a symbolic link, to " + target + ", and agentsync does not read or write through one"}
 	switch filepath.Ext(name) {
 	case ".lock", ".journal":
-		e.Hint = "agentsync makes this file itself, and never as a link; see who put it there, and remove it:\n  rm " + quotePath(name)
+		e.Hint = "agentsync makes this file itself, and never as a link; see who put it there, and remove it:\n  rm " +
+			quotePath(name)
 	default:
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(filepath.Dir(name), target)
 		}
-		e.Hint = "a link in a repository can lead anywhere; if this one is meant, name its target:\n  --state " + quotePath(target)
+		e.Hint = "a link in a repository can lead anywhere; if this one is meant, name its target:\n  --state " +
+			quotePath(target)
 	}
 	return e
 }

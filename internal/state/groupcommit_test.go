@@ -119,7 +119,8 @@ func TestTheJournalWaitsForCompany(t *testing.T) {
 				writers.Go(func() {
 					for i := range tt.lines {
 						time.Sleep(time.Duration(w) * 20 * time.Microsecond) // a request that takes its time
-						if _, err := run.Intend(Intent{Address: at(fmt.Sprintf("k%d-%d", w, i)), Action: "create"}); err != nil {
+						if _, err := run.Intend(Intent{Address: at(fmt.Sprintf("k%d-%d", w, i)),
+							Action: "create"}); err != nil {
 							t.Error(err)
 						}
 					}
@@ -127,7 +128,8 @@ func TestTheJournalWaitsForCompany(t *testing.T) {
 			}
 			writers.Wait()
 			if n, took := syncs.Load(), time.Since(start); n > tt.maxSyncs || took > tt.maxTime {
-				t.Errorf("%d writers: %d fsyncs in %v, want %d in %v at the most", tt.writers, n, took, tt.maxSyncs, tt.maxTime)
+				t.Errorf("%d writers: %d fsyncs in %v, want %d in %v at the most", tt.writers, n, took, tt.maxSyncs,
+					tt.maxTime)
 			}
 			if err := run.Close(t.Context()); err != nil {
 				t.Fatal(err)

@@ -403,8 +403,8 @@ func (j *journal) writeBatches(ctx context.Context) {
 	var written *batch
 	for range j.wake {
 		time.Sleep(j.rest)
-		// Taken at once and written without the lock: what comes meanwhile goes into the next batch, not into this one, whose
-		// end is already said to be durable.
+		// Taken at once and written without the lock: what comes meanwhile goes into the next batch, not into this one,
+		// whose end is already said to be durable.
 		j.mu.Lock()
 		b, closing, err := j.next, j.closing, j.err
 		j.next = newBatch(written)

@@ -27,7 +27,8 @@ func sampleJournal(t testing.TB) []byte {
 		Fields: agent.Doc(`{"agentName":"Open"}`), At: when, NeverLeft: true}}, "this file")
 	second := int64(len(b))
 	for _, i := range []Intent{
-		{ID: 2, Address: at("coach"), Action: "create", UID: "old", Fields: agent.Doc(`{"agentName":"<ü>\n"}`), At: when},
+		{ID: 2, Address: at("coach"), Action: "create", UID: "old", Fields: agent.Doc(`{"agentName":"<ü>\n"}`),
+			At: when},
 		{ID: 3, Address: at("gone"), Action: "delete", UID: "g", At: when},
 	} {
 		payload, err := appendPayload(nil, textOfIntent(i))
@@ -152,14 +153,15 @@ func TestJournalDamage(t *testing.T) {
 			line++
 		}
 		if format.Line != line || format.Offset != starts[line-1] {
-			t.Errorf("byte %d: the error names line %d, byte %d; want line %d, byte %d", i, format.Line, format.Offset, line,
+			t.Errorf("byte %d: the error names line %d, byte %d; want line %d, byte %d", i, format.Line, format.Offset,
+				line,
 				starts[line-1])
 		}
 	}
 }
 
-// The zeros of room that was reserved and not used are no torn line: what the journal says of requests that never left is
-// believed. A line that was torn, whatever it holds, ends that.
+// The zeros of room that was reserved and not used are no torn line: what the journal says of requests that never left
+// is believed. A line that was torn, whatever it holds, ends that.
 func TestReservedRoomIsNoTornLine(t *testing.T) {
 	b := sampleJournal(t)
 	for name, tt := range map[string]struct {
@@ -167,7 +169,8 @@ func TestReservedRoomIsNoTornLine(t *testing.T) {
 		believed bool
 	}{
 		"nothing": {"", true}, "one zero": {"\x00", true}, "zeros": {strings.Repeat("\x00", 4096), true},
-		"a torn line": {"5bd2ccf9 212 {\"resu", false}, "a torn line and zeros": {"5bd2ccf9 2" + strings.Repeat("\x00", 100), false},
+		"a torn line": {"5bd2ccf9 212 {\"resu", false}, "a torn line and zeros": {"5bd2ccf9 2" +
+			strings.Repeat("\x00", 100), false},
 	} {
 		p, err := readJournal("j", append(bytes.Clone(b), tt.tail...), "this file")
 		if err != nil || p.open[1].NeverLeft != tt.believed {
@@ -221,14 +224,17 @@ func TestJournalRefuses(t *testing.T) {
 		"half an intent": {after(`{"intent":1}`), Corrupt, "missing"},
 		"bad time": {after(`{"intent":1,"address":"mindset/acme/a","action":"create","at":"yesterday"}`), Corrupt,
 			"yesterday"},
-		"an empty line":      {join(lines[0], []byte("\n"), lines[1], lines[2], lines[3], lines[4]), Corrupt, "the line is damaged"},
+		"an empty line": {join(lines[0], []byte("\n"), lines[1], lines[2], lines[3], lines[4]), Corrupt,
+			"the line is damaged"},
 		"unknown kind":       {after(`{"results":[{"kind":"exploded"}]}`), Corrupt, "exploded"},
 		"result without uid": {after(`{"results":[{"kind":"recorded","address":"mindset/acme/a"}]}`), Corrupt, "lacks"},
-		"origin without app": {after(`{"results":[{"kind":"located","origin":{"baseUrl":"https://a"}}]}`), Corrupt, "lacks"},
-		"bad app":            {after(`{"results":[{"kind":"located","app":"acme","origin":{}}]}`), Corrupt, "not an app"},
-		"leaving and more":   {after(`{"leaving":1,"action":"create"}`), Corrupt, "does not belong"},
-		"two objects":        {after(`{"leaving":1} {"leaving":2}`), Corrupt, "the end"},
-		"not JSON":           {after(`{"results":[`), Corrupt, "ends in the middle"},
+		"origin without app": {after(`{"results":[{"kind":"located","origin":{"baseUrl":"https://a"}}]}`), Corrupt,
+			"lacks"},
+		"bad app": {after(`{"results":[{"kind":"located","app":"acme","origin":{}}]}`), Corrupt,
+			"not an app"},
+		"leaving and more": {after(`{"leaving":1,"action":"create"}`), Corrupt, "does not belong"},
+		"two objects":      {after(`{"leaving":1} {"leaving":2}`), Corrupt, "the end"},
+		"not JSON":         {after(`{"results":[`), Corrupt, "ends in the middle"},
 	} {
 		_, err := readJournal("state.json.journal", c.content, "")
 		var format *FormatError

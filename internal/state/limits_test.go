@@ -67,7 +67,8 @@ func TestLimitOfDepth(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The document's own object, and the lists in it.
-		doc := agent.Doc(fmt.Sprintf(`{"a":%s%s}`, strings.Repeat("[", deepest-1+over), strings.Repeat("]", deepest-1+over)))
+		doc := agent.Doc(fmt.Sprintf(`{"a":%s%s}`, strings.Repeat("[", deepest-1+over),
+			strings.Repeat("]", deepest-1+over)))
 		err = run.Commit(Result{Kind: Recorded, Address: at("a"), Record: agent.Record{UID: "1", Observed: doc}})
 		if (err == nil) != (over <= 0) || errors.Is(err, ErrBroken) {
 			t.Errorf("%d levels: %v", deepest+over, err)

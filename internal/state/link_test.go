@@ -75,7 +75,8 @@ func TestLinksAreRefused(t *testing.T) {
 					if err != nil {
 						t.Error(err)
 					}
-				case !refused || format.Reason != state.Linked || !strings.Contains(format.Detail, target) || format.Hint == "":
+				case !refused || format.Reason != state.Linked || !strings.Contains(format.Detail, target) ||
+					format.Hint == "":
 					t.Errorf("got %v (%+v), want a refusal that names %s", err, format, target)
 				}
 				if b, err := os.ReadFile(victim); err != nil || string(b) != "#!/bin/sh\n" {

@@ -52,11 +52,11 @@ type LockedError struct {
 	Path string
 	// Holder is who holds it as far as it can be read, else zero.
 	Holder Holder
-	// Lease is how long the holder of a shared place may act after its last sign of life, and Age how long ago that was,
-	// by the store's clock. Both are 0 for a file, whose lock ends with its holder.
+	// Lease is how long the holder of a shared place may act after its last sign of life, and Age how long ago that
+	// was, by the store's clock. Both are 0 for a file, whose lock ends with its holder.
 	Lease, Age time.Duration
-	// Watch is how long the holder of a shared place has still to be seen silent before its lock is taken over, 0 where it
-	// was not silent for longer than its lease.
+	// Watch is how long the holder of a shared place has still to be seen silent before its lock is taken over, 0 where
+	// it was not silent for longer than its lease.
 	Watch time.Duration
 	// Err is why the waiting ended: the context's cause.
 	Err error

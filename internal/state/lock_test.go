@@ -126,7 +126,8 @@ func TestLockFileOfAnotherUser(t *testing.T) {
 	// root is let in
 	err := state.ExplainLock(path+".lock", &fs.PathError{Op: "open", Path: path + ".lock", Err: fs.ErrPermission})
 	var format *state.FormatError
-	if other := state.ExplainLock(path+".lock", fs.ErrInvalid); !errors.Is(other, fs.ErrInvalid) || errors.As(other, &format) {
+	if other := state.ExplainLock(path+".lock", fs.ErrInvalid); !errors.Is(other, fs.ErrInvalid) ||
+		errors.As(other, &format) {
 		t.Errorf("another error: %v", other)
 	}
 	if !errors.As(err, &format) || !strings.Contains(format.Detail, "belongs to user 4711") ||
@@ -171,7 +172,8 @@ func TestRemovedLockFile(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		var locked *state.LockedError
-		if _, err := state.NewFile(path).Lock(ctx, state.Holder{PID: 3}); !errors.As(err, &locked) || locked.Holder.PID != 2 {
+		if _, err := state.NewFile(path).Lock(ctx, state.Holder{PID: 3}); !errors.As(err, &locked) ||
+			locked.Holder.PID != 2 {
 			t.Errorf("a second holder, or the wrong one: %v", err)
 		}
 		if err := second(); err != nil {

@@ -87,9 +87,12 @@ func TestGitUnderJournal(t *testing.T) {
 			agents{a: {UID: "a2", Obsolete: []string{"a1"}}}, "a=a2+a1"},
 		"newer, replaced again since": {agents{}, []state.Result{recorded("a", "a1")}, 9,
 			agents{a: {UID: "a2", Obsolete: []string{"a1"}}}, "a=a2+a1"},
-		"newer, moved on since":            {agents{a: {UID: "a1"}}, []state.Result{move}, 9, agents{c: {UID: "a1"}}, "c=a1"},
-		"newer, with an agent now gone":    {agents{a: {UID: "a1"}}, []state.Result{gone}, 9, agents{a: {UID: "a1"}}, ""},
-		"newer, another agent there since": {agents{a: {UID: "a1"}}, []state.Result{gone}, 9, agents{a: {UID: "a9"}}, "a=a9"},
+		"newer, moved on since": {agents{a: {UID: "a1"}}, []state.Result{move}, 9, agents{c: {UID: "a1"}},
+			"c=a1"},
+		"newer, with an agent now gone": {agents{a: {UID: "a1"}}, []state.Result{gone}, 9, agents{a: {UID: "a1"}},
+			""},
+		"newer, another agent there since": {agents{a: {UID: "a1"}}, []state.Result{gone}, 9, agents{a: {UID: "a9"}},
+			"a=a9"},
 		"newer, obsolete one deleted": {agents{a: {UID: "a1"}},
 			[]state.Result{recorded("a", "a2"), {Address: a, Kind: state.Removed, UID: "a1"}},
 			9, agents{a: {UID: "a2", Obsolete: []string{"a1"}}}, "a=a2"},
@@ -146,7 +149,8 @@ func checkRefused(t *testing.T, disk *statetest.FS, reason state.Reason, words .
 	t.Helper()
 	_, err := state.NewFile(statePath, state.WithFS(disk)).Load(t.Context())
 	var format *state.FormatError
-	if !errors.As(err, &format) || format.Reason != reason || !strings.Contains(format.Hint, "mv d/state.json.journal") {
+	if !errors.As(err, &format) || format.Reason != reason || !strings.Contains(format.Hint,
+		"mv d/state.json.journal") {
 		t.Fatalf("got %v, want a refusal: %s", err, reason)
 	}
 	for _, w := range words {
@@ -207,13 +211,15 @@ func TestCommitRefuses(t *testing.T) {
 		"no uid":        {{Address: addr("a"), Kind: state.Removed}, recorded("c", "")},
 		"no address": {{Address: addr("a"), Kind: state.Removed},
 			{Kind: state.Recorded, Record: agent.Record{UID: "x"}}},
-		"move to a taken":  {{Address: addr("b"), Kind: state.Moved, From: addr("a")}},
-		"move of nothing":  {{Address: addr("c"), Kind: state.Moved, From: addr("d")}},
-		"move as another":  {{Address: addr("c"), Kind: state.Moved, From: addr("a"), Record: agent.Record{UID: "x"}}},
-		"no kind":          {{Address: addr("a"), Kind: 17}},
-		"not JSON":         {notJSON},
-		"answered, closed": {{Address: addr("a"), Kind: state.Removed}, {Address: addr("a"), Kind: state.Answered, Intent: 99}},
-		"an app, no kind":  {{Kind: state.Located, App: addr("a").ID(), Origin: agent.Origin{BaseURL: "https://a"}}, {Address: addr("a"), Kind: 17}},
+		"move to a taken": {{Address: addr("b"), Kind: state.Moved, From: addr("a")}},
+		"move of nothing": {{Address: addr("c"), Kind: state.Moved, From: addr("d")}},
+		"move as another": {{Address: addr("c"), Kind: state.Moved, From: addr("a"), Record: agent.Record{UID: "x"}}},
+		"no kind":         {{Address: addr("a"), Kind: 17}},
+		"not JSON":        {notJSON},
+		"answered, closed": {{Address: addr("a"), Kind: state.Removed},
+			{Address: addr("a"), Kind: state.Answered, Intent: 99}},
+		"an app, no kind": {{Kind: state.Located, App: addr("a").ID(), Origin: agent.Origin{BaseURL: "https://a"}},
+			{Address: addr("a"), Kind: 17}},
 	} {
 		results[0].Intent = id
 		if err := run.Commit(results...); err == nil || errors.Is(err, state.ErrBroken) {

@@ -12,7 +12,8 @@ import (
 	"agentsync/internal/state/statetest"
 )
 
-// begun is a state with the agents on a disk of its own, and the intents open, of which none left for what the journal says.
+// begun is a state with the agents on a disk of its own, and the intents open, of which none left for what the journal
+// says.
 func begun(t *testing.T, m agents, intents ...state.Intent) (*statetest.FS, *state.File) {
 	t.Helper()
 	disk := statetest.New()
@@ -64,7 +65,8 @@ func TestTakeOverBringsAgentsAndOpenRequests(t *testing.T) {
 	}
 	seen := map[uint64]bool{}
 	for _, i := range snap.Open {
-		if seen[i.ID] || i.NeverLeft && i.Address != addr("y") || i.Answered != (i.Action == "delete") || !i.At.Equal(at) {
+		if seen[i.ID] || i.NeverLeft && i.Address != addr("y") || i.Answered != (i.Action == "delete") ||
+			!i.At.Equal(at) {
 			t.Errorf("%+v", i)
 		}
 		seen[i.ID] = true
@@ -117,11 +119,13 @@ func TestSignpost(t *testing.T) {
 	}
 	_, err := f.Load(t.Context())
 	e, ok := errors.AsType[*state.FormatError](err)
-	if !ok || e.Reason != state.Elsewhere || !strings.Contains(e.Detail, "s3://bucket/state") || !strings.Contains(e.Hint, "state: s3://bucket/state") {
+	if !ok || e.Reason != state.Elsewhere || !strings.Contains(e.Detail, "s3://bucket/state") ||
+		!strings.Contains(e.Hint, "state: s3://bucket/state") {
 		t.Errorf("%v, %+v", err, e)
 	}
 	b, err := disk.ReadFile(statePath)
-	if want := "{\n  \"version\": 2,\n  \"movedTo\": \"s3://bucket/state\",\n  \"agents\": {}\n}\n"; err != nil || string(b) != want {
+	if want := "{\n  \"version\": 2,\n  \"movedTo\": \"s3://bucket/state\",\n  \"agents\": {}\n}\n"; err != nil ||
+		string(b) != want {
 		t.Errorf("%s, %v", b, err)
 	}
 	if names := disk.Names(); len(names) != 1 {
@@ -138,7 +142,8 @@ func TestRestore(t *testing.T) {
 	}
 	serial, err := f.Restore(t.Context(), old)
 	snap := loaded(t, f)
-	if got := uids(snap.State); err != nil || serial != snap.State.Serial || got != "a=a1" || len(snap.Open) != 1 || snap.Pending {
+	if got := uids(snap.State); err != nil || serial != snap.State.Serial || got != "a=a1" || len(snap.Open) != 1 ||
+		snap.Pending {
 		t.Errorf("%v, serial %d: %s in serial %d, open %v", err, serial, got, snap.State.Serial, snap.Open)
 	}
 	if old.Serial != 3 {
@@ -146,7 +151,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// After its end a run says under which serial its state was written; where nothing changed, that is the one from before.
+// After its end a run says under which serial its state was written; where nothing changed, that is the one from
+// before.
 func TestSerialAfterARun(t *testing.T) {
 	for changes, want := range map[bool]uint64{true: 6, false: 5} {
 		disk := statetest.New()
@@ -194,7 +200,8 @@ func TestARemovalAloneIsWritten(t *testing.T) {
 // A copy of a state is changed alone, its apps as well.
 func TestACloneIsChangedAlone(t *testing.T) {
 	id := addr("a").ID()
-	s := &state.State{Apps: map[agent.AppID]agent.Origin{id: {BaseURL: "https://a"}}, Agents: agents{addr("a"): {UID: "1"}}}
+	s := &state.State{Apps: map[agent.AppID]agent.Origin{id: {BaseURL: "https://a"}},
+		Agents: agents{addr("a"): {UID: "1"}}}
 	c := s.Clone()
 	c.Apps[id] = agent.Origin{BaseURL: "https://b"}
 	delete(c.Agents, addr("a"))
@@ -224,7 +231,8 @@ func TestAPublicStateHoldsNoHash(t *testing.T) {
 	sealed := fields["tags"].([]any)[0].(secret.Text)
 	for _, path := range []string{"/tags/0", "/integrationMeta/headers/a"} {
 		hash := sealer.Seal(path, sealed)
-		if err != nil || hash.Value == "" || strings.Contains(string(b), hash.Value) || strings.Contains(string(b), hash.Template) {
+		if err != nil || hash.Value == "" || strings.Contains(string(b), hash.Value) ||
+			strings.Contains(string(b), hash.Template) {
 			t.Errorf("%v: %s has its hash in\n%s", err, path, b)
 		}
 		if !strings.Contains(string(doc), hash.Value) {

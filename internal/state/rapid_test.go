@@ -40,7 +40,8 @@ func randomScript(t *rapid.T) []step {
 			}
 			s.results = []state.Result{{Address: to, Kind: state.Moved, From: a}}
 		case kind == 6 && there: // vanished and made again
-			s.request, s.results = "create", []state.Result{{Address: a, Kind: state.Removed}, recorded(key, fmt.Sprint("u", i))}
+			s.request, s.results = "create", []state.Result{{Address: a, Kind: state.Removed},
+				recorded(key, fmt.Sprint("u", i))}
 		case kind == 7 && there: // an update
 			r := recorded(key, rec.UID)
 			r.Record.Observed = doc(fmt.Sprint("seen ", i))

@@ -103,14 +103,17 @@ func (r *remote) lock(ctx context.Context, holder Holder) (unlock func() error, 
 
 // Shared says the same in the words of a shared place.
 func (h Holder) Shared() shared.Holder {
-	return shared.Holder{PID: h.PID, Host: h.Host, User: h.User, Command: h.Command, Started: h.Started, RunURL: h.RunURL}
+	return shared.Holder{PID: h.PID, Host: h.Host, User: h.User, Command: h.Command, Started: h.Started,
+		RunURL: h.RunURL}
 }
 
 // LockedBy says who has the lock of a shared place in this package's words.
 func LockedBy(held *shared.HeldError) *LockedError {
 	h := held.Holder
-	return &LockedError{Path: held.Place, Lease: time.Duration(h.Lease), Age: held.Age, Watch: held.Watch, Err: held.Err,
-		Holder: Holder{PID: h.PID, Host: h.Host, User: h.User, Command: h.Command, Started: h.Started, RunURL: h.RunURL}}
+	return &LockedError{Path: held.Place, Lease: time.Duration(h.Lease), Age: held.Age, Watch: held.Watch,
+		Err: held.Err,
+		Holder: Holder{PID: h.PID, Host: h.Host, User: h.User, Command: h.Command, Started: h.Started,
+			RunURL: h.RunURL}}
 }
 
 // leased returns the lease, if the state is still of the version.

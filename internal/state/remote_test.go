@@ -141,7 +141,8 @@ func TestShared(t *testing.T) {
 		other, err := state.Decode(rescued, content)
 		good(t, err)
 		good(t, two.Edit(t.Context(), snap, func(s *state.State) error { return s.Merge(other) }), unlockTwo())
-		if snap = load(t, one); snap.State.Agents[addr("b")].UID != "b1" || len(snap.Open) != 1 || snap.State.Serial != 3 {
+		if snap = load(t, one); snap.State.Agents[addr("b")].UID != "b1" || len(snap.Open) != 1 ||
+			snap.State.Serial != 3 {
 			t.Errorf("in the end: %+v", snap)
 		}
 	})
@@ -204,7 +205,8 @@ func TestSharedDamage(t *testing.T) {
 		good(t, err, lease.Begin(t.Context(), nil, []byte("no line of a journal\n")), lease.Release(t.Context()))
 		_, err = machine(t, m).Load(t.Context())
 		format, ok := errors.AsType[*state.FormatError](err)
-		if !ok || !strings.Contains(format.Name, "journal/000000000") || !strings.Contains(format.Hint, "state rollback") ||
+		if !ok || !strings.Contains(format.Name, "journal/000000000") ||
+			!strings.Contains(format.Hint, "state rollback") ||
 			strings.Contains(format.Hint, "git") {
 			t.Errorf("got %#v", err)
 		}

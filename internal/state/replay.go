@@ -35,7 +35,8 @@ type linePlace struct{ line, offset int }
 func readJournal(name string, b []byte, instance string) (*replay, error) {
 	p := &replay{
 		name: name, records: map[agent.Address]agent.Record{}, lines: map[agent.Address]linePlace{},
-		apps: map[agent.AppID]agent.Origin{}, removed: map[handle]bool{}, open: map[uint64]Intent{}, left: map[uint64]bool{},
+		apps: map[agent.AppID]agent.Origin{}, removed: map[handle]bool{}, open: map[uint64]Intent{},
+		left: map[uint64]bool{},
 	}
 	var torn *linePlace // where the first damage is
 	var starts []int64  // of the lines so far
@@ -54,13 +55,15 @@ func readJournal(name string, b []byte, instance string) (*replay, error) {
 			continue
 		case torn != nil && p.header.Version == 0:
 			return nil, p.damageError(b, *torn, "the first line is damaged")
-		// A line says up to where everything was synced when it was written. Where that lies behind the damage, the damage is
-		// not what a crash left of lines that nobody relied on.
+		// A line says up to where everything was synced when it was written. Where that lies behind the damage, the
+		// damage is not what a crash left of lines that nobody relied on.
 		case torn != nil && start > int64(torn.offset):
-			return nil, p.damageError(b, *torn, "the line is damaged, and what follows it shows that it was whole on the disk")
+			return nil, p.damageError(b, *torn,
+				"the line is damaged, and what follows it shows that it was whole on the disk")
 		case start < batch || !startsLine(starts, start):
 			return nil, p.damageError(b, here,
-				fmt.Sprintf("the line was not written at this place but after byte %d: lines were added or taken out", start))
+				fmt.Sprintf("the line was not written at this place but after byte %d: lines were added or taken out",
+					start))
 		}
 		batch = start
 		if err := p.enterLine(payload, here); err != nil {
@@ -68,7 +71,8 @@ func readJournal(name string, b []byte, instance string) (*replay, error) {
 		}
 	}
 	if len(b) > 0 && p.header.Version == 0 { // it was synced before the file got its name
-		return nil, p.damageError(b, linePlace{line: 1}, "this is not a journal of agentsync, or its first line is damaged")
+		return nil, p.damageError(b, linePlace{line: 1},
+			"this is not a journal of agentsync, or its first line is damaged")
 	}
 	// A process that was killed tears at most the line that it was writing, and did not send on the strength of it.
 	// But a torn line is no longer a file in which every write is found: nothing is believed of it.
@@ -310,7 +314,8 @@ func (p *replay) foreignError(state string, s *State) error {
 	return &FormatError{Name: p.name, Reason: Foreign, Line: 1,
 		Detail: fmt.Sprintf("the journal belongs to the state with lineage %s, and %s has lineage %s", p.header.Lineage,
 			state, s.Lineage),
-		Hint: "put back the state file that the journal belongs to, and apply; or give this journal up: " + journalHint(p.name)}
+		Hint: "put back the state file that the journal belongs to, and apply; or give this journal up: " +
+			journalHint(p.name)}
 }
 
 // Merge takes over what other knows and s does not: the way back for a rescued state. Records of the

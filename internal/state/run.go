@@ -43,7 +43,8 @@ func (f *File) Begin(ctx context.Context, snap *Snapshot, reserve int64) (*Run, 
 	}
 	var content []byte
 	if snap.Pending {
-		// What an earlier journal holds goes into the state before that journal is replaced: nothing else knows its uids.
+		// What an earlier journal holds goes into the state before that journal is replaced: nothing else knows its
+		// uids.
 		var err error
 		if s, content, err = s.successor(); err != nil {
 			return nil, fmt.Errorf("begin: %w", err)
@@ -229,7 +230,8 @@ func (r *Run) Close(ctx context.Context) error {
 			return fmt.Errorf("close state: %w", err)
 		}
 	}
-	// Where the state is durable, a journal that stays because of an error says nothing new, and the next run empties it.
+	// Where the state is durable, a journal that stays because of an error says nothing new, and the next run empties
+	// it.
 	if saved, err := r.file.keeper.fold(ctx, content, r.version, openLines(s, r.fleet.Open())); err != nil && !saved {
 		return fmt.Errorf("close state: %w", err)
 	}

@@ -93,7 +93,8 @@ type outcome struct {
 	// open are the intents that Intend returned nil for and no Commit was called for, by their time;
 	// maybe are those that a Commit was called for that did not return nil.
 	open, maybe map[time.Time]bool
-	// answered are the intents that a Commit was called for that says Answered, by their time: true where it returned nil.
+	// answered are the intents that a Commit was called for that says Answered, by their time: true where it returned
+	// nil.
 	answered map[time.Time]bool
 	err      error // the first error
 	closeErr error
@@ -233,10 +234,12 @@ func (o *outcome) recoverOn(fsys *statetest.FS) error {
 		return fmt.Errorf("after the recovery: %w", err)
 	}
 	if !same(agentsOf(snap.State), agentsOf(again.State)) {
-		return fmt.Errorf("the recovery changed the state:\n%s", cmp.Diff(snap.State.Agents, again.State.Agents, sameAgents))
+		return fmt.Errorf("the recovery changed the state:\n%s", cmp.Diff(snap.State.Agents, again.State.Agents,
+			sameAgents))
 	}
 	if again.Pending || len(again.Open) != len(snap.Open) {
-		return fmt.Errorf("the recovery left something pending, or lost an intent: %v, before %v", again.Open, snap.Open)
+		return fmt.Errorf("the recovery left something pending, or lost an intent: %v, before %v", again.Open,
+			snap.Open)
 	}
 	return checkStateFile(fsys, again.State)
 }
@@ -264,13 +267,15 @@ func checkStateFile(fsys *statetest.FS, want *state.State) error {
 func script() []step {
 	create := func(key, uid string) step {
 		return step{request: "create", about: addr(key), results: []state.Result{
-			{Address: addr(key), Kind: state.Recorded, Record: agent.Record{UID: uid, Applied: doc(key), Protect: key == "b"}}}}
+			{Address: addr(key), Kind: state.Recorded, Record: agent.Record{UID: uid, Applied: doc(key),
+				Protect: key == "b"}}}}
 	}
 	locate := func(o agent.Origin) step {
 		return step{results: []state.Result{{Kind: state.Located, App: addr("a").ID(), Origin: o}}}
 	}
 	answered := func(key string) step {
-		return step{request: "delete", about: addr(key), results: []state.Result{{Address: addr(key), Kind: state.Answered}}}
+		return step{request: "delete", about: addr(key), results: []state.Result{{Address: addr(key),
+			Kind: state.Answered}}}
 	}
 	return []step{
 		locate(agent.Origin{BaseURL: "https://one.example.com", KeyEnv: "KEY"}),
@@ -284,7 +289,8 @@ func script() []step {
 		{request: "create", about: addr("open")},
 		answered("b"),
 		{endRun: true},
-		{request: "delete", about: addr("a"), results: []state.Result{{Address: addr("a"), Kind: state.Removed, UID: "a1"}}},
+		{request: "delete", about: addr("a"), results: []state.Result{{Address: addr("a"), Kind: state.Removed,
+			UID: "a1"}}},
 		{results: []state.Result{{Address: addr("c"), Kind: state.Moved, From: addr("b")}}},
 		{request: "delete", about: addr("a"), results: []state.Result{
 			{Address: addr("a"), Kind: state.Removed},

@@ -179,7 +179,8 @@ func withObsolete(r agent.Record, more ...string) agent.Record {
 func equalRecord(a, b agent.Record) bool {
 	return a.UID == b.UID && a.API == b.API && a.Mark == b.Mark && a.Protect == b.Protect &&
 		equalDoc(a.Applied, b.Applied) &&
-		equalDoc(a.Observed, b.Observed) && slices.Equal(a.Obsolete, b.Obsolete) && slices.Equal(a.FormerKeys, b.FormerKeys)
+		equalDoc(a.Observed, b.Observed) && slices.Equal(a.Obsolete, b.Obsolete) &&
+		slices.Equal(a.FormerKeys, b.FormerKeys)
 }
 
 func equalDoc(a, b agent.Doc) bool {

@@ -133,7 +133,8 @@ func TestLostUpdateThatTakesMembersOut(t *testing.T) {
 			s.whole("Concierge a", "Concierge b", "Concierge c", "Coach a")
 			for _, is := range []struct{ name, field, want string }{
 				{"Concierge a", "metaData", `{}`}, {"Concierge b", "metaData", `{"greetingMessage":"Hi"}`},
-				{"Concierge c", "integrationMeta", `{"baseUrl":"https://agents.example.com"}`}, {"Coach a", "tags", `["a"]`},
+				{"Concierge c", "integrationMeta", `{"baseUrl":"https://agents.example.com"}`},
+				{"Coach a", "tags", `["a"]`},
 			} {
 				if got, _ := json.Marshal(s.field(is.name, is.field)); string(got) != is.want {
 					t.Errorf("%s of %s is %s, want %s", is.field, is.name, got, is.want)

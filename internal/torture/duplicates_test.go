@@ -41,7 +41,9 @@ func TestListThatLagsUnderRefresh(t *testing.T) {
 			var lagging atomic.Bool
 			s := newSite(t, manners{list: func(_ string, all []*being) []*being {
 				if lagging.Load() {
-					return slices.DeleteFunc(all, func(a *being) bool { return strings.HasSuffix(nameOf(a.fields), " new") })
+					return slices.DeleteFunc(all, func(a *being) bool {
+						return strings.HasSuffix(nameOf(a.fields), " new")
+					})
 				}
 				return all
 			}})
@@ -77,7 +79,8 @@ func TestListThatIsCut(t *testing.T) {
 	s.write(fleet...)
 	s.apply(0)
 	cut.Store(true)
-	for _, args := range [][]string{{"--auto-approve"}, {"--auto-approve", "--refresh"}, {"--auto-approve", "--prune"}} {
+	for _, args := range [][]string{{"--auto-approve"}, {"--auto-approve", "--refresh"},
+		{"--auto-approve", "--prune"}} {
 		s.run(quick("apply", args...)...)
 		s.there(names...)
 		s.everyUID()
@@ -116,7 +119,8 @@ func TestNotFoundInAnotherVoice(t *testing.T) {
 			return all
 		},
 		before: func(q *query) bool {
-			return lying.Load() && (q.op == "update" || q.op == "read") && q.send(http.StatusNotFound, "<html>Not Found</html>")
+			return lying.Load() && (q.op == "update" || q.op == "read") &&
+				q.send(http.StatusNotFound, "<html>Not Found</html>")
 		},
 	})
 	s.write(concierge("a"), concierge("b"), coach("a"), coach("b"))
@@ -182,7 +186,8 @@ func TestRenameWhileTheCreateIsOpen(t *testing.T) {
 		}
 		s.write(concierge("a"), coach("a"))
 		killed(2)
-		s.write(concierge("b", "name: Concierge a", "integrationMeta: {baseUrl: https://agents.example.com, agentId: a}",
+		s.write(concierge("b", "name: Concierge a",
+			"integrationMeta: {baseUrl: https://agents.example.com, agentId: a}",
 			"previousKeys: [a]"), coach("b", "agentName: Coach a", "agentPurpose: Help with a.", "previousKeys: [a]"))
 		killed(0)
 		s.behave(manners{})
@@ -228,7 +233,8 @@ func TestRepeatedRefusalsCostOnePost(t *testing.T) {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			s := newSite(t, manners{before: func(q *query) bool {
 				return q.op == "create" &&
-					q.send(status, body{"error": body{"code": "ERR_NO", "message": "An agent of this name is in the trash."}})
+					q.send(status, body{"error": body{"code": "ERR_NO",
+						"message": "An agent of this name is in the trash."}})
 			}})
 			s.write(concierge("a"))
 			code, out := s.run(quick("apply", "--auto-approve")...)

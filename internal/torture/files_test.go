@@ -115,7 +115,8 @@ func TestTortureFullDisk(t *testing.T) {
 		switch made := r.creates() - before; {
 		case code == 0:
 		case made == 0 && code == 4: // the journal had no room, and nothing was sent
-		case made > 0 && code == 1 && (strings.Contains(out, "errored.state.json") || strings.Contains(out, "listed above")):
+		case made > 0 && code == 1 && (strings.Contains(out, "errored.state.json") ||
+			strings.Contains(out, "listed above")):
 		default:
 			t.Fatalf("limit %d KB: exit %d, %d POSTs\n%s", limit, code, made, out)
 		}

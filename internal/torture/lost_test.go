@@ -260,7 +260,8 @@ func TestValueThatBecomesEmpty(t *testing.T) {
 	}
 	s.apply(0)
 	s.whole("Concierge a")
-	if got, _ := json.Marshal(s.field("Concierge a", "metaData")); string(got) != `{"button":{"label":"Hi","value":""}}` {
+	if got, _ := json.Marshal(s.field("Concierge a",
+		"metaData")); string(got) != `{"button":{"label":"Hi","value":""}}` {
 		t.Errorf("live is %s", got)
 	}
 }

@@ -26,7 +26,8 @@ var rules = []string{
 	"status-after=500", "status-after=502 body=html", "status-after=504 body=empty", "status-after=409",
 	"throttle=1s", "throttle retry-as=none", "unavailable=1s", "cut-body", "garbage", "html", "empty", "hang=900ms",
 	"hang-before=900ms",
-	"redirect=307", "redirect=308", "late=150ms", "lag=250ms op=create", "lag-lists=1 op=create", "latency=5ms jitter=4ms",
+	"redirect=307", "redirect=308", "late=150ms", "lag=250ms op=create", "lag-lists=1 op=create",
+	"latency=5ms jitter=4ms",
 	"rewrite=tags:sort", "rewrite=tools:sort", "rewrite=tags:reverse", "mask-headers",
 }
 
@@ -53,9 +54,11 @@ func script(rng *rand.Rand) []string {
 		if strings.HasPrefix(line, "late") {
 			line += " op=create"
 		}
-		if !strings.HasPrefix(line, "rewrite") && !strings.HasPrefix(line, "mask") && !strings.HasPrefix(line, "latency") {
+		if !strings.HasPrefix(line, "rewrite") && !strings.HasPrefix(line, "mask") &&
+			!strings.HasPrefix(line, "latency") {
 			line += fmt.Sprintf(" p=%.2f seed=%d", 0.05+0.2*rng.Float64(), rng.Uint32())
-			if strings.HasPrefix(line, "throttle") || strings.HasPrefix(line, "unavailable") || strings.HasPrefix(line, "hang") {
+			if strings.HasPrefix(line, "throttle") || strings.HasPrefix(line, "unavailable") ||
+				strings.HasPrefix(line, "hang") {
 				line += " times=2" // each costs a second
 			}
 		}

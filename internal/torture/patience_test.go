@@ -166,7 +166,8 @@ func TestClosedPipeEndsTheOutputAlone(t *testing.T) {
 	s.write(agents...)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "bash", "-c", `"$0" apply --auto-approve 2>&1 | true; exit "${PIPESTATUS[0]}"`, s.bin)
+	cmd := exec.CommandContext(ctx, "bash", "-c", `"$0" apply --auto-approve 2>&1 | true; exit "${PIPESTATUS[0]}"`,
+		s.bin)
 	cmd.Dir, cmd.Env = s.dir, s.env
 	if code, out := finish(t, cmd); code != 0 {
 		t.Errorf("exit %d\n%s", code, out)
@@ -191,7 +192,8 @@ func TestReportIsOpenedFirst(t *testing.T) {
 func TestTimesInWholeSeconds(t *testing.T) {
 	made := func(t *testing.T, n int) (*site, []string, []string) {
 		s := newSite(t, manners{seconds: true, pageSize: 50})
-		s.clock = time.Now().Add(time.Minute).UTC().Truncate(time.Second) // it stands there: agents are a millisecond apart
+		// it stands there: agents are a millisecond apart
+		s.clock = time.Now().Add(time.Minute).UTC().Truncate(time.Second)
 		var agents, names []string
 		for i := range n {
 			key := fmt.Sprintf("c%03d", i)

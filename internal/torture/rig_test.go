@@ -166,7 +166,8 @@ func (r *rig) command(args ...string) *exec.Cmd {
 
 // apply is the command that most cases run. The grace period is short, as the sandbox's faults are.
 func applyArgs(more ...string) []string {
-	return append([]string{"apply", "--auto-approve", "--prune", "--settle-timeout", "300ms", "--timeout", "5s"}, more...)
+	return append([]string{"apply", "--auto-approve", "--prune", "--settle-timeout", "300ms", "--timeout", "5s"},
+		more...)
 }
 
 // run runs agentsync to its end and returns its exit code and what it wrote.

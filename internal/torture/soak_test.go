@@ -129,8 +129,9 @@ var sections = []string{
 func (a soaked) yaml() string {
 	head := fmt.Sprintf("    - key: %s\n      previousKeys: [%s]\n", a.key, strings.Join(a.was, ", "))
 	if a.section == sections[0] {
-		return head + fmt.Sprintf("      name: %s\n      integrationMeta: {baseUrl: 'https://a.example.com', agentId: %s}\n"+
-			"      metaData: {greetingMessage: 'Revision %d.'}\n", a.name, a.name, a.revision)
+		return head +
+			fmt.Sprintf("      name: %s\n      integrationMeta: {baseUrl: 'https://a.example.com', agentId: %s}\n"+
+				"      metaData: {greetingMessage: 'Revision %d.'}\n", a.name, a.name, a.revision)
 	}
 	text := head + fmt.Sprintf("      agentName: %s\n      agentPurpose: Help %s in revision %d.\n", a.name, a.name,
 		a.revision)
@@ -189,7 +190,8 @@ func (s *soak) checkout() string {
 			}
 		}
 		path := filepath.Join(dir, "manifests", fmt.Sprintf("fleet%d.yaml", i))
-		if err := cmp.Or(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(b.String()), 0o644)); err != nil {
+		if err := cmp.Or(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(b.String()),
+			0o644)); err != nil {
 			s.t.Fatal(err)
 		}
 	}

@@ -182,7 +182,8 @@ func (s *stranger) act(q *query) (int, any) {
 		}
 		return http.StatusCreated, s.shown(q.op, a)
 	case i < 0:
-		return http.StatusNotFound, body{"error": body{"code": "ERR_AGENT_NOT_FOUND", "message": "The agent does not exist."}}
+		return http.StatusNotFound, body{"error": body{"code": "ERR_AGENT_NOT_FOUND",
+			"message": "The agent does not exist."}}
 	case q.op == "update":
 		for name, v := range s.stored(q.fields) {
 			s.agents[i].fields[name] = v

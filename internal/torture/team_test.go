@@ -47,12 +47,14 @@ func cases(n int) (numbers []int) {
 // from outside.
 func TestTortureTeam(t *testing.T) {
 	scenes := []func(*testing.T){
-		func(t *testing.T) { teamKill(t, newOffice(t)) }, func(t *testing.T) { teamKill(t, newDatabaseOffice(t)) }, teamStop,
+		func(t *testing.T) { teamKill(t, newOffice(t)) }, func(t *testing.T) { teamKill(t, newDatabaseOffice(t)) },
+		teamStop,
 		func(t *testing.T) { teamLost(t, newOffice(t)) }, func(t *testing.T) { teamLost(t, newDatabaseOffice(t)) },
 		teamAtOnce, teamServer, teamPace,
 		func(t *testing.T) { liveWith(t, 30, 2*time.Second, func(round int) bool { return round < 3 }) },
 	}
-	names := []string{"kill", "kill with PostgreSQL", "stop", "lost", "lost with PostgreSQL", "at once", "server", "pace",
+	names := []string{"kill", "kill with PostgreSQL", "stop", "lost", "lost with PostgreSQL", "at once", "server",
+		"pace",
 		"soak"}
 	var playing errgroup.Group
 	for i, scene := range scenes {

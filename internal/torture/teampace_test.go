@@ -52,7 +52,8 @@ func (tm *team) open() int {
 func teamPace(t *testing.T) {
 	const agents = 3 // on each platform: one is throttled, one made, and one waits
 	parallel(t, 2, 2, func(t *testing.T, i int) {
-		o := newOffice(t, "throttle=30s op=create platform=cometchat nth=1", "throttle=30s op=create platform=mindset nth=1")
+		o := newOffice(t, "throttle=30s op=create platform=cometchat nth=1",
+			"throttle=30s op=create platform=mindset nth=1")
 		tm := o.newTeam(t, "pace", agents)
 		first := tm.command(tm.checkout(), append(teamApply(), "--parallelism=2")...)
 		var out strings.Builder

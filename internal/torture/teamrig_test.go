@@ -180,7 +180,8 @@ func (tm *team) check() {
 		}
 	}
 	if count != 2*tm.n || len(kept.Agents) != 2*tm.n || len(view.Journal) > 0 {
-		tm.t.Errorf("%s: %d agents live, %d in the state, want %d; journal %.300q", tm.name, count, len(kept.Agents), 2*tm.n,
+		tm.t.Errorf("%s: %d agents live, %d in the state, want %d; journal %.300q", tm.name, count, len(kept.Agents),
+			2*tm.n,
 			view.Journal)
 	}
 	tm.must(0, tm.checkout(), "plan", "--prune", "--detailed-exitcode")

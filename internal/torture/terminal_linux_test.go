@@ -42,7 +42,10 @@ func control(t *testing.T, f *os.File, request uintptr, value unsafe.Pointer) {
 		t.Fatal(err)
 	}
 	var failed syscall.Errno
-	err = conn.Control(func(fd uintptr) { _, _, failed = syscall.Syscall(syscall.SYS_IOCTL, fd, request, uintptr(value)) })
+	err = conn.Control(func(fd uintptr) {
+		_, _, failed = syscall.Syscall(syscall.SYS_IOCTL, fd, request,
+			uintptr(value))
+	})
 	if err != nil || failed != 0 {
 		t.Fatal(err, failed)
 	}

@@ -176,7 +176,9 @@ func acceptsParts(s *jsonschema.Schema, v any) bool {
 			return false
 		}
 	}
-	if len(s.AnyOf) > 0 && !slices.ContainsFunc(s.AnyOf, func(a *jsonschema.Schema) bool { return acceptsValue(a, v) }) {
+	if len(s.AnyOf) > 0 && !slices.ContainsFunc(s.AnyOf, func(a *jsonschema.Schema) bool {
+		return acceptsValue(a, v)
+	}) {
 		return false
 	}
 	if s.If == nil && s.Not == nil {

@@ -77,8 +77,9 @@ func TestEveryKindIsQuick(t *testing.T) {
 	}
 	complete := r.Platforms["cometchat"].Complete
 	for kind, meta := range map[string][]string{
-		"mastra": {"agentId"}, "mastra-legacy": {"agentId"}, "langgraph": {"map"}, "crewai": {"map"}, "vercelV5": {"map"},
-		"ag-ui": {"map"}, "ag2": {"defaultUserId", "string"}, "rasa": {"string"}, "agno": {"agentId", "string"},
+		"mastra": {"agentId"}, "mastra-legacy": {"agentId"}, "langgraph": {"map"}, "crewai": {"map"},
+		"vercelV5": {"map"},
+		"ag-ui":    {"map"}, "ag2": {"defaultUserId", "string"}, "rasa": {"string"}, "agno": {"agentId", "string"},
 	} {
 		for _, all := range []string{"agentId", "defaultUserId", "map", "string"} {
 			m := map[string]any{"baseUrl": "https://agents.example.com"}

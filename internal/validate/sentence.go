@@ -32,7 +32,8 @@ func (f Fault) Sentence(subject, owner, shown string) string {
 	case "additionalProperties":
 		return f.unknownSentence(subject)
 	case "propertyNames":
-		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", dottedName(subject, f.Name), f.because, subject,
+		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", dottedName(subject, f.Name), f.because,
+			subject,
 			diag.And(f.knownMembers()))
 	case "pattern", "format":
 		if shown == "" {
@@ -211,17 +212,21 @@ func (f Fault) lengthSentence(whole string) string {
 	switch f.Keyword {
 	case "minLength":
 		if most, ok := number("maxLength"); ok && most == limit {
-			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, diag.Plural(n, "character"), diag.Count(limit))
+			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, diag.Plural(n, "character"),
+				diag.Count(limit))
 		}
 		if n == 0 {
 			return fmt.Sprintf("%s is empty; at least %s required", whole, atLeast(limit))
 		}
-		return fmt.Sprintf("%s is %s long; at least %s are required", whole, diag.Plural(n, "character"), diag.Count(limit))
+		return fmt.Sprintf("%s is %s long; at least %s are required", whole, diag.Plural(n, "character"),
+			diag.Count(limit))
 	case "maxLength":
 		if least, ok := number("minLength"); ok && least == limit {
-			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, diag.Plural(n, "character"), diag.Count(limit))
+			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, diag.Plural(n, "character"),
+				diag.Count(limit))
 		}
-		return fmt.Sprintf("%s is %s long; at most %s are allowed", whole, diag.Plural(n, "character"), diag.Count(limit))
+		return fmt.Sprintf("%s is %s long; at most %s are allowed", whole, diag.Plural(n, "character"),
+			diag.Count(limit))
 	case "maxItems":
 		return fmt.Sprintf("%s has %s; at most %s are allowed", whole, diag.Plural(n, "item"), diag.Count(limit))
 	case "minItems":

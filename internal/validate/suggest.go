@@ -46,7 +46,8 @@ func (f Fault) meantForm(shown string) string {
 }
 
 func onlyWord(r rune) rune {
-	if r < utf8.RuneSelf && (r == '-' || r == '_' || r == '.' || r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z') {
+	if r < utf8.RuneSelf && (r == '-' || r == '_' || r == '.' || r >= '0' && r <= '9' || r|0x20 >= 'a' &&
+		r|0x20 <= 'z') {
 		return r
 	}
 	return -1

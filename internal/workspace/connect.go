@@ -81,7 +81,9 @@ func (w *Workspace) Connect(ctx context.Context, ids ...agent.AppID) (map[agent.
 			}
 			continue
 		}
-		w.references[id] = func(ctx context.Context) ([]platform.Reference, error) { return p.References(ctx, app, base, hc) }
+		w.references[id] = func(ctx context.Context) ([]platform.Reference, error) {
+			return p.References(ctx, app, base, hc)
+		}
 		apps[id] = apply.App{
 			Client: p.Client(app, base, hc), Schema: w.SchemaOf(id), Where: base.String(),
 			Rate: func() float64 { return pace.State().Rate },
@@ -291,7 +293,8 @@ func (w *Workspace) AllowHosts(ctx context.Context, ids ...agent.AppID) error {
 	}
 	return exit.With(exit.Refused, "the API key of %s would go to %s, which the state does not know; nothing was sent",
 		apps, strings.Join(hosts, ", ")).
-		Hinted("if this is where they are to go, say so:\n  --allow-endpoint " + strings.Join(hosts, " --allow-endpoint "))
+		Hinted("if this is where they are to go, say so:\n  --allow-endpoint " +
+			strings.Join(hosts, " --allow-endpoint "))
 }
 
 // hostIn returns the host of a base URL, with its port where it names one, or the host itself where only that was

@@ -211,7 +211,8 @@ func (w *Workspace) Moved(s *plan.Saved) (moved []plan.Origin, words []string, e
 	moved = s.Moved(places)
 	for _, o := range moved {
 		if o.Before.BaseURL != o.After.BaseURL {
-			words = append(words, fmt.Sprintf("requests went to %s, and would go to %s", o.Before.BaseURL, o.After.BaseURL))
+			words = append(words, fmt.Sprintf("requests went to %s, and would go to %s", o.Before.BaseURL,
+				o.After.BaseURL))
 		} else {
 			words = append(words, fmt.Sprintf("the API key was in %s, and would be taken from %s", o.Before.KeyEnv,
 				o.After.KeyEnv))

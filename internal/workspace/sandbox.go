@@ -41,7 +41,8 @@ type Sandbox struct {
 func Listen(addr string, options ...sandbox.Option) (*Sandbox, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || !endpoint.IsLoopback(host) {
-		return nil, exit.Usagef("--listen is %q; the sandbox listens on loopback only, for example 127.0.0.1:8787", addr)
+		return nil, exit.Usagef("--listen is %q; the sandbox listens on loopback only, for example 127.0.0.1:8787",
+			addr)
 	}
 	server, err := sandbox.New(options...)
 	if err != nil {
@@ -101,7 +102,8 @@ func (w *Workspace) checkSandboxState() error {
 		s.Lineage = sandboxLineage + strings.ToLower(rand.Text())
 	case s.Lineage != "" && w.Sandbox && !isSandbox:
 		return exit.Usagef("%s holds agents of the real platforms, so --sandbox leaves it alone", w.File.Name()).
-			Hinted("keep the sandbox's state in a file of its own:\n  agentsync apply --sandbox --state " + SandboxState)
+			Hinted("keep the sandbox's state in a file of its own:\n  agentsync apply --sandbox --state " +
+				SandboxState)
 	case isSandbox && !w.Sandbox:
 		return exit.Usagef("%s was made with --sandbox: its uids mean nothing to the real platforms", w.File.Name()).
 			Hinted("go on with --sandbox, or begin anew:\n  rm " + w.State)

@@ -79,7 +79,8 @@ func OpenStore(name string) (s store.Store, lease time.Duration, err error) {
 	}
 	scheme, _, _ := strings.Cut(name, "://")
 	if !slices.Contains([]string{"s3", "postgres", "postgresql"}, scheme) {
-		return nil, 0, bad(fmt.Errorf("there is no shared state of the kind %q: there are s3://bucket/prefix and postgres://user@host/db", scheme))
+		return nil, 0,
+			bad(fmt.Errorf("there is no shared state of the kind %q: there are s3://bucket/prefix and postgres://user@host/db", scheme))
 	}
 	u, err := url.Parse(name)
 	if err != nil {
@@ -89,7 +90,8 @@ func OpenStore(name string) (s store.Store, lease time.Duration, err error) {
 	if text := query.Get("lease"); query.Has("lease") {
 		lease, err = time.ParseDuration(text)
 		if err != nil || lease < minLease || lease > maxLease {
-			return nil, 0, bad(fmt.Errorf("lease=%s in the URL is no time from %s to %s, such as 60s", text, "10s", "10m"))
+			return nil, 0, bad(fmt.Errorf("lease=%s in the URL is no time from %s to %s, such as 60s", text, "10s",
+				"10m"))
 		}
 		query.Del("lease")
 		u.RawQuery = query.Encode()
@@ -110,7 +112,8 @@ const NoWait = time.Nanosecond
 
 // Lock takes the state's lock for a command, saying who waits for whom. The error is a *state.LockedError where another
 // run has it.
-func Lock(ctx context.Context, u *ui.UI, file *state.File, command string, wait time.Duration) (unlock func() error, err error) {
+func Lock(ctx context.Context, u *ui.UI, file *state.File, command string,
+	wait time.Duration) (unlock func() error, err error) {
 	within := func(wait time.Duration) (func() error, error) {
 		ctx, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
@@ -156,7 +159,8 @@ func Holder(u *ui.UI, command string) state.Holder {
 
 // Edit changes a state that no workspace is open on, under its lock.
 func Edit(
-	ctx context.Context, u *ui.UI, name, command string, wait time.Duration, change func(s *state.State, name string) error,
+	ctx context.Context, u *ui.UI, name, command string, wait time.Duration,
+	change func(s *state.State, name string) error,
 ) error {
 	file, err := OpenState(u, name, 0)
 	if err != nil {
@@ -180,7 +184,8 @@ func Edit(
 
 // Record enters results into the state, for a command that sends nothing but reads. text is about how many bytes of
 // texts they hold. make gets the state's lineage, under which secrets are sealed. The lock is held.
-func (w *Workspace) Record(ctx context.Context, changes, text int, make func(lineage string) ([]state.Result, error)) error {
+func (w *Workspace) Record(ctx context.Context, changes, text int,
+	make func(lineage string) ([]state.Result, error)) error {
 	run, err := w.File.Begin(ctx, w.Snap, room(changes, text))
 	if err != nil {
 		return exit.OfState(err)
@@ -233,7 +238,8 @@ func (w *Workspace) EndRun(ctx context.Context, run *state.Run) error {
 		how = "push"
 	}
 	return exit.With(exit.Failed, "%w", err).
-		Hinted(fmt.Sprintf("every uid is in %s; when the cause is mended, take them back:\n  agentsync state %s %s", saved, how, saved))
+		Hinted(fmt.Sprintf("every uid is in %s; when the cause is mended, take them back:\n  agentsync state %s %s",
+			saved, how, saved))
 }
 
 // room is a generous guess at the journal's size, in bytes: each string may stand in the intent, in what was applied

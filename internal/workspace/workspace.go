@@ -504,7 +504,8 @@ func (w *Workspace) CheckReferences(ctx context.Context, p *plan.Plan) error {
 		at := fleet.Places[u.Address][u.Pointer]
 		sentence := fmt.Sprintf("%s has no %s `%s`%s", u.Address.ID(), u.Kind, u.Name, diag.DidYouMean(u.Name, u.Known))
 		if u.Other != "" {
-			sentence = fmt.Sprintf("`%s` is no %s of %s; it belongs under `%s`", u.Name, u.Kind, u.Address.ID(), u.Other)
+			sentence = fmt.Sprintf("`%s` is no %s of %s; it belongs under `%s`", u.Name, u.Kind, u.Address.ID(),
+				u.Other)
 		}
 		// One line of the defaults stands for every agent that takes it.
 		if !slices.ContainsFunc(problems, func(p diag.Problem) bool { return p.Pos == at && p.Summary == sentence }) {

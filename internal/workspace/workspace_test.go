@@ -95,7 +95,8 @@ func TestAllowHosts(t *testing.T) {
 		{"the platform's own, as before", agent.App{}, knows(own), "", nil, ""},
 		{"another one in a manifest", agent.App{Endpoint: "https://elsewhere.example/v3"}, &state.State{}, "", nil,
 			"elsewhere.example"},
-		{"another one in a manifest, which was allowed", agent.App{Endpoint: "https://elsewhere.example/v3"}, &state.State{},
+		{"another one in a manifest, which was allowed", agent.App{Endpoint: "https://elsewhere.example/v3"},
+			&state.State{},
 			"",
 			[]string{"https://elsewhere.example"}, ""},
 		{"another one, which the state knows", agent.App{Endpoint: "https://elsewhere.example/v3"},
@@ -105,7 +106,8 @@ func TestAllowHosts(t *testing.T) {
 		{"another one in the environment", agent.App{}, knows(own), variable + "https://proxy.example/v3", nil,
 			"proxy.example"},
 		{"this machine in the environment", agent.App{}, knows(own), variable + "http://127.0.0.1:8787/v3", nil, ""},
-		{"this machine in a manifest, after another", agent.App{Endpoint: "http://127.0.0.1:8787/v3"}, knows(own), "", nil,
+		{"this machine in a manifest, after another", agent.App{Endpoint: "http://127.0.0.1:8787/v3"}, knows(own), "",
+			nil,
 			"127.0.0.1:8787"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -132,7 +134,8 @@ func TestAllowHosts(t *testing.T) {
 // known.
 func TestSecondApp(t *testing.T) {
 	of := func(app string) *state.State {
-		return &state.State{Agents: map[agent.Address]agent.Record{{Platform: "cometchat", App: app, Key: "k"}: {UID: "u"}}}
+		return &state.State{Agents: map[agent.Address]agent.Record{{Platform: "cometchat", App: app,
+			Key: "k"}: {UID: "u"}}}
 	}
 	for _, c := range []struct {
 		name    string
@@ -176,7 +179,8 @@ func TestOpenStore(t *testing.T) {
 			t.Errorf("%s is shown: %v", name, f)
 		}
 	}
-	if _, lease, err := OpenStore("s3://bucket/p?region=eu-central-1&lease=90s"); err != nil || lease != 90*time.Second {
+	if _, lease, err := OpenStore("s3://bucket/p?region=eu-central-1&lease=90s"); err != nil ||
+		lease != 90*time.Second {
 		t.Errorf("lease %v, %v", lease, err)
 	}
 }

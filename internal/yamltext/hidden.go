@@ -142,7 +142,8 @@ func (f *hiddenFinder) hide(from, lineStart int) {
 		from = first
 	}
 	close := Closing(f.src, from)
-	if after := bytes.TrimLeft(f.src[min(close, len(f.src)):f.lineEnd(close)], " \t\r\n"); opens && close < len(f.src) &&
+	if after := bytes.TrimLeft(f.src[min(close, len(f.src)):f.lineEnd(close)], " \t\r\n"); opens &&
+		close < len(f.src) &&
 		(len(after) == 0 || bytes.IndexByte([]byte(",}]#"), after[0]) >= 0) {
 		f.found = append(f.found, textSpan{from, close}) // it ends where it is closed
 		return

@@ -150,7 +150,8 @@ func checkEncoding(path string, src []byte, problems *diag.List) bool {
 	for i := 0; i < len(src); {
 		r, n := utf8.DecodeRune(src[i:])
 		if r == utf8.RuneError && n == 1 {
-			problems.Errorf(NewLines(src).Pos(path, i), "the byte %#02x is not valid UTF-8; save the file as UTF-8", src[i])
+			problems.Errorf(NewLines(src).Pos(path, i), "the byte %#02x is not valid UTF-8; save the file as UTF-8",
+				src[i])
 			return false
 		}
 		i += n

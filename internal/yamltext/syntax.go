@@ -67,7 +67,8 @@ var syntaxRules = []syntaxRule{
 func (e *syntaxError) explain() (int, string) {
 	// Where git left both sides, any other sentence would send its reader to a line that somebody wrote rightly.
 	if at := conflictMarker.FindIndex(e.src); at != nil {
-		return at[0], "git left a merge conflict here; keep one side, or parts of both, and take out the lines of <, = and >"
+		return at[0],
+			"git left a merge conflict here; keep one side, or parts of both, and take out the lines of <, = and >"
 	}
 	e.reached = bytesRead(e.src)
 	if offset, ok := e.unclosedQuote(); ok {
@@ -169,7 +170,8 @@ func (e *syntaxError) flatText() (offset int, sentence string, ok bool) {
 		above := bytes.TrimRight(e.src[:start], " \t\r\n") // blank lines may stand between
 		head, end := e.lineAt(len(above))
 		if m := blockHead.FindSubmatch(bytes.TrimRight(e.src[head:end], "\r")); m != nil && text-start <= len(m[1]) {
-			return text, "the text of the line above begins here and is not indented; indent it deeper than its key", true
+			return text, "the text of the line above begins here and is not indented; indent it deeper than its key",
+				true
 		}
 	}
 	return 0, "", false
@@ -372,7 +374,8 @@ func (e *syntaxError) badEscape() (int, string) {
 	_, n := utf8.DecodeRune(e.src[min(i+1, len(e.src)-1):])
 	switch digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}[e.src[min(i+1, len(e.src)-1)]]; {
 	case digits > 0:
-		return i, fmt.Sprintf(`\%c needs %d hexadecimal digits behind it; write \\ for a backslash that is text`, e.src[i+1],
+		return i, fmt.Sprintf(`\%c needs %d hexadecimal digits behind it; write \\ for a backslash that is text`,
+			e.src[i+1],
 			digits)
 	}
 	return i, fmt.Sprintf(`%s is no escape that YAML knows in double quotes; write \\ for a backslash that is text`,
@@ -384,8 +387,9 @@ func (e *syntaxError) secondColon() (int, string) {
 	start, _ := e.lineAt(i)
 	first := bytes.Index(e.src[start:i], []byte(": "))
 	if first < 0 {
-		return e.firstOn(i), "this line is indented deeper than the one above, which has a value already; line up the " +
-			"keys of one mapping"
+		return e.firstOn(i),
+			"this line is indented deeper than the one above, which has a value already; line up the " +
+				"keys of one mapping"
 	}
 	value := start + first + 2
 	for value < i && e.src[value] == ' ' {
@@ -472,8 +476,9 @@ func (e *syntaxError) badIndent() (int, string) {
 	if offset, ok := e.textAfterQuote(); ok {
 		return offset, afterQuote
 	}
-	return e.stuckLine(), "this line does not fit what stands above it; line up the keys of one mapping, and put text " +
-		"with special characters in quotes"
+	return e.stuckLine(),
+		"this line does not fit what stands above it; line up the keys of one mapping, and put text " +
+			"with special characters in quotes"
 }
 
 // afterQuoteForm finds text behind a closed quote.

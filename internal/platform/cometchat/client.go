@@ -43,7 +43,8 @@ var (
 // BaseURL implements platform.Platform: https://{appId}.api-{region}.cometchat.io/v3.
 func (cometchat) BaseURL(app agent.App) (string, error) {
 	if !appForm.MatchString(app.ID.App) {
-		return "", fmt.Errorf("appId %q cannot be part of a host name: copy it from the CometChat dashboard", app.ID.App)
+		return "", fmt.Errorf("appId %q cannot be part of a host name: copy it from the CometChat dashboard",
+			app.ID.App)
 	}
 	region := app.Settings["region"]
 	if !slices.Contains(regions, region) {
@@ -53,7 +54,8 @@ func (cometchat) BaseURL(app agent.App) (string, error) {
 }
 
 // References implements platform.Platform: one list holds the app's tools and its actions.
-func (c cometchat) References(ctx context.Context, _ agent.App, base *url.URL, hc *http.Client) ([]platform.Reference, error) {
+func (c cometchat) References(ctx context.Context, _ agent.App, base *url.URL,
+	hc *http.Client) ([]platform.Reference, error) {
 	var known []platform.Reference
 	r := request(http.MethodGet, tools())
 	r.Limit = platform.MaxListBody
@@ -131,7 +133,9 @@ func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (p
 
 // Delete implements platform.Client.
 func (c *client) Delete(ctx context.Context, uid string) error {
-	return c.about(ctx, request(http.MethodDelete, agents(uid)), func(a platform.Answer) error { return acknowledged(c.shape, a) })
+	return c.about(ctx, request(http.MethodDelete, agents(uid)), func(a platform.Answer) error {
+		return acknowledged(c.shape, a)
+	})
 }
 
 // about sends a request about one agent. That there is none is known by the platform's code alone: its status

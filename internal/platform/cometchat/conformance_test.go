@@ -22,7 +22,8 @@ func TestConformance(t *testing.T) {
 		}
 		return platformtest.Fixture{
 			Platform: p, Document: openapitest.CometChat, BasePath: "/cometchat/demo/v3",
-			App: agent.App{ID: agent.AppID{Platform: p.Name(), App: "demo"}, Settings: map[string]string{"region": "eu"}},
+			App: agent.App{ID: agent.AppID{Platform: p.Name(), App: "demo"},
+				Settings: map[string]string{"region": "eu"}},
 			Full: agent.Fields{
 				"name": "Zoë & <Co>", "icon": "https://cdn.example.com/a.png", "isActive": false,
 				"integrateWith": "langgraph", "integrationType": "agent",
@@ -37,9 +38,11 @@ func TestConformance(t *testing.T) {
 				"name": "Max", "icon": "https://cdn.example.com/b.png", "isActive": true,
 				"integrateWith": "crewai", "integrationType": "agent",
 				"integrationMeta": map[string]any{
-					"baseUrl": "https://x.example.com", "headers": map[string]any{"x-token": secret.Literal("another 123456")},
+					"baseUrl": "https://x.example.com",
+					"headers": map[string]any{"x-token": secret.Literal("another 123456")},
 				},
-				"tools": []any{"search", "weather"}, "actions": []any{}, "metaData": map[string]any{"greetingMessage": ""},
+				"tools": []any{"search", "weather"}, "actions": []any{},
+				"metaData": map[string]any{"greetingMessage": ""},
 			},
 		}
 	})

@@ -75,8 +75,8 @@ func acknowledged(shape platform.Shape, a platform.Answer) error {
 	return errors.New(`the answer says neither {"success": true} nor what the agent is now`)
 }
 
-// toolsIn returns the tools and actions of a list, wrapped as that of the agents may be. An entry without a name or a type
-// is neither.
+// toolsIn returns the tools and actions of a list, wrapped as that of the agents may be. An entry without a name or a
+// type is neither.
 func toolsIn(shape platform.Shape, a platform.Answer) ([]platform.Reference, error) {
 	answer, err := a.JSON()
 	if err != nil {

@@ -57,7 +57,8 @@ func TestListForms(t *testing.T) {
 		}
 	}
 	for body, says := range map[string]string{
-		``: "empty", `{}`: "no list", `[{"name": "a"}]`: "without a usable uid", `[{"uid": "a/b"}]`: "without a usable uid",
+		``: "empty", `{}`: "no list", `[{"name": "a"}]`: "without a usable uid",
+		`[{"uid": "a/b"}]`: "without a usable uid",
 		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 250, "per_page": 100, "current_page": 1, ` +
 			`"total_pages": 3}}}`: "page 1 of 3",
 		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 2}}}`: "shows 1 agents of 2",
@@ -77,7 +78,8 @@ func TestOddAgentsKeepTheirUID(t *testing.T) {
 		`{"uid": "a", "metaData": {"n": 1e400}}`,
 	} {
 		list, err := answering(t, `[`+odd+`, {"uid": "b", "name": "y"}]`).List(t.Context())
-		if err != nil || len(list) != 2 || list[0].UID != "a" || list[0].Unreadable == nil || !list[0].Content.IsZero() ||
+		if err != nil || len(list) != 2 || list[0].UID != "a" || list[0].Unreadable == nil ||
+			!list[0].Content.IsZero() ||
 			list[1].Unreadable != nil || list[1].Content.Fields()["name"] != "y" {
 			t.Errorf("listed %s: %+v, %v", odd, list, err)
 		}
@@ -109,9 +111,10 @@ func TestCreateForms(t *testing.T) {
 
 func TestUpdateForms(t *testing.T) {
 	for body, fields := range map[string]bool{
-		`{"success": true}`: false, `{"success": true, "error": null}`: false, `{"agent": {"uid": "a", "name": "x"}}`: true,
-		`{"data": {"uid": "a"}}`:      true,
-		`{"data": {"success": true}}`: false, `{"agent": {"uid": "a", "name": ["odd"]}}`: false,
+		`{"success": true}`: false, `{"success": true, "error": null}`: false,
+		`{"agent": {"uid": "a", "name": "x"}}`: true,
+		`{"data": {"uid": "a"}}`:               true,
+		`{"data": {"success": true}}`:          false, `{"agent": {"uid": "a", "name": ["odd"]}}`: false,
 	} {
 		r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"name": "x"})
 		if err != nil || r.UID != "a" || (r.Content.Fields() != nil) != fields {
@@ -183,7 +186,8 @@ func TestBaseURL(t *testing.T) {
 		{"2754abc", "eu", "https://2754abc.api-eu.cometchat.io/v3"},
 		{"2754abc", "", ""}, {"2754abc", "EU", ""}, {"evil.example/", "us", ""}, {"a-", "us", ""}, {"", "us", ""},
 	} {
-		app := agent.App{ID: agent.AppID{Platform: "cometchat", App: c.app}, Settings: map[string]string{"region": c.region}}
+		app := agent.App{ID: agent.AppID{Platform: "cometchat", App: c.app},
+			Settings: map[string]string{"region": c.region}}
 		if got, err := p.BaseURL(app); got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("%q in %q: %q, %v", c.app, c.region, got, err)
 		}

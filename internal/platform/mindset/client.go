@@ -49,9 +49,10 @@ func (mindset) BaseURL(app agent.App) (string, error) {
 	return "https://" + host, nil
 }
 
-// References implements platform.Platform: the app's contexts, which v1 alone lists, page by page and as agents are. Their
-// list ends with 404.
-func (m mindset) References(ctx context.Context, app agent.App, base *url.URL, hc *http.Client) ([]platform.Reference, error) {
+// References implements platform.Platform: the app's contexts, which v1 alone lists, page by page and as agents are.
+// Their list ends with 404.
+func (m mindset) References(ctx context.Context, app agent.App, base *url.URL,
+	hc *http.Client) ([]platform.Reference, error) {
 	caller := platform.NewCaller(hc, base)
 	names := map[string]string{}
 	list, err := listAll(ctx, func(ctx context.Context, after string) (page []platform.Remote, err error) {
@@ -155,7 +156,8 @@ func (c *client) Create(ctx context.Context, wanted agent.Content) (made platfor
 
 // Update implements platform.Client. The platform answers the agent.
 func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
-	return c.about(ctx, uid, platform.Request{Method: http.MethodPatch, Path: c.path(uid), Body: agent.ContentOf(fields)})
+	return c.about(ctx, uid, platform.Request{Method: http.MethodPatch, Path: c.path(uid),
+		Body: agent.ContentOf(fields)})
 }
 
 // about sends a request whose answer is the agent called uid. An update that is answered by status 204 is done.

@@ -52,7 +52,8 @@ func TestConformanceV2(t *testing.T) {
 				"formatting":            map[string]any{"preset": "conversational", "customText": "Markdown"},
 				"policies":              policies(map[string]any{"enabled": true, "email": "a@b.example"}),
 				"additionalPolicyRules": "none", "additionalInformation": "Long", "iceBreakerMessage": "Hi",
-				"memory": map[string]any{"allowAccess": true, "allowContribution": false, "miningGuidance": "x"}, "live": true,
+				"memory":      map[string]any{"allowAccess": true, "allowContribution": false, "miningGuidance": "x"},
+				"live":        true,
 				"contextUids": []any{"c1", "c2"}, "mcpserverUids": []any{"abcdefghij0123456789"},
 				"tags": []any{"hr", "onboarding"}, "access": "openAccess", "externalTenantId": "tenant-1",
 			},
@@ -62,7 +63,8 @@ func TestConformanceV2(t *testing.T) {
 				"formatting":            map[string]any{"preset": "conversational", "customText": "Text"},
 				"policies":              policies(map[string]any{"enabled": true, "email": "b@b.example"}),
 				"additionalPolicyRules": "some", "additionalInformation": "Longer", "iceBreakerMessage": "Yo",
-				"memory": map[string]any{"allowAccess": true, "allowContribution": true, "miningGuidance": ""}, "live": false,
+				"memory":      map[string]any{"allowAccess": true, "allowContribution": true, "miningGuidance": ""},
+				"live":        false,
 				"contextUids": []any{}, "mcpserverUids": []any{"9876543210abcdefghij"}, "tags": []any{"x"},
 				"access": "restrictedAccess",
 			},
@@ -89,7 +91,8 @@ func policies(safeguarding map[string]any) map[string]any {
 	return map[string]any{
 		"focusAndScope": off("scope"), "knowledgeLimits": off("themeSpecificAllowance"),
 		"nonContextSegmentMessage": off("message"),
-		"safeguarding":             safeguarding, "clarification": off(""), "recommendations": off(""), "neutrality": off(""),
+		"safeguarding":             safeguarding, "clarification": off(""), "recommendations": off(""),
+		"neutrality":          off(""),
 		"professionalConduct": off(""), "legalFinancial": off(""), "feedback": off(""),
 	}
 }

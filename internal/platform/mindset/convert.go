@@ -70,8 +70,8 @@ func answered(shape platform.Shape, a platform.Answer, uid string) (platform.Rem
 	return r, err
 }
 
-// contextsIn returns the contexts of one page, and notes their names. The member that holds them is not documented: it is
-// the one that is a list.
+// contextsIn returns the contexts of one page, and notes their names. The member that holds them is not documented: it
+// is the one that is a list.
 func contextsIn(a platform.Answer, names map[string]string) ([]platform.Remote, error) {
 	answer, err := a.JSON()
 	if err != nil {

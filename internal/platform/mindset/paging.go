@@ -119,7 +119,8 @@ func (w *walk) add(page []platform.Remote) (fresh int, err error) {
 		w.steps++
 	}
 	if len(w.all) > 0 && w.last.IsZero() {
-		return 0, fmt.Errorf("agent %s has no readable createdAt, so the list cannot be read page by page", w.all[0].UID)
+		return 0, fmt.Errorf("agent %s has no readable createdAt, so the list cannot be read page by page",
+			w.all[0].UID)
 	}
 	return fresh, nil
 }
@@ -218,7 +219,8 @@ func (w *walk) stepOver(ctx context.Context, ask asker) (goOn bool, err error) {
 		}
 	}
 	reason := fmt.Sprintf("%d agents were created at %s and fill a page of the list, so others of that time may be hidden behind "+
-		"them; to make the app readable again delete one of the %d at the platform, such as %s", shared, timestamp(w.last), shared, w.all[len(w.all)-1].UID)
+		"them; to make the app readable again delete one of the %d at the platform, such as %s", shared,
+		timestamp(w.last), shared, w.all[len(w.all)-1].UID)
 	switch {
 	case cut:
 		return false, errors.New(reason)

@@ -105,8 +105,10 @@ func TestAnswerForms(t *testing.T) {
 	}
 	for body, done := range map[string]bool{
 		``: true, " \n": true, `{}`: false, `null`: false, `{"success": true}`: true, `{"uid": "a"}`: true,
-		`{"error": {"code": "ERR_PLAN", "message": "no"}}`: false, `{"error": "no"}`: false, `<html>Sign in</html>`: false,
-		`{"statusCode": 403, "message": "Forbidden", "error": "Forbidden"}`: false, `{"success": false}`: false, `[]`: false,
+		`{"error": {"code": "ERR_PLAN", "message": "no"}}`: false, `{"error": "no"}`: false,
+		`<html>Sign in</html>`: false,
+		`{"statusCode": 403, "message": "Forbidden", "error": "Forbidden"}`: false, `{"success": false}`: false,
+		`[]`:               false,
 		`{"message": "x"}`: false, `OK`: false, `{`: false, `true`: false,
 	} {
 		if err := answering(t, body).Delete(t.Context(), "a"); (err == nil) != done || !done &&
@@ -174,7 +176,8 @@ func TestListsThatEndIn404(t *testing.T) {
 				_, _ = w.Write(rec.Body.Bytes())
 			}))
 			for i := range n {
-				if _, err := c.Create(t.Context(), agent.ContentOf(agent.Fields{"agentName": fmt.Sprint("a", i)})); err != nil {
+				if _, err := c.Create(t.Context(), agent.ContentOf(agent.Fields{"agentName": fmt.Sprint("a",
+					i)})); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -301,7 +304,8 @@ func TestAPageIsTriedAgainAlone(t *testing.T) {
 func TestReferences(t *testing.T) {
 	for _, end := range []int{200, 404} {
 		for size := 2; size <= 5; size++ {
-			s, err := sandbox.New(sandbox.WithContexts("a", "b", "c", "d"), sandbox.WithPageSize(size), sandbox.WithListEnd(end))
+			s, err := sandbox.New(sandbox.WithContexts("a", "b", "c", "d"), sandbox.WithPageSize(size),
+				sandbox.WithListEnd(end))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -314,11 +318,13 @@ func TestReferences(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			hc, err := httpx.NewClient(httpx.Options{Base: base, KeyHeader: p.APIKeyHeader(), Key: secret.Literal("a-key")})
+			hc, err := httpx.NewClient(httpx.Options{Base: base, KeyHeader: p.APIKeyHeader(),
+				Key: secret.Literal("a-key")})
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := p.References(t.Context(), agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}}, base, hc)
+			got, err := p.References(t.Context(), agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}}, base,
+				hc)
 			hc.CloseIdleConnections()
 			if err != nil || fmt.Sprint(got) != "[{context a a} {context b b} {context c c} {context d d}]" {
 				t.Errorf("pages of %d, ended by %d: %v, %v", size, end, got, err)
@@ -344,7 +350,8 @@ func TestAListEndsInTime(t *testing.T) {
 			}
 			pages++
 			at := func(n int) string { return time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC).Format(time.RFC3339) }
-			body := fmt.Sprintf(`[{"uid": "a%d", "createdAt": %q}, {"uid": "a%d", "createdAt": %q}]`, pages-1, at(pages-1),
+			body := fmt.Sprintf(`[{"uid": "a%d", "createdAt": %q}, {"uid": "a%d", "createdAt": %q}]`, pages-1,
+				at(pages-1),
 				pages, at(pages))
 			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(body))}, nil
 		})
@@ -352,7 +359,8 @@ func TestAListEndsInTime(t *testing.T) {
 		start := time.Now()
 		list, err := p.Client(agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}}, base,
 			&http.Client{Transport: drip}).List(t.Context())
-		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "within 30m0s") || took > 31*time.Minute {
+		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "within 30m0s") ||
+			took > 31*time.Minute {
 			t.Errorf("%d agents after %v: %v", len(list), took, err)
 		}
 	})

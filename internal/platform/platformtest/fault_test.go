@@ -39,7 +39,10 @@ func TestMemoryIsAsStrictAsAPlatform(t *testing.T) {
 		t.Errorf("fields after create (-want +got):\n%s", diff)
 	}
 	for name, call := range map[string]func() error{
-		"required": func() error { _, err := m.Create(ctx, agent.ContentOf(agent.Fields{"tags": []any{"a"}})); return err },
+		"required": func() error {
+			_, err := m.Create(ctx, agent.ContentOf(agent.Fields{"tags": []any{"a"}}))
+			return err
+		},
 		"unknown": func() error {
 			_, err := m.Create(ctx, agent.ContentOf(agent.Fields{"agentName": "a", "nope": "b"}))
 			return err
@@ -77,7 +80,9 @@ func TestFaultsStrikeTheCallThatTheyName(t *testing.T) {
 	f := platformtest.WithFaults(m,
 		platformtest.Fault{Op: platformtest.OpCreate, Nth: 2, After: true, Class: platform.Unknown},
 		platformtest.Fault{Op: platformtest.OpCreate, Nth: 3, Class: platform.Throttled, RetryAfter: time.Second},
-		platformtest.Fault{Op: platformtest.OpList, Nth: 1, List: func([]platform.Remote) []platform.Remote { return nil }},
+		platformtest.Fault{Op: platformtest.OpList, Nth: 1, List: func([]platform.Remote) []platform.Remote {
+			return nil
+		}},
 	)
 	ctx := context.Background()
 	for i, want := range []platform.Class{platform.Done, platform.Unknown, platform.Throttled, platform.Done} {
@@ -98,7 +103,8 @@ func TestFaultsStrikeTheCallThatTheyName(t *testing.T) {
 func TestHeldCallEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := platformtest.NewMemory(mindset(t))
-		f := platformtest.WithFaults(m, platformtest.Fault{Op: platformtest.OpCreate, After: true, Hold: make(chan struct{})})
+		f := platformtest.WithFaults(m, platformtest.Fault{Op: platformtest.OpCreate, After: true,
+			Hold: make(chan struct{})})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err := f.Create(ctx, agent.ContentOf(named("a")))
@@ -153,7 +159,8 @@ func TestSlowCallIsGivenUpAndTakesEffect(t *testing.T) {
 			platformtest.Fault{Op: platformtest.OpCreate, Nth: 2, Slow: 20 * time.Second, Limit: 30 * time.Second})
 		began := time.Now()
 		_, err := f.Create(t.Context(), agent.ContentOf(named("a")))
-		if took := time.Since(began); platform.ClassOf(err) != platform.Unknown || took != 30*time.Second || m.Made() != 0 {
+		if took := time.Since(began); platform.ClassOf(err) != platform.Unknown || took != 30*time.Second ||
+			m.Made() != 0 {
 			t.Errorf("%v after %s, made %d", err, took, m.Made())
 		}
 		f.Wait()
@@ -233,7 +240,8 @@ func TestHabitsAreStable(t *testing.T) {
 			t.Errorf("%s, twice (-once +twice):\n%s", name, diff)
 		}
 	}
-	m := platformtest.NewMemory(mindset(t), platformtest.Keeping(platformtest.Habit("trim")), platformtest.WholeSeconds())
+	m := platformtest.NewMemory(mindset(t), platformtest.Keeping(platformtest.Habit("trim")),
+		platformtest.WholeSeconds())
 	r, err := m.Create(t.Context(), agent.ContentOf(named(" a ")))
 	if err != nil || r.Content.Fields()["agentName"] != "a" || r.CreatedAt.Nanosecond() != 0 {
 		t.Errorf("%v, %v", r, err)

@@ -214,7 +214,8 @@ func testConcurrency(t *testing.T, f Fixture) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			if _, err := r.client.Create(t.Context(), agent.ContentOf(f.named(fmt.Sprintf("agent %d", i)))); err != nil {
+			if _, err := r.client.Create(t.Context(), agent.ContentOf(f.named(fmt.Sprintf("agent %d",
+				i)))); err != nil {
 				t.Errorf("create %d: %v", i, err)
 			}
 		})

@@ -31,8 +31,8 @@ var special = map[string]agent.Fields{
 	},
 }
 
-// wanted is the agent that the probe makes: every field whose value needs nothing else to be there. Nobody is to meet it:
-// what it can be switched off by is off, and who may reach it is left to the platform.
+// wanted is the agent that the probe makes: every field whose value needs nothing else to be there. Nobody is to meet
+// it: what it can be switched off by is off, and who may reach it is left to the platform.
 func wanted(s *schema.Platform, name string) agent.Fields {
 	fields := agent.Fields{}
 	for _, f := range s.Fields {
@@ -201,12 +201,17 @@ func rewriting(sent, got string) string {
 	step(strings.Contains(got, "&amp;") || strings.Contains(got, "&lt;"), "its HTML is escaped", html.EscapeString)
 	step(strings.TrimSpace(got) == got, "it is trimmed", strings.TrimSpace)
 	step(!strings.Contains(got, "\r"), "its line ends are LF", unix)
-	step(bare == 0, "its line ends are CRLF", func(s string) string { return strings.ReplaceAll(unix(s), "\n", "\r\n") })
+	step(bare == 0, "its line ends are CRLF", func(s string) string {
+		return strings.ReplaceAll(unix(s), "\n", "\r\n")
+	})
 	step(strings.ToLower(got) == got, "it is in lower case", strings.ToLower)
 	step(strings.ToUpper(got) == got, "it is in upper case", strings.ToUpper)
-	step(strings.TrimRight(sent, "/") == strings.TrimRight(got, "/"), "its URL has another end", func(string) string { return got })
+	step(strings.TrimRight(sent, "/") == strings.TrimRight(got, "/"), "its URL has another end", func(string) string {
+		return got
+	})
 	if sent != got {
-		done = append(done, fmt.Sprintf("it is another text, of %d characters for %d", len([]rune(got)), len([]rune(sent))))
+		done = append(done, fmt.Sprintf("it is another text, of %d characters for %d", len([]rune(got)),
+			len([]rune(sent))))
 	}
 	return "a text comes back changed: " + strings.Join(done, ", ")
 }

@@ -1,7 +1,7 @@
-// Package probe finds out how a platform really behaves: it makes one agent, reads, lists, changes and deletes it, and says
-// of each answer how it differs from what the adapters were written for. It promises to send one create and no more, and
-// to take away what it made, also where it is interrupted; where it cannot, it names what is left. It judges nothing: what
-// it finds is for people, and for whoever mends an adapter.
+// Package probe finds out how a platform really behaves: it makes one agent, reads, lists, changes and deletes it, and
+// says of each answer how it differs from what the adapters were written for. It promises to send one create and no
+// more, and to take away what it made, also where it is interrupted; where it cannot, it names what is left. It judges
+// nothing: what it finds is for people, and for whoever mends an adapter.
 package probe
 
 import (
@@ -75,11 +75,13 @@ type probe struct {
 	uid    string
 	// gone reports that the platform answered the delete as done.
 	gone bool
-	// told are the findings so far, without what they were found by: a list that shows what the create answered says nothing new.
+	// told are the findings so far, without what they were found by: a list that shows what the create answered says
+	// nothing new.
 	told map[string]bool
 }
 
-// Run looks at the target. The report is never nil. The error is that of the context, or says why the probe could not go on.
+// Run looks at the target. The report is never nil. The error is that of the context, or says why the probe could not
+// go on.
 func Run(ctx context.Context, t Target, o Options) (*Report, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -88,7 +90,8 @@ func Run(ctx context.Context, t Target, o Options) (*Report, error) {
 		o.Sleep = sleep
 	}
 	p := &probe{Target: t, Options: o, told: map[string]bool{}}
-	p.report = &Report{FormatVersion: "1.0", Platform: t.App.Platform, API: t.API, Findings: []Finding{}, Left: []string{}}
+	p.report = &Report{FormatVersion: "1.0", Platform: t.App.Platform, API: t.API, Findings: []Finding{},
+		Left: []string{}}
 	err := p.run(ctx)
 	// What was made is taken away whatever happened: an interrupt must not leave an agent that users can see.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Cleanup)
@@ -126,8 +129,8 @@ func (p *probe) add(topic string, odd bool, found string) {
 	p.report.Findings = append(p.report.Findings, Finding{topic, found, odd})
 }
 
-// run goes through the life of one agent. The order matters: the list of before is what later ones are held against, and
-// nothing is asked of an agent after its delete but whether it is gone.
+// run goes through the life of one agent. The order matters: the list of before is what later ones are held against,
+// and nothing is asked of an agent after its delete but whether it is gone.
 func (p *probe) run(ctx context.Context) error {
 	before, err := p.list(ctx, "list: before")
 	if err != nil && ctx.Err() != nil {
@@ -266,7 +269,8 @@ func (p *probe) clock(made platform.Remote, at time.Time) {
 	if differ.Abs() > time.Second || whole != "" {
 		tell = p.odd
 	}
-	tell("clock", "the platform's is %s %s this machine's%s", differ.Abs().Round(10*time.Millisecond), aheadOf(differ), whole)
+	tell("clock", "the platform's is %s %s this machine's%s", differ.Abs().
+		Round(10*time.Millisecond), aheadOf(differ), whole)
 }
 
 func aheadOf(d time.Duration) string {

@@ -119,7 +119,8 @@ func TestHealthyPlatform(t *testing.T) {
 	for _, d := range dialects {
 		t.Run(d.name+d.api, func(t *testing.T) {
 			text, rep, s := look(t, d, "")
-			for _, want := range []string{"create: status 200", "list: after the create: shown at once", "update: status 200",
+			for _, want := range []string{"create: status 200", "list: after the create: shown at once",
+				"update: status 200",
 				"delete: status 200", "rate headers: none"} {
 				if !strings.Contains(text, want) {
 					t.Errorf("does not say %q:\n%s", want, text)
@@ -186,13 +187,15 @@ func TestEveryFaultIsNamed(t *testing.T) {
 		{script: "rewrite=*:escape", says: "a text comes back changed: its HTML is escaped"},
 		{script: "rewrite=icon:noslash", says: "! create: icon: a text comes back changed: its URL has another end",
 			only: "cometchat"},
-		{script: "rewrite=metaData:fill", says: "! create: metaData: filled in by the platform: suggestedMessages, theme",
+		{script: "rewrite=metaData:fill",
+			says: "! create: metaData: filled in by the platform: suggestedMessages, theme",
 			only: "cometchat"},
 		{script: "rewrite=agentPurpose:drop", says: "! create: agentPurpose: not shown", only: "mindset"},
 		{script: "whole-seconds", says: "! clock: the platform's is "},
 		{script: "clock=-3s", says: "behind this machine's"},
 		{script: "mask-headers", says: "a credential is masked", only: "cometchat"},
-		{script: "echo-secrets", says: "the credential is repeated in /metaData/connection/authorization", only: "cometchat"},
+		{script: "echo-secrets", says: "the credential is repeated in /metaData/connection/authorization",
+			only: "cometchat"},
 		{script: "odd-agents=deep op=create", says: "! create: answer: "},
 		{script: "odd-agents=list op=list agent=Other", says: "! list: odd agent: "},
 		{script: "odd-agents=no-uid op=list agent=Other", says: "without a usable uid"},

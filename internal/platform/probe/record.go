@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// Exchange is one request and how it was answered: nothing of its body, and of the headers those alone that say something of
-// rates.
+// Exchange is one request and how it was answered: nothing of its body, and of the headers those alone that say
+// something of rates.
 type Exchange struct {
 	Method string `json:"method"`
 	// Path has the app and uids left out.
@@ -30,8 +30,8 @@ type Exchanges struct {
 	mark int
 }
 
-// Record has what hc sends and gets from now on in the Exchanges that it returns. hide are texts of paths that nobody else
-// is to see, the app's id among them. Reads are then tried once: what happens is to be seen.
+// Record has what hc sends and gets from now on in the Exchanges that it returns. hide are texts of paths that nobody
+// else is to see, the app's id among them. Reads are then tried once: what happens is to be seen.
 func Record(hc *http.Client, hide ...string) *Exchanges {
 	x := &Exchanges{}
 	hc.Transport = recorder{hc.Transport, x, hide}
@@ -79,7 +79,8 @@ type recorder struct {
 }
 
 // told are the headers that say something of rates.
-var told = []string{"Retry-After", "X-Rate-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+var told = []string{"Retry-After", "X-Rate-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset", "X-RateLimit-Limit",
+	"X-RateLimit-Remaining", "X-RateLimit-Reset"}
 
 func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	path := req.URL.Path

@@ -106,7 +106,8 @@ var faultKinds = []faultKind{
 		says: "The request is carried out. The answer is CODE, with B and ERR_… as for status-before."},
 	{name: "cut-body", at: After,
 		says: "The request is carried out. The connection is closed in the middle of the answer's body."},
-	{name: "garbage", usage: "[=F]", at: After, value: oneForm, forms: []string{"text", "html", "empty", "deflate", "bom"},
+	{name: "garbage", usage: "[=F]", at: After, value: oneForm, forms: []string{"text", "html", "empty", "deflate",
+		"bom"},
 		says: "The request is carried out. The answer is 200 with a body that is not JSON: a text, a " +
 			"sign-in " +
 			"page (html), nothing (empty), the answer compressed, and no header says so (deflate), or the answer behind a " +
@@ -148,7 +149,8 @@ var faultKinds = []faultKind{
 		says: "Mindset: startAfter has no effect. CometChat: a list shows every agent twice."},
 	{name: "page-size", usage: "=N", at: Listed, value: wantsCount, ops: lists, may: allLists,
 		says: "Mindset: a page holds N entries."},
-	{name: "list-end", usage: "[=F]", at: Listed, value: oneForm, forms: []string{"404", "200"}, ops: lists, may: allLists,
+	{name: "list-end", usage: "[=F]", at: Listed, value: oneForm, forms: []string{"404", "200"}, ops: lists,
+		may:  allLists,
 		says: "Mindset: the status of the empty page that ends a list."},
 	{name: "versions-apart", at: Listed,
 		says: "Mindset: each version of the API shows only the agents that it made itself."},

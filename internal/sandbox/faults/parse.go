@@ -258,7 +258,8 @@ func (r *Rule) readValue(k faultKind, text string, given bool) (err error) {
 		r.Field, r.How, _ = strings.Cut(text, ":")
 		if _, ok := rewrites[r.How]; !ok && r.How != "fill" || r.Field == "" {
 			hows := slices.Sorted(maps.Keys(rewrites))
-			err = fmt.Errorf("want FIELD:HOW, for example name:trim, where HOW is fill, %s, not %q", strings.Join(hows, ", "),
+			err = fmt.Errorf("want FIELD:HOW, for example name:trim, where HOW is fill, %s, not %q",
+				strings.Join(hows, ", "),
 				text)
 		}
 	}

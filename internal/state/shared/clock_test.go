@@ -37,8 +37,8 @@ func TestSuspendedMachine(t *testing.T) {
 }
 
 // TestStopsWhileItReads: a machine that stands still between its lock and the end of what it reads under it, for longer
-// than its lease, is told that the lease is lost: that whoever took over has cleaned up is no damage, whether or not the
-// head can be read then.
+// than its lease, is told that the lease is lost: that whoever took over has cleaned up is no damage, whether or not
+// the head can be read then.
 func TestStopsWhileItReads(t *testing.T) {
 	for _, away := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) { stopsWhileItReads(t, away) })

@@ -1,6 +1,7 @@
-// Package shared keeps one fleet's state and journal in a place that several machines reach (store.Store), under the same
-// guarantee as the local file: what was acknowledged is read by whoever comes next, and a run that another one took over
-// from can do no harm when it wakes up. It knows bytes: what stands in a state and in a journal's segments is its caller's.
+// Package shared keeps one fleet's state and journal in a place that several machines reach (store.Store), under the
+// same guarantee as the local file: what was acknowledged is read by whoever comes next, and a run that another one
+// took over from can do no harm when it wakes up. It knows bytes: what stands in a state and in a journal's segments is
+// its caller's.
 //
 // The objects:
 //
@@ -18,7 +19,7 @@
 //	err = lease.Check()                   // the last thing before a request is sent
 //	err = lease.Close(ctx, state, open)   // the state counts, and nobody holds the lock
 //
-// Words: the *head* is head.json. An *epoch* is one time that somebody had the lock. The *lease* is how long a holder may
-// act after it last renewed. A *fence* is an object at the first free number of a journal, after which nothing can be
-// appended there. A *takeover* is a lock of what somebody else held.
+// Words: the *head* is head.json. An *epoch* is one time that somebody had the lock. The *lease* is how long a holder
+// may act after it last renewed. A *fence* is an object at the first free number of a journal, after which nothing can
+// be appended there. A *takeover* is a lock of what somebody else held.
 package shared

@@ -6,16 +6,18 @@ import (
 	"time"
 )
 
-// garbage returns what may be deleted once whoever locks after h has written a head of its own, of all the sorted keys that were
-// there before: old states, and what runs that died had put there before a head named it, or had not yet deleted.
+// garbage returns what may be deleted once whoever locks after h has written a head of its own, of all the sorted keys
+// that were there before: old states, and what runs that died had put there before a head named it, or had not yet
+// deleted.
 func garbage(h head, all []string, now time.Time) []string {
 	journals, states := below(all, journalPrefix), below(all, statePrefix)
 	keys := outdated(states, h.State, now)
 	for i, key := range states {
-		// A state counts from when a head names it. One of a later serial than the head's never did, nor did one whose serial a later
-		// epoch wrote again; what each knew is in the journal that it was folded from.
+		// A state counts from when a head names it. One of a later serial than the head's never did, nor did one whose
+		// serial a later epoch wrote again; what each knew is in the journal that it was folded from.
 		again := i+1 < len(states) && savedAt(states[i+1]).Serial == savedAt(key).Serial
-		if key != h.State && (savedAt(key).Serial > h.Serial || again) && epochOf(key) > 0 && !slices.Contains(keys, key) {
+		if key != h.State && (savedAt(key).Serial > h.Serial || again) && epochOf(key) > 0 &&
+			!slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
 	}

@@ -157,14 +157,15 @@ func TestStoreClock(t *testing.T) {
 				if took := time.Since(start); took > 2*time.Minute {
 					t.Errorf("%v %s: a dead holder is waited for %v", skew, when, took)
 				}
-				// A clock that jumped can make it look dead too early: then what it may still send, and for how long that may
-				// last, is part of the grace period.
+				// A clock that jumped can make it look dead too early: then what it may still send, and for how long
+				// that may last, is part of the grace period.
 				taken := time.Now()
 				for l.Check() == nil {
 					time.Sleep(time.Second)
 				}
 				if still := time.Since(taken); next.Grace() < still+30*time.Second {
-					t.Errorf("%v %s: the old one sends for %v more, and the grace period is %v", skew, when, still, next.Grace())
+					t.Errorf("%v %s: the old one sends for %v more, and the grace period is %v", skew, when, still,
+						next.Grace())
 				}
 				ok(t, next.Release(t.Context()))
 				_ = l.Release(t.Context()) // ends its renewal
@@ -179,7 +180,9 @@ func TestReadDuringRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, _ := open(t)
 		slow := func(d time.Duration) *shared.Place {
-			return shared.Open(store.Faulty{Store: m, Next: func(string, string) store.Fault { return store.Fault{Delay: d} }},
+			return shared.Open(store.Faulty{Store: m, Next: func(string, string) store.Fault {
+				return store.Fault{Delay: d}
+			}},
 				shared.Options{})
 		}
 		var acked atomic.Int64
@@ -242,7 +245,8 @@ func TestGarbage(t *testing.T) {
 		for n := range 3 { // three runs that die with a journal, each taken over from: fences in epochs 1, 2 and 3
 			place, fault := switched(m)
 			l := lock(t, place)
-			ok(t, l.Begin(t.Context(), fmt.Appendf(nil, "state %d", n), []byte("x ")), l.Append(t.Context(), []byte("y ")))
+			ok(t, l.Begin(t.Context(), fmt.Appendf(nil, "state %d", n), []byte("x ")),
+				l.Append(t.Context(), []byte("y ")))
 			fault.Store(&store.Fault{Err: store.ErrLost})
 			time.Sleep(80 * time.Second)
 		}
@@ -250,7 +254,8 @@ func TestGarbage(t *testing.T) {
 		for _, key := range []string{
 			"journal/0000000001/0000000000", "journal/0000000001/0000000001", // a cleaner died
 			"state/0000000004-0000000003-20260101T000000Z-orphan.json", // written, and never named
-			"state/0000000002-0000000001-20260101T000000Z-orphan.json", // by a run that woke up: a later epoch has that serial
+			// by a run that woke up: a later epoch has that serial
+			"state/0000000002-0000000001-20260101T000000Z-orphan.json",
 		} {
 			m.Put(key, []byte("left"))
 		}

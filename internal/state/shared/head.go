@@ -104,11 +104,13 @@ func decodeHead(place string, b []byte) (head, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	err := d.Decode(&h)
-	damaged := &DamageError{Place: place, Key: headKey, Hint: "put the last good version back, if the place keeps versions; otherwise keep what is there, and ask somebody who knows agentsync"}
+	damaged := &DamageError{Place: place, Key: headKey,
+		Hint: "put the last good version back, if the place keeps versions; otherwise keep what is there, and ask somebody who knows agentsync"}
 	var version struct{ Version int }
 	switch {
 	case json.Unmarshal(b, &version) == nil && version.Version > headVersion:
-		damaged.Detail = fmt.Sprintf("written by a newer agentsync: its version is %d, and this agentsync knows %d", version.Version, headVersion)
+		damaged.Detail = fmt.Sprintf("written by a newer agentsync: its version is %d, and this agentsync knows %d",
+			version.Version, headVersion)
 		damaged.Hint = "use the agentsync that wrote it, or a later one"
 	case err != nil:
 		damaged.Detail = "it cannot be read: " + err.Error()
@@ -123,18 +125,19 @@ func decodeHead(place string, b []byte) (head, error) {
 // foldedSuffix ends the key of a state that was written while the journal of its own epoch counted.
 const foldedSuffix = "-folded.json"
 
-// stateKey is a new key: two runs that are both about to write a serial never have the same. isFolded says that the journal
-// of the epoch counts.
+// stateKey is a new key: two runs that are both about to write a serial never have the same. isFolded says that the
+// journal of the epoch counts.
 func stateKey(serial, epoch uint64, isFolded bool) string {
 	end := ".json"
 	if isFolded {
 		end = foldedSuffix
 	}
-	return fmt.Sprintf("%s%010d-%010d-%s-%s%s", statePrefix, serial, epoch, time.Now().UTC().Format(keyTime), nonce()[:10], end)
+	return fmt.Sprintf("%s%010d-%010d-%s-%s%s", statePrefix, serial, epoch, time.Now().UTC().
+		Format(keyTime), nonce()[:10], end)
 }
 
-// checkNewest refuses a head that somebody put back to an older version: something is there that only a run with a later one
-// can have written. keys are all that the place holds, sorted, listed while h was the head.
+// checkNewest refuses a head that somebody put back to an older version: something is there that only a run with a
+// later one can have written. keys are all that the place holds, sorted, listed while h was the head.
 func (p *Place) checkNewest(h head, keys []string) error {
 	newer, newest := "", ""
 	for _, key := range keys {
@@ -142,8 +145,10 @@ func (p *Place) checkNewest(h head, keys []string) error {
 			newest = key
 		}
 		epoch := epochOf(key)
-		// In its own epoch a head without the journal is from before that journal or from behind it, and then it has its serial.
-		isUndone := epoch == h.Epoch && h.Journal != epoch && strings.HasSuffix(key, foldedSuffix) && savedAt(key).Serial > h.Serial
+		// In its own epoch a head without the journal is from before that journal or from behind it, and then it has
+		// its serial.
+		isUndone := epoch == h.Epoch && h.Journal != epoch && strings.HasSuffix(key, foldedSuffix) && savedAt(key).
+			Serial > h.Serial
 		if epoch > h.Epoch || isUndone {
 			newer = key
 		}
@@ -174,8 +179,8 @@ func epochOf(key string) (epoch uint64) {
 	return epoch
 }
 
-// segmentPrefix begins a segment, before the digest of what follows after the first line: an object that is cut, even at the end of a
-// line, must not pass for a shorter one.
+// segmentPrefix begins a segment, before the digest of what follows after the first line: an object that is cut, even
+// at the end of a line, must not pass for a shorter one.
 const segmentPrefix = `{"segment":"`
 
 func encodeSegment(b []byte) []byte {
@@ -205,6 +210,7 @@ func digest(b []byte) string {
 
 // isAnswer reports whether an error is what the store said, so that the request is known not to have been carried out.
 func isAnswer(err error) bool {
-	return errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrDenied) ||
+	return errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrChanged) ||
+		errors.Is(err, store.ErrDenied) ||
 		errors.Is(err, store.ErrNoPlace)
 }

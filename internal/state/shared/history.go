@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// keptStates and keptFor: of the states that no longer count, these many and those of this time are kept, for 'state
-	// history' and 'state rollback'.
+	// keptStates and keptFor: of the states that no longer count, these many and those of this time are kept, for
+	// 'state history' and 'state rollback'.
 	keptStates = 20
 	keptFor    = 30 * 24 * time.Hour
 	// keyTime is how a state's key says when it was written, by the clock of the machine that wrote it: for people.
@@ -35,8 +35,8 @@ type Saved struct {
 // ErrNoSuchState: the place does not keep a state of that serial.
 var ErrNoSuchState = errors.New("no state of that serial is kept")
 
-// History returns the states that are kept, the newest first: also one that a run wrote just before it lost its lease, and those
-// that are newer than a head that was put back. It needs to read alone.
+// History returns the states that are kept, the newest first: also one that a run wrote just before it lost its lease,
+// and those that are newer than a head that was put back. It needs to read alone.
 func (p *Place) History(ctx context.Context) ([]Saved, error) {
 	h, _, _, err := p.readHead(ctx)
 	if err != nil {
@@ -92,7 +92,8 @@ func savedAt(key string) Saved {
 	return s
 }
 
-// outdated returns those of the sorted keys of states that are kept no longer: neither the newest nor the one that counts.
+// outdated returns those of the sorted keys of states that are kept no longer: neither the newest nor the one that
+// counts.
 func outdated(keys []string, counts string, now time.Time) []string {
 	if len(keys) <= keptStates {
 		return nil

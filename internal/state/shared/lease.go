@@ -26,8 +26,8 @@ type HeldError struct {
 	Holder Holder
 	// Age is how long ago it was last heard of.
 	Age time.Duration
-	// Watch is how long it has to be seen silent, by this process, before it is taken over from; 0 where it was not silent
-	// for longer than its lease by the store's clock.
+	// Watch is how long it has to be seen silent, by this process, before it is taken over from; 0 where it was not
+	// silent for longer than its lease by the store's clock.
 	Watch time.Duration
 	// Err is why the waiting ended: the context's cause.
 	Err error
@@ -88,8 +88,9 @@ func (p *Place) Lock(ctx context.Context, holder Holder) (*Lease, error) {
 	return p.lock(ctx, holder, lockMode{})
 }
 
-// LockDamaged is Lock where the state, the journal or the head may be damaged: what cannot be read is not in its View, and a
-// head that was put back counts from behind the newest state that is there. It is for writing a state that was read otherwise.
+// LockDamaged is Lock where the state, the journal or the head may be damaged: what cannot be read is not in its View,
+// and a head that was put back counts from behind the newest state that is there. It is for writing a state that was
+// read otherwise.
 func (p *Place) LockDamaged(ctx context.Context, holder Holder) (*Lease, error) {
 	return p.lock(ctx, holder, lockMode{damaged: true})
 }
@@ -113,9 +114,9 @@ type attempt struct {
 	garbage []string // which of it no head will reach
 }
 
-// graceAfter is how long after a takeover requests of the holder may still take effect: what it has under way ends by its
-// own time limit. It may begin more for a lease after its last renewal, and all that proves when that was is how long this
-// process has seen none: the store's clock may have jumped.
+// graceAfter is how long after a takeover requests of the holder may still take effect: what it has under way ends by
+// its own time limit. It may begin more for a lease after its last renewal, and all that proves when that was is how
+// long this process has seen none: the store's clock may have jumped.
 func graceAfter(h *Holder, seen time.Duration) Duration {
 	return h.Request + Duration(requestSlack) + max(0, h.Lease-Duration(seen))
 }
@@ -194,8 +195,8 @@ func (p *Place) isDead(h *Holder, age, seen time.Duration) bool {
 // watching is how long a run that waits must see nothing of a holder that is silent for too long by the store's clock.
 func watching(lease time.Duration) time.Duration { return renewal(lease) * 3 / 2 }
 
-// survey lists what the place holds before a lock, and refuses a head that somebody put back to an older version. Where the place
-// is damaged, the head gets the epoch and the serial to go on from instead.
+// survey lists what the place holds before a lock, and refuses a head that somebody put back to an older version. Where
+// the place is damaged, the head gets the epoch and the serial to go on from instead.
 func (p *Place) survey(ctx context.Context, h *head, damaged bool) (keys []string, err error) {
 	if keys, err = p.list(ctx, ""); err != nil {
 		return nil, fmt.Errorf("read %s: %w", p.Name(), err)
@@ -211,7 +212,8 @@ func (p *Place) survey(ctx context.Context, h *head, damaged bool) (keys []strin
 
 // hold makes a Lease of a head that this process wrote: it fences the journal of before and reads all.
 func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt, damaged bool) (*Lease, error) {
-	l := &Lease{place: p, epoch: h.Epoch, lease: time.Duration(h.Holder.Lease), head: h, tag: tag, renewed: a.start, done: make(chan struct{}),
+	l := &Lease{place: p, epoch: h.Epoch, lease: time.Duration(h.Holder.Lease), head: h, tag: tag, renewed: a.start,
+		done:  make(chan struct{}),
 		grace: max(p.options.Grace, time.Duration(h.Grace)), locked: time.Now(), garbage: a.garbage}
 	l.headTurn, l.appendTurn = make(chan struct{}, 1), make(chan struct{}, 1)
 	l.headTurn <- struct{}{}
@@ -287,8 +289,8 @@ func (l *Lease) fence(ctx context.Context) error {
 	return nil
 }
 
-// View returns what the place held when the lock was taken, the fence behind it, and what Begin and Save did since. It is
-// not to be changed.
+// View returns what the place held when the lock was taken, the fence behind it, and what Begin and Save did since. It
+// is not to be changed.
 func (l *Lease) View() *View { return l.view }
 
 // Grace returns how long after the lock a request of an earlier run may still take effect. A run that ends sooner hands
@@ -415,8 +417,8 @@ func (l *Lease) put(ctx context.Context, key string, b []byte) error {
 }
 
 // Begin makes a new journal the one that counts: first is its first segment, and state, if it is not nil, is written
-// before, under the next serial, because it holds what the journal of before said. Until its one write of the head, the old
-// journal counts.
+// before, under the next serial, because it holds what the journal of before said. Until its one write of the head, the
+// old journal counts.
 func (l *Lease) Begin(ctx context.Context, state, first []byte) error {
 	ctx = context.WithoutCancel(ctx)
 	if l.begun { // no key is ever used twice, so a second journal needs an epoch of its own
@@ -482,8 +484,8 @@ func (l *Lease) Append(ctx context.Context, b []byte) error {
 	return nil
 }
 
-// Save writes the state, if it is not nil, under the next serial, and keeps the lock. open says that the journal goes on to
-// count; otherwise it ends here.
+// Save writes the state, if it is not nil, under the next serial, and keeps the lock. open says that the journal goes
+// on to count; otherwise it ends here.
 func (l *Lease) Save(ctx context.Context, state []byte, open bool) error {
 	if state == nil && (open || l.current().Journal == 0) {
 		return nil
@@ -550,8 +552,8 @@ func (l *Lease) current() head {
 	return l.head
 }
 
-// clean removes what no head reaches any more: segments, and states that are kept no longer. The fence stays for ever: at its
-// number a writer that woke up would otherwise find room, and be told that what it appended is durable.
+// clean removes what no head reaches any more: segments, and states that are kept no longer. The fence stays for ever:
+// at its number a writer that woke up would otherwise find room, and be told that what it appended is durable.
 func (l *Lease) clean(ctx context.Context, epoch uint64, segments int) {
 	keys := l.garbage
 	l.garbage = nil
@@ -561,6 +563,8 @@ func (l *Lease) clean(ctx context.Context, epoch uint64, segments int) {
 		}
 	}
 	if len(keys) > 0 {
-		_, _ = call(ctx, l.place.limit(0), func(ctx context.Context) (int, error) { return 0, l.place.store.Delete(ctx, keys...) })
+		_, _ = call(ctx, l.place.limit(0), func(ctx context.Context) (int, error) {
+			return 0, l.place.store.Delete(ctx, keys...)
+		})
 	}
 }

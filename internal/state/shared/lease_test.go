@@ -267,7 +267,8 @@ func TestRenewal(t *testing.T) {
 		ok(t, l.Check(), l.Append(t.Context(), []byte("y")))
 		down.Store(true)
 		start := time.Now()
-		if err := l.Append(t.Context(), []byte("z")); !errors.Is(err, shared.ErrUnknown) || !errors.Is(err, shared.ErrLost) {
+		if err := l.Append(t.Context(), []byte("z")); !errors.Is(err, shared.ErrUnknown) ||
+			!errors.Is(err, shared.ErrLost) {
 			t.Errorf("while the store is away: %v", err)
 		}
 		if took := time.Since(start); took > time.Minute {
@@ -319,7 +320,8 @@ func TestBadPlaces(t *testing.T) {
 				c.harm(m, older.Content)
 				_, err = p.Lock(t.Context(), shared.Holder{})
 				var damage *shared.DamageError
-				if !errors.As(err, &damage) || !strings.HasPrefix(damage.Key, c.key) || !strings.Contains(err.Error(), c.want) ||
+				if !errors.As(err, &damage) || !strings.HasPrefix(damage.Key, c.key) ||
+					!strings.Contains(err.Error(), c.want) ||
 					damage.Hint == "" {
 					t.Errorf("got %v", err)
 				}

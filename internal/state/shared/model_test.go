@@ -66,7 +66,8 @@ func TestTortureModel(t *testing.T) {
 	}
 	for _, mutant := range []string{"DELETE_FENCE", "NO_FENCE", "CLEAN_FIRST", "TRUST_EXISTS", "FOLLOW_HEAD"} {
 		t.Run(mutant, func(t *testing.T) {
-			if out := spin(t, "-DWRITERS=2", "-DLOST=1", "-DLATE=1", "-D"+mutant); verdict.FindString(out) != "errors: 1" {
+			if out := spin(t, "-DWRITERS=2", "-DLOST=1", "-DLATE=1", "-D"+
+				mutant); verdict.FindString(out) != "errors: 1" {
 				t.Errorf("the model cannot tell: %s", out)
 			}
 		})

@@ -40,8 +40,8 @@ type Place struct {
 	known *knownState
 }
 
-// knownState is the state that was read last without the lock. A state is never changed, so the lock that follows need not read
-// it again: an apply would otherwise fetch it twice.
+// knownState is the state that was read last without the lock. A state is never changed, so the lock that follows need
+// not read it again: an apply would otherwise fetch it twice.
 type knownState struct {
 	key, digest string
 	content     []byte
@@ -49,7 +49,8 @@ type knownState struct {
 
 // Open returns the shared state in s. Nothing is read yet.
 func Open(s store.Store, o Options) *Place {
-	o.Lease, o.Request, o.Call = cmp.Or(o.Lease, time.Minute), cmp.Or(o.Request, 30*time.Second), cmp.Or(o.Call, 10*time.Second)
+	o.Lease, o.Request, o.Call = cmp.Or(o.Lease, time.Minute), cmp.Or(o.Request, 30*time.Second),
+		cmp.Or(o.Call, 10*time.Second)
 	return &Place{store: s, options: o}
 }
 
@@ -121,8 +122,8 @@ func read[T any](ctx context.Context, limit time.Duration, do func(context.Conte
 const (
 	// slowestLine is how many bytes a second a connection carries at the least that is not given up.
 	slowestLine = 512 << 10
-	// largestState and largestSegment are what a state and a segment are taken for that are about to be read, in bytes: a state
-	// of 50,000 agents has 100 MB, and a segment holds what so many requests in flight say at once.
+	// largestState and largestSegment are what a state and a segment are taken for that are about to be read, in bytes:
+	// a state of 50,000 agents has 100 MB, and a segment holds what so many requests in flight say at once.
 	largestState   = 128 << 20
 	largestSegment = 16 << 20
 )
@@ -144,12 +145,16 @@ func (p *Place) get(ctx context.Context, key string) (store.Object, error) {
 }
 
 func (p *Place) create(ctx context.Context, key string, b []byte) error {
-	_, err := call(ctx, p.limit(len(b)), func(ctx context.Context) (store.Tag, error) { return p.store.Create(ctx, key, b) })
+	_, err := call(ctx, p.limit(len(b)), func(ctx context.Context) (store.Tag, error) {
+		return p.store.Create(ctx, key, b)
+	})
 	return err
 }
 
 func (p *Place) replaceHead(ctx context.Context, h head, old store.Tag) (store.Tag, error) {
-	return call(ctx, p.limit(0), func(ctx context.Context) (store.Tag, error) { return p.store.Replace(ctx, headKey, h.encode(), old) })
+	return call(ctx, p.limit(0), func(ctx context.Context) (store.Tag, error) {
+		return p.store.Replace(ctx, headKey, h.encode(), old)
+	})
 }
 
 func (p *Place) list(ctx context.Context, prefix string) ([]string, error) {
@@ -214,11 +219,12 @@ func (p *Place) noHead(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", p.Name(), ErrNotInitialised)
 	}
 	return &DamageError{Place: p.Name(), Key: headKey, Detail: "it was removed, and " + newest + " is still there",
-		Hint: "put it back, if the place keeps versions; or take the newest state (" + newest + ") out, make another place by 'agentsync state init', and 'agentsync state push' it there"}
+		Hint: "put it back, if the place keeps versions; or take the newest state (" + newest +
+			") out, make another place by 'agentsync state init', and 'agentsync state push' it there"}
 }
 
-// Read returns what the place holds. It writes nothing and takes no lock, so it needs credentials to read alone; while a
-// run goes on, it returns what was true at some moment.
+// Read returns what the place holds. It writes nothing and takes no lock, so it needs credentials to read alone; while
+// a run goes on, it returns what was true at some moment.
 func (p *Place) Read(ctx context.Context) (*View, error) {
 	for range maxReads {
 		h, tag, age, err := p.readHead(ctx)
@@ -233,8 +239,8 @@ func (p *Place) Read(ctx context.Context) (*View, error) {
 		if _, isDamage := errors.AsType[*DamageError](err); !isDamage {
 			return nil, err
 		}
-		// What is missing may have been cleaned up, and what is newer written, by a run that went on meanwhile: then the head
-		// is another one.
+		// What is missing may have been cleaned up, and what is newer written, by a run that went on meanwhile: then
+		// the head is another one.
 		if _, now, _, headErr := p.readHead(ctx); headErr != nil || now == tag {
 			return nil, cmp.Or(headErr, err)
 		}
@@ -282,8 +288,9 @@ func (p *Place) readState(ctx context.Context, v *View) error {
 	case err != nil:
 		return fmt.Errorf("read %s: %w", p.Name(), err)
 	case digest(o.Content) != v.head.Digest:
-		return &DamageError{Place: p.Name(), Key: v.head.State, Detail: "the state is not what was written: its digest differs",
-			Hint: "put the last good version back, if the place keeps versions; an earlier state: agentsync state history, agentsync state rollback"}
+		return &DamageError{Place: p.Name(), Key: v.head.State,
+			Detail: "the state is not what was written: its digest differs",
+			Hint:   "put the last good version back, if the place keeps versions; an earlier state: agentsync state history, agentsync state rollback"}
 	}
 	v.State = o.Content
 	p.remember(&knownState{v.head.State, v.head.Digest, o.Content})
@@ -306,8 +313,8 @@ func (p *Place) remember(k *knownState) {
 	p.known = k
 }
 
-// readJournal reads segment after segment of the journal that counts, up to the fence, or to the first number that is free. all
-// are the keys that the place holds, listed while the view's head was the one that counts.
+// readJournal reads segment after segment of the journal that counts, up to the fence, or to the first number that is
+// free. all are the keys that the place holds, listed while the view's head was the one that counts.
 func (p *Place) readJournal(ctx context.Context, v *View, all []string) error {
 	if v.head.Journal == 0 {
 		return nil
@@ -375,8 +382,9 @@ func (p *Place) take(v *View, content []byte) error {
 	}
 	b, whole := decodeSegment(content)
 	if !whole {
-		return &DamageError{Place: p.Name(), Key: segmentKey(v.head.Journal, v.segments), Detail: "this segment of the journal is cut, or somebody changed it",
-			Hint: "put back what was written, if the place keeps versions: it may hold uids that nothing else knows"}
+		return &DamageError{Place: p.Name(), Key: segmentKey(v.head.Journal, v.segments),
+			Detail: "this segment of the journal is cut, or somebody changed it",
+			Hint:   "put back what was written, if the place keeps versions: it may hold uids that nothing else knows"}
 	}
 	v.Journal = append(v.Journal, b...)
 	v.segments++
@@ -385,6 +393,7 @@ func (p *Place) take(v *View, content []byte) error {
 }
 
 func (p *Place) missing(v *View, n int) error {
-	return &DamageError{Place: p.Name(), Key: segmentKey(v.head.Journal, n), Detail: "this segment of the journal is missing, and later ones, or the head, show that it was there",
-		Hint: "put it back, if the place keeps versions: it may hold uids that nothing else knows"}
+	return &DamageError{Place: p.Name(), Key: segmentKey(v.head.Journal, n),
+		Detail: "this segment of the journal is missing, and later ones, or the head, show that it was there",
+		Hint:   "put it back, if the place keeps versions: it may hold uids that nothing else knows"}
 }

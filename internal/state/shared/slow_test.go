@@ -57,7 +57,8 @@ func TestSlowLine(t *testing.T) {
 			l.Close(t.Context(), state, true))
 		start := time.Now()
 		l = lock(t, p) // which reads while it has the lock
-		if took := time.Since(start); len(l.View().State) != len(state) || took < time.Duration(len(state))*time.Second/rate {
+		if took := time.Since(start); len(l.View().State) != len(state) ||
+			took < time.Duration(len(state))*time.Second/rate {
 			t.Errorf("%d bytes read in %v", len(l.View().State), took)
 		}
 		ok(t, l.Check(), l.Release(t.Context()))

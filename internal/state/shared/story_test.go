@@ -486,7 +486,8 @@ func TestKillAtEveryRequest(t *testing.T) {
 					reached = reached || i == 0 && m.dead
 					time.Sleep(2 * time.Minute) // what is late is over, and so is the lease
 				}
-				last := &machine{name: "last", vendor: v, place: place, rng: rand.New(new(drawn)), calm: true, budget: -1}
+				last := &machine{name: "last", vendor: v, place: place, rng: rand.New(new(drawn)), calm: true,
+					budget: -1}
 				if err := ends(t.Context(), last, wanted); err != nil {
 					t.Errorf("killed at request %d, how %d: %v", n, how, err)
 				}
@@ -511,7 +512,8 @@ func TestTakerDies(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, budget := range []int{12, n} {
-				m := &machine{name: fmt.Sprint("machine-", i), vendor: v, place: place, rng: rand.New(rand.NewPCG(1, uint64(n))),
+				m := &machine{name: fmt.Sprint("machine-", i), vendor: v, place: place,
+					rng:      rand.New(rand.NewPCG(1, uint64(n))),
 					killOnly: true, budget: budget}
 				_ = m.apply(t.Context(), wanted)
 				reached = m.dead

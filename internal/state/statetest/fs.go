@@ -211,7 +211,8 @@ func (f *FS) Temps(path string) (names []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for name := range f.names {
-		if middle, ok := strings.CutSuffix(name, tempEnd); ok && strings.HasPrefix(middle, path+".") && strings.Count(middle[len(path):], ".") == 1 {
+		if middle, ok := strings.CutSuffix(name, tempEnd); ok && strings.HasPrefix(middle, path+".") &&
+			strings.Count(middle[len(path):], ".") == 1 {
 			names = append(names, name)
 		}
 	}

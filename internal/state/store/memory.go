@@ -123,7 +123,9 @@ func (m *Memory) List(ctx context.Context, prefix string) ([]string, error) {
 		return nil, err
 	}
 	defer m.mu.Unlock()
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(m.objects)), func(k string) bool { return !strings.HasPrefix(k, prefix) }), nil
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(m.objects)), func(k string) bool {
+		return !strings.HasPrefix(k, prefix)
+	}), nil
 }
 
 // Delete removes objects.
@@ -199,16 +201,22 @@ func (f Faulty) Create(ctx context.Context, key string, b []byte) (Tag, error) {
 
 // Replace meets a fault.
 func (f Faulty) Replace(ctx context.Context, key string, b []byte, old Tag) (Tag, error) {
-	return meet(f, ctx, "replace", key, func(ctx context.Context) (Tag, error) { return f.Store.Replace(ctx, key, b, old) })
+	return meet(f, ctx, "replace", key, func(ctx context.Context) (Tag, error) {
+		return f.Store.Replace(ctx, key, b, old)
+	})
 }
 
 // List meets a fault.
 func (f Faulty) List(ctx context.Context, prefix string) ([]string, error) {
-	return meet(f, ctx, "list", prefix, func(ctx context.Context) ([]string, error) { return f.Store.List(ctx, prefix) })
+	return meet(f, ctx, "list", prefix, func(ctx context.Context) ([]string, error) {
+		return f.Store.List(ctx, prefix)
+	})
 }
 
 // Delete meets a fault.
 func (f Faulty) Delete(ctx context.Context, keys ...string) error {
-	_, err := meet(f, ctx, "delete", keys[0], func(ctx context.Context) (int, error) { return 0, f.Store.Delete(ctx, keys...) })
+	_, err := meet(f, ctx, "delete", keys[0], func(ctx context.Context) (int, error) {
+		return 0, f.Store.Delete(ctx, keys...)
+	})
 	return err
 }

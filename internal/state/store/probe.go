@@ -39,8 +39,8 @@ func (e *UnfitError) Error() string {
 // Unwrap returns the store's own error.
 func (e *UnfitError) Unwrap() error { return e.Err }
 
-// Durable is what a Store has besides where its server says of itself whether what it acknowledged survives a power cut: an
-// *UnfitError.
+// Durable is what a Store has besides where its server says of itself whether what it acknowledged survives a power
+// cut: an *UnfitError.
 type Durable interface {
 	Durable(ctx context.Context) error
 }
@@ -137,18 +137,21 @@ func (p *prober) races() error {
 		return err
 	}, ErrExists)
 	if winners != nil {
-		return p.unfit("two writers at once can both be told that no object was there (If-None-Match is not atomic)", winners)
+		return p.unfit("two writers at once can both be told that no object was there (If-None-Match is not atomic)",
+			winners)
 	}
 	o, err := p.store.Get(p.ctx, p.prefix+"race")
 	if err != nil || !bytes.Equal(o.Content, created) {
-		return p.unfit("the content is not that of the writer who was told that it won (If-None-Match is not atomic)", err)
+		return p.unfit("the content is not that of the writer who was told that it won (If-None-Match is not atomic)",
+			err)
 	}
 	replaced, winners := p.race("replace", func(b []byte) error {
 		_, err := p.store.Replace(p.ctx, p.prefix+"race", b, o.Tag)
 		return err
 	}, ErrChanged)
 	if winners != nil {
-		return p.unfit("two writers at once can both be told that the object was unchanged (If-Match is not atomic)", winners)
+		return p.unfit("two writers at once can both be told that the object was unchanged (If-Match is not atomic)",
+			winners)
 	}
 	if o, err = p.store.Get(p.ctx, p.prefix+"race"); err != nil || !bytes.Equal(o.Content, replaced) {
 		return p.unfit("the content is not that of the writer who was told that it won (If-Match is not atomic)", err)
@@ -156,8 +159,8 @@ func (p *prober) races() error {
 	return nil
 }
 
-// race returns the content of the one writer that succeeded, or why there is not exactly one. No content is ever written
-// twice: a tag can be a digest, and then a second writer would find the object unchanged, and rightly.
+// race returns the content of the one writer that succeeded, or why there is not exactly one. No content is ever
+// written twice: a tag can be a digest, and then a second writer would find the object unchanged, and rightly.
 func (p *prober) race(kind string, write func([]byte) error, lost error) ([]byte, error) {
 	errs := make([]error, probeWriters)
 	var wg sync.WaitGroup

@@ -1,5 +1,5 @@
-// Package store is what a place must be able to do in which several machines keep one fleet's state: a bucket
-// under a prefix, or a table. It holds the contract, an implementation in memory with faults for tests, and the probe that
+// Package store is what a place must be able to do in which several machines keep one fleet's state: a bucket under a
+// prefix, or a table. It holds the contract, an implementation in memory with faults for tests, and the probe that
 // refuses a place which does not keep the contract. It knows nothing of states and journals.
 package store
 

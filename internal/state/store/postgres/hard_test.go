@@ -65,7 +65,8 @@ func killedInCommit(t *testing.T, server *storetest.Postgres) {
 	go create(first)
 	pid := await(t, server, "select pid from pg_stat_activity where wait_event = 'SyncRep'")[0]
 	go create(again)
-	await(t, server, "select pid from pg_stat_activity where wait_event_type = 'Lock'") // for the transaction of the first
+	// for the transaction of the first
+	await(t, server, "select pid from pg_stat_activity where wait_event_type = 'Lock'")
 	ask(t, server, "select pg_terminate_backend("+pid+")")
 	if o := <-first; o.err == nil || errors.Is(o.err, store.ErrExists) || errors.Is(o.err, store.ErrDenied) {
 		t.Errorf("the one that was killed: %v", o.err)

@@ -17,8 +17,8 @@ import (
 	"agentsync/internal/state/store"
 )
 
-// DDL makes the table, and a view of each fleet's current state for people, for a database where the state's own user may
-// not. That user needs select, insert, update and delete on the table; who only plans needs select.
+// DDL makes the table, and a view of each fleet's current state for people, for a database where the state's own user
+// may not. That user needs select, insert, update and delete on the table; who only plans needs select.
 const DDL = `create table if not exists agentsync_object (
   fleet text not null,
   key text not null,
@@ -45,8 +45,8 @@ type Table struct {
 // connections is how many there are at most.
 const connections = 8
 
-// Open returns the table that a URL names: postgres://user@host/db?sslmode=verify-full#fleet=prod. Nothing is asked yet; the
-// password comes from PGPASSWORD or a .pgpass file, never from the URL.
+// Open returns the table that a URL names: postgres://user@host/db?sslmode=verify-full#fleet=prod. Nothing is asked
+// yet; the password comes from PGPASSWORD or a .pgpass file, never from the URL.
 func Open(text string) (*Table, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
@@ -74,7 +74,8 @@ func Open(text string) (*Table, error) {
 	if fleet == "" {
 		fleet = "default"
 	}
-	t := &Table{name: fmt.Sprintf("postgres://%s/%s#fleet=%s", u.Host, config.Database, fleet), fleet: fleet, config: config, free: make(chan *pgconn.PgConn, connections)}
+	t := &Table{name: fmt.Sprintf("postgres://%s/%s#fleet=%s", u.Host, config.Database, fleet), fleet: fleet,
+		config: config, free: make(chan *pgconn.PgConn, connections)}
 	for range connections {
 		t.free <- nil
 	}
@@ -166,11 +167,12 @@ func (t *Table) Get(ctx context.Context, key string) (store.Object, error) {
 		return store.Object{}, store.ErrAbsent
 	}
 	age, err := strconv.ParseInt(string(rows[0][2]), 10, 64)
-	return store.Object{Content: rows[0][0], Tag: store.Tag(rows[0][1]), Age: time.Duration(age) * time.Millisecond}, err
+	return store.Object{Content: rows[0][0], Tag: store.Tag(rows[0][1]), Age: time.Duration(age) * time.Millisecond},
+		err
 }
 
-// durable makes a write's commit wait for the disk, whatever the database's default: it is part of the statement, so that it
-// needs no session.
+// durable makes a write's commit wait for the disk, whatever the database's default: it is part of the statement, so
+// that it needs no session.
 const durable = `with durable as (select set_config('synchronous_commit', 'on', true)) `
 
 // Create puts an object where none is.
@@ -182,7 +184,8 @@ func (t *Table) Create(ctx context.Context, key string, b []byte) (store.Tag, er
 
 // Replace puts an object in the place of the one that has the tag.
 func (t *Table) Replace(ctx context.Context, key string, b []byte, old store.Tag) (store.Tag, error) {
-	return t.write(ctx, store.ErrChanged, durable+`update agentsync_object set content = $3, tag = gen_random_uuid()::text, at = clock_timestamp()
+	return t.write(ctx, store.ErrChanged, durable+
+		`update agentsync_object set content = $3, tag = gen_random_uuid()::text, at = clock_timestamp()
 	  from durable where fleet = $1 and key = $2 and tag = $4 returning convert_to(agentsync_object.tag, 'UTF8')`,
 		[]byte(t.fleet), []byte(key), content(b), []byte(old))
 }
@@ -203,7 +206,8 @@ func (t *Table) write(ctx context.Context, refused error, sql string, args ...[]
 
 // List returns the keys that begin with prefix.
 func (t *Table) List(ctx context.Context, prefix string) ([]string, error) {
-	rows, err := t.query(ctx, `select convert_to(key, 'UTF8') from agentsync_object where fleet = $1 and starts_with(key, $2) order by key collate "C"`,
+	rows, err := t.query(ctx,
+		`select convert_to(key, 'UTF8') from agentsync_object where fleet = $1 and starts_with(key, $2) order by key collate "C"`,
 		[]byte(t.fleet), []byte(prefix))
 	if errors.Is(err, store.ErrAbsent) {
 		return nil, nil
@@ -235,8 +239,8 @@ func (t *Table) Make(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("make the table in %s: %w", t.name, err)
 		}
-		// One statement, so that nobody finds the table without the view. Two at once can fail in each other's way, in spite of
-		// "if not exists": then one of them was made.
+		// One statement, so that nobody finds the table without the view. Two at once can fail in each other's way, in
+		// spite of "if not exists": then one of them was made.
 		if _, err = t.query(ctx, "do $agentsync$ begin "+DDL+" end $agentsync$"); err == nil {
 			return nil
 		}
@@ -246,17 +250,20 @@ func (t *Table) Make(ctx context.Context) error {
 	}
 }
 
-// Durable returns what keeps the server from holding on to what it acknowledged, an *store.UnfitError: it follows another one,
-// or it does not wait for its disk.
+// Durable returns what keeps the server from holding on to what it acknowledged, an *store.UnfitError: it follows
+// another one, or it does not wait for its disk.
 func (t *Table) Durable(ctx context.Context) error {
-	rows, err := t.query(ctx, `select convert_to(pg_is_in_recovery()::text, 'UTF8'), convert_to(current_setting('fsync'), 'UTF8')`)
+	rows, err := t.query(ctx,
+		`select convert_to(pg_is_in_recovery()::text, 'UTF8'), convert_to(current_setting('fsync'), 'UTF8')`)
 	switch {
 	case err != nil:
 		return fmt.Errorf("ask %s: %w", t.name, err)
 	case string(rows[0][0]) != "false":
-		return &store.UnfitError{Place: t.name, Detail: "it is a standby, which only follows another server: name the primary (target_session_attrs=primary)"}
+		return &store.UnfitError{Place: t.name,
+			Detail: "it is a standby, which only follows another server: name the primary (target_session_attrs=primary)"}
 	case string(rows[0][1]) != "on":
-		return &store.UnfitError{Place: t.name, Detail: "its setting fsync is off, so a power cut can lose what it acknowledged"}
+		return &store.UnfitError{Place: t.name,
+			Detail: "its setting fsync is off, so a power cut can lose what it acknowledged"}
 	}
 	return nil
 }

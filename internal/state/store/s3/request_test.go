@@ -92,7 +92,8 @@ func TestCredentials(t *testing.T) {
 			roles, roles, time.Now().Add(-time.Minute).UTC().Format(time.RFC3339))
 	})
 	container := newBucket(t, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, `{"AccessKeyId": "task", "SecretAccessKey": "secret", "Token": "task-session", "Expiration": %q}`,
+		fmt.Fprintf(w,
+			`{"AccessKeyId": "task", "SecretAccessKey": "secret", "Token": "task-session", "Expiration": %q}`,
 			time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 	})
 	for name, c := range map[string]struct {
@@ -246,7 +247,8 @@ func TestAnswers(t *testing.T) {
 			_, _ = io.WriteString(w, c.body)
 		})
 		_, err := open(t, b.url()).Create(t.Context(), "x", []byte("x"))
-		known := errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrDenied) || errors.Is(err, store.ErrChanged) ||
+		known := errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrDenied) ||
+			errors.Is(err, store.ErrChanged) ||
 			errors.Is(err, store.ErrAbsent)
 		if err == nil || c.want != nil && !errors.Is(err, c.want) || c.want == nil && known {
 			t.Errorf("%d %s: %v, want %v", c.status, c.body, err, c.want)

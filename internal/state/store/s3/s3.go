@@ -1,6 +1,6 @@
 // Package s3 is a store.Store in an S3-compatible bucket, under a prefix: five verbs over net/http, signed and with the
-// credentials of the AWS SDK, and nothing is tried again. The bucket must keep If-None-Match: * and If-Match on PUT, which
-// store.Probe finds out.
+// credentials of the AWS SDK, and nothing is tried again. The bucket must keep If-None-Match: * and If-Match on PUT,
+// which store.Probe finds out.
 package s3
 
 import (
@@ -51,8 +51,9 @@ type Bucket struct {
 	credsErr error
 }
 
-// Open returns the bucket that a URL names: s3://bucket/prefix?region=…&endpoint=…&path-style=true. Nothing is asked yet; the
-// credentials come from where the AWS SDK looks for them (environment, profile, web identity of CI, …), never from the URL.
+// Open returns the bucket that a URL names: s3://bucket/prefix?region=…&endpoint=…&path-style=true. Nothing is asked
+// yet; the credentials come from where the AWS SDK looks for them (environment, profile, web identity of CI, …), never
+// from the URL.
 func Open(text string) (*Bucket, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -93,9 +94,11 @@ func Open(text string) (*Bucket, error) {
 		b.prefix += "/"
 	}
 	b.name = "s3://" + u.Host + "/" + b.prefix
-	b.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }) // S3 signs the path as it is sent
+	// S3 signs the path as it is sent
+	b.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
 	b.client = &http.Client{
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 32, IdleConnTimeout: 90 * time.Second, DisableCompression: true},
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 32,
+			IdleConnTimeout: 90 * time.Second, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return b, nil
@@ -154,14 +157,17 @@ func (b *Bucket) Replace(ctx context.Context, key string, content []byte, old st
 	return b.put(ctx, key, content, "If-Match", string(old), store.ErrChanged)
 }
 
-func (b *Bucket) put(ctx context.Context, key string, content []byte, condition, value string, refused error) (store.Tag, error) {
+func (b *Bucket) put(ctx context.Context, key string, content []byte, condition, value string,
+	refused error) (store.Tag, error) {
 	a, err := b.do(ctx, http.MethodPut, b.prefix+key, nil, content, http.Header{condition: {value}})
 	switch {
 	case err != nil:
 		return "", err
-	case a.status == http.StatusPreconditionFailed, a.status == http.StatusNotFound && a.code() == "NoSuchKey" && condition == "If-Match":
+	case a.status == http.StatusPreconditionFailed, a.status == http.StatusNotFound && a.code() == "NoSuchKey" &&
+		condition == "If-Match":
 		return "", refused
-	case a.status != http.StatusOK: // 409 as well: another write is under way, and nobody knows yet which of the two wins
+	case a.status != http.StatusOK:
+		// 409 as well: another write is under way, and nobody knows yet which of the two wins
 		return "", a.failure()
 	case a.header.Get("ETag") == "":
 		return "", errors.New("it answers a PUT without an ETag")
@@ -238,7 +244,8 @@ type answer struct {
 }
 
 // do sends one request, once, signed now.
-func (b *Bucket) do(ctx context.Context, method, key string, query url.Values, body []byte, header http.Header) (*answer, error) {
+func (b *Bucket) do(ctx context.Context, method, key string, query url.Values, body []byte,
+	header http.Header) (*answer, error) {
 	creds, err := b.credentials(ctx)
 	if err != nil {
 		return nil, err
@@ -286,7 +293,9 @@ func (b *Bucket) do(ctx context.Context, method, key string, query url.Values, b
 
 func (b *Bucket) credentials(ctx context.Context) (aws.Credentials, error) {
 	b.loadOnce.Do(func() {
-		cfg, err := config.LoadDefaultConfig(context.WithoutCancel(ctx), config.WithRegion(b.region), config.WithLogger(logging.Nop{})) // its warnings would go to stderr
+		// its warnings would go to stderr
+		cfg, err := config.LoadDefaultConfig(context.WithoutCancel(ctx), config.WithRegion(b.region),
+			config.WithLogger(logging.Nop{}))
 		b.creds, b.credsErr = cfg.Credentials, err
 	})
 	err := b.credsErr
@@ -296,7 +305,8 @@ func (b *Bucket) credentials(ctx context.Context) (aws.Credentials, error) {
 			return creds, nil
 		}
 	}
-	return aws.Credentials{}, fmt.Errorf("no credentials are found (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role): %w: %w", store.ErrDenied, err)
+	return aws.Credentials{},
+		fmt.Errorf("no credentials are found (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role): %w: %w", store.ErrDenied, err)
 }
 
 // escapePath escapes all but what S3 signs as it is.
@@ -335,13 +345,16 @@ func (a *answer) failure() error {
 		}
 	}
 	if at, err := http.ParseTime(a.header.Get("Date")); err == nil && code == "RequestTimeTooSkewed" {
-		text += fmt.Sprintf("; the clock of this machine differs by %v from the store's: set it", time.Until(at).Abs().Round(time.Second))
+		text += fmt.Sprintf("; the clock of this machine differs by %v from the store's: set it", time.Until(at).Abs().
+			Round(time.Second))
 	}
-	if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden || code == "ExpiredToken" || code == "InvalidToken" {
+	if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden || code == "ExpiredToken" ||
+		code == "InvalidToken" {
 		return fmt.Errorf("%s: %w", text, store.ErrDenied)
 	}
 	switch code {
-	case "NoSuchBucket", "InvalidBucketName", "PermanentRedirect", "AuthorizationHeaderMalformed": // the last two: another region
+	case "NoSuchBucket", "InvalidBucketName", "PermanentRedirect", "AuthorizationHeaderMalformed":
+		// the last two: another region
 		return fmt.Errorf("%s: %w", text, store.ErrNoPlace)
 	}
 	return errors.New(text)

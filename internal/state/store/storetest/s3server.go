@@ -14,8 +14,8 @@ import (
 	"agentsync/internal/state/store"
 )
 
-// S3Handler is an S3 of one bucket, fleet, in memory, for tests that need no real one: it honours both conditions and checks no
-// signature. Which key a request is signed with decides what it may do. It passes the suite (TestS3Handler).
+// S3Handler is an S3 of one bucket, fleet, in memory, for tests that need no real one: it honours both conditions and
+// checks no signature. Which key a request is signed with decides what it may do. It passes the suite (TestS3Handler).
 type S3Handler struct {
 	store.Memory
 

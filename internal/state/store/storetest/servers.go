@@ -45,7 +45,8 @@ func StartS3(t testing.TB) *S3 {
 	return s
 }
 
-// Start starts it again after Kill, on the same objects and address. options are more of the program's own, such as --readonly.
+// Start starts it again after Kill, on the same objects and address. options are more of the program's own, such as
+// --readonly.
 func (s *S3) Start(options ...string) {
 	s.t.Helper()
 	program, err := exec.LookPath("versitygw")
@@ -78,7 +79,8 @@ func (s *S3) Kill() {
 
 // Env are the variables that let a process use it.
 func (s *S3) Env() []string {
-	return []string{"AWS_ACCESS_KEY_ID=test-key", "AWS_SECRET_ACCESS_KEY=test-secret-of-usual-length", "AWS_EC2_METADATA_DISABLED=true"}
+	return []string{"AWS_ACCESS_KEY_ID=test-key", "AWS_SECRET_ACCESS_KEY=test-secret-of-usual-length",
+		"AWS_EC2_METADATA_DISABLED=true"}
 }
 
 // URL names a place in it, of this process too where t is given its variables by SetEnv.
@@ -98,8 +100,8 @@ func SetEnv(t *testing.T, env []string) {
 	}
 }
 
-// Postgres is a PostgreSQL of a test's own, with synchronous_commit off as the database's default. It listens on a socket
-// in its folder, and at Port of 127.0.0.1.
+// Postgres is a PostgreSQL of a test's own, with synchronous_commit off as the database's default. It listens on a
+// socket in its folder, and at Port of 127.0.0.1.
 type Postgres struct {
 	// Dir holds the socket, of port 5432, and the data.
 	Dir string
@@ -138,11 +140,13 @@ func StartPostgres(t testing.TB) *Postgres {
 // Start starts it again after Kill, on the same data. options are more of the server's settings, each NAME=VALUE.
 func (p *Postgres) Start(options ...string) {
 	p.t.Helper()
-	settings := "-c listen_addresses=127.0.0.1 -c port=" + p.Port + " -c unix_socket_directories=" + p.Dir + " -c synchronous_commit=off"
+	settings := "-c listen_addresses=127.0.0.1 -c port=" + p.Port + " -c unix_socket_directories=" + p.Dir +
+		" -c synchronous_commit=off"
 	for _, o := range options {
 		settings += " -c " + o
 	}
-	p.run(serverTool("pg_ctl"), "--pgdata="+p.data, "--wait", "--log="+filepath.Join(p.Dir, "log"), "--options="+settings, "start")
+	p.run(serverTool("pg_ctl"), "--pgdata="+p.data, "--wait", "--log="+filepath.Join(p.Dir, "log"), "--options="+
+		settings, "start")
 }
 
 // Kill ends it at once, as a machine does that loses its power, but for the disk.
@@ -164,7 +168,8 @@ func (p *Postgres) URL(fleet string) string {
 	return "postgres://agentsync@/postgres?port=" + p.Port + "&host=" + url.QueryEscape(p.Dir) + "#fleet=" + fleet
 }
 
-// Reader makes a role that may read what the other makes from now on, and nothing else, and returns what names a fleet for it.
+// Reader makes a role that may read what the other makes from now on, and nothing else, and returns what names a fleet
+// for it.
 func (p *Postgres) Reader() (url func(fleet string) string) {
 	p.t.Helper()
 	p.run(serverTool("psql"), "--quiet", "--host="+p.Dir, "--port="+p.Port, "--username=agentsync", "--dbname=postgres",
@@ -177,7 +182,8 @@ func (p *Postgres) TCPURL(port, fleet string) string {
 	return "postgres://agentsync@127.0.0.1:" + port + "/postgres?sslmode=disable#fleet=" + fleet
 }
 
-// Pool starts a pgbouncer in transaction mode with two connections in front of it, and returns its port. It ends with the test.
+// Pool starts a pgbouncer in transaction mode with two connections in front of it, and returns its port. It ends with
+// the test.
 func (p *Postgres) Pool() (port string) {
 	p.t.Helper()
 	program, err := exec.LookPath("pgbouncer")
@@ -189,7 +195,8 @@ func (p *Postgres) Pool() (port string) {
 	addr := freeAddr(p.t)
 	_, port, _ = net.SplitHostPort(addr)
 	config := filepath.Join(p.Dir, "pgbouncer.ini")
-	text := "[databases]\npostgres = host=" + p.Dir + " port=" + p.Port + " dbname=postgres user=agentsync\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = " + port +
+	text := "[databases]\npostgres = host=" + p.Dir + " port=" + p.Port +
+		" dbname=postgres user=agentsync\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = " + port +
 		"\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\nserver_reset_query = DISCARD ALL\n"
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		p.t.Fatal(err)
@@ -210,7 +217,8 @@ func (p *Postgres) Pool() (port string) {
 func asServer(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	if os.Geteuid() == 0 {
-		cmd = exec.Command("setpriv", append([]string{"--reuid=postgres", "--regid=postgres", "--clear-groups", name}, args...)...)
+		cmd = exec.Command("setpriv", append([]string{"--reuid=postgres", "--regid=postgres", "--clear-groups", name},
+			args...)...)
 	}
 	cmd.Dir = os.TempDir()
 	return cmd

@@ -1,4 +1,5 @@
-// Package storetest is the conformance suite of the shared places: what store.Store promises, run on each implementation.
+// Package storetest is the conformance suite of the shared places: what store.Store promises, run on each
+// implementation.
 package storetest
 
 import (
@@ -78,7 +79,8 @@ func replace(t *testing.T, s store.Store) {
 	if first == second {
 		t.Errorf("both contents have the tag %q", first)
 	}
-	for name, tag := range map[string]store.Tag{"stale": first, "foreign": "0123456789abcdef", "empty": "", "odd": `"a"\'`} {
+	for name, tag := range map[string]store.Tag{"stale": first, "foreign": "0123456789abcdef", "empty": "",
+		"odd": `"a"\'`} {
 		if _, err := s.Replace(t.Context(), "head.json", []byte("3"), tag); !errors.Is(err, store.ErrChanged) {
 			t.Errorf("a %s tag: %v", name, err)
 		}
@@ -91,13 +93,15 @@ func list(t *testing.T, s store.Store) {
 	for i := range 25 {
 		all = append(all, fmt.Sprintf("journal/%010d/%010d", 7, i))
 	}
-	keys := append(slices.Clone(all), "head.json", "state/0000000001-x.json", "journal/0000000008/0000000000", "journal%/x_")
+	keys := append(slices.Clone(all), "head.json", "state/0000000001-x.json", "journal/0000000008/0000000000",
+		"journal%/x_")
 	var wg sync.WaitGroup
 	for _, key := range keys {
 		wg.Go(func() { must(t)(s.Create(t.Context(), key, []byte(key))) })
 	}
 	wg.Wait()
-	for prefix, expected := range map[string][]string{"journal/0000000007/": all, "state/": {"state/0000000001-x.json"}, "none/": nil, "journal%": {"journal%/x_"}} {
+	for prefix, expected := range map[string][]string{"journal/0000000007/": all, "state/": {"state/0000000001-x.json"},
+		"none/": nil, "journal%": {"journal%/x_"}} {
 		if got, err := s.List(t.Context(), prefix); err != nil || !slices.Equal(got, expected) {
 			t.Errorf("%s: %v, %v", prefix, got, err)
 		}
@@ -203,8 +207,8 @@ type Server interface {
 	Start(options ...string)
 }
 
-// KillUnderLoad kills a server while several clients write, and checks that all that was acknowledged is there afterwards. open
-// returns a new client of one place.
+// KillUnderLoad kills a server while several clients write, and checks that all that was acknowledged is there
+// afterwards. open returns a new client of one place.
 func KillUnderLoad(t *testing.T, server Server, open func() store.Store) {
 	t.Helper()
 	var acknowledged sync.Map
