@@ -38,8 +38,7 @@ func BenchmarkApplyLatency(b *testing.B) {
 		found(fmt.Sprintf("`apply` of %d creates, 50 ms latency, 32 in flight", agents),
 			"≤ 1.05 × (ceil(n ÷ in flight) × latency + the lists' own round trips, one after the other)",
 			"%.3f × (%s; %d lists; a bare client for the creates alone %.3f ×)", ratio(u[0].wall, least), ms(u[0].wall),
-			lists,
-			ratio(u[1].wall, ideal))
+			lists, ratio(u[1].wall, ideal))
 	}
 }
 

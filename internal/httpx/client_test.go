@@ -174,8 +174,7 @@ func TestTraceShowsNoSecret(t *testing.T) {
 // Over HTTP/2 a request cannot be given up without the others on its connection.
 func TestHTTP2IsNotSpoken(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_,
-			_ = io.WriteString(w, r.Proto)
+		_, _ = io.WriteString(w, r.Proto)
 	}))
 	s.EnableHTTP2 = true
 	s.StartTLS()
@@ -247,8 +246,7 @@ func TestConnectionsAreReused(t *testing.T) {
 
 func TestProxyIsAsked(t *testing.T) {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_,
-			_ = io.WriteString(w, "via proxy to "+r.URL.Host)
+		_, _ = io.WriteString(w, "via proxy to "+r.URL.Host)
 	}))
 	defer proxy.Close()
 	o := options(t, "http://platform.test")

@@ -184,8 +184,7 @@ func (f *manifestFile) checkPlatforms(shell map[string]any) {
 	for name := range shell {
 		if f.rules.KnowsSection(name) && f.rules.Platforms[name] == nil {
 			f.errorf(f.Locate(f.root, "/"+name).Value, "this agentsync does not know the platform %s; it knows %s",
-				name,
-				diag.And(f.rules.Order))
+				name, diag.And(f.rules.Order))
 		}
 	}
 }

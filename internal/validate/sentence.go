@@ -33,8 +33,7 @@ func (f Fault) Sentence(subject, owner, shown string) string {
 		return f.unknownSentence(subject)
 	case "propertyNames":
 		return fmt.Sprintf("%s does not belong to %s, whose %s holds %s", dottedName(subject, f.Name), f.because,
-			subject,
-			diag.And(f.knownMembers()))
+			subject, diag.And(f.knownMembers()))
 	case "pattern", "format":
 		if shown == "" {
 			shown = "not as it has to be" // a value that is not shown

@@ -107,8 +107,7 @@ func TestAllowHosts(t *testing.T) {
 			"proxy.example"},
 		{"this machine in the environment", agent.App{}, knows(own), variable + "http://127.0.0.1:8787/v3", nil, ""},
 		{"this machine in a manifest, after another", agent.App{Endpoint: "http://127.0.0.1:8787/v3"}, knows(own), "",
-			nil,
-			"127.0.0.1:8787"},
+			nil, "127.0.0.1:8787"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := testWorkspace(t, c.section, c.s, c.environ)
