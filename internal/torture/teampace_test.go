@@ -1,3 +1,7 @@
+//go:build unix
+
+// Not for Windows: it has no SIGSTOP.
+
 package torture
 
 import (
