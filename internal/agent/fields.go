@@ -154,27 +154,26 @@ func (f Fields) Resolve(lookup secret.Lookup) (Fields, error) {
 
 // HasSecrets reports whether any leaf is a secret.Text.
 func (f Fields) HasSecrets() bool {
-	found := false
-	for _, v := range f {
-		found = found || hasSecret(v)
-	}
-	return found
+	return AnyLeaf(map[string]any(f), func(leaf any) bool {
+		_, is := leaf.(secret.Text)
+		return is
+	})
 }
 
-func hasSecret(v any) bool {
+// AnyLeaf reports whether is says yes to any leaf of v: to v itself, if it is no object and no list.
+func AnyLeaf(v any, is func(leaf any) bool) bool {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, e := range v {
-			if hasSecret(e) {
+			if AnyLeaf(e, is) {
 				return true
 			}
 		}
+		return false
 	case []any:
-		return slices.ContainsFunc(v, hasSecret)
-	case secret.Text:
-		return true
+		return slices.ContainsFunc(v, func(e any) bool { return AnyLeaf(e, is) })
 	}
-	return false
+	return is(v)
 }
 
 func (f Fields) mapLeaves(visit func(path string, leaf any) any) Fields {

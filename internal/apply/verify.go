@@ -201,19 +201,13 @@ func ownMembers(shown, sent, applied any) any {
 
 // hasSecret reports whether reading a value back cannot show that what was sent arrived.
 func hasSecret(v any) bool {
-	switch v := v.(type) {
-	case secret.Text, secret.Sealed:
-		return true
-	case map[string]any:
-		for _, e := range v {
-			if hasSecret(e) {
-				return true
-			}
+	return agent.AnyLeaf(v, func(leaf any) bool {
+		switch leaf.(type) {
+		case secret.Text, secret.Sealed:
+			return true
 		}
-	case []any:
-		return slices.ContainsFunc(v, hasSecret)
-	}
-	return false
+		return false
+	})
 }
 
 // sentOf returns what was sent of an agent, and what tells where its secrets stand. Both are what the manifests want,

@@ -77,11 +77,7 @@ func countValues(body []byte) error {
 	for i := 0; i < len(body); i++ {
 		switch body[i] {
 		case '"':
-			for i++; i < len(body) && body[i] != '"'; i++ {
-				if body[i] == '\\' {
-					i++
-				}
-			}
+			i = stringEnd(body, i)
 		case ',', '{', '[':
 			n++
 		}
@@ -383,6 +379,16 @@ func jsonType(v any) string {
 	return "null"
 }
 
+// stringEnd returns where the string ends whose opening quote is at i: at its closing quote, or behind body.
+func stringEnd(body []byte, i int) int {
+	for i++; i < len(body) && body[i] != '"'; i++ {
+		if body[i] == '\\' {
+			i++
+		}
+	}
+	return i
+}
+
 // cutDeep returns body with tooDeep in the place of every value that is nested deeper than agent.MaxTextDepth. It is
 // for answers that no reader reads for their depth.
 func cutDeep(body []byte) []byte {
@@ -391,11 +397,7 @@ func cutDeep(body []byte) []byte {
 	for i := 0; i < len(body); i++ {
 		switch body[i] {
 		case '"':
-			for i++; i < len(body) && body[i] != '"'; i++ {
-				if body[i] == '\\' {
-					i++
-				}
-			}
+			i = stringEnd(body, i)
 		case '{', '[':
 			if depth++; depth == agent.MaxTextDepth {
 				b.Write(body[from:i])
