@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"math/big"
 	"slices"
@@ -154,26 +155,38 @@ func (f Fields) Resolve(lookup secret.Lookup) (Fields, error) {
 
 // HasSecrets reports whether any leaf is a secret.Text.
 func (f Fields) HasSecrets() bool {
-	return AnyLeaf(map[string]any(f), func(leaf any) bool {
-		_, is := leaf.(secret.Text)
-		return is
-	})
+	for leaf := range Leaves(map[string]any(f)) {
+		if _, is := leaf.(secret.Text); is {
+			return true
+		}
+	}
+	return false
 }
 
-// AnyLeaf reports whether is says yes to any leaf of v: to v itself, if it is no object and no list.
-func AnyLeaf(v any, is func(leaf any) bool) bool {
+// Leaves are the values at or below v that are no object and no list, in any order.
+func Leaves(v any) iter.Seq[any] {
+	return func(yield func(any) bool) { eachLeaf(v, yield) }
+}
+
+// eachLeaf calls yield for the leaves of v until it returns false, and reports whether it never did.
+func eachLeaf(v any, yield func(any) bool) bool {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, e := range v {
-			if AnyLeaf(e, is) {
-				return true
+			if !eachLeaf(e, yield) {
+				return false
 			}
 		}
-		return false
 	case []any:
-		return slices.ContainsFunc(v, func(e any) bool { return AnyLeaf(e, is) })
+		for _, e := range v {
+			if !eachLeaf(e, yield) {
+				return false
+			}
+		}
+	default:
+		return yield(v)
 	}
-	return is(v)
+	return true
 }
 
 func (f Fields) mapLeaves(visit func(path string, leaf any) any) Fields {

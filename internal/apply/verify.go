@@ -201,13 +201,12 @@ func ownMembers(shown, sent, applied any) any {
 
 // hasSecret reports whether reading a value back cannot show that what was sent arrived.
 func hasSecret(v any) bool {
-	return agent.AnyLeaf(v, func(leaf any) bool {
-		switch leaf.(type) {
-		case secret.Text, secret.Sealed:
+	for leaf := range agent.Leaves(v) {
+		if secret.Is(leaf) {
 			return true
 		}
-		return false
-	})
+	}
+	return false
 }
 
 // sentOf returns what was sent of an agent, and what tells where its secrets stand. Both are what the manifests want,

@@ -286,20 +286,9 @@ func allHold(agents []Agent, name string, v any) bool {
 
 // hasReference reports whether v holds a Reference.
 func hasReference(v any) bool {
-	switch v := v.(type) {
-	case Reference:
-		return true
-	case map[string]any:
-		for _, e := range v {
-			if hasReference(e) {
-				return true
-			}
-		}
-	case []any:
-		for _, e := range v {
-			if hasReference(e) {
-				return true
-			}
+	for leaf := range agent.Leaves(v) {
+		if _, is := leaf.(Reference); is {
+			return true
 		}
 	}
 	return false

@@ -226,17 +226,10 @@ func sameSealed(wanted, applied any) bool {
 
 // hasUnknown reports whether v holds a secret that was sealed without its value.
 func hasUnknown(v any) bool {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, e := range v {
-			if hasUnknown(e) {
-				return true
-			}
+	for leaf := range agent.Leaves(v) {
+		if sealed, ok := leaf.(secret.Sealed); ok && sealed.Value == "" {
+			return true
 		}
-	case []any:
-		return slices.ContainsFunc(v, hasUnknown)
-	case secret.Sealed:
-		return v.Value == ""
 	}
 	return false
 }

@@ -162,46 +162,30 @@ func (w *Workspace) runSecrets() *secret.Finder {
 		values[key] = true
 	}
 	for _, d := range w.Fleet.Agents {
-		eachLeaf(map[string]any(d.Fields), func(leaf any) {
+		for leaf := range agent.Leaves(map[string]any(d.Fields)) {
 			if text, ok := leaf.(secret.Text); ok {
 				for _, name := range text.Names() {
 					v, _ := w.Secret(name) // one that is not set is not sent
 					values[v] = true
 				}
 			}
-		})
+		}
 	}
 	all := slices.Sorted(maps.Keys(values))
 	found := secret.Whole(all...)
 	inClear := map[string]bool{}
 	for _, d := range w.Fleet.Agents {
-		eachLeaf(map[string]any(d.Fields), func(leaf any) {
+		for leaf := range agent.Leaves(map[string]any(d.Fields)) {
 			if text, ok := leaf.(string); ok && found.In(text) {
 				inClear[text] = true
 			}
-		})
+		}
 	}
 	// Behind both walks: a value that any manifest writes in the clear counts for no agent.
 	for text := range inClear {
 		all = slices.DeleteFunc(all, func(v string) bool { return secret.Whole(v).In(text) })
 	}
 	return secret.Whole(all...)
-}
-
-// eachLeaf calls visit for each value at or below v that is no map and no list, in any order.
-func eachLeaf(v any, visit func(leaf any)) {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, e := range v {
-			eachLeaf(e, visit)
-		}
-	case []any:
-		for _, e := range v {
-			eachLeaf(e, visit)
-		}
-	default:
-		visit(v)
-	}
 }
 
 // baseURL returns where the app's API is: the endpoint variable of the platform,

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/checkout"
 	"agentsync/internal/exit"
 	"agentsync/internal/plan"
@@ -248,16 +249,9 @@ func room(changes, text int) int64 { return int64(1<<16 + changes*2048 + text*4)
 
 // TextLen is how many bytes the strings in v hold.
 func TextLen(v any) (n int) {
-	switch v := v.(type) {
-	case string:
-		return len(v)
-	case map[string]any:
-		for _, e := range v {
-			n += TextLen(e)
-		}
-	case []any:
-		for _, e := range v {
-			n += TextLen(e)
+	for leaf := range agent.Leaves(v) {
+		if text, ok := leaf.(string); ok {
+			n += len(text)
 		}
 	}
 	return n
