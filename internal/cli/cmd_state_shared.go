@@ -134,8 +134,8 @@ Where there is one already, nothing changes. A fleet that has a state file moves
   s3://BUCKET/PREFIX?endpoint=https://HOST&path-style=true   any store that keeps conditional writes
   postgres://USER@HOST/DB?sslmode=verify-full#fleet=NAME     password from PGPASSWORD or .pgpass
 
-lease=90s in either query is how long a run may go on without reaching the store (10s to 10m, default 60s). No key and no
-password stands in the URL. Name it with --state, AGENTSYNC_STATE, or state: in agentsync.yaml.`
+lease=90s in either query is how long a run may go on without reaching the store (10s to 10m, default 60s). No key and
+no password stands in the URL. Name it with --state, AGENTSYNC_STATE, or state: in agentsync.yaml.`
 
 func (a *app) stateInitCommand() *cobra.Command {
 	var name string
@@ -308,8 +308,9 @@ func (a *app) stateUnlockCommand() *cobra.Command {
 		Use:   "unlock",
 		Short: "Unlock a shared state that a run left locked",
 		Long: `Takes the lock of a shared state over from the run that holds it, without waiting for the end of its lease, and frees
-it. That run can write and send nothing more, should it still go on: what it was told is durable stays, and the next apply
-finds out what became of its requests. A run that died needs no unlock: it is taken over from when its lease is over.
+it. That run can write and send nothing more, should it still go on: what it was told is durable stays, and the next
+apply finds out what became of its requests. A run that died needs no unlock: it is taken over from when its lease is
+over.
 
 Asks, after showing who holds the lock; without a terminal it needs --auto-approve.`,
 		Example: "  agentsync state unlock\n  agentsync state unlock --auto-approve",

@@ -20,7 +20,7 @@ var ends = map[string]func(){
 		go func() {
 			defer crash.Guard()
 			var m map[string]int
-			m["x"] = 1 // the panic
+			m["x"] = 1 //nolint:staticcheck // the panic
 		}()
 		<-done
 	},

@@ -35,7 +35,7 @@ func (l *limited) RoundTrip(*http.Request) (*http.Response, error) {
 	ok, left := l.take(time.Now())
 	l.mu.Unlock()
 	time.Sleep(l.latency)
-	resp := &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(""))}
+	resp := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(""))}
 	if l.announce {
 		resp.Header.Set("X-Rate-Limit-Remaining", strconv.Itoa(left))
 	}
@@ -89,7 +89,7 @@ func drive(t *testing.T, rt http.RoundTripper, n, inFlight int) time.Duration {
 				if err != nil {
 					return err
 				}
-				if resp.StatusCode == 200 {
+				if resp.StatusCode == http.StatusOK {
 					return nil
 				}
 			}

@@ -48,7 +48,7 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 	l := newLoader(o)
 	go func() { // while the first files are read
 		defer crash.Guard()
-		l.rules()
+		_, _ = l.rules() // whoever needs them gets the error
 	}()
 	results, err := readAll(ctx, found, l)
 	if err != nil {

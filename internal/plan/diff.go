@@ -67,7 +67,7 @@ func (c *comparison) findDifferences() difference {
 			continue
 		}
 		before := len(d.fields)
-		d.fields = c.listField(d.fields, f, v, changed, drift)
+		d.fields = c.listField(d.fields, f, v, drift)
 		switch {
 		case len(d.fields) == before: // only what the platform made up on its own
 		case f.Immutable:
@@ -127,7 +127,7 @@ func (v values) drifted(f *schema.Field) bool {
 }
 
 // listField adds the differences inside one top-level field to fields, ordered by path.
-func (c *comparison) listField(fields []FieldChange, f *schema.Field, v values, changed, drift bool) []FieldChange {
+func (c *comparison) listField(fields []FieldChange, f *schema.Field, v values, drift bool) []FieldChange {
 	path := f.Pointer
 	orAbsent := func(v any) any {
 		if v == nil {

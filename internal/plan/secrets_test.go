@@ -55,7 +55,8 @@ func TestSecretStates(t *testing.T) {
 func TestForgetSecretsOf(t *testing.T) {
 	a, b := agent.Address{Platform: "cometchat", App: "a", Key: "one"}, agent.Address{Platform: "cometchat", App: "a",
 		Key: "two"}
-	doc, err := agent.Encode(agent.Fields{"token": secret.Template("${secret:X}")}.Seal(secret.Sealer{Key: []byte("l")}))
+	sealed := agent.Fields{"token": secret.Template("${secret:X}")}.Seal(secret.Sealer{Key: []byte("l")})
+	doc, err := agent.Encode(sealed)
 	if err != nil {
 		t.Fatal(err)
 	}

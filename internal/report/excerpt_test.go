@@ -3,6 +3,7 @@ package report
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -110,7 +111,8 @@ func TestExcerptsNeverBreak(t *testing.T) {
 	for width := 1; width < 60; width++ {
 		for column := 0; column < 80; column += 3 {
 			got := excerptOf(t, diag.Line{Text: line, Hidden: [][2]int{{at, at + 7}}}, width, column, column+1)
-			if strings.Contains(got, "hunter") || strings.ContainsAny(got, "\x1b\t\u202e\xff") {
+			if strings.Contains(got, "hunter") || strings.ContainsAny(got, "\x1b\t\u202e") ||
+				!utf8.ValidString(got) {
 				t.Fatalf("width %d, column %d:\n%q", width, column, got)
 			}
 		}

@@ -223,7 +223,7 @@ func (r *rig) faults(rules ...string) {
 		r.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if b, _ := io.ReadAll(resp.Body); resp.StatusCode != 200 {
+	if b, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
 		r.t.Fatalf("faults: %s", b)
 	}
 }

@@ -353,7 +353,7 @@ func TestAListEndsInTime(t *testing.T) {
 			body := fmt.Sprintf(`[{"uid": "a%d", "createdAt": %q}, {"uid": "a%d", "createdAt": %q}]`, pages-1,
 				at(pages-1),
 				pages, at(pages))
-			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(body))}, nil
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
 		})
 		base, _ := url.Parse("https://platform.test")
 		start := time.Now()
