@@ -177,6 +177,19 @@ func vanished() plan.Change {
 	}
 }
 
+// behind are records of each kind that a refresh finds behind what is live, and an app whose list is not believed.
+func behind() ([]plan.Refreshed, []agent.AppID) {
+	return []plan.Refreshed{
+		{Address: cometchat("analyst"), UID: "uid-1"},
+		{Address: cometchat("gone"), UID: "uid-2", Vanished: true},
+		{Address: cometchat("hidden"), UID: "uid-3", Unlisted: true},
+		{Address: mindset("buddy"), UID: "uid-4", Fields: []plan.FieldChange{
+			{Path: "/live", Before: true, After: false},
+			{Path: "/headers/x-api-key", Before: secret.Sealed{Value: "1"}, After: secret.Sealed{Value: "2"}, Secret: true},
+		}},
+	}, []agent.AppID{{Platform: "mindset", App: "globex"}}
+}
+
 // renamed is a plan with --prune and a likely rename by name, and one without by content.
 func renamed() *plan.Plan {
 	at := diag.Pos{File: "manifests/hr.yaml", Line: 7, Column: 12}

@@ -106,6 +106,16 @@ func TestGolden(t *testing.T) {
 			return nil
 		}},
 		{"error.json", func(w io.Writer) error { return report.ErrorJSON(w, "the state is locked", "wait", 7, nil) }},
+		{"error.md", func(w io.Writer) error { return report.FailureMarkdown(w, "state.json is damaged\n"+evil, "wait") }},
+		{"refresh.txt", func(w io.Writer) error {
+			behind, doubted := behind()
+			return report.RefreshText(w, behind, doubted, report.Style{})
+		}},
+		{"refresh.json", func(w io.Writer) error {
+			behind, doubted := behind()
+			return report.RefreshJSON(w, behind, doubted)
+		}},
+		{"refresh-none.txt", func(w io.Writer) error { return report.RefreshText(w, nil, nil, report.Style{}) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,6 +152,9 @@ func TestWriterErrors(t *testing.T) {
 		"DiagGitHub":   func(w io.Writer) error { return report.DiagGitHub(w, problems()) },
 		"ReportText":   func(w io.Writer) error { return report.ReportText(w, ranReport(), report.Style{}) },
 		"ReportJSON":   func(w io.Writer) error { return report.ReportJSON(w, ranReport()) },
+		"RefreshText":  func(w io.Writer) error { return report.RefreshText(w, nil, nil, report.Style{}) },
+		"RefreshJSON":  func(w io.Writer) error { return report.RefreshJSON(w, nil, nil) },
+		"Failure":      func(w io.Writer) error { return report.FailureMarkdown(w, "x", "") },
 		"ErrorJSON":    func(w io.Writer) error { return report.ErrorJSON(w, "x", "", 1, nil) },
 	} {
 		if err := write(brokenPipe{}); err != io.ErrClosedPipe {
