@@ -283,6 +283,11 @@ func (b *builder) updateRecord(ch *Change, c *comparison, d *agent.Desired, rec 
 			}
 		}
 	}
+	if !ch.From.IsZero() {
+		// The rename goes first, and this record takes the place of its: without the former key a revert would make a
+		// new agent, and a swap would be turned back.
+		rec = rec.Moved(ch.From.Key, ch.Address.Key)
+	}
 	b.plan.RecordUpdates = append(b.plan.RecordUpdates, RecordUpdate{Address: d.Address, Record: rec})
 	return nil
 }

@@ -214,6 +214,32 @@ func TestRenames(t *testing.T) {
 	}
 }
 
+// A rename that comes with lifecycle.protect is remembered like any other: its revert moves back, and a swap whose
+// changes are blocked is not turned back.
+func TestARenameWithAnotherProtectionIsRemembered(t *testing.T) {
+	a, b := fields{"agentName": "A"}, fields{"agentName": "B"}
+	in := Input{Desired: []agent.Desired{want(t, coach, a, previously("helper"), protected)},
+		Prior: records(t, map[string]agent.Record{helper: record(t, "u1", a)})}
+	p := build(t, in)
+	diffOf(t, "rename", []brief{{Action: Move, Address: coach, From: helper, UID: "u1"}}, briefs(p))
+	in.Prior = carriedOut(t, in, p)
+	in.Desired = []agent.Desired{want(t, helper, a)}
+	diffOf(t, "revert", []brief{{Action: Move, Address: helper, From: coach, UID: "u1"}}, briefs(build(t, in)))
+
+	tenant := func(name, id string) fields { return fields{"agentName": name, "externalTenantId": id} }
+	in = Input{Desired: []agent.Desired{want(t, coach, tenant("B", "t3"), previously("helper"), protected),
+		want(t, helper, tenant("A", "t4"), previously("coach"), protected)},
+		Prior: records(t, map[string]agent.Record{coach: record(t, "u1", a), helper: record(t, "u2", b)})}
+	p = build(t, in)
+	if len(p.Renames()) != 2 || p.Summary.Protected != 2 {
+		t.Errorf("swap: %+v", briefs(p))
+	}
+	in.Prior = carriedOut(t, in, p)
+	if again := build(t, in); len(again.Renames()) > 0 {
+		t.Errorf("it is turned back: %+v", briefs(again))
+	}
+}
+
 func TestTargetsLeaveTheRestOutEntirely(t *testing.T) {
 	a, b := fields{"agentName": "A"}, fields{"agentName": "B"}
 	p := build(t, Input{
