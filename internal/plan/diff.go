@@ -35,7 +35,8 @@ type difference struct {
 	send []string
 	// immutable reports that a field differs that the platform cannot change.
 	immutable bool
-	// behind reports that nothing has to be sent for a field whose record is behind.
+	// behind reports that the record is behind in a field for which nothing has to be sent. It counts where nothing is
+	// sent for any other field either.
 	behind bool
 }
 
@@ -76,7 +77,7 @@ func (c *comparison) findDifferences() difference {
 			d.send = append(d.send, f.Name)
 		}
 	}
-	d.behind = d.behind || (c.inferred || c.unseen) && len(d.fields) == 0
+	d.behind = d.behind || c.inferred || c.unseen
 	return d
 }
 
@@ -377,8 +378,8 @@ func equalValue(a, b any) bool {
 		b, ok := b.([]any)
 		return ok && slices.EqualFunc(a, b, equalValue)
 	case json.Number:
-		b, ok := b.(json.Number)
-		return ok && (a == b || sameNumber(a, b))
+		b, _ := b.(json.Number) // what is none is empty, which no number is
+		return a == b || sameNumber(a, b)
 	default:
 		return agent.Equal(a, b)
 	}
@@ -386,17 +387,17 @@ func equalValue(a, b any) bool {
 
 func sameNumber(a, b json.Number) bool {
 	m, err := agent.Number(a.String())
-	n, err2 := agent.Number(b.String())
-	return err == nil && err2 == nil && m == n
+	n, _ := agent.Number(b.String()) // empty where it cannot be read
+	return err == nil && m == n
 }
 
-// renamedSecret reports whether a secret in a stands under another variable in b and has the same
-// value: nothing is to be sent, but an offline plan would take it for a change.
+// renamedSecret reports whether a secret in a stands under another variable in b. Where that is all that differs, both
+// have the same value: nothing is to be sent, but an offline plan would take it for a change.
 func renamedSecret(a, b any) bool {
 	switch a := a.(type) {
 	case secret.Sealed:
 		b, ok := b.(secret.Sealed)
-		return ok && a.Value != "" && a.Value == b.Value && a.Template != b.Template
+		return ok && a.Template != b.Template
 	case map[string]any:
 		b, _ := b.(map[string]any)
 		for k, v := range a {

@@ -41,6 +41,10 @@ func TestComparer(t *testing.T) {
 		"nothing, and a value":             {object{"a": nil}, object{"a": "x"}, false, false, false},
 		"a member of nothing at the other": {object{}, object{"a": nil}, true, true, true},
 		"an object and a text":             {object{}, "x", false, false, false},
+		"an empty text and a list":         {"", list{"x"}, false, false, false},
+		"a missing text":                   {object{"a": "x"}, object{}, false, false, false},
+		"a missing list":                   {object{"a": list{}}, object{}, false, false, false},
+		"a missing truth":                  {object{"a": false}, object{}, false, false, false},
 		"a secret":                         {value("TOKEN"), "s3cret", true, true, true},
 		"another's secret":                 {value("TOKEN"), "0ther", false, false, false},
 		"a secret, trimmed":                {value("TOKEN"), " s3cret ", false, true, true},
@@ -348,6 +352,27 @@ func TestAnotherFileIsTheSameChange(t *testing.T) {
 	}
 	if !sameChange(change("a.md", "y"), change("b.md", "y")) || sameChange(change("a.md", "y"), change("a.md", "z")) {
 		t.Error("the file counts, or the text does not")
+	}
+}
+
+// A field differs where it does as a whole, or anything in it does; not where only the start of its name is another's.
+func TestDiffers(t *testing.T) {
+	ch := &Change{Fields: []FieldChange{{Path: "/metaData/a"}, {Path: "/name"}, {Path: "/x~1y/z"}}}
+	for name, want := range map[string]bool{"metaData": true, "name": true, "x/y": true, "meta": false, "nam": false,
+		"a": false, "": false} {
+		if got := ch.Differs(name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}
+
+// What a platform did not answer is no mask.
+func TestMasked(t *testing.T) {
+	for text, want := range map[secret.Text]bool{secret.Literal("***"): true, secret.Literal(""): true,
+		secret.Literal("x"): false, secret.Template("${secret:UNSET}"): false} {
+		if got := Masked(text); got != want {
+			t.Errorf("%v: %v", text, got)
+		}
 	}
 }
 

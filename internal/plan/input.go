@@ -238,7 +238,7 @@ func unhideAt(pointer string, raw, sealed, observed any) any {
 		return sealed
 	}
 	v := unhideAt(below, r[token], s[token], o[token])
-	if v == nil || s[token] == nil && o[token] == nil {
+	if v == nil {
 		return sealed
 	}
 	filled := make(map[string]any, len(s)+1)

@@ -2,11 +2,13 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
+	"agentsync/internal/secret"
 )
 
 const longPurpose = `Help a new colleague through the first week. Start from where they are.
@@ -44,6 +46,35 @@ func TestLikelyRenames(t *testing.T) {
 			desired: []agent.Desired{want(t, coach, named("Coach", other))},
 			prior:   map[string]agent.Record{helper: record(t, "u1", named("Coach", longPurpose))},
 			want:    []pair{{"helper", "coach", "both have the same name"}},
+		},
+		{
+			name:    "the same name twice, in the order of the addresses",
+			desired: []agent.Desired{want(t, coach, named("Coach", other)), want(t, third, named("Coach", policy))},
+			prior: map[string]agent.Record{helper: record(t, "u1", named("Coach", longPurpose)),
+				"mindset/acme/aide": record(t, "u2", named("Coach", longPurpose))},
+			want: []pair{{"aide", "coach", "both have the same name"}, {"helper", "third", "both have the same name"}},
+		},
+		{
+			name:    "the more similar of two that arrive",
+			desired: []agent.Desired{want(t, coach, named("A", edited)), want(t, third, named("B", longPurpose))},
+			prior:   map[string]agent.Record{helper: record(t, "u1", named("C", longPurpose))},
+			want:    []pair{{"helper", "third", "99% of their content is the same"}},
+		},
+		{
+			name:    "a name that is a secret is not known to be the same",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": secret.Template("${secret:TOKEN}")})},
+			prior: map[string]agent.Record{helper: record(t, "u1",
+				fields{"agentName": secret.Template("${secret:TOKEN}")})},
+		},
+		{
+			name:    "an empty name says nothing",
+			desired: []agent.Desired{want(t, coach, named(" ", other))},
+			prior:   map[string]agent.Record{helper: record(t, "u1", named("", longPurpose))},
+		},
+		{
+			name:    "a text of nothing but white space says nothing",
+			desired: []agent.Desired{want(t, coach, named("", " \n"))},
+			prior:   map[string]agent.Record{helper: record(t, "u1", named("", " \n"))},
 		},
 		{
 			name:    "another name and nearly the same content",
@@ -144,6 +175,73 @@ func TestLikelyRenames(t *testing.T) {
 				t.Errorf("the rest of a reviewed plan guesses: %+v", rest.LikelyRenames)
 			}
 		})
+	}
+}
+
+// Half of the content has to be the same, at least 16 bytes of it, and three agents may hold it.
+func TestLimitOfALikelyRename(t *testing.T) {
+	line := func(letter string, n int) string { return strings.Repeat(letter, n) }
+	guesses := func(left, arrived, beside []string) int {
+		var in Input
+		in.Prior = map[agent.Address]agent.Record{}
+		for i, purpose := range left {
+			in.Prior[addr(t, fmt.Sprintf("mindset/acme/left%d", i))] = record(t, fmt.Sprint("l", i),
+				fields{"agentPurpose": purpose})
+		}
+		for i, purpose := range arrived {
+			in.Desired = append(in.Desired, want(t, fmt.Sprintf("mindset/acme/new%d", i),
+				fields{"agentPurpose": purpose}))
+		}
+		for i, purpose := range beside {
+			d := want(t, fmt.Sprintf("mindset/acme/same%d", i), fields{"agentPurpose": purpose})
+			in.Desired = append(in.Desired, d)
+			in.Prior[d.Address] = record(t, fmt.Sprint("s", i), d.Fields)
+		}
+		return len(build(t, in).LikelyRenames)
+	}
+	for same, want := range map[int]int{49: 0, 50: 1, 51: 1} {
+		one, other := line("a", same)+"\n"+line("b", 100-same), line("a", same)+"\n"+line("c", 100-same)
+		if got := guesses([]string{one}, []string{other}, nil); got != want {
+			t.Errorf("%d%% the same: %d guesses", same, got)
+		}
+	}
+	for size, want := range map[int]int{15: 0, 16: 1, 17: 1} {
+		if got := guesses([]string{line("a", size)}, []string{line("a", size)}, nil); got != want {
+			t.Errorf("%d bytes the same: %d guesses", size, got)
+		}
+	}
+	text := line("a", 100)
+	for beside, want := range map[int]int{0: 1, 1: 1, 2: 0} {
+		if got := guesses([]string{text}, []string{text}, slices.Repeat([]string{text}, beside)); got != want {
+			t.Errorf("%d others hold it: %d guesses", beside, got)
+		}
+		if got := guesses(slices.Repeat([]string{text}, 1+beside), []string{text}, nil); got != want {
+			t.Errorf("%d others that left hold it: %d guesses", beside, got)
+		}
+	}
+}
+
+// An agent that is there already and is taken over does not arrive: whoever left has nothing to do with it.
+func TestWhatIsAdoptedIsNoRename(t *testing.T) {
+	one := fields{"agentName": "Coach", "agentPurpose": longPurpose}
+	p := build(t, Input{
+		Desired: []agent.Desired{want(t, coach, one), want(t, third, fields{"agentName": "Other"})},
+		Prior: records(t, map[string]agent.Record{helper: record(t, "u1", one),
+			third: record(t, "u3", fields{"agentName": "Other"})}),
+		Live: map[agent.AppID][]Live{acme: {mindLive("u2", one, ""), mindLive("u3", fields{"agentName": "Other"}, "")}},
+	})
+	diffOf(t, "pairs", []pair(nil), pairsOf(p))
+}
+
+// What a plan looks at alone may be one side of a pair whose other side it leaves out.
+func TestLikelyRenameOfATarget(t *testing.T) {
+	one := fields{"agentName": "Coach"}
+	for _, target := range []agent.Glob{coach, helper} {
+		p := build(t, Input{Desired: []agent.Desired{want(t, coach, one)}, Targets: []agent.Glob{target}, Prune: true,
+			Prior: records(t, map[string]agent.Record{helper: record(t, "u1", one)})})
+		if len(p.Changes) != 1 || p.Changes[0].Blocked != BlockedByRename {
+			t.Errorf("%s: %+v", target, briefs(p))
+		}
 	}
 }
 

@@ -51,6 +51,24 @@ func TestDrift(t *testing.T) {
 				{Path: "/live", Live: true, Drift: true}}}},
 		},
 		{
+			name: "someone changed a field that leaves the manifest", wanted: fields{"agentName": "Coach"},
+			rec: record(t, "u1", one), live: with("tags", list{"mine"}),
+			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"tags"}, Fields: []FieldChange{
+				{Path: "/tags", Before: list{"a", "b"}, Live: list{"mine"}, Drift: true}}}},
+		},
+		{
+			name: "someone changed a field that comes into the manifest", wanted: with("formatting", "Short."),
+			rec:  agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, with("formatting", "auto"))},
+			live: with("formatting", "mine"),
+			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"formatting"},
+				Fields: []FieldChange{{Path: "/formatting", After: "Short.", Live: "mine", Drift: true}}}},
+		},
+		{
+			name: "someone emptied a field", wanted: one, rec: record(t, "u1", one), live: with("tags", list{}),
+			want: []brief{{Action: Update, Address: coach, UID: "u1", Send: []string{"tags"}, Fields: []FieldChange{
+				{Path: "/tags", Before: list{"a", "b"}, After: list{"a", "b"}, Live: list{}, Drift: true}}}},
+		},
+		{
 			name: "a value that the platform made up changes", wanted: one,
 			rec:  agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, with("formatting", "auto 1"))},
 			live: with("formatting", "auto 2"),
@@ -135,6 +153,9 @@ func TestHiddenSecrets(t *testing.T) {
 		{"masked in one text", secret.Literal("[REDACTED]"), nil},
 		{"left out", nil, nil},
 		{"empty", object{}, nil},
+		{"empty, as a list", list{}, nil},
+		{"empty, as a text", "", nil},
+		{"a list of something", list{"x"}, []string{"/integrationMeta/headers"}},
 		{"one masked, one in clear", shown("authorization", "***", "x-tenant", "t1"), nil},
 		{"one masked, one left out", shown("authorization", "***"), nil},
 		{"one changed", shown("authorization", "Bearer mine", "x-tenant", "***"),
@@ -235,6 +256,9 @@ func TestTouches(t *testing.T) {
 	named := func(variable string) fields {
 		return fields{"agentName": "Coach", "agentPurpose": secret.Template("${secret:" + variable + "}")}
 	}
+	below := func(variable string) fields {
+		return fields{"agentName": "Coach", "tags": list{"x", secret.Template("${secret:" + variable + "}")}}
+	}
 	tests := []struct {
 		name   string
 		wanted agent.Desired
@@ -245,6 +269,8 @@ func TestTouches(t *testing.T) {
 			agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t, one), Protect: true}},
 		{"a secret gets another name", want(t, coach, named("SAME")), record(t, "u1", named("TOKEN")),
 			agent.Record{UID: "u1", Applied: doc(t, named("SAME")), Observed: doc(t, named("TOKEN"))}},
+		{"a secret below gets another name", want(t, coach, below("SAME")), record(t, "u1", below("TOKEN")),
+			agent.Record{UID: "u1", Applied: doc(t, below("SAME")), Observed: doc(t, below("TOKEN"))}},
 		{"an imported agent is as wanted", want(t, coach, one),
 			agent.Record{UID: "u1", Observed: doc(t, fields{"agentName": "Coach", "live": true})},
 			agent.Record{UID: "u1", Applied: doc(t, one), Observed: doc(t,

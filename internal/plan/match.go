@@ -306,10 +306,7 @@ func (c comparer) secret(sent, live any) bool {
 func (c comparer) members(sent, live map[string]any) bool {
 	for k, s := range sent {
 		l, ok := live[k]
-		if !ok && (s == nil || holdsOnlySecrets(s)) {
-			continue
-		}
-		if !ok || !c.value(s, l, false) {
+		if hidden := !ok && holdsOnlySecrets(s); !hidden && !c.value(s, l, false) {
 			return false
 		}
 	}

@@ -116,6 +116,12 @@ func TestFind(t *testing.T) {
 			[]Live{mindLive("1", fields{"agentName": "Coach s3cret"}, "n")}, false, []string{""}},
 		"the order of tags": {[]Candidate{{Fields: fields{"agentName": "A", "tags": list{"x", "y"}}}},
 			[]Live{mindLive("1", fields{"agentName": "A", "tags": list{"y", "x"}}, "")}, false, []string{"1"}},
+		"the order of tags that are trimmed": {[]Candidate{{Fields: fields{"agentName": "A", "tags": list{" y", "x"}}}},
+			[]Live{mindLive("1", fields{"agentName": "A", "tags": list{"x", "y"}}, "")}, false, []string{"1"}},
+		"the order of tags that are trimmed, beside more": {
+			[]Candidate{{Fields: fields{"agentName": "A", "tags": list{" y", "x"}}}},
+			[]Live{mindLive("1", fields{"agentName": "A", "tags": list{"x", "y"}, "agentPurpose": "added"}, "")}, true,
+			[]string{"1"}},
 		"repeats of a tag": {[]Candidate{{Fields: fields{"agentName": "A", "tags": list{"x", "x"}}}},
 			[]Live{mindLive("1", fields{"agentName": "A", "tags": list{"x", "y"}}, "")}, false, []string{"~1"}},
 		"fewer tags": {[]Candidate{{Fields: fields{"agentName": "A", "tags": list{"x", "y"}}}},
@@ -149,6 +155,7 @@ func TestFoldText(t *testing.T) {
 		{"https://a.example:80", "https://a.example"},
 		{"https://a.example/?q=/", "https://a.example/?q="}, {"https://a.example/#x/", "https://a.example/#x"},
 		{"see https://a.example/ now", "see https://a.example now"}, {"ftp://a.example/", "ftp://a.example"},
+		{"https://a.example/x now/", "https://a.example/x now"}, {"https://A.example is", "https://a.example is"},
 		{"A", "a"},
 	} {
 		if foldText(other[0]) == foldText(other[1]) {
@@ -282,6 +289,29 @@ func TestAdopt(t *testing.T) {
 				in.Prune = true
 			}, []Live{mindLive("1", fields{"agentName": "A", "externalTenantId": "t1"}, ""),
 				mindLive("2", fields{"agentName": "A", "externalTenantId": "t2"}, "")}, []string{"replace 1 takes 2"}},
+		"a replace that is blocked takes nothing": {[]agent.Desired{want(t, a, fields{"agentName": "A",
+			"externalTenantId": "t2"})},
+			func(in *Input) {
+				in.Prior = map[agent.Address]agent.Record{addr(t, a): record(t, "1",
+					fields{"agentName": "A", "externalTenantId": "t1"})}
+			}, []Live{mindLive("1", fields{"agentName": "A", "externalTenantId": "t1"}, ""),
+				mindLive("2", fields{"agentName": "A", "externalTenantId": "t2"}, "")}, []string{"replace 1 prune"}},
+		"a replace that has its new one takes no other": {[]agent.Desired{want(t, a, equal)}, func(in *Input) {
+			rec := record(t, "2", equal)
+			rec.Obsolete = []string{"1"}
+			in.Prior, in.Prune = map[agent.Address]agent.Record{addr(t, a): rec}, true
+		}, []Live{mindLive("1", equal, ""), mindLive("2", equal, ""), mindLive("3", equal, "")}, []string{"replace 2"}},
+		"a replace with its mark on another agent takes none that differs": {[]agent.Desired{want(t, a,
+			fields{"agentName": "A", "externalTenantId": "t2", "tags": list{"x"}}, marking)},
+			func(in *Input) {
+				in.Prior = map[agent.Address]agent.Record{addr(t, a): withMark(record(t, "1",
+					fields{"agentName": "A", "externalTenantId": "t1", "tags": list{"x"}}), mark)}
+				in.Prune = true
+			}, []Live{mindLive("1", fields{"agentName": "A", "externalTenantId": "t1", "tags": list{"x"}}, mark),
+				mindLive("2", fields{"agentName": "B", "externalTenantId": "t2", "tags": list{"x"}}, mark)},
+			[]string{"replace 1 namesake 2"}},
+		"one of two equal ones that nobody can tell apart": {[]agent.Desired{want(t, a, equal)}, nil,
+			[]Live{mindLive("1", equal, ""), mindLive("2", equal, "")}, []string{"create namesake 1,2"}},
 		"a list of another app, perhaps": {[]agent.Desired{want(t, a, equal), want(t, b, other)},
 			func(in *Input) {
 				in.Prior = map[agent.Address]agent.Record{addr(t, b): record(t, "9",
@@ -315,9 +345,12 @@ func TestAdopt(t *testing.T) {
 					s += " sends " + strings.Join(ch.Send, ",")
 				}
 				got = append(got, s)
-				taken := func(u Unmanaged) bool { return u.UID == ch.Adopts && ch.Adopts != "" }
-				if slices.ContainsFunc(p.Unmanaged, taken) {
-					t.Errorf("%s is taken over, and unmanaged", ch.Adopts)
+			}
+			for _, l := range tt.live {
+				free := !in.ownedUIDs()[id][l.UID] &&
+					!slices.ContainsFunc(p.Changes, func(ch Change) bool { return ch.Adopts == l.UID })
+				if free != slices.ContainsFunc(p.Unmanaged, func(u Unmanaged) bool { return u.UID == l.UID }) {
+					t.Errorf("%s is free: %v, and the plan says %+v", l.UID, free, p.Unmanaged)
 				}
 			}
 			diffOf(t, "changes", tt.want, got)

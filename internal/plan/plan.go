@@ -147,7 +147,7 @@ type Change struct {
 // Differences returns Fields, also those of a create that has its document instead: one for each value.
 // Those are made anew each time, for most plans are larger than what is ever shown of them.
 func (ch *Change) Differences() []FieldChange {
-	if ch.Wanted == nil || ch.schema == nil {
+	if ch.schema == nil {
 		return ch.Fields
 	}
 	wanted, _ := ch.Wanted.Fields() // it was made of fields: it can be read

@@ -30,7 +30,8 @@ func Payload(p *schema.Platform, desired agent.Fields, send []string, ignored ..
 	}
 	for _, name := range send {
 		v := desired[name]
-		if f, ok := p.Field(name); v == nil && ok {
+		if v == nil {
+			f, _ := p.Field(name)
 			v = f.Cleared()
 		}
 		fields[name] = v

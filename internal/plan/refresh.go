@@ -141,7 +141,7 @@ func nameSecrets(live, observed, like any) any {
 	switch o := observed.(type) {
 	case secret.Sealed:
 		l, ok := like.(secret.Sealed)
-		if ok && (l.Value != "" && l.Value == o.Value || l.Value == "" && hidesSecret(live)) {
+		if ok && (l.Value == o.Value || l.Value == "" && hidesSecret(live)) {
 			return l
 		}
 	case map[string]any:

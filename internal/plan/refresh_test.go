@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -75,6 +76,58 @@ func TestRefresh(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A secret that somebody did not change keeps its variable, and one that somebody did has none.
+func TestARefreshKeepsTheNamesOfSecrets(t *testing.T) {
+	const bot = "cometchat/app/bot"
+	meta := func(baseURL string, one, two any) fields {
+		return fields{"name": "Bot", "integrationMeta": object{"baseUrl": baseURL,
+			"headers": object{"one": one, "two": two}}}
+	}
+	rec := record(t, "u1", meta("https://a", secret.Template("${secret:TOKEN}"), secret.Template("${secret:OTHER}")))
+	live := meta("https://b", secret.Literal("s3cret"), secret.Literal("mine"))
+	behind, _, err := Refresh(Input{
+		Prior:     records(t, map[string]agent.Record{bot: rec}),
+		Live:      map[agent.AppID][]Live{addr(t, bot).ID(): {{UID: "u1", Content: agent.ContentOf(live)}}},
+		Platforms: platforms(t), Sealer: testSealer,
+	})
+	if err != nil || len(behind) != 1 {
+		t.Fatalf("%+v, %v", behind, err)
+	}
+	diffOf(t, "applied", string(doc(t, meta("https://b", secret.Template("${secret:TOKEN}"), secret.Literal("mine")))),
+		string(behind[0].Record.Applied))
+}
+
+// What was not listed, or is no target, is not looked at: a damaged record there stops nobody.
+func TestARefreshLooksAtWhatIsListed(t *testing.T) {
+	one := fields{"agentName": "Coach"}
+	damaged := agent.Record{UID: "u9", Applied: agent.Doc("{")}
+	in := Input{
+		Prior: records(t, map[string]agent.Record{coach: record(t, "u1", one), helper: record(t, "u2", one),
+			"mindset/other/x": damaged, third: damaged}),
+		Live: map[agent.AppID][]Live{acme: {{UID: "u1", Content: agent.ContentOf(fields{"agentName": "Mine"})},
+			{UID: "u9", Content: agent.ContentOf(one)}}},
+		Gone:    map[agent.AppID]map[string]bool{acme: {"u2": true}},
+		Targets: []agent.Glob{coach, helper}, Platforms: platforms(t), Sealer: testSealer,
+	}
+	behind, _, err := Refresh(in)
+	if err != nil || len(behind) != 2 || behind[0].Address.Key != "coach" || !behind[1].Vanished || behind[1].Unlisted {
+		t.Errorf("%+v, %v", behind, err)
+	}
+	for name, edit := range map[string]func(*agent.Record){
+		"applied": func(*agent.Record) {}, "observed": func(r *agent.Record) {
+			*r = agent.Record{UID: "u9",
+				Applied: doc(t, one), Observed: agent.Doc("{")}
+		},
+	} {
+		rec := damaged
+		edit(&rec)
+		in.Prior[addr(t, third)], in.Targets = rec, []agent.Glob{third}
+		if _, _, err := Refresh(in); err == nil || !strings.HasPrefix(err.Error(), "state: "+name+" of "+third) {
+			t.Errorf("a damaged %s: %v", name, err)
+		}
 	}
 }
 

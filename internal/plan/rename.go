@@ -417,7 +417,7 @@ func (b *builder) pairByContent(id agent.AppID, left, arrived []*mayBeRenamed) [
 					h = &holding{}
 					holders[part] = h
 				}
-				if h.agents++; i == 0 && len(h.left) < mostHolders {
+				if h.agents++; i == 0 {
 					h.left = append(h.left, n)
 				}
 			}
@@ -445,7 +445,7 @@ func (b *builder) pairByContent(id agent.AppID, left, arrived []*mayBeRenamed) [
 // holding says which agents hold a part.
 type holding struct {
 	agents int   // of the app
-	left   []int // those that left, by their index; not all where agents is more than mostHolders
+	left   []int // those that left, by their index
 }
 
 // assignSimilar compares agents that share a part that tells them apart, and pairs them.

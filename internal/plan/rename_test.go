@@ -156,6 +156,26 @@ func TestRenames(t *testing.T) {
 			},
 		},
 		{
+			name:    "an agent that says where it came from makes no room for one that does not",
+			desired: []agent.Desired{want(t, coach, c), want(t, helper, a, previously("third"))},
+			prior: map[string]agent.Record{helper: had(record(t, "u1", a), "coach"),
+				third: had(record(t, "u2", b), "helper")},
+			want: []brief{
+				{Action: Create, Address: coach, Fields: []FieldChange{{Path: "/agentName", After: "C"}}},
+				{Action: Kept, Address: third, UID: "u2"},
+			},
+		},
+		{
+			name:    "an agent that does not say where it came from makes no room for one that does",
+			desired: []agent.Desired{want(t, coach, c, previously("helper")), want(t, helper, a)},
+			prior: map[string]agent.Record{helper: had(record(t, "u1", a), "coach"),
+				third: had(record(t, "u2", b), "helper")},
+			want: []brief{
+				{Action: Create, Address: coach, Fields: []FieldChange{{Path: "/agentName", After: "C"}}},
+				{Action: Kept, Address: third, UID: "u2"},
+			},
+		},
+		{
 			name:    "of two that had a key nobody can say which one comes back",
 			desired: []agent.Desired{want(t, coach, c)},
 			prior: map[string]agent.Record{helper: had(record(t, "u1", a), "coach"),

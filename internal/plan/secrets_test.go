@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"fmt"
 	"maps"
+	"slices"
 	"testing"
 
 	"agentsync/internal/agent"
@@ -45,9 +47,16 @@ func TestSecretStates(t *testing.T) {
 	if !maps.Equal(states, want) || agents["SAME"] != 2 || agents["UNSET"] != 1 {
 		t.Errorf("%v, agents %v; want %v", states, agents, want)
 	}
-	m := FindMissingSecrets([]string{"GONE", "UNSET", "GONE"}, wanted, prior, lineage)
-	if len(m.Known) != 1 || m.Known[0] != "GONE" || len(m.New) != 1 || m.New[0] != "UNSET" {
-		t.Errorf("missing: %+v", m)
+	backward := slices.Clone(wanted)
+	slices.Reverse(backward)
+	for _, tt := range []struct{ names, known, fresh []string }{
+		{[]string{"GONE", "UNSET", "GONE"}, []string{"GONE"}, []string{"UNSET"}},
+		{[]string{"UNSET", "FRESH", "MOVED"}, nil, []string{"FRESH", "MOVED", "UNSET"}},
+		{[]string{"SAME", "GONE", "OTHER"}, []string{"GONE", "OTHER", "SAME"}, nil},
+		{},
+	} {
+		diffOf(t, fmt.Sprint(tt.names), MissingSecrets{Known: tt.known, New: tt.fresh},
+			FindMissingSecrets(tt.names, backward, prior, lineage))
 	}
 }
 
