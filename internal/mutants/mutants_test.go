@@ -65,15 +65,19 @@ func mutated(n int) bool {
 `
 
 // TestMutants tries AGENTSYNC_MUTANTS_SAMPLE faults, 100 unless it says otherwise, in the rooms that AGENTSYNC_MUTANTS
-// names. It fails where fewer than 85% of those that can be noticed are; testdata/equivalent.txt has those that cannot.
+// names, drawn by AGENTSYNC_MUTANTS_SEED. It fails where fewer than 85% of those that can be noticed are;
+// testdata/equivalent.txt has those that cannot.
 func TestMutants(t *testing.T) {
 	if os.Getenv("AGENTSYNC_MUTANTS") == "" {
 		t.Skip("AGENTSYNC_MUTANTS is not set")
 	}
-	size := 100
-	if n, err := strconv.Atoi(os.Getenv("AGENTSYNC_MUTANTS_SAMPLE")); err == nil {
-		size = n
+	number := func(variable string, otherwise int) int {
+		if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
+			return n
+		}
+		return otherwise
 	}
+	size, seed := number("AGENTSYNC_MUTANTS_SAMPLE", 100), number("AGENTSYNC_MUTANTS_SEED", 34)
 	harmless := equivalent(t)
 	for _, room := range strings.Fields(os.Getenv("AGENTSYNC_MUTANTS")) {
 		t.Run(room, func(t *testing.T) {
@@ -83,7 +87,7 @@ func TestMutants(t *testing.T) {
 			r := prepare(t, room)
 			r.explore(t)
 			all := slices.DeleteFunc(r.mutants, func(m mutant) bool { return harmless[room+"/"+m.key()] })
-			sample := rand.New(rand.NewPCG(10, 34)).Perm(len(all))
+			sample := rand.New(rand.NewPCG(10, uint64(seed))).Perm(len(all))
 			killed, tried := 0, min(size, len(all))
 			for _, i := range sample[:tried] {
 				if tests, green := r.run(all[i].number); green {
