@@ -5,83 +5,96 @@
 package torture
 
 import (
-	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
-
-	"agentsync/internal/state"
-	"agentsync/internal/state/shared"
-	"agentsync/internal/state/store"
+	"time"
 )
 
-// createsOf returns how many creates of the team's apps were throttled on each platform, and how many others were sent.
-func (tm *team) createsOf() (throttled map[string]int, others int) {
-	tm.t.Helper()
+// createsOf returns how many creates of each platform's reached it, and how many of them it throttled.
+func (o *office) createsOf() (arrived, throttled map[string]int) {
+	o.t.Helper()
 	var answer struct {
-		Recent []struct {
-			Platform, App, Op string
-			Status            int
+		Counts struct {
+			Requests  map[string]map[string]int
+			Throttled map[string]int
 		}
 	}
-	tm.get("/_sandbox/requests", &answer)
-	throttled = map[string]int{}
-	for _, r := range answer.Recent {
-		switch {
-		case r.App != tm.name || r.Op != "create":
-		case r.Status == http.StatusTooManyRequests:
-			throttled[r.Platform]++
-		default:
-			others++
-		}
+	o.get("/_sandbox/requests", &answer)
+	arrived = map[string]int{}
+	for platform, ops := range answer.Counts.Requests {
+		arrived[platform] = ops["create"]
 	}
-	return throttled, others
+	return arrived, answer.Counts.Throttled
 }
 
-// open returns how many requests of the team's fleet have no answer.
-func (tm *team) open() int {
+// intentToCreate is what the journal's line of an intent to create an agent holds.
+var intentToCreate = regexp.MustCompile(`"address":"(\w+)/[^"]*","action":"create"`)
+
+// waitsInPauses reports whether, on each of both platforms, a create was throttled, and an intent is durable whose
+// create did not reach the platform yet. The store is read first: what leaves meanwhile only makes fewer that wait.
+func (tm *team) waitsInPauses() bool {
 	tm.t.Helper()
-	snap, err := state.SnapshotOf(shared.Open(new(store.Memory), shared.Options{}), tm.view())
-	if err != nil {
-		tm.t.Fatal(err)
+	waiting := map[string]int{}
+	for _, intent := range intentToCreate.FindAllSubmatch(tm.view().Journal, -1) {
+		waiting[string(intent[1])]++
 	}
-	return len(snap.Open)
+	arrived, throttled := tm.createsOf()
+	for platform := range waiting {
+		if waiting[platform] <= arrived[platform] || throttled[platform] == 0 {
+			return false
+		}
+	}
+	return len(waiting) == 2
 }
 
-// teamPace lets each platform throttle one create of an apply, so that the next one, whose intent is durable, waits in
-// the pace; meanwhile another machine takes over and makes everything. When the pause is over, the first run sends
-// nothing of what waited: not where it lives and learns that its lease is gone, and not where it stood still (SIGSTOP)
-// and wakes up behind the other's end.
+// teamPace lets both platforms throttle the creates of an apply, so that one whose intent is durable waits in the pace;
+// meanwhile another machine takes over and makes everything. When the pause is over, the first run sends nothing of what
+// waited: not where it lives and learns that its lease is gone, and not where it stood still (SIGSTOP) and wakes up
+// behind the other's end.
 func teamPace(t *testing.T) {
-	const agents = 3 // on each platform: one is throttled, one made, and one waits
+	// Of three agents on each platform two may be in flight at once: when these are throttled, the third waits, however
+	// slow the machine is. Whatever is sent is throttled, so that pause follows pause until both platforms were seen in
+	// one at the same time.
+	const agents = 3
 	parallel(t, 2, 2, func(t *testing.T, i int) {
-		o := newOffice(t, "throttle=30s op=create platform=cometchat nth=1",
-			"throttle=30s op=create platform=mindset nth=1")
+		o := newOffice(t, "throttle=30s op=create")
+		o.patience = 5 * time.Minute
 		tm := o.newTeam(t, "pace", agents)
 		first := tm.command(tm.checkout(), append(teamApply(), "--parallelism=2")...)
 		var out strings.Builder
 		first.Stdout, first.Stderr = &out, &out
 		ended := tm.start(first, 0, func(*gate, *os.Process) {})
+		stop, wake := sends(first.Process, syscall.SIGSTOP), sends(first.Process, syscall.SIGCONT)
 		until(t, "pause on both platforms with an intent that waits in it", func() bool {
-			throttled, made := tm.createsOf()
-			open := tm.open()
-			return len(throttled) == 2 && open >= 2 && open+made == 2*(agents-1) // a throttled one is in doubt no more
+			if !tm.waitsInPauses() {
+				return false
+			}
+			stop(nil)
+			if tm.waitsInPauses() { // still: nothing of it leaves from here on
+				return true
+			}
+			wake(nil)
+			return false
 		})
+		tm.faults()
 		if i == 1 {
 			tm.must(0, tm.checkout(), "state", "unlock", "--auto-approve")
-		} else {
-			sends(first.Process, syscall.SIGSTOP)(nil)
+			wake(nil)
 		}
 		tm.must(0, tm.checkout(), teamApply()...)
-		sends(first.Process, syscall.SIGCONT)(nil)
+		wake(nil)
 		<-ended
 		if code := first.ProcessState.ExitCode(); code == 0 ||
 			!strings.Contains(out.String(), "the lease of the shared state is lost") {
 			t.Errorf("the run that lost its lease: exit %d\n%s", code, out.String())
 		}
-		if _, sent := tm.createsOf(); sent != 2*agents {
-			t.Errorf("%d creates were sent that the platform did not refuse, want %d\n%s", sent, 2*agents, out.String())
+		arrived, throttled := tm.createsOf()
+		if made := arrived["cometchat"] + arrived["mindset"] - throttled["cometchat"] - throttled["mindset"]; made !=
+			2*agents {
+			t.Errorf("%d creates were sent that the platform did not refuse, want %d\n%s", made, 2*agents, out.String())
 		}
 		tm.check()
 	})
