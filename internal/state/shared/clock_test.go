@@ -126,8 +126,10 @@ func TestRetention(t *testing.T) {
 		}
 		keys, err := m.List(t.Context(), "")
 		ok(t, err)
+		// The last one that the last run found, and its own.
+		marks := []string{"mark/0000000030-0000000030", "mark/0000000031-0000000031"}
 		for _, key := range keys {
-			if !strings.HasPrefix(key, "state/") && key != "head.json" {
+			if !strings.HasPrefix(key, "state/") && key != "head.json" && !slices.Contains(marks, key) {
 				t.Errorf("%s is there", key)
 			}
 		}

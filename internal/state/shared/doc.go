@@ -9,6 +9,7 @@
 //	state/0000000012-NONCE.json     a state, immutable
 //	journal/0000000007/0000000000   epoch 7, segment 0; each segment is put if absent
 //	journal/0000000007/0000000042   the fence that a later epoch put there: never deleted
+//	mark/0000000012-0000000007      a head of epoch 7 had serial 12: one with less was put back by somebody
 //
 // A run's life:
 //

@@ -21,6 +21,9 @@ func garbage(h head, all []string, now time.Time) []string {
 			keys = append(keys, key)
 		}
 	}
+	if marks := below(all, markPrefix); len(marks) > 1 {
+		keys = append(keys, marks[:len(marks)-1]...) // the newest says what the others do
+	}
 	for i, key := range journals {
 		epoch := epochOf(key)
 		if epoch == 0 || epoch == h.Journal { // foreign; or it counts, and is deleted by whoever begins the next one

@@ -275,7 +275,7 @@ func TestGarbage(t *testing.T) {
 			got = append(got, key)
 		}
 		want := []string{"head.json", "journal/0000000001/0000000002", "journal/0000000002/0000000002",
-			"journal/0000000003/0000000002",
+			"journal/0000000003/0000000002", "mark/0000000003-0000000003", "mark/0000000003-0000000004",
 			"state/0000000001-0000000001", "state/0000000002-0000000002", "state/0000000003-0000000003"}
 		if !slices.Equal(got, want) {
 			t.Errorf("there are\n%q, want\n%q", got, want)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,9 @@ const (
 	headKey       = "head.json"
 	statePrefix   = "state/"
 	journalPrefix = "journal/"
+	// markPrefix begins the keys of marks: a mark is written behind a head that named another state, or ended a journal,
+	// and says the serial and the epoch of that head. A head of before is known by it for one that was put back.
+	markPrefix = "mark/"
 )
 
 // headVersion is the version of head.json that this package reads and writes.
@@ -33,8 +37,10 @@ type head struct {
 	State  string `json:"state,omitempty"`
 	Digest string `json:"digest,omitempty"`
 	// Journal is the epoch of the journal that counts, 0 for none.
-	Journal uint64  `json:"journal,omitempty"`
-	Holder  *Holder `json:"holder,omitempty"`
+	Journal uint64 `json:"journal,omitempty"`
+	// Ended says that the journal of the head's own epoch counted, and counts no more.
+	Ended  bool    `json:"ended,omitempty"`
+	Holder *Holder `json:"holder,omitempty"`
 	// Grace is how long after a lock requests of runs that were taken over from may still take effect, 0 where no run
 	// that was taken over from can have one under way.
 	Grace Duration `json:"grace,omitzero"`
@@ -79,7 +85,12 @@ type DamageError struct {
 	// Place is the store's name, Key the object.
 	Place, Key   string
 	Detail, Hint string
+
+	endsLease bool // a run had the lock meanwhile, and matches ErrLost
 }
+
+// Is lets the end of a lease by somebody's hand match ErrLost.
+func (e *DamageError) Is(target error) bool { return e.endsLease && target == ErrLost }
 
 // Error names the object and what is wrong.
 func (e *DamageError) Error() string { return fmt.Sprintf("%s, %s: %s", e.Place, e.Key, e.Detail) }
@@ -87,11 +98,16 @@ func (e *DamageError) Error() string { return fmt.Sprintf("%s, %s: %s", e.Place,
 // ErrNotInitialised: there is no head, and nothing else.
 var ErrNotInitialised = errors.New("no shared state was made here yet")
 
-// name makes state, unless it is nil, the one that counts.
-func (h *head) name(serial uint64, key string, state []byte) {
-	if state != nil {
-		h.Serial, h.State, h.Digest = serial, key, digest(state)
-	}
+// next begins an epoch.
+func (h *head) next() {
+	h.Epoch++
+	h.Ended = false
+}
+
+// endJournal says that no journal counts any more.
+func (h *head) endJournal() {
+	h.Ended = h.Ended || h.Journal == h.Epoch
+	h.Journal = 0
 }
 
 func (h head) encode() []byte {
@@ -122,61 +138,74 @@ func decodeHead(place string, b []byte) (head, error) {
 	return head{}, damaged
 }
 
-// foldedSuffix ends the key of a state that was written while the journal of its own epoch counted.
-const foldedSuffix = "-folded.json"
+// stateKey is a new key: two runs that are both about to write a serial never have the same.
+func stateKey(serial, epoch uint64) string {
+	return fmt.Sprintf("%s%010d-%010d-%s-%s.json", statePrefix, serial, epoch, time.Now().UTC().Format(keyTime),
+		nonce()[:10])
+}
 
-// stateKey is a new key: two runs that are both about to write a serial never have the same. isFolded says that the
-// journal of the epoch counts.
-func stateKey(serial, epoch uint64, isFolded bool) string {
-	end := ".json"
-	if isFolded {
-		end = foldedSuffix
-	}
-	return fmt.Sprintf("%s%010d-%010d-%s-%s%s", statePrefix, serial, epoch, time.Now().UTC().
-		Format(keyTime), nonce()[:10], end)
+// markKey is the same for every head of a serial in an epoch.
+func markKey(serial, epoch uint64) string {
+	return fmt.Sprintf("%s%010d-%010d", markPrefix, serial, epoch)
 }
 
 // checkNewest refuses a head that somebody put back to an older version: something is there that only a run with a
 // later one can have written. keys are all that the place holds, sorted, listed while h was the head.
 func (p *Place) checkNewest(h head, keys []string) error {
-	newer, newest := "", ""
-	for _, key := range keys {
-		if strings.HasPrefix(key, statePrefix) {
-			newest = key
-		}
-		epoch := epochOf(key)
-		// In its own epoch a head without the journal is from before that journal or from behind it, and then it has
-		// its serial.
-		isUndone := epoch == h.Epoch && h.Journal != epoch && strings.HasSuffix(key, foldedSuffix) && savedAt(key).
-			Serial > h.Serial
-		if epoch > h.Epoch || isUndone {
-			newer = key
-		}
-	}
-	if newer == "" {
+	i := slices.IndexFunc(keys, h.isBefore)
+	if i < 0 {
 		return nil
 	}
-	hint := "put the newest version back, if the place keeps versions: the older one does not know which agents were made since"
-	if newest != "" {
-		hint += fmt.Sprintf("; otherwise make the newest state count:\n  agentsync state history\n  agentsync state rollback %d", savedAt(newest).Serial)
+	later := keys[i]
+	hint := putBackHint
+	if states := below(keys, statePrefix); len(states) > 0 {
+		later = states[len(states)-1]
+		hint += fmt.Sprintf("; otherwise make the newest state count:\n  agentsync state history\n  agentsync state rollback %d", savedAt(later).Serial)
 	}
 	return &DamageError{Place: p.Name(), Key: headKey, Hint: hint,
-		Detail: fmt.Sprintf("it was put back to an older version: it is of epoch %d and serial %d, and %s was written later", h.Epoch, h.Serial, newer)}
+		Detail: fmt.Sprintf("it was put back to an older version: it is of epoch %d and serial %d, and %s was written later", h.Epoch, h.Serial, later)}
+}
+
+const putBackHint = "put the newest version back, if the place keeps versions: the older one does not know which agents were made since"
+
+// isBefore reports whether what stands at key shows that a later head than h was there. A state does not show it of a
+// head in its own epoch: the run may have died before its head named that state.
+func (h *head) isBefore(key string) bool {
+	switch epoch := epochOf(key); {
+	case epoch > h.Epoch:
+		return true
+	case strings.HasPrefix(key, markPrefix):
+		return savedAt(key).Serial > h.Serial
+	case strings.HasPrefix(key, journalPrefix) && epoch == h.Epoch:
+		// Segment 0 is written before the head that names its journal, every other one behind it.
+		return h.Journal != epoch && !h.Ended && key != segmentKey(epoch, 0)
+	}
+	return false
 }
 
 func journalOf(epoch uint64) string { return fmt.Sprintf("%s%010d/", journalPrefix, epoch) }
 
 func segmentKey(epoch uint64, n int) string { return fmt.Sprintf("%s%010d", journalOf(epoch), n) }
 
-// epochOf returns the epoch in which a state or a segment was written, 0 where its key does not say.
+// epochOf returns the epoch in which a state, a mark or a segment was written, 0 where its key does not say.
 func epochOf(key string) (epoch uint64) {
 	var serial uint64
 	if rest, ok := strings.CutPrefix(key, journalPrefix); ok {
 		_, _ = fmt.Sscanf(rest, "%010d/", &epoch)
-	} else if rest, ok := strings.CutPrefix(key, statePrefix); ok {
-		_, _ = fmt.Sscanf(rest, "%d-%010d", &serial, &epoch)
+	} else {
+		_, _ = fmt.Sscanf(afterPrefix(key), "%d-%010d", &serial, &epoch)
 	}
 	return epoch
+}
+
+// afterPrefix returns what stands in the key of a state or a mark behind its prefix, "" for any other.
+func afterPrefix(key string) string {
+	for _, prefix := range []string{statePrefix, markPrefix} {
+		if rest, ok := strings.CutPrefix(key, prefix); ok {
+			return rest
+		}
+	}
+	return ""
 }
 
 // segmentPrefix begins a segment, before the digest of what follows after the first line: an object that is cut, even

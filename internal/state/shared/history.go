@@ -77,14 +77,10 @@ func (p *Place) Saved(ctx context.Context, serial uint64) ([]byte, error) {
 	return nil, fmt.Errorf("%s, serial %d: %w", p.Name(), serial, ErrNoSuchState)
 }
 
-// savedAt reads what a state's key says.
+// savedAt reads what the key of a state, or of a mark, says.
 func savedAt(key string) Saved {
 	s := Saved{key: key}
-	rest, isState := strings.CutPrefix(key, statePrefix)
-	if !isState {
-		return s
-	}
-	parts := strings.SplitN(rest, "-", 4)
+	parts := strings.SplitN(afterPrefix(key), "-", 4)
 	_, _ = fmt.Sscanf(parts[0], "%d", &s.Serial) // 0 where somebody put another object there
 	if len(parts) == 4 {
 		s.At, _ = time.Parse(keyTime, parts[2])

@@ -71,6 +71,7 @@ type Lease struct {
 
 	mu      sync.Mutex // guards what follows
 	renewed time.Time  // when the last renewal that succeeded was begun
+	damage  error      // why the head cannot be read since then, if it cannot
 	lost    error
 
 	appendTurn chan struct{} // holds one token: one append at a time
@@ -155,7 +156,7 @@ func (p *Place) lock(ctx context.Context, holder Holder, mode lockMode) (*Lease,
 			if h.Holder != nil {
 				h.Grace = max(h.Grace, graceAfter(h.Holder, time.Since(seenAt)))
 			}
-			h.Epoch++
+			h.next()
 			h.Holder, h.Nonce = &holder, nonce()
 			own[h.Nonce] = a
 			tag, err = p.replaceHead(requests, h, tag)
@@ -314,7 +315,7 @@ func (l *Lease) Check() error {
 	// The larger of two clocks: a suspended machine stops the monotonic one, and a person may put back the other.
 	now := time.Now()
 	if max(now.Sub(l.renewed), now.Round(0).Sub(l.renewed.Round(0))) >= l.lease {
-		l.lost = ErrLost // for good: whoever takes over may have done so
+		l.lost = cmp.Or(l.damage, ErrLost) // for good: whoever takes over may have done so
 	}
 	return l.lost
 }
@@ -371,14 +372,20 @@ func (l *Lease) replaceHead(ctx context.Context, change func(*head)) error {
 		sent, isOwn := own[now.Nonce]
 		switch {
 		case readErr != nil:
-			l.pause()
+			l.noteDamage(readErr)
+			l.pause() // who removed it may put it back
 		case isOwn:
 			l.written(now, tag, sent)
 			return nil
-		case now.Nonce != l.head.Nonce:
+		case now.Nonce == l.head.Nonce:
+			l.tag = tag // somebody may have put the same one back
+			l.pause()   // not carried out, or not yet: then the next try finds another head, and it is ours
+		case now.Epoch > l.head.Epoch:
 			return l.lose(ErrLost)
-		default:
-			l.pause() // not carried out, or not yet: then the next try finds another head, and it is ours
+		default: // no run that takes over writes an epoch of before
+			return l.lose(&DamageError{Place: l.place.Name(), Key: headKey, Hint: putBackHint, endsLease: true,
+				Detail: fmt.Sprintf("it was put back to an older version, of epoch %d and serial %d, while this run had the lock",
+					now.Epoch, now.Serial)})
 		}
 	}
 }
@@ -387,7 +394,20 @@ func (l *Lease) written(h head, tag store.Tag, start time.Time) {
 	l.head, l.tag = h, tag
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.renewed = start
+	l.renewed, l.damage = start, nil
+}
+
+// noteDamage keeps what is wrong with the head, for when the lease ends without it.
+func (l *Lease) noteDamage(err error) {
+	damage, isDamage := errors.AsType[*DamageError](err)
+	if !isDamage {
+		return
+	}
+	ends := *damage
+	ends.endsLease = true
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.damage = &ends
 }
 
 // put creates an object that must be there with this content, until it is, or the lease ends. A request that got no
@@ -422,13 +442,13 @@ func (l *Lease) put(ctx context.Context, key string, b []byte) error {
 func (l *Lease) Begin(ctx context.Context, state, first []byte) error {
 	ctx = context.WithoutCancel(ctx)
 	if l.begun { // no key is ever used twice, so a second journal needs an epoch of its own
-		if err := l.replaceHead(ctx, func(h *head) { h.Epoch++ }); err != nil {
+		if err := l.replaceHead(ctx, (*head).next); err != nil {
 			return err
 		}
 		l.epoch = l.current().Epoch
 	}
 	epoch := l.epoch
-	serial, key, err := l.putState(ctx, state)
+	saved, err := l.putState(ctx, state)
 	if err != nil {
 		return err
 	}
@@ -437,11 +457,7 @@ func (l *Lease) Begin(ctx context.Context, state, first []byte) error {
 	}
 	l.begun = true
 	before, segments := l.current().Journal, l.next
-	err = l.replaceHead(ctx, func(h *head) {
-		h.Journal = epoch
-		h.name(serial, key, state)
-	})
-	if err != nil {
+	if err := l.pointHead(ctx, saved, func(h *head) { h.Journal = epoch }); err != nil {
 		return err
 	}
 	l.next = 1
@@ -461,15 +477,40 @@ func (l *Lease) changed(state, journal []byte) {
 	l.view = &v
 }
 
-// putState writes the state, if it is not nil, and returns what the head is to say of it.
-func (l *Lease) putState(ctx context.Context, state []byte) (serial uint64, key string, err error) {
+// savedState is a state that is there, and that no head names yet.
+type savedState struct {
+	serial      uint64
+	key, digest string
+}
+
+// putState writes the state under the next serial; nil for nil.
+func (l *Lease) putState(ctx context.Context, state []byte) (*savedState, error) {
 	if state == nil {
-		return 0, "", nil
+		return nil, nil
 	}
-	h := l.current()
-	serial = h.Serial + 1
-	key = stateKey(serial, l.epoch, h.Journal == l.epoch)
-	return serial, key, l.put(ctx, key, state)
+	serial := l.current().Serial + 1
+	saved := &savedState{serial, stateKey(serial, l.epoch), digest(state)}
+	return saved, l.put(ctx, saved.key, state)
+}
+
+// pointHead makes the head name the state, if it is not nil, and says so by a mark. Every head that names another state
+// or another journal than the one before is written here.
+func (l *Lease) pointHead(ctx context.Context, saved *savedState, change func(*head)) error {
+	before := l.current().Journal
+	err := l.replaceHead(ctx, func(h *head) {
+		if change(h); saved != nil {
+			h.Serial, h.State, h.Digest = saved.serial, saved.key, saved.digest
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if h := l.current(); saved != nil || h.Journal == 0 && before != 0 {
+		// Behind the head, never before: a run that dies in between leaves a head that is believed. It is not needed for
+		// what this run does, so nothing is done where it fails.
+		_ = l.place.create(ctx, markKey(h.Serial, h.Epoch), []byte(h.State+"\n"))
+	}
+	return nil
 }
 
 // Append makes the next segment of the journal durable. With an error it may be there or not, and nothing more is sent.
@@ -506,7 +547,7 @@ func (l *Lease) Release(ctx context.Context) error { return l.Close(ctx, nil, tr
 
 func (l *Lease) save(ctx context.Context, state []byte, open, release bool) error {
 	ctx = context.WithoutCancel(ctx)
-	serial, key, err := l.putState(ctx, state)
+	saved, err := l.putState(ctx, state)
 	if err != nil {
 		return err
 	}
@@ -514,10 +555,9 @@ func (l *Lease) save(ctx context.Context, state []byte, open, release bool) erro
 	if release {
 		l.endRenewal() // a renewal after this would name a holder again, or none for somebody else
 	}
-	err = l.replaceHead(ctx, func(h *head) {
-		h.name(serial, key, state)
+	err = l.pointHead(ctx, saved, func(h *head) {
 		if !open {
-			h.Journal = 0
+			h.endJournal()
 		}
 		if !release {
 			return
