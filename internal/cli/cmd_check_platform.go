@@ -17,7 +17,7 @@ import (
 	"agentsync/internal/flags"
 	"agentsync/internal/platform"
 	"agentsync/internal/platform/probe"
-	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/state"
 	"agentsync/internal/ui"
 	"agentsync/internal/workspace"
@@ -117,7 +117,7 @@ func checkPlatform(ctx context.Context, u *ui.UI, f *checkFlags) error {
 	}
 	if len(rep.Left) > 0 {
 		return exit.With(exit.Partial, "%s of this check could not be deleted: %s", diag.Plural(len(rep.Left), "agent"),
-			report.Sanitize(strings.Join(rep.Left, ", "))).
+			show.Line(strings.Join(rep.Left, ", "))).
 			Hinted("delete it in the platform's dashboard")
 	}
 	return err
@@ -176,7 +176,7 @@ func probeText(rep *probe.Report) string {
 			mark = "!"
 			odd++
 		}
-		fmt.Fprintf(&b, "%s %-28s %s\n", mark, report.Sanitize(f.Topic), report.Sanitize(f.Found))
+		fmt.Fprintf(&b, "%s %-28s %s\n", mark, show.Line(f.Topic), show.Line(f.Found))
 	}
 	fmt.Fprintf(&b, "\n%s, %d worth telling, by %s.\n",
 		diag.Plural(len(rep.Findings), "finding"), odd, diag.Plural(len(rep.Requests), "request"))

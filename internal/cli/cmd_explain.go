@@ -12,6 +12,7 @@ import (
 	"agentsync/internal/exit"
 	"agentsync/internal/export"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/workspace"
 	"agentsync/schema"
 )
@@ -191,7 +192,7 @@ func wrapWords(text string, width int) []string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {
-		if line != "" && report.Cells(line)+1+report.Cells(word) > width {
+		if line != "" && show.Width(line)+1+show.Width(word) > width {
 			lines, line = append(lines, line), ""
 		}
 		line = strings.TrimPrefix(line+" "+word, " ")

@@ -26,6 +26,7 @@ import (
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
 	"agentsync/internal/ui"
@@ -399,7 +400,7 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 			return err
 		}
 		ex.Printf("wrote %s: the secrets that the platform shows, for nobody else to read",
-			report.Sanitize(ex.flags.envFile))
+			show.Line(ex.flags.envFile))
 	}
 	// Before the state: in the other order, a run that ends in between would leave agents in state that no manifest
 	// names.
@@ -472,11 +473,11 @@ func (ex *exporter) tell() error {
 		for _, f := range p.files {
 			switch {
 			case ex.flags.dryRun:
-				fmt.Fprintf(out, "# %s\n%s\n", report.Sanitize(f.path), report.SanitizeText(string(f.Content)))
+				fmt.Fprintf(out, "# %s\n%s\n", show.Line(f.path), show.Text(string(f.Content)))
 			case f.Agents > 0:
-				fmt.Fprintf(out, "wrote %s: %s\n", report.Sanitize(f.path), diag.Plural(f.Agents, "agent"))
+				fmt.Fprintf(out, "wrote %s: %s\n", show.Line(f.path), diag.Plural(f.Agents, "agent"))
 			default:
-				fmt.Fprintf(out, "wrote %s\n", report.Sanitize(f.path))
+				fmt.Fprintf(out, "wrote %s\n", show.Line(f.path))
 			}
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/ui"
 	"agentsync/internal/workspace"
 )
@@ -175,7 +176,7 @@ func reportFormatted(u *ui.UI, results []formatted, problems diag.List, asked fm
 			printDiff(u, r.diff)
 		case r.changed:
 			changed++
-			fmt.Fprintln(u.Out, report.Sanitize(r.name))
+			fmt.Fprintln(u.Out, show.Line(r.name))
 		}
 	}
 	if len(problems) > 0 {
@@ -206,7 +207,7 @@ func lineEndDiff(name, src, out string) string {
 
 // printDiff writes a unified diff, in colour where that is wanted.
 func printDiff(u *ui.UI, diff string) {
-	diff = report.SanitizeText(diff)
+	diff = show.Text(diff)
 	if !u.Style(u.Out).Color {
 		fmt.Fprint(u.Out, diff)
 		return

@@ -21,6 +21,7 @@ import (
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
 	"agentsync/internal/ui"
@@ -163,7 +164,7 @@ func (im *importer) checkFree() (known bool, err error) {
 		}
 	}
 	if taken && im.openCreates() == nil { // with one open, the new agent takes the old one's place
-		return false, exit.Usagef("%s is another agent in state, with the uid %s", im.addr, report.Sanitize(rec.UID)).
+		return false, exit.Usagef("%s is another agent in state, with the uid %s", im.addr, show.Line(rec.UID)).
 			Hinted("choose another key; or let that one go, which stays at the platform:\n  agentsync state rm " +
 				im.addr.String())
 	}

@@ -26,7 +26,7 @@ import (
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/platform"
-	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/ui"
 	"agentsync/internal/workspace"
 	"agentsync/schema"
@@ -269,7 +269,7 @@ func (in *initializer) say(what, path string) {
 	if in.isPart {
 		return
 	}
-	fmt.Fprintf(in.Out, "%-6s %s\n", what, report.Sanitize(path))
+	fmt.Fprintf(in.Out, "%-6s %s\n", what, show.Line(path))
 }
 
 // ignore adds the lines that .gitignore lacks.

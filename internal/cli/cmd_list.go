@@ -14,6 +14,7 @@ import (
 	"agentsync/internal/flags"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/workspace"
 )
 
@@ -116,7 +117,7 @@ func listText(list []listedAgent) string {
 		rows[i] = []string{l.Address, l.Name, uid, place}
 	}
 	var b strings.Builder
-	report.Columns(&b, rows)
+	show.Columns(&b, rows)
 	fmt.Fprintf(&b, "\n%s, %d made.\n", diag.Plural(len(list), "agent"), made)
 	return b.String()
 }

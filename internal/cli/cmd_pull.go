@@ -21,7 +21,7 @@ import (
 	"agentsync/internal/manifest"
 	"agentsync/internal/outfile"
 	"agentsync/internal/plan"
-	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
 	"agentsync/internal/ui"
@@ -130,7 +130,7 @@ func pull(ctx context.Context, u *ui.UI, f *pullFlags) error {
 	if err := p.record(ctx); err != nil {
 		return err
 	}
-	u.Sayf("wrote %s", report.Sanitize(strings.Join(names, ", ")))
+	u.Sayf("wrote %s", show.Line(strings.Join(names, ", ")))
 	return nil
 }
 
@@ -215,7 +215,7 @@ func (p *pulling) checkUnchanged(ctx context.Context) error {
 	if changed == "" {
 		return nil
 	}
-	return exit.With(exit.Stale, "%s was changed meanwhile; nothing was written", report.Sanitize(changed)).
+	return exit.With(exit.Stale, "%s was changed meanwhile; nothing was written", show.Line(changed)).
 		Hinted("run the command again")
 }
 

@@ -11,6 +11,7 @@ import (
 	"agentsync/internal/flags"
 	"agentsync/internal/plan"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/secret"
 )
 
@@ -115,7 +116,7 @@ func secretsText(format string, docs []secretDoc) string {
 
 // whereUsed says where a secret is used: its first place, and how many agents it reaches.
 func whereUsed(d secretDoc) string {
-	s := fmt.Sprintf("%s, %s", report.Sanitize(d.Places[0].Place), diag.Plural(d.Agents, "agent"))
+	s := fmt.Sprintf("%s, %s", show.Line(d.Places[0].Place), diag.Plural(d.Agents, "agent"))
 	if n := len(d.Places) - 1; n > 0 {
 		s += fmt.Sprintf(", and %s more", diag.Plural(n, "place"))
 	}

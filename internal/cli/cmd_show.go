@@ -8,7 +8,7 @@ import (
 
 	"agentsync/internal/flags"
 	"agentsync/internal/plan"
-	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/workspace"
 )
 
@@ -48,7 +48,7 @@ func (a *app) showCommand() *cobra.Command {
 		if err := writePlan(a.UI, format.Value, files.marker, saved.Plan, nil); err != nil {
 			return err
 		}
-		a.Sayf("%s", report.Sanitize(savedFrom(saved)))
+		a.Sayf("%s", show.Line(savedFrom(saved)))
 		return nil
 	}
 	return cmd

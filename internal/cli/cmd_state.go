@@ -16,6 +16,7 @@ import (
 	"agentsync/internal/exit"
 	"agentsync/internal/flags"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/state"
 	"agentsync/internal/workspace"
 )
@@ -88,7 +89,7 @@ func (a *app) stateListCommand() *cobra.Command {
 		for i, d := range docs {
 			rows[i] = []string{d.Address, d.UID}
 		}
-		report.Columns(&b, rows)
+		show.Columns(&b, rows)
 		_, err = io.WriteString(a.Result(), b.String())
 		return err
 	}
@@ -216,7 +217,7 @@ them. The next apply adopts an agent again if it equals its manifest.`,
 			for _, addr := range gone {
 				rec := s.Agents[addr]
 				for _, uid := range append([]string{rec.UID}, rec.Obsolete...) {
-					fmt.Fprintf(&forgot, "forgot %s (uid %s)\n", addr, report.Sanitize(uid))
+					fmt.Fprintf(&forgot, "forgot %s (uid %s)\n", addr, show.Line(uid))
 				}
 				delete(s.Agents, addr)
 			}
@@ -347,7 +348,7 @@ It needs neither a platform nor a key. Requests without an answer stay in the jo
 			return nil
 		})
 		if err == nil { // it is on disk
-			fmt.Fprintf(a.Out, "%s has %s\n", report.Sanitize(where), diag.Plural(agents, "agent"))
+			fmt.Fprintf(a.Out, "%s has %s\n", show.Line(where), diag.Plural(agents, "agent"))
 		}
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"agentsync/internal/exit"
 	"agentsync/internal/flags"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/state"
 	"agentsync/internal/state/shared"
 	"agentsync/internal/state/store"
@@ -62,7 +63,7 @@ func answerWith(u *ui.UI, format *flags.Choice, doc stateDoc, text string) error
 		return u.JSON(doc)
 	}
 	for line := range strings.Lines(text) {
-		if _, err := fmt.Fprintln(u.Result(), report.Sanitize(strings.TrimSuffix(line, "\n"))); err != nil {
+		if _, err := fmt.Fprintln(u.Result(), show.Line(strings.TrimSuffix(line, "\n"))); err != nil {
 			return err
 		}
 	}
@@ -328,7 +329,7 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		}
 		held := state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age})
 		if !yes {
-			a.Printf("%s", report.Sanitize(held.Error()))
+			a.Printf("%s", show.Line(held.Error()))
 			if err := approve(ctx, a.UI, "Take the lock over from it",
 				"agentsync state unlock --auto-approve"); err != nil {
 				return err

@@ -18,7 +18,7 @@ import (
 	"agentsync/internal/exit"
 	"agentsync/internal/httpx"
 	"agentsync/internal/manifest"
-	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/ui"
 	"agentsync/internal/workspace"
 	"agentsync/schema"
@@ -239,7 +239,7 @@ func CompleteAddresses(u *ui.UI, name *string, n int) cobra.CompletionFunc {
 		defer cancel()
 		if _, snap, err := workspace.LoadState(ctx, u, *name); err == nil {
 			for addr, rec := range snap.State.Agents {
-				known[addr] = "uid " + report.Sanitize(rec.UID)
+				known[addr] = "uid " + show.Line(rec.UID)
 			}
 		}
 		var found []cobra.Completion

@@ -10,6 +10,7 @@ import (
 	"agentsync/internal/crash"
 	"agentsync/internal/httpx"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 )
 
 // Progress shows a run while it goes on, in stretches: a live line and whatever else is written to a
@@ -72,7 +73,7 @@ func (u *UI) TellWait(id agent.AppID, w httpx.Wait) {
 	e := apply.Event{Kind: apply.EventThrottled, App: id,
 		Message: fmt.Sprintf("it asks to wait %v (%s)", w.For.Round(100*time.Millisecond), w.Reason)}
 	if p := u.progress.Load(); p == nil || !p.passOn(e) {
-		u.Sayf("waiting for %s: %s", id, report.Sanitize(e.Message))
+		u.Sayf("waiting for %s: %s", id, show.Line(e.Message))
 	}
 }
 
@@ -86,6 +87,6 @@ func (u *UI) WaitForLock(waits bool) { u.waitsForLock = waits }
 func (u *UI) TellHolder(held error) {
 	if u.waitsForLock && time.Since(u.toldHolder) >= holderEvery {
 		u.toldHolder = time.Now()
-		u.Sayf("Waiting: %s.", report.Sanitize(held.Error()))
+		u.Sayf("Waiting: %s.", show.Line(held.Error()))
 	}
 }

@@ -30,6 +30,7 @@ import (
 	"agentsync/internal/diag"
 	"agentsync/internal/exit"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 )
 
 // UI is what a run was given. Its fields are set before it is used.
@@ -143,7 +144,7 @@ func (u *UI) Result() io.Writer {
 }
 
 // JSON writes the command's one document.
-func (u *UI) JSON(doc any) error { return report.JSON(u.Result(), doc) }
+func (u *UI) JSON(doc any) error { return show.JSON(u.Result(), doc) }
 
 // Printf writes a line to stderr. What is data in it is already neutralised.
 func (u *UI) Printf(format string, args ...any) { _, _ = fmt.Fprintf(u.Err, format+"\n", args...) }
@@ -158,7 +159,7 @@ func (u *UI) Sayf(format string, args ...any) {
 // Notef is Printf for what -v asks for. It neutralises the line.
 func (u *UI) Notef(format string, args ...any) {
 	if u.Verbose {
-		u.Printf("%s", report.Sanitize(fmt.Sprintf(format, args...)))
+		u.Printf("%s", show.Line(fmt.Sprintf(format, args...)))
 	}
 }
 
@@ -213,14 +214,6 @@ func (u *UI) Ask(ctx context.Context, approved bool, question string) error {
 		}
 		return nil
 	}
-}
-
-// Count writes "1 agent", "2 agents".
-func Count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // FieldName writes a JSON pointer with dots.

@@ -20,6 +20,7 @@ import (
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
 	"agentsync/internal/ui"
@@ -345,7 +346,7 @@ func (w *Workspace) Target() string {
 	if len(apps) > 0 {
 		words = strings.Join(apps, ", ") + "; " + words
 	}
-	return report.Sanitize(words)
+	return show.Line(words)
 }
 
 // SecondApp refuses an app that is about to take the place of another one in the state: the usual reason is a variable,

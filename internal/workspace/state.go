@@ -15,7 +15,7 @@ import (
 	"agentsync/internal/checkout"
 	"agentsync/internal/exit"
 	"agentsync/internal/plan"
-	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/state"
 	"agentsync/internal/state/shared"
 	"agentsync/internal/state/store"
@@ -229,7 +229,7 @@ func (w *Workspace) EndRun(ctx context.Context, run *state.Run) error {
 	saved, rescueErr := w.File.Rescue(s)
 	if rescueErr != nil {
 		for _, addr := range s.Addresses() {
-			w.Printf("%s %s", addr, report.Sanitize(s.Agents[addr].UID))
+			w.Printf("%s %s", addr, show.Line(s.Agents[addr].UID))
 		}
 		return &exit.Failure{Code: exit.Failed, Err: errors.Join(err, rescueErr),
 			Hint: "the uids are listed above; take each back with: agentsync import ADDRESS UID"}
