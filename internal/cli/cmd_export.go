@@ -553,7 +553,7 @@ func sayDraft(u *ui.UI, d *export.Draft) {
 			fmt.Fprintf(&b, "\nand %s more, -v lists all", diag.Plural(len(d.Variables)-i, "variable"))
 			break
 		}
-		where := fmt.Sprintf("%s in %s/%s", ui.FieldName(v.Path), d.App.ID, v.Key)
+		where := fmt.Sprintf("%s in %s/%s", show.Path(v.Path), d.App.ID, v.Key)
 		if v.Agents > 1 {
 			where += fmt.Sprintf(" and %s more", diag.Plural(v.Agents-1, "agent"))
 		}

@@ -191,7 +191,7 @@ func (p *pulling) show() (left int) {
 	for _, pull := range p.pulls {
 		for _, l := range pull.Left {
 			left++
-			p.Warn(fmt.Sprintf("%s of %s is left as it is: %s", ui.FieldName(l.Path), pull.Address, l.Reason), "")
+			p.Warn(fmt.Sprintf("%s of %s is left as it is: %s", show.Path(l.Path), pull.Address, l.Reason), "")
 		}
 	}
 	return left

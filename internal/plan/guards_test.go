@@ -340,7 +340,7 @@ func TestAPointerWithEscapes(t *testing.T) {
 	raw := object{"a/b": object{"c~d": secret.Literal("***")}}
 	sealed := object{"a/b": object{"c~d": secret.Sealed{Template: "mask"}}}
 	observed := object{"a/b": object{"c~d": secret.Sealed{Template: "known"}}}
-	got := unhideAt("/a~1b/c~0d", raw, sealed, observed)
+	got := unhideAt(agent.SplitPointer("/a~1b/c~0d"), raw, sealed, observed)
 	diffOf(t, "unhidden", any(observed), got)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -213,38 +214,32 @@ func (l listings) shownFields(p *schema.Platform, id agent.AppID, uid string, ob
 	sealed := SealAnswer(raw, like, s)
 	for _, f := range p.Fields {
 		for _, pointer := range f.Secret {
-			sealed = agent.Fields(unhideAt(pointer, map[string]any(raw), map[string]any(sealed),
+			sealed = agent.Fields(unhideAt(agent.SplitPointer(pointer), map[string]any(raw), map[string]any(sealed),
 				map[string]any(observed)).(map[string]any))
 		}
 	}
 	return sealed
 }
 
-// unhideAt returns sealed with the secret at the JSON pointer replaced by what was observed, as far as
-// raw hides it. Maps on the way are copied.
-func unhideAt(pointer string, raw, sealed, observed any) any {
-	if pointer == "" {
+// unhideAt returns sealed with the secret at the path replaced by what was observed, as far as raw hides it. Maps on
+// the way are copied.
+func unhideAt(path []string, raw, sealed, observed any) any {
+	if len(path) == 0 {
 		return unhideValue(raw, sealed, observed)
 	}
-	token, below, more := strings.Cut(pointer[1:], "/")
-	if more {
-		below = "/" + below
-	}
-	token = strings.NewReplacer("~1", "/", "~0", "~").Replace(token)
+	token := path[0]
 	r, _ := raw.(map[string]any)
 	o, _ := observed.(map[string]any)
 	s, ok := sealed.(map[string]any)
 	if !ok {
 		return sealed
 	}
-	v := unhideAt(below, r[token], s[token], o[token])
+	v := unhideAt(path[1:], r[token], s[token], o[token])
 	if v == nil {
 		return sealed
 	}
 	filled := make(map[string]any, len(s)+1)
-	for k, e := range s {
-		filled[k] = e
-	}
+	maps.Copy(filled, s)
 	filled[token] = v
 	return filled
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"agentsync/internal/diag"
 	"agentsync/internal/plan"
 	"agentsync/internal/report/show"
 	"agentsync/internal/report/textdiff"
@@ -142,7 +143,7 @@ func newPage(p *plan.Plan, o HTMLOptions) planPage {
 	}
 	for _, sign := range actionSigns {
 		if n := sign.count(p.Summary); n > 0 {
-			g.Actions = append(g.Actions, pageAction{sign.action, sign.symbol, sign.verb, show.Number(n)})
+			g.Actions = append(g.Actions, pageAction{sign.action, sign.symbol, sign.verb, diag.Count(n)})
 		}
 	}
 	single, groups := entriesOf(p.Changes)

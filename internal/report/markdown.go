@@ -170,7 +170,7 @@ func (o MarkdownOptions) renamesMarkdown(likely []plan.LikelyRename, budget int)
 		item := "- " + addressCode(l.From.String()) + " → " + addressCode(l.To.String()) + " (" + l.Why() + "): " +
 			addressCode(l.Line()) + " at " + o.placeLink(l.Source) + "\n"
 		if budget -= show.Units(item); i == maxRenames || budget < 0 {
-			b.WriteString("- … and " + show.Number(len(likely)-i) + " more, in the text, JSON and HTML outputs\n")
+			b.WriteString("- … and " + diag.Count(len(likely)-i) + " more, in the text, JSON and HTML outputs\n")
 			break
 		}
 		b.WriteString(item)
@@ -307,13 +307,13 @@ func leftOut(rows []planEntry, details, untold int) string {
 	text := leftOutHead
 	if len(rows) > 0 {
 		s := summaryOf(rows)
-		text += show.Count(len(rows), "agent") + " in the table"
+		text += diag.Plural(len(rows), "agent") + " in the table"
 		if s.Changes() > 0 {
 			text += " (" + toDo(s, Style{}) + ")"
 		}
 		text += ", "
 	}
-	return text + show.Count(untold, "diff") + ". " + show.Count(details, "diff") +
+	return text + diag.Plural(untold, "diff") + ". " + diag.Plural(details, "diff") +
 		" shown, the most destructive changes first. The whole plan is in the text, JSON and HTML outputs.\n"
 }
 
@@ -373,7 +373,7 @@ func whatChanges(c plan.Change) string {
 		parts = append(parts, clippedCode(name, 60))
 	}
 	if rest > 0 {
-		parts = append(parts, show.Number(rest)+" more")
+		parts = append(parts, diag.Count(rest)+" more")
 	}
 	if words := markerWords(c.Marker); words != "" {
 		parts = append(parts, words)
@@ -398,7 +398,7 @@ func (o MarkdownOptions) detailsOf(e planEntry, budget int) string {
 		b.WriteString(" " + show.HTML(show.Clip(e.Address.String(), maxShown)) + "</code> " + sign.verb)
 	}
 	if n := len(e.Differences()); n > 0 {
-		b.WriteString(", " + show.Count(n, "field"))
+		b.WriteString(", " + diag.Plural(n, "field"))
 	}
 	b.WriteString("</summary>\n\n")
 	if e.members == nil {
@@ -406,7 +406,7 @@ func (o MarkdownOptions) detailsOf(e planEntry, budget int) string {
 	}
 	body, left := show.ClipLines(fenceBody(e.Change), budget)
 	if left > 0 {
-		body += "… " + show.Count(left, "more line") + "\n"
+		body += "… " + diag.Plural(left, "more line") + "\n"
 	}
 	if body != "" {
 		b.WriteString(show.Fence("diff", body))
@@ -423,7 +423,7 @@ func (o MarkdownOptions) detailsOf(e planEntry, budget int) string {
 		agents, left := show.ClipLines(list.String(), budget/2)
 		b.WriteString("\n" + agents)
 		if left > 0 {
-			b.WriteString("\n… and " + show.Count(left, "more agent") + "\n")
+			b.WriteString("\n… and " + diag.Plural(left, "more agent") + "\n")
 		}
 	}
 	b.WriteString("\n</details>\n")
@@ -532,7 +532,7 @@ func ReportMarkdown(w io.Writer, r *apply.Report, o MarkdownOptions) error {
 		}
 		row := "| " + signOfStatus(res.Status).symbol + " | " + who + " | " + resultCell(res) + " |\n"
 		if left -= show.Units(row); left < 0 {
-			b.WriteString(leftOutHead + show.Count(len(results)-i, "agent") + " (" + countWords(results[i:], Style{}) +
+			b.WriteString(leftOutHead + diag.Plural(len(results)-i, "agent") + " (" + countWords(results[i:], Style{}) +
 				").\n")
 			break
 		}
@@ -548,7 +548,7 @@ func writeWarnings(b *strings.Builder, warnings []string, budget int) int {
 	for i, warning := range warnings {
 		text := "> " + show.Prose(show.Clip(warning, 500)) + "\n\n"
 		if used+show.Units(text) > budget {
-			text = "> … and " + show.Count(len(warnings)-i, "more warning") + "\n\n"
+			text = "> … and " + diag.Plural(len(warnings)-i, "more warning") + "\n\n"
 			b.WriteString(text)
 			return used + show.Units(text)
 		}
@@ -595,7 +595,7 @@ func DiagMarkdown(w io.Writer, l diag.List, o MarkdownOptions) error {
 		}
 		row := fmt.Sprintf("| %s | %s | %s |\n", p.Severity, where, clippedCode(p.Summary, 500))
 		if left -= show.Units(row); left < 0 {
-			b.WriteString(leftOutHead + show.Count(len(l)-i, "problem") + ".\n")
+			b.WriteString(leftOutHead + diag.Plural(len(l)-i, "problem") + ".\n")
 			break
 		}
 		b.WriteString(row)

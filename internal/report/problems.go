@@ -107,7 +107,7 @@ func DiagText(w io.Writer, l diag.List, s Style) error {
 		first = i + 1
 	}
 	if rest > 0 {
-		t.WriteString("… and " + show.Number(rest) + " more, -v shows all\n")
+		t.WriteString("… and " + diag.Count(rest) + " more, -v shows all\n")
 	}
 	t.WriteString(problemCount(l) + "\n")
 	return t.Flush()
@@ -118,10 +118,10 @@ func problemCount(l diag.List) string {
 	errors, warnings := l.Count()
 	var parts []string
 	if errors > 0 {
-		parts = append(parts, show.Count(errors, "error"))
+		parts = append(parts, diag.Plural(errors, "error"))
 	}
 	if warnings > 0 {
-		parts = append(parts, show.Count(warnings, "warning"))
+		parts = append(parts, diag.Plural(warnings, "warning"))
 	}
 	if parts == nil {
 		return "no problems"

@@ -11,6 +11,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
 	"agentsync/internal/crash"
+	"agentsync/internal/diag"
 	"agentsync/internal/report/show"
 )
 
@@ -239,12 +240,12 @@ func (l *liveLine) write(status string) {
 // status is the live line: done, in flight, failed, what is waited for, rate and time left. What is new comes before
 // what can be cut off.
 func (l *liveLine) status(now time.Time) string {
-	parts := []string{fmt.Sprintf("%s/%s done", show.Number(l.done), show.Number(l.total))}
+	parts := []string{fmt.Sprintf("%s/%s done", diag.Count(l.done), diag.Count(l.total))}
 	if n := len(l.inFlight); n > 0 {
-		parts = append(parts, show.Number(n)+" in flight")
+		parts = append(parts, diag.Count(n)+" in flight")
 	}
 	if l.failed > 0 {
-		failed := show.Number(l.failed) + " failed"
+		failed := diag.Count(l.failed) + " failed"
 		if l.lastBad != "" {
 			failed += " (" + show.Line(l.lastBad) + ")"
 		}

@@ -97,7 +97,7 @@ func PlanText(w io.Writer, p *plan.Plan, s Style) error {
 		t.writeEntry(e)
 	}
 	if rest > 0 {
-		t.WriteString("… and " + show.Count(rest, "more change") + ": " + toDo(summaryOf(changes[len(shown):]), s) +
+		t.WriteString("… and " + diag.Plural(rest, "more change") + ": " + toDo(summaryOf(changes[len(shown):]), s) +
 			". -v shows all.\n\n")
 	}
 	for _, g := range groups {
@@ -168,7 +168,7 @@ func (t textWriter) writeEntry(e planEntry) {
 		t.WriteString("\n")
 	}
 	if rest > 0 {
-		t.WriteString("      … and " + show.Count(rest, "more agent") + ", -v lists all\n")
+		t.WriteString("      … and " + diag.Plural(rest, "more agent") + ", -v lists all\n")
 	}
 	t.WriteString("\n")
 }
@@ -222,7 +222,7 @@ func (t textWriter) writeRows(rows []fieldRow) {
 			t.WriteString("\n")
 		}
 		if rest > 0 {
-			t.WriteString("      " + t.paint(dim, "│ … "+show.Count(rest, "more line")+", -v shows all") + "\n")
+			t.WriteString("      " + t.paint(dim, "│ … "+diag.Plural(rest, "more line")+", -v shows all") + "\n")
 		}
 		for _, text := range r.driftTable() {
 			t.WriteString("        " + t.paint(dim, text) + "\n")
@@ -302,7 +302,7 @@ func (t textWriter) writeKept(kept []planEntry) {
 		t.WriteString("\n")
 	}
 	if rest > 0 {
-		t.WriteString("  … and " + show.Number(rest) + " more, -v lists all\n")
+		t.WriteString("  … and " + diag.Count(rest) + " more, -v lists all\n")
 	}
 	t.WriteString("\n")
 }
@@ -324,7 +324,7 @@ func (t textWriter) writeRenames(likely []plan.LikelyRename) {
 			"\n")
 	}
 	if rest > 0 {
-		t.WriteString("    … and " + show.Number(rest) + " more, -v shows all\n")
+		t.WriteString("    … and " + diag.Count(rest) + " more, -v shows all\n")
 	}
 	t.WriteString("  " + renamesWay + "\n        " + t.paint(bold, plan.NewAgentLine) + "\n\n")
 }
@@ -334,7 +334,7 @@ func (t textWriter) writeRenames(likely []plan.LikelyRename) {
 func (t textWriter) writeNotes(p *plan.Plan) {
 	lines := planNotes(p)
 	if n := len(p.RecordUpdates); n > 0 && t.Verbose {
-		lines = append(lines, show.Count(n, "record")+" in state will be brought up to date; nothing is sent for that")
+		lines = append(lines, diag.Plural(n, "record")+" in state will be brought up to date; nothing is sent for that")
 	}
 	if line := unmanagedNote(p.Unmanaged); line != "" && t.Verbose {
 		lines = append(lines, line+":")
@@ -384,8 +384,8 @@ func RefreshText(w io.Writer, behind []plan.Refreshed, doubted []agent.AppID, s 
 	}
 	sum := "Nothing to record: the state says what is live."
 	if len(behind) > unlisted {
-		sum = "Refresh: " + show.Count(len(behind)-gone-unlisted, "record") + " to bring up to date, " +
-			show.Number(gone) +
+		sum = "Refresh: " + diag.Plural(len(behind)-gone-unlisted, "record") + " to bring up to date, " +
+			diag.Count(gone) +
 			" to drop. Nothing is sent."
 	}
 	t.WriteString(s.paint(bold, sum) + "\n")
@@ -403,7 +403,7 @@ func ReportText(w io.Writer, r *apply.Report, s Style) error {
 		t.writeResult(res)
 	}
 	if rest > 0 {
-		t.WriteString("… and " + show.Number(rest) + " more: " + countWords(all[len(shown):], s) + ", -v shows all\n")
+		t.WriteString("… and " + diag.Count(rest) + " more: " + countWords(all[len(shown):], s) + ", -v shows all\n")
 	}
 	for _, warning := range r.Warnings {
 		t.WriteString(s.paint(yellow, "!") + " " + show.Line(warning) + "\n")

@@ -81,11 +81,11 @@ func groupKey(c *plan.Change) string {
 
 // groupHead names a group.
 func (e planEntry) groupHead() string {
-	return "the same change in " + show.Count(len(e.members), "agent")
+	return "the same change in " + diag.Plural(len(e.members), "agent")
 }
 
 // groupSize counts the members of a group: more than one, always.
-func (e planEntry) groupSize() string { return show.Number(len(e.members)) + " agents" }
+func (e planEntry) groupSize() string { return diag.Count(len(e.members)) + " agents" }
 
 // bySeverity returns entries with the most destructive first, by address within an action.
 func bySeverity(entries []planEntry) []planEntry {
@@ -101,11 +101,11 @@ func bySeverity(entries []planEntry) []planEntry {
 func toDo(s plan.Summary, style Style) string {
 	var parts []string
 	if s.Origins > 0 {
-		parts = append(parts, style.paint(yellow, show.Count(s.Origins, "endpoint")+" changed"))
+		parts = append(parts, style.paint(yellow, diag.Plural(s.Origins, "endpoint")+" changed"))
 	}
 	for _, sign := range actionSigns {
 		if n := sign.count(s); n > 0 && sign.action != plan.Kept {
-			parts = append(parts, style.paint(sign.ink, show.Number(n)+" to "+sign.verb))
+			parts = append(parts, style.paint(sign.ink, diag.Count(n)+" to "+sign.verb))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -120,16 +120,16 @@ func summaryLine(s plan.Summary) string {
 				"agents are as the manifests want them.")
 		}
 		if s.Kept > 0 {
-			line += " " + show.Count(s.Kept, "agent") + " kept."
+			line += " " + diag.Plural(s.Kept, "agent") + " kept."
 		}
 		return line
 	}
 	line := "Plan: " + toDo(s, Style{})
 	if s.Kept > 0 {
-		line += ", " + show.Number(s.Kept) + " kept"
+		line += ", " + diag.Count(s.Kept) + " kept"
 	}
 	if s.Unchanged > 0 {
-		line += ", " + show.Number(s.Unchanged) + " unchanged"
+		line += ", " + diag.Count(s.Unchanged) + " unchanged"
 	}
 	line += "."
 	if n := s.Blocked - s.Protected; n > 0 {
@@ -344,7 +344,7 @@ func boundOrigins(origins []plan.Origin, most int) (shown []plan.Origin, rest st
 	if len(names) > maxApps {
 		names = append(names[:maxApps:maxApps], "…")
 	}
-	return shown[:most], "… and " + show.Count(len(origins)-most, "more app") + " at " +
+	return shown[:most], "… and " + diag.Plural(len(origins)-most, "more app") + " at " +
 		show.Line(strings.Join(names, ", "))
 }
 
@@ -367,7 +367,7 @@ func planNotes(p *plan.Plan) []string {
 	line := "apply needs " + show.Plural(len(names), "a new secret", "new secrets") + ": " +
 		show.Line(strings.Join(shown, ", "))
 	if rest > 0 {
-		line += ", and " + show.Number(rest) + " more"
+		line += ", and " + diag.Count(rest) + " more"
 	}
 	return append(lines, line)
 }
@@ -400,12 +400,12 @@ func unmanagedNote(list []plan.Unmanaged) string {
 	apps, rest := firstOf(slices.SortedFunc(maps.Keys(counts), agent.AppID.Compare), maxApps, Style{})
 	var parts []string
 	for _, app := range apps {
-		parts = append(parts, show.Number(counts[app])+" in "+show.Line(app.String()))
+		parts = append(parts, diag.Count(counts[app])+" in "+show.Line(app.String()))
 	}
 	if rest > 0 {
-		parts = append(parts, "and "+show.Count(rest, "more app"))
+		parts = append(parts, "and "+diag.Plural(rest, "more app"))
 	}
-	return show.Count(len(list), "live agent") + " in no manifest and no state (" + strings.Join(parts, ", ") +
+	return diag.Plural(len(list), "live agent") + " in no manifest and no state (" + strings.Join(parts, ", ") +
 		"); agentsync export takes them over"
 }
 
@@ -500,7 +500,7 @@ func countWords(results []apply.Result, s Style) string {
 	var parts []string
 	add := func(n int, status apply.Status) {
 		if sign := signOfStatus(status); n > 0 {
-			parts = append(parts, s.paint(sign.ink, show.Number(n)+" "+sign.verb))
+			parts = append(parts, s.paint(sign.ink, diag.Count(n)+" "+sign.verb))
 		}
 	}
 	add(counts.Done, apply.StatusDone)
@@ -537,7 +537,7 @@ func againWords(r *apply.Report) string {
 	case n == 1:
 		return "Run apply again: only this one is sent."
 	default:
-		return "Run apply again: only these " + show.Number(n) + " are sent."
+		return "Run apply again: only these " + diag.Count(n) + " are sent."
 	}
 }
 

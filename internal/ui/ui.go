@@ -216,11 +216,6 @@ func (u *UI) Ask(ctx context.Context, approved bool, question string) error {
 	}
 }
 
-// FieldName writes a JSON pointer with dots.
-func FieldName(pointer string) string {
-	return strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", ".")
-}
-
 // outputStream is a stream that outlives its reader. A write that fails is dropped, and so is everything after it.
 type outputStream struct {
 	w io.Writer

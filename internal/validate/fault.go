@@ -165,10 +165,10 @@ func (g Fault) hides(f Fault) bool {
 // collect adds the leaves of a validation error.
 func (r *Rules) collect(e *jsonschema.ValidationError, instance any, because string, all *[]Fault) {
 	location, fragment, _ := strings.Cut(e.AbsoluteKeywordLocation, "#")
-	path := unescapeAll(fragment)
+	path := splitEncoded(fragment)
 	if len(path) > 0 && path[len(path)-1] == "then" {
 		parent, _ := r.rule(location, path[:len(path)-1]).(map[string]any)
-		because = decidingValues(parent["if"], Lookup(instance, unescapeAll(e.InstanceLocation)))
+		because = decidingValues(parent["if"], Lookup(instance, splitEncoded(e.InstanceLocation)))
 	}
 	for _, c := range e.Causes {
 		r.collect(c, instance, because, all)
@@ -176,7 +176,7 @@ func (r *Rules) collect(e *jsonschema.ValidationError, instance any, because str
 	if len(e.Causes) > 0 || len(path) == 0 {
 		return
 	}
-	at := unescapeAll(e.InstanceLocation)
+	at := splitEncoded(e.InstanceLocation)
 	f := Fault{Keyword: path[len(path)-1], because: because}
 	f.rule, _ = r.rule(location, path[:len(path)-1]).(map[string]any)
 	if f.Keyword == "enum" && len(path) > 1 && path[len(path)-2] == "propertyNames" {
@@ -288,15 +288,13 @@ func listIndex(token string, length int) int {
 	return i
 }
 
-// unescapeAll splits a pointer as jsonschema writes it: percent-encoded, then escaped.
-func unescapeAll(p string) []string {
-	path := agent.SplitPointer(p)
-	for i, t := range path {
-		if u, err := url.PathUnescape(t); err == nil {
-			path[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(u)
-		}
+// splitEncoded splits a pointer as jsonschema writes it: escaped, then percent-encoded. A slash inside a name is written
+// as ~1 in it, so decoding the whole adds none.
+func splitEncoded(pointer string) []string {
+	if plain, err := url.PathUnescape(pointer); err == nil {
+		pointer = plain
 	}
-	return path
+	return agent.SplitPointer(pointer)
 }
 
 // wordList returns the strings of a list, other values as JSON.

@@ -9,24 +9,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"agentsync/internal/agent"
+	"agentsync/internal/diag"
 	"agentsync/internal/secret"
 )
-
-// Number writes n with a comma between each three digits.
-func Number(n int) string {
-	digits := strconv.Itoa(n)
-	var b strings.Builder
-	for i, d := range digits {
-		if rest := len(digits) - i; i > 0 && rest%3 == 0 && digits[i-1] != '-' {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	return b.String()
-}
-
-// Count writes n with its noun: "1 agent", "1,200 agents".
-func Count(n int, noun string) string { return Plural(n, "1 "+noun, noun+"s") }
 
 // Clip cuts s to n characters, the last of them an ellipsis.
 func Clip(s string, n int) string {
@@ -39,11 +25,8 @@ func Clip(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// Replacers are built once: building one costs more than using it.
-var (
-	quoteEscaper    = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-	pointerUnescape = strings.NewReplacer("~1", "/", "~0", "~")
-)
+// quoteEscaper is built once: building one costs more than using it.
+var quoteEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // Quote puts a string in double quotes, sanitised, so that its ends and its spaces can be seen.
 func Quote(s string) string {
@@ -53,9 +36,8 @@ func Quote(s string) string {
 // Path turns a JSON pointer into the dotted path that a person knows from the manifest:
 // /integrationMeta/baseUrl is integrationMeta.baseUrl. A name with other characters is quoted.
 func Path(pointer string) string {
-	tokens := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	tokens := agent.SplitPointer(pointer)
 	for i, t := range tokens {
-		t = pointerUnescape.Replace(t)
 		if !IsPlainName(t) {
 			t = Quote(t)
 		}
@@ -154,5 +136,5 @@ func Plural(n int, one, many string) string {
 	if n == 1 {
 		return one
 	}
-	return Number(n) + " " + many
+	return diag.Count(n) + " " + many
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"agentsync/internal/diag"
 	"agentsync/internal/report/show"
 )
 
@@ -36,7 +37,7 @@ func (l Line) Parts(most int) []Part {
 }
 
 // SkippedWords stand for the lines that a Skipped line stands for.
-func (l Line) SkippedWords() string { return "… " + show.Count(l.Count, "unchanged line") }
+func (l Line) SkippedWords() string { return "… " + diag.Plural(l.Count, "unchanged line") }
 
 // visibleText makes a span of a diff's line fit to be shown: sanitised, its final newline cut, and, where
 // a change would hide in white space (a marked span of nothing else, or the end of a changed line),
@@ -127,7 +128,7 @@ func cutMiddle(s span, head, tail, n int) []span {
 }
 
 // cutWords stand for characters that are left out.
-func cutWords(n int) string { return "[… " + show.Count(n, "character") + " …]" }
+func cutWords(n int) string { return "[… " + diag.Plural(n, "character") + " …]" }
 
 // ElidePair cuts two values on one line so that what differs in them is seen.
 func ElidePair(before, after string, most int) (b, a string) {
