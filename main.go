@@ -11,17 +11,13 @@ import (
 	"agentsync/internal/cli"
 	"agentsync/internal/crash"
 	"agentsync/internal/exit"
+	"agentsync/internal/heap"
 )
-
-// headroom is how much more heap than usual, in bytes, there may be before it is collected. A run is
-// short and keeps most of what it makes: collecting a heap of a few MiB again and again would be a
-// quarter of the time of a plan. Unlike a higher GOGC it does not grow with the fleet.
-const headroom = 72 << 20
 
 func main() {
 	defer crash.Guard()
 	crash.Arm()
-	reserve := make([]byte, headroom) // never touched: address space, no memory
+	keep := heap.Prepare()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	go crash.WatchMemory(cli.MemoryLimit(os.Environ()), cancel)
 	signals := make(chan os.Signal, 2)
@@ -42,6 +38,6 @@ func main() {
 	}()
 	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	code := cli.Run(ctx, os.Environ(), streams, os.Args[1:])
-	runtime.KeepAlive(reserve)
+	runtime.KeepAlive(keep)
 	os.Exit(code)
 }
