@@ -340,7 +340,7 @@ func (r *applyRun) plan(k apply.Known) (*plan.Plan, error) {
 	known := r.Input(k)
 	in := known
 	if !r.f.Refresh {
-		in.Live = known.LiveOfOtherAPIs()
+		in.Live = known.LiveNeeded()
 	}
 	p, err := plan.Build(in)
 	if err != nil {

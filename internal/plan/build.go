@@ -118,6 +118,7 @@ func (b *builder) planAgent(d *agent.Desired) error {
 	}
 	b.used++
 	ch.UID, ch.Obsolete, ch.OtherAPI = rec.UID, rec.Obsolete, rec.API != c.schema.Recorded()
+	ch.Resumed = isBare(&rec)
 	if ch.OtherAPI {
 		// What was observed is in the fields of the other version: nothing can be compared with it.
 		rec.Observed = nil
@@ -133,6 +134,7 @@ func (b *builder) planAgent(d *agent.Desired) error {
 		ch.Vanished, ch.Unlisted = true, !b.in.Gone[d.Address.ID()][rec.UID]
 		return b.planCreate(ch, c, d, &rec, doc)
 	}
+	c.resumed = ch.Resumed
 	diff, err := b.compareRecord(&c, d, &rec, doc)
 	if err != nil {
 		return err
@@ -212,7 +214,7 @@ func (b *builder) compareRecord(c *comparison, d *agent.Desired, rec *agent.Reco
 		if c.base = c.observed; c.base == nil {
 			c.base = c.live
 		}
-		c.inferred = c.base != nil
+		c.inferred = c.base != nil && !c.resumed
 	}
 	return c.findDifferences(), nil
 }
@@ -507,11 +509,12 @@ func liveMarks(in *Input) map[agent.AppID]map[string]string {
 }
 
 // carriedMark returns the mark that the agent of rec carries: what the record says, but where it says that all is as it
-// should be and the list shows another one, somebody has changed it. A list that shows nothing of the agent but its uid
-// says nothing of its mark.
+// should be and the list shows another one, somebody has changed it; and one of the uid alone does not know of a mark
+// that is to go. A list that shows nothing of the agent but its uid says nothing of its mark.
 func (b *builder) carriedMark(d *agent.Desired, rec *agent.Record) string {
 	id := d.Address.ID()
-	if content, listed := b.live[id][rec.UID]; listed && !content.IsZero() && d.Mark != "" && d.Mark == rec.Mark {
+	asked := d.Mark == rec.Mark && (d.Mark != "" || isBare(rec))
+	if content, listed := b.live[id][rec.UID]; listed && !content.IsZero() && asked {
 		return b.marks[id][rec.UID]
 	}
 	return rec.Mark

@@ -20,6 +20,9 @@ type comparison struct {
 	// is not known (an imported agent), and then inferred is set; nil where nothing is known.
 	base     agent.Fields
 	inferred bool
+	// resumed is Change.Resumed: agentsync made the agent, so all that is live of it counts as applied, also what the
+	// manifest does not name.
+	resumed bool
 	// observed and live are nil where they are not known.
 	observed, live agent.Fields
 	// unseen reports that observed is what live makes likely: the agent was not seen since it was applied.
@@ -77,7 +80,7 @@ func (c *comparison) findDifferences() difference {
 			d.send = append(d.send, f.Name)
 		}
 	}
-	d.behind = d.behind || c.inferred || c.unseen
+	d.behind = d.behind || c.inferred || c.resumed || c.unseen
 	return d
 }
 

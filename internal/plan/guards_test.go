@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -188,8 +189,9 @@ func TestReferencesOfAPlan(t *testing.T) {
 }
 
 // An agent that the state knows by another version of the API needs its app's list before anything can be said of it;
-// one by the same version, or of an app that was not listed, does not.
-func TestLiveOfOtherAPIs(t *testing.T) {
+// one by the same version, or of an app that was not listed, does not. One of which it knows the uid alone needs it as
+// well.
+func TestLiveNeeded(t *testing.T) {
 	a, b, c := addr(t, "mindset/one/a"), addr(t, "mindset/two/b"), addr(t, "mindset/three/c")
 	for version, want := range map[string][]agent.AppID{"v1": {b.ID()}, "v2": {a.ID()}} {
 		v2 := record(t, "2", fields{"agentName": "B"})
@@ -200,7 +202,61 @@ func TestLiveOfOtherAPIs(t *testing.T) {
 			Prior: map[agent.Address]agent.Record{a: record(t, "1", fields{"agentName": "A"}), b: v2, c: v2},
 			Live:  map[agent.AppID][]Live{a.ID(): {}, b.ID(): {}},
 		}
-		diffOf(t, version, want, slices.Collect(maps.Keys(in.LiveOfOtherAPIs())))
+		diffOf(t, version, want, slices.Collect(maps.Keys(in.LiveNeeded())))
+	}
+	bare := Input{Platforms: platforms(t), Prior: map[agent.Address]agent.Record{a: {UID: "1"}},
+		Live: map[agent.AppID][]Live{a.ID(): {}, b.ID(): {}}}
+	diffOf(t, "the uid alone is known", []agent.AppID{a.ID()}, slices.Collect(maps.Keys(bare.LiveNeeded())))
+}
+
+// A delete took the newest agent of a replace and left the one before it: nothing but its uid is known, and agentsync
+// made it. All that it holds counts as applied, also what the manifest does not name and what the platform cannot
+// change.
+func TestAnAgentOfWhichOnlyTheUIDIsKnown(t *testing.T) {
+	a := addr(t, coach)
+	mark := a.Mark()
+	for _, tt := range []struct {
+		name     string
+		live     fields
+		liveMark string
+		wanted   fields
+		mark     string
+		want     string
+	}{
+		{"another tenant", fields{"agentName": "A", "externalTenantId": "t1"}, "",
+			fields{"agentName": "A", "externalTenantId": "t2"}, "", "replace [] /externalTenantId"},
+		{"no tenant any more", fields{"agentName": "A", "externalTenantId": "t1"}, "", fields{"agentName": "A"}, "",
+			"replace [] /externalTenantId"},
+		{"a text that nobody names", fields{"agentName": "A", "agentPurpose": "Old."}, "", fields{"agentName": "A"}, "",
+			"update [agentPurpose] /agentPurpose"},
+		{"another text", fields{"agentName": "A"}, "", fields{"agentName": "B"}, "", "update [agentName] /agentName"},
+		{"a mark that nobody wants", fields{"agentName": "A"}, mark, fields{"agentName": "A"}, "", "update [tags]"},
+		{"a mark that is wanted", fields{"agentName": "A"}, "", fields{"agentName": "A"}, mark, "update [tags]"},
+		{"all as it is wanted", fields{"agentName": "A"}, "", fields{"agentName": "A"}, "", "behind A A"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := want(t, coach, tt.wanted)
+			w.Mark = tt.mark
+			p := build(t, Input{Prune: true, Desired: []agent.Desired{w},
+				Prior: map[agent.Address]agent.Record{a: {UID: "u1"}},
+				Live:  map[agent.AppID][]Live{a.ID(): {mindLive("u1", tt.live, tt.liveMark)}}})
+			var got string
+			for _, ch := range p.Changes {
+				got = fmt.Sprintf("%s %v", ch.Action, ch.Send)
+				for _, f := range ch.Fields {
+					got += " " + f.Path
+				}
+				if !ch.Resumed {
+					t.Error("it is not told that only the uid is known")
+				}
+			}
+			for _, u := range p.RecordUpdates {
+				applied, _ := u.Record.Applied.Fields()
+				observed, _ := u.Record.Observed.Fields()
+				got += fmt.Sprintf("behind %v %v", applied["agentName"], observed["agentName"])
+			}
+			diffOf(t, tt.name, tt.want, got)
+		})
 	}
 }
 

@@ -99,17 +99,22 @@ func (in *Input) schemaOf(id agent.AppID) *schema.Platform {
 	return p.Version(in.Versions[id])
 }
 
-// LiveOfOtherAPIs returns the lists of the apps in which state knows agents by another version of the API than their
-// sections ask for: without them nothing could be said of such an agent, not even that the version knows it.
-func (in *Input) LiveOfOtherAPIs() map[agent.AppID][]Live {
+// LiveNeeded returns the lists of the apps with agents of which the state says too little to make a plan of it: those
+// that it knows by another version of the API than their sections ask for, where not even that the version knows them
+// is certain, and those of which it knows the uid alone.
+func (in *Input) LiveNeeded() map[agent.AppID][]Live {
 	lists := map[agent.AppID][]Live{}
 	for a, rec := range in.Prior {
-		if s := in.schemaOf(a.ID()); s != nil && rec.API != s.Recorded() && in.Live[a.ID()] != nil {
+		s := in.schemaOf(a.ID())
+		if s != nil && in.Live[a.ID()] != nil && (rec.API != s.Recorded() || isBare(&rec)) {
 			lists[a.ID()] = in.Live[a.ID()]
 		}
 	}
 	return lists
 }
+
+// isBare reports whether no more is known of an agent than its uid.
+func isBare(rec *agent.Record) bool { return rec.Applied == nil && rec.Observed == nil }
 
 // isTarget reports whether any of the addresses is selected.
 func (in *Input) isTarget(addresses ...agent.Address) bool {

@@ -126,6 +126,9 @@ type Change struct {
 	// OtherAPI reports that the record is by another version of the platform's API than the section asks for: before
 	// anything is sent, the agent must be seen by that one.
 	OtherAPI bool
+	// Resumed reports that the state knows no more than the uid of the agent, one that a replace left over and that
+	// became the current one again: what it holds is seen in a list only.
+	Resumed bool
 	// Obsolete are uids that an earlier replace of this agent left to be deleted. A replace without
 	// Fields does nothing but delete them.
 	Obsolete []string

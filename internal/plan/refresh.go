@@ -53,7 +53,7 @@ func Refresh(in Input) (behind []Refreshed, doubted []agent.AppID, err error) {
 }
 
 func refreshOne(in *Input, live listings, a agent.Address, rec agent.Record) (Refreshed, bool, error) {
-	c := comparison{schema: in.schemaOf(a.ID()), sealer: in.Sealer}
+	c := comparison{schema: in.schemaOf(a.ID()), sealer: in.Sealer, resumed: isBare(&rec)}
 	if now := c.schema.Recorded(); rec.API != now {
 		rec.Observed, rec.API = nil, now // it is in another version's fields
 	}
@@ -89,7 +89,9 @@ func refreshOne(in *Input, live listings, a agent.Address, rec agent.Record) (Re
 			return r, false, err
 		}
 	}
-	r.Record.Observed, err = encodeDoc(a, c.live)
+	if r.Record.Observed, err = encodeDoc(a, c.live); c.resumed {
+		r.Record.Applied = r.Record.Observed // see comparison.resumed
+	}
 	return r, true, err
 }
 

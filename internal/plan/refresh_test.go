@@ -54,6 +54,10 @@ func TestRefresh(t *testing.T) {
 			want:     []FieldChange{{Path: "/agentName", Before: "Coach", After: "Mine"}},
 			observed: with("agentName", "Mine"),
 		},
+		{
+			name: "of a replace, and only the uid is known", rec: agent.Record{UID: "u1"}, live: one,
+			applied: one, observed: one,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := addr(t, coach)

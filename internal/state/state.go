@@ -149,8 +149,9 @@ func withoutUIDs(r agent.Record, gone func(uid string) bool) (agent.Record, bool
 	if n == 0 {
 		return agent.Record{}, false
 	}
+	// What is known of the content and the mark is the other agent's.
 	return trimObsolete(agent.Record{UID: r.Obsolete[n-1], Obsolete: r.Obsolete[: n-1 : n-1], Protect: r.Protect,
-		FormerKeys: r.FormerKeys}), true
+		API: r.API, FormerKeys: r.FormerKeys}), true
 }
 
 // trimObsolete makes an empty list of obsolete uids nil, so that equal records are equal in every respect.
