@@ -18,7 +18,8 @@ type chaos struct {
 	rate float64           // of calls that go wrong
 	lag  time.Duration     // of lists, below the grace period
 	hit  func(n int)       // is told of each create that arrives, counted from 1
-	late func(func())      // carries a create out later
+	late func(func())      // carries a write out later
+	dies func() bool       // whether the process is about to end: what is in flight then may take effect after it
 	note func(what string) // is told of each fault
 
 	mu      sync.Mutex // guards what follows
@@ -96,7 +97,12 @@ func (c *chaos) Update(ctx context.Context, uid string, f agent.Fields) (platfor
 	c.pause()
 	what := c.roll("lost before", "lost after", "refused", "throttled")
 	if what == "lost before" {
-		_ = platform.Leaving(ctx) // what is lost has left
+		if err := platform.Leaving(ctx); err != nil {
+			return platform.Remote{}, failed("never sent", "PATCH")
+		}
+		if c.dies() {
+			c.late(func() { _, _ = c.Client.Update(context.Background(), uid, f) })
+		}
 	}
 	if what == "" || what == "lost after" {
 		r, err := c.Client.Update(ctx, uid, f)
@@ -114,7 +120,12 @@ func (c *chaos) Delete(ctx context.Context, uid string) error {
 	c.mu.Unlock()
 	what := c.roll("lost before", "lost after", "refused", "throttled")
 	if what == "lost before" {
-		_ = platform.Leaving(ctx) // what is lost has left
+		if err := platform.Leaving(ctx); err != nil {
+			return failed("never sent", "DELETE")
+		}
+		if c.dies() {
+			c.late(func() { _ = c.Client.Delete(context.Background(), uid) })
+		}
 	}
 	if what == "" || what == "lost after" {
 		err := c.Client.Delete(ctx, uid)

@@ -574,28 +574,6 @@ func TestAnIntentThatCannotBeClosed(t *testing.T) {
 	})
 }
 
-// An update without an answer is closed by the answer to the next one, also where no list comes.
-func TestAnAnsweredUpdateClosesTheOneBefore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.want = []agent.Desired{concierge("a")}
-		w.mustApply()
-		w.want[0].Fields["name"] = "Second"
-		answered := make(chan struct{})
-		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate,
-			Class: platform.Unknown, Hold: answered})
-		w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, func() { cancel(); close(answered) }) })
-		w.knows(1, 1)
-		w.want[0].Fields["name"] = "Third"
-		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpList,
-			Class: platform.Unknown})
-		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusDone) != 1 {
-			t.Errorf("%v\n%s", err, describe(rep))
-		}
-		w.knows(1, 0)
-	})
-}
-
 // A request is open in an app that no manifest has a section for: nobody can ask there, it stays open, and is told.
 func TestAnOpenRequestOfAnAppWithoutASection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -138,6 +138,8 @@ func (p *player) step(i int, seed uint64, st step) {
 		c := &chaos{Client: p.memory[id], rate: st.Faults, lag: st.Lag, known: known[id],
 			rng: rand.New(rand.NewPCG(seed, uint64(i*2+n)))}
 		c.note = func(string) { p.faults.Add(1) }
+		disk := p.disk
+		c.dies = func() bool { return ctx.Err() != nil || disk.Crashed() }
 		c.late = func(do func()) {
 			p.late.Add(1)
 			time.AfterFunc(20*time.Second, func() { defer p.late.Done(); do() })

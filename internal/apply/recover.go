@@ -37,6 +37,9 @@ type openRequest struct {
 	hint       string
 	// stuck reports that no other list will tell more: a person has to say.
 	stuck bool
+	// mayOverwrite reports, of an update or a delete of an earlier run, that it is not what is wanted any more: until
+	// its grace period is over it may still take effect, over what is sent now.
+	mayOverwrite bool
 	// answered reports, of a delete, that the platform said that it is done: at the time of since, when its grace
 	// period begins, for lists lag. repeated reports that it said so to a second one as well.
 	answered, repeated bool
@@ -169,8 +172,8 @@ func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state
 		default:
 			results, err = e.recoverUpdate(l, i)
 		}
-		if err == nil {
-			err = e.commitResults(results...)
+		if len(results) > 0 { // of an update also where it stays open
+			err = cmp.Or(e.commitResults(results...), err)
 		}
 		if err != nil {
 			e.keepOpen(i, err)
@@ -209,7 +212,8 @@ func (e *Engine) keepOpen(i state.Intent, why error) {
 
 // recoverDelete decides a delete. One that was answered as done was done if a whole list, asked for after the answer,
 // does not show the agent any more. An agent that is listed was not deleted, unless the list lags, and the plan decides
-// anew. Where nobody can be asked about one that no list showed, the answer to a second delete tells, which does no
+// anew; but of an agent that is wanted again, one of an earlier run may still take effect until its grace period is
+// over. Where nobody can be asked about one that no list showed, the answer to a second delete tells, which does no
 // harm.
 func (e *Engine) recoverDelete(ctx context.Context, l *listing, i state.Intent) ([]state.Result, error) {
 	id := i.Address.ID()
@@ -227,6 +231,10 @@ func (e *Engine) recoverDelete(ctx context.Context, l *listing, i state.Intent) 
 	case l.shows(i.UID):
 		if r.answered {
 			e.noteUndone(a, i.UID)
+		}
+		if r.earlier && !afterGrace && e.want[a] != nil && rec.UID == i.UID {
+			r.mayOverwrite = true
+			return nil, errMayOverwrite
 		}
 		return voided, nil
 	case l.gone[i.UID]:
@@ -249,6 +257,9 @@ func (e *Engine) recoverDelete(ctx context.Context, l *listing, i state.Intent) 
 		}
 		return nil, err // a 404 of a proxy says nothing, nor does a list that misses it
 	}
+	if r.mayOverwrite {
+		e.noteOvertaken(a)
+	}
 	return []state.Result{{Kind: state.Removed, Intent: i.ID, Address: a, UID: i.UID}}, nil
 }
 
@@ -262,7 +273,8 @@ func (e *Engine) noteUndone(a agent.Address, uid string) {
 // recoverUpdate decides an update, field by field. Done is a field that the agent shows exactly as it was sent
 // or, as platforms change what they are sent, in another way than before. One that shows what it showed before
 // was not changed, and the next plan sends it again; one that shows something else counts as what it shows, and
-// is sent again as well. What cannot be read back, a secret, is forgotten, and so sent again.
+// is sent again as well. What cannot be read back, a secret, is forgotten, and so sent again. One that may still
+// overwrite what is wanted now stays open, beside the result of what it did so far, until its grace period is over.
 func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, error) {
 	a := e.addressOf(i)
 	voided := []state.Result{{Kind: state.Voided, Intent: i.ID, Address: a}}
@@ -324,8 +336,18 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	}
 	f, canMark := l.schema.Marker()
 	marked := canMark && sent[f.Name] != nil && live.Mark != rec.Mark
+	r := e.openRequestOf(i)
+	var late error
+	switch {
+	case r.earlier && l.asked.Sub(r.since) < e.graceOf(r) && e.overwritesWanted(l, a, rec, sent):
+		r.mayOverwrite, late = true, errMayOverwrite
+		i.ID = 0 // what is recorded closes nothing
+		voided = nil
+	case r.mayOverwrite && (changed || marked):
+		e.noteOvertaken(a)
+	}
 	if !changed && !marked {
-		return voided, nil
+		return voided, late
 	}
 	if marked {
 		rec.Mark = live.Mark
@@ -336,7 +358,41 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	if rec.Observed, err = plan.ObservedAfter(rec.Observed, live.Content, sent, names, e.sealer); err != nil {
 		return nil, err
 	}
-	return []state.Result{{Kind: state.Recorded, Intent: i.ID, Address: a, Record: rec}}, nil
+	return []state.Result{{Kind: state.Recorded, Intent: i.ID, Address: a, Record: rec}}, late
+}
+
+// errMayOverwrite is why an update of an earlier run stays open although it is known what it did so far.
+var errMayOverwrite = errors.New("it may still take effect, over what is wanted now")
+
+// overwritesWanted reports whether an update sent what is not wanted any more. What the intent does not say, its mark,
+// is taken to be another one.
+func (e *Engine) overwritesWanted(l *listing, a agent.Address, rec agent.Record, sent agent.Fields) bool {
+	want := e.wantedAgent(a)
+	if want.Fields == nil {
+		return false // the agent is to go
+	}
+	sealed := want.Fields.Seal(e.sealer)
+	for name, v := range sent {
+		f, known := l.schema.Field(name)
+		if !known || slices.Contains(want.IgnoreChanges, name) {
+			continue
+		}
+		wanted := sealed[name]
+		if wanted == nil {
+			wanted = f.Cleared()
+		}
+		if !plan.Equal(f, v, wanted) || f.Marker && cmp.Or(want.Mark, rec.Mark) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// noteOvertaken notes that what this apply sent of an agent was overwritten by an earlier run.
+func (e *Engine) noteOvertaken(a agent.Address) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.overtaken[a] = true
 }
 
 // recoverCreates decides creates of one app: it looks for the agents that they made among those that no address
@@ -557,7 +613,8 @@ func (e *Engine) nextListing(n int) (wait time.Duration, more bool) {
 			continue
 		}
 		more = true
-		if left := e.graceOf(r) - time.Since(r.since); i.Action == actionCreate && left > 0 {
+		waits := i.Action == actionCreate || r.mayOverwrite
+		if left := e.graceOf(r) - time.Since(r.since); waits && left > 0 {
 			over, wait = false, max(wait, left)
 		}
 	}
@@ -587,8 +644,8 @@ func (e *Engine) mayTellMore(i state.Intent) bool {
 	if i.Action == actionCreate {
 		return true
 	}
-	// Of a delete that was answered, lists that lag tell more. Of any other write, the last list told all that a list
-	// tells.
+	// Of a delete that was answered, and of an update that may come late, later lists tell more. Of any other write,
+	// the last list told all that a list tells.
 	r, l := e.openRequestOf(i), e.lists[id]
-	return r.answered && l != nil && l.asked.Sub(r.since) < e.graceOf(r)
+	return (r.answered || r.mayOverwrite) && l != nil && l.asked.Sub(r.since) < e.graceOf(r)
 }

@@ -1,9 +1,13 @@
 package apply_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
@@ -207,4 +211,152 @@ func TestIgnoredUpdateOfAnAgentThatNobodySaw(t *testing.T) {
 			t.Errorf("metaData is %v", meta)
 		}
 	})
+}
+
+// A replace left its old agent over, and then both are deleted: one delete is answered as done and ignored. The one
+// that is left is nothing but a uid in the state. When its address is wanted again, it does not pass for what is
+// wanted.
+func TestAnAgentThatADeleteLeftOverIsNotTakenOnTrust(t *testing.T) {
+	for name, wanted := range map[string][]any{"another tenant": {"externalTenantId", "t3"}, "no tenant": nil,
+		"a text less": {"externalTenantId", "t1"}} {
+		for _, refresh := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, refresh %v", name, refresh), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					w.prune, w.refresh, w.opts.Parallelism = true, refresh, 1
+					w.want = []agent.Desired{coach("a", "externalTenantId", "t1", "agentPurpose", "Old."), coach("z")}
+					w.mustApply()
+					w.want[0].Fields["externalTenantId"] = "t2"
+					w.lostDelete(mind)
+					a := w.want[0].Address
+					w.want = w.want[1:]
+					w.client[mind] = platformtest.WithFaults(w.memory[mind],
+						platformtest.Fault{Op: platformtest.OpDelete, UID: "agent-0001", Ignored: true})
+					if _, err := w.apply(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					w.client[mind] = w.memory[mind]
+					if rec := w.load(w.file()).State.Agents[a]; rec.UID != "agent-0001" {
+						t.Errorf("the state knows %q", rec.UID)
+					}
+					w.want = append(w.want, coach("a", wanted...))
+					w.mustApply()
+					w.check()
+					for _, live := range w.memory[mind].Agents() {
+						got := live.Content.Fields()
+						if got["agentName"] == coach("a").Fields["agentName"] {
+							diff := gocmp.Diff(coach("a", wanted...).Fields, got, cmpopts.IgnoreMapEntries(
+								func(_ string, v any) bool { return v == "" || v == false || v == "restrictedAccess" }))
+							if diff != "" {
+								t.Errorf("what is live (-want +got):\n%s", diff)
+							}
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// An update loses its answer, and no list says what became of it. One that sends other fields, and is answered, says
+// nothing of it: what the first one did is found out all the same.
+func TestAnAnsweredUpdateDoesNotDecideAnEarlierOne(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for name, lists := range map[string]platformtest.Fault{"no list": {Op: platformtest.OpList,
+			Class: platform.Unknown}, "no list before": {Op: platformtest.OpList, Nth: 1, Class: platform.Unknown}} {
+			t.Run(fmt.Sprintf("%s, carried out %v", name, after), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					greeting := func(text string) map[string]any { return map[string]any{"greetingMessage": text} }
+					w.want = []agent.Desired{concierge("a", "metaData", greeting("Old")),
+						coach("b", "tags", []any{"old"})}
+					w.marking(true)
+					w.mustApply()
+					w.marking(false)
+					w.want[0].Fields["metaData"], w.want[1].Fields["tags"] = greeting("New"), []any{"new"}
+					w.ending(after)
+					w.marking(true) // all as it was, but for the name
+					w.want[0].Fields["metaData"], w.want[0].Fields["name"] = greeting("Old"), "Third"
+					w.want[1].Fields["tags"], w.want[1].Fields["agentName"] = []any{"old"}, "Third"
+					for id, m := range w.memory {
+						w.client[id] = platformtest.WithFaults(m, lists)
+					}
+					if _, err := w.apply(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					for id, m := range w.memory {
+						w.client[id] = m
+					}
+					w.mustApply()
+					w.check()
+					w.checkMarks()
+					got, _ := platform.TakeMark(w.schemas["cometchat"], w.memory[comet].Agents()[0].Content.Fields())
+					if diff := gocmp.Diff(any(greeting("Old")), got["metaData"]); diff != "" {
+						t.Errorf("what is live (-want +got):\n%s", diff)
+					}
+					got, _ = platform.TakeMark(w.schemas["mindset"], w.memory[mind].Agents()[0].Content.Fields())
+					if diff := gocmp.Diff(any([]any{"old"}), got["tags"]); diff != "" {
+						t.Errorf("what is live (-want +got):\n%s", diff)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A run is killed while an update waits for its answer, and the next one wants something else. The update of the first
+// takes effect after that of the second was answered: the second run waits for it and puts it right.
+func TestALateUpdateOfAnEarlierRunIsWaitedFor(t *testing.T) {
+	for _, again := range []string{"Third", "First"} {
+		t.Run(again, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.want = []agent.Desired{concierge("a", "name", "First")}
+				w.mustApply()
+				w.want[0].Fields["name"] = "Second"
+				slow := platformtest.WithFaults(w.memory[comet],
+					platformtest.Fault{Op: platformtest.OpUpdate, Slow: 25 * time.Second, Limit: 2 * time.Second})
+				w.client[comet] = slow
+				w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, cancel) })
+				w.client[comet] = w.memory[comet]
+				w.want[0].Fields["name"] = again
+				rep, err := w.apply(t.Context())
+				if err != nil || rep.Count(apply.StatusFailed) != map[string]int{"Third": 1, "First": 0}[again] {
+					t.Errorf("%v\n%s", err, describe(rep))
+				}
+				slow.Wait()
+				w.mustApply()
+				w.check()
+				if name := w.memory[comet].Agents()[0].Content.Value("name"); name != again {
+					t.Errorf("the name is %v", name)
+				}
+			})
+		})
+	}
+}
+
+// A run is killed while a delete waits for its answer, and the agent is put back into the manifests. The delete takes
+// effect after that: the agent is not forgotten.
+func TestALateDeleteOfAnEarlierRunIsWaitedFor(t *testing.T) {
+	for id, of := range map[agent.AppID]func(string, ...any) agent.Desired{mind: coach, comet: concierge} {
+		t.Run(id.Platform, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.pruned(of("a"), of("b"))
+				slow := platformtest.WithFaults(w.memory[id],
+					platformtest.Fault{Op: platformtest.OpDelete, Slow: 25 * time.Second, Limit: 2 * time.Second})
+				w.client[id] = slow
+				w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, cancel) })
+				w.client[id] = w.memory[id]
+				w.want = append(w.want, of("b"))
+				if _, err := w.apply(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				slow.Wait()
+				w.mustApply()
+				w.check()
+				w.made(id, 3)
+			})
+		})
+	}
 }

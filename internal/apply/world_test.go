@@ -198,7 +198,7 @@ func (w *world) planOf(k apply.Known) (*plan.Plan, error) {
 		return plan.Build(in)
 	}
 	offline := in
-	offline.Live = nil
+	offline.Live = in.LiveNeeded()
 	p, err := plan.Build(offline)
 	if err == nil {
 		p.Adopt(in)

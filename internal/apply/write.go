@@ -264,8 +264,6 @@ func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 	if f, ok := r.app.Schema.Marker(); ok && slices.Contains(ch.Send, f.Name) {
 		payload = platform.AddMark(r.app.Schema, payload, want.Mark)
 	}
-	// Taken before the request, whose own intent would be among them afterwards.
-	earlier := r.closingEarlier(ch.UID, actionUpdate)
 	var answer platform.Remote
 	id, err := r.sendRequest(ctx, ch, state.Intent{Address: ch.Address, Action: actionUpdate, UID: ch.UID, Fields: doc},
 		func(ctx context.Context) (err error) {
@@ -287,7 +285,8 @@ func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 		return failedResult(ch, err)
 	}
 	recorded := state.Result{Kind: state.Recorded, Intent: id, Address: ch.Address, Record: rec}
-	res := r.commitDone(ch, ch.UID, append(earlier, recorded))
+	// An earlier update without an answer stays open: it may have sent other fields, and may still take effect.
+	res := r.commitDone(ch, ch.UID, []state.Result{recorded})
 	if res.Status != StatusDone {
 		return res
 	}
@@ -455,7 +454,7 @@ func (r *appRun) deleteUID(ctx context.Context, ch plan.Change, uid string) Resu
 		why := fmt.Errorf("nothing is deleted before the app was listed: %w", err)
 		return failedResult(ch, why).withHint(r.listHint(r.id, err))
 	}
-	earlier := r.closingEarlier(uid, actionDelete)
+	earlier := r.closingEarlierDeletes(uid)
 	id, err := r.sendRequest(ctx, ch, state.Intent{Address: ch.Address, Action: actionDelete, UID: uid},
 		func(ctx context.Context) error { return r.app.Client.Delete(ctx, uid) })
 	if err == nil {
@@ -512,15 +511,15 @@ func (r *appRun) isGone(ctx context.Context, uid string, err error) bool {
 	return errors.Is(err, platform.ErrNoSuchAgent)
 }
 
-// closingEarlier returns the results that close earlier requests about the agent: one that was answered decides
-// what those before it did, since each sends all that is wanted.
-func (r *appRun) closingEarlier(uid, action string) []state.Result {
+// closingEarlierDeletes returns the results that close earlier deletes of the agent: one that was answered decides what
+// became of them.
+func (r *appRun) closingEarlierDeletes(uid string) []state.Result {
 	if !r.fleet.Claimed(r.id, uid) {
 		return nil
 	}
 	var closed []state.Result
 	for _, i := range r.fleet.Open() {
-		if i.UID == uid && i.Action == action && i.Address.ID() == r.id {
+		if i.UID == uid && i.Action == actionDelete && i.Address.ID() == r.id {
 			closed = append(closed, state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address})
 		}
 	}

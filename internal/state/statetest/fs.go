@@ -61,6 +61,13 @@ func (f *FS) CrashAt(n int) {
 	f.crashAt = f.calls + n
 }
 
+// Crashed reports whether the machine has crashed: no call works any more.
+func (f *FS) Crashed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.crashed
+}
+
 // FailAt lets the n-th call from now, counting from 1, fail with err. A write that fails has written
 // half; an fsync that fails has lost the content for good, whatever later ones say.
 func (f *FS) FailAt(n int, err error) {
