@@ -27,7 +27,8 @@ func (s *State) Encode() ([]byte, error) {
 	for _, r := range s.Agents {
 		size += 256 + (len(r.Applied)+len(r.Observed))*5/4
 	}
-	b := bytes.NewBuffer(make([]byte, 0, size))
+	// The library grows a buffer of which less than a fifth is free.
+	b := bytes.NewBuffer(make([]byte, 0, size*5/4))
 	err := json.MarshalWrite(b, struct {
 		Version uint64                                 `json:"version"`
 		Serial  uint64                                 `json:"serial"`
@@ -50,8 +51,11 @@ func (s *State) Encode() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// inText is how texts stand in state files and journals: as agent.AppendString writes them.
-var inText = json.JoinOptions(jsontext.EscapeForJS(true), jsontext.PreserveRawStrings(true))
+// inText is how texts stand in state files and journals: as agent.AppendString writes them. That no name stands twice is
+// not looked for once more: documents come out of checkDoc or Decode, which refuse that, and the other names are those of
+// members and of the keys of maps.
+var inText = json.JoinOptions(jsontext.EscapeForJS(true), jsontext.PreserveRawStrings(true),
+	jsontext.AllowDuplicateNames(true))
 
 // orderedText is an object whose members stand in the order of keys.
 type orderedText[K fmt.Stringer, V any] struct {
