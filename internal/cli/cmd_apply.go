@@ -315,6 +315,7 @@ type applyRun struct {
 	show *ui.Progress
 	run  *state.Run
 	told bool // what is stale of a saved plan was told
+	last bool // the journal that was opened last is the plan's, and not recovery's
 }
 
 // options are those of the flags, and what the state says of earlier runs.
@@ -396,22 +397,23 @@ func (r *applyRun) review(ctx context.Context, p *plan.Plan) (asked bool, err er
 
 // begin opens the journal.
 func (r *applyRun) begin(ctx context.Context, p *plan.Plan) (apply.Ledger, error) {
-	err := r.Load(ctx) // what the round before wrote
+	err := r.Load(ctx) // what recovery wrote
 	if err != nil {
 		return nil, err
 	}
 	if r.run, err = r.BeginRun(ctx, p); err != nil {
 		return nil, err
 	}
-	if p != nil { // a person, or a flag, agreed to where requests go
+	if r.last = p != nil; r.last { // a person, or a flag, agreed to where requests go
 		err = r.run.Commit(r.Located(r.Apps()...)...)
 	}
 	return r.run, err
 }
 
-// end folds what was done into the state file.
+// end folds what was done into the state file. What recovery did there is read again, for the plan is made of it; what
+// comes after the plan asks the state nothing more.
 func (r *applyRun) end(ctx context.Context) error {
-	if err := r.EndRun(ctx, r.run); err != nil {
+	if err := r.EndRun(ctx, r.run); err != nil || r.last {
 		return err
 	}
 	return r.Load(ctx)
