@@ -146,8 +146,7 @@ func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state
 	switch _, reachable := e.apps[id]; {
 	case !reachable:
 		why = fmt.Errorf("no manifest has a section for %s, so nothing says how to reach it", id)
-	case why != nil || l == nil:
-	case l.foreign:
+	case why == nil && l.foreign:
 		why = l.doubt // of another app, perhaps: its answers say nothing of these agents
 	}
 	for _, i := range intents {
@@ -159,8 +158,6 @@ func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state
 			results = []state.Result{{Kind: state.Voided, Intent: i.ID, Address: i.Address}}
 		case why != nil:
 			err = why
-		case l == nil:
-			err = errors.New("the app was not listed")
 		case i.Action == actionCreate:
 			creates = append(creates, i)
 			continue
@@ -544,7 +541,7 @@ func (e *Engine) suspectAgents(l *listing, i state.Intent, c plan.Candidate, fre
 	var uids []string
 	for _, live := range free {
 		name, _ := plan.Identity(l.schema, live.Content.Fields())
-		late := r.before == nil && !live.CreatedAt.IsZero() && live.CreatedAt.After(i.At.Add(maxThrottled))
+		late := r.before == nil && live.CreatedAt.After(i.At.Add(maxThrottled))
 		switch {
 		case live.Mark != "" || late || !r.mayHaveMade(i, live):
 		case live.Content.IsZero(): // it cannot be read
@@ -618,9 +615,8 @@ func (e *Engine) nextListing(n int) (wait time.Duration, more bool) {
 			over, wait = false, max(wait, left)
 		}
 	}
-	wait = max(wait, min(time.Second, e.opts.Grace))
 	if over {
-		wait = max(wait, time.Second<<min(n, 4))
+		wait = time.Second << min(n, 4)
 	}
 	return wait, more
 }

@@ -119,8 +119,8 @@ func (e *Engine) rewrittenFields(l *listing, rec agent.Record, sent agent.Fields
 	if doc, plain := live.Content.Doc(); !plain || !doc.Holds(rec.Applied) {
 		names = plan.Unlike(l.schema, sent, live.Content)
 	}
-	f, canMark := l.schema.Marker()
-	if _, sentMark := sent[f.Name]; live.Mark != rec.Mark && canMark && (sentMark || rec.Mark != "") {
+	f, _ := l.schema.Marker()
+	if _, sentMark := sent[f.Name]; live.Mark != rec.Mark && (sentMark || rec.Mark != "") {
 		names = append(names, "the marker")
 	}
 	return names
