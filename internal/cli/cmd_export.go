@@ -543,6 +543,9 @@ func sayDraft(u *ui.UI, d *export.Draft) {
 			u.Warn(fmt.Sprintf("%s would not pass validation as it is: %s", p.Address, p.Summary), "")
 		}
 	}
+	if n := d.Unmarked(); n > 0 {
+		u.Sayf("the next apply puts the mark that marker: true asks for into %s of %s", diag.Plural(n, "agent"), d.App.ID)
+	}
 	if len(d.Variables) == 0 {
 		return
 	}

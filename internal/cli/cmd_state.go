@@ -216,8 +216,10 @@ them. The next apply adopts an agent again if it equals its manifest.`,
 			}
 			for _, addr := range gone {
 				rec := s.Agents[addr]
-				for _, uid := range append([]string{rec.UID}, rec.Obsolete...) {
-					fmt.Fprintf(&forgot, "forgot %s (uid %s)\n", addr, show.Line(uid))
+				fmt.Fprintf(&forgot, "forgot %s (uid %s)\n", addr, show.Line(rec.UID))
+				for _, uid := range rec.Obsolete {
+					fmt.Fprintf(&forgot, "forgot the old agent of %s, which is not deleted yet (uid %s)\n", addr,
+						show.Line(uid))
 				}
 				delete(s.Agents, addr)
 			}

@@ -141,6 +141,19 @@ func (d *Draft) Records(ctx context.Context, files []manifest.Source, lineage st
 	return records, nil
 }
 
+// Unmarked returns how many of the agents do not carry the mark that their section asks for. An export only reads, so
+// the next apply adds it.
+func (d *Draft) Unmarked() int {
+	n := 0
+	for key, live := range d.live {
+		own := agent.Address{Platform: d.App.ID.Platform, App: d.App.ID.App, Key: key}.Mark()
+		if d.App.Marker && live.Mark != own {
+			n++
+		}
+	}
+	return n
+}
+
 func (d *Draft) record(a agent.Desired, s secret.Sealer) (rec agent.Record, err error) {
 	live := d.live[a.Address.Key]
 	fields := live.Content.Fields()
