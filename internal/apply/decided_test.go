@@ -10,6 +10,7 @@ import (
 	"agentsync/internal/apply"
 	"agentsync/internal/plan"
 	"agentsync/internal/platform"
+	"agentsync/internal/platform/platformtest"
 	"agentsync/internal/secret"
 	"agentsync/internal/state"
 )
@@ -63,15 +64,20 @@ func TestWhatAnOpenUpdateDid(t *testing.T) {
 		// The record afterwards; observed is not given where it stays.
 		wantApplied, wantObserved fields
 		wantMark                  string
+		open                      int
 	}{
 		"done": {applied: named("Old"), observed: named("Old"), sent: named("New"), live: named("New"),
 			wantApplied: named("New"), wantObserved: named("New")},
 		"not done": {applied: named("Old"), observed: named("Old"), sent: named("New"), live: named("Old"),
-			wantApplied: named("Old")},
+			wantApplied: named("Old"), open: 1},
 		"done, as the platform trims": {applied: named("Old"), observed: named("Old"), sent: named("New "),
 			live: named("New"), wantApplied: named("New "), wantObserved: named("New")},
 		"not done, and the platform trims": {applied: named("New"), observed: named("New"), sent: named("New "),
-			live: named("New"), wantApplied: named("New")},
+			live: named("New"), wantApplied: named("New"), open: 1},
+		"one field is done, another is not": {applied: fields{"name": "Old", "icon": "https://a/1"},
+			observed: fields{"name": "Old", "icon": "https://a/1"}, sent: fields{"name": "New", "icon": "https://a/2"},
+			live:        fields{"name": "New", "icon": "https://a/1"},
+			wantApplied: fields{"name": "Old", "icon": "https://a/1"}, open: 1},
 		"somebody changed it": {applied: named("Old"), observed: named("Old"), sent: named("New"), live: named("Theirs"),
 			wantApplied: named("Theirs"), wantObserved: named("Theirs")},
 		"somebody emptied it": {applied: fields{"name": "Bot", "icon": "https://a/1"},
@@ -80,7 +86,7 @@ func TestWhatAnOpenUpdateDid(t *testing.T) {
 		"an imported agent": {observed: named("Old"), sent: named("New"), live: named("New"), wantApplied: named("New"),
 			wantObserved: named("New")},
 		"an agent that was not seen since": {applied: named("Old"), sent: named("New"), live: named("Old"),
-			wantApplied: named("Old")},
+			wantApplied: named("Old"), open: 1},
 		"another field is somebody's": {applied: fields{"name": "Old", "icon": "https://a/1"},
 			observed: fields{"name": "Old", "icon": "https://a/1"}, sent: named("New"),
 			live:         fields{"name": "New", "icon": "https://theirs"},
@@ -121,11 +127,51 @@ func TestWhatAnOpenUpdateDid(t *testing.T) {
 			if tt.wantObserved == nil {
 				observed = string(rec.Observed)
 			}
-			if len(fleet.Open()) > 0 || string(got.Applied) != string(encoded(t, tt.wantApplied)) ||
+			if len(fleet.Open()) != tt.open || string(got.Applied) != string(encoded(t, tt.wantApplied)) ||
 				name != "a secret is sent again" && string(got.Observed) != observed || got.Mark != tt.wantMark {
 				t.Errorf("%d open, applied %s, observed %s, mark %q", len(fleet.Open()), got.Applied, got.Observed,
 					got.Mark)
 			}
+		})
+	}
+}
+
+// An update has no answer, and the list lags behind it while the manifest wants the old value again, in a field that the
+// platform fills in by itself: such a list is not believed before the grace period is over, or nobody would ever see
+// what the platform has. One that was not carried out waits for as long, and is closed then.
+func TestAListThatLagsDecidesNoUpdate(t *testing.T) {
+	for name, done := range map[string]bool{"carried out": true, "not carried out": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.want, w.refresh = []agent.Desired{coach("a")}, true
+				filled := platformtest.WithRewrite(w.memory[mind], func(f agent.Fields) agent.Fields {
+					if f["formatting"] == "" || f["formatting"] == nil {
+						f["formatting"] = "by the platform"
+					}
+					return f
+				})
+				w.client[mind] = filled
+				w.mustApply()
+				w.want[0].Fields["formatting"] = "Mine."
+				answered := make(chan struct{})
+				lags := platformtest.WithLag(filled, platformtest.Lag{Changes: 20 * time.Second})
+				w.client[mind] = platformtest.WithFaults(lags, platformtest.Fault{Op: platformtest.OpUpdate, Nth: 1,
+					After: done, Class: platform.Unknown, Hold: answered})
+				w.applyUntil(func(cancel func()) { time.AfterFunc(time.Second, func() { cancel(); close(answered) }) })
+				delete(w.want[0].Fields, "formatting")
+				start := time.Now()
+				w.mustApply()
+				if took := time.Since(start); took < 15*time.Second || took > 40*time.Second {
+					t.Errorf("it took %s", took)
+				}
+				w.knows(1, 0)
+				w.mustApply()
+				w.check()
+				if v := w.memory[mind].Agents()[0].Content.Value("formatting"); v != "" && v != nil {
+					t.Errorf("the platform has %v", v)
+				}
+			})
 		})
 	}
 }

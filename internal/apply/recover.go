@@ -40,6 +40,9 @@ type openRequest struct {
 	// mayOverwrite reports, of an update or a delete of an earlier run, that it is not what is wanted any more: until
 	// its grace period is over it may still take effect, over what is sent now.
 	mayOverwrite bool
+	// notShown reports, of an update, that the last list shows a field as it was before: until the grace period is over,
+	// that list may lag.
+	notShown bool
 	// answered reports, of a delete, that the platform said that it is done: at the time of since, when its grace
 	// period begins, for lists lag. repeated reports that it said so to a second one as well.
 	answered, repeated bool
@@ -269,8 +272,8 @@ func (e *Engine) noteUndone(a agent.Address, uid string) {
 
 // recoverUpdate decides an update, field by field. Done is a field that the agent shows exactly as it was sent
 // or, as platforms change what they are sent, in another way than before. One that shows what it showed before
-// was not changed, and the next plan sends it again; one that shows something else counts as what it shows, and
-// is sent again as well. What cannot be read back, a secret, is forgotten, and so sent again. One that may still
+// was not changed, and the next plan sends it again, though until the grace period is over it may be the list that lags;
+// one that shows something else counts as what it shows, and is sent again as well. What cannot be read back, a secret, is forgotten, and so sent again. One that may still
 // overwrite what is wanted now stays open, beside the result of what it did so far, until its grace period is over.
 func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, error) {
 	a := e.addressOf(i)
@@ -309,7 +312,7 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	e.mu.Lock()
 	e.lateUpdates[i.UID] = append(e.lateUpdates[i.UID], sent) // whatever is decided now, it may still take effect
 	e.mu.Unlock()
-	names, changed := make([]string, 0, len(sent)), false
+	names, changed, notShown := make([]string, 0, len(sent)), false, ""
 	for name, v := range sent {
 		f, _ := l.schema.Field(name)
 		names = append(names, name)
@@ -323,6 +326,7 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 			before[name]):
 			applied[name] = v
 		case was:
+			notShown = name
 			continue
 		case shown[name] == nil:
 			delete(applied, name)
@@ -334,14 +338,22 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	f, canMark := l.schema.Marker()
 	marked := canMark && sent[f.Name] != nil && live.Mark != rec.Mark
 	r := e.openRequestOf(i)
+	inGrace := l.asked.Sub(r.since) < e.graceOf(r)
+	r.notShown = notShown != "" && inGrace
 	var late error
 	switch {
-	case r.earlier && l.asked.Sub(r.since) < e.graceOf(r) && e.overwritesWanted(l, a, rec, sent):
+	case r.earlier && inGrace && e.overwritesWanted(l, a, rec, sent):
 		r.mayOverwrite, late = true, errMayOverwrite
-		i.ID = 0 // what is recorded closes nothing
-		voided = nil
 	case r.mayOverwrite && (changed || marked):
 		e.noteOvertaken(a)
+	case r.notShown:
+		// Were it closed now, a manifest that wants the old value again would find nothing to do, though the list lags. The
+		// next plan sends the field all the same: the record says that it was not done.
+		late = fmt.Errorf("the list still shows the old value of %s", notShown)
+	}
+	if late != nil {
+		i.ID = 0 // what is recorded closes nothing
+		voided = nil
 	}
 	if !changed && !marked {
 		return voided, late
@@ -603,7 +615,7 @@ func (e *Engine) nextListing(n int) (wait time.Duration, more bool) {
 	over := true
 	for _, i := range e.fleet.Open() {
 		r, bound := e.openRequestOf(i), maxListings
-		if i.Action != actionCreate && (!r.answered || e.unlisted[i.Address.ID()] != nil) {
+		if i.Action != actionCreate && (!r.answered && !r.notShown || e.unlisted[i.Address.ID()] != nil) {
 			bound = maxListingsForWrites
 		}
 		if r.stuck || n >= bound || !e.mayTellMore(i) {
@@ -640,8 +652,8 @@ func (e *Engine) mayTellMore(i state.Intent) bool {
 	if i.Action == actionCreate {
 		return true
 	}
-	// Of a delete that was answered, and of an update that may come late, later lists tell more. Of any other write,
-	// the last list told all that a list tells.
+	// Of a delete that was answered, and of an update that may come late or that a list does not show, later lists tell
+	// more. Of any other write, the last list told all that a list tells.
 	r, l := e.openRequestOf(i), e.lists[id]
-	return (r.answered || r.mayOverwrite) && l != nil && l.asked.Sub(r.since) < e.graceOf(r)
+	return (r.answered || r.mayOverwrite || r.notShown) && l != nil && l.asked.Sub(r.since) < e.graceOf(r)
 }
