@@ -109,16 +109,18 @@ func TestPlanCrashIsNoPlan(t *testing.T) {
 	bin := t.TempDir()
 	for code, want := range map[string]string{"2": "agentsync crashed", "134": "ended by signal 6",
 		"137": "ended by signal 9"} {
-		write(t, filepath.Join(bin, "agentsync"), "#!/bin/sh\n[ \"$1\" = version ] || exit "+code+"\n")
-		if err := os.Chmod(filepath.Join(bin, "agentsync"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		r.path = bin
-		res := r.run(map[string]string{"command": "plan", "comment": "false", "build-from-source": "false"})
-		wantAll(t, "log", res.log, want)
-		if !res.failed || res.outputs["has-changes"] != "" {
-			t.Errorf("%s: outputs %v\n%s", code, res.outputs, res.log)
-		}
+		t.Run(code, func(t *testing.T) {
+			write(t, filepath.Join(bin, "agentsync"), "#!/bin/sh\n[ \"$1\" = version ] || exit "+code+"\n")
+			if err := os.Chmod(filepath.Join(bin, "agentsync"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			r.path = bin
+			res := r.run(map[string]string{"command": "plan", "comment": "false", "build-from-source": "false"})
+			wantAll(t, "log", res.log, want)
+			if !res.failed || res.outputs["has-changes"] != "" {
+				t.Errorf("outputs %v\n%s", res.outputs, res.log)
+			}
+		})
 	}
 }
 
@@ -128,16 +130,18 @@ func TestPlanReadOnlyToken(t *testing.T) {
 	t.Parallel()
 	for head, want := range map[string]string{"mallory/fleet": "::notice title=agentsync::the token of this run may " +
 		"not write", "acme/fleet": "pull-requests: write"} {
-		r := newRunner(t)
-		g := r.withGitHub(head)
-		g.set(func() { g.readOnly = true })
-		write(t, filepath.Join(r.dir, "manifests/a.yaml"), fleet("coach"))
-		res := r.run(map[string]string{"command": "plan"})
-		wantAll(t, "log", res.log, want)
-		wantAll(t, "summary", res.summary, "1 to create")
-		if res.failed != (head == "acme/fleet") {
-			t.Errorf("from %s: failed is %t\n%s", head, res.failed, res.log)
-		}
+		t.Run(head, func(t *testing.T) {
+			r := newRunner(t)
+			g := r.withGitHub(head)
+			g.set(func() { g.readOnly = true })
+			write(t, filepath.Join(r.dir, "manifests/a.yaml"), fleet("coach"))
+			res := r.run(map[string]string{"command": "plan"})
+			wantAll(t, "log", res.log, want)
+			wantAll(t, "summary", res.summary, "1 to create")
+			if res.failed != (head == "acme/fleet") {
+				t.Errorf("from %s: failed is %t\n%s", head, res.failed, res.log)
+			}
+		})
 	}
 }
 
@@ -204,11 +208,13 @@ func TestInputsAreData(t *testing.T) {
 		"command": "touch pwned", "prune": "yes", "refresh": "1", "marker": "a --> b", "working-directory": "none",
 		"extra-args": "--no-such-flag", "build-from-source": "maybe", "state": "a\nb=c",
 	} {
-		inputs := map[string]string{"command": "plan", "comment": "false", "paths": name, input: value}
-		if res := r.run(inputs); res.failed == (input == "state") || input != "build-from-source" &&
-			input != "working-directory" && input != "state" && res.outputs["exit-code"] != "4" {
-			t.Errorf("%s %q: outputs %v\n%s", input, value, res.outputs, res.log)
-		}
+		t.Run(input, func(t *testing.T) {
+			inputs := map[string]string{"command": "plan", "comment": "false", "paths": name, input: value}
+			if res := r.run(inputs); res.failed == (input == "state") || input != "build-from-source" &&
+				input != "working-directory" && input != "state" && res.outputs["exit-code"] != "4" {
+				t.Errorf("%s %q: outputs %v\n%s", input, value, res.outputs, res.log)
+			}
+		})
 	}
 	if _, err := os.Stat(filepath.Join(r.dir, "pwned")); err == nil {
 		t.Error("an input was run")

@@ -69,18 +69,20 @@ func TestSharedState(t *testing.T) {
 			return map[string]string{}
 		},
 	} {
-		r.checkout(bare)
-		inputs := set()
-		inputs["command"] = "plan"
-		if res := r.run(inputs); res.failed || res.outputs["has-changes"] != "false" {
-			t.Errorf("a plan, by %s: %v\n%s", name, res.outputs, res.log)
-		}
-		inputs["command"], inputs["state-artifact"] = "apply", "public"
-		res := r.run(inputs)
-		if text := read(t, filepath.Join(res.artefact, "public.json")); res.failed ||
-			!strings.Contains(text, `"lineage": "public"`) {
-			t.Errorf("an apply, by %s: %s\n%s", name, text, res.log)
-		}
-		delete(r.env, "AGENTSYNC_STATE")
+		t.Run(name, func(t *testing.T) {
+			r.checkout(bare)
+			inputs := set()
+			inputs["command"] = "plan"
+			if res := r.run(inputs); res.failed || res.outputs["has-changes"] != "false" {
+				t.Errorf("a plan, by %s: %v\n%s", name, res.outputs, res.log)
+			}
+			inputs["command"], inputs["state-artifact"] = "apply", "public"
+			res := r.run(inputs)
+			if text := read(t, filepath.Join(res.artefact, "public.json")); res.failed ||
+				!strings.Contains(text, `"lineage": "public"`) {
+				t.Errorf("an apply, by %s: %s\n%s", name, text, res.log)
+			}
+			delete(r.env, "AGENTSYNC_STATE")
+		})
 	}
 }

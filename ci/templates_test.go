@@ -278,9 +278,11 @@ func TestEnvironmentSteps(t *testing.T) {
 		{"full", "false", "file=full/reviewed/plan.bin\n"}, {"full", "", "file=full/reviewed/plan.bin\n"},
 		{"full", "true", "file=\n"}, {"empty", "false", "file=\n"},
 	} {
-		if got := run(scripts["The plan that was reviewed"], "GITHUB_OUTPUT", "RUNNER_TEMP="+c.plan,
-			"REFRESH="+c.refresh); got != c.want {
-			t.Errorf("%s plan, refresh %q: %q, want %q", c.plan, c.refresh, got, c.want)
-		}
+		t.Run(c.plan+" plan, refresh "+c.refresh, func(t *testing.T) {
+			if got := run(scripts["The plan that was reviewed"], "GITHUB_OUTPUT", "RUNNER_TEMP="+c.plan,
+				"REFRESH="+c.refresh); got != c.want {
+				t.Errorf("%s plan, refresh %q: %q, want %q", c.plan, c.refresh, got, c.want)
+			}
+		})
 	}
 }

@@ -46,10 +46,12 @@ func TestExplainFindsWhatWasMeant(t *testing.T) {
 		"mindset.name": "agentName", "first-message": "metaData.greetingMessage", "enabled": "isActive",
 		"mindset.agents.live.x": "live", "mindset.nonsense": "", "tag": "tags",
 	} {
-		places, near, err := Explain(strings.Split(typed, "."))
-		if err != nil || len(places) > 0 || near != want {
-			t.Errorf("%s: %d places, near %q, want %q (%v)", typed, len(places), near, want, err)
-		}
+		t.Run(typed, func(t *testing.T) {
+			places, near, err := Explain(strings.Split(typed, "."))
+			if err != nil || len(places) > 0 || near != want {
+				t.Errorf("%d places, near %q, want %q (%v)", len(places), near, want, err)
+			}
+		})
 	}
 }
 

@@ -34,9 +34,11 @@ func TestOrder(t *testing.T) {
 		}
 		for where, got := range map[string]*schema.Order{"defaults": section.Member("defaults"),
 			"agents": section.Member("agents").Items()} {
-			if diff := cmp.Diff(want, got.Names()); diff != "" {
-				t.Errorf("%s of %s (-traits +order):\n%s", where, name, diff)
-			}
+			t.Run(where, func(t *testing.T) {
+				if diff := cmp.Diff(want, got.Names()); diff != "" {
+					t.Errorf("%s of %s (-traits +order):\n%s", where, name, diff)
+				}
+			})
 		}
 	}
 	meta := root.Member("cometchat").Member("agents").Items().Member("integrationMeta")

@@ -128,16 +128,18 @@ func TestBundleMeansTheSame(t *testing.T) {
 		`{"version": 1, "cometchat": {"appId": "a", "region": "us", "agents": [{"key": "a", "integrateWith": "rasa", ` +
 			`"integrationMeta": {"agentId": "x"}}]}}`: false,
 	} {
-		var v any
-		if err := json.Unmarshal([]byte(text), &v); err != nil {
-			t.Fatal(err)
-		}
-		if got := whole.Validate(v) == nil; got != want {
-			t.Errorf("the schema says %v of %s", got, text)
-		}
-		if got := bundled.Validate(v) == nil; got != want {
-			t.Errorf("the bundle says %v of %s", got, text)
-		}
+		t.Run(text, func(t *testing.T) {
+			var v any
+			if err := json.Unmarshal([]byte(text), &v); err != nil {
+				t.Fatal(err)
+			}
+			if got := whole.Validate(v) == nil; got != want {
+				t.Errorf("the schema says %v of %s", got, text)
+			}
+			if got := bundled.Validate(v) == nil; got != want {
+				t.Errorf("the bundle says %v of %s", got, text)
+			}
+		})
 	}
 }
 
@@ -197,20 +199,22 @@ func TestFieldsOfThePlatforms(t *testing.T) {
 			" mcpserverUids tags access externalTenantId",
 	}
 	for name, fields := range want {
-		p, err := Load(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, f := range p.Fields {
-			got = append(got, f.Name)
-		}
-		slices.Sort(got)
-		wanted := strings.Fields(fields)
-		slices.Sort(wanted)
-		if diff := cmp.Diff(wanted, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			p, err := Load(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, f := range p.Fields {
+				got = append(got, f.Name)
+			}
+			slices.Sort(got)
+			wanted := strings.Fields(fields)
+			slices.Sort(wanted)
+			if diff := cmp.Diff(wanted, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		})
 	}
 }
 
@@ -262,17 +266,19 @@ func TestCleared(t *testing.T) {
 		{"mindset", "access", "restrictedAccess"},
 		{"mindset", "agentPurpose", ""},
 	} {
-		p, err := Load(c.platform)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, ok := p.Field(c.field)
-		if !ok {
-			t.Fatalf("%s has no field %s", c.platform, c.field)
-		}
-		if diff := cmp.Diff(c.want, f.Cleared()); diff != "" {
-			t.Errorf("%s.%s (-want +got):\n%s", c.platform, c.field, diff)
-		}
+		t.Run(c.field, func(t *testing.T) {
+			p, err := Load(c.platform)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, ok := p.Field(c.field)
+			if !ok {
+				t.Fatalf("%s has no field %s", c.platform, c.field)
+			}
+			if diff := cmp.Diff(c.want, f.Cleared()); diff != "" {
+				t.Errorf("%s.%s (-want +got):\n%s", c.platform, c.field, diff)
+			}
+		})
 	}
 }
 
@@ -289,8 +295,10 @@ func TestIsSecret(t *testing.T) {
 		"/integrationMeta/baseUrl":               false,
 		"/nowhere":                               false,
 	} {
-		if got := p.IsSecret(path); got != want {
-			t.Errorf("IsSecret(%s) is %v", path, got)
-		}
+		t.Run(path, func(t *testing.T) {
+			if got := p.IsSecret(path); got != want {
+				t.Errorf("IsSecret(%s) is %v", path, got)
+			}
+		})
 	}
 }

@@ -20,16 +20,20 @@ func TestNamesHaveTheirPatterns(t *testing.T) {
 		"key": {agent.KeyPattern, agent.ValidKey, 63},
 		"app": {`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`, agent.ValidApp, 128},
 	} {
-		pattern := regexp.MustCompile(form.pattern)
-		texts := []string{"", strings.Repeat("a", form.longest), strings.Repeat("a", form.longest+1), "a\n", "é", "aé"}
-		for c := range 256 {
-			texts = append(texts, string([]byte{byte(c)}), string([]byte{'a', byte(c)}), string([]byte{byte(c), 'a'}))
-		}
-		for _, s := range texts {
-			if got, want := form.valid(s), pattern.MatchString(s); got != want {
-				t.Errorf("%s %q: valid is %v, its pattern says %v", name, s, got, want)
+		t.Run(name, func(t *testing.T) {
+			pattern := regexp.MustCompile(form.pattern)
+			texts := []string{"", strings.Repeat("a", form.longest), strings.Repeat("a", form.longest+1), "a\n", "é",
+				"aé"}
+			for c := range 256 {
+				texts = append(texts, string([]byte{byte(c)}), string([]byte{'a', byte(c)}),
+					string([]byte{byte(c), 'a'}))
 			}
-		}
+			for _, s := range texts {
+				if got, want := form.valid(s), pattern.MatchString(s); got != want {
+					t.Errorf("%s %q: valid is %v, its pattern says %v", name, s, got, want)
+				}
+			}
+		})
 	}
 }
 

@@ -17,16 +17,18 @@ func TestCrashAtEveryCall(t *testing.T) {
 		"torn": statetest.LoseSome(7)}
 	crashes := 0
 	for name, loss := range losses {
-		for n := 1; ; n++ {
-			p, crashed := crashAt(t, n, loss)
-			if len(p.failures) > 0 {
-				t.Fatalf("%s at call %d: %v\n%v", name, n, p.failures, p.log)
+		t.Run(name, func(t *testing.T) {
+			for n := 1; ; n++ {
+				p, crashed := crashAt(t, n, loss)
+				if len(p.failures) > 0 {
+					t.Fatalf("%s at call %d: %v\n%v", name, n, p.failures, p.log)
+				}
+				if !crashed {
+					break
+				}
+				crashes++
 			}
-			if !crashed {
-				break
-			}
-			crashes++
-		}
+		})
 	}
 	if crashes < 3*20 {
 		t.Errorf("%d crashes: the run made fewer calls than it must", crashes)

@@ -150,29 +150,35 @@ func TestAnUnsettledAddressTakesNoOthersAgent(t *testing.T) {
 		"update": {ID: 1, Address: b, Action: "update", UID: rec[b].UID, At: time.Now()},
 		"create": {ID: 1, Address: b, Action: "create", At: time.Now()},
 	} {
-		if name == "create" { // of which nothing is to be seen
-			w.memory[mind].Remove(rec[b].UID)
-		}
-		w.state += ".lost"
-		snap := w.load(w.file())
-		snap.Open = []state.Intent{open}
-		w.client[mind] = platformtest.WithFaults(w.memory[mind],
-			platformtest.Fault{Op: platformtest.OpList, Nth: 1, Class: platform.Unknown})
-		var made *plan.Plan
-		fleet, err := state.NewFleet(snap.State, snap.Open)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf,
-			Begin:  func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil },
-			End:    func() error { return nil },
-			Review: func(_ context.Context, p *plan.Plan) (bool, error) { made = p; return false, errors.New("no") }})
-		for _, ch := range made.Changes {
-			if ch.Address == d && (ch.Action != plan.Adopt || ch.UID != rec[d].UID) || ch.Address == b &&
-				ch.Action == plan.Adopt {
-				t.Errorf("open %s: %s %s %s", name, ch.Address, ch.Action, ch.UID)
+		t.Run(name, func(t *testing.T) {
+			if name == "create" { // of which nothing is to be seen
+				w.memory[mind].Remove(rec[b].UID)
 			}
-		}
+			w.state += ".lost"
+			snap := w.load(w.file())
+			snap.Open = []state.Intent{open}
+			w.client[mind] = platformtest.WithFaults(w.memory[mind],
+				platformtest.Fault{Op: platformtest.OpList, Nth: 1, Class: platform.Unknown})
+			var made *plan.Plan
+			fleet, err := state.NewFleet(snap.State, snap.Open)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf,
+				Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil },
+				End:   func() error { return nil },
+				Review: func(_ context.Context, p *plan.Plan) (bool, error) {
+					made = p
+					return false,
+						errors.New("no")
+				}})
+			for _, ch := range made.Changes {
+				if ch.Address == d && (ch.Action != plan.Adopt || ch.UID != rec[d].UID) || ch.Address == b &&
+					ch.Action == plan.Adopt {
+					t.Errorf("open %s: %s %s %s", name, ch.Address, ch.Action, ch.UID)
+				}
+			}
+		})
 	}
 }
 

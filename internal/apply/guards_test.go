@@ -423,22 +423,24 @@ func TestAnIntentThatCannotBeRead(t *testing.T) {
 func TestAnOldAgentThatIsNotDeletedIsNamed(t *testing.T) {
 	for status, hint := range map[int]string{400: "the next apply deletes it:\n  agentsync apply --prune",
 		404: "https://acme.example.com"} {
-		w := newWorld(t)
-		w.want, w.prune = []agent.Desired{coach("a", "externalTenantId", "t1")}, true
-		w.mustApply()
-		w.want[0].Fields["externalTenantId"] = "t2"
-		w.client[mind] = platformtest.WithFaults(w.memory[mind],
-			platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Refused, Status: status})
-		rep, err := w.apply(t.Context())
-		if err != nil || rep.Count(apply.StatusFailed) != 1 {
-			t.Fatalf("%v\n%s", err, describe(rep))
-		}
-		res := rep.Results[0]
-		if res.UID != "agent-0002" || !strings.Contains(res.Err.Error(),
-			"the old agent agent-0001 is not deleted yet: ") ||
-			!strings.Contains(res.Hint, hint) {
-			t.Errorf("%s: %v, hint %q", res.UID, res.Err, res.Hint)
-		}
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			w := newWorld(t)
+			w.want, w.prune = []agent.Desired{coach("a", "externalTenantId", "t1")}, true
+			w.mustApply()
+			w.want[0].Fields["externalTenantId"] = "t2"
+			w.client[mind] = platformtest.WithFaults(w.memory[mind],
+				platformtest.Fault{Op: platformtest.OpDelete, Class: platform.Refused, Status: status})
+			rep, err := w.apply(t.Context())
+			if err != nil || rep.Count(apply.StatusFailed) != 1 {
+				t.Fatalf("%v\n%s", err, describe(rep))
+			}
+			res := rep.Results[0]
+			if res.UID != "agent-0002" || !strings.Contains(res.Err.Error(),
+				"the old agent agent-0001 is not deleted yet: ") ||
+				!strings.Contains(res.Hint, hint) {
+				t.Errorf("%s: %v, hint %q", res.UID, res.Err, res.Hint)
+			}
+		})
 	}
 }
 
@@ -505,9 +507,11 @@ func TestAgain(t *testing.T) {
 	for outcome, want := range map[apply.Outcome]int{
 		apply.OutcomePartial: 3, apply.OutcomeInterrupted: 3, apply.OutcomeFailed: 0, apply.OutcomeComplete: 0,
 	} {
-		if rep := (apply.Report{Outcome: outcome, Results: results}); rep.Again() != want {
-			t.Errorf("%s: %d agents, want %d", outcome, rep.Again(), want)
-		}
+		t.Run(fmt.Sprint(outcome), func(t *testing.T) {
+			if rep := (apply.Report{Outcome: outcome, Results: results}); rep.Again() != want {
+				t.Errorf("%s: %d agents, want %d", outcome, rep.Again(), want)
+			}
+		})
 	}
 }
 
@@ -729,7 +733,7 @@ func TestListsForReaders(t *testing.T) {
 	known, err := w.engine(fleet).Lists(t.Context(), []agent.AppID{comet, mind})
 	if err == nil || !strings.HasPrefix(err.Error(), "list the agents of cometchat/app1: ") ||
 		strings.Contains(err.Error(), "mindset") {
-		t.Errorf("%v", err)
+		t.Error(err)
 	}
 	if _, listed := known.Live[comet]; listed || len(known.Live[mind]) != 1 || !known.Gone[mind]["agent-0002"] ||
 		len(known.Gone[mind]) != 1 {
@@ -777,11 +781,11 @@ func TestNothingToDoIsNotBelievedWithoutAList(t *testing.T) {
 	w.client[mind] = altered{Client: w.memory[mind], broken: func() bool { return true }}
 	if _, err := w.apply(t.Context()); err == nil || !strings.HasPrefix(err.Error(),
 		"list the agents of mindset/acme: ") {
-		t.Errorf("%v", err)
+		t.Error(err)
 	}
 	w.refresh = false // then nobody asked for it
 	if rep, err := w.apply(t.Context()); err != nil || rep.Outcome != apply.OutcomeComplete {
-		t.Errorf("%v", err)
+		t.Error(err)
 	}
 }
 

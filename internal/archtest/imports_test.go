@@ -163,9 +163,11 @@ func TestRulesCatch(t *testing.T) {
 		{"net/...", "network", false},
 		{"os", "os/exec", false},
 	} {
-		if matches(c.pattern, c.path) != c.want {
-			t.Errorf("matches(%q, %q) is not %v", c.pattern, c.path, c.want)
-		}
+		t.Run(c.pattern+" "+c.path, func(t *testing.T) {
+			if matches(c.pattern, c.path) != c.want {
+				t.Errorf("matches(%q, %q) is not %v", c.pattern, c.path, c.want)
+			}
+		})
 	}
 }
 

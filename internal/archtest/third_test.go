@@ -122,14 +122,16 @@ func TestAThirdPlatform(t *testing.T) {
 			"plan", "taken", "--sandbox", "--state", "other.json", "--refresh", "--detailed-exitcode",
 		}, ""},
 	} {
-		if step.args[0] == "export" && step.args[1] != "--help" {
-			if err := os.Rename(filepath.Join(dir, "manifests"), filepath.Join(dir, "old")); err != nil {
-				t.Fatal(err)
+		t.Run(step.name, func(t *testing.T) {
+			if step.args[0] == "export" && step.args[1] != "--help" {
+				if err := os.Rename(filepath.Join(dir, "manifests"), filepath.Join(dir, "old")); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		if out := run(step.args...); !strings.Contains(out, step.want) {
-			t.Errorf("%s: agentsync %s says\n%s\nwant %q in it", step.name, strings.Join(step.args, " "), out,
-				step.want)
-		}
+			if out := run(step.args...); !strings.Contains(out, step.want) {
+				t.Errorf("agentsync %s says\n%s\nwant %q in it", strings.Join(step.args, " "), out,
+					step.want)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -33,9 +34,11 @@ func TestTracks(t *testing.T) {
 		"repo/secrets/all.env": true, "repo/other.env": false, "tree/secrets/all.env": true,
 		"loose/secrets/all.env": false,
 	} {
-		if got := Tracks(filepath.Join(dir, filepath.FromSlash(name))); got != want {
-			t.Errorf("%s is tracked: %v", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := Tracks(filepath.Join(dir, filepath.FromSlash(name))); got != want {
+				t.Errorf("%s is tracked: %v", name, got)
+			}
+		})
 	}
 }
 
@@ -51,10 +54,12 @@ func TestIgnore(t *testing.T) {
 		{"/b\nc\n", true, "a\nb\nc\n"},
 		{"a\n/c\n", false, "a\nb\nc\n"},
 	} {
-		added, err := Ignore(path, []byte(c.lines))
-		if got, _ := os.ReadFile(path); err != nil || added != c.added || string(got) != c.want {
-			t.Errorf("%q: added %v, %v, file %q", c.lines, added, err, got)
-		}
+		t.Run(c.lines, func(t *testing.T) {
+			added, err := Ignore(path, []byte(c.lines))
+			if got, _ := os.ReadFile(path); err != nil || added != c.added || string(got) != c.want {
+				t.Errorf("added %v, %v, file %q", added, err, got)
+			}
+		})
 	}
 }
 
@@ -71,15 +76,19 @@ func TestLinks(t *testing.T) {
 		{File: "../top)|.yaml"}:     "https://github.com/acme/a%28b%29/blob/0123abc/top%29%7C.yaml",
 		{File: "../../out.yaml"}:    "",
 	} {
-		if got := links(pos); got != want {
-			t.Errorf("%v: %q, want %q", pos, got, want)
-		}
+		t.Run(fmt.Sprint(pos), func(t *testing.T) {
+			if got := links(pos); got != want {
+				t.Errorf("%v: %q, want %q", pos, got, want)
+			}
+		})
 	}
 	for name, value := range map[string]string{"GITHUB_SHA": "main", "GITHUB_SERVER_URL": "javascript:alert(1)"} {
-		broken := map[string]string{"GITHUB_REPOSITORY": "a/b", "GITHUB_SERVER_URL": "https://github.com",
-			"GITHUB_SHA": "0123abc", name: value}
-		if Links(func(name string) string { return broken[name] }) != nil {
-			t.Errorf("%s=%s makes links", name, value)
-		}
+		t.Run(name, func(t *testing.T) {
+			broken := map[string]string{"GITHUB_REPOSITORY": "a/b", "GITHUB_SERVER_URL": "https://github.com",
+				"GITHUB_SHA": "0123abc", name: value}
+			if Links(func(name string) string { return broken[name] }) != nil {
+				t.Errorf("%s=%s makes links", name, value)
+			}
+		})
 	}
 }

@@ -42,9 +42,11 @@ func TestPlaces(t *testing.T) {
 		"f:3:4: a place":    {Pos: diag.Pos{File: "f", Line: 3, Column: 4}, Summary: "a place"},
 		"f: warning: aside": {Severity: diag.Warning, Pos: diag.Pos{File: "f"}, Summary: "aside"},
 	} {
-		if got := p.String(); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if got := p.String(); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
 	}
 	if (diag.List{{Severity: diag.Warning}}).HasErrors() {
 		t.Error("a warning is no error")

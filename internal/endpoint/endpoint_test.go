@@ -33,16 +33,18 @@ func TestParse(t *testing.T) {
 		"https://b%C3%BCcher.example":        "write it as xn--bcher-kva.example",
 		"https://example.com\u3002evil.test": "not in plain ASCII",
 	} {
-		got := ""
-		u, err := Parse(raw, "acme")
-		if err != nil {
-			got = err.Error()
-		} else {
-			got = u.String()
-		}
-		if got != want && (err == nil || !strings.Contains(got, want)) {
-			t.Errorf("%q: %s; want %s", raw, got, want)
-		}
+		t.Run(raw, func(t *testing.T) {
+			got := ""
+			u, err := Parse(raw, "acme")
+			if err != nil {
+				got = err.Error()
+			} else {
+				got = u.String()
+			}
+			if got != want && (err == nil || !strings.Contains(got, want)) {
+				t.Errorf("%s; want %s", got, want)
+			}
+		})
 	}
 }
 
@@ -55,8 +57,10 @@ func TestPunycode(t *testing.T) {
 		"3\u5e74b\u7d44\u91d1\u516b\u5148\u751f":                 "3b-ww4c5e180e575a65lsy2b",
 		"\u305d\u306e\u30b9\u30d4\u30fc\u30c9\u3067":             "d9juau41awczczp",
 	} {
-		if got := punycode([]rune(label)); got != want {
-			t.Errorf("%s: %s, want %s", label, got, want)
-		}
+		t.Run(label, func(t *testing.T) {
+			if got := punycode([]rune(label)); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		})
 	}
 }

@@ -71,10 +71,12 @@ func TestOfState(t *testing.T) {
 		&store.UnfitError{}:                          "4 nothing was written; which places",
 		errors.New("boom"):                           "4 ",
 	} {
-		f := Of(t.Context(), OfState(fmt.Errorf("state: %w", err)))
-		if got := fmt.Sprintf("%d %s", f.Code, f.Hint); !strings.HasPrefix(got, want) {
-			t.Errorf("%v: %s, want %s", err, got, want)
-		}
+		t.Run(fmt.Sprint(err), func(t *testing.T) {
+			f := Of(t.Context(), OfState(fmt.Errorf("state: %w", err)))
+			if got := fmt.Sprintf("%d %s", f.Code, f.Hint); !strings.HasPrefix(got, want) {
+				t.Errorf("%v: %s, want %s", err, got, want)
+			}
+		})
 	}
 }
 

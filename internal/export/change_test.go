@@ -126,12 +126,14 @@ func TestChangeRefuses(t *testing.T) {
 		head + "    - {key: a, agentName: [a,\n        b]}\n":     nil,
 		head + "    - key: a\n      agentName: ${file:../x.md}\n": &export.TextFileError{},
 	} {
-		_, err := export.Change([]byte(src), p, "a", export.Edit{Path: []string{"agentName"}, Value: "B"})
-		var text *export.TextFileError
-		switch ok := errors.Is(err, want); {
-		case errors.As(want, &text) && errors.As(err, &text) && text.Path == "../x.md":
-		case want == nil && err != nil, want != nil && !ok:
-			t.Errorf("%s gives %v, want %v", src, err, want)
-		}
+		t.Run(src, func(t *testing.T) {
+			_, err := export.Change([]byte(src), p, "a", export.Edit{Path: []string{"agentName"}, Value: "B"})
+			var text *export.TextFileError
+			switch ok := errors.Is(err, want); {
+			case errors.As(want, &text) && errors.As(err, &text) && text.Path == "../x.md":
+			case want == nil && err != nil, want != nil && !ok:
+				t.Errorf("%s gives %v, want %v", src, err, want)
+			}
+		})
 	}
 }

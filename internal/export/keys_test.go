@@ -28,10 +28,12 @@ func TestKeys(t *testing.T) {
 		{long, "", strings.Repeat("long-", 12) + "lon"},
 		{long, "", strings.Repeat("long-", 12) + "l-2"},
 	} {
-		got := keys.Name(p, agent.Fields{"agentName": tt.name, "externalTenantId": tt.tenant}, "U 1")
-		if got != tt.want {
-			t.Errorf("%q of %q gets the key %q, want %q", tt.name, tt.tenant, got, tt.want)
-		}
+		t.Run(tt.name, func(t *testing.T) {
+			got := keys.Name(p, agent.Fields{"agentName": tt.name, "externalTenantId": tt.tenant}, "U 1")
+			if got != tt.want {
+				t.Errorf("%q of %q gets the key %q, want %q", tt.name, tt.tenant, got, tt.want)
+			}
+		})
 	}
 }
 

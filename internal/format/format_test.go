@@ -155,10 +155,12 @@ func TestRefused(t *testing.T) {
 		{"a: {!!null : b}\n", "m.yaml:1:5: a key must be a string; write it in quotes if it is one"},
 		{"a: b\rc: d\n", "m.yaml:1:5: fmt does not keep the line break U+000D; write it as an escape in double quotes"},
 	} {
-		out, problems, err := f.Format("m.yaml", []byte(test.src))
-		if err != nil || out != nil || len(problems) != 1 || problems[0].String() != test.want {
-			t.Errorf("%q gives %q, %v, %v\nwant %s", test.src, out, problems, err, test.want)
-		}
+		t.Run(test.src, func(t *testing.T) {
+			out, problems, err := f.Format("m.yaml", []byte(test.src))
+			if err != nil || out != nil || len(problems) != 1 || problems[0].String() != test.want {
+				t.Errorf("%q gives %q, %v, %v\nwant %s", test.src, out, problems, err, test.want)
+			}
+		})
 	}
 }
 

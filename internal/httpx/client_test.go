@@ -97,11 +97,13 @@ func TestOptionsAreChecked(t *testing.T) {
 		"no ASCII":    func(o *httpx.Options) { o.Key = secret.Literal(key + "é") },
 		"unresolved":  func(o *httpx.Options) { o.Key = secret.Template("${secret:" + key + "}") },
 	} {
-		o := options(t, "https://a.example")
-		change(&o)
-		if _, err := httpx.NewClient(o); err == nil || strings.Contains(err.Error(), key) {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			o := options(t, "https://a.example")
+			change(&o)
+			if _, err := httpx.NewClient(o); err == nil || strings.Contains(err.Error(), key) {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -162,10 +162,12 @@ func TestRetryAfter(t *testing.T) {
 		{[]string{"X-RateLimit-Reset", "1767323000"}, 0},
 		{[]string{"Retry-After", "5", "X-Rate-Limit-Reset", "1767323999"}, 5 * time.Second},
 	} {
-		resp := answer(429, c.header...)
-		if got := httpx.RetryAfter(resp.Header, now); got != c.want {
-			t.Errorf("%v: %v, want %v", c.header, got, c.want)
-		}
+		t.Run(strings.Join(c.header, " "), func(t *testing.T) {
+			resp := answer(429, c.header...)
+			if got := httpx.RetryAfter(resp.Header, now); got != c.want {
+				t.Errorf("%v: %v, want %v", c.header, got, c.want)
+			}
+		})
 	}
 }
 

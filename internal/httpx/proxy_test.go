@@ -21,18 +21,20 @@ func TestCheckProxy(t *testing.T) {
 		"ftp://proxy:21": false, "http://": false, "http://pro xy:3128": false, "http:// proxy": false,
 		"http://proxy:port": false, "://x": false,
 	} {
-		for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
-			err := httpx.CheckProxy(func(asked string) string {
-				if asked == name {
-					return v
+		t.Run(v, func(t *testing.T) {
+			for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+				err := httpx.CheckProxy(func(asked string) string {
+					if asked == name {
+						return v
+					}
+					return ""
+				})
+				if (err == nil) != ok || err != nil &&
+					(!strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "3128")) {
+					t.Errorf("%s=%s: %v", name, v, err)
 				}
-				return ""
-			})
-			if (err == nil) != ok || err != nil &&
-				(!strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "3128")) {
-				t.Errorf("%s=%s: %v", name, v, err)
 			}
-		}
+		})
 	}
 }
 
@@ -73,11 +75,13 @@ func TestKeysThatCannotStandInAHeader(t *testing.T) {
 		"Bearer abc": "without a word such as Bearer", "abc\n": "line end around it", " abc": "white space",
 		"a\u00fcb": "umlaut", "": "empty", "a\tb": "line end",
 	} {
-		o := options(t, "https://platform.test")
-		o.Key = secret.Literal(key)
-		if _, err := httpx.NewClient(o); err == nil || !strings.Contains(err.Error(), says) || key != "" &&
-			strings.Contains(err.Error(), key) {
-			t.Errorf("%q: %v, want %q", key, err, says)
-		}
+		t.Run(key, func(t *testing.T) {
+			o := options(t, "https://platform.test")
+			o.Key = secret.Literal(key)
+			if _, err := httpx.NewClient(o); err == nil || !strings.Contains(err.Error(), says) || key != "" &&
+				strings.Contains(err.Error(), key) {
+				t.Errorf("%v, want %q", err, says)
+			}
+		})
 	}
 }

@@ -275,10 +275,12 @@ func TestEndpoints(t *testing.T) {
 		"https://u@example.com":             false,
 		"https://":                          false,
 	} {
-		_, problems := tryText(t, "version: 1\nmindset:\n  appUid: acme\n  endpoint: \""+endpoint+"\"\n")
-		if problems.HasErrors() == right {
-			t.Errorf("%s: right is %v, but:\n%s", endpoint, right, lines(problems))
-		}
+		t.Run(endpoint, func(t *testing.T) {
+			_, problems := tryText(t, "version: 1\nmindset:\n  appUid: acme\n  endpoint: \""+endpoint+"\"\n")
+			if problems.HasErrors() == right {
+				t.Errorf("right is %v, but:\n%s", right, lines(problems))
+			}
+		})
 	}
 }
 

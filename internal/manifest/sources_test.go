@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -38,11 +39,13 @@ func TestSourcesShowWhatWasRead(t *testing.T) {
 		{"a.yaml", 900, 1, "", ""},
 		{"coach.md", 3, 1, "Be kind: always.", "B"},
 	} {
-		line, ok := fleet.Sources.Line(diag.Pos{File: c.file, Line: c.line, Column: c.column})
-		at := strings.Index(line.Text, c.token)
-		if !ok || line.Text != c.text || line.Token != len(c.token) || at < 0 {
-			t.Errorf("%s:%d:%d: %q, a token of %d bytes (%v)", c.file, c.line, c.column, line.Text, line.Token, ok)
-		}
+		t.Run(fmt.Sprint(c.file, ":", c.line, ":", c.column), func(t *testing.T) {
+			line, ok := fleet.Sources.Line(diag.Pos{File: c.file, Line: c.line, Column: c.column})
+			at := strings.Index(line.Text, c.token)
+			if !ok || line.Text != c.text || line.Token != len(c.token) || at < 0 {
+				t.Errorf("%s:%d:%d: %q, a token of %d bytes (%v)", c.file, c.line, c.column, line.Text, line.Token, ok)
+			}
+		})
 	}
 	for _, pos := range []diag.Pos{{File: "other.txt", Line: 1}, {File: "a.yaml"}, {File: "../a.yaml", Line: 1}, {}} {
 		if line, ok := fleet.Sources.Line(pos); ok {

@@ -155,9 +155,11 @@ func TestErrorsNameTheFile(t *testing.T) {
 		"missing/report.json": "write missing/report.json: ",
 		"folder":              "write folder: it is a folder",
 	} {
-		if _, err := outfile.Create(path, fs.FileMode(0o644)); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%s: %v", path, err)
-		}
+		t.Run(path, func(t *testing.T) {
+			if _, err := outfile.Create(path, fs.FileMode(0o644)); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Error(err)
+			}
+		})
 	}
 }
 

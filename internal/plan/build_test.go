@@ -246,10 +246,12 @@ func TestWhatIsRecorded(t *testing.T) {
 		{"an import", agent.Record{UID: "u1", Observed: prior.Applied}, fields{"agentName": "New", "tags": list{"x"}}},
 		{"a create", agent.Record{}, fields{"agentName": "New", "live": true}},
 	} {
-		got, err := AppliedDoc(d, tt.prior, testSealer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		diffOf(t, tt.name, string(doc(t, tt.want)), string(got))
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := AppliedDoc(d, tt.prior, testSealer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			diffOf(t, tt.name, string(doc(t, tt.want)), string(got))
+		})
 	}
 }

@@ -151,15 +151,17 @@ func TestBasisHoldsAllOfARecord(t *testing.T) {
 	}
 	seen := map[string]string{}
 	for name, edit := range edits {
-		rec := record(t, "1", fields{"agentName": "X"})
-		edit(&rec)
-		p := build(t, Input{Desired: []agent.Desired{want(t, a, fields{"agentName": "Z"})},
-			Prior: map[agent.Address]agent.Record{addr(t, a): rec}})
-		is := p.Changes[0].Basis.Record
-		if other, taken := seen[is]; taken || is == "" {
-			t.Errorf("%s has the digest of %q", name, other)
-		}
-		seen[is] = name
+		t.Run(name, func(t *testing.T) {
+			rec := record(t, "1", fields{"agentName": "X"})
+			edit(&rec)
+			p := build(t, Input{Desired: []agent.Desired{want(t, a, fields{"agentName": "Z"})},
+				Prior: map[agent.Address]agent.Record{addr(t, a): rec}})
+			is := p.Changes[0].Basis.Record
+			if other, taken := seen[is]; taken || is == "" {
+				t.Errorf("%s has the digest of %q", name, other)
+			}
+			seen[is] = name
+		})
 	}
 }
 
@@ -194,15 +196,17 @@ func TestReferencesOfAPlan(t *testing.T) {
 func TestLiveNeeded(t *testing.T) {
 	a, b, c := addr(t, "mindset/one/a"), addr(t, "mindset/two/b"), addr(t, "mindset/three/c")
 	for version, want := range map[string][]agent.AppID{"v1": {b.ID()}, "v2": {a.ID()}} {
-		v2 := record(t, "2", fields{"agentName": "B"})
-		v2.API = "v2"
-		in := Input{
-			Platforms: platforms(t), Versions: map[agent.AppID]string{a.ID(): version, b.ID(): version,
-				c.ID(): version},
-			Prior: map[agent.Address]agent.Record{a: record(t, "1", fields{"agentName": "A"}), b: v2, c: v2},
-			Live:  map[agent.AppID][]Live{a.ID(): {}, b.ID(): {}},
-		}
-		diffOf(t, version, want, slices.Collect(maps.Keys(in.LiveNeeded())))
+		t.Run(version, func(t *testing.T) {
+			v2 := record(t, "2", fields{"agentName": "B"})
+			v2.API = "v2"
+			in := Input{
+				Platforms: platforms(t), Versions: map[agent.AppID]string{a.ID(): version, b.ID(): version,
+					c.ID(): version},
+				Prior: map[agent.Address]agent.Record{a: record(t, "1", fields{"agentName": "A"}), b: v2, c: v2},
+				Live:  map[agent.AppID][]Live{a.ID(): {}, b.ID(): {}},
+			}
+			diffOf(t, version, want, slices.Collect(maps.Keys(in.LiveNeeded())))
+		})
 	}
 	bare := Input{Platforms: platforms(t), Prior: map[agent.Address]agent.Record{a: {UID: "1"}},
 		Live: map[agent.AppID][]Live{a.ID(): {}, b.ID(): {}}}
@@ -347,12 +351,14 @@ func TestASecretFieldIsToldAsSecret(t *testing.T) {
 	for name, f := range map[string]FieldChange{
 		"before": {Before: "v"}, "after": {After: "v"}, "live": {Live: "v", Drift: true}, "none": {},
 	} {
-		f.Secret = true
-		doc := f.Document()
-		b, err := json.Marshal(doc)
-		if err != nil || !doc.Secret || strings.Contains(string(b), `"v"`) {
-			t.Errorf("%s: %s, %v", name, b, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			f.Secret = true
+			doc := f.Document()
+			b, err := json.Marshal(doc)
+			if err != nil || !doc.Secret || strings.Contains(string(b), `"v"`) {
+				t.Errorf("%s, %v", b, err)
+			}
+		})
 	}
 }
 
@@ -385,9 +391,11 @@ func TestSameSealed(t *testing.T) {
 		"no secret": {sealed("t", "1"), list{object{"a": "x"}}, false}, "no list": {sealed("t", "1"), object{}, false},
 		"no object": {object{}, list{}, false},
 	} {
-		if got := sameSealed(tt.wanted, tt.applied); got != tt.same {
-			t.Errorf("%s: %v", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := sameSealed(tt.wanted, tt.applied); got != tt.same {
+				t.Error(got)
+			}
+		})
 	}
 }
 
@@ -416,9 +424,11 @@ func TestDiffers(t *testing.T) {
 	ch := &Change{Fields: []FieldChange{{Path: "/metaData/a"}, {Path: "/name"}, {Path: "/x~1y/z"}}}
 	for name, want := range map[string]bool{"metaData": true, "name": true, "x/y": true, "meta": false, "nam": false,
 		"a": false, "": false} {
-		if got := ch.Differs(name); got != want {
-			t.Errorf("%q: %v", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := ch.Differs(name); got != want {
+				t.Error(got)
+			}
+		})
 	}
 }
 
@@ -426,9 +436,11 @@ func TestDiffers(t *testing.T) {
 func TestMasked(t *testing.T) {
 	for text, want := range map[secret.Text]bool{secret.Literal("***"): true, secret.Literal(""): true,
 		secret.Literal("x"): false, secret.Template("${secret:UNSET}"): false} {
-		if got := Masked(text); got != want {
-			t.Errorf("%v: %v", text, got)
-		}
+		t.Run(fmt.Sprint(text), func(t *testing.T) {
+			if got := Masked(text); got != want {
+				t.Errorf("%v: %v", text, got)
+			}
+		})
 	}
 }
 
@@ -436,9 +448,11 @@ func TestMasked(t *testing.T) {
 func TestSameNumber(t *testing.T) {
 	for pair, same := range map[[2]json.Number]bool{{"1", "1.0"}: true, {"1", "2"}: false, {"x", "1"}: false,
 		{"1", "x"}: false, {"x", "x"}: false} {
-		if got := sameNumber(pair[0], pair[1]); got != same {
-			t.Errorf("%v: %v", pair, got)
-		}
+		t.Run(fmt.Sprint(pair), func(t *testing.T) {
+			if got := sameNumber(pair[0], pair[1]); got != same {
+				t.Errorf("%v: %v", pair, got)
+			}
+		})
 	}
 }
 

@@ -200,24 +200,30 @@ func TestLimitOfALikelyRename(t *testing.T) {
 		return len(build(t, in).LikelyRenames)
 	}
 	for same, want := range map[int]int{49: 0, 50: 1, 51: 1} {
-		one, other := line("a", same)+"\n"+line("b", 100-same), line("a", same)+"\n"+line("c", 100-same)
-		if got := guesses([]string{one}, []string{other}, nil); got != want {
-			t.Errorf("%d%% the same: %d guesses", same, got)
-		}
+		t.Run(fmt.Sprint(same), func(t *testing.T) {
+			one, other := line("a", same)+"\n"+line("b", 100-same), line("a", same)+"\n"+line("c", 100-same)
+			if got := guesses([]string{one}, []string{other}, nil); got != want {
+				t.Errorf("%d%% the same: %d guesses", same, got)
+			}
+		})
 	}
 	for size, want := range map[int]int{15: 0, 16: 1, 17: 1} {
-		if got := guesses([]string{line("a", size)}, []string{line("a", size)}, nil); got != want {
-			t.Errorf("%d bytes the same: %d guesses", size, got)
-		}
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			if got := guesses([]string{line("a", size)}, []string{line("a", size)}, nil); got != want {
+				t.Errorf("%d bytes the same: %d guesses", size, got)
+			}
+		})
 	}
 	text := line("a", 100)
 	for beside, want := range map[int]int{0: 1, 1: 1, 2: 0} {
-		if got := guesses([]string{text}, []string{text}, slices.Repeat([]string{text}, beside)); got != want {
-			t.Errorf("%d others hold it: %d guesses", beside, got)
-		}
-		if got := guesses(slices.Repeat([]string{text}, 1+beside), []string{text}, nil); got != want {
-			t.Errorf("%d others that left hold it: %d guesses", beside, got)
-		}
+		t.Run(fmt.Sprint(beside), func(t *testing.T) {
+			if got := guesses([]string{text}, []string{text}, slices.Repeat([]string{text}, beside)); got != want {
+				t.Errorf("%d others hold it: %d guesses", beside, got)
+			}
+			if got := guesses(slices.Repeat([]string{text}, 1+beside), []string{text}, nil); got != want {
+				t.Errorf("%d others that left hold it: %d guesses", beside, got)
+			}
+		})
 	}
 }
 

@@ -171,10 +171,12 @@ func TestLimitOfAWord(t *testing.T) {
 		strings.Repeat("x", 19): false, strings.Repeat("x", 20): false, strings.Repeat("x", 21): true, "x y": true,
 		"": false,
 	} {
-		sent := fields{"agentName": "A", "agentPurpose": text}
-		if got := Shares(p, sent, agent.ContentOf(fields{"agentName": "Z", "agentPurpose": text})); got != shares {
-			t.Errorf("%d letters: %v", len(text), got)
-		}
+		t.Run(text, func(t *testing.T) {
+			sent := fields{"agentName": "A", "agentPurpose": text}
+			if got := Shares(p, sent, agent.ContentOf(fields{"agentName": "Z", "agentPurpose": text})); got != shares {
+				t.Errorf("%d letters: %v", len(text), got)
+			}
+		})
 	}
 	for name, tt := range map[string]struct {
 		sent, live fields
@@ -365,12 +367,14 @@ func TestWhatIsNeverShownIsNotMissed(t *testing.T) {
 	shown := fields{"agentName": "A", "agentPurpose": "x", "live": false}
 	for name, live := range map[string]fields{"the same": shown, "with more": {"agentName": "A", "agentPurpose": "x",
 		"live": false, "tags": list{"added"}}} {
-		got := Find(p, []Candidate{{Fields: wanted}}, []Live{{UID: "1", Content: agent.ContentOf(live)}}, true)
-		if found(got[0]) != "1" {
-			t.Errorf("%s: %s", name, found(got[0]))
-		}
-		if names := Unlike(p, wanted, agent.ContentOf(live)); len(names) > 0 {
-			t.Errorf("%s: unlike in %v", name, names)
-		}
+		t.Run(name, func(t *testing.T) {
+			got := Find(p, []Candidate{{Fields: wanted}}, []Live{{UID: "1", Content: agent.ContentOf(live)}}, true)
+			if found(got[0]) != "1" {
+				t.Errorf("%s", found(got[0]))
+			}
+			if names := Unlike(p, wanted, agent.ContentOf(live)); len(names) > 0 {
+				t.Errorf("unlike in %v", names)
+			}
+		})
 	}
 }

@@ -210,24 +210,26 @@ func TestEveryFieldShowsAChange(t *testing.T) {
 				{"set", without, with, sample(f)},
 				{"taken out", with, without, f.Cleared()},
 			} {
-				in := Input{
-					Desired: []agent.Desired{want(t, a, tt.is)},
-					Prior:   records(t, map[string]agent.Record{a: record(t, "u1", tt.was)}), Prune: true,
-				}
-				got := build(t, in)
-				if len(got.Changes) != 1 || len(got.Changes[0].Differences()) == 0 {
-					t.Fatalf("%s %s %s: %+v", name, f.Name, tt.what, briefs(got))
-				}
-				ch := got.Changes[0]
-				if f.Immutable {
-					diffOf(t, fmt.Sprintf("%s %s %s: action", name, f.Name, tt.what), Replace, ch.Action)
-					continue
-				}
-				sent := fields{f.Name: tt.wantSent}
-				for _, other := range f.SentWith {
-					sent[other] = tt.is[other]
-				}
-				diffOf(t, fmt.Sprintf("%s %s %s: sent", name, f.Name, tt.what), sent, Payload(p, tt.is, ch.Send))
+				t.Run(tt.what, func(t *testing.T) {
+					in := Input{
+						Desired: []agent.Desired{want(t, a, tt.is)},
+						Prior:   records(t, map[string]agent.Record{a: record(t, "u1", tt.was)}), Prune: true,
+					}
+					got := build(t, in)
+					if len(got.Changes) != 1 || len(got.Changes[0].Differences()) == 0 {
+						t.Fatalf("%s %s %s: %+v", name, f.Name, tt.what, briefs(got))
+					}
+					ch := got.Changes[0]
+					if f.Immutable {
+						diffOf(t, fmt.Sprintf("%s %s %s: action", name, f.Name, tt.what), Replace, ch.Action)
+						return
+					}
+					sent := fields{f.Name: tt.wantSent}
+					for _, other := range f.SentWith {
+						sent[other] = tt.is[other]
+					}
+					diffOf(t, fmt.Sprintf("%s %s %s: sent", name, f.Name, tt.what), sent, Payload(p, tt.is, ch.Send))
+				})
 			}
 		}
 	}

@@ -126,12 +126,14 @@ func TestARefreshLooksAtWhatIsListed(t *testing.T) {
 				Applied: doc(t, one), Observed: agent.Doc("{")}
 		},
 	} {
-		rec := damaged
-		edit(&rec)
-		in.Prior[addr(t, third)], in.Targets = rec, []agent.Glob{third}
-		if _, _, err := Refresh(in); err == nil || !strings.HasPrefix(err.Error(), "state: "+name+" of "+third) {
-			t.Errorf("a damaged %s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			rec := damaged
+			edit(&rec)
+			in.Prior[addr(t, third)], in.Targets = rec, []agent.Glob{third}
+			if _, _, err := Refresh(in); err == nil || !strings.HasPrefix(err.Error(), "state: "+name+" of "+third) {
+				t.Errorf("a damaged %s: %v", name, err)
+			}
+		})
 	}
 }
 
@@ -159,21 +161,23 @@ func TestTakeOver(t *testing.T) {
 	}
 	address := "cometchat/2754abc/a"
 	for name, lookup := range map[string]secret.Lookup{"known": testSealer.Lookup, "unknown": nil} {
-		for _, listed := range []bool{false, true} {
-			in := Input{
-				Desired: []agent.Desired{want(t, address, like)}, Prior: map[agent.Address]agent.Record{addr(t,
-					address): rec},
-				Platforms: platforms(t), Sealer: secret.Sealer{Key: testSealer.Key, Lookup: lookup},
+		t.Run(name, func(t *testing.T) {
+			for _, listed := range []bool{false, true} {
+				in := Input{
+					Desired: []agent.Desired{want(t, address, like)}, Prior: map[agent.Address]agent.Record{addr(t,
+						address): rec},
+					Platforms: platforms(t), Sealer: secret.Sealer{Key: testSealer.Key, Lookup: lookup},
+				}
+				if listed {
+					in.Live = map[agent.AppID][]Live{{Platform: "cometchat",
+						App: "2754abc"}: {{UID: "u1", Content: agent.ContentOf(live)}}}
+				}
+				p, err := Build(in)
+				if err != nil || p.Summary.Changes() != 0 {
+					t.Errorf("variables %s, listed %v: %+v, %v", name, listed, p.Changes, err)
+				}
 			}
-			if listed {
-				in.Live = map[agent.AppID][]Live{{Platform: "cometchat",
-					App: "2754abc"}: {{UID: "u1", Content: agent.ContentOf(live)}}}
-			}
-			p, err := Build(in)
-			if err != nil || p.Summary.Changes() != 0 {
-				t.Errorf("variables %s, listed %v: %+v, %v", name, listed, p.Changes, err)
-			}
-		}
+		})
 	}
 }
 
@@ -214,20 +218,22 @@ func TestAFieldThatLeavesAfterTakeOver(t *testing.T) {
 // left.
 func TestTakeOverOfAMaskedSecret(t *testing.T) {
 	for variable, sent := range map[string]bool{"TOKEN": true, "UNSET": false} {
-		meta := func(v any) fields {
-			return fields{"name": "A", "integrationMeta": object{"baseUrl": "https://a.example.com",
-				"headers": object{"authorization": v}}}
-		}
-		like, live := meta(secret.Template("${secret:"+variable+"}")), meta(secret.Literal("********"))
-		rec, err := TakeOver("u1", live, like, testSealer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		const a = "cometchat/2754abc/a"
-		p := build(t, Input{Desired: []agent.Desired{want(t, a, like)},
-			Prior: records(t, map[string]agent.Record{a: rec})})
-		if (len(p.Changes) == 1) != sent {
-			t.Errorf("%s: %+v", variable, briefs(p))
-		}
+		t.Run(variable, func(t *testing.T) {
+			meta := func(v any) fields {
+				return fields{"name": "A", "integrationMeta": object{"baseUrl": "https://a.example.com",
+					"headers": object{"authorization": v}}}
+			}
+			like, live := meta(secret.Template("${secret:"+variable+"}")), meta(secret.Literal("********"))
+			rec, err := TakeOver("u1", live, like, testSealer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const a = "cometchat/2754abc/a"
+			p := build(t, Input{Desired: []agent.Desired{want(t, a, like)},
+				Prior: records(t, map[string]agent.Record{a: rec})})
+			if (len(p.Changes) == 1) != sent {
+				t.Errorf("%+v", briefs(p))
+			}
+		})
 	}
 }

@@ -91,16 +91,18 @@ func TestOnlyASealIsASecret(t *testing.T) {
 		`{"a":{"$secret":"x"}}`:                                   false,
 		`{"a":{"$secret":{"template":"00","value":""},"b":1}}`:    false,
 	} {
-		f, err := agent.Doc(text).Fields()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, got := f["a"].(secret.Sealed); got != isSecret {
-			t.Errorf("%s: secret %v", text, got)
-		}
-		if again, err := agent.Encode(f); err != nil || !isSecret && len(again) != len(text) {
-			t.Errorf("%s is lost: %s, %v", text, again, err)
-		}
+		t.Run(text, func(t *testing.T) {
+			f, err := agent.Doc(text).Fields()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, got := f["a"].(secret.Sealed); got != isSecret {
+				t.Errorf("secret %v", got)
+			}
+			if again, err := agent.Encode(f); err != nil || !isSecret && len(again) != len(text) {
+				t.Errorf("%s is lost: %s, %v", text, again, err)
+			}
+		})
 	}
 }
 

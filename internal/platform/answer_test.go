@@ -35,9 +35,11 @@ func TestElements(t *testing.T) {
 		`{"meta": 1, "data": [], "agents": [{}]}`: 0,
 		"\ufeff []": 0, `[1]`: 1,
 	} {
-		if got, err := elements(s, text); err != nil || len(got) != want {
-			t.Errorf("%s: %d agents, %v", text, len(got), err)
-		}
+		t.Run(text, func(t *testing.T) {
+			if got, err := elements(s, text); err != nil || len(got) != want {
+				t.Errorf("%d agents, %v", len(got), err)
+			}
+		})
 	}
 	for _, text := range []string{``, ` `, `null`, `{}`, `{"data": null}`, `{"data": {}}`, `[`, `[] []`, `[{}]x`, `"a"`,
 		"\ufeff"} {
@@ -58,23 +60,25 @@ func TestListedAgentsOfWhichOneIsOdd(t *testing.T) {
 		"too deep":                    `"metaData": {"a": ` + deep(agent.MaxDepth) + `}`,
 		"deeper than any reader goes": `"metaData": {"a": ` + deep(30_000) + `}`,
 	} {
-		list, err := elements(s, `[{"uid": "a", "name": "x"}, {"uid": "b", `+odd+
-			`, "name": "y"}, {"uid": "c", "name": "z"}]`)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		got, err := s.Listed(list, nil)
-		if err != nil || len(got) != 3 {
-			t.Errorf("%s: %v, %v", name, got, err)
-			continue
-		}
-		for i, uid := range []string{"a", "b", "c"} {
-			if r := got[i]; r.UID != uid || (r.Unreadable != nil) != (uid == "b") ||
-				r.Content.IsZero() != (uid == "b") {
-				t.Errorf("%s: %+v", name, r)
+		t.Run(name, func(t *testing.T) {
+			list, err := elements(s, `[{"uid": "a", "name": "x"}, {"uid": "b", `+odd+
+				`, "name": "y"}, {"uid": "c", "name": "z"}]`)
+			if err != nil {
+				t.Error(err)
+				return
 			}
-		}
+			got, err := s.Listed(list, nil)
+			if err != nil || len(got) != 3 {
+				t.Errorf("%v, %v", got, err)
+				return
+			}
+			for i, uid := range []string{"a", "b", "c"} {
+				if r := got[i]; r.UID != uid || (r.Unreadable != nil) != (uid == "b") ||
+					r.Content.IsZero() != (uid == "b") {
+					t.Errorf("%+v", r)
+				}
+			}
+		})
 	}
 	for _, text := range []string{`[{"name": "a"}]`, `[{"uid": "a/b"}]`, `[1]`, `[null]`,
 		`[{"uid": "a"}, {"uid": "a"}]`,
@@ -95,11 +99,13 @@ func TestDepth(t *testing.T) {
 	for _, secret := range []string{``, `, "integrationMeta": {"headers": {"a": "b"}}`} {
 		for levels, ok := range map[int]bool{agent.MaxDepth - 1: true, agent.MaxDepth: true, agent.MaxDepth +
 			1: false} {
-			// The field's own object is one level.
-			text := fmt.Sprintf(`{"uid": "a", "metaData": {"m": %s}%s}`, deep(levels-1), secret)
-			if r, err := s.Agent(answer(text)); err != nil || (r.Unreadable == nil) != ok {
-				t.Errorf("%d levels%s: %+v, %v", levels, secret, r.Unreadable, err)
-			}
+			t.Run(fmt.Sprint(levels), func(t *testing.T) {
+				// The field's own object is one level.
+				text := fmt.Sprintf(`{"uid": "a", "metaData": {"m": %s}%s}`, deep(levels-1), secret)
+				if r, err := s.Agent(answer(text)); err != nil || (r.Unreadable == nil) != ok {
+					t.Errorf("%d levels%s: %+v, %v", levels, secret, r.Unreadable, err)
+				}
+			})
 		}
 	}
 }
@@ -130,19 +136,21 @@ func TestTheUIDComesFirst(t *testing.T) {
 		`<html>"uid": "a"`:                                                    "",
 		``:                                                                    "",
 	} {
-		a := answer(text)
-		if !strings.HasSuffix(text, "]") && !strings.HasSuffix(text, "half}") {
-			a.Cut = cut
-		}
-		r, err := s.Agent(a)
-		switch {
-		case uid == "" && err == nil:
-			t.Errorf("%.60s: read as %+v", text, r)
-		case uid != "" && (err != nil || r.UID != uid || r.Unreadable == nil || !r.Content.IsZero()):
-			t.Errorf("%.60s: %+v, %v, want the uid %s", text, r, err, uid)
-		case a.Cut != nil && uid == "" && !errors.Is(err, cut):
-			t.Errorf("%.60s: %v does not say that it was cut", text, err)
-		}
+		t.Run(fmt.Sprintf("%.60s", text), func(t *testing.T) {
+			a := answer(text)
+			if !strings.HasSuffix(text, "]") && !strings.HasSuffix(text, "half}") {
+				a.Cut = cut
+			}
+			r, err := s.Agent(a)
+			switch {
+			case uid == "" && err == nil:
+				t.Errorf("read as %+v", r)
+			case uid != "" && (err != nil || r.UID != uid || r.Unreadable == nil || !r.Content.IsZero()):
+				t.Errorf("%+v, %v, want the uid %s", r, err, uid)
+			case a.Cut != nil && uid == "" && !errors.Is(err, cut):
+				t.Errorf("%v does not say that it was cut", err)
+			}
+		})
 	}
 }
 
@@ -175,9 +183,11 @@ func TestErrorEnvelopes(t *testing.T) {
 		`{"errors": []}`:      true,
 		`{"statusCode": 200}`: true, `{"error": 0}`: true, `{}`: true,
 	} {
-		if err := answer(text).NotDone(); (err == nil) != done {
-			t.Errorf("%s: %v", text, err)
-		}
+		t.Run(text, func(t *testing.T) {
+			if err := answer(text).NotDone(); (err == nil) != done {
+				t.Error(err)
+			}
+		})
 	}
 	if err := (platform.Answer{Status: 200, Body: []byte("{}"), Cut: errors.New("cut")}).NotDone(); err == nil {
 		t.Error("half an answer is done")
@@ -193,21 +203,24 @@ func TestEchoedSecretsAreSealed(t *testing.T) {
 		"itself": token, "with more": "Bearer " + token + "!", "upper case": strings.ToUpper(token),
 		"base64": base64.StdEncoding.EncodeToString([]byte("user:" + token)), "escaped": `\u0074ok\u002d4f9a8b7c6d5e`,
 	} {
-		for _, fields := range []string{
-			`"name": "` + echo + `"`, `"metaData": {"config": {"list": ["x", "` + echo + `"]}}`,
-			`"integrationMeta": {"baseUrl": "u", "requestHeaders": {"auth": "` + echo + `"}}`, `"tools": ["` + echo +
-				`"]`,
-		} {
-			r, err := s.Agent(answer(`{"uid": "a", "isActive": true, ` + fields + `}`))
-			if err != nil || r.Unreadable != nil {
-				t.Errorf("%s: %+v, %v", fields, r, err)
-				continue
+		t.Run(name, func(t *testing.T) {
+			for _, fields := range []string{
+				`"name": "` + echo + `"`, `"metaData": {"config": {"list": ["x", "` + echo + `"]}}`,
+				`"integrationMeta": {"baseUrl": "u", "requestHeaders": {"auth": "` + echo + `"}}`, `"tools": ["` +
+					echo +
+					`"]`,
+			} {
+				r, err := s.Agent(answer(`{"uid": "a", "isActive": true, ` + fields + `}`))
+				if err != nil || r.Unreadable != nil {
+					t.Errorf("%s: %+v, %v", fields, r, err)
+					continue
+				}
+				doc, err := agent.Encode(r.Content.Fields().Seal(secret.Sealer{Key: []byte("k")}))
+				if err != nil || !doc.HasSecrets() || s.Secrets.In(string(doc)) {
+					t.Errorf("%s in %s: %s, %v", echo, fields, doc, err)
+				}
 			}
-			doc, err := agent.Encode(r.Content.Fields().Seal(secret.Sealer{Key: []byte("k")}))
-			if err != nil || !doc.HasSecrets() || s.Secrets.In(string(doc)) {
-				t.Errorf("%s: %s in %s: %s, %v", name, echo, fields, doc, err)
-			}
-		}
+		})
 	}
 	r, err := s.Agent(answer(`{"uid": "a", "metaData": {"` + token + `": "x", "y": "z"}}`))
 	if doc, encErr := agent.Encode(r.Content.Fields()); err != nil || encErr != nil ||

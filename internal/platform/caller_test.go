@@ -82,15 +82,17 @@ func TestErrorsAreOnePlainSentence(t *testing.T) {
 		{302, map[string]string{"Location": "https://evil.example/?k=" + testKey}, "",
 			"302 Found: the answer redirects elsewhere, which is not followed"},
 	} {
-		err := answering(t, c.status, c.header, c.body).Do(t.Context(), changes[0], func(a platform.Answer) error {
-			if err := a.NotDone(); err != nil {
-				return err
+		t.Run(c.want, func(t *testing.T) {
+			err := answering(t, c.status, c.header, c.body).Do(t.Context(), changes[0], func(a platform.Answer) error {
+				if err := a.NotDone(); err != nil {
+					return err
+				}
+				return errors.New("it is a list")
+			})
+			if want := "POST /v3/agents: " + c.want; err == nil || err.Error() != want {
+				t.Errorf("%s\n got %v\nwant %s", c.body, err, want)
 			}
-			return errors.New("it is a list")
 		})
-		if want := "POST /v3/agents: " + c.want; err == nil || err.Error() != want {
-			t.Errorf("%s\n got %v\nwant %s", c.body, err, want)
-		}
 	}
 }
 
@@ -138,10 +140,12 @@ func TestAnswersAreBounded(t *testing.T) {
 	r := changes[0]
 	r.Limit = 10
 	for body, ok := range map[string]bool{"0123456789": true, "01234567890": false} {
-		err := answering(t, 200, nil, body).Do(t.Context(), r, nil)
-		if (err == nil) != ok || !ok && platform.ClassOf(err) != platform.Unknown {
-			t.Errorf("%d bytes: %v", len(body), err)
-		}
+		t.Run(body, func(t *testing.T) {
+			err := answering(t, 200, nil, body).Do(t.Context(), r, nil)
+			if (err == nil) != ok || !ok && platform.ClassOf(err) != platform.Unknown {
+				t.Errorf("%d bytes: %v", len(body), err)
+			}
+		})
 	}
 }
 

@@ -47,10 +47,12 @@ func TestKnownFields(t *testing.T) {
 		`{"integrationMeta": {"headers": {"a/b": "tok", "n": 7, "x": null}}}`: {"integrationMeta": map[string]any{
 			"headers": map[string]any{"a/b": secret.Literal("tok"), "n": secret.Literal("7")}}},
 	} {
-		got, err := known(t, text)
-		if err != nil || !agent.Equal(map[string]any(want), map[string]any(got)) {
-			t.Errorf("%s\n got %#v, %v\nwant %#v", text, got, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			got, err := known(t, text)
+			if err != nil || !agent.Equal(map[string]any(want), map[string]any(got)) {
+				t.Errorf("%s\n got %#v, %v\nwant %#v", text, got, err, want)
+			}
+		})
 	}
 	for text, want := range map[string]string{
 		`{"name": {"a": "hush"}}`:       "field name: an object where the type is string",
@@ -59,9 +61,11 @@ func TestKnownFields(t *testing.T) {
 		`{"metaData": ["hush"]}`:        "field metaData: an array where the type is object",
 		`{"metaData": {"n": 1e999999}}`: `field metaData: "1e999999" is not a finite number`,
 	} {
-		if _, err := known(t, text); err == nil || err.Error() != want {
-			t.Errorf("%s: %v, want %s", text, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			if _, err := known(t, text); err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		})
 	}
 }
 
@@ -71,9 +75,11 @@ func TestUIDOf(t *testing.T) {
 		"Zx81kQpLmN0vRtYw3bCd":                 "Zx81kQpLmN0vRtYw3bCd",
 		"42":                                   json.Number("42"),
 	} {
-		if got := platform.UIDOf(v); got != want {
-			t.Errorf("%v: %q", v, got)
-		}
+		t.Run(want, func(t *testing.T) {
+			if got := platform.UIDOf(v); got != want {
+				t.Errorf("%v: %q", v, got)
+			}
+		})
 	}
 	for _, v := range []any{nil, "", ".", "..", "a/b", "a b", "a\x1b", "a?b", "ä", true, strings.Repeat("a", 129),
 		json.Number("-1")} {
@@ -124,10 +130,12 @@ func TestEncodeBody(t *testing.T) {
 	}
 	for name, v := range map[string]any{"template": secret.Template("${secret:A}"),
 		"sealed": secret.Sealed{Value: "ab"}} {
-		if got, err := platform.EncodeBody(agent.Fields{"f": map[string]any{"g": v}}); err == nil ||
-			!strings.Contains(err.Error(), "/f/g") {
-			t.Errorf("%s: %s, %v", name, got, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got, err := platform.EncodeBody(agent.Fields{"f": map[string]any{"g": v}}); err == nil ||
+				!strings.Contains(err.Error(), "/f/g") {
+				t.Errorf("%s, %v", got, err)
+			}
+		})
 	}
 }
 

@@ -35,10 +35,12 @@ func TestNeverSent(t *testing.T) {
 		"a header that was written":                    {t.Context(), true, true, true, broken, false},
 		"a header that was written, and no connection": {t.Context(), true, false, true, broken, false},
 	} {
-		w := &departure{tried: tt.tried, gotConn: tt.gotConn, wrote: tt.wrote}
-		if got := w.neverSent(tt.ctx, tt.err); got != tt.want {
-			t.Errorf("%s: %v", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			w := &departure{tried: tt.tried, gotConn: tt.gotConn, wrote: tt.wrote}
+			if got := w.neverSent(tt.ctx, tt.err); got != tt.want {
+				t.Error(got)
+			}
+		})
 	}
 }
 
@@ -46,9 +48,11 @@ func TestNeverSent(t *testing.T) {
 func TestTheFirstSecretWithoutAValueIsNamed(t *testing.T) {
 	for name, value := range map[string]any{"a template": secret.Template("${secret:A}"),
 		"a sealed one": secret.Sealed{}} {
-		_, err := EncodeBody(agent.Fields{"a": value, "b": secret.Template("${secret:B}"), "c": secret.Sealed{}})
-		if err == nil || !strings.Contains(err.Error(), "encode agent: /a: ") {
-			t.Errorf("%s: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := EncodeBody(agent.Fields{"a": value, "b": secret.Template("${secret:B}"), "c": secret.Sealed{}})
+			if err == nil || !strings.Contains(err.Error(), "encode agent: /a: ") {
+				t.Error(err)
+			}
+		})
 	}
 }

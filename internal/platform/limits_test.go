@@ -14,9 +14,11 @@ import (
 
 func TestLimitOfAUID(t *testing.T) {
 	for n, usable := range map[int]bool{0: false, 1: true, 127: true, 128: true, 129: false} {
-		if platform.UsableUID(strings.Repeat("u", n)) != usable {
-			t.Errorf("%d bytes: usable is not %v", n, usable)
-		}
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			if platform.UsableUID(strings.Repeat("u", n)) != usable {
+				t.Errorf("%d bytes: usable is not %v", n, usable)
+			}
+		})
 	}
 	for uid, usable := range map[string]bool{
 		"a": true, "z": true, "A": true, "Z": true, "0": true, "9": true, "_": true, "a.b_c:d@e~f-g": true,
@@ -24,26 +26,32 @@ func TestLimitOfAUID(t *testing.T) {
 		"a{b": false, "a[b": false,
 		"a;b": false, "aé": false, "..": false, "a%2e": false,
 	} {
-		if platform.UsableUID(uid) != usable {
-			t.Errorf("%q: usable is not %v", uid, usable)
-		}
+		t.Run(uid, func(t *testing.T) {
+			if platform.UsableUID(uid) != usable {
+				t.Errorf("usable is not %v", usable)
+			}
+		})
 	}
 }
 
 // An answer may hold two million values: what parts them is counted, and the list itself.
 func TestLimitOfValues(t *testing.T) {
 	for n, holds := range map[int]bool{1_999_999: true, 2_000_000: true, 2_000_001: false} {
-		if _, err := platform.Decode([]byte("[" + strings.Repeat("1,", n-1) + "1]")); (err == nil) != holds {
-			t.Errorf("%d values: %v", n, err)
-		}
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			if _, err := platform.Decode([]byte("[" + strings.Repeat("1,", n-1) + "1]")); (err == nil) != holds {
+				t.Errorf("%d values: %v", n, err)
+			}
+		})
 	}
 }
 
 func TestLimitOfAgentsInAList(t *testing.T) {
 	for n, holds := range map[int]bool{499_999: true, 500_000: true, 500_001: false} {
-		if _, err := elements(shape(t), "["+strings.Repeat("1,", n-1)+"1]"); (err == nil) != holds {
-			t.Errorf("%d agents: %v", n, err)
-		}
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			if _, err := elements(shape(t), "["+strings.Repeat("1,", n-1)+"1]"); (err == nil) != holds {
+				t.Errorf("%d agents: %v", n, err)
+			}
+		})
 	}
 }
 
@@ -116,9 +124,11 @@ func TestLimitsOfTimes(t *testing.T) {
 		"999999999999999": 999999999999999, "1000000000000000": 1000000000000000, "1000000000000001": 0, "0": 0,
 		"-1": 0,
 	} {
-		at := platform.ParseTime(json.Number(number))
-		if at.IsZero() != (want == 0) || want != 0 && at.UnixMilli() != want {
-			t.Errorf("%s is %v", number, at)
-		}
+		t.Run(number, func(t *testing.T) {
+			at := platform.ParseTime(json.Number(number))
+			if at.IsZero() != (want == 0) || want != 0 && at.UnixMilli() != want {
+				t.Errorf("%s is %v", number, at)
+			}
+		})
 	}
 }

@@ -29,35 +29,39 @@ var marked = map[string][]struct{ without, with agent.Fields }{
 
 func TestAddMark(t *testing.T) {
 	for name, payloads := range marked {
-		s := schemaOf(t, name)
-		for _, p := range payloads {
-			before := p.without.Clone()
-			if diff := cmp.Diff(p.with, platform.AddMark(s, p.without, mark)); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", name, diff)
+		t.Run(name, func(t *testing.T) {
+			s := schemaOf(t, name)
+			for _, p := range payloads {
+				before := p.without.Clone()
+				if diff := cmp.Diff(p.with, platform.AddMark(s, p.without, mark)); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", name, diff)
+				}
+				if diff := cmp.Diff(before, p.without); diff != "" {
+					t.Errorf("the payload itself was changed (-before +after):\n%s", diff)
+				}
+				if diff := cmp.Diff(before, platform.AddMark(s, p.without, "")); diff != "" {
+					t.Errorf("%s without a mark (-want +got):\n%s", name, diff)
+				}
 			}
-			if diff := cmp.Diff(before, p.without); diff != "" {
-				t.Errorf("%s: the payload itself was changed (-before +after):\n%s", name, diff)
-			}
-			if diff := cmp.Diff(before, platform.AddMark(s, p.without, "")); diff != "" {
-				t.Errorf("%s without a mark (-want +got):\n%s", name, diff)
-			}
-		}
+		})
 	}
 }
 
 func TestTakeMark(t *testing.T) {
 	for name, payloads := range marked {
-		s := schemaOf(t, name)
-		for _, p := range payloads {
-			rest, got := platform.TakeMark(s, p.with.Clone())
-			f, _ := s.Marker()
-			if p.without[f.Name] == nil { // what held nothing but the mark is empty
-				p.without[f.Name] = f.Empty()
+		t.Run(name, func(t *testing.T) {
+			s := schemaOf(t, name)
+			for _, p := range payloads {
+				rest, got := platform.TakeMark(s, p.with.Clone())
+				f, _ := s.Marker()
+				if p.without[f.Name] == nil { // what held nothing but the mark is empty
+					p.without[f.Name] = f.Empty()
+				}
+				if diff := cmp.Diff(p.without, rest); diff != "" || got != mark {
+					t.Errorf("mark %q, rest (-want +got):\n%s", got, diff)
+				}
 			}
-			if diff := cmp.Diff(p.without, rest); diff != "" || got != mark {
-				t.Errorf("%s: mark %q, rest (-want +got):\n%s", name, got, diff)
-			}
-		}
+		})
 	}
 }
 
@@ -67,10 +71,12 @@ func TestTakeMarkLeavesTheUsersOwn(t *testing.T) {
 		"cometchat": {"name": "A", "metaData": map[string]any{"agentsync": "see the handbook"}},
 		"mindset":   {"agentName": "A", "tags": []any{"agentsync:", "agentsync:handbook", mark}},
 	} {
-		rest, got := platform.TakeMark(schemaOf(t, name), own.Clone())
-		if diff := cmp.Diff(own, rest); diff != "" || got != "" {
-			t.Errorf("%s: mark %q, rest (-want +got):\n%s", name, got, diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			rest, got := platform.TakeMark(schemaOf(t, name), own.Clone())
+			if diff := cmp.Diff(own, rest); diff != "" || got != "" {
+				t.Errorf("mark %q, rest (-want +got):\n%s", got, diff)
+			}
+		})
 	}
 }
 

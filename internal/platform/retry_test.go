@@ -3,6 +3,7 @@ package platform
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -69,7 +70,7 @@ func TestReadsAreTriedAgain(t *testing.T) {
 					t.Errorf("%v after %d requests and %v", err, s.asked, took)
 				}
 				if tooLong := c.after > 900; errors.Is(err, httpx.ErrWaitTooLong) != tooLong {
-					t.Errorf("%v", err)
+					t.Error(err)
 				}
 			})
 		})
@@ -87,11 +88,14 @@ func TestReadsThatNeverLeftAreTriedAgain(t *testing.T) {
 		return http.DefaultTransport.RoundTrip(r)
 	})
 	for method, want := range map[string]int{http.MethodGet: 3, http.MethodPost: 1} {
-		left = 0
-		var e *Error
-		if err := c.Do(t.Context(), Request{Method: method}, nil); !errors.As(err, &e) || !e.NeverSent || left != want {
-			t.Errorf("%s: %v after %d tries", method, err, left)
-		}
+		t.Run(method, func(t *testing.T) {
+			left = 0
+			var e *Error
+			if err := c.Do(t.Context(), Request{Method: method}, nil); !errors.As(err, &e) || !e.NeverSent ||
+				left != want {
+				t.Errorf("%v after %d tries", err, left)
+			}
+		})
 	}
 }
 
@@ -136,9 +140,11 @@ func TestClasses(t *testing.T) {
 		}
 	}
 	for status, class := range want {
-		if got := classify(status, http.Header{}); got != class {
-			t.Errorf("%d is %v, want %v", status, got, class)
-		}
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			if got := classify(status, http.Header{}); got != class {
+				t.Errorf("%d is %v, want %v", status, got, class)
+			}
+		})
 	}
 	if got := classify(503, http.Header{"Retry-After": {"1"}}); got != Throttled {
 		t.Errorf("503 with Retry-After is %v", got)

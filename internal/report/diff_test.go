@@ -30,26 +30,28 @@ func TestALongLineIsCutAroundWhatDiffers(t *testing.T) {
 		"two lines": {"first\n" + long(1000, 900, "morning") + "\nlast\n",
 			"first\n" + long(1000, 900, "evening") + "\nlast\n"},
 	} {
-		p := &plan.Plan{Changes: []plan.Change{{
-			Address: cometchat("a"), Action: plan.Update,
-			Fields: []plan.FieldChange{{Path: "/metaData/greetingMessage", Before: pair[0], After: pair[1]}},
-		}}}
-		p.Summary.Count(p.Changes[0])
-		var text, md strings.Builder
-		if err := report.PlanText(&text, p, report.Style{}); err != nil {
-			t.Fatal(err)
-		}
-		if err := report.PlanMarkdown(&md, p, report.MarkdownOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		for form, out := range map[string]string{"text": text.String(), "markdown": md.String()} {
-			if !strings.Contains(out, "morning") || !strings.Contains(out, "evening") {
-				t.Errorf("%s, %s: the words that differ are not shown", name, form)
+		t.Run(name, func(t *testing.T) {
+			p := &plan.Plan{Changes: []plan.Change{{
+				Address: cometchat("a"), Action: plan.Update,
+				Fields: []plan.FieldChange{{Path: "/metaData/greetingMessage", Before: pair[0], After: pair[1]}},
+			}}}
+			p.Summary.Count(p.Changes[0])
+			var text, md strings.Builder
+			if err := report.PlanText(&text, p, report.Style{}); err != nil {
+				t.Fatal(err)
 			}
-			if !strings.Contains(out, " characters …]") || len(out) > 30_000 {
-				t.Errorf("%s, %s: %d bytes, and no count of what was left out: %.300s", name, form, len(out), out)
+			if err := report.PlanMarkdown(&md, p, report.MarkdownOptions{}); err != nil {
+				t.Fatal(err)
 			}
-		}
+			for form, out := range map[string]string{"text": text.String(), "markdown": md.String()} {
+				if !strings.Contains(out, "morning") || !strings.Contains(out, "evening") {
+					t.Errorf("%s, %s: the words that differ are not shown", name, form)
+				}
+				if !strings.Contains(out, " characters …]") || len(out) > 30_000 {
+					t.Errorf("%s, %s: %d bytes, and no count of what was left out: %.300s", name, form, len(out), out)
+				}
+			}
+		})
 	}
 }
 

@@ -92,15 +92,17 @@ func TestExcerpts(t *testing.T) {
 				"   12 │ …東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 東京 wrong",
 				"      │                                                                   ^^^^^"}},
 	} {
-		got := excerptOf(t, c.line, 82, c.columns...)
-		if d := cmp.Diff(strings.Join(c.want, "\n"), got); d != "" {
-			t.Errorf("%s (-want +got):\n%s\n%s", c.name, d, got)
-		}
-		for line := range strings.SplitSeq(got, "\n") {
-			if show.Width(line) > 81 {
-				t.Errorf("%s: %d columns in a terminal of 82", c.name, show.Width(line))
+		t.Run(c.name, func(t *testing.T) {
+			got := excerptOf(t, c.line, 82, c.columns...)
+			if d := cmp.Diff(strings.Join(c.want, "\n"), got); d != "" {
+				t.Errorf("%s (-want +got):\n%s\n%s", c.name, d, got)
 			}
-		}
+			for line := range strings.SplitSeq(got, "\n") {
+				if show.Width(line) > 81 {
+					t.Errorf("%d columns in a terminal of 82", show.Width(line))
+				}
+			}
+		})
 	}
 }
 

@@ -157,9 +157,11 @@ func TestWriterErrors(t *testing.T) {
 		"Failure":      func(w io.Writer) error { return report.FailureMarkdown(w, "x", "") },
 		"ErrorJSON":    func(w io.Writer) error { return report.ErrorJSON(w, "x", "", 1, nil) },
 	} {
-		if err := write(brokenPipe{}); err != io.ErrClosedPipe {
-			t.Errorf("%s: error is %v, want that of the writer", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if err := write(brokenPipe{}); err != io.ErrClosedPipe {
+				t.Errorf("error is %v, want that of the writer", err)
+			}
+		})
 	}
 }
 

@@ -53,21 +53,23 @@ func TestAChangeOfAFleetIsToldOnce(t *testing.T) {
 		"html":     written(t, func(w io.Writer) error { return report.PlanHTML(w, p, report.HTMLOptions{}) }),
 	}
 	for form, out := range forms {
-		if n := strings.Count(out, "and brief"); n != 1 {
-			t.Errorf("%s: the change is shown %d times", form, n)
-		}
-		if !strings.Contains(out, "the same change in 800 agents") {
-			t.Errorf("%s does not say how many agents change", form)
-		}
-		if n := strings.Count(out, "zz-new-"); n < 50 {
-			t.Errorf("%s: %d of 50 creates are shown", form, n)
-		}
-		if strings.LastIndex(out, "zz-new-") > strings.Index(out, "the same change in") {
-			t.Errorf("%s: what repeats stands before what does not", form)
-		}
-		if !strings.Contains(out, "tenant-0000") || !strings.Contains(out, "Tenant 0") {
-			t.Errorf("%s does not name the agents", form)
-		}
+		t.Run(form, func(t *testing.T) {
+			if n := strings.Count(out, "and brief"); n != 1 {
+				t.Errorf("the change is shown %d times", n)
+			}
+			if !strings.Contains(out, "the same change in 800 agents") {
+				t.Errorf("%s does not say how many agents change", form)
+			}
+			if n := strings.Count(out, "zz-new-"); n < 50 {
+				t.Errorf("%d of 50 creates are shown", n)
+			}
+			if strings.LastIndex(out, "zz-new-") > strings.Index(out, "the same change in") {
+				t.Error("what repeats stands before what does not")
+			}
+			if !strings.Contains(out, "tenant-0000") || !strings.Contains(out, "Tenant 0") {
+				t.Errorf("%s does not name the agents", form)
+			}
+		})
 	}
 	if n := strings.Count(forms["html"], "tenant-0"); n != 800 {
 		t.Errorf("the page names %d of 800 agents", n)
@@ -93,10 +95,12 @@ func TestAChangeOfAFleetIsToldOnce(t *testing.T) {
 // A few agents are told of one by one, and so is one that is blocked.
 func TestAFewAgentsAreNoGroup(t *testing.T) {
 	for n, want := range map[int]bool{3: false, 4: true, 5: true} {
-		out := written(t, func(w io.Writer) error { return report.PlanText(w, tenants(n), report.Style{}) })
-		if strings.Contains(out, "the same change in") != want {
-			t.Errorf("%d agents: a group is %v", n, !want)
-		}
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			out := written(t, func(w io.Writer) error { return report.PlanText(w, tenants(n), report.Style{}) })
+			if strings.Contains(out, "the same change in") != want {
+				t.Errorf("%d agents: a group is %v", n, !want)
+			}
+		})
 	}
 	p := tenants(5)
 	p.Changes[2].Blocked = plan.BlockedByNamesake

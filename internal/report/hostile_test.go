@@ -101,21 +101,23 @@ func TestMarkdownBound(t *testing.T) {
 			"report":   func(w io.Writer) error { return report.ReportMarkdown(w, many, o) },
 			"problems": func(w io.Writer) error { return report.DiagMarkdown(w, lots, o) },
 		} {
-			var b bytes.Buffer
-			if err := write(&b); err != nil {
-				t.Fatal(err)
-			}
-			most := limit
-			if limit == 0 {
-				most = report.DefaultMarkdownChars
-			}
-			if n := utf16Len(b.String()); n > most {
-				t.Errorf("%s: %d characters, at most %d are allowed", name, n, most)
-			}
-			if !strings.Contains(b.String(), "Left out") && !strings.Contains(b.String(), " more line") {
-				t.Errorf("%s at %d: what was left out is not counted", name, limit)
-			}
-			checkMarkdown(t, b.Bytes()) // what is cut is cut between two elements
+			t.Run(name, func(t *testing.T) {
+				var b bytes.Buffer
+				if err := write(&b); err != nil {
+					t.Fatal(err)
+				}
+				most := limit
+				if limit == 0 {
+					most = report.DefaultMarkdownChars
+				}
+				if n := utf16Len(b.String()); n > most {
+					t.Errorf("%d characters, at most %d are allowed", n, most)
+				}
+				if !strings.Contains(b.String(), "Left out") && !strings.Contains(b.String(), " more line") {
+					t.Errorf("%s at %d: what was left out is not counted", name, limit)
+				}
+				checkMarkdown(t, b.Bytes()) // what is cut is cut between two elements
+			})
 		}
 	}
 }

@@ -32,26 +32,28 @@ func TestSchemas(t *testing.T) {
 		"report":      {"report.json", "error.json"},
 		"diagnostics": {"diagnostics.json", "diagnostics-none.json", "error.json"},
 	} {
-		compiled, err := compiler.Compile(name + ".schema.json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			b, err := os.ReadFile(filepath.Join("testdata", file))
+		t.Run(name, func(t *testing.T) {
+			compiled, err := compiler.Compile(name + ".schema.json")
 			if err != nil {
 				t.Fatal(err)
 			}
-			var doc any
-			if err := json.Unmarshal(b, &doc); err != nil {
-				t.Fatal(err)
+			for _, file := range files {
+				b, err := os.ReadFile(filepath.Join("testdata", file))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var doc any
+				if err := json.Unmarshal(b, &doc); err != nil {
+					t.Fatal(err)
+				}
+				if err := compiled.Validate(doc); err != nil {
+					t.Errorf("%s: %#v", file, err)
+				}
 			}
-			if err := compiled.Validate(doc); err != nil {
-				t.Errorf("%s: %#v", file, err)
+			if err := compiled.Validate(map[string]any{"formatVersion": "1.0"}); err == nil {
+				t.Errorf("%s takes a document with neither a result nor an error", name)
 			}
-		}
-		if err := compiled.Validate(map[string]any{"formatVersion": "1.0"}); err == nil {
-			t.Errorf("%s takes a document with neither a result nor an error", name)
-		}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"encoding/json"
+	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
@@ -31,9 +32,11 @@ func TestMindsetVersionsSeeTheSameAgents(t *testing.T) {
 		"formatting":  map[string]any{"preset": "conversational", "customText": "Lists"},
 		"memory":      map[string]any{"allowAccess": false, "allowContribution": false, "miningGuidance": ""},
 	} {
-		if diff := cmp.Diff(want, got[field]); diff != "" {
-			t.Errorf("%s: %s", field, diff)
-		}
+		t.Run(field, func(t *testing.T) {
+			if diff := cmp.Diff(want, got[field]); diff != "" {
+				t.Errorf("%s", diff)
+			}
+		})
 	}
 	// An object replaces the whole one: what is not sent goes back to its default.
 	r.must(200, "PATCH", mindV2+"/uid/"+uid,
@@ -66,9 +69,11 @@ func TestMindsetVersionsSeeTheSameAgents(t *testing.T) {
 		`{"memory":{"allowAccess":1}}`:                     "true or false",
 		`{"additionalInformation":"` + long(65_536) + `"}`: "at most 65535",
 	} {
-		if m := r.must(400, "PATCH", mindV2+"/uid/"+uid, body); !strings.Contains(m["message"].(string), says) {
-			t.Errorf("%.60s: %v, want %q", body, m, says)
-		}
+		t.Run(fmt.Sprintf("%.60s", body), func(t *testing.T) {
+			if m := r.must(400, "PATCH", mindV2+"/uid/"+uid, body); !strings.Contains(m["message"].(string), says) {
+				t.Errorf("%v, want %q", m, says)
+			}
+		})
 	}
 	r.must(400, "POST", mindV2, `{"agentName":"x","templateAgentUid":"nobody"}`)
 	r.must(200, "PATCH", mindV2+"/uid/"+uid, `{"additionalInformation":"`+long(65_535)+`"}`)
@@ -97,17 +102,19 @@ func TestEndOfList(t *testing.T) {
 		{"", `{"agents":[]}`, 404}, {"list-end", `{"agents":[]}`, 404}, {"list-end=200", `{"agents":[]}`, 200},
 		{"null-list", `{"agents":null}`, 404}, {"null-list\nlist-end=200", `{"agents":null}`, 200},
 	} {
-		r := faulty(t, tc.rule)
-		if got := r.send("GET", mind, ""); got.status != tc.status || got.body != tc.body {
-			t.Errorf("%q: an empty app is answered %d %s", tc.rule, got.status, got.body)
-		}
-		at := r.create(mind, newMind)["createdAt"].(string)
-		if got := r.send("GET", mind+"?startAfter="+at, ""); got.status != tc.status || got.body != tc.body {
-			t.Errorf("%q: the page after the last is answered %d %s", tc.rule, got.status, got.body)
-		}
-		if got := r.send("GET", mind, ""); got.status != 200 || !strings.Contains(got.body, "Coach") {
-			t.Errorf("%q: a page is answered %d %s", tc.rule, got.status, got.body)
-		}
+		t.Run(tc.rule, func(t *testing.T) {
+			r := faulty(t, tc.rule)
+			if got := r.send("GET", mind, ""); got.status != tc.status || got.body != tc.body {
+				t.Errorf("an empty app is answered %d %s", got.status, got.body)
+			}
+			at := r.create(mind, newMind)["createdAt"].(string)
+			if got := r.send("GET", mind+"?startAfter="+at, ""); got.status != tc.status || got.body != tc.body {
+				t.Errorf("the page after the last is answered %d %s", got.status, got.body)
+			}
+			if got := r.send("GET", mind, ""); got.status != 200 || !strings.Contains(got.body, "Coach") {
+				t.Errorf("a page is answered %d %s", got.status, got.body)
+			}
+		})
 	}
 	r := faulty(t, "page-size=1\nlist-end", sandbox.WithListEnd(200))
 	r.create(mind, nameMind("a"))
@@ -123,25 +130,27 @@ func TestNotDone(t *testing.T) {
 		"": `"error":{"code"`, "=error": `"error":{"code"`, "=status": `"statusCode":400`, "=false": `"success":false`,
 		"=html": "Sign in", "=list": "[]", "=nothing": "{}",
 	} {
-		r := faulty(t, "not-done"+form+" op=create nth=2\nnot-done"+form+" op=update,delete")
-		for _, p := range []struct{ path, one, body, change string }{
-			{comet, "/", newComet, `{"name":"x"}`}, {mind, "/uid/", newMind, `{"agentName":"x"}`},
-		} {
-			r.SetFaults(r.Faults())
-			uid := r.create(p.path, p.body)["uid"].(string)
-			before := r.Agents("", "")
-			for _, got := range []reply{
-				r.send("POST", p.path, p.body), r.send("PATCH", p.path+p.one+uid, p.change),
-				r.send("DELETE", p.path+p.one+uid, ""),
+		t.Run(form, func(t *testing.T) {
+			r := faulty(t, "not-done"+form+" op=create nth=2\nnot-done"+form+" op=update,delete")
+			for _, p := range []struct{ path, one, body, change string }{
+				{comet, "/", newComet, `{"name":"x"}`}, {mind, "/uid/", newMind, `{"agentName":"x"}`},
 			} {
-				if got.status != 200 || !strings.Contains(got.body, says) {
-					t.Errorf("%q: %d %s", form, got.status, got.body)
+				r.SetFaults(r.Faults())
+				uid := r.create(p.path, p.body)["uid"].(string)
+				before := r.Agents("", "")
+				for _, got := range []reply{
+					r.send("POST", p.path, p.body), r.send("PATCH", p.path+p.one+uid, p.change),
+					r.send("DELETE", p.path+p.one+uid, ""),
+				} {
+					if got.status != 200 || !strings.Contains(got.body, says) {
+						t.Errorf("%d %s", got.status, got.body)
+					}
+				}
+				if diff := cmp.Diff(before, r.Agents("", "")); diff != "" {
+					t.Errorf("%q did something: %s", form, diff)
 				}
 			}
-			if diff := cmp.Diff(before, r.Agents("", "")); diff != "" {
-				t.Errorf("%q did something: %s", form, diff)
-			}
-		}
+		})
 	}
 }
 
@@ -176,10 +185,12 @@ func TestSpoiltAnswers(t *testing.T) {
 			return err == nil && json.Valid(plain)
 		},
 	} {
-		r := faulty(t, "garbage"+form+" op=create")
-		if got := r.send("POST", mind, newMind); got.status != 200 || !check(got.body) || r.made() != 1 {
-			t.Errorf("garbage%s: %d %q, %d made", form, got.status, got.body, r.made())
-		}
+		t.Run(form, func(t *testing.T) {
+			r := faulty(t, "garbage"+form+" op=create")
+			if got := r.send("POST", mind, newMind); got.status != 200 || !check(got.body) || r.made() != 1 {
+				t.Errorf("garbage%s: %d %q, %d made", form, got.status, got.body, r.made())
+			}
+		})
 	}
 	r := faulty(t, "status-before=402 code=ERR_PLAN_QUOTA_RESTRICTION op=create\nstatus-before=409 body=bom op=list")
 	if got := r.send("POST", comet, newComet); got.status != 402 ||
@@ -219,15 +230,18 @@ func TestOddAgents(t *testing.T) {
 		"no-uid":  func(a map[string]any) bool { return a["uid"] == nil },
 		"no-time": func(a map[string]any) bool { return a["createdAt"] == nil },
 	} {
-		r := faulty(t, "odd-agents="+form+" agent=odd*")
-		if got := r.create(mind, nameMind("odd one")); !check(got) {
-			t.Errorf("%s: created %v", form, got)
-		}
-		r.create(mind, nameMind("even"))
-		agents := r.must(200, "GET", mind, "")["agents"].([]any)
-		if len(agents) != 2 || !check(agents[0].(map[string]any)) || agents[1].(map[string]any)["agentName"] != "even" {
-			t.Errorf("%s: listed %v", form, agents)
-		}
+		t.Run(form, func(t *testing.T) {
+			r := faulty(t, "odd-agents="+form+" agent=odd*")
+			if got := r.create(mind, nameMind("odd one")); !check(got) {
+				t.Errorf("created %v", got)
+			}
+			r.create(mind, nameMind("even"))
+			agents := r.must(200, "GET", mind, "")["agents"].([]any)
+			if len(agents) != 2 || !check(agents[0].(map[string]any)) ||
+				agents[1].(map[string]any)["agentName"] != "even" {
+				t.Errorf("listed %v", agents)
+			}
+		})
 	}
 	r := faulty(t, "odd-agents=deep")
 	if got := r.send("POST", comet, newComet).body; !strings.Contains(got, strings.Repeat("[", 20_000)) {
@@ -332,9 +346,11 @@ func TestWhatPlatformsMakeOfValues(t *testing.T) {
 		"metaData": map[string]any{"greetingMessage": "one\r\ntwo", "suggestedMessages": []any{},
 			"theme": "default"},
 	} {
-		if diff := cmp.Diff(want, a[field]); diff != "" {
-			t.Errorf("%s: %s", field, diff)
-		}
+		t.Run(field, func(t *testing.T) {
+			if diff := cmp.Diff(want, a[field]); diff != "" {
+				t.Errorf("%s", diff)
+			}
+		})
 	}
 	r = faulty(t, "echo-secrets\nmask-headers op=list\nstrict-meta")
 	a = r.create(comet, fullComet)
@@ -375,9 +391,11 @@ func TestReferences(t *testing.T) {
 	r.must(200, "POST", comet, with(newComet, `"tools":["weather","search"],"actions":["handoff"]`))
 	for text, want := range map[string]string{"tool": "reference 1: want tool",
 		"tool a\nthing b": "reference 2: want tool"} {
-		if _, err := sandbox.ParseReferences(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", text, err)
-		}
+		t.Run(text, func(t *testing.T) {
+			if _, err := sandbox.ParseReferences(text); err == nil || !strings.Contains(err.Error(), want) {
+				t.Error(err)
+			}
+		})
 	}
 	free := start(t)
 	free.must(200, "POST", comet, with(newComet, `"tools":["any"],"actions":["other"]`))
@@ -443,11 +461,13 @@ func TestForeignPagesAreRefused(t *testing.T) {
 	for host, want := range map[string]int{"evil.example:8787": 403, "localhost.evil.example": 403,
 		"localhost:8787": 200,
 		"127.0.0.1:1":    200, "[::1]:1": 200, "10.0.0.1": 403} {
-		for _, path := range []string{"/_sandbox/agents", "/", comet} {
-			if got := r.sendTo(host, "GET", path); got != want {
-				t.Errorf("%s as %s: %d, want %d", path, host, got, want)
+		t.Run(host, func(t *testing.T) {
+			for _, path := range []string{"/_sandbox/agents", "/", comet} {
+				if got := r.sendTo(host, "GET", path); got != want {
+					t.Errorf("%s as %s: %d, want %d", path, host, got, want)
+				}
 			}
-		}
+		})
 	}
 	if r.made() != 0 {
 		t.Errorf("%d agents were made", r.made())

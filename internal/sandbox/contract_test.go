@@ -25,9 +25,11 @@ func TestCometChatLife(t *testing.T) {
 		"appId": "2754abc", "isActive": true, "deletedAt": nil, "instruction": nil, "tools": nil,
 		"integrationMeta": nil, "metaData": nil, "createdAt": a["updatedAt"],
 	} {
-		if got, ok := a[field]; !ok || got != want {
-			t.Errorf("%s: %v (there: %v), want %v", field, got, ok, want)
-		}
+		t.Run(field, func(t *testing.T) {
+			if got, ok := a[field]; !ok || got != want {
+				t.Errorf("%v (there: %v), want %v", got, ok, want)
+			}
+		})
 	}
 	got := r.must(200, "PATCH", cometApp+"/"+uid, `{"name":"New","isActive":false}`)
 	if diff := cmp.Diff(map[string]any{"success": true}, got); diff != "" {
@@ -156,9 +158,11 @@ func TestMindsetPages(t *testing.T) {
 		{from("2026-01-02T04:04:05.002+01:00"), "d e"},
 		{from("2020-01-01T00:00:00Z"), "a b"},
 	} {
-		if got := r.names(tc.path); got != tc.want {
-			t.Errorf("%s: %q, want %q", tc.path, got, tc.want)
-		}
+		t.Run(tc.path, func(t *testing.T) {
+			if got := r.names(tc.path); got != tc.want {
+				t.Errorf("%q, want %q", got, tc.want)
+			}
+		})
 	}
 	now = now.Add(-time.Hour) // a clock that was set back
 	r.create(mind, nameMind("early"))
@@ -173,9 +177,11 @@ func TestMindsetFilters(t *testing.T) {
 	r.create(mind, `{"agentName":"b","mcpserverUids":["abcdefghij0123456789"]}`)
 	for query, want := range map[string]string{"?contextUid=c1": "a", "?mcpserverUid=abcdefghij0123456789": "b",
 		"?contextUid=zz": ""} {
-		if got := r.names(mind + query); got != want {
-			t.Errorf("%s: %q, want %q", query, got, want)
-		}
+		t.Run(query, func(t *testing.T) {
+			if got := r.names(mind + query); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
 	}
 }
 

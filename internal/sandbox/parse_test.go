@@ -54,10 +54,12 @@ func TestParseFaultsSaysWhatWouldBeRight(t *testing.T) {
 		"drop-before\nnope\nhtml=9":  "fault rule 2: \"nope\" is no fault",
 		"nope\nhtml=9":               "fault rule 2: html: want a status",
 	} {
-		faults, err := sandbox.ParseFaults(rule)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v (%v), want %q", rule, err, faults, want)
-		}
+		t.Run(rule, func(t *testing.T) {
+			faults, err := sandbox.ParseFaults(rule)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v (%v), want %q", err, faults, want)
+			}
+		})
 	}
 }
 

@@ -50,22 +50,24 @@ func spellings(s string) map[string]string {
 func TestFinderFindsEverySpelling(t *testing.T) {
 	for kind, f := range map[string]*secret.Finder{"whole": secret.Whole("another-one", "Bearer "+token),
 		"parts": secret.Parts("Bearer " + token)} {
-		for name, spelled := range spellings(token) {
-			text := `{"message": "sent <` + spelled + `> to /v3"}`
-			got := f.Hide(text)
-			if !strings.HasPrefix(got, `{"message": "sent <`) || !strings.HasSuffix(got, `> to /v3"}`) ||
-				!strings.Contains(got, secret.Placeholder) {
-				t.Errorf("%s: %s is hidden as %s", kind, name, got)
+		t.Run(kind, func(t *testing.T) {
+			for name, spelled := range spellings(token) {
+				text := `{"message": "sent <` + spelled + `> to /v3"}`
+				got := f.Hide(text)
+				if !strings.HasPrefix(got, `{"message": "sent <`) || !strings.HasSuffix(got, `> to /v3"}`) ||
+					!strings.Contains(got, secret.Placeholder) {
+					t.Errorf("%s is hidden as %s", name, got)
+				}
+				// What base64 shows of a secret's neighbours may stay.
+				if rest := strings.Replace(got, secret.Placeholder, "",
+					1); len(rest) > len(`{"message": "sent <> to /v3"}`)+8 {
+					t.Errorf("of %s %s is left", name, rest)
+				}
+				if !f.In(text) {
+					t.Errorf("%s is not found", name)
+				}
 			}
-			// What base64 shows of a secret's neighbours may stay.
-			if rest := strings.Replace(got, secret.Placeholder, "",
-				1); len(rest) > len(`{"message": "sent <> to /v3"}`)+8 {
-				t.Errorf("%s: of %s %s is left", kind, name, rest)
-			}
-			if !f.In(text) {
-				t.Errorf("%s: %s is not found", kind, name)
-			}
-		}
+		})
 	}
 }
 
@@ -98,12 +100,14 @@ func TestFinderOfParts(t *testing.T) {
 		"Ends In 8B7C6D5E!":                               "Ends In (secret)!",
 		"sk_live_4f9a8b7c6d5e twice sk_live_4f9a8b7c6d5e": "(secret) twice (secret)",
 	} {
-		if got := parts.Hide(text); got != want {
-			t.Errorf("%s: %s", text, got)
-		}
-		if strings.Contains(text, s) == (whole.Hide(text) == text) {
-			t.Errorf("whole: %s: %s", text, whole.Hide(text))
-		}
+		t.Run(text, func(t *testing.T) {
+			if got := parts.Hide(text); got != want {
+				t.Errorf("%s", got)
+			}
+			if strings.Contains(text, s) == (whole.Hide(text) == text) {
+				t.Errorf("whole: %s: %s", text, whole.Hide(text))
+			}
+		})
 	}
 	// Short ones are hidden where they stand as they are, and nothing is sealed for their sake.
 	pin := secret.Parts("4711")

@@ -32,25 +32,27 @@ func TestNeverPrintsItself(t *testing.T) {
 			"value": text, "pointer": &text, "struct": holder{text}, "slice": []secret.Text{text},
 			"map": map[string]any{"k": text}, "error": fmt.Errorf("x: %v", text),
 		} {
-			var out []string
-			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T%v"} {
-				if verb == "%T%v" {
-					out = append(out, fmt.Sprintf("%T%v", v, v))
-					continue
+			t.Run(name, func(t *testing.T) {
+				var out []string
+				for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T%v"} {
+					if verb == "%T%v" {
+						out = append(out, fmt.Sprintf("%T%v", v, v))
+						continue
+					}
+					out = append(out, fmt.Sprintf(verb, v))
 				}
-				out = append(out, fmt.Sprintf(verb, v))
-			}
-			var log bytes.Buffer
-			slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "v", v)
-			slog.New(slog.NewTextHandler(&log, nil)).Info("m", "v", v)
-			asJSON, _ := json.Marshal(v)
-			asYAML, _ := yaml.Marshal(v)
-			out = append(out, log.String(), string(asJSON), string(asYAML))
-			for _, s := range out {
-				if strings.Contains(s, value) || strings.Contains(s, fmt.Sprintf("%x", value)) {
-					t.Errorf("%s shows the secret: %s", name, s)
+				var log bytes.Buffer
+				slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "v", v)
+				slog.New(slog.NewTextHandler(&log, nil)).Info("m", "v", v)
+				asJSON, _ := json.Marshal(v)
+				asYAML, _ := yaml.Marshal(v)
+				out = append(out, log.String(), string(asJSON), string(asYAML))
+				for _, s := range out {
+					if strings.Contains(s, value) || strings.Contains(s, fmt.Sprintf("%x", value)) {
+						t.Errorf("%s shows the secret: %s", name, s)
+					}
 				}
-			}
+			})
 		}
 	}
 }
@@ -66,14 +68,16 @@ func TestResolve(t *testing.T) {
 		"${secret:TOKEN":                 "${secret:TOKEN",
 		"ends in $${":                    "ends in ${",
 	} {
-		r, err := secret.Template(template).Resolve(lookup)
-		if err != nil {
-			t.Errorf("%q: %v", template, err)
-			continue
-		}
-		if got, err := r.Reveal(); err != nil || got != want {
-			t.Errorf("%q resolves to %q, %v; want %q", template, got, err, want)
-		}
+		t.Run(template, func(t *testing.T) {
+			r, err := secret.Template(template).Resolve(lookup)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if got, err := r.Reveal(); err != nil || got != want {
+				t.Errorf("%q resolves to %q, %v; want %q", template, got, err, want)
+			}
+		})
 	}
 	if got, _ := secret.Literal("${secret:TOKEN}").Reveal(); got != "${secret:TOKEN}" {
 		t.Errorf("a literal was resolved to %q", got)
@@ -117,9 +121,11 @@ func TestSeal(t *testing.T) {
 		"another place":               {known.Seal("/headers/b", text), false},
 		"another key":                 {other.Seal("/headers/a", text), false},
 	} {
-		if got := sealed.Equal(c.with); got != c.want {
-			t.Errorf("equal to %s: %v, want %v", name, got, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := sealed.Equal(c.with); got != c.want {
+				t.Errorf("equal to %s: %v, want %v", name, got, c.want)
+			}
+		})
 	}
 }
 
@@ -137,21 +143,23 @@ func TestStateKey(t *testing.T) {
 	text, literal := secret.Template("Bearer ${secret:TOKEN}"), secret.Literal("Bearer "+value)
 	none, one, two, blind := with(""), with("k-one"), with("k-two"), secret.Sealer{Key: []byte("lineage")}
 	for name, s := range map[string]secret.Text{"reference": text, "literal": literal} {
-		a, b := one.Seal("/a", s), none.Seal("/a", s)
-		if a.Value == b.Value || strings.Contains(a.Value, b.Value) || name == "literal" &&
-			strings.Contains(a.Template, b.Template) {
-			t.Errorf("%s: the lineage alone gives %#v", name, a)
-		}
-		if !a.Equal(one.Seal("/a", s)) || a.Equal(b) || a.Equal(two.Seal("/a", s)) {
-			t.Errorf("%s: compared under another key", name)
-		}
-		for sealed, want := range map[secret.Sealed]bool{a: true, b: false} {
-			doc := fmt.Sprintf(`{"h":{"$secret":{"template":%q,"value":%q}},"value":"x"}`, sealed.Template,
-				sealed.Value)
-			if secret.HasStateKey([]byte(doc)) != want {
-				t.Errorf("%s: has a key of its own: %v, want %v", doc, !want, want)
+		t.Run(name, func(t *testing.T) {
+			a, b := one.Seal("/a", s), none.Seal("/a", s)
+			if a.Value == b.Value || strings.Contains(a.Value, b.Value) || name == "literal" &&
+				strings.Contains(a.Template, b.Template) {
+				t.Errorf("the lineage alone gives %#v", a)
 			}
-		}
+			if !a.Equal(one.Seal("/a", s)) || a.Equal(b) || a.Equal(two.Seal("/a", s)) {
+				t.Error("compared under another key")
+			}
+			for sealed, want := range map[secret.Sealed]bool{a: true, b: false} {
+				doc := fmt.Sprintf(`{"h":{"$secret":{"template":%q,"value":%q}},"value":"x"}`, sealed.Template,
+					sealed.Value)
+				if secret.HasStateKey([]byte(doc)) != want {
+					t.Errorf("%s: has a key of its own: %v, want %v", doc, !want, want)
+				}
+			}
+		})
 	}
 	if !one.Seal("/a", text).Equal(one.Seal("/a", literal)) ||
 		one.Seal("/a", text).Equal(one.Seal("/a", secret.Literal("Bearer x"))) {
@@ -163,11 +171,13 @@ func TestStateKey(t *testing.T) {
 	}
 	for value, want := range map[string]bool{"": true, "1234": true, strings.Repeat("x", 15): true,
 		strings.Repeat("x", 16): false} {
-		if got := secret.Guessable(value, none.Lookup); got != want {
-			t.Errorf("%q: guessable %v", value, got)
-		}
-		if secret.Guessable(value, one.Lookup) {
-			t.Errorf("%q is guessable although the state has its own key", value)
-		}
+		t.Run(value, func(t *testing.T) {
+			if got := secret.Guessable(value, none.Lookup); got != want {
+				t.Errorf("guessable %v", got)
+			}
+			if secret.Guessable(value, one.Lookup) {
+				t.Errorf("%q is guessable although the state has its own key", value)
+			}
+		})
 	}
 }

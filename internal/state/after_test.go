@@ -42,9 +42,11 @@ func TestAfter(t *testing.T) {
 			agent.Record{UID: "a", FormerKeys: []string{"k"}}, true},
 		"voided": {agent.Record{UID: "b"}, state.Result{Kind: state.Voided}, agent.Record{UID: "b"}, true},
 	} {
-		got, left := state.After(c.old, c.r)
-		if d := cmp.Diff(c.want, got); d != "" || left != c.left {
-			t.Errorf("%s: left %v, want %v (-want +got):\n%s", name, left, c.left, d)
-		}
+		t.Run(name, func(t *testing.T) {
+			got, left := state.After(c.old, c.r)
+			if d := cmp.Diff(c.want, got); d != "" || left != c.left {
+				t.Errorf("left %v, want %v (-want +got):\n%s", left, c.left, d)
+			}
+		})
 	}
 }

@@ -80,10 +80,12 @@ func TestEncodeRefuses(t *testing.T) {
 		"no object":   {agents{addr("a"): {UID: "u", Applied: agent.Doc(`[]`)}}, "no JSON object"},
 		"two values":  {agents{addr("a"): {UID: "u", Applied: agent.Doc(`{}{}`)}}, "after top-level value"},
 	} {
-		_, err := (&state.State{Lineage: "l", Agents: c.agents}).Encode()
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: got %v, want it to say %q", name, err, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := (&state.State{Lineage: "l", Agents: c.agents}).Encode()
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want it to say %q", err, c.want)
+			}
+		})
 	}
 	// The same uid in two apps is two agents.
 	other := agent.Address{Platform: "mindset", App: "other", Key: "a"}

@@ -177,9 +177,11 @@ func TestStale(t *testing.T) {
 			return nil
 		}),
 	} {
-		if !errors.Is(err, state.ErrStale) {
-			t.Errorf("%s with an old snapshot: %v", name, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			if !errors.Is(err, state.ErrStale) {
+				t.Errorf("%s with an old snapshot: %v", name, err)
+			}
+		})
 	}
 	snap, err := f.Load(t.Context())
 	if err != nil || uids(snap.State) != "a=a1 b=b1" || !snap.Pending {
@@ -256,29 +258,31 @@ func TestCommitRefusesWhatIsNoJSON(t *testing.T) {
 		"two":       `{}{}`,
 		"not UTF-8": "{\"a\":\"\xff\"}",
 		"twice":     `{"a":1,"a":2}`, "a huge number": `{"a":1e999}`} {
-		for _, part := range []string{"applied", "observed"} {
-			disk := statetest.New()
-			f := state.NewFile(statePath, state.WithFS(disk))
-			run := begin(t, f)
-			r := recorded("b", "b1")
-			if part == "applied" {
-				r.Record.Applied = agent.Doc(bad)
-			} else {
-				r.Record.Observed = agent.Doc(bad)
+		t.Run(name, func(t *testing.T) {
+			for _, part := range []string{"applied", "observed"} {
+				disk := statetest.New()
+				f := state.NewFile(statePath, state.WithFS(disk))
+				run := begin(t, f)
+				r := recorded("b", "b1")
+				if part == "applied" {
+					r.Record.Applied = agent.Doc(bad)
+				} else {
+					r.Record.Observed = agent.Doc(bad)
+				}
+				if err := run.Commit(recorded("a", "a1"), r); err == nil || errors.Is(err, state.ErrBroken) ||
+					!strings.Contains(err.Error(), part) {
+					t.Errorf("%s, %s: %v", name, part, err)
+				}
+				commit(t, run, recorded("c", "c1"))
+				if snap, err := f.Load(t.Context()); err != nil || uids(snap.State) != "c=c1" {
+					t.Errorf("%s, %s: the journal cannot be read, or holds what was refused: %+v, %v", name, part, snap,
+						err)
+				}
+				if err := run.Close(t.Context()); err != nil {
+					t.Errorf("%s, %s: %v", name, part, err)
+				}
 			}
-			if err := run.Commit(recorded("a", "a1"), r); err == nil || errors.Is(err, state.ErrBroken) ||
-				!strings.Contains(err.Error(), part) {
-				t.Errorf("%s, %s: %v", name, part, err)
-			}
-			commit(t, run, recorded("c", "c1"))
-			if snap, err := f.Load(t.Context()); err != nil || uids(snap.State) != "c=c1" {
-				t.Errorf("%s, %s: the journal cannot be read, or holds what was refused: %+v, %v", name, part, snap,
-					err)
-			}
-			if err := run.Close(t.Context()); err != nil {
-				t.Errorf("%s, %s: %v", name, part, err)
-			}
-		}
+		})
 	}
 }
 

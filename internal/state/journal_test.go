@@ -172,10 +172,12 @@ func TestReservedRoomIsNoTornLine(t *testing.T) {
 		"a torn line": {"5bd2ccf9 212 {\"resu", false}, "a torn line and zeros": {"5bd2ccf9 2" +
 			strings.Repeat("\x00", 100), false},
 	} {
-		p, err := readJournal("j", append(bytes.Clone(b), tt.tail...), "this file")
-		if err != nil || p.open[1].NeverLeft != tt.believed {
-			t.Errorf("%s: %v, %+v", name, err, p.open[1])
-		}
+		t.Run(name, func(t *testing.T) {
+			p, err := readJournal("j", append(bytes.Clone(b), tt.tail...), "this file")
+			if err != nil || p.open[1].NeverLeft != tt.believed {
+				t.Errorf("%v, %+v", err, p.open[1])
+			}
+		})
 	}
 }
 
@@ -236,12 +238,14 @@ func TestJournalRefuses(t *testing.T) {
 		"two objects":      {after(`{"leaving":1} {"leaving":2}`), Corrupt, "the end"},
 		"not JSON":         {after(`{"results":[`), Corrupt, "ends in the middle"},
 	} {
-		_, err := readJournal("state.json.journal", c.content, "")
-		var format *FormatError
-		if !errors.As(err, &format) || format.Reason != c.reason || !strings.Contains(format.Detail, c.want) ||
-			format.Hint == "" {
-			t.Errorf("%s: %v (%+v), want %s: %s", name, err, format, c.reason, c.want)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, err := readJournal("state.json.journal", c.content, "")
+			var format *FormatError
+			if !errors.As(err, &format) || format.Reason != c.reason || !strings.Contains(format.Detail, c.want) ||
+				format.Hint == "" {
+				t.Errorf("%v (%+v), want %s: %s", err, format, c.reason, c.want)
+			}
+		})
 	}
 	if _, err := readJournal("j", nil, ""); err != nil {
 		t.Errorf("an empty journal: %v", err)

@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -98,36 +99,40 @@ func TestGitUnderJournal(t *testing.T) {
 			9, agents{a: {UID: "a2", Obsolete: []string{"a1"}}}, "a=a2"},
 		"new state, file from elsewhere in the fleet": {nil, nil, 9, agents{a: {UID: "a9"}}, "a=a9"},
 	} {
-		disk := crashed(t, tc.before, tc.results...)
-		disk.Delete(statePath)
-		if tc.serial > 0 {
-			disk.Put(statePath, file(t, tc.serial, tc.file))
-		}
-		snap, err := state.NewFile(statePath, state.WithFS(disk)).Load(t.Context())
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if got := uids(snap.State); got != tc.want {
-			t.Errorf("%s: %q, want %q", name, got, tc.want)
-		}
-		if tc.before != nil && snap.State.Serial < 5 {
-			t.Errorf("%s: the serial falls back to %d", name, snap.State.Serial)
-		}
+		t.Run(name, func(t *testing.T) {
+			disk := crashed(t, tc.before, tc.results...)
+			disk.Delete(statePath)
+			if tc.serial > 0 {
+				disk.Put(statePath, file(t, tc.serial, tc.file))
+			}
+			snap, err := state.NewFile(statePath, state.WithFS(disk)).Load(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if got := uids(snap.State); got != tc.want {
+				t.Errorf("%q, want %q", got, tc.want)
+			}
+			if tc.before != nil && snap.State.Serial < 5 {
+				t.Errorf("the serial falls back to %d", snap.State.Serial)
+			}
+		})
 	}
 }
 
 // TestNewerContentWins: the same agent in both, but with other content.
 func TestNewerContentWins(t *testing.T) {
 	for serial, want := range map[uint64]string{4: "journal", 5: "journal", 6: "file"} {
-		r := recorded("a", "a1")
-		r.Record.Applied = doc("journal")
-		disk := crashed(t, agents{addr("a"): {UID: "a1", Applied: doc("before")}}, r)
-		disk.Put(statePath, file(t, serial, agents{addr("a"): {UID: "a1", Applied: doc("file")}}))
-		snap, err := state.NewFile(statePath, state.WithFS(disk)).Load(t.Context())
-		if err != nil || string(snap.State.Agents[addr("a")].Applied) != string(doc(want)) {
-			t.Errorf("serial %d: %+v, %v; want the %s's content", serial, snap, err, want)
-		}
+		t.Run(fmt.Sprint(serial), func(t *testing.T) {
+			r := recorded("a", "a1")
+			r.Record.Applied = doc("journal")
+			disk := crashed(t, agents{addr("a"): {UID: "a1", Applied: doc("before")}}, r)
+			disk.Put(statePath, file(t, serial, agents{addr("a"): {UID: "a1", Applied: doc("file")}}))
+			snap, err := state.NewFile(statePath, state.WithFS(disk)).Load(t.Context())
+			if err != nil || string(snap.State.Agents[addr("a")].Applied) != string(doc(want)) {
+				t.Errorf("serial %d: %+v, %v; want the %s's content", serial, snap, err, want)
+			}
+		})
 	}
 }
 
@@ -200,9 +205,11 @@ func TestCommitRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, i := range map[string]state.Intent{"no address": {Action: "create"}, "no action": {Address: addr("c")}} {
-		if _, err := run.Intend(i); err == nil {
-			t.Errorf("an intent with %s was taken", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			if _, err := run.Intend(i); err == nil {
+				t.Errorf("an intent with %s was taken", name)
+			}
+		})
 	}
 	notJSON := recorded("c", "c1")
 	notJSON.Record.Applied = agent.Doc(`{"a":`)
@@ -221,13 +228,16 @@ func TestCommitRefuses(t *testing.T) {
 		"an app, no kind": {{Kind: state.Located, App: addr("a").ID(), Origin: agent.Origin{BaseURL: "https://a"}},
 			{Address: addr("a"), Kind: 17}},
 	} {
-		results[0].Intent = id
-		if err := run.Commit(results...); err == nil || errors.Is(err, state.ErrBroken) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if got := uids(run.State()); got != "a=a1 b=b1" || len(run.Fleet().Open()) != 1 || len(run.State().Apps) > 0 {
-			t.Errorf("%s: the state is now %s, open %v", name, got, run.Fleet().Open())
-		}
+		t.Run(name, func(t *testing.T) {
+			results[0].Intent = id
+			if err := run.Commit(results...); err == nil || errors.Is(err, state.ErrBroken) {
+				t.Error(err)
+			}
+			if got := uids(run.State()); got != "a=a1 b=b1" || len(run.Fleet().Open()) != 1 ||
+				len(run.State().Apps) > 0 {
+				t.Errorf("the state is now %s, open %v", got, run.Fleet().Open())
+			}
+		})
 	}
 	if err := run.Close(t.Context()); err != nil {
 		t.Fatal(err)

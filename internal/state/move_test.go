@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -79,14 +80,16 @@ func TestTakeOverBringsAgentsAndOpenRequests(t *testing.T) {
 		"other fields":   {Address: addr("x"), Action: "create", Fields: doc("y"), At: at},
 		"the same":       create,
 	} {
-		_, more := begun(t, agents{addr("a"): {UID: "a1"}}, other)
-		_, to := begun(t, agents{addr("a"): {UID: "a1"}}, create)
-		if err := to.TakeOver(t.Context(), loaded(t, to), loaded(t, more)); err != nil {
-			t.Fatal(err)
-		}
-		if n := len(loaded(t, to).Open); (n == 1) != (name == "the same") {
-			t.Errorf("%s: %d open", name, n)
-		}
+		t.Run(name, func(t *testing.T) {
+			_, more := begun(t, agents{addr("a"): {UID: "a1"}}, other)
+			_, to := begun(t, agents{addr("a"): {UID: "a1"}}, create)
+			if err := to.TakeOver(t.Context(), loaded(t, to), loaded(t, more)); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(loaded(t, to).Open); (n == 1) != (name == "the same") {
+				t.Errorf("%d open", n)
+			}
+		})
 	}
 }
 
@@ -155,19 +158,21 @@ func TestRestore(t *testing.T) {
 // before.
 func TestSerialAfterARun(t *testing.T) {
 	for changes, want := range map[bool]uint64{true: 6, false: 5} {
-		disk := statetest.New()
-		disk.Put(statePath, file(t, 5, agents{addr("a"): {UID: "a1"}}))
-		f := state.NewFile(statePath, state.WithFS(disk))
-		run, err := f.Begin(t.Context(), loaded(t, f), 0)
-		if err == nil && changes {
-			err = run.Commit(recorded("b", "b1"))
-		}
-		if err == nil {
-			err = run.Close(t.Context())
-		}
-		if got := run.State().Serial; err != nil || got != want || loaded(t, f).State.Serial != want {
-			t.Errorf("changes %v: serial %d, %v", changes, got, err)
-		}
+		t.Run(fmt.Sprint(changes), func(t *testing.T) {
+			disk := statetest.New()
+			disk.Put(statePath, file(t, 5, agents{addr("a"): {UID: "a1"}}))
+			f := state.NewFile(statePath, state.WithFS(disk))
+			run, err := f.Begin(t.Context(), loaded(t, f), 0)
+			if err == nil && changes {
+				err = run.Commit(recorded("b", "b1"))
+			}
+			if err == nil {
+				err = run.Close(t.Context())
+			}
+			if got := run.State().Serial; err != nil || got != want || loaded(t, f).State.Serial != want {
+				t.Errorf("changes %v: serial %d, %v", changes, got, err)
+			}
+		})
 	}
 }
 

@@ -136,9 +136,11 @@ func TestLostUpdateThatTakesMembersOut(t *testing.T) {
 				{"Concierge c", "integrationMeta", `{"baseUrl":"https://agents.example.com"}`},
 				{"Coach a", "tags", `["a"]`},
 			} {
-				if got, _ := json.Marshal(s.field(is.name, is.field)); string(got) != is.want {
-					t.Errorf("%s of %s is %s, want %s", is.field, is.name, got, is.want)
-				}
+				t.Run(is.field, func(t *testing.T) {
+					if got, _ := json.Marshal(s.field(is.name, is.field)); string(got) != is.want {
+						t.Errorf("%s of %s is %s, want %s", is.field, is.name, got, is.want)
+					}
+				})
 			}
 		})
 	}

@@ -47,11 +47,13 @@ func TestSecret(t *testing.T) {
 	var errs bytes.Buffer
 	u := New([]string{"KEY=k=1\r\n", "EMPTY=", "ENDS=\n"}, nil, io.Discard, &errs)
 	for name, want := range map[string]string{"KEY": "k=1", "EMPTY": "", "ENDS": "", "UNSET": ""} {
-		for range 2 {
-			if got, set := u.Secret(name); got != want || set != (want != "") {
-				t.Errorf("%s: %q, %v", name, got, set)
+		t.Run(name, func(t *testing.T) {
+			for range 2 {
+				if got, set := u.Secret(name); got != want || set != (want != "") {
+					t.Errorf("%q, %v", got, set)
+				}
 			}
-		}
+		})
 	}
 	if said := errs.String(); strings.Count(said, "variable KEY ends") != 1 || strings.Count(said, "\n") != 2 {
 		t.Errorf("said %q", said)
@@ -80,9 +82,11 @@ func TestColor(t *testing.T) {
 		"": true, "NO_COLOR=1": false, "TERM=dumb": false, "CLICOLOR=0": false, "CLICOLOR_FORCE=1": true,
 		"CLICOLOR_FORCE=1 NO_COLOR=1": false,
 	} {
-		if got := New(strings.Fields(env), nil, nil, nil).allowsColor(true); got != want {
-			t.Errorf("%s on a terminal: %v", env, got)
-		}
+		t.Run(env, func(t *testing.T) {
+			if got := New(strings.Fields(env), nil, nil, nil).allowsColor(true); got != want {
+				t.Errorf("%s on a terminal: %v", env, got)
+			}
+		})
 	}
 	u := New([]string{"CLICOLOR_FORCE=1"}, nil, nil, nil)
 	if !u.allowsColor(false) || New(nil, nil, nil, nil).allowsColor(false) {
@@ -97,15 +101,17 @@ func TestColor(t *testing.T) {
 // TestLost: a reader that went away lost nothing; a disk that is full did. The other stream goes on.
 func TestLost(t *testing.T) {
 	for cause, want := range map[error]bool{syscall.EPIPE: false, io.ErrClosedPipe: false, syscall.ENOSPC: true} {
-		var errs bytes.Buffer
-		u := New(nil, nil, brokenWriter{cause}, &errs)
-		if _, err := io.WriteString(u.Result(), "{}"); err != nil {
-			t.Errorf("%v: a write fails with %v", cause, err)
-		}
-		u.Printf("on")
-		if lost := u.Lost(); (lost != nil) != want || errs.String() != "on\n" {
-			t.Errorf("%v: lost %v, stderr %q", cause, lost, &errs)
-		}
+		t.Run(fmt.Sprint(cause), func(t *testing.T) {
+			var errs bytes.Buffer
+			u := New(nil, nil, brokenWriter{cause}, &errs)
+			if _, err := io.WriteString(u.Result(), "{}"); err != nil {
+				t.Errorf("%v: a write fails with %v", cause, err)
+			}
+			u.Printf("on")
+			if lost := u.Lost(); (lost != nil) != want || errs.String() != "on\n" {
+				t.Errorf("%v: lost %v, stderr %q", cause, lost, &errs)
+			}
+		})
 	}
 }
 

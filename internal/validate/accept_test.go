@@ -81,26 +81,28 @@ func TestEveryKindIsQuick(t *testing.T) {
 		"vercelV5": {"map"},
 		"ag-ui":    {"map"}, "ag2": {"defaultUserId", "string"}, "rasa": {"string"}, "agno": {"agentId", "string"},
 	} {
-		for _, all := range []string{"agentId", "defaultUserId", "map", "string"} {
-			m := map[string]any{"baseUrl": "https://agents.example.com"}
-			switch all {
-			case "map":
-				m["headers"] = map[string]any{"authorization": "x"}
-			case "string":
-				m["headers"] = "authorization: x"
-			default:
-				m[all] = "x"
+		t.Run(kind, func(t *testing.T) {
+			for _, all := range []string{"agentId", "defaultUserId", "map", "string"} {
+				m := map[string]any{"baseUrl": "https://agents.example.com"}
+				switch all {
+				case "map":
+					m["headers"] = map[string]any{"authorization": "x"}
+				case "string":
+					m["headers"] = "authorization: x"
+				default:
+					m[all] = "x"
+				}
+				a := maps.Clone(right["cometchat"])
+				a["integrateWith"], a["integrationMeta"] = kind, m
+				want := slices.Contains(meta, all)
+				if got := complete.Validate(a) == nil; got != want {
+					t.Errorf("%s with %s: right is %v", kind, all, got)
+				}
+				if got := acceptsValue(complete, a); got != want {
+					t.Errorf("%s with %s: quick is %v", kind, all, got)
+				}
 			}
-			a := maps.Clone(right["cometchat"])
-			a["integrateWith"], a["integrationMeta"] = kind, m
-			want := slices.Contains(meta, all)
-			if got := complete.Validate(a) == nil; got != want {
-				t.Errorf("%s with %s: right is %v", kind, all, got)
-			}
-			if got := acceptsValue(complete, a); got != want {
-				t.Errorf("%s with %s: quick is %v", kind, all, got)
-			}
-		}
+		})
 	}
 }
 

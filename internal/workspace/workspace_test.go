@@ -27,9 +27,11 @@ func TestMeantAddress(t *testing.T) {
 		"analyst":                      "see a list",
 		"":                             "see a list",
 	} {
-		if got := meantAddress(pattern, known, "see a list"); got != want {
-			t.Errorf("%q: %q, want %q", pattern, got, want)
-		}
+		t.Run(pattern, func(t *testing.T) {
+			if got := meantAddress(pattern, known, "see a list"); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
 	}
 }
 
@@ -51,9 +53,11 @@ func TestRunSecrets(t *testing.T) {
 		"x the-api-key-1 x": true, "x TOK-4F9A8B7C x": true, "all of production": false, "Bearer token": false,
 		strings.Repeat("x", 20): false,
 	} {
-		if found.In(text) != want {
-			t.Errorf("%q: %v, want %v", text, !want, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			if found.In(text) != want {
+				t.Errorf("%v, want %v", !want, want)
+			}
+		})
 	}
 }
 

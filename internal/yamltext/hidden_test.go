@@ -39,23 +39,25 @@ func TestHiddenHidesCredentials(t *testing.T) {
 		"tabs":               "headers:\n\tx-one: hunter2+Zx9\n",
 		"dash":               "agents:\n  - headers: {x-one: hunter2+Zx9}\n    name: a\n",
 	} {
-		var tree *yaml.Node
-		doc := &yaml.Node{}
-		if yaml.Unmarshal([]byte(src), doc) == nil && !strings.HasPrefix(name, "no YAML") {
-			tree = doc.Content[0]
-		}
-		trees := []*yaml.Node{tree}
-		if tree != nil && name != "alias" && name != "merge" { // without a tree nobody follows an alias
-			trees = append(trees, nil)
-		}
-		for _, root := range trees {
-			shown := masked(src, HiddenIn([]byte(src), root, "headers"))
-			for part := range strings.SplitSeq(credential, "+") {
-				if strings.Contains(shown, part) {
-					t.Errorf("%s (tree: %v) shows it:\n%s", name, root != nil, shown)
+		t.Run(name, func(t *testing.T) {
+			var tree *yaml.Node
+			doc := &yaml.Node{}
+			if yaml.Unmarshal([]byte(src), doc) == nil && !strings.HasPrefix(name, "no YAML") {
+				tree = doc.Content[0]
+			}
+			trees := []*yaml.Node{tree}
+			if tree != nil && name != "alias" && name != "merge" { // without a tree nobody follows an alias
+				trees = append(trees, nil)
+			}
+			for _, root := range trees {
+				shown := masked(src, HiddenIn([]byte(src), root, "headers"))
+				for part := range strings.SplitSeq(credential, "+") {
+					if strings.Contains(shown, part) {
+						t.Errorf("%s (tree: %v) shows it:\n%s", name, root != nil, shown)
+					}
 				}
 			}
-		}
+		})
 	}
 }
 
@@ -104,8 +106,10 @@ func TestTokenLength(t *testing.T) {
 		{"key:", 4, ""},
 		{"a: |", 3, "|"}, {"a: b\r", 3, "b"},
 	} {
-		if got := c.line[c.at : c.at+TokenLength(c.line, c.at)]; got != c.want {
-			t.Errorf("%q at %d: %q, want %q", c.line, c.at, got, c.want)
-		}
+		t.Run(c.line, func(t *testing.T) {
+			if got := c.line[c.at : c.at+TokenLength(c.line, c.at)]; got != c.want {
+				t.Errorf("%q at %d: %q, want %q", c.line, c.at, got, c.want)
+			}
+		})
 	}
 }

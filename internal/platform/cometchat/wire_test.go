@@ -47,14 +47,16 @@ func TestListForms(t *testing.T) {
 			`"total_pages": 1}}}`: "a",
 		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 1}, "cursor": {"updatedAt": 1}}}`: "a",
 	} {
-		list, err := answering(t, body).List(t.Context())
-		var got []string
-		for _, r := range list {
-			got = append(got, r.UID)
-		}
-		if err != nil || strings.Join(got, " ") != want {
-			t.Errorf("%s: %v, %v; want %s", body, got, err, want)
-		}
+		t.Run(body, func(t *testing.T) {
+			list, err := answering(t, body).List(t.Context())
+			var got []string
+			for _, r := range list {
+				got = append(got, r.UID)
+			}
+			if err != nil || strings.Join(got, " ") != want {
+				t.Errorf("%v, %v; want %s", got, err, want)
+			}
+		})
 	}
 	for body, says := range map[string]string{
 		``: "empty", `{}`: "no list", `[{"name": "a"}]`: "without a usable uid",
@@ -64,10 +66,12 @@ func TestListForms(t *testing.T) {
 		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 2}}}`: "shows 1 agents of 2",
 		`[{"uid": "a"}, {"uid": "a"}]`:                                   "agent a twice",
 	} {
-		_, err := answering(t, body).List(t.Context())
-		if platform.ClassOf(err) != platform.Unknown || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v, want %q", body, err, says)
-		}
+		t.Run(body, func(t *testing.T) {
+			_, err := answering(t, body).List(t.Context())
+			if platform.ClassOf(err) != platform.Unknown || !strings.Contains(err.Error(), says) {
+				t.Errorf("%v, want %q", err, says)
+			}
+		})
 	}
 }
 
@@ -116,10 +120,12 @@ func TestUpdateForms(t *testing.T) {
 		`{"data": {"uid": "a"}}`:               true,
 		`{"data": {"success": true}}`:          false, `{"agent": {"uid": "a", "name": ["odd"]}}`: false,
 	} {
-		r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"name": "x"})
-		if err != nil || r.UID != "a" || (r.Content.Fields() != nil) != fields {
-			t.Errorf("%s: %v, %v", body, r, err)
-		}
+		t.Run(body, func(t *testing.T) {
+			r, err := answering(t, body).Update(t.Context(), "a", agent.Fields{"name": "x"})
+			if err != nil || r.UID != "a" || (r.Content.Fields() != nil) != fields {
+				t.Errorf("%v, %v", r, err)
+			}
+		})
 	}
 	for _, body := range []string{
 		``, ` `, `{}`, `{"success": false}`, `{"success": "no"}`, `{"data": {"success": false}}`, `[]`, `null`,
@@ -170,9 +176,11 @@ func TestWhoSaysThatThereIsNoSuchAgent(t *testing.T) {
 		}))
 		_, updateErr := client.Update(t.Context(), "a", agent.Fields{"name": "x"})
 		for what, err := range map[string]error{"update": updateErr, "delete": client.Delete(t.Context(), "a")} {
-			if errors.Is(err, platform.ErrNoSuchAgent) != c.is || errors.Is(err, platform.ErrNotFound) != c.is404 {
-				t.Errorf("%s answered %d %s: %v", what, c.status, c.body, err)
-			}
+			t.Run(what, func(t *testing.T) {
+				if errors.Is(err, platform.ErrNoSuchAgent) != c.is || errors.Is(err, platform.ErrNotFound) != c.is404 {
+					t.Errorf("%s answered %d %s: %v", what, c.status, c.body, err)
+				}
+			})
 		}
 	}
 }
@@ -186,11 +194,13 @@ func TestBaseURL(t *testing.T) {
 		{"2754abc", "eu", "https://2754abc.api-eu.cometchat.io/v3"},
 		{"2754abc", "", ""}, {"2754abc", "EU", ""}, {"evil.example/", "us", ""}, {"a-", "us", ""}, {"", "us", ""},
 	} {
-		app := agent.App{ID: agent.AppID{Platform: "cometchat", App: c.app},
-			Settings: map[string]string{"region": c.region}}
-		if got, err := p.BaseURL(app); got != c.want || (err == nil) != (c.want != "") {
-			t.Errorf("%q in %q: %q, %v", c.app, c.region, got, err)
-		}
+		t.Run(c.app+" in "+c.region, func(t *testing.T) {
+			app := agent.App{ID: agent.AppID{Platform: "cometchat", App: c.app},
+				Settings: map[string]string{"region": c.region}}
+			if got, err := p.BaseURL(app); got != c.want || (err == nil) != (c.want != "") {
+				t.Errorf("%q in %q: %q, %v", c.app, c.region, got, err)
+			}
+		})
 	}
 }
 
@@ -223,16 +233,21 @@ func TestReferences(t *testing.T) {
 		`{"data":[{"name":"a","type":"tool"}],"meta":{"pagination":{"current_page":1,"total_pages":2}}}`: "cut short",
 		`{"error":{"code":"X","message":"m"}}`:                                                           "no list",
 	} {
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, body) }))
-		p, err := cometchat.New()
-		if err != nil {
-			t.Fatal(err)
-		}
-		base, _ := url.Parse(s.URL)
-		got, err := p.References(t.Context(), agent.App{}, base, s.Client())
-		if text := fmt.Sprint(got, err); !strings.Contains(text, want) {
-			t.Errorf("%s: %s, want %s", body, text, want)
-		}
-		s.Close()
+		t.Run(body, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+				r *http.Request) {
+				fmt.Fprint(w, body)
+			}))
+			p, err := cometchat.New()
+			if err != nil {
+				t.Fatal(err)
+			}
+			base, _ := url.Parse(s.URL)
+			got, err := p.References(t.Context(), agent.App{}, base, s.Client())
+			if text := fmt.Sprint(got, err); !strings.Contains(text, want) {
+				t.Errorf("%s, want %s", text, want)
+			}
+			s.Close()
+		})
 	}
 }

@@ -60,21 +60,25 @@ func TestListForms(t *testing.T) {
 	const one = `[{"uid": "a", "createdAt": "2026-01-02T03:04:05.678Z", "agentName": "x", "new": 1}]`
 	for body, want := range map[string]int{`{"agents": []}`: 0, `[]`: 0, one: 1, `{"agents": ` + one + `}`: 1,
 		`{"data": ` + one + `}`: 1} {
-		if list, err := answering(t, body).List(t.Context()); err != nil || len(list) != want {
-			t.Errorf("%s: %v, %v", body, list, err)
-		}
+		t.Run(body, func(t *testing.T) {
+			if list, err := answering(t, body).List(t.Context()); err != nil || len(list) != want {
+				t.Errorf("%v, %v", list, err)
+			}
+		})
 	}
 	for body, says := range map[string]string{
 		``: "empty", `{}`: "no list", `[{"agentName": "a"}]`: "without a usable uid",
 		`[{"uid": "a"}]`: "no readable createdAt",
 		`[{"uid": "a", "createdAt": 1767323045678}, {"uid": "a", "createdAt": 1767323045678}]`: "agent a twice",
 	} {
-		_, err := answering(t, body).List(t.Context())
-		want := "GET /api/v1/appuid/acme/agents: "
-		if platform.ClassOf(err) != platform.Unknown || !strings.HasPrefix(err.Error(), want) ||
-			!strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v, want %q", body, err, says)
-		}
+		t.Run(body, func(t *testing.T) {
+			_, err := answering(t, body).List(t.Context())
+			want := "GET /api/v1/appuid/acme/agents: "
+			if platform.ClassOf(err) != platform.Unknown || !strings.HasPrefix(err.Error(), want) ||
+				!strings.Contains(err.Error(), says) {
+				t.Errorf("%v, want %q", err, says)
+			}
+		})
 	}
 }
 
@@ -111,10 +115,12 @@ func TestAnswerForms(t *testing.T) {
 		`[]`:               false,
 		`{"message": "x"}`: false, `OK`: false, `{`: false, `true`: false,
 	} {
-		if err := answering(t, body).Delete(t.Context(), "a"); (err == nil) != done || !done &&
-			platform.ClassOf(err) != platform.Unknown {
-			t.Errorf("delete answered %q: %v", body, err)
-		}
+		t.Run(body, func(t *testing.T) {
+			if err := answering(t, body).Delete(t.Context(), "a"); (err == nil) != done || !done &&
+				platform.ClassOf(err) != platform.Unknown {
+				t.Errorf("delete answered %q: %v", body, err)
+			}
+		})
 	}
 }
 
@@ -137,13 +143,15 @@ func TestA404ThatIsAnEmptyList(t *testing.T) {
 		`{"agents": null, "error": "x"}`:                      false,
 		`[{"uid": "a", "createdAt": "2026-01-02T03:04:05Z"}]`: false, `[] []`: false, `"agents"`: false,
 	} {
-		list, err := status(t, 404, body).List(t.Context())
-		if ends && (err != nil || len(list) != 0) {
-			t.Errorf("%s: %v, %v", body, list, err)
-		}
-		if !ends && (!errors.Is(err, platform.ErrNotFound) || platform.ClassOf(err) != platform.Refused) {
-			t.Errorf("%s: %v, want a 404", body, err)
-		}
+		t.Run(body, func(t *testing.T) {
+			list, err := status(t, 404, body).List(t.Context())
+			if ends && (err != nil || len(list) != 0) {
+				t.Errorf("%v, %v", list, err)
+			}
+			if !ends && (!errors.Is(err, platform.ErrNotFound) || platform.ClassOf(err) != platform.Refused) {
+				t.Errorf("%v, want a 404", err)
+			}
+		})
 	}
 	for _, body := range []string{`{"agents": null}`, `[]`, `{"agents": []}`} {
 		if list, err := answering(t, body).List(t.Context()); err != nil || len(list) != 0 {
@@ -197,21 +205,23 @@ func TestWhoSaysThatThereIsNoSuchAgent(t *testing.T) {
 		`{"error": "Agent not found"}`: true, `{"statusCode": 404, "message": "no"}`: true, `{"message": "no"}`: true,
 		``: false, `{}`: false, `<html><title>404</title>`: false, `Not Found`: false, `[]`: false,
 	} {
-		_, err := status(t, 404, body).Read(t.Context(), "a")
-		if !errors.Is(err, platform.ErrNotFound) || errors.Is(err, platform.ErrNoSuchAgent) != own {
-			t.Errorf("read answered 404 %s: %v, no such agent: %v", body, err, !own)
-		}
-		for what, err := range map[string]error{
-			"delete": status(t, 404, body).Delete(t.Context(), "a"),
-			"update": func() error {
-				_, err := status(t, 404, body).Update(t.Context(), "a", agent.Fields{"agentName": "x"})
-				return err
-			}(),
-		} {
-			if !errors.Is(err, platform.ErrNotFound) || errors.Is(err, platform.ErrNoSuchAgent) {
-				t.Errorf("%s answered 404 %s: %v", what, body, err)
+		t.Run(body, func(t *testing.T) {
+			_, err := status(t, 404, body).Read(t.Context(), "a")
+			if !errors.Is(err, platform.ErrNotFound) || errors.Is(err, platform.ErrNoSuchAgent) != own {
+				t.Errorf("read answered 404 %s: %v, no such agent: %v", body, err, !own)
 			}
-		}
+			for what, err := range map[string]error{
+				"delete": status(t, 404, body).Delete(t.Context(), "a"),
+				"update": func() error {
+					_, err := status(t, 404, body).Update(t.Context(), "a", agent.Fields{"agentName": "x"})
+					return err
+				}(),
+			} {
+				if !errors.Is(err, platform.ErrNotFound) || errors.Is(err, platform.ErrNoSuchAgent) {
+					t.Errorf("%s answered 404 %s: %v", what, body, err)
+				}
+			}
+		})
 	}
 	if _, err := status(t, 410, `{"error": "gone"}`).Read(t.Context(), "a"); errors.Is(err, platform.ErrNoSuchAgent) ||
 		errors.Is(err, platform.ErrNotFound) {
@@ -228,10 +238,12 @@ func TestBaseURL(t *testing.T) {
 		"": "https://a.api.mindset.ai", "c.api.mindset.ai": "https://c.api.mindset.ai", "e.api.mindset.ai": "",
 		"evil.example": "",
 	} {
-		got, err := p.BaseURL(agent.App{Settings: map[string]string{"host": host}})
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("%q: %q, %v", host, got, err)
-		}
+		t.Run(host, func(t *testing.T) {
+			got, err := p.BaseURL(agent.App{Settings: map[string]string{"host": host}})
+			if got != want || (err == nil) != (want != "") {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
 	}
 }
 

@@ -57,9 +57,11 @@ func TestMemoryIsAsStrictAsAPlatform(t *testing.T) {
 			return err
 		},
 	} {
-		if err := call(); platform.ClassOf(err) != platform.Refused {
-			t.Errorf("%s: %v is %v, want refused", name, err, platform.ClassOf(err))
-		}
+		t.Run(name, func(t *testing.T) {
+			if err := call(); platform.ClassOf(err) != platform.Refused {
+				t.Errorf("%v is %v, want refused", err, platform.ClassOf(err))
+			}
+		})
 	}
 	if err := m.Delete(ctx, made.UID); err != nil {
 		t.Fatal(err)

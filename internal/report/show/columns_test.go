@@ -1,6 +1,7 @@
 package show
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -9,9 +10,11 @@ func TestWidth(t *testing.T) {
 	for s, want := range map[string]int{
 		"": 0, "plain": 5, "東京": 4, "e\u0301": 1, "👨‍👩‍👧": 2, "🇩🇪": 2, "❤️": 2, "👍🏽": 2, "한글": 4, "… → ±": 5, "ｱ": 1,
 	} {
-		if got := Width(s); got != want {
-			t.Errorf("%q takes %d columns, want %d", s, got, want)
-		}
+		t.Run(s, func(t *testing.T) {
+			if got := Width(s); got != want {
+				t.Errorf("%q takes %d columns, want %d", s, got, want)
+			}
+		})
 	}
 }
 
@@ -24,9 +27,11 @@ func TestClipWidth(t *testing.T) {
 		{"plain", 5, "plain"}, {"plain", 4, "pla…"}, {"plain", 1, "…"}, {"plain", 0, ""},
 		{"東京都", 5, "東京…"}, {"東京都", 4, "東…"}, {"a👨‍👩‍👧b", 3, "a…"}, {"a👨‍👩‍👧b", 4, "a👨‍👩‍👧b"},
 	} {
-		if got := ClipWidth(c.s, c.n); got != c.want || Width(got) > c.n {
-			t.Errorf("%q in %d columns: %q, want %q", c.s, c.n, got, c.want)
-		}
+		t.Run(fmt.Sprint(c.s, " to ", c.n), func(t *testing.T) {
+			if got := ClipWidth(c.s, c.n); got != c.want || Width(got) > c.n {
+				t.Errorf("%q in %d columns: %q, want %q", c.s, c.n, got, c.want)
+			}
+		})
 	}
 }
 

@@ -26,9 +26,11 @@ func TestLine(t *testing.T) {
 		"##[add-mask]x ##[error]":       `##\x5badd-mask]x ##\x5berror]`,
 		"number sign \u0600":            "number sign \u0600",
 	} {
-		if got := Line(in); got != want {
-			t.Errorf("Line(%q) is %q, want %q", in, got, want)
-		}
+		t.Run(in, func(t *testing.T) {
+			if got := Line(in); got != want {
+				t.Errorf("Line(%q) is %q, want %q", in, got, want)
+			}
+		})
 	}
 }
 

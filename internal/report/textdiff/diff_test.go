@@ -65,13 +65,15 @@ func TestWordMarks(t *testing.T) {
 		{"nothing alike here", "quite other words", "nothing alike here", "quite other words"},
 		{"", "new", "", "new"},
 	} {
-		olds, news := markWords([]string{tt.before}, []string{tt.after})
-		if got := marks(olds[0]); got != tt.old {
-			t.Errorf("%q became %q, want %q", tt.before, got, tt.old)
-		}
-		if got := marks(news[0]); got != tt.new {
-			t.Errorf("%q became %q, want %q", tt.after, got, tt.new)
-		}
+		t.Run(tt.before+" to "+tt.after, func(t *testing.T) {
+			olds, news := markWords([]string{tt.before}, []string{tt.after})
+			if got := marks(olds[0]); got != tt.old {
+				t.Errorf("%q became %q, want %q", tt.before, got, tt.old)
+			}
+			if got := marks(news[0]); got != tt.new {
+				t.Errorf("%q became %q, want %q", tt.after, got, tt.new)
+			}
+		})
 	}
 }
 
@@ -93,9 +95,11 @@ func TestAlikeNote(t *testing.T) {
 		{"same", "same", ""},
 		{"", "x", ""},
 	} {
-		if got := AlikeNote(tt.before, tt.after); got != tt.want {
-			t.Errorf("%q, %q: %q, want %q", tt.before, tt.after, got, tt.want)
-		}
+		t.Run(tt.before+" to "+tt.after, func(t *testing.T) {
+			if got := AlikeNote(tt.before, tt.after); got != tt.want {
+				t.Errorf("%q, %q: %q, want %q", tt.before, tt.after, got, tt.want)
+			}
+		})
 	}
 }
 

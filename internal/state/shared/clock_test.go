@@ -22,17 +22,19 @@ func TestSuspendedMachine(t *testing.T) {
 		2 * time.Hour: true, 61 * time.Second: true, 24 * time.Hour: true, 30 * time.Second: false, -time.Hour: false,
 		-24 * time.Hour: false,
 	} {
-		_, p := open(t)
-		l := lock(t, p)
-		ok(t, l.Begin(t.Context(), nil, []byte("one ")))
-		l.Suspend(slept)
-		if err := l.Check(); errors.Is(err, shared.ErrLost) != isLost {
-			t.Errorf("after %v: %v", slept, err)
-		}
-		if err := l.Append(t.Context(), []byte("two ")); (err != nil) != isLost {
-			t.Errorf("append after %v: %v", slept, err)
-		}
-		_ = l.Release(t.Context()) // ends its renewal
+		t.Run(fmt.Sprint(slept), func(t *testing.T) {
+			_, p := open(t)
+			l := lock(t, p)
+			ok(t, l.Begin(t.Context(), nil, []byte("one ")))
+			l.Suspend(slept)
+			if err := l.Check(); errors.Is(err, shared.ErrLost) != isLost {
+				t.Errorf("after %v: %v", slept, err)
+			}
+			if err := l.Append(t.Context(), []byte("two ")); (err != nil) != isLost {
+				t.Errorf("append after %v: %v", slept, err)
+			}
+			_ = l.Release(t.Context()) // ends its renewal
+		})
 	}
 }
 

@@ -95,11 +95,13 @@ func TestProbeRefuses(t *testing.T) {
 		"other contents": "not what was written", "no absence": "not there", "a clock that stands": "old",
 		"lists late": "list",
 	} {
-		var unfit *store.UnfitError
-		if err := store.Probe(t.Context(), lax{new(store.Memory), how}); !errors.As(err, &unfit) ||
-			!strings.Contains(err.Error(), detail) {
-			t.Errorf("%s: %v", how, err)
-		}
+		t.Run(how, func(t *testing.T) {
+			var unfit *store.UnfitError
+			if err := store.Probe(t.Context(), lax{new(store.Memory), how}); !errors.As(err, &unfit) ||
+				!strings.Contains(err.Error(), detail) {
+				t.Error(err)
+			}
+		})
 	}
 	var unfit *store.UnfitError
 	if err := store.Probe(t.Context(), lax{new(store.Memory), "read-only"}); errors.As(err, &unfit) ||

@@ -83,9 +83,11 @@ func TestOpenRefuses(t *testing.T) {
 		"postgres://ann@localhost/db#prod":                "fleet=NAME",
 		"mysql://ann@localhost/db":                        "write postgres://",
 	} {
-		if _, err := postgres.Open(text); err == nil || !strings.Contains(err.Error(), want) ||
-			strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", text, err)
-		}
+		t.Run(text, func(t *testing.T) {
+			if _, err := postgres.Open(text); err == nil || !strings.Contains(err.Error(), want) ||
+				strings.Contains(err.Error(), "secret") {
+				t.Error(err)
+			}
+		})
 	}
 }

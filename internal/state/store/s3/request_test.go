@@ -162,9 +162,11 @@ func TestRequest(t *testing.T) {
 	sum := md5.Sum([]byte("content")) //nolint:gosec // see the import
 	for name, want := range map[string]string{"Content-Md5": base64.StdEncoding.EncodeToString(sum[:]),
 		"If-None-Match": "*", "Idempotency-Key": "", "X-Idempotency-Key": ""} {
-		if got := put.Header.Get(name); got != want {
-			t.Errorf("%s is %q, want %q", name, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := put.Header.Get(name); got != want {
+				t.Errorf("%s is %q, want %q", name, got, want)
+			}
+		})
 	}
 	if put.RequestURI != "/fleet/prod/journal/a%20b%2Bc" || put.Host != b.Listener.Addr().String() ||
 		b.bodies[0] != "content" {
@@ -176,9 +178,11 @@ func TestRequest(t *testing.T) {
 		"s3://fleet/prod?endpoint=https://store.example.com&path-style=true": "https://store.example.com/fleet",
 		"s3://fleet/prod?endpoint=http://127.0.0.1:9000/&path-style=true":    "http://127.0.0.1:9000/fleet",
 	} {
-		if got := open(t, url).Base(); got != want {
-			t.Errorf("%s is asked at %s, want %s", url, got, want)
-		}
+		t.Run(url, func(t *testing.T) {
+			if got := open(t, url).Base(); got != want {
+				t.Errorf("%s is asked at %s, want %s", url, got, want)
+			}
+		})
 	}
 }
 
@@ -207,12 +211,14 @@ func TestNothingIsRetried(t *testing.T) {
 		"replace": func() error { _, err := place.Replace(t.Context(), "x", []byte("x"), "tag"); return err },
 		"delete":  func() error { return place.Delete(t.Context(), "x") },
 	} {
-		before := len(b.requests())
-		err := write()
-		if n := len(b.requests()) - before; n != 1 || err == nil || errors.Is(err, store.ErrExists) ||
-			errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrDenied) {
-			t.Errorf("%s: %d requests, %v", name, n, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			before := len(b.requests())
+			err := write()
+			if n := len(b.requests()) - before; n != 1 || err == nil || errors.Is(err, store.ErrExists) ||
+				errors.Is(err, store.ErrChanged) || errors.Is(err, store.ErrDenied) {
+				t.Errorf("%d requests, %v", n, err)
+			}
+		})
 	}
 	elsewhere := newBucket(t, done)
 	redirecting := newBucket(t, func(w http.ResponseWriter, r *http.Request) {
@@ -242,21 +248,23 @@ func TestAnswers(t *testing.T) {
 		{400, said("ExpiredToken"), store.ErrDenied}, {400, said("InvalidToken"), store.ErrDenied},
 		{400, said("BadDigest"), nil}, {200, "", nil},
 	} {
-		b := newBucket(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(c.status) // without an ETag, so that 200 is no answer either
-			_, _ = io.WriteString(w, c.body)
+		t.Run(fmt.Sprint(c.status, " ", c.body), func(t *testing.T) {
+			b := newBucket(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.status) // without an ETag, so that 200 is no answer either
+				_, _ = io.WriteString(w, c.body)
+			})
+			_, err := open(t, b.url()).Create(t.Context(), "x", []byte("x"))
+			known := errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrDenied) ||
+				errors.Is(err, store.ErrChanged) ||
+				errors.Is(err, store.ErrAbsent)
+			if err == nil || c.want != nil && !errors.Is(err, c.want) || c.want == nil && known {
+				t.Errorf("%d %s: %v, want %v", c.status, c.body, err, c.want)
+			}
+			if c.want != store.ErrExists && c.body != "" && !strings.Contains(err.Error(), "in its own words") ||
+				strings.Contains(err.Error(), "nobody-prints") {
+				t.Errorf("%d %s: %v", c.status, c.body, err)
+			}
 		})
-		_, err := open(t, b.url()).Create(t.Context(), "x", []byte("x"))
-		known := errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrDenied) ||
-			errors.Is(err, store.ErrChanged) ||
-			errors.Is(err, store.ErrAbsent)
-		if err == nil || c.want != nil && !errors.Is(err, c.want) || c.want == nil && known {
-			t.Errorf("%d %s: %v, want %v", c.status, c.body, err, c.want)
-		}
-		if c.want != store.ErrExists && c.body != "" && !strings.Contains(err.Error(), "in its own words") ||
-			strings.Contains(err.Error(), "nobody-prints") {
-			t.Errorf("%d %s: %v", c.status, c.body, err)
-		}
 	}
 }
 
@@ -266,16 +274,18 @@ func TestClockOfThisMachine(t *testing.T) {
 	storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret"})
 	for off, want := range map[time.Duration]string{time.Hour: "differs by 1h0m0s",
 		-24 * time.Hour: "differs by 24h0m0s"} {
-		b := newBucket(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Date", time.Now().Add(off).UTC().Format(http.TimeFormat))
-			w.WriteHeader(http.StatusForbidden)
-			_, _ = io.WriteString(w, "<Error><Code>RequestTimeTooSkewed</Code></Error>")
+		t.Run(fmt.Sprint(off), func(t *testing.T) {
+			b := newBucket(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Date", time.Now().Add(off).UTC().Format(http.TimeFormat))
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = io.WriteString(w, "<Error><Code>RequestTimeTooSkewed</Code></Error>")
+			})
+			_, err := open(t, b.url()).Get(t.Context(), "head.json")
+			if !errors.Is(err, store.ErrDenied) ||
+				!regexp.MustCompile(want+`|differs by (59m59s|1h0m1s|23h59m59s|24h0m1s)`).MatchString(err.Error()) {
+				t.Errorf("%v: %v", off, err)
+			}
 		})
-		_, err := open(t, b.url()).Get(t.Context(), "head.json")
-		if !errors.Is(err, store.ErrDenied) ||
-			!regexp.MustCompile(want+`|differs by (59m59s|1h0m1s|23h59m59s|24h0m1s)`).MatchString(err.Error()) {
-			t.Errorf("%v: %v", off, err)
-		}
 	}
 }
 
@@ -299,12 +309,14 @@ func TestTimeLimits(t *testing.T) {
 	})
 	for name, url := range map[string]string{"silent": storetest.S3URL(storetest.Silent(t), "prod"),
 		"stalls": stalling.url(), "cuts": cutting.url()} {
-		place := open(t, url)
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		o, err := place.Get(ctx, "head.json")
-		if err == nil || errors.Is(err, store.ErrAbsent) || name != "cuts" && ctx.Err() == nil {
-			t.Errorf("%s: %q, %v", name, o.Content, err)
-		}
-		cancel()
+		t.Run(name, func(t *testing.T) {
+			place := open(t, url)
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			o, err := place.Get(ctx, "head.json")
+			if err == nil || errors.Is(err, store.ErrAbsent) || name != "cuts" && ctx.Err() == nil {
+				t.Errorf("%q, %v", o.Content, err)
+			}
+			cancel()
+		})
 	}
 }

@@ -93,10 +93,12 @@ func TestOpenRefuses(t *testing.T) {
 		"s3://fleet?endpoint=https://a:b@store.example": "without a path or a key",
 		"s3://fleet?path-style=perhaps":                 "true or false",
 	} {
-		if _, err := s3.Open(text); err == nil || !strings.Contains(err.Error(), want) ||
-			strings.Contains(err.Error(), "secret@") {
-			t.Errorf("%s: %v", text, err)
-		}
+		t.Run(text, func(t *testing.T) {
+			if _, err := s3.Open(text); err == nil || !strings.Contains(err.Error(), want) ||
+				strings.Contains(err.Error(), "secret@") {
+				t.Error(err)
+			}
+		})
 	}
 	b, err := s3.Open("s3://fleet/prod/a/?region=eu-central-1")
 	if err != nil || b.Name() != "s3://fleet/prod/a/" {
