@@ -18,6 +18,7 @@ import (
 	"agentsync/internal/report"
 	"agentsync/internal/report/show"
 	"agentsync/internal/state"
+	"agentsync/internal/ui"
 	"agentsync/internal/workspace"
 )
 
@@ -134,13 +135,34 @@ func (a *app) stateShowCommand() *cobra.Command {
 	return cmd
 }
 
+// stateEdit is a change of the state by hand: of the state that --state names, under its lock, for which --lock-timeout
+// waits.
+type stateEdit struct {
+	ui   *ui.UI
+	path string
+	wait time.Duration
+}
+
+// stateEdit adds the two flags to a command that changes the state.
+func (a *app) stateEdit(cmd *cobra.Command) *stateEdit {
+	e := &stateEdit{ui: a.UI}
+	flags.State(cmd, &e.path)
+	flags.LockTimeout(cmd, &e.wait)
+	return e
+}
+
+// run makes the change, which gets the state and its name, under the lock, which says what command has it. With nil it is
+// on disk: only then may a command print what it did, for who reads a uid there may count on it.
+func (e *stateEdit) run(cmd *cobra.Command, change func(s *state.State, name string) error) error {
+	command := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+	return workspace.Edit(cmd.Context(), e.ui, e.path, command, e.wait, change)
+}
+
 func unknownAddress(addr agent.Address, where string) error {
 	return exit.Usagef("%s has no agent %s", where, addr).Hinted("see which there are:\n  agentsync state list")
 }
 
 func (a *app) stateMvCommand() *cobra.Command {
-	var path string
-	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "mv FROM TO",
 		Short: "Give an agent another address in the state",
@@ -149,9 +171,8 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 		Example: "  agentsync state mv mindset/acme/coach mindset/acme/onboarding-coach",
 		Args:    cobra.ExactArgs(2),
 	}
-	flags.State(cmd, &path)
-	cmd.ValidArgsFunction = flags.CompleteAddresses(a.UI, &path, 2)
-	flags.LockTimeout(cmd, &wait)
+	edit := a.stateEdit(cmd)
+	cmd.ValidArgsFunction = flags.CompleteAddresses(a.UI, &edit.path, 2)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		from, err := workspace.Address(args[0])
 		if err != nil {
@@ -164,7 +185,7 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 		if from.ID() != to.ID() {
 			return exit.Usagef("%s and %s are of different apps: an agent cannot move between apps", from, to)
 		}
-		err = workspace.Edit(cmd.Context(), a.UI, path, "state mv", wait, func(s *state.State, name string) error {
+		err = edit.run(cmd, func(s *state.State, name string) error {
 			rec, ok := s.Agents[from]
 			if !ok {
 				return unknownAddress(from, name)
@@ -176,17 +197,16 @@ be of one app. In a manifest, previousKeys does the same and can be reviewed.`,
 			s.Agents[to] = rec.Moved(from.Key, to.Key)
 			return nil
 		})
-		if err == nil { // it is on disk
-			fmt.Fprintf(a.Out, "%s is now %s\n", from, to)
+		if err != nil {
+			return err
 		}
+		_, err = fmt.Fprintf(a.Out, "%s is now %s\n", from, to)
 		return err
 	}
 	return cmd
 }
 
 func (a *app) stateRmCommand() *cobra.Command {
-	var path string
-	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "rm ADDRESS-GLOB…",
 		Short: "Forget agents; they stay at the platform",
@@ -195,26 +215,20 @@ them. The next apply adopts an agent again if it equals its manifest.`,
 		Example: "  agentsync state rm mindset/acme/coach",
 		Args:    cobra.MinimumNArgs(1),
 	}
-	flags.State(cmd, &path)
-	cmd.ValidArgsFunction = flags.CompleteAddresses(a.UI, &path, 0)
-	flags.LockTimeout(cmd, &wait)
+	edit := a.stateEdit(cmd)
+	cmd.ValidArgsFunction = flags.CompleteAddresses(a.UI, &edit.path, 0)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		globs, err := workspace.Globs("ADDRESS-GLOB", args)
 		if err != nil {
 			return err
 		}
-		var forgot strings.Builder // printed only once it is on disk: who reads a uid here may count on it
-		err = workspace.Edit(cmd.Context(), a.UI, path, "state rm", wait, func(s *state.State, name string) error {
-			var gone []agent.Address
-			for _, addr := range s.Addresses() {
-				if workspace.Match(globs, addr) {
-					gone = append(gone, addr)
+		var forgot strings.Builder
+		err = edit.run(cmd, func(s *state.State, name string) error {
+			all := s.Addresses()
+			for _, addr := range all {
+				if !workspace.Match(globs, addr) {
+					continue
 				}
-			}
-			if len(gone) == 0 {
-				return workspace.UnknownPattern(name, args[0], s.Addresses())
-			}
-			for _, addr := range gone {
 				rec := s.Agents[addr]
 				fmt.Fprintf(&forgot, "forgot %s (uid %s)\n", addr, show.Line(rec.UID))
 				for _, uid := range rec.Obsolete {
@@ -222,6 +236,9 @@ them. The next apply adopts an agent again if it equals its manifest.`,
 						show.Line(uid))
 				}
 				delete(s.Agents, addr)
+			}
+			if len(s.Agents) == len(all) { // a pattern that selects nothing is a slip of the pen
+				return workspace.UnknownPattern(name, args[0], all)
 			}
 			return nil
 		})
@@ -235,7 +252,7 @@ them. The next apply adopts an agent again if it equals its manifest.`,
 }
 
 func (a *app) stateMergeCommand() *cobra.Command {
-	cmd := a.mergeCommand("state merge")
+	cmd := a.mergeCommand()
 	cmd.Use = "merge FILE"
 	cmd.Short = "Add the agents of a state that a run had to write elsewhere"
 	cmd.Long = `Adds the agents of another state file of the same fleet to the state. Use it after a run that wrote its uids to
@@ -245,7 +262,7 @@ errored.state.json, because it could not write the state.`
 }
 
 func (a *app) statePushCommand() *cobra.Command {
-	cmd := a.mergeCommand("state push")
+	cmd := a.mergeCommand()
 	cmd.Use = "push FILE"
 	cmd.Short = "Copy a state file into a shared state"
 	cmd.Long = `Takes the agents of a state file of the same fleet into the state: the way back when a run said that it had to leave its
@@ -255,13 +272,10 @@ is named. The same as 'state merge'.`
 	return cmd
 }
 
-// mergeCommand is what state merge and state push do, under a name for the lock.
-func (a *app) mergeCommand(command string) *cobra.Command {
-	var name string
-	var wait time.Duration
+// mergeCommand is what state merge and state push do.
+func (a *app) mergeCommand() *cobra.Command {
 	cmd := &cobra.Command{Args: cobra.ExactArgs(1)}
-	flags.State(cmd, &name)
-	flags.LockTimeout(cmd, &wait)
+	edit := a.stateEdit(cmd)
 	format := flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		// Before the lock: a file that cannot be read keeps nobody waiting.
@@ -274,7 +288,7 @@ func (a *app) mergeCommand(command string) *cobra.Command {
 			return err
 		}
 		where, before, after := "", 0, 0
-		err = workspace.Edit(cmd.Context(), a.UI, name, command, wait, func(s *state.State, name string) error {
+		err = edit.run(cmd, func(s *state.State, name string) error {
 			where, before = name, len(s.Agents)
 			if err := s.Merge(other); err != nil {
 				return exit.Usagef("%w", err)
@@ -331,8 +345,6 @@ as pull requests of forks: plan --state FILE shows every change but those of sec
 }
 
 func (a *app) stateFoldCommand() *cobra.Command {
-	var path string
-	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "fold",
 		Short: "Write what the journal of a killed run knows into the state",
@@ -341,17 +353,18 @@ It needs neither a platform nor a key. Requests without an answer stay in the jo
 		Example: "  agentsync state fold",
 		Args:    cobra.NoArgs,
 	}
-	flags.State(cmd, &path)
-	flags.LockTimeout(cmd, &wait)
+	edit := a.stateEdit(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		where, agents := "", 0
-		err := workspace.Edit(cmd.Context(), a.UI, path, "state fold", wait, func(s *state.State, name string) error {
+		// Whoever edits the state under its lock folds the journal into it first: no change is needed.
+		err := edit.run(cmd, func(s *state.State, name string) error {
 			where, agents = name, len(s.Agents)
 			return nil
 		})
-		if err == nil { // it is on disk
-			fmt.Fprintf(a.Out, "%s has %s\n", show.Line(where), diag.Plural(agents, "agent"))
+		if err != nil {
+			return err
 		}
+		_, err = fmt.Fprintf(a.Out, "%s has %s\n", show.Line(where), diag.Plural(agents, "agent"))
 		return err
 	}
 	return cmd
