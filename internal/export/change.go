@@ -44,6 +44,7 @@ func Change(src []byte, p *schema.Platform, key string, e Edit) ([]byte, error) 
 		after, err := Change(bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n")), p, key, e)
 		return bytes.ReplaceAll(after, []byte("\n"), []byte("\r\n")), err
 	}
+	// What is added goes behind a line, so the last one needs its end.
 	src = yamltext.Ended(src)
 	var problems diag.List
 	root := yamltext.Parse("", src, yamltext.Options{Values: math.MaxInt32, Nothing: "the file is empty"}, &problems)
@@ -90,6 +91,7 @@ func (c *valueChanger) changeValue(at *yaml.Node, e Edit) ([]byte, error) {
 			return nil, fmt.Errorf("%w: %s is an alias or no mapping", ErrSplice, strings.Join(e.Path[:i], "."))
 		}
 		key, value := c.findMember(at, name)
+		// A default, or merged in: to take it out here would change it for others.
 		if key == nil && e.Value == nil && !e.Null {
 			return nil, fmt.Errorf("%w: it does not write the value itself", ErrSplice)
 		}
@@ -101,6 +103,7 @@ func (c *valueChanger) changeValue(at *yaml.Node, e Edit) ([]byte, error) {
 			at = value
 			continue
 		}
+		// Before anything is written over: a reference is what the next reader needs, and its value what this one has.
 		if err := checkReferences(value); err != nil {
 			return nil, err
 		}
@@ -152,6 +155,7 @@ func (c *valueChanger) replaceBlock(key, value *yaml.Node, e Edit, order *schema
 	if value.Kind == yaml.AliasNode {
 		to = c.lineEnd(value.Line) // what it stands for is elsewhere
 	}
+	// The whole line goes only where the key begins it: behind a dash, the dash is the list's.
 	if start := c.lineStart(key.Line); e.Value == nil && !e.Null && len(bytes.TrimSpace(c.src[start:from])) == 0 {
 		return slices.Concat(c.src[:start], c.src[to:])
 	}
@@ -211,6 +215,7 @@ func (c *valueChanger) keepItems(key, old *yaml.Node, list []any, end int) []byt
 		if item.Kind != yaml.ScalarNode || from >= to || c.dashColumn(item) < 0 {
 			return nil
 		}
+		// An item brings the comments below it, up to the next one.
 		lines[item.Value] = c.src[from:to]
 	}
 	text := slices.Clone(c.src[c.lines.Offset(key.Line, key.Column):c.lineStart(old.Content[0].Line)])

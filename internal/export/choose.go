@@ -36,6 +36,7 @@ func (k Known) Unmanaged(live []plan.Live) (free []Live, namesakes int) {
 		if addr.ID() == k.App {
 			owned[rec.UID] = true
 			for _, uid := range rec.Obsolete {
+				// The old half of a replace: it is to be deleted, and must not be taken in as an agent of its own.
 				owned[uid] = true
 			}
 		}

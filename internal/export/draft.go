@@ -50,6 +50,7 @@ func NewDraft(
 		d.live[l.Key] = l.Live
 		d.Agents = append(d.Agents, Agent{Key: l.Key, Fields: Tidy(p, l.Content.Fields())})
 	}
+	// Before Secrets, which numbers variables in this order.
 	slices.SortFunc(d.Agents, func(a, b Agent) int { return strings.Compare(a.Key, b.Key) })
 	d.Agents, d.Variables = Secrets(app.ID, d.Agents, inUse)
 	d.Lookup = LookupIn(d.Variables)
@@ -107,6 +108,7 @@ func (d *Draft) Files(schemaRef string) []ManifestFile {
 			name += fmt.Sprintf("-%0*d", len(fmt.Sprint(total)), n+1)
 		}
 		agents := d.Agents[n*MaxPerFile : min((n+1)*MaxPerFile, len(d.Agents))]
+		// File by file: a manifest's defaults hold for its own agents alone.
 		defaults, rest := Share(d.Platform, agents)
 		content := File(d.Platform, schemaRef, Section{App: d.App, Defaults: defaults, Agents: rest, Names: d.Names})
 		files = append(files, ManifestFile{Name: name + ".yaml", Agents: len(agents), Content: content})
@@ -127,6 +129,7 @@ func (d *Draft) Records(ctx context.Context, files []manifest.Source, lineage st
 		return nil, err
 	}
 	d.Problems = problems
+	// What is not in the files would be deleted by the next apply.
 	if len(fleet.Agents) != len(d.Agents) {
 		return nil, fmt.Errorf("the agents of %s %w", d.App.ID, ErrUnwritable)
 	}

@@ -95,6 +95,7 @@ func (p *Puller) pullField(
 		switch {
 		case fc.Secret:
 			return undo(fc.Path, "it is a secret"), nil
+		// Both sides have changed it: neither may be lost without a word.
 		case !agent.Equal(fc.Before, fc.After):
 			return undo(fc.Path, "the manifest was changed as well; apply that, or take it back"), nil
 		case f.Immutable:
@@ -110,6 +111,7 @@ func (p *Puller) pullField(
 			return undo(fc.Path, reason), err
 		}
 	}
+	// Only now that all of them are written: wanted is what the next field is read back with.
 	clear(wanted)
 	maps.Copy(wanted, next)
 	return nil, nil
@@ -144,6 +146,7 @@ func (p *Puller) writeValue(
 		setValue(expected, names, e.Value)
 		if reason, err = p.readBack(ctx, file, src, after, want.Address, expected); err != nil || reason == "" {
 			if err == nil {
+				// Only what was read back, for the next value is written into it.
 				p.Files[file] = after
 				setValue(next, names, e.Value)
 			}
@@ -179,6 +182,7 @@ func (p *Puller) readBack(ctx context.Context, file string, before, after []byte
 	if err != nil {
 		return "", err
 	}
+	// With the same texts as before, or every one that is to be written would count as a difference.
 	is, problems, err := p.Parser.Parse(ctx, manifest.Source{Path: file, Content: after, Texts: texts})
 	if err != nil {
 		return "", err
@@ -215,6 +219,7 @@ func (p *Puller) writeText(
 		return "", err
 	}
 	content := text + "\n"
+	// An editor's line ends and byte order mark stay: a diff of the whole file would hide the one line.
 	if strings.Contains(string(was), "\r\n") {
 		content = strings.ReplaceAll(content, "\n", "\r\n")
 	}

@@ -35,6 +35,7 @@ func Splice(src []byte, p *schema.Platform, app agent.App, a Agent) ([]byte, err
 	case root.Kind != yaml.MappingNode || root.Style&yaml.FlowStyle != 0:
 		return nil, fmt.Errorf("%w: its root is no mapping over several lines", ErrSplice)
 	}
+	// Places are of src as it is now, with its last line ended.
 	s := agentSplicer{src: src, lines: yamltext.NewLines(src), p: p, app: app, agent: a}
 	_, section := s.findMember(root, p.Name)
 	if section == nil {
@@ -96,6 +97,7 @@ func (s *agentSplicer) addAgent(section *yaml.Node) ([]byte, error) {
 			ErrSplice, s.p.Name)
 	}
 	lead := ""
+	// As the ones above it are written: a blank line between agents goes on.
 	if n := len(agents.Content); n > 1 && s.blankBefore(last) && !s.keepsBlankLines(last) {
 		lead = "\n"
 	}
@@ -142,6 +144,7 @@ func (s *agentSplicer) fillEmpty(key, agents *yaml.Node) ([]byte, error) {
 	}
 	src := bytes.Join([][]byte{s.src[:start], []byte(strings.TrimRight(before, " ") + after),
 		s.src[s.lineEnd(agents.Line):]}, nil)
+	// A splicer of its own, because all offsets behind the [] have moved.
 	filled := agentSplicer{src: src, lines: yamltext.NewLines(src), p: s.p, app: s.app, agent: s.agent}
 	return filled.insertAgent(filled.lineEnd(key.Line), "", key.Column-1+indentStep), nil
 }
@@ -160,6 +163,7 @@ func (s *agentSplicer) insertAgent(at int, lead string, indent int) []byte {
 // text at its end are the node's own, and the lines of a quoted text may be indented less.
 func (s *agentSplicer) endOf(n *yaml.Node, margin int) int {
 	last := lastNode(n)
+	// A quoted text may end below the line on which the last node begins.
 	end := s.lineEnd(max(lastLine(n), s.closingLine(last)))
 	keeps := s.keepsBlankLines(n)
 	for at := end; at < len(s.src); {

@@ -133,6 +133,7 @@ func (w *yamlWriter) dash(indent int, write func(*yamlWriter)) {
 	element := yamlWriter{order: w.order, names: w.names}
 	write(&element)
 	w.b.WriteString(strings.Repeat(" ", indent) + "- ")
+	// Written as if it stood alone; the dash takes the place of the first line's indentation.
 	w.b.Write(element.b.Bytes()[indent+indentStep:])
 	w.kept = element.kept
 }
@@ -221,6 +222,7 @@ func (w *yamlWriter) member(indent int, key string, v any, o *schema.Order) {
 			return
 		}
 	case []any:
+		// Short lists of words stay on one line, as people write tags.
 		if flow, ok := oneLine(v); ok {
 			w.line(indent, key+": "+flow)
 			return

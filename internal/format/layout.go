@@ -215,6 +215,7 @@ func (p *printer) writeEntry(e *blockEntry, indent int, seq bool) {
 	below := indent + indentStep
 	switch {
 	case v.block != nil && seq && v.properties == "":
+		// Dashes of lists in lists share the line of what they hold at last.
 		if p.open == "" {
 			p.open = strings.Repeat(" ", indent)
 		}
@@ -247,6 +248,7 @@ func (p *printer) writeLeaf(l *leafNode, indent int, header string) {
 	}
 	note := l.note
 	isBlockScalar := strings.HasPrefix(first, "|") || strings.HasPrefix(first, ">")
+	// Behind a quoted text or a plain one the comment stands on the last line; behind | and > on the first, or it is text.
 	if last >= 0 && !isBlockScalar {
 		note = ""
 	}
@@ -263,5 +265,6 @@ func (p *printer) writeLeaf(l *leafNode, indent int, header string) {
 		}
 		p.writeLine(indent+r.indent, r.text, note)
 	}
+	// Behind the lines, each of which says that a blank line may follow.
 	p.full = l.open
 }

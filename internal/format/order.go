@@ -25,6 +25,7 @@ func canonicalOrder(members []mapMember, o *schema.Order) []int {
 	for i, m := range members {
 		ranks[i], order[i] = m.rank(o), i
 	}
+	// The usual case: no anchors need be looked for.
 	if slices.IsSorted(ranks) {
 		return order
 	}
@@ -153,6 +154,7 @@ func anchorOrder(members []mapMember) [][]int {
 				u.since = append(u.since, i)
 				return
 			}
+			// An anchor of the same name again: what means the one before stays before this one.
 			for _, j := range u.since {
 				if j != i {
 					waits[i] = append(waits[i], j)
@@ -230,6 +232,7 @@ func arrangeMembers[T any](items []T, o *schema.Order,
 	for i, item := range items {
 		members[i], arrange[i] = memberOf(item)
 	}
+	// Some members decide what the others are: the fields of integrationMeta depend on integrateWith.
 	o = o.For(textOf(members))
 	for i, m := range members {
 		arrange[i](m.below(o))
@@ -257,6 +260,7 @@ func (e *blockEntry) hoist() {
 	if b := v.block; b != nil {
 		first := b.entries[0]
 		up = append(up, b.head...)
+		// The blank line below the head now parts two comments above the same dash.
 		if b.headGap && len(first.lead) > 0 {
 			first.lead[0].blank = true
 		}

@@ -99,6 +99,7 @@ func (p *parser) readBlock(n *yaml.Node, indentless bool) *blockNode {
 			p.splitBetween(b.entries[len(b.entries)-1], e)
 		}
 		b.entries = append(b.entries, e)
+		// An entry elsewhere than its siblings: from here on every comment could be given to the wrong one.
 		if p.column() != b.column {
 			p.refuse(p.at, "fmt cannot tell what this line belongs to; line it up with the lines above")
 			break
@@ -106,6 +107,7 @@ func (p *parser) readBlock(n *yaml.Node, indentless bool) *blockNode {
 		p.readHeader(b, e)
 		e.value = p.readValue(e.nodes[step-1], b)
 	}
+	// A list at its key's own column: a comment in that column belongs to what comes behind the list.
 	if indentless {
 		b.tail = p.takeDeeper(b.column + 1)
 	} else {
@@ -156,6 +158,7 @@ func (p *parser) readValue(n *yaml.Node, b *blockNode) *entryValue {
 		v.tail = p.takeDeeper(b.column + 1)
 		return v
 	}
+	// What stands above the value is read before it is known what the value is: an anchor may come first.
 	between := p.readGap()
 	if want > 0 {
 		v.properties = p.readProperties(n)
@@ -173,6 +176,7 @@ func (p *parser) readValue(n *yaml.Node, b *blockNode) *entryValue {
 		between = append(between, p.readGap()...)
 	}
 	if isBlock(n) {
+		// A block has entries, which comments belong to; only a leaf keeps them itself.
 		p.pending = between
 		v.block = p.readBlock(n, n.Kind == yaml.SequenceNode && !b.seq && p.column() == b.column)
 		return v
@@ -309,6 +313,7 @@ func (p *parser) readNote() string {
 	if p.peek() != '#' {
 		return ""
 	}
+	// Taken for a comment it would be cut off the value.
 	if p.at == start && p.at > 0 && p.src[p.at-1] != '\n' {
 		p.refuse(p.at, puzzledReason) // a # that touches what stands before it begins no comment
 		return ""

@@ -37,12 +37,15 @@ func (f *manifestFile) agent(part *sectionPart, id agent.AppID, node *yaml.Node)
 		return loadedAgent{}, false
 	}
 	if part.defaults != nil {
+		// While it is only a count: every agent gets a copy of the secret parts.
 		if !f.countDefaults(part, node, own) {
 			return loadedAgent{}, false
 		}
 		mergeDefaults(own, part.defaults)
 	}
+	// Behind the merge: a null of the agent takes a default away.
 	dropNulls(own)
+	// Before ownFields takes out what is agentsync's own: the schema says how that is written, too.
 	f.checkAgent(part, node, own)
 	a := loadedAgent{}
 	a.Address = agent.Address{Platform: id.Platform, App: id.App, Key: f.ownFields(node, own, &a)}
@@ -67,6 +70,7 @@ func (f *manifestFile) agent(part *sectionPart, id agent.AppID, node *yaml.Node)
 			}
 		})
 	}
+	// Last: the checks above look at texts, and a secret shows none.
 	a.Fields = sealSecrets(own, part.rules, f.hasTexts)
 	a.identity = identityOf(part.rules.Identity, a.Fields)
 	return a, id.App != "" && agent.ValidKey(a.Address.Key)

@@ -91,6 +91,7 @@ func (d *valueDecoder) report(pos diag.Pos, format string, args ...any) {
 		d.told = map[toldError]bool{}
 	}
 	d.told[e] = true
+	// An error even here, or the rest of the file would be missing in silence, and a shorter fleet deletes agents.
 	if len(d.told) > d.limits.Problems {
 		d.stopped = true
 		e.sentence = fmt.Sprintf("there are more than %s errors in this file; it is not read on from here",
@@ -172,6 +173,7 @@ func (d *valueDecoder) value(n *yaml.Node, depth int) any {
 
 // alias calls follow with what the alias stands for, unless the alias stands inside that.
 func (d *valueDecoder) alias(n *yaml.Node, follow func(target *yaml.Node) any) any {
+	// Looked for among the open aliases alone: an alias may be used as often as the limits allow, only not within itself.
 	if slices.ContainsFunc(d.aliases, func(a *yaml.Node) bool { return a.Alias == n.Alias }) {
 		d.holdsItself(n)
 		return nil
@@ -225,6 +227,7 @@ func (d *valueDecoder) entries(n *yaml.Node, depth int, visit func(name string, 
 		visit(name, key, value)
 	}
 	d.ownEntries(n, once)
+	// Behind the mapping's own members, which win.
 	d.mergedEntries(n, depth, map[*yaml.Node]mergeState{n: merging}, once)
 }
 
@@ -233,6 +236,7 @@ func (d *valueDecoder) ownEntries(n *yaml.Node, visit func(name string, key, val
 	if n.Tag != "!!map" {
 		d.unknownTag(n)
 	}
+	// Before any of them is visited: the keys that it finds wrong are passed over.
 	d.checkKeys(n)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := yamltext.Deref(n.Content[i])
@@ -286,6 +290,7 @@ func (d *valueDecoder) mergeOne(n *yaml.Node, depth int, merged map[*yaml.Node]m
 		case merging:
 			d.holdsItself(n)
 		case unmerged:
+			// Set while it is followed, so that a mapping that merges itself is found.
 			merged[target] = merging
 			d.ownEntries(target, visit)
 			d.mergedEntries(target, depth+1, merged, visit)
@@ -311,6 +316,7 @@ func (d *valueDecoder) unknownTag(n *yaml.Node) {
 func (d *valueDecoder) scalar(n *yaml.Node) any {
 	switch n.Tag {
 	case "!!str":
+		// Counted before variables are filled in: an alias repeats the text as often as it is used.
 		if !d.grow(n, 0, len(n.Value)) {
 			return ""
 		}
@@ -394,6 +400,7 @@ func isBool(s string) bool { return strings.EqualFold(s, "true") || strings.Equa
 // a leading zero is refused, because YAML 1.1 and 1.2 disagree about what it means.
 func (d *valueDecoder) number(n *yaml.Node) any {
 	plain := strings.ReplaceAll(n.Value, "_", "")
+	// Before parsing, which would take one of the two meanings.
 	digits := strings.TrimLeft(plain, "+-")
 	if len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' {
 		d.errorf(n, "%s can be read as octal or as decimal; leave out the leading zero, or put it in quotes",
@@ -419,6 +426,7 @@ func canonicalNumber(s string) (json.Number, error) {
 	if i, err := strconv.ParseInt(s, 0, 64); err == nil {
 		return json.Number(strconv.FormatInt(i, 10)), nil
 	}
+	// Whole numbers first, exactly: what comes below goes through a float64.
 	if u, err := strconv.ParseUint(s, 0, 64); err == nil {
 		return json.Number(strconv.FormatUint(u, 10)), nil
 	}
@@ -461,6 +469,7 @@ func decimal(s string) (digits string, exponent int) {
 // checkKeys reports keys that are no strings, that stand twice, or that are reserved.
 func (d *valueDecoder) checkKeys(n *yaml.Node) {
 	var index map[string]*yaml.Node
+	// Without it a mapping of n keys costs n² comparisons.
 	if len(n.Content) > 32 {
 		index = make(map[string]*yaml.Node, len(n.Content)/2)
 	}

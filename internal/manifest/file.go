@@ -76,6 +76,7 @@ func (l *fileLoader) text() yamltext.Options {
 // decode reads a file into result. The error is that of the schemas.
 func (l *fileLoader) decode(source Source, result *fileResult) error {
 	path, src, problems := source.Path, source.Content, &result.problems
+	// The schemas are compiled beside this, so it comes before the wait for them.
 	root := yamltext.Parse(path, src, l.text(), problems)
 	rules, err := l.rules()
 	if root == nil || err != nil {
@@ -147,6 +148,7 @@ func (f *manifestFile) read(root *yaml.Node) []platformSection {
 		switch n := yamltext.Deref(value); {
 		case len(name) > 2 && name[:2] == "x-": // a place for anchors; read where they are used
 		case ok && n.Kind == yaml.MappingNode:
+			// The version is looked up first: it says by which fields the rest of the section is read.
 			part := f.sectionPart(p.Version(f.apiOf(value)), value)
 			f.written += len(part.agents)
 			shell[name] = part.shell
@@ -155,6 +157,7 @@ func (f *manifestFile) read(root *yaml.Node) []platformSection {
 			shell[name] = f.value(value, 1)
 		}
 	})
+	// The shell before the agents: what is wrong with a section's own settings is told once, before its agents repeat it.
 	f.checkShell(shell)
 	f.checkPlatforms(shell)
 	var sections []platformSection
@@ -164,6 +167,7 @@ func (f *manifestFile) read(root *yaml.Node) []platformSection {
 		}
 		sections = append(sections, f.section(part))
 	}
+	// Last, when it is known how many agents share each of them.
 	for _, e := range slices.SortedFunc(maps.Keys(f.inDefaults), toldError.compare) {
 		f.report(e.pos, "%s (merged into %s)", e.sentence, f.inDefaults[e])
 	}

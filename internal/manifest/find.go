@@ -83,6 +83,7 @@ func (f *fileFinder) argument(path string) error {
 	if !info.IsDir() {
 		f.root = filepath.Dir(path)
 	}
+	// Held against the real paths of what is found: a root that is a link itself leads nowhere else.
 	if f.realRoot, err = realPath(f.root); err != nil {
 		return fmt.Errorf("find manifests: %w", err)
 	}
@@ -128,6 +129,7 @@ func (f *fileFinder) folder(path string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	// Before the folder counts as visited: the same folder, named as a path of its own, is to be read.
 	if !isInside(f.realRoot, real) {
 		f.leaves(shownPath(full), real)
 		return 1, nil
@@ -148,6 +150,7 @@ func (f *fileFinder) folder(path string) (int, error) {
 		if err != nil {
 			return n, err
 		}
+		// Ends the walk of a folder without end; findFiles tells it.
 		if n += below; len(f.files) > f.limits.Files {
 			return n, nil
 		}

@@ -99,6 +99,7 @@ func (j *fleetJoiner) checkCredentials(results []fileResult, apiKeys []string) {
 	for _, app := range j.apps {
 		keys[app.APIKeyEnv] = true
 	}
+	// In two passes: a file that is read later may say that a variable is secret.
 	secrets := map[string]diag.Pos{}
 	for _, r := range results {
 		for _, u := range r.uses {
@@ -162,6 +163,7 @@ func (j *fleetJoiner) checkNamesakes() {
 		identity string
 	}
 	first := make(map[who]int, len(j.agents))
+	// By address, so that the same one of two namesakes is warned of, however the files are cut.
 	sortAgents(j.agents)
 	for i, a := range j.agents {
 		if a.identity == "" {
@@ -251,6 +253,7 @@ func (f *Fleet) MissingSecrets(lookup secret.Lookup) diag.List {
 	seen := map[*validate.Text]bool{} // a text of the defaults stands in every agent
 	short := map[string]bool{}
 	for _, use := range f.secrets {
+		// By the string and not by its place: an alias puts one string into many agents.
 		if seen[use.text] {
 			continue
 		}

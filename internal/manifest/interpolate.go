@@ -40,6 +40,7 @@ func (d *valueDecoder) interpolate(n *yaml.Node) any {
 	for i, p := range parts {
 		if p.kind != partText {
 			use := variableUse{name: p.text, secret: p.kind == partSecret}
+			// Refused before the variable is read: no later error can show its value.
 			if secret.IsCIToken(p.text) {
 				d.errorAt(n, places()[i], "%s would hand a credential of the CI to an agent; take it out", use)
 				return ""
@@ -65,6 +66,7 @@ func (d *valueDecoder) interpolate(n *yaml.Node) any {
 		case partText:
 			literal.WriteString(v)
 		case partSecret:
+			// The template escapes a literal ${ as $${, and $ before a reference would read as one.
 			if strings.HasSuffix(literal.String(), "$") {
 				d.errorAt(n, places()[i],
 					"a variable that ends in $ stands right before %s, which cannot be told from $${; put something between them",
@@ -76,6 +78,7 @@ func (d *valueDecoder) interpolate(n *yaml.Node) any {
 			literal.Reset()
 		}
 	}
+	// Only a template is read again, when a request is sent: elsewhere an escape would stay.
 	if t.Names == nil {
 		b.WriteString(literal.String())
 	} else {
@@ -130,6 +133,7 @@ func (d *valueDecoder) split(n *yaml.Node) ([]textPart, bool) {
 			parts = append(parts, textPart{text: rest})
 			break
 		}
+		// Before anything is taken for a reference: $${env:A} names no variable.
 		if i > 0 && rest[i-1] == '$' {
 			parts = append(parts, textPart{text: rest[:i-1] + "${", raw: "$${"})
 			rest = rest[i+2:]
@@ -220,6 +224,7 @@ func (d *valueDecoder) placesOf(n *yaml.Node, parts []textPart) func() []diag.Po
 			if p.raw == "" {
 				continue
 			}
+			// From where the last one ended: the same reference may stand twice.
 			found := bytes.Index(d.Src[at:end], []byte(p.raw))
 			if found < 0 {
 				break

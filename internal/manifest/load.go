@@ -60,6 +60,7 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 		fleet.Files = append(fleet.Files, r.path)
 	}
 	fleet.Sources = &Sources{options: o, manifests: found, texts: &l.files}
+	// Behind all files: only now is it known which texts none of them uses.
 	l.files.unused(&problems)
 	problems.Sort()
 	return fleet, problems, nil
@@ -99,6 +100,7 @@ func joinFiles(results []fileResult, apiKeys []string, problems *diag.List) *Fle
 			j.addSection(s)
 		}
 	}
+	// Behind the last section: each check holds an agent against all others, whatever file they are in.
 	j.checkCredentials(results, apiKeys)
 	j.checkPreviousKeys()
 	j.checkNamesakes()

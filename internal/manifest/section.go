@@ -40,6 +40,7 @@ func (f *manifestFile) sectionPart(p *validate.Platform, node *yaml.Node) *secti
 	part := &sectionPart{rules: p, node: node, shell: map[string]any{}}
 	f.entries(yamltext.Deref(node), 1, func(name string, _, value *yaml.Node) {
 		target := yamltext.Deref(value)
+		// The agents are read one by one later, with the defaults, which may stand below them.
 		if name == "agents" && target.Kind == yaml.SequenceNode {
 			part.agents = target.Content
 			part.shell[name] = []any{}
@@ -97,6 +98,7 @@ func (f *manifestFile) checkShell(shell map[string]any) {
 			}
 		case len(path) > 0 && path[0] == "apiKeyEnv":
 			fault.Secret = true // what is no variable's name is likely the key itself
+		// Schemas say what is secret in an agent, and defaults are written as one.
 		case len(path) > 0 && path[0] == "defaults":
 			owner, path = "defaults", path[1:]
 			fault.Secret = rules.IsSecret(agent.JoinPointer(path))
@@ -137,6 +139,7 @@ func (f *manifestFile) faultPos(fault validate.Fault, root, home *yaml.Node) (di
 	}
 	p := f.Locate(root, at)
 	switch {
+	// It has an error already, which says more: the schema only sees what stands in for the value.
 	case f.bad[p.Value] || f.bad[yamltext.Deref(p.Value)]:
 		return diag.Pos{}, false
 	case fault.Keyword == "required" && at == "":

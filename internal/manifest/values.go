@@ -64,6 +64,7 @@ func costOf(v any) valueCost {
 // where it refers to secrets, a secret.Text. m is changed in place; what is below it may be shared
 // with other agents and is copied where it changes.
 func sealSecrets(m map[string]any, p *validate.Platform, hasTexts bool) agent.Fields {
+	// Secret paths before texts: what is there stays secret, also without a reference.
 	for _, path := range p.SecretPaths {
 		if v, ok := m[path[0]]; ok {
 			m[path[0]] = sealAt(v, path[1:])
@@ -98,6 +99,7 @@ func sealAt(v any, path []string) any {
 	if !ok {
 		return v
 	}
+	// Defaults and anchors put one map into many agents.
 	c := maps.Clone(m)
 	c[path[0]] = sealAt(below, path[1:])
 	return c

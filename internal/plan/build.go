@@ -25,6 +25,7 @@ func Build(in Input) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Renames come first: whose record a wanted agent has decides what it is compared with.
 	from, err := findRenames(&in, desired)
 	if err != nil {
 		return nil, err
@@ -43,7 +44,9 @@ func Build(in Input) (*Plan, error) {
 	if err := b.wantAll(b.selectedAgents()); err != nil {
 		return nil, err
 	}
+	// Behind the wanted agents: they count the records that they stand for, and what is left over left the manifests.
 	gone := b.planGone()
+	// planGone walks a map, and an agent that left stands between those that stay.
 	slices.SortFunc(b.plan.Changes, func(x, y Change) int { return x.Address.Compare(y.Address) })
 	b.plan.Adopt(in)
 	b.likelyRenames(gone) // behind Adopt: what is there already does not arrive
@@ -100,6 +103,7 @@ func (b *builder) planAgent(d *agent.Desired) error {
 	c := comparison{
 		schema: b.in.schemaOf(d.Address.ID()), sealer: b.in.Sealer, ignore: d.IgnoreChanges,
 	}
+	// Sealed before anything is compared: records hold no secret in clear, and from here on no change can.
 	c.wanted, c.plain = sealWanted(d, b.in.Sealer)
 	doc, err := agent.AppendDoc(b.room[:0], c.wanted)
 	if err != nil {
@@ -130,6 +134,7 @@ func (b *builder) planAgent(d *agent.Desired) error {
 		b.addChange(ch)
 		return nil
 	}
+	// Only now that its uid is known not to be another version's: a create in its place is the one way to a second agent.
 	if b.live.hasVanished(d.Address.ID(), rec.UID) {
 		ch.Vanished, ch.Unlisted = true, !b.in.Gone[d.Address.ID()][rec.UID]
 		return b.planCreate(ch, c, d, &rec, doc)
@@ -140,6 +145,7 @@ func (b *builder) planAgent(d *agent.Desired) error {
 		return err
 	}
 	ch.Fields, ch.Send = diff.fields, diff.send
+	// Before the action: an agent of which only the mark is missing is an update as well.
 	c.decideMark(&ch, d, b.carriedMark(d, &rec))
 	b.decideAction(&ch, d.Protect, diff)
 	if ch.Action != "" {
@@ -148,6 +154,7 @@ func (b *builder) planAgent(d *agent.Desired) error {
 	} else {
 		b.plan.Summary.Unchanged++
 	}
+	// Also where nothing is sent: protect and what somebody else changed back would otherwise stay as they were recorded.
 	return b.updateRecord(&ch, &c, d, rec, diff)
 }
 
@@ -178,6 +185,7 @@ func (b *builder) planCreate(ch Change, c comparison, d *agent.Desired, rec *age
 	if c.plain {
 		ch.Wanted, ch.schema = bytes.Clone(doc), c.schema
 	} else {
+		// A new agent is sent whole: nobody else has set anything of it that could be left alone.
 		c.fresh, c.ignore = true, nil
 		ch.Fields = c.findDifferences().fields
 	}
@@ -189,6 +197,7 @@ func (b *builder) planCreate(ch Change, c comparison, d *agent.Desired, rec *age
 // compareRecord finds what differs between a wanted agent and its record.
 func (b *builder) compareRecord(c *comparison, d *agent.Desired, rec *agent.Record, doc agent.Doc) (difference, error) {
 	id := d.Address.ID()
+	// Nearly all agents of a run end here: no document is decoded for them.
 	if c.sameAsApplied(doc, rec.Applied) && b.live.isUnchanged(id, rec, c.wanted, b.in.Sealer) {
 		return difference{}, nil
 	}
@@ -202,14 +211,17 @@ func (b *builder) compareRecord(c *comparison, d *agent.Desired, rec *agent.Reco
 	if c.observed, err = decodeDoc(d.Address, "observed", rec.Observed); err != nil {
 		return difference{}, err
 	}
+	// Of an imported agent nothing was applied: which of the live values are secret, the manifest says.
 	like := c.base
 	if like == nil {
 		like = c.wanted
 	}
 	c.live = b.live.shownFields(c.schema, id, rec.UID, c.observed, like, b.in.Sealer)
+	// Without this every value that the platform fills in would look like somebody's change.
 	if c.observed == nil && c.live != nil && c.base != nil {
 		c.observed, c.unseen = firstSeen(c.schema, c.base, c.live), true
 	}
+	// An imported agent: nobody knows what was sent for it. What it held when it was seen stands for that.
 	if c.base == nil {
 		if c.base = c.observed; c.base == nil {
 			c.base = c.live
@@ -240,6 +252,7 @@ func firstSeen(p *schema.Platform, applied, live agent.Fields) agent.Fields {
 // decideAction sets the action, if anything is to be done, and what stands in its way.
 func (b *builder) decideAction(ch *Change, protect bool, diff difference) {
 	switch {
+	// Before update: a platform refuses an update of such a field, and the other fields with it.
 	case diff.immutable:
 		ch.Action, ch.Send, ch.Marker = Replace, nil, "" // the new agent is made with its mark
 		if protect {
@@ -297,6 +310,7 @@ func (b *builder) updateRecord(ch *Change, c *comparison, d *agent.Desired, rec 
 // planGone plans the agents of the state that the manifests do not name, and returns the addresses of all of them, also
 // of those that the targets do not select.
 func (b *builder) planGone() (gone []agent.Address) {
+	// Each record has its agent: the walk over all of them, which is what most runs can do without, finds nothing.
 	if b.used == len(b.in.Prior) {
 		return nil
 	}
@@ -331,6 +345,7 @@ func (b *builder) planGone() (gone []agent.Address) {
 			ch.Action = Delete
 			s := b.in.schemaOf(a.ID())
 			ch.OtherAPI = s != nil && rec.API != s.Recorded()
+			// Shown for a reviewer, who may bring the agent back: the platform cannot.
 			if p != nil && !ch.OtherAPI { // the other version has other fields
 				ch.Fields = b.lostFields(p, fields)
 			}
@@ -446,6 +461,7 @@ func onAllProcessors(n int, do func(i int)) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range min(n, runtime.GOMAXPROCS(0)) {
+		// Each takes the next one that nobody has: parts differ in what they cost, and fixed shares would wait for the last.
 		workers.Go(func() {
 			defer crash.Guard()
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {

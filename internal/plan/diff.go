@@ -62,6 +62,7 @@ func (c *comparison) findDifferences() difference {
 		}
 		v := c.valuesOf(f)
 		changed, drift := v.changed(f), v.drifted(f)
+		// Before the fields without a difference are passed over: such a secret shows none.
 		d.behind = d.behind || renamedSecret(v.wanted, v.base)
 		if !changed && !drift {
 			continue
@@ -70,6 +71,7 @@ func (c *comparison) findDifferences() difference {
 			d.behind = true // someone made the same change at the platform
 			continue
 		}
+		// Member by member there may be nothing left to show, and then nothing is sent either.
 		before := len(d.fields)
 		d.fields = c.listField(d.fields, f, v, drift)
 		switch {
@@ -124,6 +126,7 @@ func (v values) drifted(f *schema.Field) bool {
 		return false
 	}
 	base, wanted, observed := normalValue(f, v.base), normalValue(f, v.wanted), normalValue(f, v.observed)
+	// A value that came after the agent was seen is somebody's; one that was there is the platform's own.
 	if base == nil && wanted == nil && observed != nil {
 		return false
 	}
@@ -141,9 +144,11 @@ func (c *comparison) listField(fields []FieldChange, f *schema.Field, v values, 
 	}
 	v.base, v.wanted = orAbsent(v.base), orAbsent(v.wanted)
 	v.observed, v.live = orAbsent(v.observed), orAbsent(v.live)
+	// A map is shown member by member; a value that is a map on one side alone is shown as a whole.
 	if v.splits() {
 		return c.listMembers(fields, f, path, v)
 	}
+	// In one order, or each item would be shown as moved.
 	if list, ok := v.wanted.([]any); ok && f.Unordered {
 		v.base, v.live = arrangedLike(v.base, list), arrangedLike(v.live, list)
 	}
@@ -307,6 +312,7 @@ func sameFields(p *schema.Platform, a, b agent.Fields) bool {
 // unordered list and the spelling of numbers.
 func sameValue(f *schema.Field, a, b any) bool {
 	if f.Unordered {
+		// Platforms hand such lists back in an order of their own.
 		if a, ok := a.([]any); ok {
 			if b, ok := b.([]any); ok {
 				return sameSet(a, b)

@@ -48,7 +48,9 @@ type Match struct {
 // are given. Without it they must be empty or the platform's default.
 func Find(p *schema.Platform, wanted []Candidate, free []Live, added bool) []Match {
 	m := &matcher{schema: p, added: added, wanted: wanted, found: make([]Match, len(wanted)), used: map[string]bool{}}
+	// What cannot be read is nobody's: its uid is known, and that is all.
 	free = slices.DeleteFunc(slices.Clone(free), func(l Live) bool { return l.Content.IsZero() })
+	// Marks go first: they are certain, and each agent that they decide is one less for others to be mistaken for.
 	m.byMark(free)
 	if len(free) == 0 {
 		return m.found
@@ -58,6 +60,7 @@ func Find(p *schema.Platform, wanted []Candidate, free []Live, added bool) []Mat
 		name := identityOf(p, l.Content)
 		byName[name] = append(byName[name], l)
 	}
+	// Candidates of one identity are decided together: one that is decided alone could take what another fits better.
 	groups := map[string][]int{}
 	var names []string
 	for i := range wanted {

@@ -125,6 +125,7 @@ func (d *planDocument) introOf(p *plan.Plan, intro string) string {
 	if line := unmanagedNote(p.Unmanaged); line != "" {
 		notes = append(notes, line)
 	}
+	// A quarter of the room at the most: the changes are what the comment is for.
 	for _, note := range notes {
 		note = "\n" + show.Prose(show.Clip(note, 500)) + "\n"
 		if show.Units(intro)+show.Units(note) > d.budget/4 {
@@ -292,6 +293,7 @@ func (d *planDocument) renderSome(changes, groups []planEntry) string {
 // not ok where too little would remain to be of use.
 func (o MarkdownOptions) fitDetails(e planEntry, left int) (string, bool) {
 	const atLeast, around = 300, 700
+	// The budget counts the diff alone, so what stands around it may not fit: then once more, with room for that.
 	section := o.detailsOf(e, min(maxDetails, left))
 	if show.Units(section) > left && left > atLeast+around {
 		section = o.detailsOf(e, left-around)
@@ -420,6 +422,7 @@ func (o MarkdownOptions) detailsOf(e planEntry, budget int) string {
 			}
 			list.WriteByte('\n')
 		}
+		// Behind the diff, with the third of the room that it was kept from.
 		agents, left := show.ClipLines(list.String(), budget/2)
 		b.WriteString("\n" + agents)
 		if left > 0 {

@@ -69,6 +69,7 @@ func rowsOf(c plan.Change) []fieldRow {
 				r.notes = append(r.notes, "in "+show.Line(file))
 			}
 		}
+		// Last, so that each row's own notes come first.
 		if f.Drift {
 			explainDrift(rows[first:], f)
 		}
@@ -87,6 +88,7 @@ func appendRows(rows []fieldRow, path string, before, after any, hidden bool) []
 	keys := slices.AppendSeq(slices.Collect(maps.Keys(b)), maps.Keys(a))
 	slices.Sort(keys)
 	for _, k := range slices.Compact(keys) {
+		// A map on one side alone is taken apart as well: of a new object each value is shown.
 		if !agent.Equal(b[k], a[k]) {
 			rows = appendRows(rows, path+"/"+agent.EscapePointer(k), b[k], a[k], hidden)
 		}
@@ -135,6 +137,7 @@ func rowOf(path string, before, after any, hidden bool) fieldRow {
 		if olds, news, note = textdiff.SameLineEnds(olds, news); note != "" {
 			r.notes = append(r.notes, note)
 			if olds == news {
+				// Not nil: there is a diff, and it is empty, for the note says all.
 				r.lines = []textdiff.Line{}
 				return r
 			}
@@ -146,6 +149,7 @@ func rowOf(path string, before, after any, hidden bool) fieldRow {
 		}
 		return r
 	}
+	// Behind the notes about line ends: both sides have the same by now.
 	r.lines = textdiff.Texts(olds, news)
 	if note := spaceNote(olds, news); note != "" && r.op == textdiff.Changed {
 		r.notes = append(r.notes, note)

@@ -100,6 +100,7 @@ func PlanText(w io.Writer, p *plan.Plan, s Style) error {
 		t.WriteString("… and " + diag.Plural(rest, "more change") + ": " + toDo(summaryOf(changes[len(shown):]), s) +
 			". -v shows all.\n\n")
 	}
+	// Behind the bound: a group is one entry, however many agents it stands for.
 	for _, g := range groups {
 		t.writeEntry(g)
 	}
@@ -199,6 +200,7 @@ const maxLabel = 44
 func (t textWriter) writeRows(rows []fieldRow) {
 	label := 0
 	for _, r := range rows {
+		// One long path would push all values to the right.
 		if n := show.Width(r.path); r.lines == nil && n <= maxLabel {
 			label = max(label, n)
 		}

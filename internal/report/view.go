@@ -165,6 +165,7 @@ func remarksOf(c plan.Change) []string {
 			all = append(all, "because "+strings.Join(forcing, ", ")+" cannot be changed")
 		}
 	}
+	// Unlisted before Vanished: it says that the platform was not asked yet.
 	if c.Unlisted && c.Action != plan.Delete && c.Action != plan.Kept {
 		all = append(all, "the platform's list does not show it: apply asks for it, and makes it again if it is gone")
 	} else if c.Vanished {

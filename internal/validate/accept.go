@@ -86,6 +86,7 @@ func sameScalar(a, b any) bool {
 }
 
 func acceptsString(s *jsonschema.Schema, v string) bool {
+	// Counting characters walks the text, and most schemas set no length.
 	if s.MinLength != -1 || s.MaxLength != -1 {
 		n := utf8.RuneCountInString(v)
 		if s.MinLength != -1 && n < s.MinLength || s.MaxLength != -1 && n > s.MaxLength {
@@ -136,6 +137,7 @@ func acceptsMap(s *jsonschema.Schema, v map[string]any) bool {
 			return false
 		}
 	}
+	// The shell alone has them, once in a file: the validator may have it.
 	if len(s.PatternProperties) > 0 {
 		return false
 	}
@@ -190,6 +192,7 @@ func acceptsParts(s *jsonschema.Schema, v any) bool {
 // acceptsNegated checks not and if, where a "no" of accepts is no proof: a condition counts as not met
 // only where that is certain, and where neither is known both ways must hold.
 func acceptsNegated(s *jsonschema.Schema, v any) bool {
+	// That v is not accepted by it is no proof that it is refused.
 	if s.Not != nil {
 		return false
 	}
@@ -221,6 +224,7 @@ func rejectsValue(s *jsonschema.Schema, v any) bool {
 	}
 	for name, member := range s.Properties {
 		word, ok := Plain(object[name]).(string)
+		// A condition of another kind is not judged here: unknown is neither met nor missed.
 		if !ok || len(member.Enum) == 0 && len(member.Constant) == 0 {
 			continue
 		}

@@ -63,6 +63,7 @@ func (r *Rules) Faults(s *jsonschema.Schema, instance any) []Fault {
 		return nil
 	}
 	var invalid *jsonschema.ValidationError
+	// The validator gave up for a reason of its own: some fault, or the manifest would pass.
 	if !errors.As(err, &invalid) {
 		return []Fault{{Keyword: "", rule: map[string]any{}}}
 	}
@@ -155,6 +156,7 @@ func (g Fault) hides(f Fault) bool {
 	if f.OnKey() {
 		return f.Keyword == "propertyNames" && g.Keyword == "additionalProperties"
 	}
+	// The same rule may stand in the schema and, stricter, in one of its conditions.
 	if f.Keyword == g.Keyword && f.because != "" && g.because == "" {
 		return true // wrong in any case, not only in this one
 	}
@@ -173,12 +175,14 @@ func (r *Rules) collect(e *jsonschema.ValidationError, instance any, because str
 	for _, c := range e.Causes {
 		r.collect(c, instance, because, all)
 	}
+	// Only leaves say what is wrong; what is above them says that something below is.
 	if len(e.Causes) > 0 || len(path) == 0 {
 		return
 	}
 	at := splitEncoded(e.InstanceLocation)
 	f := Fault{Keyword: path[len(path)-1], because: because}
 	f.rule, _ = r.rule(location, path[:len(path)-1]).(map[string]any)
+	// The validator gives the name of a member as if it were a value of its own.
 	if f.Keyword == "enum" && len(path) > 1 && path[len(path)-2] == "propertyNames" {
 		f.Keyword, f.Name = "propertyNames", at[len(at)-1]
 		at = at[:len(at)-1]
@@ -207,6 +211,7 @@ func (f Fault) perMember() []Fault {
 			}
 		}
 		slices.Sort(names)
+		// Behind the sort, so that the same ones are told each time.
 		names = names[:min(len(names), maxFaults)]
 	default:
 		return []Fault{f}
