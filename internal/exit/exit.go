@@ -107,6 +107,8 @@ func OfState(err error) error {
 	}
 	f := &Failure{Code: Usage, Err: err}
 	_, unfit := errors.AsType[*store.UnfitError](err)
+	connect, unconnected := errors.AsType[*store.ConnectError](err)
+	answer, answered := errors.AsType[*store.AnswerError](err)
 	switch {
 	case errors.Is(err, state.ErrNoSpace):
 		f.Hint = "make room on the disk; nothing was sent"
@@ -124,10 +126,17 @@ func OfState(err error) error {
 			"may do:\n  agentsync state check"
 	case errors.Is(err, store.ErrNoPlace):
 		f.Hint = "nothing was sent; make the bucket or the database first, or name the right one, and its region"
-	case errors.Is(err, store.ErrUnreachable), errors.Is(err, shared.ErrNoAnswer):
+	case unconnected:
+		f.Hint = "nothing was sent; " + connect.Hint
+	case errors.Is(err, store.ErrUnreachable), errors.Is(err, store.ErrConnection), errors.Is(err, shared.ErrNoAnswer):
 		f.Hint = "nothing was sent; see whether the address is right, and whether it answers:\n  agentsync state check"
 	case unfit:
 		f.Hint = "nothing was written; which places keep what a shared state needs, says docs/team-state.md"
+	case answered && answer.Foreign:
+		f.Hint = "nothing was sent; this is not how a store answers: see whether endpoint, port and path-style are right, and " +
+			"whether a proxy stands in between"
+	case answered:
+		f.Hint = "nothing was sent; the store has a reason of its own, which may pass: run the command again later"
 	}
 	return f
 }

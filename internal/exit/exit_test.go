@@ -68,6 +68,10 @@ func TestOfState(t *testing.T) {
 		store.ErrDenied:                              "4 nothing was sent; reading needs",
 		store.ErrNoPlace:                             "4 nothing was sent; make the bucket",
 		store.ErrUnreachable:                         "4 nothing was sent; see whether",
+		store.ErrConnection:                          "4 nothing was sent; see whether",
+		&store.ConnectError{Hint: "trust it"}:        "4 nothing was sent; trust it",
+		&store.AnswerError{}:                         "4 nothing was sent; the store has a reason",
+		&store.AnswerError{Foreign: true}:            "4 nothing was sent; this is not how",
 		&store.UnfitError{}:                          "4 nothing was written; which places",
 		errors.New("boom"):                           "4 ",
 	} {

@@ -66,7 +66,7 @@ func (w *Workspace) Connect(ctx context.Context, ids ...agent.AppID) (map[agent.
 		return nil, err
 	}
 	if err := httpx.CheckProxy(w.Getenv); err != nil && w.sandbox == nil {
-		return nil, exit.Usagef("%w", err)
+		return nil, exit.Usagef("%w", err).Hinted("set it right, or unset it")
 	}
 	apps := make(map[agent.AppID]apply.App, len(opened))
 	w.references = map[agent.AppID]func(context.Context) ([]platform.Reference, error){}

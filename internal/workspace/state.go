@@ -14,6 +14,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/checkout"
 	"agentsync/internal/exit"
+	"agentsync/internal/httpx"
 	"agentsync/internal/plan"
 	"agentsync/internal/report/show"
 	"agentsync/internal/state"
@@ -98,6 +99,9 @@ func OpenStore(name string) (s store.Store, lease time.Duration, err error) {
 		u.RawQuery = query.Encode()
 	}
 	if scheme == "s3" {
+		if err := httpx.CheckProxy(os.Getenv); err != nil {
+			return nil, 0, exit.Usagef("%w", err).Hinted("set it right, or unset it")
+		}
 		s, err = s3.Open(u.String())
 	} else {
 		s, err = postgres.Open(u.String())

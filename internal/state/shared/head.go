@@ -237,9 +237,15 @@ func digest(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// isLasting reports whether there is no answer of the store's for a reason that asking again does not mend.
+func isLasting(err error) bool {
+	_, unconnected := errors.AsType[*store.ConnectError](err)
+	answer, answered := errors.AsType[*store.AnswerError](err)
+	return unconnected || answered && answer.Foreign
+}
+
 // isAnswer reports whether an error is what the store said, so that the request is known not to have been carried out.
 func isAnswer(err error) bool {
 	return errors.Is(err, store.ErrAbsent) || errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrChanged) ||
-		errors.Is(err, store.ErrDenied) ||
-		errors.Is(err, store.ErrNoPlace)
+		errors.Is(err, store.ErrDenied) || errors.Is(err, store.ErrNoPlace) || isLasting(err)
 }

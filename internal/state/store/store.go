@@ -50,8 +50,42 @@ var (
 	ErrChanged = errors.New("the object changed since it was read")
 	// ErrUnreachable: nothing was sent, because nobody listens where the store should be, or nothing is called that.
 	ErrUnreachable = errors.New("the store cannot be reached")
+	// ErrConnection: the connection ended before there was an answer, so nobody knows.
+	ErrConnection = errors.New("the connection failed")
 	// ErrNoPlace: there is no such bucket or database, or it is in another region; nothing was done.
 	ErrNoPlace = errors.New("there is no such place")
 	// ErrDenied: the credentials do not allow the request; nothing was done.
 	ErrDenied = errors.New("the store refused the credentials")
 )
+
+// ConnectError says why there is no connection to a store that can be trusted, for a reason that asking again does not
+// mend. Nothing was done. It matches ErrUnreachable.
+type ConnectError struct {
+	// Detail is one sentence, without a full stop; Hint says what to do.
+	Detail, Hint string
+	Err          error
+}
+
+// Error says why.
+func (e *ConnectError) Error() string {
+	text := ErrUnreachable.Error() + ": " + e.Detail
+	if e.Err != nil {
+		text += " (" + e.Err.Error() + ")"
+	}
+	return text
+}
+
+// Unwrap returns ErrUnreachable and the reason.
+func (e *ConnectError) Unwrap() []error { return []error{ErrUnreachable, e.Err} }
+
+// AnswerError is what a store said that is none of the errors of Store: it has its reasons, or something else answers
+// in its place. Nobody knows what became of the request.
+type AnswerError struct {
+	// Detail is what was said.
+	Detail string
+	// Foreign reports that these are not a store's words.
+	Foreign bool
+}
+
+// Error returns what was said.
+func (e *AnswerError) Error() string { return e.Detail }

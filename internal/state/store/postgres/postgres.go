@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"agentsync/internal/state/store"
+	"agentsync/internal/state/store/connect"
 )
 
 // DDL makes the table, and a view of each fleet's current state for people, for a database where the state's own user
@@ -67,8 +69,11 @@ func Open(text string) (*Table, error) {
 		return nil, errors.New("the URL needs sslmode=verify-full: otherwise others on the way can read and change the state")
 	}
 	config, err := pgconn.ParseConfig(u.String())
+	if file, ok := errors.AsType[*fs.PathError](err); ok { // of certificates and keys, in the URL or the environment
+		return nil, fmt.Errorf("the URL of the database, or a variable PG…, names a file that cannot be used: %w", file)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("the URL of the database cannot be read")
+		return nil, errors.New("the URL of the database, or a variable PG…, cannot be used: see its sslmode, sslrootcert and port")
 	}
 	delete(config.RuntimeParams, "options") // a pooler refuses it
 	if fleet == "" {
@@ -144,15 +149,12 @@ func failure(err error) error {
 		case "42P01": // no table yet, so nothing is in it
 			return fmt.Errorf("%s: %w", pg.Message, store.ErrAbsent)
 		}
-		return fmt.Errorf("%s (%s)", pg.Message, pg.Code)
+		return &store.AnswerError{Detail: fmt.Sprintf("%s (%s)", pg.Message, pg.Code)}
 	}
-	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		return fmt.Errorf("%w: %w", store.ErrUnreachable, dial)
+	if failed, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		err = failed.Unwrap() // without the user's name
 	}
-	if name, ok := errors.AsType[*net.DNSError](err); ok {
-		return fmt.Errorf("%w: %w", store.ErrUnreachable, name)
-	}
-	return fmt.Errorf("the connection failed: %w", err)
+	return connect.Explain(err, "sslrootcert=FILE in the URL, or PGSSLROOTCERT")
 }
 
 // Get returns an object.

@@ -25,10 +25,12 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go/logging"
 
 	"agentsync/internal/state/store"
+	"agentsync/internal/state/store/connect"
 )
 
 const (
@@ -40,15 +42,16 @@ const (
 
 // Bucket is a bucket, or the part of it below a prefix. It is safe for concurrent use.
 type Bucket struct {
-	name     string // for people
-	base     *url.URL
-	prefix   string
-	region   string
-	client   *http.Client
-	signer   *v4.Signer
-	loadOnce sync.Once // guards what follows
-	creds    aws.CredentialsProvider
-	credsErr error
+	name      string // for people
+	base      *url.URL
+	prefix    string
+	region    string
+	client    *http.Client
+	signer    *v4.Signer
+	loadOnce  sync.Once       // guards what follows
+	transport *http.Transport // the client's, without its authorities until then
+	creds     aws.CredentialsProvider
+	credsErr  error
 }
 
 // Open returns the bucket that a URL names: s3://bucket/prefix?region=…&endpoint=…&path-style=true. Nothing is asked
@@ -96,12 +99,23 @@ func Open(text string) (*Bucket, error) {
 	b.name = "s3://" + u.Host + "/" + b.prefix
 	// S3 signs the path as it is sent
 	b.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	b.transport = &http.Transport{Proxy: http.ProxyFromEnvironment, OnProxyConnectResponse: proxyAnswered,
+		MaxIdleConnsPerHost: 32, IdleConnTimeout: 90 * time.Second, DisableCompression: true}
 	b.client = &http.Client{
-		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 32,
-			IdleConnTimeout: 90 * time.Second, DisableCompression: true},
+		Transport:     b.transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return b, nil
+}
+
+// proxyAnswered makes an error of a proxy's refusal, of which net/http says no more than the words of its status.
+func proxyAnswered(_ context.Context, proxy *url.URL, connect *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &store.ConnectError{
+		Detail: fmt.Sprintf("the proxy %s refused to connect to %s: %s", proxy.Host, connect.Host, answer.Status),
+		Hint:   "see whether HTTPS_PROXY is right; NO_PROXY names hosts that are reached without it"}
 }
 
 // checkEndpoint lets plain http go to this machine alone.
@@ -274,19 +288,19 @@ func (b *Bucket) do(ctx context.Context, method, key string, query url.Values, b
 		return nil, fmt.Errorf("sign the request: %w", err)
 	}
 	response, err := b.client.Do(request)
-	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		return nil, fmt.Errorf("%w: %w", store.ErrUnreachable, dial)
-	}
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		err = failed.Err // whoever asked says where
 	}
-	if err != nil {
-		return nil, fmt.Errorf("the connection failed: %w", err)
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return nil, connect.NoTLS(err)
+	case err != nil:
+		return nil, connect.Explain(err, "AWS_CA_BUNDLE")
 	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("the connection failed: %w", err)
+		return nil, fmt.Errorf("%w: %w", store.ErrConnection, err)
 	}
 	return &answer{response.StatusCode, response.Header, content}, nil
 }
@@ -297,13 +311,18 @@ func (b *Bucket) credentials(ctx context.Context) (aws.Credentials, error) {
 		cfg, err := config.LoadDefaultConfig(context.WithoutCancel(ctx), config.WithRegion(b.region),
 			config.WithLogger(logging.Nop{}))
 		b.creds, b.credsErr = cfg.Credentials, err
-	})
-	err := b.credsErr
-	if err == nil {
-		var creds aws.Credentials
-		if creds, err = b.creds.Retrieve(ctx); err == nil { // from its cache, until shortly before they expire
-			return creds, nil
+		// Where AWS_CA_BUNDLE or the profile names authorities, they hold for the store as well.
+		if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+			b.transport.TLSClientConfig = client.GetTransport().TLSClientConfig
 		}
+	})
+	if b.credsErr != nil {
+		return aws.Credentials{}, &store.ConnectError{Detail: "the settings of the AWS tools cannot be used", Err: b.credsErr,
+			Hint: "see the variables AWS_CA_BUNDLE, AWS_PROFILE and AWS_CONFIG_FILE, and the files in ~/.aws"}
+	}
+	creds, err := b.creds.Retrieve(ctx) // from its cache, until shortly before they expire
+	if err == nil {
+		return creds, nil
 	}
 	return aws.Credentials{},
 		fmt.Errorf("no credentials are found (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role): %w: %w", store.ErrDenied, err)
@@ -339,6 +358,12 @@ func (a *answer) said() (code, message string) {
 func (a *answer) failure() error {
 	code, message := a.said()
 	text := fmt.Sprintf("it answers %d", a.status)
+	// Not in S3's own words, and for no reason that passes.
+	isForeign := code == "" && a.status < 500 && !slices.Contains([]int{http.StatusRequestTimeout, http.StatusConflict,
+		http.StatusTooManyRequests}, a.status)
+	if plain := strings.TrimSpace(string(a.body)); isForeign && !strings.HasPrefix(plain, "<") {
+		message, _, _ = strings.Cut(plain, "\n") // of a proxy, or of a server that wants TLS
+	}
 	for _, more := range []string{code, message} {
 		if more != "" {
 			text += ", " + strconv.QuoteToGraphic(more[:min(len(more), 300)])
@@ -357,5 +382,5 @@ func (a *answer) failure() error {
 		// the last two: another region
 		return fmt.Errorf("%s: %w", text, store.ErrNoPlace)
 	}
-	return errors.New(text)
+	return &store.AnswerError{Detail: text, Foreign: isForeign}
 }
