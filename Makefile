@@ -59,18 +59,20 @@ PLAIN := . ./internal/bench
 # These wait more than they compute: they begin first, and beside more than there are processors.
 FIRST := ./internal/torture ./ci ./internal/docgen ./internal/archtest
 RACED := TestScript/^apply_(first|interrupt|pages|partial|settle_cut|throttle|tty)$$
+# go vet was run for all of them: see check.
+VETTED := -vet=off
 unit: export GORACE = atexit_sleep_ms=0
 unit:
 	@test -n "$(RACE)" || { echo "no C compiler: testing without the race detector"; test "$(CI)" != true; }
-	go test $(RACE) -p 3 -shuffle=on -timeout 10m $(FIRST) $$(go list ./... | grep -vxF "$$(go list $(PLAIN))")
-	go test $(RACE) -run '$(RACED)' .
-	go test -shuffle=on -timeout 8m $(PLAIN)
+	go test $(VETTED) $(RACE) -p 3 -shuffle=on -timeout 10m $(FIRST) $$(go list ./... | grep -vxF "$$(go list $(PLAIN))")
+	go test $(VETTED) $(RACE) -run '$(RACED)' .
+	go test $(VETTED) -shuffle=on -timeout 8m $(PLAIN)
 
 # Golden files are what the code writes now: renewing them must change nothing. The check leaves out the scripts,
 # which compare what they print by themselves.
 GOLDEN := Golden|Documented|Bad|Script|Traits|JSON|SavedPlan|Progress|Encode|Decode
 golden:
-	AGENTSYNC_GOLDEN=1 go test -run '$(GOLDEN)' \
+	AGENTSYNC_GOLDEN=1 go test $(VETTED) -run '$(GOLDEN)' \
 		$$(git grep -l AGENTSYNC_GOLDEN -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,') >/dev/null
 
 golden-check: GOLDEN := $(subst Script|,,$(GOLDEN))
