@@ -278,7 +278,7 @@ func waitingToShow(what string, wait time.Duration) string {
 // where nothing more can be found out. What is decided does not wait for what is not.
 func (e *Engine) nextRound(ctx context.Context, s Session, t *tally) ([]plan.Change, error) {
 	for n := 0; ; n++ {
-		if len(e.fleet.Open()) == 0 && !t.anyUnknown() {
+		if len(e.fleet.Open()) == 0 {
 			return nil, nil
 		}
 		e.recoverOpen(ctx)

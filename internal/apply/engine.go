@@ -141,9 +141,6 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, 
 	if opts.Lookup == nil {
 		opts.Lookup = func(string) (string, bool) { return "", false }
 	}
-	if opts.RequestTimeout <= 0 {
-		opts.RequestTimeout = defaultGrace
-	}
 	if opts.Grace <= 0 {
 		opts.Grace = max(defaultGrace, opts.RequestTimeout)
 	}
@@ -216,8 +213,8 @@ func (e *Engine) breakLedger(err error) error {
 // app's section asks for.
 func (e *Engine) commitResults(results ...state.Result) error {
 	for i := range results {
-		if s := e.apps[results[i].Address.ID()].Schema; s != nil && results[i].Kind == state.Recorded {
-			results[i].Record.API = s.Recorded()
+		if results[i].Kind == state.Recorded {
+			results[i].Record.API = e.apps[results[i].Address.ID()].Schema.Recorded()
 		}
 	}
 	return e.storeResults(results...)
@@ -240,7 +237,7 @@ func (e *Engine) commitUID(entry state.Result) (refused, err error) {
 // comparableRecord returns a record without what was observed by another version of the API than the app's section asks
 // for.
 func (e *Engine) comparableRecord(id agent.AppID, rec agent.Record) agent.Record {
-	if s := e.apps[id].Schema; s != nil && rec.API != s.Recorded() {
+	if rec.API != e.apps[id].Schema.Recorded() {
 		rec.Observed = nil
 	}
 	return rec

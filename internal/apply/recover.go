@@ -219,8 +219,8 @@ func (e *Engine) recoverDelete(ctx context.Context, l *listing, i state.Intent) 
 	id := i.Address.ID()
 	a := e.addressOf(i)
 	voided := []state.Result{{Kind: state.Voided, Intent: i.ID, Address: a}}
-	rec, known := e.fleet.Record(a)
-	if !known || rec.UID != i.UID && !slices.Contains(rec.Obsolete, i.UID) {
+	rec, _ := e.fleet.Record(a)
+	if rec.UID != i.UID && !slices.Contains(rec.Obsolete, i.UID) {
 		return voided, nil
 	}
 	r := e.openRequestOf(i)
@@ -278,8 +278,8 @@ func (e *Engine) noteUndone(a agent.Address, uid string) {
 func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, error) {
 	a := e.addressOf(i)
 	voided := []state.Result{{Kind: state.Voided, Intent: i.ID, Address: a}}
-	rec, known := e.fleet.Record(a)
-	if !known || rec.UID != i.UID || l.gone[i.UID] {
+	rec, _ := e.fleet.Record(a)
+	if rec.UID != i.UID || l.gone[i.UID] {
 		return voided, nil // nothing is left to be updated
 	}
 	rec = e.comparableRecord(a.ID(), rec)

@@ -224,16 +224,6 @@ func (t *tally) noneStarted(why error) {
 	}
 }
 
-// anyUnknown reports whether a result is unknown.
-func (t *tally) anyUnknown() bool {
-	for _, res := range t.results {
-		if res.Status == StatusUnknown {
-			return true
-		}
-	}
-	return false
-}
-
 // toVerify reports whether the change wrote what the list after the writes is held against.
 func (t *tally) toVerify(ch plan.Change) bool {
 	res := t.results[ch.Address]

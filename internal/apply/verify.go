@@ -63,9 +63,9 @@ func (e *Engine) verifyWrites(t *tally, last bool) (late map[agent.AppID]int) {
 // verifyAgent compares one agent, and returns what is to be recorded of it.
 func (e *Engine) verifyAgent(l *listing, res Result) ([]state.Result, Result, error) {
 	live, listed := l.byUID[res.UID]
-	rec, known := e.fleet.Record(res.Address)
+	rec, _ := e.fleet.Record(res.Address)
 	switch {
-	case !known || rec.UID != res.UID:
+	case rec.UID != res.UID:
 		return nil, res, nil
 	case !listed:
 		if res.Warning == "" {
@@ -116,7 +116,7 @@ func (e *Engine) verifyAgent(l *listing, res Result) ([]state.Result, Result, er
 // rewrittenFields names what the live agent does not hold as it was sent.
 func (e *Engine) rewrittenFields(l *listing, rec agent.Record, sent agent.Fields, live platform.Remote) []string {
 	var names []string
-	if doc, plain := live.Content.Doc(); !plain || !doc.Holds(rec.Applied) {
+	if doc, _ := live.Content.Doc(); !doc.Holds(rec.Applied) {
 		names = plan.Unlike(l.schema, sent, live.Content)
 	}
 	f, _ := l.schema.Marker()

@@ -178,7 +178,7 @@ func secretsOf(doc agent.Doc, want *agent.Desired) agent.Fields {
 // replaceAgent makes the new agent before the old one goes. A replace without fields finishes an earlier one: only
 // its deletes are left.
 func (r *appRun) replaceAgent(ctx context.Context, ch plan.Change) Result {
-	if len(ch.Fields) == 0 && len(ch.Obsolete) > 0 {
+	if len(ch.Fields) == 0 {
 		return r.deleteObsolete(ctx, ch)
 	}
 	if ch.Adopts == "" {
