@@ -2,6 +2,7 @@ package apply_test
 
 import (
 	"maps"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -269,6 +270,7 @@ func TestWhatIsSuspected(t *testing.T) {
 	}{
 		"a name that was cut":                   {live: fields{"agentName": "coa", "agentPurpose": "x"}, stuck: true},
 		"the same text under another name":      {live: fields{"agentName": "X", "agentPurpose": purpose}, stuck: true},
+		"the same name":                         {live: fields{"agentName": "Coach", "agentPurpose": "x"}, stuck: true},
 		"nothing of it":                         {live: fields{"agentName": "X", "agentPurpose": "x"}},
 		"one that cannot be read":               {stuck: true},
 		"one that cannot be read, and is other": {mark: "m"},
@@ -307,6 +309,11 @@ func TestWhatIsSuspected(t *testing.T) {
 				if _, done := fleet.Record(d.Address); err != nil || done == tt.stuck {
 					t.Errorf("%v\n%s", err, describe(rep))
 				}
+				if res := rep.Results[0]; tt.stuck && (!strings.Contains(res.Err.Error(),
+					"agent agent-0002 may be the one that was made, but its content is not what was sent") ||
+					strings.Count(res.Hint, "agentsync import") != 1) {
+					t.Errorf("%v, hint %q", res.Err, res.Hint)
+				}
 				if tt.stuck && time.Since(start) > time.Second {
 					t.Errorf("it waited %s for lists, and only a person can say", time.Since(start))
 				}
@@ -328,4 +335,89 @@ func TestASecretInANameFindsItsAgent(t *testing.T) {
 	if rec, known := fleet.Record(d.Address); !known || rec.UID != made.UID {
 		t.Errorf("%+v", rec)
 	}
+	// With another value than was sent, nobody knows its name.
+	w.opts.Lookup = func(string) (string, bool) { return "another", true }
+	fleet = w.recovered(nil, state.Intent{Address: d.Address, Action: "create", Fields: encoded(t, d.Fields.Seal(sealer))})
+	if _, known := fleet.Record(d.Address); known || len(fleet.Open()) != 1 {
+		t.Error("it was found by a value that was not sent")
+	}
+}
+
+// What is exactly what another agent of the manifests wants was not made by a request that it is merely like.
+func TestWhatIsExactlyAnothersIsNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a", "agentName", "Same"), coach("b", "agentName", "Same", "agentPurpose", "More.")}
+		w.intended(func(int) bool { return true }, w.want[0])
+		w.memory[mind].Put(w.want[1].Fields)
+		rep := w.mustApply()
+		if len(rep.Results) != 2 || rep.Results[1].Action != plan.Adopt || rep.Results[1].UID != "agent-0001" {
+			t.Errorf("%s", describe(rep))
+		}
+		w.made(mind, 2)
+	})
+}
+
+// For what a run on another machine left open its own grace period counts, where it is longer; for what this run sends
+// it does not.
+func TestLimitOfAnEarlierGracePeriod(t *testing.T) {
+	for earlier, want := range map[time.Duration]time.Duration{time.Second: 30 * time.Second, 30 * time.Second: 30 *
+		time.Second, 90 * time.Second: 90 * time.Second} {
+		t.Run(earlier.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.want, w.opts.EarlierGrace = []agent.Desired{coach("a")}, earlier
+				w.intended(func(int) bool { return true }, w.want...)
+				start := time.Now()
+				w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate,
+					Nth: 1, Class: platform.Unknown})
+				w.mustApply()
+				if took := time.Since(start); took < want+30*time.Second || took > want+35*time.Second {
+					t.Errorf("it took %s", took)
+				}
+				w.made(mind, 1)
+			})
+		})
+	}
+}
+
+// A replace whose old agent is left over is followed by another one: both old agents go.
+func TestAReplaceAfterOneThatIsNotFinished(t *testing.T) {
+	w := newWorld(t)
+	w.want, w.prune = []agent.Desired{coach("a", "externalTenantId", "t1")}, true
+	w.mustApply()
+	w.want[0].Fields["externalTenantId"] = "t2"
+	w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpDelete, Nth: 1,
+		Class: platform.Refused, Status: 400})
+	if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusFailed) != 1 {
+		t.Fatalf("%v\n%s", err, describe(rep))
+	}
+	w.want[0].Fields["externalTenantId"] = "t3"
+	w.mustApply()
+	w.check()
+	w.made(mind, 3)
+}
+
+// The new agent of a replace could not be recorded: the old one stays.
+func TestTheOldAgentStaysUntilTheNewOneIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.prune = []agent.Desired{coach("a", "externalTenantId", "t1")}, true
+		w.mustApply()
+		for name, taken := range map[string]bool{"made": false, "taken over": true} {
+			w.want[0].Fields["externalTenantId"] = name
+			if taken {
+				w.memory[mind].Put(w.want[0].Fields)
+			}
+			w.ledger = func(l apply.Ledger) apply.Ledger {
+				return picky{l, func(r state.Result) bool { return r.Kind == state.Recorded }}
+			}
+			rep, err := w.apply(t.Context())
+			if err != nil || rep.Count(apply.StatusDone) > 0 || w.memory[mind].Agents()[0].UID != "agent-0001" ||
+				!strings.Contains(rep.Results[0].Err.Error(), "this result is refused") {
+				t.Errorf("%s: %v\n%s", name, err, describe(rep))
+			}
+			w.ledger = nil
+		}
+	})
 }

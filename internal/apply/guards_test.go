@@ -223,7 +223,8 @@ func TestWhatIsNotRecordedIsNotDone(t *testing.T) {
 		}
 		refuse(func(r state.Result) bool { return r.Kind == state.Removed })
 		w.want = w.want[:2]
-		if rep, err := w.apply(t.Context()); err != nil || rep.Outcome == apply.OutcomeComplete {
+		if rep, err := w.apply(t.Context()); err != nil || rep.Outcome == apply.OutcomeComplete ||
+			!strings.Contains(describe(rep), "this result is refused") {
 			t.Errorf("%v\n%s", err, describe(rep))
 		}
 		if n := len(w.load(w.file()).State.Agents); n != 3 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -238,17 +239,125 @@ func TestWhatToDoAboutAList(t *testing.T) {
 // What a list shows as the answer showed it is not stored a second time.
 func TestWhatIsReadBackAsAnsweredIsNotStoredAgain(t *testing.T) {
 	w := newWorld(t)
-	w.want = []agent.Desired{coach("a"), coach("b", "agentPurpose", "Helps. ")}
-	w.client[mind] = altered{Client: platformtest.WithRewrite(w.memory[mind], texts(strings.TrimSpace)),
+	w.want = []agent.Desired{coach("a"), coach("b", "agentPurpose", "Helps. "), coach("c")}
+	trim := texts(strings.TrimSpace)
+	w.client[mind] = altered{Client: platformtest.WithRewrite(w.memory[mind], func(f agent.Fields) agent.Fields {
+		if f["agentName"] == "Coach c" {
+			f["formatting"] = "added"
+		}
+		return trim(f)
+	}),
 		create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
 			return w.memory[mind].Create(ctx, agent.ContentOf(f)) // answered as it was sent
 		}}
 	stored := map[string]int{}
 	w.ledger = func(l apply.Ledger) apply.Ledger { return noted{l, stored} }
 	w.mustApply()
-	if stored["a"] != 1 || stored["b"] != 2 {
+	if stored["a"] != 1 || stored["b"] != 2 || stored["c"] != 2 {
 		t.Errorf("stored %v", stored)
 	}
+}
+
+// What could not be kept of what was read back is told; the agents are done all the same.
+func TestWhatIsReadBackAndCannotBeKept(t *testing.T) {
+	w := newWorld(t)
+	w.want = []agent.Desired{concierge("a")}
+	w.mustApply()
+	w.want[0].Fields["name"] = "New "
+	w.client[comet] = platformtest.WithRewrite(w.memory[comet], texts(strings.TrimSpace))
+	w.ledger = func(l apply.Ledger) apply.Ledger {
+		return picky{l, func(r state.Result) bool { return r.Kind == state.Recorded && r.Intent == 0 }}
+	}
+	rep := w.mustApply()
+	if len(rep.Warnings) != 1 || rep.Warnings[0] != "what was read back could not be kept: this result is refused" {
+		t.Errorf("%q", rep.Warnings)
+	}
+}
+
+// An update that was answered as done and that no list ever shows has failed, and says in what.
+func TestAnIgnoredUpdateSaysInWhat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{concierge("a", "isActive", true)}
+		w.mustApply()
+		w.want[0].Fields["name"], w.want[0].Fields["isActive"] = "New", false
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpUpdate,
+			Ignored: true})
+		rep, err := w.apply(t.Context())
+		if res := rep.Results[0]; err != nil || res.Status != apply.StatusFailed || res.Err.Error() !=
+			"the platform said that it was done, and still has the old value of name, isActive" ||
+			res.Hint != "it stays in the plan, and the next apply sends it again:\n  agentsync apply" {
+			t.Errorf("%v, hint %q\n%s", err, res.Hint, describe(rep))
+		}
+		w.client[comet] = w.memory[comet]
+		w.mustApply()
+		w.check()
+	})
+}
+
+// Agents that a list misses are asked for side by side, as many at a time as requests may be in flight.
+func TestAgentsAreAskedForSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var gone []agent.Desired
+		for i := range 6 {
+			gone = append(gone, coach(fmt.Sprint("gone", i)))
+		}
+		w.want = append([]agent.Desired{coach("a")}, gone...)
+		w.opts.Parallelism = 1
+		w.mustApply()
+		for i := range 6 {
+			w.memory[mind].Remove(fmt.Sprintf("agent-%04d", i+2))
+		}
+		r := &reading{Client: w.memory[mind]}
+		w.client[mind], w.refresh, w.opts.Parallelism = r, true, 2
+		w.want = w.want[:1]
+		if _, err := w.apply(t.Context()); err != nil || r.most != 2 || r.all != 6 {
+			t.Errorf("%d at a time of %d, %v", r.most, r.all, err)
+		}
+	})
+}
+
+// reading counts reads, and how many are under way at a time.
+type reading struct {
+	platform.Client
+	mu             sync.Mutex
+	now, most, all int
+}
+
+func (r *reading) Read(ctx context.Context, uid string) (platform.Remote, error) {
+	count := func(d int) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.now += d
+		r.most, r.all = max(r.most, r.now), r.all+max(d, 0)
+	}
+	count(1)
+	time.Sleep(time.Second)
+	defer count(-1)
+	return r.Client.Read(ctx, uid)
+}
+
+// Beside an agent that a list misses and that is there, nothing is made, and the agent is named.
+func TestAnAgentThatAListMissesIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for _, key := range []string{"a", "b"} { // of other times
+			w.want = append(w.want, coach(key))
+			w.mustApply()
+			time.Sleep(time.Second)
+		}
+		w.want = append(w.want, coach("c"))
+		w.client[mind] = altered{Client: w.memory[mind], list: func(all []platform.Remote) []platform.Remote {
+			return all[:1]
+		}}
+		rep, err := w.apply(t.Context())
+		if err != nil || !strings.HasSuffix(rep.Results[0].Err.Error(),
+			"it lacks agent agent-0002 of mindset/acme, which is there") {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.made(mind, 2)
+	})
 }
 
 // noted counts the records that are stored, by key.

@@ -185,6 +185,13 @@ func TestWhatIsLeftToOthersIsNotReadBack(t *testing.T) {
 	if all["formatting"] != "Theirs." || all["agentPurpose"] != "New." {
 		t.Errorf("%v", all)
 	}
+	// What is not left to others is read back all the same.
+	w.want[0].Fields["agentPurpose"] = "Newer. "
+	w.client[mind] = platformtest.WithRewrite(w.memory[mind], texts(strings.TrimSpace))
+	if rep := w.mustApply(); rep.Results[0].Warning != "the platform keeps another value than was sent for agentPurpose" {
+		t.Errorf("%+v", rep.Results)
+	}
+	w.client[mind] = w.memory[mind]
 	// A list that comes for the first time says nothing of it either.
 	w.state += ".lost"
 	w.memory[mind].Set("agent-0001", "formatting", "Short.")
@@ -192,7 +199,7 @@ func TestWhatIsLeftToOthersIsNotReadBack(t *testing.T) {
 		f["agentPersonality"] = "added"
 		return f
 	})
-	w.want[0].Fields["agentPersonality"] = "added"
+	w.want[0].Fields["agentPersonality"], w.want[0].Fields["agentPurpose"] = "added", "Newer. "
 	if rep := w.mustApply(); rep.Results[0].Warning != "" {
 		t.Errorf("%+v", rep.Results)
 	}
