@@ -94,14 +94,6 @@ func (in *Input) adoptIn(id agent.AppID, creates []*Change, wants map[agent.Addr
 			ch.Blocked, ch.InTheWay = BlockedByNamesake, inTheWay
 		}
 	}
-	for _, ch := range changes { // found by another meanwhile
-		if ch.Blocked == BlockedByNamesake {
-			ch.InTheWay = slices.DeleteFunc(ch.InTheWay, func(uid string) bool { return taken[uid] })
-			if len(ch.InTheWay) == 0 {
-				ch.Blocked = ""
-			}
-		}
-	}
 }
 
 func (in *Input) waitRank(ch *Change) int {

@@ -203,8 +203,8 @@ func (l listings) isUnchanged(id agent.AppID, rec *agent.Record, wanted agent.Fi
 	if rec.Observed == nil {
 		return false
 	}
-	doc, err := ObservedDoc(content, wanted, s)
-	return err == nil && bytes.Equal(doc, rec.Observed)
+	doc, _ := ObservedDoc(content, wanted, s) // with an error it is nil
+	return bytes.Equal(doc, rec.Observed)
 }
 
 // shownFields returns the live agent's fields, sealed, with what the platform hides of its secrets put in

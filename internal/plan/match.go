@@ -76,9 +76,7 @@ func Find(p *schema.Platform, wanted []Candidate, free []Live, added bool) []Mat
 		}
 	}
 	for _, name := range names {
-		if len(byName[name]) > 0 {
-			m.namesakes(groups[name], byName[name])
-		}
+		m.namesakes(groups[name], byName[name])
 	}
 	return m.found
 }
@@ -193,12 +191,9 @@ func (m *matcher) assignGroup(group []int, key func(agent.Fields) string, fittin
 
 // findNameless decides a candidate whose identity is not known: what holds all the rest may be it.
 func (m *matcher) findNameless(i int, free []Live) {
-	fits := uidsOf(free, func(l Live) bool {
+	m.found[i].Equal = uidsOf(free, func(l Live) bool {
 		return l.Mark == "" && m.mayBe(i, l) && m.holdsAll(m.wanted[i].Fields, l.Content)
 	})
-	if len(fits) > 0 {
-		m.found[i].Equal = fits
-	}
 }
 
 func uidsOf(list []Live, ok func(Live) bool) []string {
@@ -298,8 +293,8 @@ func (c comparer) value(sent, live any, unordered bool) bool {
 // secret compares where one side is a secret: by its value where both are known and none is a mask.
 func (c comparer) secret(sent, live any) bool {
 	text, isText := sent.(secret.Text)
-	shown, isString := live.(string)
-	if !isText || !isString || isMask(shown) {
+	shown, _ := live.(string) // what is none is as good as a mask
+	if !isText || isMask(shown) {
 		return true
 	}
 	value, err := text.Reveal()
@@ -413,7 +408,7 @@ func Shares(p *schema.Platform, sent agent.Fields, live agent.Content) bool {
 				return true
 			}
 		case isText && len(s) <= shortWord && !strings.Contains(s, " "):
-		case v == nil || isEmpty(v) || (comparer{fold: true}).field(f, v, nil):
+		case (comparer{fold: true}).field(f, v, nil): // it says nothing
 		default:
 			if _, isBool := v.(bool); !isBool && (comparer{fold: true, added: true}).field(f, v, shown[f.Name]) {
 				return true

@@ -77,7 +77,7 @@ func refreshOne(in *Input, live listings, a agent.Address, rec agent.Record) (Re
 	for _, f := range drift.fields {
 		r.Fields = append(r.Fields, FieldChange{Path: f.Path, Before: f.Before, After: f.Live, Secret: f.Secret})
 	}
-	if applied != nil && len(drift.send) > 0 {
+	if applied != nil {
 		for _, name := range drift.send {
 			if v := keepNames(c.live[name], applied[name]); v != nil {
 				applied[name] = v
@@ -100,7 +100,7 @@ func refreshOne(in *Input, live listings, a agent.Address, rec agent.Record) (Re
 func keepNames(live, applied any) any {
 	switch l := live.(type) {
 	case secret.Sealed:
-		if s, ok := applied.(secret.Sealed); ok && s.Equal(l) {
+		if s, _ := applied.(secret.Sealed); s.Equal(l) {
 			return s
 		}
 	case map[string]any:
