@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/secret"
 )
 
 const (
@@ -95,6 +96,22 @@ func TestActions(t *testing.T) {
 			summary: Summary{Delete: 1},
 		},
 		{
+			name: "an agent with a field that cannot be changed is deleted as any other",
+			prior: map[string]agent.Record{coach: record(t, "u1", fields{"agentName": "Coach", "externalTenantId": "t1"}),
+				helper: {UID: "u2", Observed: doc(t, fields{"agentName": "Imported"})},
+				third:  {UID: "u3", Applied: agent.Doc("{")}},
+			edit: func(in *Input) {
+				in.Prune, in.Apps = true, map[agent.AppID]bool{{Platform: "mindset", App: "acme"}: true}
+			},
+			want: []brief{
+				{Action: Delete, Address: coach, UID: "u1", Fields: []FieldChange{{Path: "/agentName", Before: "Coach"},
+					{Path: "/externalTenantId", Before: "t1"}}},
+				{Action: Delete, Address: helper, UID: "u2", Fields: []FieldChange{{Path: "/agentName", Before: "Imported"}}},
+				{Action: Delete, Address: third, UID: "u3"},
+			},
+			summary: Summary{Delete: 3},
+		},
+		{
 			name:    "a wanted agent names its app",
 			desired: []agent.Desired{want(t, helper, one)},
 			prior:   map[string]agent.Record{coach: record(t, "u1", one), helper: record(t, "u2", one)},
@@ -129,6 +146,24 @@ func TestActions(t *testing.T) {
 				{Path: "/agentName", After: "Coach"}, {Path: "/live", After: true},
 			}}},
 			summary: Summary{Create: 1},
+		},
+		{
+			name: "an ignored field and one that cannot be changed count at the create of an agent with a secret",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": secret.Template("${secret:TOKEN}"), "live": true,
+				"externalTenantId": "t1"}, ignoring("live"))},
+			want: []brief{{Action: Create, Address: coach, Fields: []FieldChange{
+				{Path: "/agentName", After: testSealer.Seal("/agentName", secret.Template("${secret:TOKEN}")), Secret: true},
+				{Path: "/live", After: true}, {Path: "/externalTenantId", After: "t1"},
+			}}},
+			summary: Summary{Create: 1},
+		},
+		{
+			name: "an imported agent with a secret that nobody knows is not recorded as applied",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "Coach",
+				"agentPurpose": secret.Template("${secret:UNSET}")})},
+			prior: map[string]agent.Record{coach: {UID: "u1", Observed: doc(t, fields{"agentName": "Coach",
+				"agentPurpose": secret.Template("${secret:UNSET}")})}},
+			summary: Summary{Unchanged: 1},
 		},
 		{
 			name: "an ignored field does not count later, one that cannot be changed included",
@@ -175,6 +210,9 @@ func TestActions(t *testing.T) {
 			p := build(t, in)
 			diffOf(t, "changes", tt.want, briefs(p))
 			diffOf(t, "summary", tt.summary, p.Summary)
+			if len(p.RecordUpdates) > p.Summary.Protected { // which is recorded
+				t.Errorf("stored: %+v", p.RecordUpdates)
+			}
 		})
 	}
 }

@@ -27,31 +27,37 @@ func TestComparer(t *testing.T) {
 		sent, live          any
 		exact, fold, folded bool // by comparer{}, comparer{fold: true}, comparer{fold, added}
 	}{
-		"the same":                         {"x", "x", true, true, true},
-		"trimmed":                          {"x ", "x", false, true, true},
-		"another text":                     {"x", "y", false, false, false},
-		"a text and a list":                {"x", list{"x"}, false, false, false},
-		"a list and a text":                {list{"x"}, "x", false, false, false},
-		"a list, trimmed":                  {list{"x "}, list{"x"}, false, true, true},
-		"an empty list and a text":         {list{}, "x", false, false, false},
-		"an empty list and an object":      {list{}, object{}, false, false, false},
-		"a longer list":                    {list{"x"}, list{"x", "y"}, false, false, false},
-		"a member more":                    {object{"a": "1"}, object{"a": "1", "b": "2"}, false, false, true},
-		"a member less":                    {object{"a": "1", "b": "2"}, object{"a": "1"}, false, false, false},
-		"a member that is nothing":         {object{"a": nil}, object{}, true, true, true},
-		"nothing, and a value":             {object{"a": nil}, object{"a": "x"}, false, false, false},
-		"a member of nothing at the other": {object{}, object{"a": nil}, true, true, true},
-		"an object and a text":             {object{}, "x", false, false, false},
-		"an empty text and a list":         {"", list{"x"}, false, false, false},
-		"a missing text":                   {object{"a": "x"}, object{}, false, false, false},
-		"a missing list":                   {object{"a": list{}}, object{}, false, false, false},
-		"a missing truth":                  {object{"a": false}, object{}, false, false, false},
-		"a secret":                         {value("TOKEN"), "s3cret", true, true, true},
-		"another's secret":                 {value("TOKEN"), "0ther", false, false, false},
-		"a secret, trimmed":                {value("TOKEN"), " s3cret ", false, true, true},
-		"a secret, masked":                 {value("TOKEN"), "*****", true, true, true},
-		"a secret that nobody knows":       {secret.Sealed{}, "x", true, true, true},
-		"a secret that is not shown":       {object{"h": object{"a": value("TOKEN")}}, object{}, true, true, true},
+		"the same":                               {"x", "x", true, true, true},
+		"trimmed":                                {"x ", "x", false, true, true},
+		"another text":                           {"x", "y", false, false, false},
+		"a text and a list":                      {"x", list{"x"}, false, false, false},
+		"a list and a text":                      {list{"x"}, "x", false, false, false},
+		"a list, trimmed":                        {list{"x "}, list{"x"}, false, true, true},
+		"an empty list and a text":               {list{}, "x", false, false, false},
+		"an empty list and an object":            {list{}, object{}, false, false, false},
+		"a longer list":                          {list{"x"}, list{"x", "y"}, false, false, false},
+		"a member more":                          {object{"a": "1"}, object{"a": "1", "b": "2"}, false, false, true},
+		"a member less":                          {object{"a": "1", "b": "2"}, object{"a": "1"}, false, false, false},
+		"the same members":                       {object{"a": "1", "b": "2"}, object{"b": "2", "a": "1"}, true, true, true},
+		"a secret that nobody sent":              {object{}, object{"a": value("TOKEN")}, true, true, true},
+		"a text, and a secret that is not shown": {"x", secret.Sealed{}, true, true, true},
+		"a secret and a list":                    {value("TOKEN"), list{"x"}, true, true, true},
+		"a secret that is shown as another":      {object{"a": value("TOKEN")}, object{"a": "0ther"}, false, false, false},
+		"a secret without a value":               {secret.Template("${secret:UNSET}"), "x", true, true, true},
+		"a member that is nothing":               {object{"a": nil}, object{}, true, true, true},
+		"nothing, and a value":                   {object{"a": nil}, object{"a": "x"}, false, false, false},
+		"a member of nothing at the other":       {object{}, object{"a": nil}, true, true, true},
+		"an object and a text":                   {object{}, "x", false, false, false},
+		"an empty text and a list":               {"", list{"x"}, false, false, false},
+		"a missing text":                         {object{"a": "x"}, object{}, false, false, false},
+		"a missing list":                         {object{"a": list{}}, object{}, false, false, false},
+		"a missing truth":                        {object{"a": false}, object{}, false, false, false},
+		"a secret":                               {value("TOKEN"), "s3cret", true, true, true},
+		"another's secret":                       {value("TOKEN"), "0ther", false, false, false},
+		"a secret, trimmed":                      {value("TOKEN"), " s3cret ", false, true, true},
+		"a secret, masked":                       {value("TOKEN"), "*****", true, true, true},
+		"a secret that nobody knows":             {secret.Sealed{}, "x", true, true, true},
+		"a secret that is not shown":             {object{"h": object{"a": value("TOKEN")}}, object{}, true, true, true},
 		"a secret beside what is missing": {object{"h": object{"a": value("TOKEN"), "b": "x"}}, object{}, false, false,
 			false},
 		"a number":       {json.Number("1"), json.Number("1.0"), true, true, true},
@@ -165,6 +171,21 @@ func TestBasisHoldsAllOfARecord(t *testing.T) {
 	}
 }
 
+// What a manifest says of an agent besides its fields is a part of what was reviewed.
+func TestBasisHoldsAllOfAManifest(t *testing.T) {
+	const a = "mindset/acme/a"
+	seen := map[string]string{}
+	for name, edits := range map[string][]func(*agent.Desired){"nothing": nil, "protect": {protected},
+		"left to others": {ignoring("tags")}, "others left to others": {ignoring("live")}, "mark": {marking}} {
+		p := build(t, Input{Desired: []agent.Desired{want(t, a, fields{"agentName": "Z"}, edits...)}})
+		is := p.Changes[0].Basis.Desired
+		if other, taken := seen[is]; taken || is == "" {
+			t.Errorf("%s has the digest of %q", name, other)
+		}
+		seen[is] = name
+	}
+}
+
 // What a change refers to is what it sends: all of a new agent, of another what differs, of a blocked one nothing.
 func TestReferencesOfAPlan(t *testing.T) {
 	const a = "mindset/acme/a"
@@ -183,6 +204,11 @@ func TestReferencesOfAPlan(t *testing.T) {
 	diffOf(t, "a new agent", []string{"c1", "c2"}, of(Input{Desired: wanted}))
 	diffOf(t, "other contexts", []string{"c1", "c2"},
 		of(Input{Desired: wanted, Prior: has(fields{"agentName": "A", "contextUids": list{"c1"}, "tags": list{"t"}})}))
+	diffOf(t, "another tenant", []string{"c1", "c2"}, of(Input{Desired: []agent.Desired{want(t, a, fields{"agentName": "A",
+		"contextUids": list{"c1", "c2"}, "externalTenantId": "t2"})}, Prune: true,
+		Prior: has(fields{"agentName": "A", "contextUids": list{"c1", "c2"}, "externalTenantId": "t1"})}))
+	diffOf(t, "one that left", []string(nil), of(Input{Prune: true, Apps: map[agent.AppID]bool{acme: true},
+		Prior: has(fields{"agentName": "A", "contextUids": list{"c1"}})}))
 	diffOf(t, "another name", []string(nil),
 		of(Input{Desired: wanted, Prior: has(fields{"agentName": "B", "contextUids": list{"c1", "c2"},
 			"tags": list{"t"}})}))
@@ -359,6 +385,20 @@ func TestASecretFieldIsToldAsSecret(t *testing.T) {
 				t.Errorf("%s, %v", b, err)
 			}
 		})
+	}
+}
+
+// A secret is told as such, and not shown, also where nothing says that its place is a secret one.
+func TestASecretValueIsToldAsSecret(t *testing.T) {
+	sealed := secret.Sealed{Template: "0011", Value: "2233"}
+	for name, f := range map[string]FieldChange{
+		"before": {Before: sealed, After: "x"}, "after": {After: object{"a": list{sealed}}, Before: "x"},
+	} {
+		doc := f.Document()
+		b, err := json.Marshal(doc)
+		if err != nil || !doc.Secret || strings.Contains(string(b), "0011") || !strings.Contains(string(b), `"x"`) {
+			t.Errorf("%s: %s, %v", name, b, err)
+		}
 	}
 }
 

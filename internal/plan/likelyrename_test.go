@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ func TestLikelyRenames(t *testing.T) {
 	other := "Answer what is asked about invoices. Be brief.\nNever promise a date.\nSend what you cannot answer to " +
 		"the people in finance.\n"
 	policy := "Be kind to everybody, whatever they say. Never give away what others told you in confidence.\n"
+	everybody := secret.Template("${secret:TOKEN} is for everybody")
 	tests := []struct {
 		name    string
 		desired []agent.Desired
@@ -65,6 +67,27 @@ func TestLikelyRenames(t *testing.T) {
 			desired: []agent.Desired{want(t, coach, fields{"agentName": secret.Template("${secret:TOKEN}")})},
 			prior: map[string]agent.Record{helper: record(t, "u1",
 				fields{"agentName": secret.Template("${secret:TOKEN}")})},
+		},
+		{
+			name:    "the same secret says nothing",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "X", "agentPurpose": everybody})},
+			prior: map[string]agent.Record{helper: record(t, "u1", fields{"agentName": "Y",
+				"agentPurpose": everybody})},
+		},
+		{
+			name:    "the same list",
+			desired: []agent.Desired{want(t, coach, fields{"agentName": "X", "tags": list{"people-and-culture-team"}})},
+			prior: map[string]agent.Record{helper: record(t, "u1", fields{"agentName": "Y",
+				"tags": list{"people-and-culture-team"}})},
+			want: []pair{{"helper", "coach", "95% of their content is the same"}},
+		},
+		{
+			name: "the same object",
+			desired: []agent.Desired{want(t, "cometchat/app/coach", fields{"name": "X",
+				"metaData": object{"a": object{"b": "people and culture team"}, "n": json.Number("123456789")}})},
+			prior: map[string]agent.Record{"cometchat/app/helper": record(t, "u1", fields{"name": "Y",
+				"metaData": object{"a": object{"b": "people and culture team"}, "n": json.Number("123456789")}})},
+			want: []pair{{"helper", "coach", "97% of their content is the same"}},
 		},
 		{
 			name:    "an empty name says nothing",
@@ -167,7 +190,7 @@ func TestLikelyRenames(t *testing.T) {
 					t.Errorf("%s: likely %v, blocked %q", ch.Address, ch.Likely, ch.Blocked)
 				}
 			}
-			if blocked != 2*len(tt.want) {
+			if blocked != 2*len(tt.want) || p.Summary.Blocked < blocked {
 				t.Errorf("with --prune both sides of each pair are blocked: %d", blocked)
 			}
 			in.Reviewed = true

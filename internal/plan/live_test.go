@@ -236,6 +236,64 @@ func TestVanishedUnmanagedAndDoubted(t *testing.T) {
 	diffOf(t, "summary", Summary{Create: 1, Kept: 1, Unchanged: 2}, p.Summary)
 }
 
+// An agent that left and that no list shows is deleted all the same; whether the platform said that it is gone is noted.
+func TestAVanishedAgentThatLeft(t *testing.T) {
+	one := fields{"agentName": "Coach"}
+	for _, prune := range []bool{false, true} {
+		p := build(t, Input{
+			Prior: records(t, map[string]agent.Record{coach: record(t, "u1", one), helper: record(t, "u2", one),
+				third: record(t, "u3", one)}),
+			Live:  map[agent.AppID][]Live{acme: {{UID: "u1", Content: agent.ContentOf(one)}}},
+			Gone:  map[agent.AppID]map[string]bool{acme: {"u3": true}},
+			Apps:  map[agent.AppID]bool{acme: true},
+			Prune: prune,
+		})
+		for i, ch := range p.Changes {
+			if ch.Vanished != (i > 0) || ch.Unlisted != (i == 1) || ch.Blocked != "" || (ch.Action == Delete) != prune {
+				t.Errorf("%+v", ch)
+			}
+		}
+	}
+}
+
+// Below a field, a member that the platform made up may change; one that somebody adds, changes or takes out is drift.
+func TestDriftInMembers(t *testing.T) {
+	const bot = "cometchat/app/bot"
+	meta := func(m object) fields { return fields{"name": "Bot", "metaData": m} }
+	for _, tt := range []struct {
+		name                            string
+		applied, observed, live, wanted object
+		want                            []FieldChange
+	}{
+		{"the platform's own changes", object{"a": "1"}, object{"a": "1", "p": "1"}, object{"a": "1", "p": "2"},
+			object{"a": "1"}, nil},
+		{"somebody adds one", object{"a": "1"}, object{"a": "1"}, object{"a": "1", "b": "2"}, object{"a": "1"},
+			[]FieldChange{{Path: "/metaData/b", Live: "2", Drift: true}}},
+		{"somebody changes one", object{"a": "1"}, object{"a": "1", "p": "1"}, object{"a": "2", "p": "2"}, object{"a": "1"},
+			[]FieldChange{{Path: "/metaData/a", Before: "1", After: "1", Live: "2", Drift: true}}},
+		{"somebody takes one out", object{"a": "1", "b": "1"}, object{"a": "1", "b": "1"}, object{"a": "1"},
+			object{"a": "1", "b": "1"}, []FieldChange{{Path: "/metaData/b", Before: "1", After: "1", Drift: true}}},
+		{"somebody changes one that leaves", object{"a": "1", "b": "1"}, object{"a": "1", "b": "1"},
+			object{"a": "1", "b": "2"}, object{"a": "1"},
+			[]FieldChange{{Path: "/metaData/b", Before: "1", Live: "2", Drift: true}}},
+		{"the platform's own comes into the manifest", object{"a": "1"}, object{"a": "1", "p": "1"},
+			object{"a": "1", "p": "2"}, object{"a": "1", "p": "3"},
+			[]FieldChange{{Path: "/metaData/p", After: "3", Live: "2", Drift: true}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := build(t, Input{Desired: []agent.Desired{want(t, bot, meta(tt.wanted))},
+				Prior: records(t, map[string]agent.Record{bot: {UID: "u1", Applied: doc(t, meta(tt.applied)),
+					Observed: doc(t, meta(tt.observed))}}),
+				Live: map[agent.AppID][]Live{addr(t, bot).ID(): {{UID: "u1", Content: agent.ContentOf(meta(tt.live))}}}})
+			var got []FieldChange
+			for _, ch := range p.Changes {
+				got = ch.Differences()
+			}
+			diffOf(t, "fields", tt.want, got)
+		})
+	}
+}
+
 func TestAReplaceIsFinished(t *testing.T) {
 	one := fields{"agentName": "Coach"}
 	rec := record(t, "u2", one)

@@ -90,6 +90,15 @@ func TestFind(t *testing.T) {
 		"more are equal than are wanted": {[]Candidate{{Fields: fields{"agentName": "A"}}},
 			[]Live{mindLive("1", fields{"agentName": "A"}, ""), mindLive("2", fields{"agentName": "A"}, "")}, false,
 			[]string{"=1,2"}},
+		"one that can be it": {[]Candidate{{Fields: fields{"agentName": "A"}, May: func(l Live) bool { return l.UID == "2" }}},
+			[]Live{mindLive("1", fields{"agentName": "A"}, ""), mindLive("2", fields{"agentName": "A"}, "")}, false,
+			[]string{"2"}},
+		"one that cannot be it, and no name": {[]Candidate{{Fields: fields{"agentName": secret.Sealed{}}, May: no}},
+			[]Live{mindLive("1", fields{"agentName": "A"}, "")}, false, []string{""}},
+		"another text, beside more": {[]Candidate{{Fields: fields{"agentName": "A", "agentPurpose": "x"}}},
+			[]Live{mindLive("1", fields{"agentName": "A", "agentPurpose": "y"}, "")}, true, []string{"~1"}},
+		"no name, and content that cannot be read": {[]Candidate{{Fields: fields{}}}, []Live{{UID: "1"}}, true,
+			[]string{""}},
 		"one that cannot be it": {[]Candidate{{Fields: fields{"agentName": "A"}, May: no}},
 			[]Live{mindLive("1", fields{"agentName": "A"}, "")}, false, []string{""}},
 		"a namesake that cannot be it": {[]Candidate{{Fields: fields{"agentName": "A"}, May: no}},
@@ -141,6 +150,7 @@ func TestFind(t *testing.T) {
 func TestFoldText(t *testing.T) {
 	for _, same := range [][]string{
 		{"x", " x\n", "x\r\n"}, {"a\nb", "a\r\nb", "a\rb"}, {"a & <b>", "a &amp; &lt;b&gt;", "a &amp;amp; &lt;b&gt;"},
+		{"&b", "&amp;b"},
 		{"https://a.example", "https://a.example/", "HTTPS://A.Example:443/"},
 		{"http://a.example/x", "http://a.example:80/x/"},
 	} {
@@ -156,7 +166,7 @@ func TestFoldText(t *testing.T) {
 		{"https://a.example/?q=/", "https://a.example/?q="}, {"https://a.example/#x/", "https://a.example/#x"},
 		{"see https://a.example/ now", "see https://a.example now"}, {"ftp://a.example/", "ftp://a.example"},
 		{"https://a.example/x now/", "https://a.example/x now"}, {"https://A.example is", "https://a.example is"},
-		{"A", "a"},
+		{"A", "a"}, {"http", "http://"}, {"&b", "&amp;amp;amp;amp;b"},
 	} {
 		if foldText(other[0]) == foldText(other[1]) {
 			t.Errorf("%q passes for %q", other[0], other[1])
@@ -188,7 +198,13 @@ func TestLimitOfAWord(t *testing.T) {
 		"a list of its own":        {fields{"tags": list{"x"}}, fields{"tags": list{"x"}}, true},
 		"an empty list":            {fields{"tags": list{}}, fields{"tags": list{}}, false},
 		"a truth":                  {fields{"live": true}, fields{"live": true}, false},
-		"another list":             {fields{"tags": list{"x"}}, fields{"tags": list{"y"}}, false},
+		"a blank name":             {fields{"agentName": " "}, fields{"agentName": "coach"}, false},
+		"nothing on either side":   {fields{"agentName": "A", "tags": nil}, fields{"agentName": "Z", "tags": nil}, false},
+		"a secret text": {fields{"agentPurpose": secret.Literal("a text of its own")},
+			fields{"agentPurpose": "a text of its own"}, true},
+		"another secret text": {fields{"agentPurpose": secret.Literal("a text of its own")},
+			fields{"agentPurpose": "another text"}, false},
+		"another list": {fields{"tags": list{"x"}}, fields{"tags": list{"y"}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Shares(p, tt.sent, agent.ContentOf(tt.live)); got != tt.want {
@@ -347,6 +363,13 @@ func TestAdopt(t *testing.T) {
 					s += " sends " + strings.Join(ch.Send, ",")
 				}
 				got = append(got, s)
+			}
+			counted := Summary{Unchanged: p.Summary.Unchanged}
+			for _, ch := range p.Changes {
+				counted.Count(ch)
+			}
+			if counted != p.Summary || p.Summary.Adopt != strings.Count(strings.Join(got, " "), "adopt") {
+				t.Errorf("%+v", p.Summary)
 			}
 			for _, l := range tt.live {
 				free := !in.ownedUIDs()[id][l.UID] &&

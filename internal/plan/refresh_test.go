@@ -110,14 +110,15 @@ func TestARefreshLooksAtWhatIsListed(t *testing.T) {
 	damaged := agent.Record{UID: "u9", Applied: agent.Doc("{")}
 	in := Input{
 		Prior: records(t, map[string]agent.Record{coach: record(t, "u1", one), helper: record(t, "u2", one),
-			"mindset/other/x": damaged, third: damaged}),
+			"mindset/acme/hidden": record(t, "u4", one), "mindset/other/x": damaged, third: damaged}),
 		Live: map[agent.AppID][]Live{acme: {{UID: "u1", Content: agent.ContentOf(fields{"agentName": "Mine"})},
 			{UID: "u9", Content: agent.ContentOf(one)}}},
 		Gone:    map[agent.AppID]map[string]bool{acme: {"u2": true}},
-		Targets: []agent.Glob{coach, helper}, Platforms: platforms(t), Sealer: testSealer,
+		Targets: []agent.Glob{coach, helper, "mindset/acme/hidden"}, Platforms: platforms(t), Sealer: testSealer,
 	}
 	behind, _, err := Refresh(in)
-	if err != nil || len(behind) != 2 || behind[0].Address.Key != "coach" || !behind[1].Vanished || behind[1].Unlisted {
+	if err != nil || len(behind) != 3 || behind[0].Address.Key != "coach" || !behind[1].Vanished || behind[1].Unlisted ||
+		behind[2].Vanished || !behind[2].Unlisted {
 		t.Errorf("%+v, %v", behind, err)
 	}
 	for name, edit := range map[string]func(*agent.Record){
@@ -146,6 +147,38 @@ func TestRefreshDoubts(t *testing.T) {
 	behind, doubted, err := Refresh(in)
 	if err != nil || behind != nil || !cmp.Equal(doubted, []agent.AppID{acme}) {
 		t.Errorf("a list without any known agent gives %v, doubted %v, %v", behind, doubted, err)
+	}
+}
+
+// A variable is remembered of a secret that has its value, or that is masked while nobody knows the value; without a
+// manifest nothing counts as applied.
+func TestTakeOverNames(t *testing.T) {
+	meta := func(v any) fields {
+		return fields{"name": "A", "integrationMeta": object{"baseUrl": "https://a", "headers": object{"authorization": v}}}
+	}
+	for name, tt := range map[string]struct {
+		live, like any
+		named      bool
+	}{
+		"the same value":                    {secret.Literal("s3cret"), secret.Template("${secret:TOKEN}"), true},
+		"another value":                     {secret.Literal("mine"), secret.Template("${secret:TOKEN}"), false},
+		"masked, and nobody knows it":       {secret.Literal("***"), secret.Template("${secret:UNSET}"), true},
+		"shown, and nobody knows it":        {secret.Literal("mine"), secret.Template("${secret:UNSET}"), false},
+		"masked, and the manifest has none": {secret.Literal("***"), "", false},
+	} {
+		rec, err := TakeOver("u1", meta(tt.live), meta(tt.like), testSealer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed := meta(testSealer.Seal("/integrationMeta/headers/authorization", tt.live.(secret.Text)))
+		if tt.named {
+			sealed = meta(tt.like).Seal(testSealer)
+		}
+		diffOf(t, name, string(doc(t, sealed)), string(rec.Observed))
+	}
+	rec, err := TakeOver("u1", fields{"name": "A"}, nil, testSealer)
+	if err != nil || rec.Applied != nil || string(rec.Observed) != `{"name":"A"}` {
+		t.Errorf("%+v, %v", rec, err)
 	}
 }
 

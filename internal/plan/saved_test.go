@@ -151,13 +151,15 @@ func TestASavedPlanKeepsAllThatIsShown(t *testing.T) {
 		Origins: map[agent.AppID]agent.Origin{acme: {BaseURL: "https://a"}, comet: {BaseURL: "https://d"}},
 	}
 	p := build(t, in)
-	p.Secrets = MissingSecrets{Known: []string{"A"}, New: []string{"B"}}
+	p.Secrets, p.Doubted = MissingSecrets{Known: []string{"A"}, New: []string{"B"}}, []agent.AppID{comet}
 	s, err := ReadSaved(strings.NewReader(saved(t, p)), "v1.2.3")
 	if err != nil {
 		t.Fatal(err)
 	}
 	diffOf(t, "document", p.Document(), s.Plan.Document())
 	diffOf(t, "origins", p.Origins, s.Plan.Origins)
+	diffOf(t, "secrets", p.Secrets, s.Plan.Secrets)
+	diffOf(t, "doubted", []agent.AppID{comet}, s.Plan.Doubted)
 	diffOf(t, "files", map[string]string{"/agentPurpose": "prompts/coach.md"}, s.Plan.Changes[1].TextFiles)
 	diffOf(t, "number", any(number), s.Plan.Changes[0].Fields[0].After)
 	if _, stale := s.Check(build(t, in), "lineage"); len(stale) > 0 {
@@ -180,6 +182,10 @@ func TestASavedPlanIsRefused(t *testing.T) {
 			"this is no saved plan: invalid character 'v' looking for beginning of value; make it again with agentsync plan " +
 				"--out"},
 		{"another document", `{"formatVersion": "1.0"}`, "v1.2.3",
+			`this is no saved plan: it has no "savedPlan" or no "body"; make it again with agentsync plan --out`},
+		{"without a body", `{"savedPlan": "2", "agentsync": "v1.2.3"}`, "v1.2.3",
+			`this is no saved plan: it has no "savedPlan" or no "body"; make it again with agentsync plan --out`},
+		{"with a body alone", `{"body": {}}`, "v1.2.3",
 			`this is no saved plan: it has no "savedPlan" or no "body"; make it again with agentsync plan --out`},
 		{"a list", `[]`, "v1.2.3",
 			"this is no saved plan: json: cannot unmarshal array into Go value of type plan.envelope; make it again with " +
