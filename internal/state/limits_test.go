@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"agentsync/internal/agent"
 )
@@ -80,6 +81,23 @@ func TestLimitOfDepth(t *testing.T) {
 			if err := run.Close(t.Context()); err != nil {
 				t.Error(err)
 			}
+		}
+	}
+}
+
+// After a batch the next one waits for company, sixteen times as long as an fsync takes and two milliseconds at the
+// most; who writes alone waits for nobody.
+func TestLimitOfARest(t *testing.T) {
+	for _, tt := range []struct {
+		payloads    int
+		fsync, want time.Duration
+	}{
+		{1, time.Millisecond, 0}, {2, 0, 0}, {2, 124 * time.Microsecond, 1984 * time.Microsecond},
+		{2, 125 * time.Microsecond, 2 * time.Millisecond}, {2, 126 * time.Microsecond, 2 * time.Millisecond},
+		{100, time.Second, 2 * time.Millisecond},
+	} {
+		if got := restAfter(tt.payloads, tt.fsync); got != tt.want {
+			t.Errorf("after %d payloads and an fsync of %v: %v, want %v", tt.payloads, tt.fsync, got, tt.want)
 		}
 	}
 }

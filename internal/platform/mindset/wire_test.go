@@ -349,33 +349,96 @@ func TestReferences(t *testing.T) {
 // A server that drips page after page, each within its time limit, ends nevertheless.
 func TestAListEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, err := mindset.New()
-		if err != nil {
-			t.Fatal(err)
-		}
-		pages := 0
-		drip := roundTrips(func(r *http.Request) (*http.Response, error) {
+		pages, start := 0, time.Now()
+		list, err := listOver(t, func(r *http.Request) (*http.Response, error) {
 			select {
 			case <-time.After(29 * time.Second):
 			case <-r.Context().Done():
 				return nil, context.Cause(r.Context())
 			}
 			pages++
-			at := func(n int) string { return time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC).Format(time.RFC3339) }
-			body := fmt.Sprintf(`[{"uid": "a%d", "createdAt": %q}, {"uid": "a%d", "createdAt": %q}]`, pages-1,
-				at(pages-1),
-				pages, at(pages))
-			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}, nil
+			return agentsAt(pages-1, pages), nil
 		})
-		base, _ := url.Parse("https://platform.test")
-		start := time.Now()
-		list, err := p.Client(agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}}, base,
-			&http.Client{Transport: drip}).List(t.Context())
 		if took := time.Since(start); err == nil || !strings.Contains(err.Error(), "within 30m0s") ||
 			took > 31*time.Minute {
 			t.Errorf("%d agents after %v: %v", len(list), took, err)
 		}
 	})
+}
+
+// A list whose pages do not fit together is begun three times.
+func TestLimitOfTries(t *testing.T) {
+	for changes, whole := range map[int]bool{2: true, 3: false, 4: false} {
+		t.Run(fmt.Sprint(changes), func(t *testing.T) {
+			tries := 0
+			list, err := listOver(t, func(r *http.Request) (*http.Response, error) {
+				switch after := r.URL.Query().Get("startAfter"); {
+				case after == "":
+					tries++
+					return agentsAt(0, 1), nil
+				case tries <= changes: // without the last one of the page before
+					return agentsAt(2), nil
+				case strings.Contains(after, "00:00:01"): // from just before the last one
+					return agentsAt(2), nil
+				default:
+					return agentsAt(1, 2), nil
+				}
+			})
+			if (err == nil) != whole || whole && len(list) != 3 || tries != 3 {
+				t.Errorf("%d tries, %d agents: %v", tries, len(list), err)
+			}
+		})
+	}
+}
+
+// A list may be read for half an hour, whatever its pages take.
+func TestLimitOfTheTimeForAList(t *testing.T) {
+	for over, whole := range map[time.Duration]bool{-time.Millisecond: true, time.Millisecond: false} {
+		t.Run(over.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				list, err := listOver(t, func(r *http.Request) (*http.Response, error) {
+					if r.URL.Query().Get("startAfter") == "" {
+						return agentsAt(0, 1), nil
+					}
+					select {
+					case <-time.After(30*time.Minute + over):
+						return agentsAt(1), nil
+					case <-r.Context().Done():
+						return nil, context.Cause(r.Context())
+					}
+				})
+				if (err == nil) != whole || whole && len(list) != 2 {
+					t.Errorf("%d agents: %v", len(list), err)
+				}
+			})
+		})
+	}
+}
+
+// listOver reads a list that answer answers, page by page.
+func listOver(t *testing.T, answer roundTrips) ([]platform.Remote, error) {
+	t.Helper()
+	p, err := mindset.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := url.Parse("https://platform.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Client(agent.App{ID: agent.AppID{Platform: "mindset", App: "acme"}}, base,
+		&http.Client{Transport: answer}).List(t.Context())
+}
+
+// agentsAt is a page of agents that were made in the given seconds.
+func agentsAt(seconds ...int) *http.Response {
+	var page []string
+	for _, n := range seconds {
+		at := time.Date(2026, 1, 1, 0, 0, n, 0, time.UTC).Format(time.RFC3339)
+		page = append(page, fmt.Sprintf(`{"uid": "a%d", "createdAt": %q}`, n, at))
+	}
+	body := "[" + strings.Join(page, ", ") + "]"
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body))}
 }
 
 type roundTrips func(*http.Request) (*http.Response, error)
