@@ -391,14 +391,18 @@ func UnknownPattern(where, pattern string, known []agent.Address) error {
 
 // meantAddress is a hint with the address that was probably meant by pattern, or another hint where none is near.
 func meantAddress(pattern string, known []agent.Address, otherwise string) (hint string) {
-	var keys []string
+	var addresses, keys []string
 	for _, addr := range known {
-		keys = append(keys, addr.Key)
+		addresses, keys = append(addresses, addr.String()), append(keys, addr.Key)
 	}
-	slices.Sort(keys) // the same key in several apps is one
-	key := diag.Nearest(pattern[strings.LastIndex(pattern, "/")+1:], slices.Compact(keys))
-	if i := slices.IndexFunc(known, func(a agent.Address) bool { return a.Key == key }); i >= 0 {
-		hint = "did you mean " + known[i].String() + "?"
+	slices.Sort(addresses) // manifests and state may know the same one
+	slices.Sort(keys)      // the same key in several apps is one
+	near := diag.Nearest(pattern, slices.Compact(addresses))
+	if key := diag.Nearest(pattern[strings.LastIndex(pattern, "/")+1:], slices.Compact(keys)); near == "" && key != "" {
+		near = known[slices.IndexFunc(known, func(a agent.Address) bool { return a.Key == key })].String()
+	}
+	if near != "" {
+		hint = "did you mean " + near + "?"
 	} else {
 		hint = otherwise
 	}

@@ -24,6 +24,9 @@ func TestMeantAddress(t *testing.T) {
 	for pattern, want := range map[string]string{
 		"conciege":                     "did you mean cometchat/2754abc/concierge?",
 		"mindset/acme/onbording-coach": "did you mean mindset/acme/onboarding-coach?",
+		"COMETCHAT/other/concierge":    "did you mean cometchat/other/concierge?",
+		"cometchat/othr/concierge":     "did you mean cometchat/other/concierge?",
+		"mindset/acme/concierge":       "did you mean cometchat/2754abc/concierge?",
 		"analyst":                      "see a list",
 		"":                             "see a list",
 	} {
