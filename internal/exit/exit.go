@@ -166,7 +166,8 @@ func Of(ctx context.Context, err error) *Failure {
 	case damaged:
 		return &Failure{Code: Usage, Err: err, Hint: format.Hint}
 	case errors.Is(err, platform.ErrKeyRefused):
-		return &Failure{Code: KeyRefused, Err: err, Hint: "check the key's value, and that it belongs to this app"}
+		return &Failure{Code: KeyRefused, Err: err, Hint: "check the key's value, and that it belongs to this app; " +
+			"a wrong id, region or host of the app is answered like a wrong key"}
 	// Behind what the rooms say of themselves: an interrupt that came after such an error is not its reason.
 	case errors.Is(context.Cause(ctx), crash.ErrMemory):
 		return &Failure{Code: Failed, Err: context.Cause(ctx), Hint: crash.MemoryHint}

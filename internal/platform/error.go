@@ -63,6 +63,18 @@ func classify(status int, h http.Header) Class {
 // behind them they do not know.
 const statusClientClosed = 499
 
+// Subject is what an error finds fault with. Where a platform's code says it, the status is of no account.
+type Subject int
+
+const (
+	// SubjectUnsaid leaves it to the status.
+	SubjectUnsaid Subject = iota
+	// SubjectKey is the API key, or the app that it should belong to: no other request goes better.
+	SubjectKey
+	// SubjectRequest is what this request asked for; the key is good.
+	SubjectRequest
+)
+
 // Error is what went wrong with one request. Its text names the request's method, path and status
 // and never holds the API key, a secret or a query string; text from the platform in it is bounded
 // and free of control characters.
@@ -80,6 +92,8 @@ type Error struct {
 	Message string
 	// NoSuchAgent reports that the platform itself says, in its own words, that it has no such agent.
 	NoSuchAgent bool
+	// Subject is what the platform's own code finds fault with, where that is known.
+	Subject Subject
 	// OwnWords reports that Code or Message stand in an error envelope of the answer. Where it is false
 	// Message describes what the answer was instead: an HTML page, an empty body, a list.
 	OwnWords bool
@@ -120,7 +134,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrKeyRefused:
-		return e.Status == 401 || e.Status == 403
+		return e.Subject == SubjectKey || e.Subject == SubjectUnsaid && (e.Status == 401 || e.Status == 403)
 	case ErrNotFound:
 		return e.Status == 404
 	case ErrNoSuchAgent:
@@ -132,7 +146,7 @@ func (e *Error) Is(target error) bool {
 }
 
 var (
-	// ErrKeyRefused matches an *Error whose status says that the API key is wrong or lacks access.
+	// ErrKeyRefused matches an *Error whose code, or else status, says that the API key is wrong or lacks access.
 	ErrKeyRefused = errors.New("the platform refused the API key")
 	// ErrNotFound matches an *Error of status 404, whoever answered it: a mistyped endpoint does so for
 	// everything.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/platform"
@@ -60,7 +61,7 @@ func (c cometchat) References(ctx context.Context, _ agent.App, base *url.URL,
 	r := request(http.MethodGet, tools())
 	r.Limit = platform.MaxListBody
 	caller := platform.NewCaller(hc, base)
-	err := caller.Do(ctx, r, func(a platform.Answer) (err error) {
+	err := ask(ctx, caller, r, func(a platform.Answer) (err error) {
 		known, err = toolsIn(shapeOf(c.schema, caller), a)
 		return err
 	})
@@ -91,7 +92,7 @@ func (c *client) Read(_ context.Context, uid string) (platform.Remote, error) {
 func (c *client) List(ctx context.Context) (list []platform.Remote, err error) {
 	r := request(http.MethodGet, agents())
 	r.Limit = platform.MaxListBody
-	err = c.caller.Do(ctx, r, func(a platform.Answer) (err error) {
+	err = ask(ctx, c.caller, r, func(a platform.Answer) (err error) {
 		list, err = listed(c.shape, a)
 		return err
 	})
@@ -102,7 +103,7 @@ func (c *client) List(ctx context.Context) (list []platform.Remote, err error) {
 func (c *client) Create(ctx context.Context, wanted agent.Content) (made platform.Remote, err error) {
 	r := request(http.MethodPost, agents())
 	r.Body = wanted
-	err = c.caller.Do(ctx, r, func(a platform.Answer) (err error) {
+	err = ask(ctx, c.caller, r, func(a platform.Answer) (err error) {
 		made, err = c.shape.Agent(a)
 		return err
 	})
@@ -141,9 +142,23 @@ func (c *client) Delete(ctx context.Context, uid string) error {
 // about sends a request about one agent. That there is none is known by the platform's code alone: its status
 // is not documented, and a 404 is what a mistyped address answers too.
 func (c *client) about(ctx context.Context, r platform.Request, decode func(platform.Answer) error) error {
-	err := c.caller.Do(ctx, r, decode)
+	err := ask(ctx, c.caller, r, decode)
 	if e, ok := errors.AsType[*platform.Error](err); ok {
 		e.NoSuchAgent = e.OwnWords && e.Code == codeNoSuchAgent
+	}
+	return err
+}
+
+// ask sends a request, and reads from the platform's code whether an error is the key's or the request's.
+func ask(ctx context.Context, caller *platform.Caller, r platform.Request, decode func(platform.Answer) error) error {
+	err := caller.Do(ctx, r, decode)
+	if e, ok := errors.AsType[*platform.Error](err); ok && e.OwnWords {
+		switch {
+		case strings.HasPrefix(e.Code, codesOfKey):
+			e.Subject = platform.SubjectKey
+		case strings.HasPrefix(e.Code, codesOfRequest):
+			e.Subject = platform.SubjectRequest
+		}
 	}
 	return err
 }

@@ -41,6 +41,13 @@ func shapeOf(s *schema.Platform, c *platform.Caller) platform.Shape {
 	}
 }
 
+// Beginnings of the platform's codes: those of the key or the app, and all others. Their statuses are not documented, and
+// a limit of the plan may be answered 403 like a wrong key.
+const (
+	codesOfKey     = "AUTH_ERR_"
+	codesOfRequest = "ERR_"
+)
+
 // codeNoSuchAgent is the platform's code for an agent that it does not have.
 const codeNoSuchAgent = "ERR_AGENT_NOT_FOUND"
 

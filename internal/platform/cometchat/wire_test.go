@@ -157,6 +157,35 @@ func TestUpdateForms(t *testing.T) {
 	}
 }
 
+// The statuses of the platform's codes are not documented, so its code says whether it refused the key or the request.
+func TestWhatTheCodeSaysOfTheKey(t *testing.T) {
+	for code, refused := range map[string]map[int]bool{
+		"AUTH_ERR_APIKEY_NOT_FOUND":    {200: true, 400: true, 401: true, 403: true, 404: true, 500: true},
+		"AUTH_ERR_INVALID_APPID":       {400: true, 403: true, 404: true},
+		"ERR_PLAN_QUOTA_RESTRICTION":   {200: false, 400: false, 401: false, 403: false},
+		"ERR_TOOL_NOT_FOUND":           {403: false, 404: false},
+		"403":                          {403: true, 400: false},
+		"AUTHOR_OF_NO_CODE_WE_KNOW_OF": {400: false, 403: true},
+	} {
+		for status, want := range refused {
+			t.Run(fmt.Sprint(code, status), func(t *testing.T) {
+				client := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					w.WriteHeader(status)
+					fmt.Fprintf(w, `{"error": {"code": %q, "message": "no"}}`, code)
+				}))
+				_, listed := client.List(t.Context())
+				_, created := client.Create(t.Context(), agent.ContentOf(agent.Fields{"name": "x"}))
+				_, updated := client.Update(t.Context(), "a", agent.Fields{"name": "x"})
+				for _, err := range []error{listed, created, updated, client.Delete(t.Context(), "a")} {
+					if err == nil || errors.Is(err, platform.ErrKeyRefused) != want {
+						t.Errorf("the key is refused is not %v: %v", want, err)
+					}
+				}
+			})
+		}
+	}
+}
+
 // There is no such agent if the platform's own code says so, whatever the status, and for nothing else.
 func TestWhoSaysThatThereIsNoSuchAgent(t *testing.T) {
 	const code = `{"error": {"code": "ERR_AGENT_NOT_FOUND", "message": "The agent does not exist."}}`
