@@ -123,25 +123,27 @@ var rules = []rule{
 func TestImports(t *testing.T) {
 	all := shipped(rooms(t))
 	for _, r := range rules {
-		bound := 0
-		for _, room := range all {
-			if len(r.from) > 0 && !anyMatches(r.from, room.ImportPath) || anyMatches(r.except, room.ImportPath) {
-				continue
-			}
-			bound++
-			imports := room.Imports
-			if r.deep {
-				imports = room.Deps
-			}
-			for _, path := range imports {
-				if path != room.ImportPath && anyMatches(r.not, path) && !anyMatches(r.but, path) {
-					t.Errorf("%s imports %s: %s", room.ImportPath, path, r.why)
+		t.Run(r.why, func(t *testing.T) {
+			bound := 0
+			for _, room := range all {
+				if len(r.from) > 0 && !anyMatches(r.from, room.ImportPath) || anyMatches(r.except, room.ImportPath) {
+					continue
+				}
+				bound++
+				imports := room.Imports
+				if r.deep {
+					imports = room.Deps
+				}
+				for _, path := range imports {
+					if path != room.ImportPath && anyMatches(r.not, path) && !anyMatches(r.but, path) {
+						t.Errorf("%s imports %s: %s", room.ImportPath, path, r.why)
+					}
 				}
 			}
-		}
-		if bound == 0 {
-			t.Errorf("the rule about %q binds no room", r.why)
-		}
+			if bound == 0 {
+				t.Errorf("the rule about %q binds no room", r.why)
+			}
+		})
 	}
 }
 

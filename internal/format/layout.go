@@ -248,7 +248,7 @@ func (p *printer) writeLeaf(l *leafNode, indent int, header string) {
 	}
 	note := l.note
 	isBlockScalar := strings.HasPrefix(first, "|") || strings.HasPrefix(first, ">")
-	// Behind a quoted text or a plain one the comment stands on the last line; behind | and > on the first, or it is text.
+	// Behind a quoted or plain text the comment stands on the last line; behind | and > on the first, or it is text.
 	if last >= 0 && !isBlockScalar {
 		note = ""
 	}

@@ -173,7 +173,7 @@ func (d *valueDecoder) value(n *yaml.Node, depth int) any {
 
 // alias calls follow with what the alias stands for, unless the alias stands inside that.
 func (d *valueDecoder) alias(n *yaml.Node, follow func(target *yaml.Node) any) any {
-	// Looked for among the open aliases alone: an alias may be used as often as the limits allow, only not within itself.
+	// Among the open aliases alone: an alias may be used as often as the limits allow, only not within itself.
 	if slices.ContainsFunc(d.aliases, func(a *yaml.Node) bool { return a.Alias == n.Alias }) {
 		d.holdsItself(n)
 		return nil

@@ -134,7 +134,7 @@ func (b *builder) planAgent(d *agent.Desired) error {
 		b.addChange(ch)
 		return nil
 	}
-	// Only now that its uid is known not to be another version's: a create in its place is the one way to a second agent.
+	// Only now that its uid is known not to be another version's: a create beside that would make a second agent.
 	if b.live.hasVanished(d.Address.ID(), rec.UID) {
 		ch.Vanished, ch.Unlisted = true, !b.in.Gone[d.Address.ID()][rec.UID]
 		return b.planCreate(ch, c, d, &rec, doc)
@@ -154,7 +154,7 @@ func (b *builder) planAgent(d *agent.Desired) error {
 	} else {
 		b.plan.Summary.Unchanged++
 	}
-	// Also where nothing is sent: protect and what somebody else changed back would otherwise stay as they were recorded.
+	// Also where nothing is sent: protect, and what somebody else changed back, would stay as they were recorded.
 	return b.updateRecord(&ch, &c, d, rec, diff)
 }
 
@@ -461,7 +461,7 @@ func onAllProcessors(n int, do func(i int)) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range min(n, runtime.GOMAXPROCS(0)) {
-		// Each takes the next one that nobody has: parts differ in what they cost, and fixed shares would wait for the last.
+		// Each takes the next one that nobody has: parts differ in cost, and fixed shares would wait for the last.
 		workers.Go(func() {
 			defer crash.Guard()
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {

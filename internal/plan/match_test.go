@@ -154,11 +154,13 @@ func TestFoldText(t *testing.T) {
 		{"https://a.example", "https://a.example/", "HTTPS://A.Example:443/"},
 		{"http://a.example/x", "http://a.example:80/x/"},
 	} {
-		for _, s := range same[1:] {
-			if foldText(s) != foldText(same[0]) {
-				t.Errorf("%q is not %q", s, same[0])
+		t.Run(same[0], func(t *testing.T) {
+			for _, s := range same[1:] {
+				if foldText(s) != foldText(same[0]) {
+					t.Errorf("%q is not %q", s, same[0])
+				}
 			}
-		}
+		})
 	}
 	for _, other := range [][2]string{
 		{"a b", "ab"}, {"a\n\nb", "a\nb"}, {"https://a.example/X", "https://a.example/x"},
@@ -168,9 +170,11 @@ func TestFoldText(t *testing.T) {
 		{"https://a.example/x now/", "https://a.example/x now"}, {"https://A.example is", "https://a.example is"},
 		{"A", "a"}, {"http", "http://"}, {"&b", "&amp;amp;amp;amp;b"},
 	} {
-		if foldText(other[0]) == foldText(other[1]) {
-			t.Errorf("%q passes for %q", other[0], other[1])
-		}
+		t.Run(other[0]+" and "+other[1], func(t *testing.T) {
+			if foldText(other[0]) == foldText(other[1]) {
+				t.Errorf("%q passes for %q", other[0], other[1])
+			}
+		})
 	}
 }
 

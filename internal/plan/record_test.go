@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -84,15 +85,17 @@ func TestPayloadSendsAlong(t *testing.T) {
 		{[]string{"integrateWith"}, nil, []string{"integrateWith"}},
 		{[]string{"name"}, nil, []string{"name"}},
 	} {
-		got := Payload(p, desired, c.send, c.ignored...)
-		if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, c.want) {
-			t.Errorf("%v without %v sends %v, want %v", c.send, c.ignored, names, c.want)
-		}
-		for name, v := range got {
-			if !agent.Equal(v, desired[name]) {
-				t.Errorf("%v sends %s as %v", c.send, name, v)
+		t.Run(fmt.Sprint(c.send, " without ", c.ignored), func(t *testing.T) {
+			got := Payload(p, desired, c.send, c.ignored...)
+			if names := slices.Sorted(maps.Keys(got)); !slices.Equal(names, c.want) {
+				t.Errorf("%v without %v sends %v, want %v", c.send, c.ignored, names, c.want)
 			}
-		}
+			for name, v := range got {
+				if !agent.Equal(v, desired[name]) {
+					t.Errorf("%v sends %s as %v", c.send, name, v)
+				}
+			}
+		})
 	}
 	delete(desired, "integrationType")
 	if got := Payload(p, desired, []string{"integrationMeta"}); len(got) != 2 {

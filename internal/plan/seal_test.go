@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -126,9 +127,11 @@ func TestUnorderedListsCountRepeats(t *testing.T) {
 		{list{"1"}, list{n}, false},
 		{list{list{"a"}, list{"a"}}, list{list{"a"}, list{"b"}}, false},
 	} {
-		if got := sameSet(tt.a, tt.b); got != tt.want {
-			t.Errorf("sameSet(%v, %v) = %v", tt.a, tt.b, got)
-		}
+		t.Run(fmt.Sprint(tt.a, " and ", tt.b), func(t *testing.T) {
+			if got := sameSet(tt.a, tt.b); got != tt.want {
+				t.Errorf("sameSet(%v, %v) = %v", tt.a, tt.b, got)
+			}
+		})
 	}
 	diffOf(t, "arranged", list{x, x, y}, arrangedBy(list{y, x, x}, list{x, x}))
 	diffOf(t, "arranged", list{x, y}, arrangedBy(list{y, x}, list{x, x}))

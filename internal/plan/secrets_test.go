@@ -55,8 +55,10 @@ func TestSecretStates(t *testing.T) {
 		{[]string{"SAME", "GONE", "OTHER"}, []string{"GONE", "OTHER", "SAME"}, nil},
 		{},
 	} {
-		diffOf(t, fmt.Sprint(tt.names), MissingSecrets{Known: tt.known, New: tt.fresh},
-			FindMissingSecrets(tt.names, backward, prior, lineage))
+		t.Run(fmt.Sprint(tt.names), func(t *testing.T) {
+			diffOf(t, fmt.Sprint(tt.names), MissingSecrets{Known: tt.known, New: tt.fresh},
+				FindMissingSecrets(tt.names, backward, prior, lineage))
+		})
 	}
 }
 

@@ -185,7 +185,8 @@ func behind() ([]plan.Refreshed, []agent.AppID) {
 		{Address: cometchat("hidden"), UID: "uid-3", Unlisted: true},
 		{Address: mindset("buddy"), UID: "uid-4", Fields: []plan.FieldChange{
 			{Path: "/live", Before: true, After: false},
-			{Path: "/headers/x-api-key", Before: secret.Sealed{Value: "1"}, After: secret.Sealed{Value: "2"}, Secret: true},
+			{Path: "/headers/x-api-key", Before: secret.Sealed{Value: "1"}, After: secret.Sealed{Value: "2"},
+				Secret: true},
 		}},
 	}, []agent.AppID{{Platform: "mindset", App: "globex"}}
 }

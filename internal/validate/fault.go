@@ -293,8 +293,8 @@ func listIndex(token string, length int) int {
 	return i
 }
 
-// splitEncoded splits a pointer as jsonschema writes it: escaped, then percent-encoded. A slash inside a name is written
-// as ~1 in it, so decoding the whole adds none.
+// splitEncoded splits a pointer as jsonschema writes it: escaped, then percent-encoded. A slash inside a name is
+// written as ~1 in it, so decoding the whole adds none.
 func splitEncoded(pointer string) []string {
 	if plain, err := url.PathUnescape(pointer); err == nil {
 		pointer = plain
