@@ -406,7 +406,7 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 	// names.
 	for _, p := range ex.parts {
 		for _, f := range p.files {
-			if err := outfile.WriteDeep(f.path, 0o644, f.Content); err != nil {
+			if err := outfile.WriteDeep(f.path, f.Content); err != nil {
 				return err
 			}
 		}

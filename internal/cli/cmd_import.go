@@ -221,7 +221,7 @@ func (im *importer) splice(ctx context.Context, path string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		d := im.drawn
 		content := export.File(d.Platform, schemaURL(path), export.Section{App: d.App, Agents: d.Agents})
-		return outfile.WriteDeep(path, 0o644, content)
+		return outfile.WriteDeep(path, content)
 	}
 	if err != nil {
 		return exit.Usagef("read the manifest of --write: %w", err)

@@ -139,8 +139,9 @@ func Write(path string, mode fs.FileMode, content []byte) error {
 	return f.finish(content)
 }
 
-// WriteDeep is Write, and makes the folders on the way.
-func WriteDeep(path string, mode fs.FileMode, content []byte) error {
+// WriteDeep is Write of a file for everybody, and makes the folders on the way.
+func WriteDeep(path string, content []byte) error {
+	const mode fs.FileMode = 0o644
 	if filepath.IsLocal(path) {
 		return WriteIn(".", filepath.Clean(path), mode, content)
 	}

@@ -476,7 +476,7 @@ func fenceBody(c plan.Change) string {
 		case r.isSecretChange():
 			b.WriteString("! " + r.path + ": " + r.after + " changed" + notes + "\n")
 		default:
-			before, after := textdiff.ElidePair(r.before, r.after, textdiff.MaxLineChars)
+			before, after := textdiff.ElidePair(r.before, r.after)
 			if r.op == textdiff.Removed {
 				b.WriteString("- " + r.path + ": " + before + notes + "\n")
 				break

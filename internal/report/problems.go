@@ -97,6 +97,7 @@ func DiagText(w io.Writer, l diag.List, s Style) error {
 			t.WriteString(s.paint(red, "error:") + " ")
 		}
 		t.WriteString(show.LineStart(p.Summary) + "\n")
+		// The line stands once, below the last problem that is about it.
 		if i+1 < len(shown) && p.Pos.Line > 0 && p.Pos.File == shown[i+1].Pos.File &&
 			p.Pos.Line == shown[i+1].Pos.Line {
 			continue
@@ -168,6 +169,7 @@ func showLine(l diag.Line) shownLine {
 	hidden := l.Hidden
 	for at, state := 0, -1; at < len(l.Text); {
 		if len(hidden) > 0 && at >= hidden[0][0] {
+			// One byte at the least, or an empty stretch would never be passed.
 			end := min(max(hidden[0][1], at+1), len(l.Text))
 			add(hiddenText, at, len([]rune(l.Text[at:end])))
 			hidden, at, state = hidden[1:], end, -1
@@ -176,6 +178,7 @@ func showLine(l diag.Line) shownLine {
 		var cluster string
 		cluster, _, _, state = uniseg.FirstGraphemeClusterInString(l.Text[at:], state)
 		if len(hidden) > 0 && at+len(cluster) > hidden[0][0] {
+			// A character that is drawn with what is hidden must not show the beginning of that.
 			cluster = l.Text[at:hidden[0][0]]
 		}
 		text := show.Line(cluster)
@@ -192,6 +195,7 @@ func showLine(l diag.Line) shownLine {
 func (s shownLine) columns(character, token int) (from, to int) {
 	passed := 0
 	for i, c := range s.cells {
+		// Counted in characters, as places are: a cell may stand for several of them.
 		if passed += c.characters; passed < character {
 			continue
 		}
@@ -214,6 +218,7 @@ func (s shownLine) window(at, width int) (text string, shift int) {
 		return s.text(0, len(s.cells)), 0
 	}
 	room := max(width-2, 1) // beside an ellipsis at each end
+	// A third before the place: what is wrong is read with what stands behind it.
 	left := max(0, min(at-room/3, s.width-room))
 	first := 0
 	for first < len(s.cells)-1 && s.cells[first].column < left {

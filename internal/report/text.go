@@ -235,7 +235,7 @@ func (t textWriter) writeRows(rows []fieldRow) {
 // oneLine writes a change that fits on one line.
 func (t textWriter) oneLine(r fieldRow) string {
 	if !t.Verbose {
-		r.before, r.after = textdiff.ElidePair(r.before, r.after, textdiff.MaxLineChars)
+		r.before, r.after = textdiff.ElidePair(r.before, r.after)
 	}
 	switch {
 	case r.isSecretChange():

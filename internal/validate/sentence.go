@@ -15,6 +15,7 @@ import (
 // "tags[3]"), owner what holds it where that has no name of its own ("the agent"), shown the value as
 // it may be shown.
 func (f Fault) Sentence(subject, owner, shown string) string {
+	// The schema's own words say what is meant, where the rule alone would not.
 	if m, ok := f.rule["errorMessage"].(string); ok {
 		return m
 	}
@@ -129,6 +130,7 @@ func (f Fault) enumSentence(whole, shown string) string {
 	case json.Number:
 		shown = diag.Clip(v.String())
 	case string:
+		// A number or a boolean in quotes: it looks right, and only its type is wrong.
 		if slices.Contains(choices, v) {
 			return fmt.Sprintf("%s is the string %s; write %s without quotes", whole, shown, v)
 		}
@@ -160,6 +162,7 @@ func (f Fault) unknownSentence(subject string) string {
 			return s + "; its name holds " + odd + ", which is no blank to YAML; write plain spaces"
 		}
 	}
+	// A slip of the pen before another platform's field: it is the likelier of the two.
 	if best := f.meantMember(); best != "" {
 		return s + "; did you mean " + diag.Ticked(dottedName(subject, best)) + "?"
 	}

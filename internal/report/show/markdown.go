@@ -25,7 +25,7 @@ func Code(s string) string {
 	if strings.TrimSpace(s) == "" {
 		s = Quote(s)
 	}
-	fence := strings.Repeat("`", longestRun(s, '`')+1)
+	fence := strings.Repeat("`", longestRun(s)+1)
 	if strings.HasPrefix(s, "`") || strings.HasSuffix(s, "`") ||
 		strings.HasPrefix(s, " ") && strings.HasSuffix(s, " ") {
 		s = " " + s + " " // one space at each end is taken off when it is shown
@@ -36,14 +36,15 @@ func Code(s string) string {
 // Fence puts lines into a fenced block that they cannot end: its fence is longer than any run of
 // backticks in them. The lines must be sanitised.
 func Fence(language, body string) string {
-	mark := strings.Repeat("`", max(3, longestRun(body, '`')+1))
+	mark := strings.Repeat("`", max(3, longestRun(body)+1))
 	return mark + language + "\n" + body + mark + "\n"
 }
 
-func longestRun(s string, c byte) int {
+// longestRun returns the length of the longest run of backticks.
+func longestRun(s string) int {
 	longest, run := 0, 0
 	for i := range len(s) {
-		if s[i] != c {
+		if s[i] != '`' {
 			run = 0
 			continue
 		}

@@ -27,7 +27,7 @@ func FuzzFence(f *testing.F) {
 		}
 		span := Code(s)
 		ticks := len(span) - len(strings.TrimLeft(span, "`"))
-		if inner := strings.Trim(span, "`"); longestRun(inner, '`') >= ticks || strings.ContainsAny(inner, "\n|") {
+		if inner := strings.Trim(span, "`"); longestRun(inner) >= ticks || strings.ContainsAny(inner, "\n|") {
 			t.Fatalf("code span %q can be ended by its content", span)
 		}
 	})

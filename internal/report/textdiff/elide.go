@@ -130,13 +130,13 @@ func cutMiddle(s span, head, tail, n int) []span {
 // cutWords stand for characters that are left out.
 func cutWords(n int) string { return "[… " + diag.Plural(n, "character") + " …]" }
 
-// ElidePair cuts two values on one line so that what differs in them is seen.
-func ElidePair(before, after string, most int) (b, a string) {
-	if utf8.RuneCountInString(before) <= most && utf8.RuneCountInString(after) <= most {
+// ElidePair cuts two values on one line to MaxLineChars so that what differs in them is seen.
+func ElidePair(before, after string) (b, a string) {
+	if utf8.RuneCountInString(before) <= MaxLineChars && utf8.RuneCountInString(after) <= MaxLineChars {
 		return before, after
 	}
 	olds, news := endsApart(before, after)
-	return elidedText(elideSpans(olds, most)), elidedText(elideSpans(news, most))
+	return elidedText(elideSpans(olds, MaxLineChars)), elidedText(elideSpans(news, MaxLineChars))
 }
 
 func elidedText(spans []span) string {
