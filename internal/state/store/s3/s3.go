@@ -36,6 +36,8 @@ import (
 const (
 	// maxAnswer bounds an object: a state of 50,000 agents is some 100 MB.
 	maxAnswer = 1 << 30
+	// usualState bounds the space that is made ready for an object before it is read.
+	usualState = 128 << 20
 	// maxDelete is how many objects S3 deletes in one request.
 	maxDelete = 1000
 )
@@ -298,11 +300,13 @@ func (b *Bucket) do(ctx context.Context, method, key string, query url.Values, b
 		return nil, connect.Explain(err, "AWS_CA_BUNDLE")
 	}
 	defer response.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
+	// As large as it will be, within bounds: a state of 100 MB would be copied again and again while its space grows.
+	expected := min(max(response.ContentLength, 0), usualState)
+	content := bytes.NewBuffer(make([]byte, 0, expected+bytes.MinRead))
+	if _, err := content.ReadFrom(io.LimitReader(response.Body, maxAnswer)); err != nil {
 		return nil, fmt.Errorf("%w: %w", store.ErrConnection, err)
 	}
-	return &answer{response.StatusCode, response.Header, content}, nil
+	return &answer{response.StatusCode, response.Header, content.Bytes()}, nil
 }
 
 func (b *Bucket) credentials(ctx context.Context) (aws.Credentials, error) {
