@@ -265,7 +265,7 @@ func (a *app) stateStatusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show which run has a shared state locked, and what is open in it",
 		Long: `Shows who holds the lock of a shared state and when that run was last heard of, by the store's clock, and what requests
-have no answer yet. It takes no lock. The exit code is 7 where the state is held, and 0 where it is free.`,
+have no answer yet. It takes no lock. The exit code is 7 where the state is locked, and 0 where it is free.`,
 		Example: "  agentsync state status\n  agentsync state status --format json",
 		Args:    cobra.NoArgs,
 	}
@@ -286,10 +286,10 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is held
 			view.Epoch)
 		if isLocked {
 			doc.Holder = holderDocOf(view.Holder, view.Age)
-			fmt.Fprintf(&text, "held: %s\n", state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder,
-				Age: view.Age}))
+			held := state.LockedBy(&shared.HeldError{Holder: *view.Holder, Age: view.Age})
+			fmt.Fprintf(&text, "locked: %s, last sign of life %d seconds ago\n", held.Holder, held.Age/time.Second)
 		} else {
-			text.WriteString("nobody holds it\n")
+			text.WriteString("nobody has the lock\n")
 		}
 		doc.Open = openDocs(snap.Open)
 		for _, i := range snap.Open {
@@ -325,7 +325,7 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		}
 		unlocked := view.Holder != nil
 		if !unlocked {
-			return answer(stateDoc{State: place.Name(), Unlocked: &unlocked}, "nobody holds "+place.Name()+"\n")
+			return answer(stateDoc{State: place.Name(), Unlocked: &unlocked}, "nobody has the lock of "+place.Name()+"\n")
 		}
 		held := state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age})
 		if !yes {
