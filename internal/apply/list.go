@@ -111,9 +111,6 @@ func (e *Engine) listApp(ctx context.Context, id agent.AppID) (*listing, error) 
 	} else if err != nil {
 		return nil, err
 	}
-	if len(remotes) == 1 && l.hides == nil {
-		l.hidden = map[int64]bool{remotes[0].CreatedAt.UnixMilli(): true} // it may be a page of one agent
-	}
 	l.agents, l.byUID = remotes, make(map[string]platform.Remote, len(remotes))
 	for _, r := range remotes {
 		l.byUID[r.UID] = r

@@ -272,9 +272,10 @@ func (e *Engine) noteUndone(a agent.Address, uid string) {
 
 // recoverUpdate decides an update, field by field. Done is a field that the agent shows exactly as it was sent
 // or, as platforms change what they are sent, in another way than before. One that shows what it showed before
-// was not changed, and the next plan sends it again, though until the grace period is over it may be the list that lags;
-// one that shows something else counts as what it shows, and is sent again as well. What cannot be read back, a secret, is forgotten, and so sent again. One that may still
-// overwrite what is wanted now stays open, beside the result of what it did so far, until its grace period is over.
+// was not changed, and the next plan sends it again, though until the grace period is over it may be the list that
+// lags; one that shows something else counts as what it shows, and is sent again as well. What cannot be read back, a
+// secret, is forgotten, and so sent again. One that may still overwrite what is wanted now stays open, beside the
+// result of what it did so far, until its grace period is over.
 func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, error) {
 	a := e.addressOf(i)
 	voided := []state.Result{{Kind: state.Voided, Intent: i.ID, Address: a}}
@@ -322,6 +323,10 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 			delete(applied, name)
 		case applied[name] == nil && exact && was: // sent as it was, for the mark
 			continue
+		case !exact && !was && plan.Equal(f, v, applied[name]):
+			// A later update that sent the same was answered, and what it left is not what is live: nothing tells whose
+			// that is.
+			delete(applied, name)
 		case exact, plan.Holds(f, v, shown[name]) && !was && !plan.Leftover(v, shown[name], applied[name],
 			before[name]):
 			applied[name] = v
