@@ -21,7 +21,8 @@ func TestPrepareKeepsTheGoal(t *testing.T) {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	if least, most := uint64(120*mebibyte), uint64(160*mebibyte); m.NextGC < least || m.NextGC > most { // 1.7 × headroom
+	// 1.7 × headroom
+	if least, most := uint64(120*mebibyte), uint64(160*mebibyte); m.NextGC < least || m.NextGC > most {
 		t.Errorf("the next collection is at %d MiB", m.NextGC/mebibyte)
 	}
 	runtime.KeepAlive(keep)

@@ -51,9 +51,9 @@ func (s *State) Encode() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// inText is how texts stand in state files and journals: as agent.AppendString writes them. That no name stands twice is
-// not looked for once more: documents come out of checkDoc or Decode, which refuse that, and the other names are those of
-// members and of the keys of maps.
+// inText is how texts stand in state files and journals: as agent.AppendString writes them. That no name stands twice
+// is not looked for once more: documents come out of checkDoc or Decode, which refuse that, and the other names are
+// those of members and of the keys of maps.
 var inText = json.JoinOptions(jsontext.EscapeForJS(true), jsontext.PreserveRawStrings(true),
 	jsontext.AllowDuplicateNames(true))
 
