@@ -51,9 +51,9 @@ func (tm *team) waitsInPauses() bool {
 }
 
 // teamPace lets both platforms throttle the creates of an apply, so that one whose intent is durable waits in the pace;
-// meanwhile another machine takes over and makes everything. When the pause is over, the first run sends nothing of what
-// waited: not where it lives and learns that its lease is gone, and not where it stood still (SIGSTOP) and wakes up
-// behind the other's end.
+// meanwhile another machine takes over and makes everything. When the pause is over, the first run sends nothing of
+// what waited: not where it lives and learns that its lease is gone, and not where it stood still (SIGSTOP) and wakes
+// up behind the other's end.
 func teamPace(t *testing.T) {
 	// Of three agents on each platform two may be in flight at once: when these are throttled, the third waits, however
 	// slow the machine is. Whatever is sent is throttled, so that pause follows pause until both platforms were seen in

@@ -18,8 +18,9 @@ const (
 	headKey       = "head.json"
 	statePrefix   = "state/"
 	journalPrefix = "journal/"
-	// markPrefix begins the keys of marks: a mark is written behind a head that named another state, or ended a journal,
-	// and says the serial and the epoch of that head. A head of before is known by it for one that was put back.
+	// markPrefix begins the keys of marks: a mark is written behind a head that named another state, or ended a
+	// journal, and says the serial and the epoch of that head. A head of before is known by it for one that was put
+	// back.
 	markPrefix = "mark/"
 )
 

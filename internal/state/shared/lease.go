@@ -506,8 +506,8 @@ func (l *Lease) pointHead(ctx context.Context, saved *savedState, change func(*h
 		return err
 	}
 	if h := l.current(); saved != nil || h.Journal == 0 && before != 0 {
-		// Behind the head, never before: a run that dies in between leaves a head that is believed. It is not needed for
-		// what this run does, so nothing is done where it fails.
+		// Behind the head, never before: a run that dies in between leaves a head that is believed. It is not needed
+		// for what this run does, so nothing is done where it fails.
 		_ = l.place.create(ctx, markKey(h.Serial, h.Epoch), []byte(h.State+"\n"))
 	}
 	return nil

@@ -130,8 +130,8 @@ func TestHeadPutBack(t *testing.T) {
 	}
 }
 
-// TestHeadPutBackMeanwhile: a run that has the lock while its head is put back, or removed, writes nothing more, and says
-// what was done to the head; a head that was put back as it is disturbs nobody.
+// TestHeadPutBackMeanwhile: a run that has the lock while its head is put back, or removed, writes nothing more, and
+// says what was done to the head; a head that was put back as it is disturbs nobody.
 func TestHeadPutBackMeanwhile(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(t *testing.T, k *keepsHeads)

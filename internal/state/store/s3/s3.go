@@ -321,7 +321,8 @@ func (b *Bucket) credentials(ctx context.Context) (aws.Credentials, error) {
 		}
 	})
 	if b.credsErr != nil {
-		return aws.Credentials{}, &store.ConnectError{Detail: "the settings of the AWS tools cannot be used", Err: b.credsErr,
+		return aws.Credentials{}, &store.ConnectError{Detail: "the settings of the AWS tools cannot be used",
+			Err:  b.credsErr,
 			Hint: "see the variables AWS_CA_BUNDLE, AWS_PROFILE and AWS_CONFIG_FILE, and the files in ~/.aws"}
 	}
 	creds, err := b.creds.Retrieve(ctx) // from its cache, until shortly before they expire
