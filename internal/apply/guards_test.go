@@ -103,6 +103,24 @@ func TestA404OfAnotherVoice(t *testing.T) {
 			w.check()
 		})
 	})
+	for name, faults := range map[string][]platformtest.Fault{
+		"it is there":            {other},
+		"the list fails by then": {other, {Op: platformtest.OpList, Nth: 2, Class: platform.Unknown}},
+		"a list lags, and it cannot be read": {other, {Op: platformtest.OpRead, Class: platform.Unknown},
+			{Op: platformtest.OpList, Nth: 2, List: lags.List}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.pruned(coach("a"), coach("b"))
+				w.client[mind] = platformtest.WithFaults(w.memory[mind], faults...)
+				if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusFailed) != 1 {
+					t.Errorf("%v\n%s", err, describe(rep))
+				}
+				w.knows(2, 0)
+			})
+		})
+	}
 	for name, interrupt := range map[string]bool{"it cannot": false, "it cannot, in recovery": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -271,7 +289,8 @@ func TestAnAppThatCannotBeReadBackIsPartial(t *testing.T) {
 		w.client[mind] = platformtest.WithFaults(w.memory[mind],
 			platformtest.Fault{Op: platformtest.OpList, Nth: 2, Class: platform.Unknown})
 		rep, err := w.apply(t.Context())
-		if err != nil || rep.Count(apply.StatusDone) != 2 || rep.Unread != 1 || rep.Outcome != apply.OutcomePartial {
+		if err != nil || rep.Count(apply.StatusDone) != 2 || rep.Unread != 1 || rep.Outcome != apply.OutcomePartial ||
+			!strings.HasPrefix(rep.Warnings[0], "mindset/acme: what was written could not be read back: ") {
 			t.Errorf("%v, %d unread, %s\n%s", err, rep.Unread, rep.Outcome, describe(rep))
 		}
 	})

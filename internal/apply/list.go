@@ -130,7 +130,7 @@ func (e *Engine) listApp(ctx context.Context, id agent.AppID) (*listing, error) 
 		l.doubt = fmt.Errorf("%w: it shows %s of %s, and none of the %d that state knows", ErrSuspiciousList,
 			countOf(len(remotes), "agent"), id, len(known))
 		return l, nil
-	case l.hides != nil && (len(known) == 0 || len(missing) > 0 && l.hidden == nil):
+	case len(known) == 0, len(missing) > 0 && l.hidden == nil:
 		l.doubt = l.hides // else it shows all that is known: nothing that matters to who makes a new agent is hidden
 	}
 	if app.Client.Properties().ReadsOne {

@@ -525,3 +525,57 @@ func TestAnAnsweredUpdateClosesNothingElse(t *testing.T) {
 		}
 	})
 }
+
+// Where nothing was done, an app that could not be listed makes it no part of a success.
+func TestAnAppThatIsNotReadMakesNoPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.refresh = fleet(1), true
+		w.mustApply()
+		w.want = append(w.want, concierge("new"))
+		w.client[comet] = platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpCreate,
+			Class: platform.Refused, Status: 400})
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList,
+			Class: platform.Unknown})
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Unread != 1 || rep.Outcome != apply.OutcomeFailed {
+			t.Errorf("%v, %d unread, %s\n%s", err, rep.Unread, rep.Outcome, describe(rep))
+		}
+	})
+}
+
+// An agent that one open create is found to have made is no suspect of another.
+func TestAnAgentThatIsFoundIsNoSuspect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const purpose = "Helps people with whatever they ask."
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a", "agentPurpose", purpose), coach("b", "agentPurpose", purpose)}
+		w.intended(func(int) bool { return true }, w.want...)
+		w.memory[mind].Put(w.want[1].Fields)
+		w.mustApply()
+		w.check()
+		w.made(mind, 2)
+	})
+}
+
+// Once an intent cannot be stored nothing is sent, and each agent says why.
+func TestWithoutItsIntentNothingIsSent(t *testing.T) {
+	w := newWorld(t)
+	w.want, w.opts.Parallelism = []agent.Desired{coach("a"), coach("b")}, 1
+	w.ledger = func(l apply.Ledger) apply.Ledger { return full{l} }
+	rep, err := w.apply(t.Context())
+	if err == nil || rep.Count(apply.StatusDone) > 0 || len(rep.Results) != 2 {
+		t.Errorf("%v\n%s", err, describe(rep))
+	}
+	for _, res := range rep.Results {
+		if res.Err == nil || res.Err.Error() != "the journal could not be written: no space left" {
+			t.Errorf("%s: %v", res.Address, res.Err)
+		}
+	}
+	w.made(mind, 0)
+}
+
+// full is a ledger that stores no intent.
+type full struct{ apply.Ledger }
+
+func (full) Intend(state.Intent) (uint64, error) { return 0, errors.New("no space left") }

@@ -420,12 +420,9 @@ func (r *appRun) askByUpdate(ctx context.Context, ch plan.Change) (res Result, g
 
 // deleteAgent removes the agent, and whatever earlier replaces of it left over.
 func (r *appRun) deleteAgent(ctx context.Context, ch plan.Change) Result {
-	rec, _ := r.fleet.Record(ch.Address)
-	if len(rec.Obsolete) > 0 {
-		// First: with its own uid the record would go, and with it the names of the others.
-		if res := r.deleteObsolete(ctx, ch); res.Status != StatusDone {
-			return res
-		}
+	// First: with its own uid the record would go, and with it the names of the others.
+	if res := r.deleteObsolete(ctx, ch); res.Status != StatusDone {
+		return res
 	}
 	return r.deleteUID(ctx, ch, ch.UID)
 }
