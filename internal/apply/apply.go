@@ -151,7 +151,8 @@ func (e *Engine) makePlan(ctx context.Context, s Session, again bool) (*plan.Pla
 		needed := map[agent.AppID]bool{}
 		for _, ch := range p.Changes {
 			needed[ch.Address.ID()] = needed[ch.Address.ID()] || ch.Blocked == "" &&
-				(ch.OtherAPI || ch.Resumed || ch.Action == plan.Create || ch.Action == plan.Replace || ch.Action == plan.Delete)
+				(ch.OtherAPI || ch.Resumed || ch.Action == plan.Create || ch.Action == plan.Replace ||
+					ch.Action == plan.Delete)
 		}
 		ids = slices.DeleteFunc(ids, func(id agent.AppID) bool { return !needed[id] })
 	}

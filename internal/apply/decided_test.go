@@ -26,12 +26,16 @@ func (w *world) recovered(records map[agent.Address]agent.Record, open ...state.
 	if err != nil {
 		w.t.Fatalf("%v", err)
 	}
-	if err := w.engine(fleet).Recover(w.t.Context(), apply.Session{
-		Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil },
-		End:   func() error { return nil }}); err != nil {
+	if err := w.engine(fleet).Recover(w.t.Context(), w.inMemory(fleet)); err != nil {
 		w.t.Fatalf("%v", err)
 	}
 	return fleet
+}
+
+// inMemory is a session whose results the fleet alone knows.
+func (w *world) inMemory(fleet *state.Fleet) apply.Session {
+	return apply.Session{Plan: w.planOf, Review: w.review, End: func() error { return nil },
+		Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil }}
 }
 
 func encoded(t *testing.T, f agent.Fields) agent.Doc {
@@ -80,10 +84,12 @@ func TestWhatAnOpenUpdateDid(t *testing.T) {
 			live:         fields{"name": "New", "icon": "https://a/1"},
 			wantApplied:  fields{"name": "New", "icon": "https://a/1"},
 			wantObserved: fields{"name": "New", "icon": "https://a/1"}, open: 1},
-		"somebody changed it": {applied: named("Old"), observed: named("Old"), sent: named("New"), live: named("Theirs"),
+		"somebody changed it": {applied: named("Old"), observed: named("Old"), sent: named("New"),
+			live:        named("Theirs"),
 			wantApplied: named("Theirs"), wantObserved: named("Theirs")},
 		"somebody emptied it": {applied: fields{"name": "Bot", "icon": "https://a/1"},
-			observed: fields{"name": "Bot", "icon": "https://a/1"}, sent: fields{"icon": "https://a/2"}, live: named("Bot"),
+			observed: fields{"name": "Bot", "icon": "https://a/1"}, sent: fields{"icon": "https://a/2"},
+			live:        named("Bot"),
 			wantApplied: named("Bot"), wantObserved: named("Bot")},
 		"an imported agent": {observed: named("Old"), sent: named("New"), live: named("New"), wantApplied: named("New"),
 			wantObserved: named("New")},
@@ -94,8 +100,9 @@ func TestWhatAnOpenUpdateDid(t *testing.T) {
 			live:         fields{"name": "New", "icon": "https://theirs"},
 			wantApplied:  fields{"name": "New", "icon": "https://a/1"},
 			wantObserved: fields{"name": "New", "icon": "https://a/1"}},
-		"a member that was taken out is there still": {applied: meta("x", "1", "y", "2"), observed: meta("x", "1", "y", "2"),
-			sent: fields{"metaData": map[string]any{"x": "3"}}, live: meta("x", "3", "y", "2"),
+		"a member that was taken out is there still": {applied: meta("x", "1", "y", "2"),
+			observed: meta("x", "1", "y", "2"),
+			sent:     fields{"metaData": map[string]any{"x": "3"}}, live: meta("x", "3", "y", "2"),
 			wantApplied: meta("x", "3", "y", "2"), wantObserved: meta("x", "3", "y", "2")},
 		"the platform adds a member": {applied: meta("x", "1"), observed: meta("x", "1", "added", "1"),
 			sent: fields{"metaData": map[string]any{"x": "3"}}, live: meta("x", "3", "added", "1"),
@@ -138,9 +145,9 @@ func TestWhatAnOpenUpdateDid(t *testing.T) {
 	}
 }
 
-// An update has no answer, and the list lags behind it while the manifest wants the old value again, in a field that the
-// platform fills in by itself: such a list is not believed before the grace period is over, or nobody would ever see
-// what the platform has. One that was not carried out waits for as long, and is closed then.
+// An update has no answer, and the list lags behind it while the manifest wants the old value again, in a field that
+// the platform fills in by itself: such a list is not believed before the grace period is over, or nobody would ever
+// see what the platform has. One that was not carried out waits for as long, and is closed then.
 func TestAListThatLagsDecidesNoUpdate(t *testing.T) {
 	for name, done := range map[string]bool{"carried out": true, "not carried out": false} {
 		t.Run(name, func(t *testing.T) {
@@ -201,8 +208,9 @@ func TestAnOpenRequestAboutAnAgentThatNobodyHas(t *testing.T) {
 				fleet := w.recovered(records, state.Intent{Address: a, Action: action, UID: "agent-0001",
 					Fields: encoded(t, agent.Fields{"name": "Sent"})})
 				got, known := fleet.Record(a)
-				if len(fleet.Open()) > 0 || known != (rec != nil) || known && (got.UID != rec.UID || got.Applied != nil ||
-					len(got.Obsolete) != len(rec.Obsolete)) {
+				if len(fleet.Open()) > 0 || known != (rec != nil) || known &&
+					(got.UID != rec.UID || got.Applied != nil ||
+						len(got.Obsolete) != len(rec.Obsolete)) {
 					t.Errorf("%d open, %+v", len(fleet.Open()), got)
 				}
 			})
@@ -274,7 +282,8 @@ func TestWhatIsSuspected(t *testing.T) {
 		"nothing of it":                         {live: fields{"agentName": "X", "agentPurpose": "x"}},
 		"one that cannot be read":               {stuck: true},
 		"one that cannot be read, and is other": {mark: "m"},
-		"a namesake of another that is wanted": {want: []agent.Desired{coach("b", "agentName", "X", "agentPurpose", "y")},
+		"a namesake of another that is wanted": {want: []agent.Desired{coach("b", "agentName", "X", "agentPurpose",
+			"y")},
 			live: fields{"agentName": "X", "agentPurpose": purpose}},
 		"a namesake of another that is known": {want: []agent.Desired{known},
 			live: fields{"agentName": "Known", "agentPurpose": purpose}},
@@ -286,7 +295,8 @@ func TestWhatIsSuspected(t *testing.T) {
 				d.Fields = sent
 				w.want = append([]agent.Desired{d}, tt.want...)
 				kept := w.memory[mind].Put(known.Fields)
-				records := map[agent.Address]agent.Record{known.Address: {UID: kept.UID, Applied: encoded(t, known.Fields),
+				records := map[agent.Address]agent.Record{known.Address: {UID: kept.UID,
+					Applied:  encoded(t, known.Fields),
 					Observed: encoded(t, known.Fields)}}
 				time.Sleep(time.Hour)
 				w.memory[mind].Put(maps.Collect(maps.All(tt.live))) // none is empty, not nil
@@ -303,9 +313,7 @@ func TestWhatIsSuspected(t *testing.T) {
 					t.Fatal(err)
 				}
 				start := time.Now()
-				rep, err := w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf, Review: w.review,
-					Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil },
-					End:   func() error { return nil }})
+				rep, err := w.engine(fleet).Apply(t.Context(), w.inMemory(fleet))
 				if _, done := fleet.Record(d.Address); err != nil || done == tt.stuck {
 					t.Errorf("%v\n%s", err, describe(rep))
 				}
@@ -337,7 +345,8 @@ func TestASecretInANameFindsItsAgent(t *testing.T) {
 	}
 	// With another value than was sent, nobody knows its name.
 	w.opts.Lookup = func(string) (string, bool) { return "another", true }
-	fleet = w.recovered(nil, state.Intent{Address: d.Address, Action: "create", Fields: encoded(t, d.Fields.Seal(sealer))})
+	fleet = w.recovered(nil, state.Intent{Address: d.Address, Action: "create",
+		Fields: encoded(t, d.Fields.Seal(sealer))})
 	if _, known := fleet.Record(d.Address); known || len(fleet.Open()) != 1 {
 		t.Error("it was found by a value that was not sent")
 	}
@@ -347,7 +356,8 @@ func TestASecretInANameFindsItsAgent(t *testing.T) {
 func TestWhatIsExactlyAnothersIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.want = []agent.Desired{coach("a", "agentName", "Same"), coach("b", "agentName", "Same", "agentPurpose", "More.")}
+		w.want = []agent.Desired{coach("a", "agentName", "Same"), coach("b", "agentName", "Same", "agentPurpose",
+			"More.")}
 		w.intended(func(int) bool { return true }, w.want[0])
 		w.memory[mind].Put(w.want[1].Fields)
 		rep := w.mustApply()

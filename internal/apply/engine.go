@@ -150,7 +150,8 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, 
 		opts:    opts, fleet: fleet, lists: map[agent.AppID]*listing{}, unlisted: map[agent.AppID]error{},
 		runs: map[agent.AppID]*appRun{}, requests: map[uint64]*openRequest{}, sends: map[requestKey]sendCount{},
 		lateUpdates: map[string][]agent.Fields{}, answered: map[agent.Address]answeredUpdate{},
-		undone: map[agent.Address]string{}, overtaken: map[agent.Address]bool{}, knownBefore: map[agent.AppID]map[string]bool{},
+		undone: map[agent.Address]string{}, overtaken: map[agent.Address]bool{},
+		knownBefore: map[agent.AppID]map[string]bool{},
 	}
 	for a, rec := range fleet.Records() {
 		if e.knownBefore[a.ID()] == nil {

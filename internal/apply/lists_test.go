@@ -2,7 +2,6 @@ package apply_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,15 +44,16 @@ func TestAListOfOneAgent(t *testing.T) {
 	})
 }
 
-// A list that misses an agent which is there is asked for four times, be the agent read or not; one that misses an agent
-// which is gone, or which is being deleted, once.
+// A list that misses an agent which is there is asked for four times, be the agent read or not; one that misses an
+// agent which is gone, or which is being deleted, once.
 func TestHowOftenAListIsAskedFor(t *testing.T) {
 	for name, tt := range map[string]struct {
 		gone, deleting, unreadable bool
 		lists                      int
 	}{
-		"it is there": {lists: 4}, "it cannot be read": {unreadable: true, lists: 4}, "it is gone": {gone: true, lists: 1},
-		"it is being deleted":                     {deleting: true, lists: 1},
+		"it is there": {lists: 4}, "it cannot be read": {unreadable: true, lists: 4},
+		"it is gone":          {gone: true, lists: 1},
+		"it is being deleted": {deleting: true, lists: 1},
 		"it is being deleted, and cannot be read": {deleting: true, unreadable: true, lists: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,9 @@ func TestWhichAnswersToADeleteAreNoted(t *testing.T) {
 		}, false},
 		"it was not listed": {func(c platform.Client) platform.Client {
 			return altered{Client: c, list: func(all []platform.Remote) []platform.Remote {
-				return slices.DeleteFunc(slices.Clone(all), func(r platform.Remote) bool { return r.UID == "agent-0002" })
+				return slices.DeleteFunc(slices.Clone(all), func(r platform.Remote) bool {
+					return r.UID == "agent-0002"
+				})
 			}}
 		}, false},
 	} {
@@ -142,7 +144,9 @@ func TestWhatAnAgentIsAskedForWith(t *testing.T) {
 		w.want[1] = concierge("b")
 		w.want[1].IgnoreChanges = []string{"icon"}
 		faulty := platformtest.WithFaults(w.memory[comet])
-		w.client[comet] = altered{Client: faulty, list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
+		w.client[comet] = altered{Client: faulty, list: func(all []platform.Remote) []platform.Remote {
+			return all[:1]
+		}}
 		rep := w.mustApply()
 		sent := faulty.Log()[slices.IndexFunc(faulty.Log(), func(c platformtest.Call) bool {
 			return c.Op == platformtest.OpUpdate
@@ -369,73 +373,6 @@ func (n noted) Commit(results ...state.Result) error {
 	return n.Ledger.Commit(results...)
 }
 
-// A request that never left because of the network has failed, and says why; one that the end of the run kept from
-// leaving was not started.
-func TestARequestThatNeverLeft(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.want = []agent.Desired{coach("a")}
-		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate,
-			Class: platform.Refused, NeverSent: true, Err: errors.New("no such host")})
-		rep, err := w.apply(t.Context())
-		if err != nil || rep.Count(apply.StatusFailed) != 1 ||
-			!strings.Contains(rep.Results[0].Err.Error(), "no such host") {
-			t.Errorf("%v\n%s", err, describe(rep))
-		}
-		w.knows(0, 0)
-	})
-}
-
-// An intent that cannot be closed after a refusal is not sent again: nobody could tell the two apart.
-func TestAnIntentThatCannotBeClosedIsNotSentAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.want = []agent.Desired{coach("a")}
-		w.ledger = func(l apply.Ledger) apply.Ledger {
-			return picky{l, func(r state.Result) bool { return r.Kind == state.Voided }}
-		}
-		faulty := platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate, Nth: 1,
-			Class: platform.Throttled, Status: 429})
-		w.client[mind] = faulty
-		rep, err := w.apply(t.Context())
-		if n := faulty.Calls(platformtest.OpCreate); err != nil || n != 1 || rep.Count(apply.StatusDone) > 0 {
-			t.Errorf("%d creates, %v\n%s", n, err, describe(rep))
-		}
-	})
-}
-
-// How long is waited before a request is sent again that was certainly not carried out: a create at once and then
-// longer and longer, an update each time.
-func TestPausesBetweenTries(t *testing.T) {
-	for op, want := range map[platformtest.Op][]time.Duration{
-		platformtest.OpUpdate: {0, time.Second, 3 * time.Second, 7 * time.Second},
-		platformtest.OpCreate: {0, 30 * time.Second, 62 * time.Second, 96 * time.Second},
-	} {
-		t.Run(string(op), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.want = []agent.Desired{coach("a")}
-				if op == platformtest.OpUpdate {
-					w.mustApply()
-					w.want[0].Fields["agentPurpose"] = "New."
-				}
-				var sent []time.Duration
-				start := time.Now()
-				w.client[mind] = platformtest.WithScript(w.memory[mind], func(c platformtest.Call) platformtest.Fault {
-					if c.Op != op {
-						return platformtest.Fault{}
-					}
-					sent = append(sent, time.Since(start))
-					return platformtest.Fault{Class: platform.Unknown, Status: 500 + len(sent)}
-				})
-				if _, err := w.apply(t.Context()); err != nil || !slices.Equal(sent, want) {
-					t.Errorf("sent after %v, want %v: %v", sent, want, err)
-				}
-			})
-		})
-	}
-}
-
 // An update that had no answer takes effect after the next one: the next one's value is not taken for what the platform
 // made of it, and is sent again.
 func TestAnOvertakenUpdateIsSentAgain(t *testing.T) {
@@ -511,9 +448,7 @@ func TestAnAnsweredUpdateClosesNothingElse(t *testing.T) {
 		}
 		w.want[0].Fields["name"] = "New"
 		w.client[comet] = altered{Client: w.memory[comet], broken: func() bool { return true }}
-		if _, err := w.engine(fleet).Apply(t.Context(), apply.Session{Plan: w.planOf, Review: w.review,
-			Begin: func(*plan.Plan) (apply.Ledger, error) { return &noJournal{fleet: fleet}, nil },
-			End:   func() error { return nil }}); err != nil {
+		if _, err := w.engine(fleet).Apply(t.Context(), w.inMemory(fleet)); err != nil {
 			t.Fatal(err)
 		}
 		var open []string
@@ -557,25 +492,3 @@ func TestAnAgentThatIsFoundIsNoSuspect(t *testing.T) {
 		w.made(mind, 2)
 	})
 }
-
-// Once an intent cannot be stored nothing is sent, and each agent says why.
-func TestWithoutItsIntentNothingIsSent(t *testing.T) {
-	w := newWorld(t)
-	w.want, w.opts.Parallelism = []agent.Desired{coach("a"), coach("b")}, 1
-	w.ledger = func(l apply.Ledger) apply.Ledger { return full{l} }
-	rep, err := w.apply(t.Context())
-	if err == nil || rep.Count(apply.StatusDone) > 0 || len(rep.Results) != 2 {
-		t.Errorf("%v\n%s", err, describe(rep))
-	}
-	for _, res := range rep.Results {
-		if res.Err == nil || res.Err.Error() != "the journal could not be written: no space left" {
-			t.Errorf("%s: %v", res.Address, res.Err)
-		}
-	}
-	w.made(mind, 0)
-}
-
-// full is a ledger that stores no intent.
-type full struct{ apply.Ledger }
-
-func (full) Intend(state.Intent) (uint64, error) { return 0, errors.New("no space left") }

@@ -40,8 +40,8 @@ type openRequest struct {
 	// mayOverwrite reports, of an update or a delete of an earlier run, that it is not what is wanted any more: until
 	// its grace period is over it may still take effect, over what is sent now.
 	mayOverwrite bool
-	// notShown reports, of an update, that the last list shows a field as it was before: until the grace period is over,
-	// that list may lag.
+	// notShown reports, of an update, that the last list shows a field as it was before: until the grace period is
+	// over, that list may lag.
 	notShown bool
 	// answered reports, of a delete, that the platform said that it is done: at the time of since, when its grace
 	// period begins, for lists lag. repeated reports that it said so to a second one as well.
@@ -352,8 +352,8 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	case r.mayOverwrite && (changed || marked):
 		e.noteOvertaken(a)
 	case r.notShown:
-		// Were it closed now, a manifest that wants the old value again would find nothing to do, though the list lags. The
-		// next plan sends the field all the same: the record says that it was not done.
+		// Were it closed now, a manifest that wants the old value again would find nothing to do, though the list lags.
+		// The next plan sends the field all the same: the record says that it was not done.
 		late = fmt.Errorf("the list still shows the old value of %s", notShown)
 	}
 	if late != nil {

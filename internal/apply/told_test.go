@@ -96,7 +96,8 @@ func TestWhatIsBlockedSaysWhatToDo(t *testing.T) {
 func TestA404SaysWhereItWasAsked(t *testing.T) {
 	const where = "a wrong region, host or endpoint answers 404 as well; agentsync asked\n  https://acme.example.com\n"
 	for status, hints := range map[int]map[platformtest.Op]string{
-		404: {platformtest.OpUpdate: where + "if that is right, someone else deleted the agent, and the next apply makes " +
+		404: {platformtest.OpUpdate: where +
+			"if that is right, someone else deleted the agent, and the next apply makes " +
 			"it again:\n  agentsync apply",
 			platformtest.OpDelete: where + "if the agent is really gone:\n  agentsync state rm mindset/acme/b"},
 		400: {platformtest.OpUpdate: "", platformtest.OpDelete: ""},
@@ -319,7 +320,8 @@ func TestWithoutItsRenamesNothingIsBegun(t *testing.T) {
 		return picky{l, func(r state.Result) bool { return r.Kind == state.Removed }}
 	}
 	rep, err := w.apply(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "this result is refused") || rep.Count(apply.StatusNotStarted) != 2 {
+	if err == nil || !strings.Contains(err.Error(), "this result is refused") ||
+		rep.Count(apply.StatusNotStarted) != 2 {
 		t.Errorf("%v\n%s", err, describe(rep))
 	}
 	for _, res := range rep.Results {
@@ -395,3 +397,92 @@ func TestAKeyThatIsRefusedByTheList(t *testing.T) {
 		})
 	}
 }
+
+// A request that never left because of the network has failed, and says why; one that the end of the run kept from
+// leaving was not started.
+func TestARequestThatNeverLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a")}
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate,
+			Class: platform.Refused, NeverSent: true, Err: errors.New("no such host")})
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusFailed) != 1 ||
+			!strings.Contains(rep.Results[0].Err.Error(), "no such host") {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.knows(0, 0)
+	})
+}
+
+// An intent that cannot be closed after a refusal is not sent again: nobody could tell the two apart.
+func TestAnIntentThatCannotBeClosedIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a")}
+		w.ledger = func(l apply.Ledger) apply.Ledger {
+			return picky{l, func(r state.Result) bool { return r.Kind == state.Voided }}
+		}
+		faulty := platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate, Nth: 1,
+			Class: platform.Throttled, Status: 429})
+		w.client[mind] = faulty
+		rep, err := w.apply(t.Context())
+		if n := faulty.Calls(platformtest.OpCreate); err != nil || n != 1 || rep.Count(apply.StatusDone) > 0 {
+			t.Errorf("%d creates, %v\n%s", n, err, describe(rep))
+		}
+	})
+}
+
+// How long is waited before a request is sent again that was certainly not carried out: a create at once and then
+// longer and longer, an update each time.
+func TestPausesBetweenTries(t *testing.T) {
+	for op, want := range map[platformtest.Op][]time.Duration{
+		platformtest.OpUpdate: {0, time.Second, 3 * time.Second, 7 * time.Second},
+		platformtest.OpCreate: {0, 30 * time.Second, 62 * time.Second, 96 * time.Second},
+	} {
+		t.Run(string(op), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.want = []agent.Desired{coach("a")}
+				if op == platformtest.OpUpdate {
+					w.mustApply()
+					w.want[0].Fields["agentPurpose"] = "New."
+				}
+				var sent []time.Duration
+				start := time.Now()
+				w.client[mind] = platformtest.WithScript(w.memory[mind], func(c platformtest.Call) platformtest.Fault {
+					if c.Op != op {
+						return platformtest.Fault{}
+					}
+					sent = append(sent, time.Since(start))
+					return platformtest.Fault{Class: platform.Unknown, Status: 500 + len(sent)}
+				})
+				if _, err := w.apply(t.Context()); err != nil || !slices.Equal(sent, want) {
+					t.Errorf("sent after %v, want %v: %v", sent, want, err)
+				}
+			})
+		})
+	}
+}
+
+// Once an intent cannot be stored nothing is sent, and each agent says why.
+func TestWithoutItsIntentNothingIsSent(t *testing.T) {
+	w := newWorld(t)
+	w.want, w.opts.Parallelism = []agent.Desired{coach("a"), coach("b")}, 1
+	w.ledger = func(l apply.Ledger) apply.Ledger { return full{l} }
+	rep, err := w.apply(t.Context())
+	if err == nil || rep.Count(apply.StatusDone) > 0 || len(rep.Results) != 2 {
+		t.Errorf("%v\n%s", err, describe(rep))
+	}
+	for _, res := range rep.Results {
+		if res.Err == nil || res.Err.Error() != "the journal could not be written: no space left" {
+			t.Errorf("%s: %v", res.Address, res.Err)
+		}
+	}
+	w.made(mind, 0)
+}
+
+// full is a ledger that stores no intent.
+type full struct{ apply.Ledger }
+
+func (full) Intend(state.Intent) (uint64, error) { return 0, errors.New("no space left") }

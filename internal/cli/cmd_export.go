@@ -544,7 +544,8 @@ func sayDraft(u *ui.UI, d *export.Draft) {
 		}
 	}
 	if n := d.Unmarked(); n > 0 {
-		u.Sayf("the next apply puts the mark that marker: true asks for into %s of %s", diag.Plural(n, "agent"), d.App.ID)
+		u.Sayf("the next apply puts the mark that marker: true asks for into %s of %s", diag.Plural(n, "agent"),
+			d.App.ID)
 	}
 	if len(d.Variables) == 0 {
 		return

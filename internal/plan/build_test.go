@@ -97,7 +97,8 @@ func TestActions(t *testing.T) {
 		},
 		{
 			name: "an agent with a field that cannot be changed is deleted as any other",
-			prior: map[string]agent.Record{coach: record(t, "u1", fields{"agentName": "Coach", "externalTenantId": "t1"}),
+			prior: map[string]agent.Record{coach: record(t, "u1", fields{"agentName": "Coach",
+				"externalTenantId": "t1"}),
 				helper: {UID: "u2", Observed: doc(t, fields{"agentName": "Imported"})},
 				third:  {UID: "u3", Applied: agent.Doc("{")}},
 			edit: func(in *Input) {
@@ -106,7 +107,8 @@ func TestActions(t *testing.T) {
 			want: []brief{
 				{Action: Delete, Address: coach, UID: "u1", Fields: []FieldChange{{Path: "/agentName", Before: "Coach"},
 					{Path: "/externalTenantId", Before: "t1"}}},
-				{Action: Delete, Address: helper, UID: "u2", Fields: []FieldChange{{Path: "/agentName", Before: "Imported"}}},
+				{Action: Delete, Address: helper, UID: "u2", Fields: []FieldChange{{Path: "/agentName",
+					Before: "Imported"}}},
 				{Action: Delete, Address: third, UID: "u3"},
 			},
 			summary: Summary{Delete: 3},
@@ -149,10 +151,12 @@ func TestActions(t *testing.T) {
 		},
 		{
 			name: "an ignored field and one that cannot be changed count at the create of an agent with a secret",
-			desired: []agent.Desired{want(t, coach, fields{"agentName": secret.Template("${secret:TOKEN}"), "live": true,
+			desired: []agent.Desired{want(t, coach, fields{"agentName": secret.Template("${secret:TOKEN}"),
+				"live":             true,
 				"externalTenantId": "t1"}, ignoring("live"))},
 			want: []brief{{Action: Create, Address: coach, Fields: []FieldChange{
-				{Path: "/agentName", After: testSealer.Seal("/agentName", secret.Template("${secret:TOKEN}")), Secret: true},
+				{Path: "/agentName", After: testSealer.Seal("/agentName", secret.Template("${secret:TOKEN}")),
+					Secret: true},
 				{Path: "/live", After: true}, {Path: "/externalTenantId", After: "t1"},
 			}}},
 			summary: Summary{Create: 1},
@@ -249,7 +253,8 @@ func TestBuildRefuses(t *testing.T) {
 			Prior:   map[agent.Address]agent.Record{addr(t, coach): record(t, "u1", one)},
 		}, `plan: mindset/acme/coach has a field "name" that its platform does not know`},
 		{"a damaged record of an agent that wants a key that was handed on", Input{
-			Desired: []agent.Desired{want(t, coach, one, previously("helper")), want(t, helper, one, previously("coach"))},
+			Desired: []agent.Desired{want(t, coach, one, previously("helper")),
+				want(t, helper, one, previously("coach"))},
 			Prior: map[agent.Address]agent.Record{addr(t, coach): {UID: "u1", Applied: agent.Doc("{")},
 				addr(t, helper): record(t, "u2", one)},
 		}, `state: applied of mindset/acme/coach: `},

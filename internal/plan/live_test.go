@@ -236,7 +236,8 @@ func TestVanishedUnmanagedAndDoubted(t *testing.T) {
 	diffOf(t, "summary", Summary{Create: 1, Kept: 1, Unchanged: 2}, p.Summary)
 }
 
-// An agent that left and that no list shows is deleted all the same; whether the platform said that it is gone is noted.
+// An agent that left and that no list shows is deleted all the same; whether the platform said that it is gone is
+// noted.
 func TestAVanishedAgentThatLeft(t *testing.T) {
 	one := fields{"agentName": "Coach"}
 	for _, prune := range []bool{false, true} {
@@ -269,7 +270,8 @@ func TestDriftInMembers(t *testing.T) {
 			object{"a": "1"}, nil},
 		{"somebody adds one", object{"a": "1"}, object{"a": "1"}, object{"a": "1", "b": "2"}, object{"a": "1"},
 			[]FieldChange{{Path: "/metaData/b", Live: "2", Drift: true}}},
-		{"somebody changes one", object{"a": "1"}, object{"a": "1", "p": "1"}, object{"a": "2", "p": "2"}, object{"a": "1"},
+		{"somebody changes one", object{"a": "1"}, object{"a": "1", "p": "1"}, object{"a": "2", "p": "2"},
+			object{"a": "1"},
 			[]FieldChange{{Path: "/metaData/a", Before: "1", After: "1", Live: "2", Drift: true}}},
 		{"somebody takes one out", object{"a": "1", "b": "1"}, object{"a": "1", "b": "1"}, object{"a": "1"},
 			object{"a": "1", "b": "1"}, []FieldChange{{Path: "/metaData/b", Before: "1", After: "1", Drift: true}}},
@@ -284,7 +286,8 @@ func TestDriftInMembers(t *testing.T) {
 			p := build(t, Input{Desired: []agent.Desired{want(t, bot, meta(tt.wanted))},
 				Prior: records(t, map[string]agent.Record{bot: {UID: "u1", Applied: doc(t, meta(tt.applied)),
 					Observed: doc(t, meta(tt.observed))}}),
-				Live: map[agent.AppID][]Live{addr(t, bot).ID(): {{UID: "u1", Content: agent.ContentOf(meta(tt.live))}}}})
+				Live: map[agent.AppID][]Live{addr(t, bot).ID(): {{UID: "u1",
+					Content: agent.ContentOf(meta(tt.live))}}}})
 			var got []FieldChange
 			for _, ch := range p.Changes {
 				got = ch.Differences()

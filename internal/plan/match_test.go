@@ -90,7 +90,9 @@ func TestFind(t *testing.T) {
 		"more are equal than are wanted": {[]Candidate{{Fields: fields{"agentName": "A"}}},
 			[]Live{mindLive("1", fields{"agentName": "A"}, ""), mindLive("2", fields{"agentName": "A"}, "")}, false,
 			[]string{"=1,2"}},
-		"one that can be it": {[]Candidate{{Fields: fields{"agentName": "A"}, May: func(l Live) bool { return l.UID == "2" }}},
+		"one that can be it": {[]Candidate{{Fields: fields{"agentName": "A"}, May: func(l Live) bool {
+			return l.UID == "2"
+		}}},
 			[]Live{mindLive("1", fields{"agentName": "A"}, ""), mindLive("2", fields{"agentName": "A"}, "")}, false,
 			[]string{"2"}},
 		"one that cannot be it, and no name": {[]Candidate{{Fields: fields{"agentName": secret.Sealed{}}, May: no}},
@@ -203,7 +205,8 @@ func TestLimitOfAWord(t *testing.T) {
 		"an empty list":            {fields{"tags": list{}}, fields{"tags": list{}}, false},
 		"a truth":                  {fields{"live": true}, fields{"live": true}, false},
 		"a blank name":             {fields{"agentName": " "}, fields{"agentName": "coach"}, false},
-		"nothing on either side":   {fields{"agentName": "A", "tags": nil}, fields{"agentName": "Z", "tags": nil}, false},
+		"nothing on either side": {fields{"agentName": "A", "tags": nil}, fields{"agentName": "Z", "tags": nil},
+			false},
 		"a secret text": {fields{"agentPurpose": secret.Literal("a text of its own")},
 			fields{"agentPurpose": "a text of its own"}, true},
 		"another secret text": {fields{"agentPurpose": secret.Literal("a text of its own")},

@@ -117,7 +117,8 @@ func TestARefreshLooksAtWhatIsListed(t *testing.T) {
 		Targets: []agent.Glob{coach, helper, "mindset/acme/hidden"}, Platforms: platforms(t), Sealer: testSealer,
 	}
 	behind, _, err := Refresh(in)
-	if err != nil || len(behind) != 3 || behind[0].Address.Key != "coach" || !behind[1].Vanished || behind[1].Unlisted ||
+	if err != nil || len(behind) != 3 || behind[0].Address.Key != "coach" || !behind[1].Vanished ||
+		behind[1].Unlisted ||
 		behind[2].Vanished || !behind[2].Unlisted {
 		t.Errorf("%+v, %v", behind, err)
 	}
@@ -154,7 +155,8 @@ func TestRefreshDoubts(t *testing.T) {
 // manifest nothing counts as applied.
 func TestTakeOverNames(t *testing.T) {
 	meta := func(v any) fields {
-		return fields{"name": "A", "integrationMeta": object{"baseUrl": "https://a", "headers": object{"authorization": v}}}
+		return fields{"name": "A", "integrationMeta": object{"baseUrl": "https://a",
+			"headers": object{"authorization": v}}}
 	}
 	for name, tt := range map[string]struct {
 		live, like any

@@ -125,8 +125,8 @@ func TestASavedPlanIsReadAsItWasWritten(t *testing.T) {
 	diffOf(t, "plan", was.String(), is.String())
 }
 
-// What a reader of a saved plan is shown is what was planned: the files of texts, numbers to their last digit, who is in
-// the way, marks, what an earlier replace left, and where requests go.
+// What a reader of a saved plan is shown is what was planned: the files of texts, numbers to their last digit, who is
+// in the way, marks, what an earlier replace left, and where requests go.
 func TestASavedPlanKeepsAllThatIsShown(t *testing.T) {
 	const bot = "cometchat/2754abc/bot"
 	comet := addr(t, bot).ID()
@@ -311,7 +311,8 @@ func TestCheck(t *testing.T) {
 		}, map[string]string{"mindset/acme/added": reasonNew}},
 		{"an agent left that stays", func(in *Input) {
 			in.Prior[addr(t, "mindset/acme/stays")] = record(t, "m10", fields{"agentName": "Stays"})
-			in.Live[acme] = append(in.Live[acme], Live{UID: "m10", Content: agent.ContentOf(fields{"agentName": "Stays"})})
+			in.Live[acme] = append(in.Live[acme],
+				Live{UID: "m10", Content: agent.ContentOf(fields{"agentName": "Stays"})})
 		}, map[string]string{"mindset/acme/stays": reasonNew}},
 		{"deletes are not asked for any more", func(in *Input) { in.Prune = false }, map[string]string{
 			"mindset/acme/gone": reasonChange, "mindset/left/gone": reasonChange, "mindset/acme/tenant": reasonChange}},
