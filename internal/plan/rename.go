@@ -164,7 +164,8 @@ func (r *renamer) turnRings(movers []*agent.Desired) error {
 		if !known || !r.from[d.Address].IsZero() || !r.taker[d.Address].IsZero() {
 			continue
 		}
-		offers := r.offeredRecords(d)
+		// A ring leads through wanted agents alone. One that left the manifests may be gone next time.
+		offers := slices.DeleteFunc(r.offeredRecords(d), func(a agent.Address) bool { return r.wanted[a] == nil })
 		if len(offers) == 0 {
 			continue
 		}
@@ -176,11 +177,10 @@ func (r *renamer) turnRings(movers []*agent.Desired) error {
 		if own {
 			continue // it has what it wants, also where a lost state forgot that it was renamed
 		}
-		asked := slices.IndexFunc(offers, func(a agent.Address) bool {
-			return len(d.PreviousKeys) > 0 && !slices.Contains(rec.FormerKeys, a.Key)
-		})
-		if asked >= 0 {
-			wish[d.Address] = offers[asked]
+		// One that came by one of its previous keys has what it asked for: the others are for where that one is missing.
+		done := slices.ContainsFunc(d.PreviousKeys, func(key string) bool { return slices.Contains(rec.FormerKeys, key) })
+		if len(d.PreviousKeys) > 0 && !done {
+			wish[d.Address] = offers[0]
 			continue
 		}
 		// What it asks for was done before, or it asks for nothing: a swap back is known by what the agents want.

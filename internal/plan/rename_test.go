@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"testing"
 
 	"agentsync/internal/agent"
@@ -257,6 +258,46 @@ func TestARenameWithAnotherProtectionIsRemembered(t *testing.T) {
 	in.Prior = carriedOut(t, in, p)
 	if again := build(t, in); len(again.Renames()) > 0 {
 		t.Errorf("it is turned back: %+v", briefs(again))
+	}
+}
+
+// One agent names two previous keys, and the other names its key: planned again after it was carried out, nothing moves,
+// be the content as it is wanted or not.
+func TestTwoPreviousKeysComeToRest(t *testing.T) {
+	had := fields{"agentName": "Had"}
+	for name, records := range map[string][]string{
+		"its own record is missing": {helper, third}, "a record of no wanted agent is there": {coach, helper, third},
+		"all keys are wanted agents": {coach, third},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := Input{Prune: true, Desired: []agent.Desired{
+				want(t, coach, fields{"agentName": "A"}, previously("helper", "third")),
+				want(t, third, fields{"agentName": "C"}, previously("coach")),
+			}, Prior: map[agent.Address]agent.Record{}}
+			for i, a := range records {
+				in.Prior[addr(t, a)] = record(t, fmt.Sprint("u", i), had)
+			}
+			first := build(t, in)
+			next := map[agent.Address]agent.Record{}
+			for a, rec := range in.Prior {
+				next[a] = rec
+			}
+			for _, ch := range first.Changes {
+				if ch.Action == Delete {
+					delete(next, ch.Address)
+				}
+			}
+			for _, mv := range first.Renames() {
+				delete(next, mv.From)
+			}
+			for _, mv := range first.Renames() { // what is to be sent is not carried out
+				next[mv.To] = in.Prior[mv.From].Moved(mv.From.Key, mv.To.Key)
+			}
+			in.Prior = next
+			if again := build(t, in).Renames(); len(again) > 0 {
+				t.Errorf("%v moves once more: %+v", first.Renames(), again)
+			}
+		})
 	}
 }
 
