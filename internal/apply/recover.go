@@ -313,43 +313,39 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	e.mu.Lock()
 	e.lateUpdates[i.UID] = append(e.lateUpdates[i.UID], sent) // whatever is decided now, it may still take effect
 	e.mu.Unlock()
-	names, changed, notShown := make([]string, 0, len(sent)), false, ""
+	r := e.openRequestOf(i)
+	inGrace := l.asked.Sub(r.since) < e.graceOf(r)
+	names, notShown := make([]string, 0, len(sent)), "" // names are those that are decided by what is shown
 	for name, v := range sent {
 		f, _ := l.schema.Field(name)
-		names = append(names, name)
 		exact, was := plan.Equal(f, v, shown[name]), plan.Equal(f, before[name], shown[name])
 		switch {
 		case hasSecret(v):
 			delete(applied, name)
 		case applied[name] == nil && exact && was: // sent as it was, for the mark
 			continue
-		case !exact && !was && plan.Equal(f, v, applied[name]):
-			// A later update that sent the same was answered, and what it left is not what is live: nothing tells whose
-			// that is.
-			delete(applied, name)
-		case exact, plan.Holds(f, v, shown[name]) && !was && !plan.Leftover(v, shown[name], applied[name],
-			before[name]):
-			applied[name] = v
-		case was:
+		case !exact && (was || plan.Equal(f, v, applied[name])):
+			// As before it, or otherwise than a later update of the same left it, which was answered: not by this one. Were that
+			// recorded, what somebody put there would pass for ours or for the platform's.
 			notShown = name
 			continue
+		case exact, plan.Holds(f, v, shown[name]) && !plan.Leftover(v, shown[name], applied[name], before[name]):
+			applied[name] = v
 		case shown[name] == nil:
 			delete(applied, name)
 		default:
 			applied[name] = ownMembers(shown[name], v, applied[name])
 		}
-		changed = true
+		names = append(names, name)
 	}
 	f, canMark := l.schema.Marker()
 	marked := canMark && sent[f.Name] != nil && live.Mark != rec.Mark
-	r := e.openRequestOf(i)
-	inGrace := l.asked.Sub(r.since) < e.graceOf(r)
 	r.notShown = notShown != "" && inGrace
 	var late error
 	switch {
 	case r.earlier && inGrace && e.overwritesWanted(l, a, rec, sent):
 		r.mayOverwrite, late = true, errMayOverwrite
-	case r.mayOverwrite && (changed || marked):
+	case r.mayOverwrite && (len(names) > 0 || marked):
 		e.noteOvertaken(a)
 	case r.notShown:
 		// Were it closed now, a manifest that wants the old value again would find nothing to do, though the list lags.
@@ -360,7 +356,7 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 		i.ID = 0 // what is recorded closes nothing
 		voided = nil
 	}
-	if !changed && !marked {
+	if len(names) == 0 && !marked {
 		return voided, late
 	}
 	if marked {

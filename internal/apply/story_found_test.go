@@ -364,30 +364,48 @@ func TestALateDeleteOfAnEarlierRunIsWaitedFor(t *testing.T) {
 // An update loses its answer, the same one is sent again, answered and ignored, and no list comes after either. What the
 // first one is then found to be is no proof that the member that was to go is the platform's own.
 func TestAnIgnoredUpdateAfterALostOne(t *testing.T) {
-	for _, refresh := range []bool{false, true} {
-		t.Run(fmt.Sprintf("refresh %v", refresh), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				w.want = []agent.Desired{concierge("a", "integrationMeta", map[string]any{"baseUrl": "https://a.example",
-					"agentId": "x"})}
-				w.mustApply()
-				wanted := map[string]any{"baseUrl": "https://a.example"}
-				w.want[0].Fields["integrationMeta"] = wanted
-				w.client[comet] = platformtest.WithFaults(w.memory[comet],
-					platformtest.Fault{Op: platformtest.OpUpdate, Nth: 1, Class: platform.Unknown},
-					platformtest.Fault{Op: platformtest.OpUpdate, Ignored: true},
-					platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
-				if _, err := w.apply(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				w.client[comet], w.refresh = w.memory[comet], refresh
-				w.mustApply()
-				w.check()
-				got := w.memory[comet].Agents()[0].Content.Fields()["integrationMeta"]
-				if diff := gocmp.Diff(any(wanted), got); diff != "" {
-					t.Errorf("what is live (-want +got):\n%s", diff)
-				}
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{concierge("a", "integrationMeta", map[string]any{"baseUrl": "https://a.example",
+			"agentId": "x"})}
+		w.mustApply()
+		wanted := map[string]any{"baseUrl": "https://a.example"}
+		w.want[0].Fields["integrationMeta"] = wanted
+		w.client[comet] = platformtest.WithFaults(w.memory[comet],
+			platformtest.Fault{Op: platformtest.OpUpdate, Nth: 1, Class: platform.Unknown},
+			platformtest.Fault{Op: platformtest.OpUpdate, Ignored: true},
+			platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.client[comet], w.refresh = w.memory[comet], true
+		w.mustApply()
+		w.check()
+		got := w.memory[comet].Agents()[0].Content.Fields()["integrationMeta"]
+		if diff := gocmp.Diff(any(wanted), got); diff != "" {
+			t.Errorf("what is live (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// The same at a platform that adds members: once it is sent again, nothing is to be done.
+func TestALostUpdateAtAPlatformThatAddsMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		adds := platformtest.NewMemory(w.schemas["cometchat"], platformtest.SilentUpdates(), platformtest.NoRead(),
+			platformtest.Keeping(platformtest.Habit("fill")))
+		w.memory[comet], w.client[comet] = adds, adds
+		w.want = []agent.Desired{concierge("a", "metaData", map[string]any{"greetingMessage": "Hi"})}
+		w.mustApply()
+		w.want[0].Fields["metaData"] = map[string]any{"greetingMessage": "Ho"}
+		w.client[comet] = platformtest.WithFaults(adds,
+			platformtest.Fault{Op: platformtest.OpUpdate, Nth: 1, Class: platform.Unknown},
+			platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.client[comet], w.refresh = adds, true
+		w.mustApply()
+		w.check()
+	})
 }
