@@ -30,7 +30,11 @@ func (p *Progress) Begin(total int) {
 	p.End()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.now = report.NewProgress(p.ui.Err, p.ui.Style(p.ui.Err), total)
+	style := p.ui.Style(p.ui.Err)
+	if p.ui.env["TERM"] == "dumb" {
+		style.Width = 0 // no live line: such a terminal shows what erases it as characters
+	}
+	p.now = report.NewProgress(p.ui.Err, style, total)
 	p.ui.progress.Store(p)
 }
 
