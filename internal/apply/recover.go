@@ -526,7 +526,7 @@ func (e *Engine) stopForPerson(i state.Intent, uids []string, equal bool) {
 	var b strings.Builder
 	b.WriteString("say which one it is, and delete the others at the platform:\n")
 	for _, uid := range uids {
-		fmt.Fprintf(&b, "  agentsync import %s %s\n", e.addressOf(i), uid)
+		b.WriteString("  " + ImportCommand(e.addressOf(i).String(), uid) + "\n")
 	}
 	if !equal {
 		b.WriteString("or, if it is none of them, create it all the same:\n  agentsync apply --allow-duplicate-names")

@@ -486,3 +486,16 @@ func TestWithoutItsIntentNothingIsSent(t *testing.T) {
 type full struct{ apply.Ledger }
 
 func (full) Intend(state.Intent) (uint64, error) { return 0, errors.New("no space left") }
+
+// A uid that begins with a hyphen is no flag of the command that is copied.
+func TestImportCommand(t *testing.T) {
+	for uid, want := range map[string]string{
+		"agent-1": "agentsync import mindset/acme/a agent-1", "-agent": "agentsync import -- mindset/acme/a -agent",
+	} {
+		t.Run(uid, func(t *testing.T) {
+			if got := apply.ImportCommand("mindset/acme/a", uid); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		})
+	}
+}

@@ -630,12 +630,21 @@ func removeHint(ch plan.Change) string {
 	return "if the agent is really gone:\n  agentsync state rm " + ch.Address.String()
 }
 
+// ImportCommand is the command that takes an agent over, of two words that a shell takes as they are.
+func ImportCommand(address, uid string) string {
+	words := []string{"agentsync", "import", address, uid}
+	if strings.HasPrefix(uid, "-") {
+		words = slices.Insert(words, 2, "--") // it is no flag
+	}
+	return strings.Join(words, " ")
+}
+
 // importHint is what to do about agents that are in the way of a create.
 func importHint(ch plan.Change) string {
 	var b strings.Builder
 	b.WriteString("take the existing agent over, which updates it to the manifest at the next apply:\n")
 	for _, uid := range ch.InTheWay {
-		fmt.Fprintf(&b, "  agentsync import %s %s\n", ch.Address, uid)
+		b.WriteString("  " + ImportCommand(ch.Address.String(), uid) + "\n")
 	}
 	b.WriteString("or create another one of the same name with --allow-duplicate-names")
 	return b.String()

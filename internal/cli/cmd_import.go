@@ -66,7 +66,8 @@ func (a *app) importCommand() *cobra.Command {
 			return err
 		}
 		if !platform.UsableUID(args[1]) {
-			return exit.Usagef("%q cannot be a uid: it is letters, digits and - as the platform shows it", args[1])
+			return exit.Usagef("%q cannot be a uid: it is letters, digits and . _ : @ ~ + = - as the platform shows it",
+				args[1])
 		}
 		return importAgent(cmd.Context(), a.UI, f, addr, args[1], args[2:])
 	}

@@ -48,11 +48,8 @@ func (a Answer) NotDone() error {
 	return err
 }
 
-var (
-	// errNotDone is an answer that says the opposite of its status.
-	errNotDone = errors.New("the answer says that it was not done")
-	errNoUID   = errors.New("the answer holds an agent without a usable uid")
-)
+// errNotDone is an answer that says the opposite of its status.
+var errNotDone = errors.New("the answer says that it was not done")
 
 // Shape is how a platform writes agents down. All adapters read theirs by it, so that no answer loses a uid and no
 // mark is ever seen in an agent's content.
@@ -149,7 +146,8 @@ func (s Shape) Listed(elements []agent.Raw, skip func(agent.Object) bool) ([]Rem
 		r, err := s.remoteOf(o)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("the list's element %d is an agent without a usable uid", i+1)
+			return nil, fmt.Errorf("the list's element %d is an agent without a usable uid%s", i+1,
+				unusable(o.Value(s.UID)))
 		case seen[r.UID]:
 			return nil, fmt.Errorf("the list holds agent %s twice", r.UID)
 		}

@@ -100,7 +100,7 @@ func NewRemote(s *schema.Platform, uid, createdAt any, o agent.Object) (Remote, 
 func newRemote(s *schema.Platform, run *secret.Finder, uid, createdAt any, o agent.Object) (Remote, error) {
 	r := Remote{UID: UIDOf(uid), CreatedAt: ParseTime(createdAt)}
 	if r.UID == "" {
-		return Remote{}, errNoUID
+		return Remote{}, fmt.Errorf("the answer holds an agent without a usable uid%s", unusable(uid))
 	}
 	if doc, ok := plainDoc(s, run, o); ok {
 		r.Content = agent.ContentOfDoc(doc)
@@ -427,20 +427,30 @@ func withoutByteOrderMark(body []byte) []byte {
 // maxUID is the longest uid in bytes; those seen have 20 (Mindset) and 36 (CometChat, UUID v4).
 const maxUID = 128
 
-// UsableUID reports whether uid can stand in a request's path: 1 to 128 of A-Z a-z 0-9 . _ : @ ~ -
-// that start with a letter, a digit or an underscore. That is every form seen with room for others, and
-// nothing that would change the meaning of the path.
+// UsableUID reports whether uid can stand in a request's path: 1 to 128 of A-Z a-z 0-9 . _ : @ ~ + = -
+// that start with a letter, a digit, an underscore or a hyphen, as one in 64 base64url texts does. That is every
+// form seen with room for others, and nothing that would change the meaning of the path or of a command that is copied.
 func UsableUID(uid string) bool {
-	if uid == "" || len(uid) > maxUID || strings.IndexByte(".:@~-", uid[0]) >= 0 {
+	if uid == "" || len(uid) > maxUID || strings.IndexByte(".:@~+=", uid[0]) >= 0 {
 		return false
 	}
 	for i := range len(uid) {
 		c := uid[i]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && strings.IndexByte("._:@~-", c) < 0 {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && strings.IndexByte("._:@~+=-", c) < 0 {
 			return false
 		}
 	}
 	return true
+}
+
+// unusable returns what stands in place of a usable uid, to end a message with: it is all that a person has to find the
+// agent by.
+func unusable(uid any) string {
+	text, _ := uid.(string)
+	if text == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %q", text[:min(len(text), maxUID)])
 }
 
 // UIDOf returns the uid that v, a value of an answer, stands for, or "" where it is not usable. A
@@ -448,7 +458,7 @@ func UsableUID(uid string) bool {
 func UIDOf(v any) string {
 	uid, ok := v.(string)
 	if n, isNumber := v.(json.Number); isNumber {
-		uid, ok = n.String(), true
+		uid, ok = n.String(), !strings.ContainsAny(n.String(), "+-") // no counter is one of those
 	}
 	if !ok || !UsableUID(uid) {
 		return ""

@@ -22,7 +22,9 @@ func TestLimitOfAUID(t *testing.T) {
 	}
 	for uid, usable := range map[string]bool{
 		"a": true, "z": true, "A": true, "Z": true, "0": true, "9": true, "_": true, "a.b_c:d@e~f-g": true,
-		".a": false, ":a": false, "@a": false, "~a": false, "-a": false, "a/b": false, "a b": false, "a`b": false,
+		"-a": true, "-": true, "a+b==": true,
+		".a": false, ":a": false, "@a": false, "~a": false, "=a": false, "+a": false, "a/b": false, "a b": false,
+		"a`b": false,
 		"a{b": false, "a[b": false,
 		"a;b": false, "aé": false, "..": false, "a%2e": false,
 	} {

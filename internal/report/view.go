@@ -251,7 +251,7 @@ func obstacleOf(c plan.Change) obstacle {
 		o := obstacle{reason: "an agent of the same name that agentsync does not manage is in the way"}
 		if len(c.InTheWay) > 0 {
 			o.reason += " (uid " + joinUIDs(c.InTheWay) + "); to take it over:"
-			o.command = "agentsync import " + show.ShellWord(c.Address.String()) + " " + show.ShellWord(c.InTheWay[0])
+			o.command = apply.ImportCommand(show.ShellWord(c.Address.String()), show.ShellWord(c.InTheWay[0]))
 		}
 		return o
 	default:

@@ -60,7 +60,7 @@ func TestListForms(t *testing.T) {
 	}
 	for body, says := range map[string]string{
 		``: "empty", `{}`: "no list", `[{"name": "a"}]`: "without a usable uid",
-		`[{"uid": "a/b"}]`: "without a usable uid",
+		`[{"uid": "a/b"}]`: `without a usable uid: "a/b"`, `[{"uid": ""}]`: "without a usable uid",
 		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 250, "per_page": 100, "current_page": 1, ` +
 			`"total_pages": 3}}}`: "page 1 of 3",
 		`{"data": [{"uid": "a"}], "meta": {"pagination": {"total": 2}}}`: "shows 1 agents of 2",
