@@ -325,8 +325,8 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 		case applied[name] == nil && exact && was: // sent as it was, for the mark
 			continue
 		case !exact && (was || plan.Equal(f, v, applied[name])):
-			// As before it, or otherwise than a later update of the same left it, which was answered: not by this one. Were that
-			// recorded, what somebody put there would pass for ours or for the platform's.
+			// As before it, or otherwise than a later update of the same left it, which was answered: not by this one.
+			// Were that recorded, what somebody put there would pass for ours or for the platform's.
 			notShown = name
 			continue
 		case exact, plan.Holds(f, v, shown[name]) && !plan.Leftover(v, shown[name], applied[name], before[name]):

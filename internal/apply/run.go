@@ -195,8 +195,8 @@ func (r *appRun) tellFinished(res Result) {
 	}
 }
 
-// enterUndone enters what was answered as done and did not last: deletes of agents that are listed still, whose uids are
-// in the state, and updates that a request of an earlier run overwrote.
+// enterUndone enters what was answered as done and did not last: deletes of agents that are listed still, whose uids
+// are in the state, and updates that a request of an earlier run overwrote.
 func (t *tally) enterUndone() {
 	for a := range t.overtaken {
 		if res := t.results[a]; res.Status == StatusDone && res.Action == plan.Update {

@@ -361,8 +361,8 @@ func TestALateDeleteOfAnEarlierRunIsWaitedFor(t *testing.T) {
 	}
 }
 
-// An update loses its answer, the same one is sent again, answered and ignored, and no list comes after either. What the
-// first one is then found to be is no proof that the member that was to go is the platform's own.
+// An update loses its answer, the same one is sent again, answered and ignored, and no list comes after either. What
+// the first one is then found to be is no proof that the member that was to go is the platform's own.
 func TestAnIgnoredUpdateAfterALostOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

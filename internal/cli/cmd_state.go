@@ -151,8 +151,8 @@ func (a *app) stateEdit(cmd *cobra.Command) *stateEdit {
 	return e
 }
 
-// run makes the change, which gets the state and its name, under the lock, which says what command has it. With nil it is
-// on disk: only then may a command print what it did, for who reads a uid there may count on it.
+// run makes the change, which gets the state and its name, under the lock, which says what command has it. With nil it
+// is on disk: only then may a command print what it did, for who reads a uid there may count on it.
 func (e *stateEdit) run(cmd *cobra.Command, change func(s *state.State, name string) error) error {
 	command := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 	return workspace.Edit(cmd.Context(), e.ui, e.path, command, e.wait, change)

@@ -325,7 +325,8 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 		}
 		unlocked := view.Holder != nil
 		if !unlocked {
-			return answer(stateDoc{State: place.Name(), Unlocked: &unlocked}, "nobody has the lock of "+place.Name()+"\n")
+			return answer(stateDoc{State: place.Name(), Unlocked: &unlocked}, "nobody has the lock of "+place.Name()+
+				"\n")
 		}
 		held := state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age})
 		if !yes {

@@ -177,8 +177,11 @@ func (r *renamer) turnRings(movers []*agent.Desired) error {
 		if own {
 			continue // it has what it wants, also where a lost state forgot that it was renamed
 		}
-		// One that came by one of its previous keys has what it asked for: the others are for where that one is missing.
-		done := slices.ContainsFunc(d.PreviousKeys, func(key string) bool { return slices.Contains(rec.FormerKeys, key) })
+		// One that came by one of its previous keys has what it asked for: the others are for where that one is
+		// missing.
+		done := slices.ContainsFunc(d.PreviousKeys, func(key string) bool {
+			return slices.Contains(rec.FormerKeys, key)
+		})
 		if len(d.PreviousKeys) > 0 && !done {
 			wish[d.Address] = offers[0]
 			continue

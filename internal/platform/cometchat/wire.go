@@ -41,8 +41,8 @@ func shapeOf(s *schema.Platform, c *platform.Caller) platform.Shape {
 	}
 }
 
-// Beginnings of the platform's codes: those of the key or the app, and all others. Their statuses are not documented, and
-// a limit of the plan may be answered 403 like a wrong key.
+// Beginnings of the platform's codes: those of the key or the app, and all others. Their statuses are not documented,
+// and a limit of the plan may be answered 403 like a wrong key.
 const (
 	codesOfKey     = "AUTH_ERR_"
 	codesOfRequest = "ERR_"
