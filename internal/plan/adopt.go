@@ -66,8 +66,15 @@ func (in *Input) adoptIn(id agent.AppID, creates []*Change, wants map[agent.Addr
 	}
 	free := slices.DeleteFunc(slices.Clone(in.Live[id]), func(l Live) bool { return owned[id][l.UID] })
 	live := make(map[string]Live, len(free))
-	for _, l := range free {
+	decided := in.marksOfRecords(id)
+	for _, ch := range creates {
+		delete(decided, ch.Address.Mark()) // a replace may have made its new agent already
+	}
+	for n, l := range free {
 		live[l.UID] = l
+		if decided[l.Mark] {
+			free[n].Mark = "" // the address that it names has its agent: it says no more whose this one is
+		}
 	}
 	for i, m := range Find(p, candidates, free, false) {
 		ch := changes[i]
@@ -94,6 +101,17 @@ func (in *Input) adoptIn(id agent.AppID, creates []*Change, wants map[agent.Addr
 			ch.Blocked, ch.InTheWay = BlockedByNamesake, inTheWay
 		}
 	}
+}
+
+// marksOfRecords returns the marks of the addresses of an app that have an agent.
+func (in *Input) marksOfRecords(id agent.AppID) map[string]bool {
+	marks := map[string]bool{}
+	for a := range in.Prior {
+		if a.ID() == id {
+			marks[a.Mark()] = true
+		}
+	}
+	return marks
 }
 
 func (in *Input) waitRank(ch *Change) int {

@@ -335,6 +335,12 @@ func TestAdopt(t *testing.T) {
 			}, []Live{mindLive("1", fields{"agentName": "A", "externalTenantId": "t1", "tags": list{"x"}}, mark),
 				mindLive("2", fields{"agentName": "B", "externalTenantId": "t2", "tags": list{"x"}}, mark)},
 			[]string{"replace 1 namesake 2"}},
+		"one with the mark of an address that has its own": {[]agent.Desired{want(t, a, equal), want(t, b, equal)},
+			func(in *Input) {
+				in.Prior = map[agent.Address]agent.Record{addr(t, b): record(t, "1", equal)}
+			}, []Live{mindLive("1", equal, ""), mindLive("2", equal, addr(t, b).Mark())}, []string{"adopt 2"}},
+		"one with the mark of an address that has none": {[]agent.Desired{want(t, a, equal)}, nil,
+			[]Live{mindLive("2", equal, addr(t, b).Mark())}, []string{"create namesake 2"}},
 		"one of two equal ones that nobody can tell apart": {[]agent.Desired{want(t, a, equal)}, nil,
 			[]Live{mindLive("1", equal, ""), mindLive("2", equal, "")}, []string{"create namesake 1,2"}},
 		"a list of another app, perhaps": {[]agent.Desired{want(t, a, equal), want(t, b, other)},
