@@ -123,6 +123,7 @@ func (e *Engine) Recover(ctx context.Context, s Session) error {
 	}
 	e.listApps(ctx, slices.DeleteFunc(e.openApps(), func(id agent.AppID) bool { return e.lists[id] != nil }))
 	e.recoverOpen(ctx)
+	e.awaitLate(ctx)
 	return errors.Join(e.ledgerFault(), s.End(), ctx.Err())
 }
 

@@ -128,8 +128,6 @@ type Engine struct {
 	answered map[agent.Address]answeredUpdate
 	// undone are the uids of agents whose delete was answered as done, and which the lists go on showing.
 	undone map[agent.Address]string
-	// overtaken are the agents of which a request of an earlier run took effect late, over what was sent now.
-	overtaken map[agent.Address]bool
 }
 
 // New returns an engine for one apply of the wanted agents, which must not change meanwhile. fleet is what
@@ -150,7 +148,7 @@ func New(apps map[agent.AppID]App, desired []agent.Desired, fleet *state.Fleet, 
 		opts:    opts, fleet: fleet, lists: map[agent.AppID]*listing{}, unlisted: map[agent.AppID]error{},
 		runs: map[agent.AppID]*appRun{}, requests: map[uint64]*openRequest{}, sends: map[requestKey]sendCount{},
 		lateUpdates: map[string][]agent.Fields{}, answered: map[agent.Address]answeredUpdate{},
-		undone: map[agent.Address]string{}, overtaken: map[agent.Address]bool{},
+		undone:      map[agent.Address]string{},
 		knownBefore: map[agent.AppID]map[string]bool{},
 	}
 	for a, rec := range fleet.Records() {

@@ -37,9 +37,6 @@ type openRequest struct {
 	hint       string
 	// stuck reports that no other list will tell more: a person has to say.
 	stuck bool
-	// mayOverwrite reports, of an update or a delete of an earlier run, that it is not what is wanted any more: until
-	// its grace period is over it may still take effect, over what is sent now.
-	mayOverwrite bool
 	// notShown reports, of an update, that the last list shows a field as it was before: until the grace period is
 	// over, that list may lag.
 	notShown bool
@@ -123,6 +120,73 @@ func (e *Engine) undecidedAgents() map[agent.Address]bool {
 	return held
 }
 
+// awaitLate waits until no request of an earlier run can overwrite any more what is wanted now, and lists and recovers
+// once more. It comes before the plan: what such a request does late would be in no plan, and over what this apply sends.
+func (e *Engine) awaitLate(ctx context.Context) {
+	var wait time.Duration
+	late := map[agent.AppID]bool{}
+	for _, i := range e.fleet.Open() {
+		if id := i.Address.ID(); e.mayOverwrite(i, time.Now()) {
+			late[id], wait = true, max(wait, time.Until(e.graceEnd(i)))
+		}
+	}
+	if len(late) == 0 {
+		return
+	}
+	ids := slices.SortedFunc(maps.Keys(late), agent.AppID.Compare)
+	for _, id := range ids {
+		e.emitEvent(Event{Kind: EventRecovering, App: id, Message: e.waitingFor(id, wait)})
+	}
+	if sleep(ctx, wait) {
+		e.listApps(ctx, ids)
+		e.recoverOpen(ctx)
+	}
+}
+
+// mayOverwrite reports whether an update or a delete of an earlier run may still take effect at a time, and is not what
+// is wanted any more. What is sent before that time is over could be overwritten, and no list would show it.
+func (e *Engine) mayOverwrite(i state.Intent, at time.Time) bool {
+	r, a := e.openRequestOf(i), e.addressOf(i)
+	rec, known := e.fleet.Record(a)
+	if i.NeverLeft || !r.earlier || at.Sub(r.since) >= e.graceOf(r) || e.want[a] == nil || !known || rec.UID != i.UID {
+		return false
+	}
+	switch i.Action {
+	case actionDelete:
+		return true
+	case actionUpdate:
+		return e.overwritesWanted(i, a, rec)
+	default:
+		return false
+	}
+}
+
+// overwritesWanted reports whether an update sent what is not wanted any more. What the intent does not say, its mark,
+// is taken to be another one.
+func (e *Engine) overwritesWanted(i state.Intent, a agent.Address, rec agent.Record) bool {
+	sent, err := i.Fields.Fields()
+	p := e.apps[a.ID()].Schema
+	if err != nil || p == nil {
+		return false // whoever recovers it says so
+	}
+	want := e.wantedAgent(a)
+	sealed := want.Fields.Seal(e.sealer)
+	for name, v := range sent {
+		f, known := p.Field(name)
+		if !known || slices.Contains(want.IgnoreChanges, name) {
+			continue
+		}
+		wanted := sealed[name]
+		if wanted == nil {
+			wanted = f.Cleared()
+		}
+		if !plan.Equal(f, v, wanted) || f.Marker && cmp.Or(want.Mark, rec.Mark) != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // recoverOpen closes those open intents of which the last lists tell what became of them, be they of this apply or
 // of an earlier one. It sends reads, and at the most a delete again. What it cannot tell stays open: e.requests says
 // why.
@@ -172,7 +236,7 @@ func (e *Engine) recoverApp(ctx context.Context, id agent.AppID, intents []state
 		default:
 			results, err = e.recoverUpdate(l, i)
 		}
-		if len(results) > 0 { // of an update also where it stays open
+		if len(results) > 0 { // of an update also where it stays open, because the list lags
 			err = cmp.Or(e.commitResults(results...), err)
 		}
 		if err != nil {
@@ -232,8 +296,7 @@ func (e *Engine) recoverDelete(ctx context.Context, l *listing, i state.Intent) 
 		if r.answered {
 			e.noteUndone(a, i.UID)
 		}
-		if r.earlier && !afterGrace && e.want[a] != nil && rec.UID == i.UID {
-			r.mayOverwrite = true
+		if e.mayOverwrite(i, l.asked) {
 			return nil, errMayOverwrite
 		}
 		return voided, nil
@@ -256,9 +319,6 @@ func (e *Engine) recoverDelete(ctx context.Context, l *listing, i state.Intent) 
 			err = errNotSeenGone
 		}
 		return nil, err // a 404 of a proxy says nothing, nor does a list that misses it
-	}
-	if r.mayOverwrite {
-		e.noteOvertaken(a)
 	}
 	return []state.Result{{Kind: state.Removed, Intent: i.ID, Address: a, UID: i.UID}}, nil
 }
@@ -286,6 +346,8 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	rec = e.comparableRecord(a.ID(), rec)
 	live, listed := l.byUID[i.UID]
 	switch {
+	case e.mayOverwrite(i, l.asked):
+		return nil, errMayOverwrite // what it did is not certain before it can do no more
 	case !listed:
 		return nil, fmt.Errorf("%w: agent %s", cmp.Or(l.doubt, errMissing), i.UID)
 	case live.Content.IsZero():
@@ -342,12 +404,7 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	marked := canMark && sent[f.Name] != nil && live.Mark != rec.Mark
 	r.notShown = notShown != "" && inGrace
 	var late error
-	switch {
-	case r.earlier && inGrace && e.overwritesWanted(l, a, rec, sent):
-		r.mayOverwrite, late = true, errMayOverwrite
-	case r.mayOverwrite && (len(names) > 0 || marked):
-		e.noteOvertaken(a)
-	case r.notShown:
+	if r.notShown {
 		// Were it closed now, a manifest that wants the old value again would find nothing to do, though the list lags.
 		// The next plan sends the field all the same: the record says that it was not done.
 		late = fmt.Errorf("the list still shows the old value of %s", notShown)
@@ -373,37 +430,6 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 
 // errMayOverwrite is why an update of an earlier run stays open although it is known what it did so far.
 var errMayOverwrite = errors.New("it may still take effect, over what is wanted now")
-
-// overwritesWanted reports whether an update sent what is not wanted any more. What the intent does not say, its mark,
-// is taken to be another one.
-func (e *Engine) overwritesWanted(l *listing, a agent.Address, rec agent.Record, sent agent.Fields) bool {
-	want := e.wantedAgent(a)
-	if want.Fields == nil {
-		return false // the agent is to go
-	}
-	sealed := want.Fields.Seal(e.sealer)
-	for name, v := range sent {
-		f, known := l.schema.Field(name)
-		if !known || slices.Contains(want.IgnoreChanges, name) {
-			continue
-		}
-		wanted := sealed[name]
-		if wanted == nil {
-			wanted = f.Cleared()
-		}
-		if !plan.Equal(f, v, wanted) || f.Marker && cmp.Or(want.Mark, rec.Mark) != "" {
-			return true
-		}
-	}
-	return false
-}
-
-// noteOvertaken notes that what this apply sent of an agent was overwritten by an earlier run.
-func (e *Engine) noteOvertaken(a agent.Address) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.overtaken[a] = true
-}
 
 // recoverCreates decides creates of one app: it looks for the agents that they made among those that no address
 // owns. One that is found is recorded. One that no whole list showed, twice, the second time asked for after the
@@ -623,8 +649,7 @@ func (e *Engine) nextListing(n int) (wait time.Duration, more bool) {
 			continue
 		}
 		more = true
-		waits := i.Action == actionCreate || r.mayOverwrite
-		if left := e.graceOf(r) - time.Since(r.since); waits && left > 0 {
+		if left := e.graceOf(r) - time.Since(r.since); i.Action == actionCreate && left > 0 {
 			over, wait = false, max(wait, left)
 		}
 	}
@@ -653,8 +678,8 @@ func (e *Engine) mayTellMore(i state.Intent) bool {
 	if i.Action == actionCreate {
 		return true
 	}
-	// Of a delete that was answered, and of an update that may come late or that a list does not show, later lists tell
-	// more. Of any other write, the last list told all that a list tells.
+	// Of a delete that was answered, and of an update that a list does not show, later lists tell more. Of any other
+	// write, the last list told all that a list tells.
 	r, l := e.openRequestOf(i), e.lists[id]
-	return (r.answered || r.mayOverwrite || r.notShown) && l != nil && l.asked.Sub(r.since) < e.graceOf(r)
+	return (r.answered || r.notShown) && l != nil && l.asked.Sub(r.since) < e.graceOf(r)
 }

@@ -195,15 +195,9 @@ func (r *appRun) tellFinished(res Result) {
 	}
 }
 
-// enterUndone enters what was answered as done and did not last: deletes of agents that are listed still, whose uids
-// are in the state, and updates that a request of an earlier run overwrote.
+// enterUndone enters that agents are listed still although the platform said that they are deleted. Their uids are in
+// the state.
 func (t *tally) enterUndone() {
-	for a := range t.overtaken {
-		if res := t.results[a]; res.Status == StatusDone && res.Action == plan.Update {
-			res.Status, res.Err = StatusFailed, errors.New("a request of an earlier run took effect after it")
-			t.results[a] = res.withHint("it stays in the plan, and the next apply sends it again:\n  agentsync apply")
-		}
-	}
 	for a, uid := range t.undone {
 		res := t.results[a]
 		if res.Status != StatusDone || res.Action != plan.Delete && res.Action != plan.Replace {

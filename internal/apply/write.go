@@ -243,6 +243,10 @@ func (r *appRun) adoptAgent(ctx context.Context, ch plan.Change) Result {
 // updateAgent sends the changed top-level fields, each whole.
 func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 	want := r.wantedAgent(ch.Address)
+	// Taken before the request, whose own intent would be among them afterwards. What they sent goes with this one, whose
+	// answer closes them: then it decides all that they did.
+	earlier := r.openRequests(ch.UID, actionUpdate)
+	ch.Send = r.withSentBefore(ch.Send, earlier, want)
 	resolved, err := r.wantedFields(ch.Address)
 	if err != nil {
 		return failedResult(ch, err)
@@ -285,8 +289,7 @@ func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 		return failedResult(ch, err)
 	}
 	recorded := state.Result{Kind: state.Recorded, Intent: id, Address: ch.Address, Record: rec}
-	// An earlier update without an answer stays open: it may have sent other fields, and may still take effect.
-	res := r.commitDone(ch, ch.UID, []state.Result{recorded})
+	res := r.commitDone(ch, ch.UID, append(voidedResults(earlier), recorded))
 	if res.Status != StatusDone {
 		return res
 	}
@@ -451,7 +454,7 @@ func (r *appRun) deleteUID(ctx context.Context, ch plan.Change, uid string) Resu
 		why := fmt.Errorf("nothing is deleted before the app was listed: %w", err)
 		return failedResult(ch, why).withHint(r.listHint(r.id, err))
 	}
-	earlier := r.closingEarlierDeletes(uid)
+	earlier := voidedResults(r.openRequests(uid, actionDelete)) // the answer to this one tells what became of them
 	id, err := r.sendRequest(ctx, ch, state.Intent{Address: ch.Address, Action: actionDelete, UID: uid},
 		func(ctx context.Context) error { return r.app.Client.Delete(ctx, uid) })
 	if err == nil {
@@ -508,17 +511,42 @@ func (r *appRun) isGone(ctx context.Context, uid string, err error) bool {
 	return errors.Is(err, platform.ErrNoSuchAgent)
 }
 
-// closingEarlierDeletes returns the results that close earlier deletes of the agent: one that was answered decides what
-// became of them.
-func (r *appRun) closingEarlierDeletes(uid string) []state.Result {
+// openRequests returns the requests without an answer of one kind about the agent.
+func (r *appRun) openRequests(uid, action string) []state.Intent {
 	if !r.fleet.Claimed(r.id, uid) {
 		return nil
 	}
-	var closed []state.Result
-	for _, i := range r.fleet.Open() {
-		if i.UID == uid && i.Action == actionDelete && i.Address.ID() == r.id {
-			closed = append(closed, state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address})
+	return slices.DeleteFunc(r.fleet.Open(), func(i state.Intent) bool {
+		return i.UID != uid || i.Action != action || i.Address.ID() != r.id
+	})
+}
+
+// withSentBefore returns the fields to send together with those that earlier updates sent, in the schema's order.
+func (r *appRun) withSentBefore(send []string, earlier []state.Intent, want *agent.Desired) []string {
+	sent := map[string]bool{}
+	for _, i := range earlier {
+		fields, _ := i.Fields.Fields() // it was encoded by us, and checked when it was read
+		for name := range fields {
+			sent[name] = true
 		}
+	}
+	if len(sent) == 0 {
+		return send
+	}
+	var all []string
+	for _, f := range r.app.Schema.Fields {
+		again := sent[f.Name] && !f.Immutable && !slices.Contains(want.IgnoreChanges, f.Name)
+		if again || slices.Contains(send, f.Name) {
+			all = append(all, f.Name)
+		}
+	}
+	return all
+}
+
+func voidedResults(intents []state.Intent) []state.Result {
+	var closed []state.Result
+	for _, i := range intents {
+		closed = append(closed, state.Result{Kind: state.Voided, Intent: i.ID, Address: i.Address})
 	}
 	return closed
 }

@@ -189,15 +189,15 @@ func TestEndOfTheList(t *testing.T) {
 // alone. A create whose answer was lost may have made one that is hidden: it is not sent again.
 func TestPagesOfOneAgent(t *testing.T) {
 	s := newSite(t, manners{pageSize: 1, samePair: true})
-	s.write(coach("a"), coach("b"))
-	s.apply(0)
-	s.whole("Coach a", "Coach b")
 	s.write(coach("a"), coach("b"), coach("c"))
 	s.apply(0)
 	s.whole("Coach a", "Coach b", "Coach c")
+	s.write(coach("a"), coach("b"), coach("c"), coach("d"), coach("e"))
+	s.apply(0)
+	s.whole("Coach a", "Coach b", "Coach c", "Coach d", "Coach e")
 	s.behave(manners{pageSize: 1, samePair: true,
 		after: func(q *query, _ int, _ any) bool { return q.op == "create" && q.drop() }})
-	s.write(coach("a"), coach("b"), coach("c"), coach("d"))
+	s.write(coach("a"), coach("b"), coach("c"), coach("d"), coach("e"), coach("f"))
 	for range 2 {
 		code, out := s.run(quick("apply", "--auto-approve")...)
 		if code != 3 || !strings.Contains(out, "hold one agent each") ||
@@ -205,7 +205,7 @@ func TestPagesOfOneAgent(t *testing.T) {
 			t.Errorf("exit %d\n%s", code, out)
 		}
 	}
-	s.there("Coach a", "Coach b", "Coach c", "Coach d")
+	s.there("Coach a", "Coach b", "Coach c", "Coach d", "Coach e", "Coach f")
 }
 
 // TestListThatIsNull: an empty app is {"agents": null}.
