@@ -121,7 +121,8 @@ func (e *Engine) undecidedAgents() map[agent.Address]bool {
 }
 
 // awaitLate waits until no request of an earlier run can overwrite any more what is wanted now, and lists and recovers
-// once more. It comes before the plan: what such a request does late would be in no plan, and over what this apply sends.
+// once more. It comes before the plan: what such a request does late would be in no plan, and over what this apply
+// sends.
 func (e *Engine) awaitLate(ctx context.Context) {
 	var wait time.Duration
 	late := map[agent.AppID]bool{}

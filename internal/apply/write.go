@@ -243,8 +243,8 @@ func (r *appRun) adoptAgent(ctx context.Context, ch plan.Change) Result {
 // updateAgent sends the changed top-level fields, each whole.
 func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 	want := r.wantedAgent(ch.Address)
-	// Taken before the request, whose own intent would be among them afterwards. What they sent goes with this one, whose
-	// answer closes them: then it decides all that they did.
+	// Taken before the request, whose own intent would be among them afterwards. What they sent goes with this one,
+	// whose answer closes them: then it decides all that they did.
 	earlier := r.openRequests(ch.UID, actionUpdate)
 	ch.Send = r.withSentBefore(ch.Send, earlier, want)
 	resolved, err := r.wantedFields(ch.Address)
