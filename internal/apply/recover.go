@@ -335,8 +335,8 @@ func (e *Engine) noteUndone(a agent.Address, uid string) {
 // or, as platforms change what they are sent, in another way than before. One that shows what it showed before
 // was not changed, and the next plan sends it again, though until the grace period is over it may be the list that
 // lags; one that shows something else counts as what it shows, and is sent again as well. What cannot be read back, a
-// secret, is forgotten, and so sent again. One that may still overwrite what is wanted now stays open, beside the
-// result of what it did so far, until its grace period is over.
+// secret, is forgotten, and so sent again. One that may still overwrite what is wanted now stays open until its grace
+// period is over.
 func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, error) {
 	a := e.addressOf(i)
 	voided := []state.Result{{Kind: state.Voided, Intent: i.ID, Address: a}}
@@ -429,7 +429,7 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	return []state.Result{{Kind: state.Recorded, Intent: i.ID, Address: a, Record: rec}}, late
 }
 
-// errMayOverwrite is why an update of an earlier run stays open although it is known what it did so far.
+// errMayOverwrite is why an update or a delete of an earlier run stays open although a list shows the agent.
 var errMayOverwrite = errors.New("it may still take effect, over what is wanted now")
 
 // recoverCreates decides creates of one app: it looks for the agents that they made among those that no address
