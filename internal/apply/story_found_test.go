@@ -379,3 +379,32 @@ func TestALostUpdateAtAPlatformThatAddsMembers(t *testing.T) {
 		w.check()
 	})
 }
+
+// An update is given up, sent again and ignored, and no list comes after it. The next run wants the old value, which is
+// still live, and sends another field: what it saw is recorded, so that the first update is seen when it takes effect.
+func TestWhatIsLiveAsItIsWantedIsObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		old := map[string]any{"baseUrl": "https://a.example", "agentId": "x"}
+		w.want, w.refresh = []agent.Desired{concierge("a", "integrationMeta", old)}, true
+		w.mustApply()
+		w.want[0].Fields["integrationMeta"] = map[string]any{"baseUrl": "https://a.example"}
+		slow := platformtest.WithFaults(w.memory[comet],
+			platformtest.Fault{Op: platformtest.OpUpdate, Nth: 1, Slow: 34 * time.Second, Limit: 30 * time.Second},
+			platformtest.Fault{Op: platformtest.OpUpdate, Nth: 2, Ignored: true})
+		calls := 0
+		w.client[comet] = altered{Client: slow, broken: func() bool { calls++; return calls > 1 }} // every list but the first
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.client[comet] = w.memory[comet]
+		w.want[0].Fields["integrationMeta"], w.want[0].Fields["name"] = old, "Another"
+		w.mustApply()
+		slow.Wait()
+		w.mustApply()
+		w.check()
+		if diff := gocmp.Diff(any(old), w.memory[comet].Agents()[0].Content.Fields()["integrationMeta"]); diff != "" {
+			t.Errorf("what is live (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -285,6 +285,9 @@ func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 	if rec.Applied, err = plan.AppliedDoc(*want, before, r.sealer); err != nil {
 		return failedResult(ch, err)
 	}
+	if before.Observed, err = r.observedAsWanted(before.Observed, want, ch); err != nil {
+		return failedResult(ch, err)
+	}
 	if rec.Observed, err = r.observedAfter(before, answer, want.Fields, values); err != nil {
 		return failedResult(ch, err)
 	}
@@ -308,6 +311,40 @@ type answeredUpdate struct {
 	before agent.Record
 	shown  agent.Fields
 	values agent.Fields // what was sent, secrets sealed, without a mark
+}
+
+// observedAsWanted returns what was observed, with the fields that are not sent because the last list shows them as they
+// are wanted: the record says from now on that they were applied. What was observed of them before may be what an
+// ignored update was to make of them, and must not stand beside that.
+func (r *appRun) observedAsWanted(observed agent.Doc, want *agent.Desired, ch plan.Change) (agent.Doc, error) {
+	l := r.lists[r.id]
+	fields, err := observed.Fields()
+	if fields == nil || err != nil || !l.shows(ch.UID) || l.byUID[ch.UID].Content.IsZero() {
+		return observed, err
+	}
+	shown := plan.SealAnswer(l.byUID[ch.UID].Content.Fields(), want.Fields, r.sealer)
+	sealed := want.Fields.Seal(r.sealer)
+	changed := false
+	for _, f := range r.app.Schema.Fields {
+		if slices.Contains(ch.Send, f.Name) || slices.Contains(want.IgnoreChanges, f.Name) {
+			continue
+		}
+		v, wanted := sealed[f.Name]
+		if !wanted {
+			v = f.Cleared()
+		}
+		if hasSecret(v) { // nothing shows whether it is as it is wanted
+			continue
+		}
+		if plan.Equal(&f, v, shown[f.Name]) && !plan.Equal(&f, fields[f.Name], shown[f.Name]) {
+			fields[f.Name], changed = shown[f.Name], true
+		}
+	}
+	maps.DeleteFunc(fields, func(_ string, v any) bool { return v == nil })
+	if !changed {
+		return observed, nil
+	}
+	return agent.Encode(fields)
 }
 
 // observedAfter returns what to record as observed until a list has shown what the platform made of the values that
