@@ -393,7 +393,8 @@ func TestWhatIsLiveAsItIsWantedIsObserved(t *testing.T) {
 			platformtest.Fault{Op: platformtest.OpUpdate, Nth: 1, Slow: 34 * time.Second, Limit: 30 * time.Second},
 			platformtest.Fault{Op: platformtest.OpUpdate, Nth: 2, Ignored: true})
 		calls := 0
-		w.client[comet] = altered{Client: slow, broken: func() bool { calls++; return calls > 1 }} // every list but the first
+		// every list but the first
+		w.client[comet] = altered{Client: slow, broken: func() bool { calls++; return calls > 1 }}
 		if _, err := w.apply(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -405,6 +406,34 @@ func TestWhatIsLiveAsItIsWantedIsObserved(t *testing.T) {
 		w.check()
 		if diff := gocmp.Diff(any(old), w.memory[comet].Agents()[0].Content.Fields()["integrationMeta"]); diff != "" {
 			t.Errorf("what is live (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Nobody has seen an agent since it was made, and the update after that is answered as done and was not. The list after
+// it shows what was sent before: that is no rewriting by the platform.
+func TestAnIgnoredUpdateOfAnAgentThatNobodySawFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a", "agentPurpose", "Old.")}
+		w.client[mind] = platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate,
+			Odd: true},
+			platformtest.Fault{Op: platformtest.OpList, Nth: 2, Class: platform.Unknown}) // the one after the write
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.want[0].Fields["agentPurpose"] = "New."
+		w.client[mind] = platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpUpdate, Ignored: true})
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusFailed) != 1 {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.client[mind] = w.memory[mind]
+		w.mustApply()
+		w.check()
+		if v := w.memory[mind].Agents()[0].Content.Value("agentPurpose"); v != "New." {
+			t.Errorf("the platform has %v", v)
 		}
 	})
 }

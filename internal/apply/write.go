@@ -313,8 +313,8 @@ type answeredUpdate struct {
 	values agent.Fields // what was sent, secrets sealed, without a mark
 }
 
-// observedAsWanted returns what was observed, with the fields that are not sent because the last list shows them as they
-// are wanted: the record says from now on that they were applied. What was observed of them before may be what an
+// observedAsWanted returns what was observed, with the fields that are not sent because the last list shows them as
+// they are wanted: the record says from now on that they were applied. What was observed of them before may be what an
 // ignored update was to make of them, and must not stand beside that.
 func (r *appRun) observedAsWanted(observed agent.Doc, want *agent.Desired, ch plan.Change) (agent.Doc, error) {
 	l := r.lists[r.id]
@@ -365,9 +365,7 @@ func (r *appRun) observedAfter(
 	if fields == nil && err == nil {
 		// No answer and no list could be read yet. Were nothing recorded now, members that this update takes out, and
 		// that stay, would pass for the platform's own.
-		if fields = maps.Clone(r.shownBefore(before.UID, before, like)); fields == nil {
-			fields, err = before.Applied.Fields()
-		}
+		fields = maps.Clone(r.shownBefore(before.UID, before, like))
 	}
 	if err != nil || fields == nil {
 		return observed, err // nothing is known of it
@@ -381,12 +379,16 @@ func (r *appRun) observedAfter(
 }
 
 // shownBefore returns what the agent showed before an update: by the last list or, where there was none, by the record.
+// Of one that was not seen since it was written, that is most likely what was sent then.
 func (r *appRun) shownBefore(uid string, before agent.Record, like agent.Fields) agent.Fields {
 	if l := r.lists[r.id]; l.shows(uid) && !l.byUID[uid].Content.IsZero() {
 		return plan.SealAnswer(l.byUID[uid].Content.Fields(), like, r.sealer)
 	}
-	observed, _ := before.Observed.Fields() // what cannot be read is not known
-	return observed
+	shown, _ := before.Observed.Fields() // what cannot be read is not known
+	if shown == nil {
+		shown, _ = before.Applied.Fields()
+	}
+	return shown
 }
 
 // keepUnnamed puts what the platform holds into a field that is sent for the mark alone and that the manifest
