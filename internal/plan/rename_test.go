@@ -261,8 +261,8 @@ func TestARenameWithAnotherProtectionIsRemembered(t *testing.T) {
 	}
 }
 
-// One agent names two previous keys, and the other names its key: planned again after it was carried out, nothing moves,
-// be the content as it is wanted or not.
+// One agent names two previous keys, and the other names its key: planned again after it was carried out, nothing
+// moves, be the content as it is wanted or not.
 func TestTwoPreviousKeysComeToRest(t *testing.T) {
 	had := fields{"agentName": "Had"}
 	for name, records := range map[string][]string{
