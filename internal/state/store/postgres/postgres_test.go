@@ -34,6 +34,7 @@ func TestPostgres(t *testing.T) {
 	server := storetest.StartPostgres(t)
 	port := server.Pool()
 	t.Run("make at once", func(t *testing.T) { makeAtOnce(t, server) }) // the first: there is no table yet
+	t.Run("tries to make", func(t *testing.T) { makeTries(t, server) })
 	for name, url := range map[string]func(fleet string) string{
 		"straight": server.URL, "pooled": func(fleet string) string { return server.TCPURL(port, fleet) },
 	} {
