@@ -22,7 +22,8 @@ func TestTwoJournals(t *testing.T) {
 			t.Errorf("after the first: %+v", v)
 		}
 		ok(t, l.Begin(t.Context(), nil, []byte("three ")), l.Append(t.Context(), []byte("four ")))
-		if v := read(t, p); string(v.State) != "state 1" || string(v.Journal) != "three four " || v.Epoch != 2 ||
+		if v := readPatiently(t, p); string(v.State) != "state 1" || string(v.Journal) != "three four " ||
+			v.Epoch != 2 ||
 			v.Holder == nil {
 			t.Errorf("during the second: %+v", v)
 		}

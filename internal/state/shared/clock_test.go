@@ -78,7 +78,7 @@ func stopsWhileItReads(t *testing.T, away bool) {
 		t.Errorf("got %v", err)
 	}
 	ok(t, taker.Close(t.Context(), []byte("state 3"), false))
-	if v := read(t, p); string(v.State) != "state 3" || v.Holder != nil {
+	if v := readPatiently(t, p); string(v.State) != "state 3" || v.Holder != nil {
 		t.Errorf("in the end: %+v", v)
 	}
 }

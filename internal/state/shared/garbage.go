@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// garbage returns what may be deleted once whoever locks after h has written a head of its own, of all the sorted keys
-// that were there before: old states, and what runs that died had put there before a head named it, or had not yet
+// garbageKeys returns what may be deleted once whoever locks after h has written a head of its own, of all the sorted
+// keys that were there before: old states, and what runs that died had put there before a head named it, or had not yet
 // deleted.
-func garbage(h head, all []string, now time.Time) []string {
-	journals, states := below(all, journalPrefix), below(all, statePrefix)
-	keys := outdated(states, h.State, now)
+func garbageKeys(h head, all []string, now time.Time) []string {
+	journals, states := keysBelow(all, journalPrefix), keysBelow(all, statePrefix)
+	keys := outdatedStates(states, h.State, now)
 	for i, key := range states {
 		// A state counts from when a head names it. One of a later serial than the head's never did, nor did one whose
 		// serial a later epoch wrote again; what each knew is in the journal that it was folded from.
@@ -21,7 +21,7 @@ func garbage(h head, all []string, now time.Time) []string {
 			keys = append(keys, key)
 		}
 	}
-	if marks := below(all, markPrefix); len(marks) > 1 {
+	if marks := keysBelow(all, markPrefix); len(marks) > 1 {
 		keys = append(keys, marks[:len(marks)-1]...) // the newest says what the others do
 	}
 	for i, key := range journals {
@@ -38,8 +38,8 @@ func garbage(h head, all []string, now time.Time) []string {
 	return keys
 }
 
-// below returns which of the sorted keys begin with prefix.
-func below(keys []string, prefix string) []string {
+// keysBelow returns which of the sorted keys begin with prefix.
+func keysBelow(keys []string, prefix string) []string {
 	from, _ := slices.BinarySearch(keys, prefix)
 	to := from
 	for to < len(keys) && strings.HasPrefix(keys[to], prefix) {

@@ -41,7 +41,7 @@ func TestForeignHead(t *testing.T) {
 		for range 5 {
 			time.Sleep(20 * time.Second)
 			ok(t, taker.Check())
-			if v := read(t, p); v.Holder == nil || v.Holder.Host != "there" || string(v.Journal) != "two " {
+			if v := readPatiently(t, p); v.Holder == nil || v.Holder.Host != "there" || string(v.Journal) != "two " {
 				t.Fatalf("the head is %+v", v)
 			}
 		}
@@ -54,7 +54,7 @@ func TestForeignHead(t *testing.T) {
 		}
 		ok(t, taker.Append(t.Context(), []byte("three")), taker.Close(t.Context(), []byte("state"), false))
 		_ = old.Release(t.Context())
-		if v := read(t, p); string(v.State) != "state" || v.Holder != nil {
+		if v := readPatiently(t, p); string(v.State) != "state" || v.Holder != nil {
 			t.Errorf("in the end: %+v", v)
 		}
 	})
@@ -83,12 +83,12 @@ func TestBusyStore(t *testing.T) {
 						t.Fatalf("%s in step %d: %v", status, step, err)
 					}
 					if i == 3 {
-						if v := read(t, p); string(v.Journal) != "one two three " {
+						if v := readPatiently(t, p); string(v.Journal) != "one two three " {
 							t.Errorf("%s in step %d: the journal holds %q", status, step, v.Journal)
 						}
 					}
 				}
-				if v := read(t, p); string(v.State) != "state 2" || v.Serial != 2 || v.Holder != nil {
+				if v := readPatiently(t, p); string(v.State) != "state 2" || v.Serial != 2 || v.Holder != nil {
 					t.Errorf("%s in step %d: %+v", status, step, v)
 				}
 			})
@@ -250,7 +250,7 @@ func TestGarbage(t *testing.T) {
 			fault.Store(&store.Fault{Err: store.ErrLost})
 			time.Sleep(80 * time.Second)
 		}
-		counts := read(t, p)
+		counts := readPatiently(t, p)
 		for _, key := range []string{
 			"journal/0000000001/0000000000", "journal/0000000001/0000000001", // a cleaner died
 			"state/0000000004-0000000003-20260101T000000Z-orphan.json", // written, and never named
@@ -261,7 +261,7 @@ func TestGarbage(t *testing.T) {
 		}
 		l := lock(t, p)
 		ok(t, l.Begin(t.Context(), nil, []byte("header ")))
-		if v := read(t, p); string(v.State) != string(counts.State) || string(v.Journal) != "header " {
+		if v := readPatiently(t, p); string(v.State) != string(counts.State) || string(v.Journal) != "header " {
 			t.Errorf("it counts %+v", v)
 		}
 		ok(t, l.Close(t.Context(), nil, false))

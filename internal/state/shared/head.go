@@ -99,8 +99,8 @@ func (e *DamageError) Error() string { return fmt.Sprintf("%s, %s: %s", e.Place,
 // ErrNotInitialised: there is no head, and nothing else.
 var ErrNotInitialised = errors.New("no shared state was made here yet")
 
-// next begins an epoch.
-func (h *head) next() {
+// nextEpoch begins an epoch.
+func (h *head) nextEpoch() {
 	h.Epoch++
 	h.Ended = false
 }
@@ -142,7 +142,7 @@ func decodeHead(place string, b []byte) (head, error) {
 // stateKey is a new key: two runs that are both about to write a serial never have the same.
 func stateKey(serial, epoch uint64) string {
 	return fmt.Sprintf("%s%010d-%010d-%s-%s.json", statePrefix, serial, epoch, time.Now().UTC().Format(keyTime),
-		nonce()[:10])
+		newNonce()[:10])
 }
 
 // markKey is the same for every head of a serial in an epoch.
@@ -159,7 +159,7 @@ func (p *Place) checkNewest(h head, keys []string) error {
 	}
 	later := keys[i]
 	hint := putBackHint
-	if states := below(keys, statePrefix); len(states) > 0 {
+	if states := keysBelow(keys, statePrefix); len(states) > 0 {
 		later = states[len(states)-1]
 		hint += fmt.Sprintf("; otherwise make the newest state count:\n  agentsync state history\n  agentsync state rollback %d", savedAt(later).Serial)
 	}
@@ -214,26 +214,26 @@ func afterPrefix(key string) string {
 const segmentPrefix = `{"segment":"`
 
 func encodeSegment(b []byte) []byte {
-	return append([]byte(segmentPrefix+digest(b)+"\"}\n"), b...)
+	return append([]byte(segmentPrefix+digestOf(b)+"\"}\n"), b...)
 }
 
 // decodeSegment returns what a segment holds, and whether it is what was written.
 func decodeSegment(content []byte) ([]byte, bool) {
 	first, b, _ := bytes.Cut(content, []byte("\n"))
-	return b, string(first) == segmentPrefix+digest(b)+`"}`
+	return b, string(first) == segmentPrefix+digestOf(b)+`"}`
 }
 
 // fencePrefix begins a fence; no segment begins so.
 const fencePrefix = `{"fence":`
 
-// fence is the content of a fence: nobody else's is equal.
-func fence(epoch uint64, nonce string) []byte {
+// fenceContent is the content of a fence: nobody else's is equal.
+func fenceContent(epoch uint64, nonce string) []byte {
 	return fmt.Appendf(nil, "%s%d,\"nonce\":%q}\n", fencePrefix, epoch, nonce)
 }
 
 func isFence(b []byte) bool { return bytes.HasPrefix(b, []byte(fencePrefix)) }
 
-func digest(b []byte) string {
+func digestOf(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }

@@ -88,9 +88,9 @@ func savedAt(key string) Saved {
 	return s
 }
 
-// outdated returns those of the sorted keys of states that are kept no longer: neither the newest nor the one that
-// counts.
-func outdated(keys []string, counts string, now time.Time) []string {
+// outdatedStates returns those of the sorted keys of states that are kept no longer: neither the newest nor the one
+// that counts.
+func outdatedStates(keys []string, counts string, now time.Time) []string {
 	if len(keys) <= keptStates {
 		return nil
 	}

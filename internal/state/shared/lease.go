@@ -80,20 +80,20 @@ type Lease struct {
 	begun      bool          // a journal of this epoch was begun
 }
 
-// renewal is how often a lease is renewed.
-func renewal(lease time.Duration) time.Duration { return lease / 3 }
+// renewalInterval is how often a lease is renewed.
+func renewalInterval(lease time.Duration) time.Duration { return lease / 3 }
 
 // Lock takes the lock, waiting until ctx is done; then the error is a *HeldError. It asks at least once. A holder that
 // was not heard of for longer than its lease is taken over from.
 func (p *Place) Lock(ctx context.Context, holder Holder) (*Lease, error) {
-	return p.lock(ctx, holder, lockMode{})
+	return p.lockIn(ctx, holder, lockMode{})
 }
 
 // LockDamaged is Lock where the state, the journal or the head may be damaged: what cannot be read is not in its View,
 // and a head that was put back counts from behind the newest state that is there. It is for writing a state that was
 // read otherwise.
 func (p *Place) LockDamaged(ctx context.Context, holder Holder) (*Lease, error) {
-	return p.lock(ctx, holder, lockMode{damaged: true})
+	return p.lockIn(ctx, holder, lockMode{damaged: true})
 }
 
 // lockMode says how a lock is taken.
@@ -105,11 +105,11 @@ type lockMode struct {
 // Unlock takes the lock over from whoever has it, without waiting for the end of its lease. It is as safe as any
 // takeover: that run can send nothing more.
 func (p *Place) Unlock(ctx context.Context, holder Holder) (*Lease, error) {
-	return p.lock(ctx, holder, lockMode{force: true})
+	return p.lockIn(ctx, holder, lockMode{force: true})
 }
 
-// attempt is a head that this process may have written.
-type attempt struct {
+// headAttempt is a head that this process may have written.
+type headAttempt struct {
 	start   time.Time
 	keys    []string // what the place held before
 	garbage []string // which of it no head will reach
@@ -122,10 +122,10 @@ func graceAfter(h *Holder, seen time.Duration) Duration {
 	return h.Request + Duration(requestSlack) + max(0, h.Lease-Duration(seen))
 }
 
-func (p *Place) lock(ctx context.Context, holder Holder, mode lockMode) (*Lease, error) {
+func (p *Place) lockIn(ctx context.Context, holder Holder, mode lockMode) (*Lease, error) {
 	holder.Lease, holder.Request = Duration(p.options.Lease), Duration(p.options.Request)
 	requests := context.WithoutCancel(ctx) // one that was begun is seen through: who knows what it did
-	own := map[string]attempt{}            // by nonce: heads that may have been written although no answer came
+	own := map[string]headAttempt{}        // by nonce: heads that may have been written although no answer came
 	var seen store.Tag
 	var seenAt time.Time
 	for {
@@ -137,10 +137,10 @@ func (p *Place) lock(ctx context.Context, holder Holder, mode lockMode) (*Lease,
 			seen, seenAt = tag, time.Now()
 		}
 		if a, isOwn := own[h.Nonce]; isOwn {
-			return p.hold(requests, h, tag, a, mode.damaged)
+			return p.newLease(requests, h, tag, a, mode.damaged)
 		}
 		if h.Holder == nil || mode.force || p.isDead(h.Holder, age, time.Since(seenAt)) {
-			keys, err := p.survey(requests, &h, mode.damaged)
+			keys, err := p.listBeforeLock(requests, &h, mode.damaged)
 			if err != nil {
 				// Somebody else may have had the lock since the head was read.
 				_, now, _, headErr := p.readHead(requests)
@@ -149,20 +149,20 @@ func (p *Place) lock(ctx context.Context, holder Holder, mode lockMode) (*Lease,
 				}
 				return nil, cmp.Or(headErr, err)
 			}
-			a := attempt{start: time.Now(), keys: keys}
+			a := headAttempt{start: time.Now(), keys: keys}
 			if !mode.damaged { // a person may need what is there
-				a.garbage = garbage(h, keys, time.Now())
+				a.garbage = garbageKeys(h, keys, time.Now())
 			}
 			if h.Holder != nil {
 				h.Grace = max(h.Grace, graceAfter(h.Holder, time.Since(seenAt)))
 			}
-			h.next()
-			h.Holder, h.Nonce = &holder, nonce()
+			h.nextEpoch()
+			h.Holder, h.Nonce = &holder, newNonce()
 			own[h.Nonce] = a
 			tag, err = p.replaceHead(requests, h, tag)
 			switch {
 			case err == nil:
-				return p.hold(requests, h, tag, a, mode.damaged)
+				return p.newLease(requests, h, tag, a, mode.damaged)
 			case errors.Is(err, store.ErrDenied), ctx.Err() != nil && !errors.Is(err, store.ErrChanged):
 				return nil, fmt.Errorf("lock %s: %w", p.Name(), err)
 			case !errors.Is(err, store.ErrChanged): // perhaps it was written: the head says
@@ -172,7 +172,7 @@ func (p *Place) lock(ctx context.Context, holder Holder, mode lockMode) (*Lease,
 		}
 		held := &HeldError{Place: p.Name(), Holder: *h.Holder, Age: age}
 		if lease := time.Duration(h.Holder.Lease); age > lease+deadSlack {
-			held.Watch = watching(lease) + 2*lockPoll
+			held.Watch = watchTime(lease) + 2*lockPoll
 		}
 		if p.options.Waiting != nil {
 			p.options.Waiting(held)
@@ -190,15 +190,15 @@ func (p *Place) lock(ctx context.Context, holder Holder, mode lockMode) (*Lease,
 // wrote, and for a while by this process's own, in case the store's clock jumped; or by the latter alone.
 func (p *Place) isDead(h *Holder, age, seen time.Duration) bool {
 	lease := time.Duration(h.Lease)
-	return age > lease+deadSlack && seen > watching(lease) || seen > lease+deadSlack
+	return age > lease+deadSlack && seen > watchTime(lease) || seen > lease+deadSlack
 }
 
-// watching is how long a run that waits must see nothing of a holder that is silent for too long by the store's clock.
-func watching(lease time.Duration) time.Duration { return renewal(lease) * 3 / 2 }
+// watchTime is how long a run that waits must see nothing of a holder that is silent for too long by the store's clock.
+func watchTime(lease time.Duration) time.Duration { return renewalInterval(lease) * 3 / 2 }
 
-// survey lists what the place holds before a lock, and refuses a head that somebody put back to an older version. Where
-// the place is damaged, the head gets the epoch and the serial to go on from instead.
-func (p *Place) survey(ctx context.Context, h *head, damaged bool) (keys []string, err error) {
+// listBeforeLock lists what the place holds before a lock, and refuses a head that somebody put back to an older
+// version. Where the place is damaged, the head gets the epoch and the serial to go on from instead.
+func (p *Place) listBeforeLock(ctx context.Context, h *head, damaged bool) (keys []string, err error) {
 	if keys, err = p.list(ctx, ""); err != nil {
 		return nil, fmt.Errorf("read %s: %w", p.Name(), err)
 	}
@@ -211,8 +211,8 @@ func (p *Place) survey(ctx context.Context, h *head, damaged bool) (keys []strin
 	return keys, nil
 }
 
-// hold makes a Lease of a head that this process wrote: it fences the journal of before and reads all.
-func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt, damaged bool) (*Lease, error) {
+// newLease makes a Lease of a head that this process wrote: it fences the journal of before and reads all.
+func (p *Place) newLease(ctx context.Context, h head, tag store.Tag, a headAttempt, damaged bool) (*Lease, error) {
 	l := &Lease{place: p, epoch: h.Epoch, lease: time.Duration(h.Holder.Lease), head: h, tag: tag, renewed: a.start,
 		done:  make(chan struct{}),
 		grace: max(p.options.Grace, time.Duration(h.Grace)), locked: time.Now(), garbage: a.garbage}
@@ -221,16 +221,16 @@ func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt, dama
 	l.appendTurn <- struct{}{}
 	renewing, stop := context.WithCancel(ctx)
 	l.stop = stop
-	go l.renew(renewing) // from now on: reading a long journal may take longer than a lease
+	go l.keepRenewing(renewing) // from now on: reading a long journal may take longer than a lease
 	v := viewOf(h, tag, 0)
 	err := p.readState(ctx, v)
-	p.remember(nil) // the lease has it
+	p.rememberState(nil) // the lease has it
 	if err == nil {
 		err = p.readJournal(ctx, v, a.keys)
 	}
 	if err == nil {
 		l.view = v
-		err = l.fence(ctx)
+		err = l.fenceJournal(ctx)
 		l.next = v.segments
 	}
 	_, isDamage := errors.AsType[*DamageError](err)
@@ -238,7 +238,7 @@ func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt, dama
 		// A machine that stood still meanwhile finds what whoever took over from it has cleaned up.
 		now, _, _, headErr := p.readHead(ctx)
 		if headErr == nil && now.Epoch != h.Epoch {
-			headErr = l.lose(ErrLost)
+			headErr = l.loseWith(ErrLost)
 		}
 		if lost := cmp.Or(l.Check(), headErr); lost != nil {
 			err, isDamage = lost, false
@@ -255,14 +255,14 @@ func (p *Place) hold(ctx context.Context, h head, tag store.Tag, a attempt, dama
 	return l, nil
 }
 
-// fence closes the journal of before: it reads what was appended, and puts a fence at the first free number. After that
-// its writer can append nothing, and all that it was told is durable was read here.
-func (l *Lease) fence(ctx context.Context) error {
+// fenceJournal closes the journal of before: it reads what was appended, and puts a fence at the first free number.
+// After that its writer can append nothing, and all that it was told is durable was read here.
+func (l *Lease) fenceJournal(ctx context.Context) error {
 	v := l.view
 	if v.head.Journal == 0 {
 		return nil
 	}
-	mark := fence(l.epoch, nonce())
+	mark := fenceContent(l.epoch, newNonce())
 	for !v.fenced {
 		if err := l.Check(); err != nil {
 			return err
@@ -280,11 +280,11 @@ func (l *Lease) fence(ctx context.Context) error {
 		o, getErr := l.place.get(ctx, key)
 		switch {
 		case getErr == nil: // our own fence among others
-			if err := l.place.take(v, o.Content); err != nil {
+			if err := l.place.addObject(v, o.Content); err != nil {
 				return err
 			}
 		case !errors.Is(getErr, store.ErrAbsent) || !errors.Is(err, store.ErrExists):
-			l.pause()
+			l.pauseRetry()
 		}
 	}
 	return nil
@@ -301,8 +301,8 @@ func (l *Lease) Grace() time.Duration { return l.grace }
 // Epoch returns this run's epoch.
 func (l *Lease) Epoch() uint64 { return l.epoch }
 
-// pause waits before a request is made again.
-func (l *Lease) pause() { time.Sleep(retryPause) }
+// pauseRetry waits before a request is made again.
+func (l *Lease) pauseRetry() { time.Sleep(retryPause) }
 
 // Check returns an error where the lease has ended. It is the last thing before a request is sent to a platform: what
 // passes it is over by its own time limit before the grace period of whoever takes over.
@@ -320,7 +320,7 @@ func (l *Lease) Check() error {
 	return l.lost
 }
 
-func (l *Lease) lose(err error) error {
+func (l *Lease) loseWith(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.lost == nil {
@@ -329,15 +329,15 @@ func (l *Lease) lose(err error) error {
 	return l.lost
 }
 
-// renew replaces the head again and again, so that others see that this run lives.
-func (l *Lease) renew(ctx context.Context) {
+// keepRenewing replaces the head again and again, so that others see that this run lives.
+func (l *Lease) keepRenewing(ctx context.Context) {
 	defer crash.Guard()
 	defer close(l.done)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(renewal(l.lease)):
+		case <-time.After(renewalInterval(l.lease)):
 		}
 		if l.replaceHead(context.WithoutCancel(ctx), func(h *head) {}) != nil && l.Check() != nil {
 			return
@@ -356,12 +356,12 @@ func (l *Lease) replaceHead(ctx context.Context, change func(*head)) error {
 		}
 		next := l.head
 		change(&next)
-		next.Nonce = nonce()
+		next.Nonce = newNonce()
 		start := time.Now()
 		own[next.Nonce] = start
 		tag, err := l.place.replaceHead(ctx, next, l.tag)
 		if err == nil {
-			l.written(next, tag, start)
+			l.noteWritten(next, tag, start)
 			return nil
 		}
 		if errors.Is(err, store.ErrDenied) {
@@ -373,24 +373,24 @@ func (l *Lease) replaceHead(ctx context.Context, change func(*head)) error {
 		switch {
 		case readErr != nil:
 			l.noteDamage(readErr)
-			l.pause() // who removed it may put it back
+			l.pauseRetry() // who removed it may put it back
 		case isOwn:
-			l.written(now, tag, sent)
+			l.noteWritten(now, tag, sent)
 			return nil
 		case now.Nonce == l.head.Nonce:
-			l.tag = tag // somebody may have put the same one back
-			l.pause()   // not carried out, or not yet: then the next try finds another head, and it is ours
+			l.tag = tag    // somebody may have put the same one back
+			l.pauseRetry() // not carried out, or not yet: then the next try finds another head, and it is ours
 		case now.Epoch > l.head.Epoch:
-			return l.lose(ErrLost)
+			return l.loseWith(ErrLost)
 		default: // no run that takes over writes an epoch of before
-			return l.lose(&DamageError{Place: l.place.Name(), Key: headKey, Hint: putBackHint, endsLease: true,
+			return l.loseWith(&DamageError{Place: l.place.Name(), Key: headKey, Hint: putBackHint, endsLease: true,
 				Detail: fmt.Sprintf("it was put back to an older version, of epoch %d and serial %d, while this run had the lock",
 					now.Epoch, now.Serial)})
 		}
 	}
 }
 
-func (l *Lease) written(h head, tag store.Tag, start time.Time) {
+func (l *Lease) noteWritten(h head, tag store.Tag, start time.Time) {
 	l.head, l.tag = h, tag
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -410,9 +410,9 @@ func (l *Lease) noteDamage(err error) {
 	l.damage = &ends
 }
 
-// put creates an object that must be there with this content, until it is, or the lease ends. A request that got no
-// answer is made again with the same bytes at the same key, so it cannot be there twice.
-func (l *Lease) put(ctx context.Context, key string, b []byte) error {
+// putObject creates an object that must be there with this content, until it is, or the lease ends. A request that got
+// no answer is made again with the same bytes at the same key, so it cannot be there twice.
+func (l *Lease) putObject(ctx context.Context, key string, b []byte) error {
 	for {
 		if err := l.Check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnknown, err)
@@ -429,10 +429,10 @@ func (l *Lease) put(ctx context.Context, key string, b []byte) error {
 			case getErr == nil && bytes.Equal(o.Content, b):
 				return nil
 			case getErr == nil:
-				return l.lose(ErrLost) // a fence
+				return l.loseWith(ErrLost) // a fence
 			}
 		}
-		l.pause()
+		l.pauseRetry()
 	}
 }
 
@@ -442,37 +442,37 @@ func (l *Lease) put(ctx context.Context, key string, b []byte) error {
 func (l *Lease) Begin(ctx context.Context, state, first []byte) error {
 	ctx = context.WithoutCancel(ctx)
 	if l.begun { // no key is ever used twice, so a second journal needs an epoch of its own
-		if err := l.replaceHead(ctx, (*head).next); err != nil {
+		if err := l.replaceHead(ctx, (*head).nextEpoch); err != nil {
 			return err
 		}
-		l.epoch = l.current().Epoch
+		l.epoch = l.currentHead().Epoch
 	}
 	epoch := l.epoch
 	saved, err := l.putState(ctx, state)
 	if err != nil {
 		return err
 	}
-	if err := l.put(ctx, segmentKey(epoch, 0), encodeSegment(first)); err != nil {
+	if err := l.putObject(ctx, segmentKey(epoch, 0), encodeSegment(first)); err != nil {
 		return err
 	}
 	l.begun = true
-	before, segments := l.current().Journal, l.next
+	before, segments := l.currentHead().Journal, l.next
 	if err := l.pointHead(ctx, saved, func(h *head) { h.Journal = epoch }); err != nil {
 		return err
 	}
 	l.next = 1
-	l.changed(state, first)
-	l.clean(ctx, before, segments) // only now: the head before reached it
+	l.updateView(state, first)
+	l.deleteUnreached(ctx, before, segments) // only now: the head before reached it
 	return nil
 }
 
-// changed makes state, unless it is nil, and journal what View returns.
-func (l *Lease) changed(state, journal []byte) {
+// updateView makes state, unless it is nil, and journal what View returns.
+func (l *Lease) updateView(state, journal []byte) {
 	v := *l.view
 	if state != nil {
 		v.State = state
 	}
-	v.head, v.Journal = l.current(), journal
+	v.head, v.Journal = l.currentHead(), journal
 	v.Serial, v.Epoch = v.head.Serial, v.head.Epoch
 	l.view = &v
 }
@@ -488,15 +488,15 @@ func (l *Lease) putState(ctx context.Context, state []byte) (*savedState, error)
 	if state == nil {
 		return nil, nil
 	}
-	serial := l.current().Serial + 1
-	saved := &savedState{serial, stateKey(serial, l.epoch), digest(state)}
-	return saved, l.put(ctx, saved.key, state)
+	serial := l.currentHead().Serial + 1
+	saved := &savedState{serial, stateKey(serial, l.epoch), digestOf(state)}
+	return saved, l.putObject(ctx, saved.key, state)
 }
 
 // pointHead makes the head name the state, if it is not nil, and says so by a mark. Every head that names another state
 // or another journal than the one before is written here.
 func (l *Lease) pointHead(ctx context.Context, saved *savedState, change func(*head)) error {
-	before := l.current().Journal
+	before := l.currentHead().Journal
 	err := l.replaceHead(ctx, func(h *head) {
 		if change(h); saved != nil {
 			h.Serial, h.State, h.Digest = saved.serial, saved.key, saved.digest
@@ -505,7 +505,7 @@ func (l *Lease) pointHead(ctx context.Context, saved *savedState, change func(*h
 	if err != nil {
 		return err
 	}
-	if h := l.current(); saved != nil || h.Journal == 0 && before != 0 {
+	if h := l.currentHead(); saved != nil || h.Journal == 0 && before != 0 {
 		// Behind the head, never before: a run that dies in between leaves a head that is believed. It is not needed
 		// for what this run does, so nothing is done where it fails.
 		_ = l.place.create(ctx, markKey(h.Serial, h.Epoch), []byte(h.State+"\n"))
@@ -517,8 +517,8 @@ func (l *Lease) pointHead(ctx context.Context, saved *savedState, change func(*h
 func (l *Lease) Append(ctx context.Context, b []byte) error {
 	<-l.appendTurn
 	defer func() { l.appendTurn <- struct{}{} }()
-	if err := l.put(context.WithoutCancel(ctx), segmentKey(l.epoch, l.next), encodeSegment(b)); err != nil {
-		_ = l.lose(err) // after a segment that may be there, no other may get its number
+	if err := l.putObject(context.WithoutCancel(ctx), segmentKey(l.epoch, l.next), encodeSegment(b)); err != nil {
+		_ = l.loseWith(err) // after a segment that may be there, no other may get its number
 		return err
 	}
 	l.next++
@@ -528,30 +528,30 @@ func (l *Lease) Append(ctx context.Context, b []byte) error {
 // Save writes the state, if it is not nil, under the next serial, and keeps the lock. open says that the journal goes
 // on to count; otherwise it ends here.
 func (l *Lease) Save(ctx context.Context, state []byte, open bool) error {
-	if state == nil && (open || l.current().Journal == 0) {
+	if state == nil && (open || l.currentHead().Journal == 0) {
 		return nil
 	}
-	return l.save(ctx, state, open, false)
+	return l.writeHead(ctx, state, open, false)
 }
 
 // Close is Save, and gives the lock back with the same write.
 func (l *Lease) Close(ctx context.Context, state []byte, open bool) error {
-	err := l.save(ctx, state, open, true)
+	err := l.writeHead(ctx, state, open, true)
 	l.endRenewal()
-	_ = l.lose(ErrLost)
+	_ = l.loseWith(ErrLost)
 	return err
 }
 
 // Release gives the lock back and leaves all else as it is.
 func (l *Lease) Release(ctx context.Context) error { return l.Close(ctx, nil, true) }
 
-func (l *Lease) save(ctx context.Context, state []byte, open, release bool) error {
+func (l *Lease) writeHead(ctx context.Context, state []byte, open, release bool) error {
 	ctx = context.WithoutCancel(ctx)
 	saved, err := l.putState(ctx, state)
 	if err != nil {
 		return err
 	}
-	before := l.current().Journal
+	before := l.currentHead().Journal
 	if release {
 		l.endRenewal() // a renewal after this would name a holder again, or none for somebody else
 	}
@@ -571,11 +571,11 @@ func (l *Lease) save(ctx context.Context, state []byte, open, release bool) erro
 		return err
 	}
 	if open {
-		l.changed(state, l.view.Journal)
+		l.updateView(state, l.view.Journal)
 		return nil
 	}
-	l.changed(state, nil)
-	l.clean(ctx, before, l.next)
+	l.updateView(state, nil)
+	l.deleteUnreached(ctx, before, l.next)
 	l.next = 0
 	return nil
 }
@@ -585,16 +585,17 @@ func (l *Lease) endRenewal() {
 	<-l.done
 }
 
-// current returns the head as this run last wrote it.
-func (l *Lease) current() head {
+// currentHead returns the head as this run last wrote it.
+func (l *Lease) currentHead() head {
 	<-l.headTurn
 	defer func() { l.headTurn <- struct{}{} }()
 	return l.head
 }
 
-// clean removes what no head reaches any more: segments, and states that are kept no longer. The fence stays for ever:
-// at its number a writer that woke up would otherwise find room, and be told that what it appended is durable.
-func (l *Lease) clean(ctx context.Context, epoch uint64, segments int) {
+// deleteUnreached removes what no head reaches any more: segments, and states that are kept no longer. The fence stays
+// for ever: at its number a writer that woke up would otherwise find room, and be told that what it appended is
+// durable.
+func (l *Lease) deleteUnreached(ctx context.Context, epoch uint64, segments int) {
 	keys := l.garbage
 	l.garbage = nil
 	for i := range segments {
@@ -603,7 +604,7 @@ func (l *Lease) clean(ctx context.Context, epoch uint64, segments int) {
 		}
 	}
 	if len(keys) > 0 {
-		_, _ = call(ctx, l.place.limit(0), func(ctx context.Context) (int, error) {
+		_, _ = callOnce(ctx, l.place.timeLimit(0), func(ctx context.Context) (int, error) {
 			return 0, l.place.store.Delete(ctx, keys...)
 		})
 	}

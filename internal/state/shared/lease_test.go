@@ -42,7 +42,7 @@ func ok(t *testing.T, errs ...error) {
 	}
 }
 
-func read(t *testing.T, p *shared.Place) *shared.View {
+func readPatiently(t *testing.T, p *shared.Place) *shared.View {
 	t.Helper()
 	v, err := p.Read(t.Context())
 	if err != nil {
@@ -58,12 +58,14 @@ func TestRun(t *testing.T) {
 		l := lock(t, p)
 		ok(t, l.Begin(t.Context(), nil, []byte("one ")), l.Append(t.Context(), []byte("two ")),
 			l.Append(t.Context(), []byte("three")))
-		if v := read(t, p); string(v.Journal) != "one two three" || v.Holder == nil || v.Holder.Host != "here" ||
+		if v := readPatiently(t, p); string(v.Journal) != "one two three" || v.Holder == nil ||
+			v.Holder.Host != "here" ||
 			v.State != nil {
 			t.Errorf("during the run: %+v", v)
 		}
 		ok(t, l.Close(t.Context(), []byte("state 1"), false))
-		if v := read(t, p); string(v.State) != "state 1" || len(v.Journal) > 0 || v.Serial != 1 || v.Holder != nil ||
+		if v := readPatiently(t, p); string(v.State) != "state 1" || len(v.Journal) > 0 || v.Serial != 1 ||
+			v.Holder != nil ||
 			v.Lineage != "lineage" {
 			t.Errorf("after it: %+v", v)
 		}
@@ -72,7 +74,7 @@ func TestRun(t *testing.T) {
 		}
 		l = lock(t, p)
 		ok(t, l.Begin(t.Context(), nil, []byte("open ")), l.Close(t.Context(), nil, true))
-		if v := read(t, p); string(v.State) != "state 1" || string(v.Journal) != "open " || v.Serial != 1 {
+		if v := readPatiently(t, p); string(v.State) != "state 1" || string(v.Journal) != "open " || v.Serial != 1 {
 			t.Errorf("with something open: %+v", v)
 		}
 		l = lock(t, p)
@@ -80,11 +82,11 @@ func TestRun(t *testing.T) {
 			t.Errorf("the next run finds %+v in epoch %d", v, l.Epoch())
 		}
 		ok(t, l.Release(t.Context()))
-		if v := read(t, p); string(v.Journal) != "open " || v.Holder != nil {
+		if v := readPatiently(t, p); string(v.Journal) != "open " || v.Holder != nil {
 			t.Errorf("released: %+v", v)
 		}
 		before := m.Count("create") + m.Count("replace") + m.Count("delete")
-		read(t, p)
+		readPatiently(t, p)
 		if now := m.Count("create") + m.Count("replace") + m.Count("delete"); now != before {
 			t.Error("reading writes")
 		}
@@ -128,7 +130,7 @@ func TestZombie(t *testing.T) {
 			}
 		}
 		ok(t, taker.Append(t.Context(), []byte("four")), taker.Close(t.Context(), []byte("state 2"), false))
-		if v := read(t, p); string(v.State) != "state 2" || v.Serial != 2 {
+		if v := readPatiently(t, p); string(v.State) != "state 2" || v.Serial != 2 {
 			t.Errorf("in the end: %+v", v)
 		}
 	})
@@ -185,12 +187,12 @@ func TestLostAnswers(t *testing.T) {
 				l := lock(t, faulty)
 				ok(t, l.Begin(t.Context(), []byte("state 1"), []byte("one ")), l.Append(t.Context(), []byte("two ")),
 					l.Append(t.Context(), []byte("three ")))
-				if v := read(t, p); string(v.Journal) != "one two three " {
+				if v := readPatiently(t, p); string(v.Journal) != "one two three " {
 					t.Errorf("request %d, %+v: the journal holds %q", n, f, v.Journal)
 				}
 				ok(t, l.Close(t.Context(), []byte("state 2"), false))
 				time.Sleep(time.Minute)
-				if v := read(t, p); string(v.State) != "state 2" || v.Serial != 2 || v.Holder != nil {
+				if v := readPatiently(t, p); string(v.State) != "state 2" || v.Serial != 2 || v.Holder != nil {
 					t.Errorf("request %d, %+v: %+v", n, f, v)
 				}
 				ok(t, lock(t, p).Release(t.Context()))
@@ -212,7 +214,7 @@ func TestManyAtOnce(t *testing.T) {
 			wg.Go(func() { ok(t, shared.Open(m, shared.Options{}).Init(t.Context(), fmt.Sprint("lineage ", i))) })
 		}
 		wg.Wait()
-		lineage := read(t, shared.Open(m, shared.Options{})).Lineage
+		lineage := readPatiently(t, shared.Open(m, shared.Options{})).Lineage
 		var holders, through atomic.Int64
 		run := func(wait time.Duration) {
 			ctx, cancel := context.WithTimeout(t.Context(), wait)
@@ -237,7 +239,7 @@ func TestManyAtOnce(t *testing.T) {
 			wg.Go(func() { run([]time.Duration{0, time.Hour}[i%2]) })
 		}
 		wg.Wait()
-		v := read(t, shared.Open(m, shared.Options{}))
+		v := readPatiently(t, shared.Open(m, shared.Options{}))
 		if n := through.Load(); n < 50 || v.Serial != uint64(n) || v.Epoch != uint64(n) || v.Lineage != lineage {
 			t.Errorf("%d runs are through; %+v", n, v)
 		}
@@ -364,7 +366,7 @@ func TestReadOnly(t *testing.T) {
 		}
 		return store.Fault{}
 	}}, shared.Options{})
-	if v := read(t, reader); string(v.State) != "state" {
+	if v := readPatiently(t, reader); string(v.State) != "state" {
 		t.Errorf("%+v", v)
 	}
 	if _, err := reader.Lock(t.Context(), shared.Holder{}); !errors.Is(err, store.ErrDenied) {

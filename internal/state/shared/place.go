@@ -91,10 +91,10 @@ const (
 // ErrNoAnswer: the store said nothing in the time that a request may last.
 var ErrNoAnswer = errors.New("there is no answer")
 
-func nonce() string { return strings.ToLower(rand.Text()) }
+func newNonce() string { return strings.ToLower(rand.Text()) }
 
-// call runs one request within a time limit.
-func call[T any](ctx context.Context, limit time.Duration, do func(context.Context) (T, error)) (T, error) {
+// callOnce runs one request within a time limit.
+func callOnce[T any](ctx context.Context, limit time.Duration, do func(context.Context) (T, error)) (T, error) {
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	v, err := do(within)
@@ -104,10 +104,10 @@ func call[T any](ctx context.Context, limit time.Duration, do func(context.Conte
 	return v, err
 }
 
-// read runs a request that changes nothing, again where it got no answer, for as long as readPatience.
-func read[T any](ctx context.Context, limit time.Duration, do func(context.Context) (T, error)) (T, error) {
+// readPatiently runs a request that changes nothing, again where it got no answer, for as long as readPatience.
+func readPatiently[T any](ctx context.Context, limit time.Duration, do func(context.Context) (T, error)) (T, error) {
 	for start := time.Now(); ; {
-		v, err := call(ctx, limit, do)
+		v, err := callOnce(ctx, limit, do)
 		patience := readPatience
 		if errors.Is(err, store.ErrUnreachable) {
 			patience = dialPatience
@@ -128,37 +128,39 @@ const (
 	largestSegment = 16 << 20
 )
 
-// limit is how long a request of so many bytes may last.
-func (p *Place) limit(bytes int) time.Duration {
+// timeLimit is how long a request of so many bytes may last.
+func (p *Place) timeLimit(bytes int) time.Duration {
 	return p.options.Call + time.Duration(bytes)*time.Second/slowestLine
 }
 
 func (p *Place) get(ctx context.Context, key string) (store.Object, error) {
-	limit := p.limit(0)
+	limit := p.timeLimit(0)
 	switch {
 	case strings.HasPrefix(key, statePrefix):
-		limit = p.limit(largestState)
+		limit = p.timeLimit(largestState)
 	case strings.HasPrefix(key, journalPrefix):
-		limit = p.limit(largestSegment)
+		limit = p.timeLimit(largestSegment)
 	}
-	return read(ctx, limit, func(ctx context.Context) (store.Object, error) { return p.store.Get(ctx, key) })
+	return readPatiently(ctx, limit, func(ctx context.Context) (store.Object, error) { return p.store.Get(ctx, key) })
 }
 
 func (p *Place) create(ctx context.Context, key string, b []byte) error {
-	_, err := call(ctx, p.limit(len(b)), func(ctx context.Context) (store.Tag, error) {
+	_, err := callOnce(ctx, p.timeLimit(len(b)), func(ctx context.Context) (store.Tag, error) {
 		return p.store.Create(ctx, key, b)
 	})
 	return err
 }
 
 func (p *Place) replaceHead(ctx context.Context, h head, old store.Tag) (store.Tag, error) {
-	return call(ctx, p.limit(0), func(ctx context.Context) (store.Tag, error) {
+	return callOnce(ctx, p.timeLimit(0), func(ctx context.Context) (store.Tag, error) {
 		return p.store.Replace(ctx, headKey, h.encode(), old)
 	})
 }
 
 func (p *Place) list(ctx context.Context, prefix string) ([]string, error) {
-	return read(ctx, p.limit(0), func(ctx context.Context) ([]string, error) { return p.store.List(ctx, prefix) })
+	return readPatiently(ctx, p.timeLimit(0), func(ctx context.Context) ([]string, error) {
+		return p.store.List(ctx, prefix)
+	})
 }
 
 // Init makes the shared state, with a lineage, where there is none, and probes the place before. Where there is one
@@ -173,7 +175,7 @@ func (p *Place) InitAt(ctx context.Context, lineage string, serial uint64) error
 	if err := store.Probe(ctx, p.store); err != nil {
 		return err
 	}
-	h := head{Version: headVersion, Lineage: lineage, Serial: serial, Nonce: nonce()}
+	h := head{Version: headVersion, Lineage: lineage, Serial: serial, Nonce: newNonce()}
 	err := p.create(ctx, headKey, h.encode())
 	switch {
 	case err == nil:
@@ -277,7 +279,7 @@ func (p *Place) readState(ctx context.Context, v *View) error {
 	if v.head.State == "" {
 		return nil
 	}
-	if v.State = p.recall(v.head); v.State != nil {
+	if v.State = p.recallState(v.head); v.State != nil {
 		return nil
 	}
 	o, err := p.get(ctx, v.head.State)
@@ -287,18 +289,18 @@ func (p *Place) readState(ctx context.Context, v *View) error {
 			Hint: "put it back, if the place keeps versions; an earlier one: agentsync state history, agentsync state rollback"}
 	case err != nil:
 		return fmt.Errorf("read %s: %w", p.Name(), err)
-	case digest(o.Content) != v.head.Digest:
+	case digestOf(o.Content) != v.head.Digest:
 		return &DamageError{Place: p.Name(), Key: v.head.State,
 			Detail: "the state is not what was written: its digest differs",
 			Hint:   "put the last good version back, if the place keeps versions; an earlier state: agentsync state history, agentsync state rollback"}
 	}
 	v.State = o.Content
-	p.remember(&knownState{v.head.State, v.head.Digest, o.Content})
+	p.rememberState(&knownState{v.head.State, v.head.Digest, o.Content})
 	return nil
 }
 
-// recall returns the state that the head names where it was read last, nil otherwise.
-func (p *Place) recall(h head) []byte {
+// recallState returns the state that the head names where it was read last, nil otherwise.
+func (p *Place) recallState(h head) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if k := p.known; k != nil && k.key == h.State && k.digest == h.Digest {
@@ -307,7 +309,7 @@ func (p *Place) recall(h head) []byte {
 	return nil
 }
 
-func (p *Place) remember(k *knownState) {
+func (p *Place) rememberState(k *knownState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.known = k
@@ -319,10 +321,10 @@ func (p *Place) readJournal(ctx context.Context, v *View, all []string) error {
 	if v.head.Journal == 0 {
 		return nil
 	}
-	keys := below(all, journalOf(v.head.Journal))
+	keys := keysBelow(all, journalOf(v.head.Journal))
 	for i, key := range keys {
 		if key != segmentKey(v.head.Journal, i) {
-			return p.missing(v, i)
+			return p.missingSegment(v, i)
 		}
 	}
 	listed := make([][]byte, len(keys)) // nil where it is gone again
@@ -344,9 +346,9 @@ func (p *Place) readJournal(ctx context.Context, v *View, all []string) error {
 	}
 	for i, content := range listed {
 		if content == nil {
-			return p.missing(v, i)
+			return p.missingSegment(v, i)
 		}
-		if err := p.take(v, content); err != nil || v.fenced {
+		if err := p.addObject(v, content); err != nil || v.fenced {
 			return err
 		}
 	}
@@ -355,13 +357,13 @@ func (p *Place) readJournal(ctx context.Context, v *View, all []string) error {
 		o, err := p.get(ctx, segmentKey(v.head.Journal, v.segments))
 		switch {
 		case errors.Is(err, store.ErrAbsent) && v.segments == 0:
-			return p.missing(v, 0) // it is written before the head names the journal
+			return p.missingSegment(v, 0) // it is written before the head names the journal
 		case errors.Is(err, store.ErrAbsent):
 			return nil
 		case err != nil:
 			return fmt.Errorf("read %s: %w", p.Name(), err)
 		}
-		if err := p.take(v, o.Content); err != nil {
+		if err := p.addObject(v, o.Content); err != nil {
 			return err
 		}
 	}
@@ -374,8 +376,8 @@ func (v *View) Segment(offset int) string {
 	return segmentKey(v.head.Journal, n)
 }
 
-// take adds the next object of the journal, which may be the fence.
-func (p *Place) take(v *View, content []byte) error {
+// addObject adds the next object of the journal, which may be the fence.
+func (p *Place) addObject(v *View, content []byte) error {
 	if isFence(content) {
 		v.fenced = true
 		return nil
@@ -392,7 +394,7 @@ func (p *Place) take(v *View, content []byte) error {
 	return nil
 }
 
-func (p *Place) missing(v *View, n int) error {
+func (p *Place) missingSegment(v *View, n int) error {
 	return &DamageError{Place: p.Name(), Key: segmentKey(v.head.Journal, n),
 		Detail: "this segment of the journal is missing, and later ones, or the head, show that it was there",
 		Hint:   "put it back, if the place keeps versions: it may hold uids that nothing else knows"}

@@ -85,7 +85,7 @@ func TestHeadPutBack(t *testing.T) {
 				run(false)(t, p)
 				run(true)(t, p)
 				last(t, p)
-				newest := read(t, p)
+				newest := readPatiently(t, p)
 				states, err := k.List(t.Context(), "state/")
 				ok(t, err)
 				refused := 0
@@ -121,7 +121,7 @@ func TestHeadPutBack(t *testing.T) {
 				ok(t, err)
 				l, err := p.LockDamaged(t.Context(), shared.Holder{})
 				ok(t, err, l.Save(t.Context(), content, false), l.Release(t.Context()))
-				if v := read(t, p); string(v.State) != string(newest.State) || v.Serial <= newest.Serial ||
+				if v := readPatiently(t, p); string(v.State) != string(newest.State) || v.Serial <= newest.Serial ||
 					v.Epoch <= newest.Epoch {
 					t.Errorf("after the rollback: %+v", v)
 				}
@@ -180,7 +180,7 @@ func TestLeftBehind(t *testing.T) {
 				}}, shared.Options{}))
 				ok(t, l.Begin(t.Context(), nil, []byte("one ")), l.Append(t.Context(), []byte("two ")),
 					l.Save(t.Context(), state, false), l.Release(t.Context()))
-				if v := read(t, p); string(v.State) != string(state) || v.Journal != nil {
+				if v := readPatiently(t, p); string(v.State) != string(state) || v.Journal != nil {
 					t.Errorf("it reads %+v", v)
 				}
 				ok(t, lock(t, p).Release(t.Context()))
@@ -197,7 +197,7 @@ func TestWhatReadingCosts(t *testing.T) {
 		cost := func(want int) {
 			t.Helper()
 			before := m.Count("get") + m.Count("list")
-			read(t, p)
+			readPatiently(t, p)
 			if got := m.Count("get") + m.Count("list") - before; got != want {
 				t.Errorf("%d requests, want %d", got, want)
 			}

@@ -90,13 +90,13 @@ func TestStateIsReadOnce(t *testing.T) {
 			}
 			return store.Fault{}
 		}}, shared.Options{})
-		read(t, apply)
+		readPatiently(t, apply)
 		l := lock(t, apply)
 		if states != 1 || string(l.View().State) != "first" {
 			t.Errorf("%d times read; the lock has %q", states, l.View().State)
 		}
 		ok(t, l.Close(t.Context(), []byte("second"), false))
-		read(t, apply)
+		readPatiently(t, apply)
 		ok(t, lock(t, p).Close(t.Context(), []byte("third"), false))
 		l = lock(t, apply)
 		if states != 3 || string(l.View().State) != "third" {
