@@ -132,7 +132,7 @@ func (d *decoder) readState() (*State, error) {
 		switch name {
 		case "version":
 			if version, err = d.readUint(); err == nil && version != Version {
-				err = d.fail(at, "the version is %d, and only %d is known", version, Version)
+				err = d.failAt(at, "the version is %d, and only %d is known", version, Version)
 			}
 		case "serial":
 			s.Serial, err = d.readUint()
@@ -143,7 +143,7 @@ func (d *decoder) readState() (*State, error) {
 		case "agents":
 			err = d.readAgents(s)
 		default:
-			err = d.fail(at, "%q is not part of a state file of version %d", name, Version)
+			err = d.failAt(at, "%q is not part of a state file of version %d", name, Version)
 		}
 		return err
 	})
@@ -155,11 +155,11 @@ func (d *decoder) readState() (*State, error) {
 	}
 	for _, name := range [...]string{"version", "serial", "lineage", "agents"} {
 		if !seen.has(name) {
-			return nil, d.fail(0, "%q is missing", name)
+			return nil, d.failAt(0, "%q is missing", name)
 		}
 	}
 	if s.Lineage == "" {
-		return nil, d.fail(0, "the lineage is empty")
+		return nil, d.failAt(0, "the lineage is empty")
 	}
 	return s, nil
 }
@@ -169,10 +169,10 @@ func (d *decoder) readApps(s *State) error {
 	return d.readMembers(func(name string, at int) error {
 		app, err := agent.ParseAppID(name)
 		if err != nil {
-			return d.fail(at, "%v", err)
+			return d.failAt(at, "%v", err)
 		}
 		if _, twice := s.Apps[app]; twice {
-			return d.fail(at, "%s stands twice", app)
+			return d.failAt(at, "%s stands twice", app)
 		}
 		s.Apps[app], err = d.readOrigin()
 		return err
@@ -187,7 +187,7 @@ func (d *decoder) readOrigin() (o agent.Origin, err error) {
 		case "keyEnv":
 			o.KeyEnv, err = d.readText()
 		default:
-			err = d.fail(at, "%q is not part of an app in a state file of version %d", name, Version)
+			err = d.failAt(at, "%q is not part of an app in a state file of version %d", name, Version)
 		}
 		return err
 	})
@@ -195,22 +195,22 @@ func (d *decoder) readOrigin() (o agent.Origin, err error) {
 }
 
 func (d *decoder) readAgents(s *State) error {
-	owner := make(map[handle]agent.Address, len(d.input)/1024)
+	owner := make(map[platformUID]agent.Address, len(d.input)/1024)
 	return d.readMembers(func(name string, at int) error {
 		a, err := agent.ParseAddress(name)
 		if err != nil {
-			return d.fail(at, "%v", err)
+			return d.failAt(at, "%v", err)
 		}
 		if _, twice := s.Agents[a]; twice {
-			return d.fail(at, "%s stands twice", a)
+			return d.failAt(at, "%s stands twice", a)
 		}
 		r, err := d.readRecord()
 		if err != nil {
 			return err
 		}
-		for _, h := range handles(a, r) {
+		for _, h := range uidsOf(a, r) {
 			if err := claimUID(owner, h, a); err != nil {
-				return d.fail(at, "%v", err)
+				return d.failAt(at, "%v", err)
 			}
 		}
 		s.Agents[a] = r
@@ -233,7 +233,7 @@ func (d *decoder) readRecord() (r agent.Record, err error) {
 			r.FormerKeys, err = d.readTexts()
 			for _, key := range r.FormerKeys {
 				if err == nil && !agent.ValidKey(key) {
-					err = d.fail(at, "%q is no key", key)
+					err = d.failAt(at, "%q is no key", key)
 				}
 			}
 		case "api":
@@ -243,7 +243,7 @@ func (d *decoder) readRecord() (r agent.Record, err error) {
 		case "protect":
 			r.Protect, err = d.readBool()
 		default:
-			err = d.fail(at, "%q is not part of an agent in a state file of version %d", name, Version)
+			err = d.failAt(at, "%q is not part of an agent in a state file of version %d", name, Version)
 		}
 		return err
 	})
@@ -274,7 +274,7 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return fmt.Sprintf("%s (byte %d)", e.text, e.offset) }
 
-func (d *decoder) fail(at int, format string, args ...any) error {
+func (d *decoder) failAt(at int, format string, args ...any) error {
 	return &syntaxError{offset: at, text: fmt.Sprintf(format, args...)}
 }
 
@@ -285,7 +285,7 @@ func (d *decoder) syntaxErrorOf(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return &syntaxError{offset: len(d.input), truncated: true, text: "the text ends in the middle"}
 	case ok:
-		return d.fail(int(syntax.ByteOffset), "%v", syntax.Err)
+		return d.failAt(int(syntax.ByteOffset), "%v", syntax.Err)
 	}
 	return err
 }
@@ -299,7 +299,7 @@ func (d *decoder) expectEnd() error {
 	case err != nil:
 		return d.syntaxErrorOf(err)
 	}
-	return d.fail(at, "there is more behind the end")
+	return d.failAt(at, "there is more behind the end")
 }
 
 // jsonKinds are what can stand where something else should, for a person.
@@ -320,17 +320,17 @@ func (d *decoder) readScalar(wanted string, kinds ...jsontext.Kind) (raw jsontex
 		}
 		return raw, int(d.InputOffset()) - len(raw), nil
 	}
-	return nil, 0, d.unexpected(kind, wanted)
+	return nil, 0, d.unexpectedKind(kind, wanted)
 }
 
-// unexpected is the error of a value of a kind that cannot stand where it stands, or of what is no value at all.
-func (d *decoder) unexpected(kind jsontext.Kind, wanted string) error {
+// unexpectedKind is the error of a value of a kind that cannot stand where it stands, or of what is no value at all.
+func (d *decoder) unexpectedKind(kind jsontext.Kind, wanted string) error {
 	what, known := jsonKinds[kind]
 	if !known {
 		_, err := d.ReadToken()
 		return d.syntaxErrorOf(err)
 	}
-	return d.fail(d.nextOffset(), "%s stands where %s should stand", what, wanted)
+	return d.failAt(d.nextOffset(), "%s stands where %s should stand", what, wanted)
 }
 
 // nextOffset returns where the next value stands: behind what was read last come white space and a colon or a comma.
@@ -342,13 +342,13 @@ func (d *decoder) nextOffset() int {
 // openValue reads the start of an object or a list.
 func (d *decoder) openValue(start jsontext.Kind) error {
 	if kind := d.PeekKind(); kind != start {
-		return d.unexpected(kind, jsonKinds[start])
+		return d.unexpectedKind(kind, jsonKinds[start])
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return d.syntaxErrorOf(err)
 	}
 	if d.around+d.StackDepth() > agent.MaxTextDepth { // no file can exhaust the stack
-		return d.fail(int(d.InputOffset()), "values nest deeper than %d", agent.MaxTextDepth)
+		return d.failAt(int(d.InputOffset()), "values nest deeper than %d", agent.MaxTextDepth)
 	}
 	return nil
 }
@@ -371,7 +371,7 @@ func (d *decoder) readMembers(member func(name string, at int) error) error {
 		if err != nil {
 			return err
 		}
-		name, err := unquote(raw)
+		name, err := unquoteText(raw)
 		if err != nil {
 			return d.syntaxErrorOf(err)
 		}
@@ -383,10 +383,10 @@ func (d *decoder) readMembers(member func(name string, at int) error) error {
 }
 
 // readObject reads an object of a few members, none of which stands twice, and returns their names.
-func (d *decoder) readObject(member func(name string, at int) error) (seen names, err error) {
+func (d *decoder) readObject(member func(name string, at int) error) (seen memberNames, err error) {
 	err = d.readMembers(func(name string, at int) error {
 		if seen.has(name) {
-			return d.fail(at, "%q stands twice", name)
+			return d.failAt(at, "%q stands twice", name)
 		}
 		seen = append(seen, name)
 		return member(name, at)
@@ -413,14 +413,14 @@ func (d *decoder) readText() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := unquote(raw)
+	text, err := unquoteText(raw)
 	if err != nil {
 		return "", d.syntaxErrorOf(err)
 	}
 	return text, nil
 }
 
-func unquote(raw jsontext.Value) (string, error) {
+func unquoteText(raw jsontext.Value) (string, error) {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return string(raw[1 : len(raw)-1]), nil
 	}
@@ -446,7 +446,7 @@ func (d *decoder) readUint() (uint64, error) {
 	}
 	n, err := strconv.ParseUint(string(raw), 10, 64)
 	if err != nil {
-		return 0, d.fail(at, "%s stands where a whole number from 0 to 18446744073709551615 should stand", raw)
+		return 0, d.failAt(at, "%s stands where a whole number from 0 to 18446744073709551615 should stand", raw)
 	}
 	return n, nil
 }
@@ -469,7 +469,7 @@ func (d *decoder) readDocument() (agent.Doc, error) {
 // with a member that stands twice is refused.
 func (d *decoder) appendDocument() error {
 	if kind := d.PeekKind(); kind != '{' {
-		return d.unexpected(kind, "an object")
+		return d.unexpectedKind(kind, "an object")
 	}
 	at, start := d.nextOffset(), len(d.arena)
 	canonical, err := d.appendValue()
@@ -481,7 +481,7 @@ func (d *decoder) appendDocument() error {
 		d.arena, err = agent.AppendDoc(d.arena[:start], f)
 	}
 	if err != nil {
-		return d.fail(at, "%v", err)
+		return d.failAt(at, "%v", err)
 	}
 	return nil
 }
@@ -551,10 +551,10 @@ func (d *decoder) appendScalar() (canonical bool, err error) {
 	return true, nil
 }
 
-// names are those that stand in one object, a handful.
-type names []string
+// memberNames are those that stand in one object, a handful.
+type memberNames []string
 
-func (n names) has(name string) bool {
+func (n memberNames) has(name string) bool {
 	for _, other := range n {
 		if other == name {
 			return true

@@ -19,18 +19,18 @@ import (
 type File struct{ keeper keeper }
 
 // Option changes how a File works.
-type Option func(*local)
+type Option func(*localKeeper)
 
 // WithFS puts another file system in place of the real one, for tests. The lock stays on the real one.
-func WithFS(fsys FS) Option { return func(l *local) { l.fs = fsys } }
+func WithFS(fsys FS) Option { return func(l *localKeeper) { l.fs = fsys } }
 
 // WithWaiting lets tell know, again and again while Lock waits, who has the lock.
-func WithWaiting(tell func(*LockedError)) Option { return func(l *local) { l.waiting = tell } }
+func WithWaiting(tell func(*LockedError)) Option { return func(l *localKeeper) { l.waiting = tell } }
 
 // NewFile returns the state file at path. Nothing is read yet. No file is read or written through a symbolic
 // link: what uses the File then fails with a *FormatError.
 func NewFile(path string, options ...Option) *File {
-	l := &local{fs: osFS{}, path: path}
+	l := &localKeeper{fs: osFS{}, path: path}
 	for _, o := range options {
 		o(l)
 	}
@@ -78,15 +78,15 @@ func (f *File) Load(ctx context.Context) (*Snapshot, error) {
 	return f.loadStored(on)
 }
 
-func (f *File) loadStored(on stored) (*Snapshot, error) {
+func (f *File) loadStored(on storedContent) (*Snapshot, error) {
 	snap, err := f.snapshotOf(on)
 	if err != nil {
-		return nil, f.keeper.explain(on, err)
+		return nil, f.keeper.explainError(on, err)
 	}
 	return snap, nil
 }
 
-func (f *File) snapshotOf(on stored) (*Snapshot, error) {
+func (f *File) snapshotOf(on storedContent) (*Snapshot, error) {
 	snap := &Snapshot{Exists: on.version != "", Grace: on.grace, version: on.version, journal: versionOf(on.journal)}
 	var s *State
 	var err error
@@ -108,7 +108,7 @@ func (f *File) snapshotOf(on stored) (*Snapshot, error) {
 	return snap, f.applyJournal(snap, s, journal)
 }
 
-func (f *File) applyJournal(snap *Snapshot, s *State, journal *replay) error {
+func (f *File) applyJournal(snap *Snapshot, s *State, journal *journalReplay) error {
 	empty := journal.results == 0 && len(journal.open) == 0
 	if s != nil && !empty && s.Lineage != journal.header.Lineage {
 		return journal.foreignError(f.keeper.name(), s)
@@ -184,7 +184,7 @@ func (f *File) writeEdit(ctx context.Context, snap *Snapshot, edited *State) (er
 	if snap.Pending || snap.results {
 		var content []byte
 		if snap.Pending {
-			if s, content, err = s.successor(); err != nil {
+			if s, content, err = s.nextWritten(); err != nil {
 				return err
 			}
 			version = versionOf(content)
@@ -200,7 +200,7 @@ func (f *File) writeEdit(ctx context.Context, snap *Snapshot, edited *State) (er
 	// Of the state as it was written a moment ago, whatever change made of them: two states of one serial would be
 	// taken for one.
 	edited.Serial, edited.Lineage = s.Serial, s.Lineage
-	_, content, err := edited.successor()
+	_, content, err := edited.nextWritten()
 	if err != nil {
 		return err
 	}
@@ -250,7 +250,7 @@ func (f *File) TakeOver(ctx context.Context, snap, other *Snapshot) error {
 		return nil
 	}
 	merged.Serial, merged.Lineage = snap.State.Serial, snap.State.Lineage
-	s, content, err := merged.successor()
+	s, content, err := merged.nextWritten()
 	if err != nil {
 		return fmt.Errorf("take over: %w", err)
 	}
@@ -282,7 +282,7 @@ func (f *File) Restore(ctx context.Context, old *State) (serial uint64, err erro
 	}
 	next := old.Clone()
 	next.Serial = max(on.serial, old.Serial)
-	next, content, err := next.successor()
+	next, content, err := next.nextWritten()
 	if err != nil {
 		return 0, err
 	}
@@ -303,11 +303,11 @@ const maxRescues = 100
 // writes over an earlier one. The file is a complete state file, one serial on, so that it can be
 // put in the state file's place, or taken in by Merge.
 func (f *File) Rescue(s *State) (string, error) {
-	_, content, err := s.successor()
+	_, content, err := s.nextWritten()
 	if err != nil {
 		return "", err
 	}
-	name, err := rescueInto(f.keeper.folder(), content)
+	name, err := rescueInto(f.keeper.rescueFolder(), content)
 	if err == nil {
 		return name, nil
 	}

@@ -36,7 +36,7 @@ func commit(t *testing.T, run *state.Run, results ...state.Result) {
 	}
 }
 
-func names(t *testing.T, dir string) []string {
+func memberNames(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -61,13 +61,13 @@ func TestRealDisk(t *testing.T) {
 	f := state.NewFile(path)
 	run := begin(t, f)
 	commit(t, run, recorded("a", "a1"))
-	if got := names(t, dir); !slices.Equal(got, []string{"fleet.json.journal"}) {
+	if got := memberNames(t, dir); !slices.Equal(got, []string{"fleet.json.journal"}) {
 		t.Errorf("during the run there are %v", got)
 	}
 	if err := run.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := names(t, dir); !slices.Equal(got, []string{"fleet.json"}) {
+	if got := memberNames(t, dir); !slices.Equal(got, []string{"fleet.json"}) {
 		t.Errorf("after the run there are %v", got)
 	}
 	checkMode(t, path, 0o600)

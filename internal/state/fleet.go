@@ -96,14 +96,14 @@ type Result struct {
 type Fleet struct {
 	mu      sync.RWMutex // guards what follows
 	state   *State
-	owner   map[handle]agent.Address
+	owner   map[platformUID]agent.Address
 	open    map[uint64]Intent
-	claims  map[handle]claim // by the uids that open intents name
-	changed bool             // the state differs from what it was
+	claims  map[platformUID]uidClaim // by the uids that open intents name
+	changed bool                     // the state differs from what it was
 }
 
-// claim is how many open intents are about an agent, and at which address.
-type claim struct {
+// uidClaim is how many open intents are about an agent, and at which address.
+type uidClaim struct {
 	intents int
 	address agent.Address
 }
@@ -115,7 +115,8 @@ func NewFleet(s *State, open []Intent) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Fleet{state: s.Clone(), owner: owner, open: make(map[uint64]Intent, len(open)), claims: map[handle]claim{}}
+	f := &Fleet{state: s.Clone(), owner: owner, open: make(map[uint64]Intent, len(open)),
+		claims: map[platformUID]uidClaim{}}
 	for _, i := range open {
 		f.addIntent(i)
 	}
@@ -142,7 +143,7 @@ func (f *Fleet) Records() map[agent.Address]agent.Record {
 func (f *Fleet) Owner(app agent.AppID, uid string) (agent.Address, bool) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	h := handle{app, uid}
+	h := platformUID{app, uid}
 	if a, owned := f.owner[h]; owned {
 		return a, true
 	}
@@ -154,7 +155,7 @@ func (f *Fleet) Owner(app agent.AppID, uid string) (agent.Address, bool) {
 func (f *Fleet) Claimed(app agent.AppID, uid string) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	_, claimed := f.claims[handle{app, uid}]
+	_, claimed := f.claims[platformUID{app, uid}]
 	return claimed
 }
 
@@ -231,8 +232,8 @@ func (f *Fleet) Enter(results []Result) error {
 func (f *Fleet) addIntent(i Intent) {
 	f.open[i.ID] = i
 	if i.UID != "" {
-		h := handle{i.Address.ID(), i.UID}
-		f.claims[h] = claim{f.claims[h].intents + 1, i.Address}
+		h := platformUID{i.Address.ID(), i.UID}
+		f.claims[h] = uidClaim{f.claims[h].intents + 1, i.Address}
 	}
 }
 
@@ -243,10 +244,10 @@ func (f *Fleet) closeIntent(id uint64) {
 		return
 	}
 	delete(f.open, id)
-	h := handle{i.Address.ID(), i.UID}
+	h := platformUID{i.Address.ID(), i.UID}
 	switch c := f.claims[h]; {
 	case c.intents > 1: // another request is about the agent: it stays nobody else's to adopt
-		f.claims[h] = claim{c.intents - 1, c.address}
+		f.claims[h] = uidClaim{c.intents - 1, c.address}
 	default:
 		delete(f.claims, h)
 	}
@@ -383,7 +384,7 @@ func (f *Fleet) moveRecord(r Result, taken bool) (Result, error) {
 
 // putRecord makes r the record at a. It fails, having done nothing, where a uid belongs elsewhere.
 func (f *Fleet) putRecord(a agent.Address, r agent.Record) error {
-	for i, h := range handles(a, r) {
+	for i, h := range uidsOf(a, r) {
 		other, taken := f.owner[h]
 		switch {
 		case h.uid == "":
@@ -401,7 +402,7 @@ func (f *Fleet) putRecord(a agent.Address, r agent.Record) error {
 	if had {
 		f.dropRecord(a)
 	}
-	for _, h := range handles(a, r) {
+	for _, h := range uidsOf(a, r) {
 		f.owner[h] = a
 	}
 	f.state.Agents[a] = r
@@ -414,7 +415,7 @@ func (f *Fleet) dropRecord(a agent.Address) {
 	if !had {
 		return
 	}
-	for _, h := range handles(a, old) {
+	for _, h := range uidsOf(a, old) {
 		delete(f.owner, h)
 	}
 	delete(f.state.Agents, a)

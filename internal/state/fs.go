@@ -139,7 +139,7 @@ func (osFS) Instance(name string) string {
 		return ""
 	}
 	defer f.Close()
-	return instance(f)
+	return fileInstance(f)
 }
 
 // openFile opens a regular file, and never what a link leads to.
@@ -186,8 +186,8 @@ func linkRefused(name, target string) error {
 
 type osHandle struct{ *os.File }
 
-func (h osHandle) Reserve(size int64) error { return reserve(h.File, size) }
-func (h osHandle) Instance() string         { return instance(h.File) }
+func (h osHandle) Reserve(size int64) error { return reserveSpace(h.File, size) }
+func (h osHandle) Instance() string         { return fileInstance(h.File) }
 
 // writeZeros reserves space where the file system has no call for it.
 func writeZeros(f *os.File, size int64) error {

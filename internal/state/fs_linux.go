@@ -14,9 +14,9 @@ import (
 // they share its page cache; a virtual machine has its own.
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
 
-// instance puts the boot together with what no copy of the file shares: file system, mount, number and the
+// fileInstance puts the boot together with what no copy of the file shares: file system, mount, number and the
 // moment in which it was made. The number alone is given to the next file when this one is removed.
-func instance(f *os.File) string {
+func fileInstance(f *os.File) string {
 	boot, err := os.ReadFile(bootIDFile)
 	if boot = bytes.TrimSpace(boot); err != nil || len(boot) != len("00000000-0000-0000-0000-000000000000") {
 		return ""
@@ -46,8 +46,8 @@ func keepsWrites(kind uint32) bool {
 	return false
 }
 
-// reserve allocates the blocks. File systems without fallocate get zeros written instead.
-func reserve(f *os.File, size int64) error {
+// reserveSpace allocates the blocks. File systems without fallocate get zeros written instead.
+func reserveSpace(f *os.File, size int64) error {
 	for {
 		err := syscall.Fallocate(int(f.Fd()), 0, 0, size)
 		switch {

@@ -66,8 +66,8 @@ func parseLine(line []byte) (payload []byte, batch int64, ok bool) {
 	return payload, batch, found && err == nil && batch >= 0
 }
 
-// header is the journal's first line.
-type header struct {
+// journalHeader is the journal's first line.
+type journalHeader struct {
 	Version uint64 `json:"journal"`
 	Lineage string `json:"lineage"`
 	Serial  uint64 `json:"serial"` // that the state file had when the journal was begun
@@ -141,9 +141,9 @@ func appendPayload(dst []byte, line any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// entry is a line's payload, read: one of its members is set.
-type entry struct {
-	header  *header
+// journalEntry is a line's payload, read: one of its members is set.
+type journalEntry struct {
+	header  *journalHeader
 	intent  *Intent
 	leaving uint64 // an intent
 	results []Result
@@ -151,9 +151,9 @@ type entry struct {
 
 // parseEntry reads a payload whose checksum is right. Its errors mean that another version wrote it,
 // or that somebody made the checksum fit.
-func parseEntry(payload []byte) (e entry, err error) {
+func parseEntry(payload []byte) (e journalEntry, err error) {
 	d := newDecoder(payload)
-	var h header
+	var h journalHeader
 	var i Intent
 	seen, err := d.readObject(func(name string, at int) (err error) {
 		switch name {
@@ -193,32 +193,32 @@ func parseEntry(payload []byte) (e entry, err error) {
 
 // entryMembers are what each kind of line has: first the one that it is known by, then others that it needs, then
 // those that it may have.
-var entryMembers = [...]struct{ needs, may names }{
-	{needs: names{"journal", "lineage", "serial"}, may: names{"instance"}},
-	{needs: names{"intent", "address", "action", "at"}, may: names{"uid", "fields"}},
-	{needs: names{"leaving"}},
-	{needs: names{"results"}},
+var entryMembers = [...]struct{ needs, may memberNames }{
+	{needs: memberNames{"journal", "lineage", "serial"}, may: memberNames{"instance"}},
+	{needs: memberNames{"intent", "address", "action", "at"}, may: memberNames{"uid", "fields"}},
+	{needs: memberNames{"leaving"}},
+	{needs: memberNames{"results"}},
 }
 
 // checkEntry refuses a line that mixes kinds, or lacks what its kind needs.
-func (d *decoder) checkEntry(seen names) error {
+func (d *decoder) checkEntry(seen memberNames) error {
 	for _, kind := range entryMembers {
 		if !seen.has(kind.needs[0]) {
 			continue
 		}
 		for _, name := range seen {
 			if !kind.needs.has(name) && !kind.may.has(name) {
-				return d.fail(0, "%q does not belong into a line with %q", name, kind.needs[0])
+				return d.failAt(0, "%q does not belong into a line with %q", name, kind.needs[0])
 			}
 		}
 		for _, name := range kind.needs {
 			if !seen.has(name) {
-				return d.fail(0, "%q is missing", name)
+				return d.failAt(0, "%q is missing", name)
 			}
 		}
 		return nil
 	}
-	return d.fail(0, "the line is of no known kind")
+	return d.failAt(0, "the line is of no known kind")
 }
 
 func (d *decoder) intentMember(i *Intent, name string, at int) (err error) {
@@ -237,7 +237,7 @@ func (d *decoder) intentMember(i *Intent, name string, at int) (err error) {
 			i.At, err = time.Parse(time.RFC3339Nano, s)
 		}
 	default:
-		err = d.fail(at, "%q is not part of a journal of version %d", name, journalVersion)
+		err = d.failAt(at, "%q is not part of a journal of version %d", name, journalVersion)
 	}
 	return err
 }
@@ -262,7 +262,7 @@ func (d *decoder) readResult() (r Result, err error) {
 		case "record":
 			r.Record, err = d.readRecord()
 		default:
-			err = d.fail(at, "%q is not part of a journal of version %d", name, journalVersion)
+			err = d.failAt(at, "%q is not part of a journal of version %d", name, journalVersion)
 		}
 		return err
 	})
@@ -277,7 +277,7 @@ func (d *decoder) readAddress() (agent.Address, error) {
 	}
 	a, err := agent.ParseAddress(s)
 	if err != nil {
-		return a, d.fail(at, "%v", err)
+		return a, d.failAt(at, "%v", err)
 	}
 	return a, nil
 }
@@ -290,7 +290,7 @@ func (d *decoder) readApp() (agent.AppID, error) {
 	}
 	app, err := agent.ParseAppID(s)
 	if err != nil {
-		return app, d.fail(at, "%v", err)
+		return app, d.failAt(at, "%v", err)
 	}
 	return app, nil
 }
@@ -306,13 +306,13 @@ func (d *decoder) readKind() (ResultKind, error) {
 			return ResultKind(k), nil
 		}
 	}
-	return 0, d.fail(at, "%q is no kind of result", s)
+	return 0, d.failAt(at, "%q is no kind of result", s)
 }
 
 // journal is a journal that is open for writing. One goroutine writes: what callers hand in while
 // it waits for the disk goes to the disk together, with one fsync.
 type journal struct {
-	tape tape
+	tape journalTape
 	wake chan struct{} // holds one token while next is not empty or closing is set
 	done chan struct{} // closed when the goroutine has ended
 
@@ -347,7 +347,7 @@ func newBatch(written *batch) *batch {
 }
 
 // openJournal goes on with a journal of which end bytes are durable.
-func openJournal(ctx context.Context, t tape, end int64) *journal {
+func openJournal(ctx context.Context, t journalTape, end int64) *journal {
 	j := &journal{
 		tape: t, offset: end, synced: end, next: newBatch(nil),
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
@@ -531,7 +531,7 @@ func journalContent(s *State, open []Intent, instance string) []byte {
 		payload, _ := appendPayload(nil, line) // each was a line before
 		b = appendLine(b, payload, 0)
 	}
-	add(header{journalVersion, s.Lineage, s.Serial, instance})
+	add(journalHeader{journalVersion, s.Lineage, s.Serial, instance})
 	for _, i := range open {
 		add(textOfIntent(i))
 		if !i.NeverLeft {

@@ -19,7 +19,7 @@ type keeper interface {
 	name() string
 	journalName() string
 	// read returns what is there: under the lock what its holder wrote last, without it what was true at some moment.
-	read(ctx context.Context) (stored, error)
+	read(ctx context.Context) (storedContent, error)
 	// lock keeps others out until unlock, or until this process ends.
 	lock(ctx context.Context, holder Holder) (unlock func() error, err error)
 	// save puts content in the state's place, if the state is still of the version, and otherwise fails with an error
@@ -29,19 +29,20 @@ type keeper interface {
 	// first is nil. saved reports that the state is durable: an error is then of a journal that says nothing new.
 	fold(ctx context.Context, content []byte, version string, first firstLines) (saved bool, err error)
 	// begin is fold with a journal that goes on at the end, which it returns. reserve is how many bytes it will need.
-	begin(ctx context.Context, content []byte, version string, first firstLines, reserve int64) (t tape, end int64,
+	begin(ctx context.Context, content []byte, version string, first firstLines, reserve int64) (t journalTape,
+		end int64,
 		err error)
-	// explain completes an error about what was read.
-	explain(on stored, err error) error
-	// folder is where a state goes that could not be written.
-	folder() string
+	// explainError completes an error about what was read.
+	explainError(on storedContent, err error) error
+	// rescueFolder is where a state goes that could not be written.
+	rescueFolder() string
 }
 
 // firstLines returns what a journal begins with, written into a file with the given Handle.Instance.
 type firstLines func(instance string) []byte
 
-// stored is what a keeper has.
-type stored struct {
+// storedContent is what a keeper has.
+type storedContent struct {
 	// state is the state's content, with its version for the check at the next write, which is "" for none.
 	state   []byte
 	version string
@@ -60,8 +61,8 @@ type stored struct {
 	grace time.Duration
 }
 
-// tape is what a journal is written to.
-type tape interface {
+// journalTape is what a journal is written to.
+type journalTape interface {
 	// WriteAt and sync are called by one goroutine; WriteAt by others as well where notesLeaving is true. After sync
 	// what was written is durable.
 	io.WriterAt
@@ -73,39 +74,39 @@ type tape interface {
 	notesLeaving() bool
 }
 
-// local keeps a state in a file, with the journal and the lock beside it. The condition of a write is checked by
+// localKeeper keeps a state in a file, with the journal and the lock beside it. The condition of a write is checked by
 // reading the file again just before the rename; between the two, the lock keeps other runs out.
-type local struct {
+type localKeeper struct {
 	fs      FS
 	path    string
 	waiting func(*LockedError)
 }
 
-func (l *local) name() string { return l.path }
+func (l *localKeeper) name() string { return l.path }
 
-func (l *local) journalName() string { return l.path + ".journal" }
+func (l *localKeeper) journalName() string { return l.path + ".journal" }
 
-func (l *local) folder() string { return filepath.Dir(l.path) }
+func (l *localKeeper) rescueFolder() string { return filepath.Dir(l.path) }
 
-func (l *local) explain(_ stored, err error) error { return err } // what it says is of files already
+func (l *localKeeper) explainError(_ storedContent, err error) error { return err } // what it says is of files already
 
-func (l *local) read(context.Context) (stored, error) {
+func (l *localKeeper) read(context.Context) (storedContent, error) {
 	if err := l.fs.CheckPath(l.path); err != nil {
-		return stored{}, fmt.Errorf("read state: %w", err)
+		return storedContent{}, fmt.Errorf("read state: %w", err)
 	}
 	// The journal first: a run that ends in between has put into the state what it then removed.
 	journal, err := l.fs.ReadFile(l.journalName())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return stored{}, fmt.Errorf("read journal: %w", err)
+		return storedContent{}, fmt.Errorf("read journal: %w", err)
 	}
 	instance := l.fs.Instance(l.journalName())
 	content, version, err := l.readState()
-	return stored{state: content, version: version, journal: journal, instance: instance}, err
+	return storedContent{state: content, version: version, journal: journal, instance: instance}, err
 }
 
 // readState returns the state's content and version. A file that is absent has neither, unless its folder is absent
 // too.
-func (l *local) readState() (content []byte, version string, err error) {
+func (l *localKeeper) readState() (content []byte, version string, err error) {
 	b, err := l.fs.ReadFile(l.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -119,7 +120,7 @@ func (l *local) readState() (content []byte, version string, err error) {
 	return b, versionOf(b), nil
 }
 
-func (l *local) save(_ context.Context, content []byte, version string) error {
+func (l *localKeeper) save(_ context.Context, content []byte, version string) error {
 	_, now, err := l.readState()
 	if err != nil {
 		return err
@@ -141,7 +142,8 @@ func (l *local) save(_ context.Context, content []byte, version string) error {
 	return nil
 }
 
-func (l *local) fold(ctx context.Context, content []byte, version string, first firstLines) (saved bool, err error) {
+func (l *localKeeper) fold(ctx context.Context, content []byte, version string,
+	first firstLines) (saved bool, err error) {
 	if content != nil {
 		if err := l.save(ctx, content, version); err != nil {
 			return false, err
@@ -161,7 +163,8 @@ func (l *local) fold(ctx context.Context, content []byte, version string, first 
 	return true, l.fs.SyncDir(filepath.Dir(l.path))
 }
 
-func (l *local) begin(ctx context.Context, content []byte, version string, first firstLines, reserve int64) (tape,
+func (l *localKeeper) begin(ctx context.Context, content []byte, version string, first firstLines,
+	reserve int64) (journalTape,
 	int64, error) {
 	if content != nil {
 		if err := l.save(ctx, content, version); err != nil {
@@ -203,7 +206,7 @@ func (fileTape) mayLeave() error              { return nil } // no lease bounds 
 
 func (fileTape) notesLeaving() bool { return true }
 
-func (l *local) lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
+func (l *localKeeper) lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
 	return lockBeside(ctx, l.path, holder, l.waiting)
 }
 

@@ -11,9 +11,9 @@ import (
 	"agentsync/internal/state/shared"
 )
 
-// remote keeps a state in a shared place. What the journal syncs at once is one segment there, and reading the segments
-// in order gives what a file would hold, but for leaving lines: another machine could not believe one.
-type remote struct {
+// sharedKeeper keeps a state in a shared place. What the journal syncs at once is one segment there, and reading the
+// segments in order gives what a file would hold, but for leaving lines: another machine could not believe one.
+type sharedKeeper struct {
 	place *shared.Place
 	// damaged lets a lock succeed although what the place holds cannot be read.
 	damaged bool
@@ -24,50 +24,50 @@ type remote struct {
 
 // NewShared returns the state in a shared place. Nothing is read yet.
 func NewShared(place *shared.Place) *File {
-	return &File{&remote{place: place}}
+	return &File{&sharedKeeper{place: place}}
 }
 
 // NewDamaged is NewShared for a place of which the state, the journal or the head may be damaged: the lock succeeds all
 // the same, and what cannot be read is not there. It is for Restore.
 func NewDamaged(place *shared.Place) *File {
-	return &File{&remote{place: place, damaged: true}}
+	return &File{&sharedKeeper{place: place, damaged: true}}
 }
 
-func (r *remote) name() string        { return r.place.Name() }
-func (r *remote) journalName() string { return r.place.Name() + ", journal" }
+func (r *sharedKeeper) name() string        { return r.place.Name() }
+func (r *sharedKeeper) journalName() string { return r.place.Name() + ", journal" }
 
-// folder is the working folder: no other is near.
-func (r *remote) folder() string { return "." }
+// rescueFolder is the working folder: no other is near.
+func (r *sharedKeeper) rescueFolder() string { return "." }
 
-func (r *remote) held() *shared.Lease {
+func (r *sharedKeeper) heldLease() *shared.Lease {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.lease
 }
 
-func (r *remote) hold(l *shared.Lease) {
+func (r *sharedKeeper) setLease(l *shared.Lease) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lease = l
 }
 
-func (r *remote) read(ctx context.Context) (stored, error) {
-	on := stored{whole: true}
+func (r *sharedKeeper) read(ctx context.Context) (storedContent, error) {
+	on := storedContent{whole: true}
 	var v *shared.View
-	if l := r.held(); l != nil {
+	if l := r.heldLease(); l != nil {
 		v, on.grace = l.View(), l.Grace() // nobody else can have written since
 	} else {
 		var err error
 		if v, err = r.place.Read(ctx); err != nil {
-			return stored{}, err
+			return storedContent{}, err
 		}
 	}
-	on.enter(v)
+	on.enterView(v)
 	return on, nil
 }
 
-// enter makes on what the view says.
-func (on *stored) enter(v *shared.View) {
+// enterView makes on what the view says.
+func (on *storedContent) enterView(v *shared.View) {
 	if v.State != nil {
 		on.state, on.version = v.State, versionOf(v.State)
 	}
@@ -76,13 +76,13 @@ func (on *stored) enter(v *shared.View) {
 
 // SnapshotOf returns what a view of a shared place says.
 func SnapshotOf(place *shared.Place, v *shared.View) (*Snapshot, error) {
-	f := &File{&remote{place: place}}
-	on := stored{whole: true}
-	on.enter(v)
+	f := &File{&sharedKeeper{place: place}}
+	on := storedContent{whole: true}
+	on.enterView(v)
 	return f.loadStored(on)
 }
 
-func (r *remote) lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
+func (r *sharedKeeper) lock(ctx context.Context, holder Holder) (unlock func() error, err error) {
 	take := r.place.Lock
 	if r.damaged {
 		take = r.place.LockDamaged
@@ -94,9 +94,9 @@ func (r *remote) lock(ctx context.Context, holder Holder) (unlock func() error, 
 	if err != nil {
 		return nil, err
 	}
-	r.hold(l)
+	r.setLease(l)
 	return func() error {
-		r.hold(nil)
+		r.setLease(nil)
 		return l.Release(ctx)
 	}, nil
 }
@@ -116,9 +116,9 @@ func LockedBy(held *shared.HeldError) *LockedError {
 			RunURL: h.RunURL}}
 }
 
-// leased returns the lease, if the state is still of the version.
-func (r *remote) leased(version string) (*shared.Lease, error) {
-	l := r.held()
+// leaseFor returns the lease, if the state is still of the version.
+func (r *sharedKeeper) leaseFor(version string) (*shared.Lease, error) {
+	l := r.heldLease()
 	if l == nil {
 		return nil, fmt.Errorf("write %s: %w", r.name(), shared.ErrLost)
 	}
@@ -128,16 +128,17 @@ func (r *remote) leased(version string) (*shared.Lease, error) {
 	return l, nil
 }
 
-func (r *remote) save(ctx context.Context, content []byte, version string) error {
-	l, err := r.leased(version)
+func (r *sharedKeeper) save(ctx context.Context, content []byte, version string) error {
+	l, err := r.leaseFor(version)
 	if err != nil {
 		return err
 	}
 	return l.Save(ctx, content, true)
 }
 
-func (r *remote) fold(ctx context.Context, content []byte, version string, first firstLines) (saved bool, err error) {
-	l, err := r.leased(version)
+func (r *sharedKeeper) fold(ctx context.Context, content []byte, version string,
+	first firstLines) (saved bool, err error) {
+	l, err := r.leaseFor(version)
 	switch {
 	case err != nil:
 		return false, err
@@ -149,10 +150,10 @@ func (r *remote) fold(ctx context.Context, content []byte, version string, first
 	return err == nil, err
 }
 
-func (r *remote) begin(
+func (r *sharedKeeper) begin(
 	ctx context.Context, content []byte, version string, first firstLines, _ int64,
-) (tape, int64, error) {
-	l, err := r.leased(version)
+) (journalTape, int64, error) {
+	l, err := r.leaseFor(version)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -163,7 +164,7 @@ func (r *remote) begin(
 	return &leaseTape{lease: l}, int64(len(lines)), nil
 }
 
-func (r *remote) explain(on stored, err error) error {
+func (r *sharedKeeper) explainError(on storedContent, err error) error {
 	e, ok := errors.AsType[*FormatError](err)
 	if !ok || e.Reason == Newer || e.Reason == Elsewhere {
 		return err

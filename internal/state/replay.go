@@ -10,17 +10,17 @@ import (
 	"agentsync/internal/agent"
 )
 
-// replay is what a journal amounts to, without the state that it was written for.
-type replay struct {
+// journalReplay is what a journal amounts to, without the state that it was written for.
+type journalReplay struct {
 	name   string
-	header header
+	header journalHeader
 	// apps is what each app's origin came to.
 	apps map[agent.AppID]agent.Origin
 	// records are what each address came to; lines says where, for messages.
 	records map[agent.Address]agent.Record
 	lines   map[agent.Address]linePlace
 	// removed are the uids that left the state.
-	removed map[handle]bool
+	removed map[platformUID]bool
 	open    map[uint64]Intent
 	left    map[uint64]bool // the intents that have a leaving line
 	lastID  uint64
@@ -32,10 +32,10 @@ type linePlace struct{ line, offset int }
 
 // readJournal replays a journal's lines, read from a file with the given Handle.Instance. An empty file, and a
 // tail that a crash tore, are normal. Every error is a *FormatError.
-func readJournal(name string, b []byte, instance string) (*replay, error) {
-	p := &replay{
+func readJournal(name string, b []byte, instance string) (*journalReplay, error) {
+	p := &journalReplay{
 		name: name, records: map[agent.Address]agent.Record{}, lines: map[agent.Address]linePlace{},
-		apps: map[agent.AppID]agent.Origin{}, removed: map[handle]bool{}, open: map[uint64]Intent{},
+		apps: map[agent.AppID]agent.Origin{}, removed: map[platformUID]bool{}, open: map[uint64]Intent{},
 		left: map[uint64]bool{},
 	}
 	var torn *linePlace // where the first damage is
@@ -101,7 +101,7 @@ func cutLine(b []byte, offset int) (line []byte, next int) {
 
 // damageError says what is wrong with the journal at a place. A file whose first line is wrong may be
 // anything at all; b is nil where the line is sound.
-func (p *replay) damageError(b []byte, at linePlace, detail string) error {
+func (p *journalReplay) damageError(b []byte, at linePlace, detail string) error {
 	reason := Corrupt
 	if b != nil && p.header.Version == 0 && !bytes.Contains(b, []byte(`"journal"`)) {
 		reason = Foreign
@@ -110,7 +110,7 @@ func (p *replay) damageError(b []byte, at linePlace, detail string) error {
 		Hint: journalHint(p.name)}
 }
 
-func (p *replay) enterLine(payload []byte, at linePlace) error {
+func (p *journalReplay) enterLine(payload []byte, at linePlace) error {
 	e, err := parseEntry(payload)
 	var syntax *syntaxError
 	switch {
@@ -149,7 +149,7 @@ func (p *replay) enterLine(payload []byte, at linePlace) error {
 	return nil
 }
 
-func (p *replay) enterResult(r Result, at linePlace) error {
+func (p *journalReplay) enterResult(r Result, at linePlace) error {
 	if r.Kind == Answered {
 		if i, isOpen := p.open[r.Intent]; isOpen {
 			i.Answered = true
@@ -175,7 +175,7 @@ func (p *replay) enterResult(r Result, at linePlace) error {
 	case r.Address.IsZero(), r.Kind != Removed && r.Record.UID == "", r.Kind == Moved && r.From.IsZero():
 		return p.damageError(nil, at, "a result lacks its address or its uid")
 	case r.Kind == Removed:
-		p.removed[handle{r.Address.ID(), r.UID}] = true
+		p.removed[platformUID{r.Address.ID(), r.UID}] = true
 		rec, ok := p.records[r.Address]
 		if !ok {
 			return nil
@@ -189,7 +189,7 @@ func (p *replay) enterResult(r Result, at linePlace) error {
 		delete(p.records, r.From)
 	}
 	p.records[r.Address] = r.Record
-	for _, h := range handles(r.Address, r.Record) {
+	for _, h := range uidsOf(r.Address, r.Record) {
 		delete(p.removed, h)
 	}
 	return nil
@@ -208,14 +208,14 @@ func (p *replay) enterResult(r Result, at linePlace) error {
 //   - of an app's two origins that of the newer counts, by the same rule.
 //
 // So merging twice is merging once.
-func (p *replay) mergeInto(s *State) (*State, error) {
+func (p *journalReplay) mergeInto(s *State) (*State, error) {
 	if s == nil {
 		s = &State{Serial: p.header.Serial, Lineage: p.header.Lineage}
 	}
 	if p.results == 0 {
 		return s.Clone(), nil
 	}
-	m := merger{into: s.Clone(), journal: p, newer: s.Serial <= p.header.Serial}
+	m := stateMerger{into: s.Clone(), journal: p, newer: s.Serial <= p.header.Serial}
 	m.into.Serial = max(s.Serial, p.header.Serial)
 	if err := m.cleanState(); err != nil {
 		return nil, err
@@ -234,28 +234,28 @@ func (p *replay) mergeInto(s *State) (*State, error) {
 	return m.into, nil
 }
 
-type merger struct {
+type stateMerger struct {
 	into    *State
-	journal *replay
-	newer   bool                     // the journal is the newer of the two
-	stateOf map[handle]agent.Address // where into has each uid
+	journal *journalReplay
+	newer   bool                          // the journal is the newer of the two
+	stateOf map[platformUID]agent.Address // where into has each uid
 }
 
 // cleanState takes out of the state what the journal removed, and, where the journal is the newer,
 // what it has at another address.
-func (m *merger) cleanState() error {
-	at := make(map[handle]agent.Address, len(m.journal.records))
+func (m *stateMerger) cleanState() error {
+	at := make(map[platformUID]agent.Address, len(m.journal.records))
 	for a, r := range m.journal.records {
-		for _, h := range handles(a, r) {
+		for _, h := range uidsOf(a, r) {
 			if err := claimUID(at, h, a); err != nil {
 				return m.journal.conflictError(m.journal.lines[a], err.Error())
 			}
 		}
 	}
-	m.stateOf = make(map[handle]agent.Address, len(m.into.Agents))
+	m.stateOf = make(map[platformUID]agent.Address, len(m.into.Agents))
 	for a, r := range m.into.Agents {
 		rest, ok := withoutUIDs(r, func(uid string) bool {
-			h := handle{a.ID(), uid}
+			h := platformUID{a.ID(), uid}
 			other, moved := at[h]
 			return m.journal.removed[h] || m.newer && moved && other != a
 		})
@@ -264,7 +264,7 @@ func (m *merger) cleanState() error {
 			continue
 		}
 		m.into.Agents[a] = rest
-		for _, h := range handles(a, rest) {
+		for _, h := range uidsOf(a, rest) {
 			m.stateOf[h] = a
 		}
 	}
@@ -272,15 +272,15 @@ func (m *merger) cleanState() error {
 }
 
 // addOrigin adds an app's origin as the journal has it; a zero one says that the app was forgotten.
-func (m *merger) addOrigin(app agent.AppID, o agent.Origin) {
+func (m *stateMerger) addOrigin(app agent.AppID, o agent.Origin) {
 	if _, known := m.into.Apps[app]; !known || m.newer {
 		m.into.Apps = withOrigin(m.into.Apps, app, o)
 	}
 }
 
-func (m *merger) addRecord(a agent.Address, r agent.Record) error {
+func (m *stateMerger) addRecord(a agent.Address, r agent.Record) error {
 	r, ok := withoutUIDs(r, func(uid string) bool {
-		other, taken := m.stateOf[handle{a.ID(), uid}]
+		other, taken := m.stateOf[platformUID{a.ID(), uid}]
 		return taken && other != a // only where the state is the newer: it moved the agent on
 	})
 	if !ok {
@@ -302,7 +302,7 @@ func (m *merger) addRecord(a agent.Address, r agent.Record) error {
 }
 
 // conflictError is the error of a journal and a state that cannot both be right.
-func (p *replay) conflictError(at linePlace, detail string) error {
+func (p *journalReplay) conflictError(at linePlace, detail string) error {
 	return &FormatError{Name: p.name, Reason: Conflict, Line: at.line, Offset: at.offset, Detail: detail,
 		Hint: fmt.Sprintf("put back the state file that the journal was begun for, serial %d of lineage %s, and apply; or find out at the platform which agent is the right one, and delete the other there: if it is the state file's,\n", p.header.Serial, p.header.Lineage) +
 			"  mv " + quotePath(p.name) + " " + quotePath(p.name+".damaged") + "\n" +
@@ -310,7 +310,7 @@ func (p *replay) conflictError(at linePlace, detail string) error {
 }
 
 // foreignError is the error of a journal that belongs to another state.
-func (p *replay) foreignError(state string, s *State) error {
+func (p *journalReplay) foreignError(state string, s *State) error {
 	return &FormatError{Name: p.name, Reason: Foreign, Line: 1,
 		Detail: fmt.Sprintf("the journal belongs to the state with lineage %s, and %s has lineage %s", p.header.Lineage,
 			state, s.Lineage),
@@ -325,7 +325,7 @@ func (s *State) Merge(other *State) error {
 	if s.Lineage != "" && other.Lineage != s.Lineage {
 		return fmt.Errorf("the states are of different fleets: lineage %s and %s", s.Lineage, other.Lineage)
 	}
-	m := merger{into: s.Clone(), newer: other.Serial >= s.Serial, journal: &replay{records: other.Agents}}
+	m := stateMerger{into: s.Clone(), newer: other.Serial >= s.Serial, journal: &journalReplay{records: other.Agents}}
 	if err := m.cleanState(); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (f *File) Begin(ctx context.Context, snap *Snapshot, reserve int64) (*Run, 
 		// What an earlier journal holds goes into the state before that journal is replaced: nothing else knows its
 		// uids.
 		var err error
-		if s, content, err = s.successor(); err != nil {
+		if s, content, err = s.nextWritten(); err != nil {
 			return nil, fmt.Errorf("begin: %w", err)
 		}
 		version = versionOf(content)
@@ -226,7 +226,7 @@ func (r *Run) Close(ctx context.Context) error {
 	var content []byte
 	if changed {
 		var err error
-		if s, content, err = s.successor(); err != nil {
+		if s, content, err = s.nextWritten(); err != nil {
 			return fmt.Errorf("close state: %w", err)
 		}
 	}

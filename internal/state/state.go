@@ -51,21 +51,21 @@ func (s *State) Addresses() []agent.Address {
 	return list
 }
 
-// handle is a uid where it is unique: uids of different apps have nothing to do with each other.
-type handle struct {
+// platformUID is a uid where it is unique: uids of different apps have nothing to do with each other.
+type platformUID struct {
 	app agent.AppID
 	uid string
 }
 
-// handles yields every uid that the record at a stands for: the agent's own, and from 1 on the
+// uidsOf yields every uid that the record at a stands for: the agent's own, and from 1 on the
 // obsolete ones.
-func handles(a agent.Address, r agent.Record) iter.Seq2[int, handle] {
-	return func(yield func(int, handle) bool) {
-		if !yield(0, handle{a.ID(), r.UID}) {
+func uidsOf(a agent.Address, r agent.Record) iter.Seq2[int, platformUID] {
+	return func(yield func(int, platformUID) bool) {
+		if !yield(0, platformUID{a.ID(), r.UID}) {
 			return
 		}
 		for i, uid := range r.Obsolete {
-			if !yield(i+1, handle{a.ID(), uid}) {
+			if !yield(i+1, platformUID{a.ID(), uid}) {
 				return
 			}
 		}
@@ -73,10 +73,10 @@ func handles(a agent.Address, r agent.Record) iter.Seq2[int, handle] {
 }
 
 // ownersByUID returns which address each uid belongs to. The error names a uid that stands twice.
-func (s *State) ownersByUID() (map[handle]agent.Address, error) {
-	m := make(map[handle]agent.Address, len(s.Agents))
+func (s *State) ownersByUID() (map[platformUID]agent.Address, error) {
+	m := make(map[platformUID]agent.Address, len(s.Agents))
 	for a, r := range s.Agents {
-		for _, h := range handles(a, r) {
+		for _, h := range uidsOf(a, r) {
 			if err := claimUID(m, h, a); err != nil {
 				return nil, err
 			}
@@ -85,7 +85,7 @@ func (s *State) ownersByUID() (map[handle]agent.Address, error) {
 	return m, nil
 }
 
-func claimUID(m map[handle]agent.Address, h handle, a agent.Address) error {
+func claimUID(m map[platformUID]agent.Address, h platformUID, a agent.Address) error {
 	if h.uid == "" {
 		return errNoUID(a)
 	}
@@ -101,7 +101,7 @@ func errNoUID(a agent.Address) error {
 }
 
 // errShared is the error of a uid that stands at two addresses, or twice at one.
-func errShared(h handle, a, b agent.Address) error {
+func errShared(h platformUID, a, b agent.Address) error {
 	if a == b {
 		return fmt.Errorf("%s: the uid %s stands twice", a, h.uid)
 	}
@@ -201,8 +201,8 @@ func equalContent(a, b *State) bool {
 	return true
 }
 
-// successor returns s as it is written next, serial and lineage seen to, and its content.
-func (s *State) successor() (*State, []byte, error) {
+// nextWritten returns s as it is written next, serial and lineage seen to, and its content.
+func (s *State) nextWritten() (*State, []byte, error) {
 	next := *s
 	next.Serial++
 	if next.Lineage == "" {
