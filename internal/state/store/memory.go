@@ -17,13 +17,13 @@ import (
 // Memory is a Store in memory, for tests. The zero Memory is empty and safe for concurrent use.
 type Memory struct {
 	mu      sync.Mutex // guards what follows
-	objects map[string]stored
+	objects map[string]memoryObject
 	tags    int
 	skew    time.Duration // of the store's clock
 	counts  map[string]int
 }
 
-type stored struct {
+type memoryObject struct {
 	content []byte
 	tag     Tag
 	at      time.Time
@@ -54,35 +54,35 @@ func (m *Memory) Put(key string, b []byte) {
 		delete(m.objects, key)
 		return
 	}
-	m.put(key, b)
+	m.putObject(key, b)
 }
 
-// begin counts a request and takes the lock; the caller unlocks.
-func (m *Memory) begin(ctx context.Context, kind string) error {
+// beginRequest counts a request and takes the lock; the caller unlocks.
+func (m *Memory) beginRequest(ctx context.Context, kind string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	if m.counts == nil {
-		m.counts, m.objects = map[string]int{}, map[string]stored{}
+		m.counts, m.objects = map[string]int{}, map[string]memoryObject{}
 	}
 	m.counts[kind]++
 	return nil
 }
 
-func (m *Memory) put(key string, b []byte) Tag {
+func (m *Memory) putObject(key string, b []byte) Tag {
 	if m.objects == nil {
-		m.objects = map[string]stored{}
+		m.objects = map[string]memoryObject{}
 	}
 	m.tags++
 	tag := Tag("tag-" + strconv.Itoa(m.tags))
-	m.objects[key] = stored{bytes.Clone(b), tag, time.Now().Add(m.skew)}
+	m.objects[key] = memoryObject{bytes.Clone(b), tag, time.Now().Add(m.skew)}
 	return tag
 }
 
 // Get returns an object.
 func (m *Memory) Get(ctx context.Context, key string) (Object, error) {
-	if err := m.begin(ctx, "get"); err != nil {
+	if err := m.beginRequest(ctx, "get"); err != nil {
 		return Object{}, err
 	}
 	defer m.mu.Unlock()
@@ -95,31 +95,31 @@ func (m *Memory) Get(ctx context.Context, key string) (Object, error) {
 
 // Create puts an object where none is.
 func (m *Memory) Create(ctx context.Context, key string, b []byte) (Tag, error) {
-	if err := m.begin(ctx, "create"); err != nil {
+	if err := m.beginRequest(ctx, "create"); err != nil {
 		return "", err
 	}
 	defer m.mu.Unlock()
 	if _, ok := m.objects[key]; ok {
 		return "", ErrExists
 	}
-	return m.put(key, b), nil
+	return m.putObject(key, b), nil
 }
 
 // Replace puts an object in the place of the one that has the tag.
 func (m *Memory) Replace(ctx context.Context, key string, b []byte, old Tag) (Tag, error) {
-	if err := m.begin(ctx, "replace"); err != nil {
+	if err := m.beginRequest(ctx, "replace"); err != nil {
 		return "", err
 	}
 	defer m.mu.Unlock()
 	if o, ok := m.objects[key]; !ok || o.tag != old {
 		return "", ErrChanged
 	}
-	return m.put(key, b), nil
+	return m.putObject(key, b), nil
 }
 
 // List returns the keys that begin with prefix.
 func (m *Memory) List(ctx context.Context, prefix string) ([]string, error) {
-	if err := m.begin(ctx, "list"); err != nil {
+	if err := m.beginRequest(ctx, "list"); err != nil {
 		return nil, err
 	}
 	defer m.mu.Unlock()
@@ -130,7 +130,7 @@ func (m *Memory) List(ctx context.Context, prefix string) ([]string, error) {
 
 // Delete removes objects.
 func (m *Memory) Delete(ctx context.Context, keys ...string) error {
-	if err := m.begin(ctx, "delete"); err != nil {
+	if err := m.beginRequest(ctx, "delete"); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
@@ -161,8 +161,9 @@ type Faulty struct {
 	Next func(method, key string) Fault
 }
 
-// meet runs do as the fault says.
-func meet[T any](f Faulty, ctx context.Context, method, key string, do func(context.Context) (T, error)) (T, error) {
+// meetFault runs do as the fault says.
+func meetFault[T any](f Faulty, ctx context.Context, method, key string,
+	do func(context.Context) (T, error)) (T, error) {
 	fault := f.Next(method, key)
 	var none T
 	if fault.Delay > 0 {
@@ -191,31 +192,33 @@ func meet[T any](f Faulty, ctx context.Context, method, key string, do func(cont
 
 // Get meets a fault.
 func (f Faulty) Get(ctx context.Context, key string) (Object, error) {
-	return meet(f, ctx, "get", key, func(ctx context.Context) (Object, error) { return f.Store.Get(ctx, key) })
+	return meetFault(f, ctx, "get", key, func(ctx context.Context) (Object, error) { return f.Store.Get(ctx, key) })
 }
 
 // Create meets a fault.
 func (f Faulty) Create(ctx context.Context, key string, b []byte) (Tag, error) {
-	return meet(f, ctx, "create", key, func(ctx context.Context) (Tag, error) { return f.Store.Create(ctx, key, b) })
+	return meetFault(f, ctx, "create", key, func(ctx context.Context) (Tag, error) {
+		return f.Store.Create(ctx, key, b)
+	})
 }
 
 // Replace meets a fault.
 func (f Faulty) Replace(ctx context.Context, key string, b []byte, old Tag) (Tag, error) {
-	return meet(f, ctx, "replace", key, func(ctx context.Context) (Tag, error) {
+	return meetFault(f, ctx, "replace", key, func(ctx context.Context) (Tag, error) {
 		return f.Store.Replace(ctx, key, b, old)
 	})
 }
 
 // List meets a fault.
 func (f Faulty) List(ctx context.Context, prefix string) ([]string, error) {
-	return meet(f, ctx, "list", prefix, func(ctx context.Context) ([]string, error) {
+	return meetFault(f, ctx, "list", prefix, func(ctx context.Context) ([]string, error) {
 		return f.Store.List(ctx, prefix)
 	})
 }
 
 // Delete meets a fault.
 func (f Faulty) Delete(ctx context.Context, keys ...string) error {
-	_, err := meet(f, ctx, "delete", keys[0], func(ctx context.Context) (int, error) {
+	_, err := meetFault(f, ctx, "delete", keys[0], func(ctx context.Context) (int, error) {
 		return 0, f.Store.Delete(ctx, keys...)
 	})
 	return err
