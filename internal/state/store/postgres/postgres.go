@@ -104,8 +104,8 @@ func (t *Table) Close(ctx context.Context) {
 	}
 }
 
-// query runs one statement, once. A connection on which anything went wrong is not used again.
-func (t *Table) query(ctx context.Context, sql string, args ...[]byte) ([][][]byte, error) {
+// runStatement runs one statement, once. A connection on which anything went wrong is not used again.
+func (t *Table) runStatement(ctx context.Context, sql string, args ...[]byte) ([][][]byte, error) {
 	var conn *pgconn.PgConn
 	select {
 	case conn = <-t.free:
@@ -116,7 +116,7 @@ func (t *Table) query(ctx context.Context, sql string, args ...[]byte) ([][][]by
 	if conn == nil || conn.IsClosed() {
 		if conn, err = pgconn.ConnectConfig(ctx, t.config); err != nil {
 			t.free <- nil
-			return nil, failure(err)
+			return nil, explainFailure(err)
 		}
 	}
 	formats := make([]int16, len(args)) // text, but for contents
@@ -129,7 +129,7 @@ func (t *Table) query(ctx context.Context, sql string, args ...[]byte) ([][][]by
 	if result.Err != nil {
 		_ = conn.Close(context.WithoutCancel(ctx))
 		t.free <- nil
-		return nil, failure(result.Err)
+		return nil, explainFailure(result.Err)
 	}
 	t.free <- conn
 	return result.Rows, nil
@@ -138,8 +138,8 @@ func (t *Table) query(ctx context.Context, sql string, args ...[]byte) ([][][]by
 // contentArg is which argument of a statement holds bytes; the others are texts.
 const contentArg = 2
 
-// failure says what PostgreSQL said, or why it said nothing. Whoever asked says where.
-func failure(err error) error {
+// explainFailure says what PostgreSQL said, or why it said nothing. Whoever asked says where.
+func explainFailure(err error) error {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
 		case "28P01", "28000", "42501", "25006": // wrong password, no such role, no privilege, read-only
@@ -159,7 +159,7 @@ func failure(err error) error {
 
 // Get returns an object.
 func (t *Table) Get(ctx context.Context, key string) (store.Object, error) {
-	rows, err := t.query(ctx, `select content, convert_to(tag, 'UTF8'),
+	rows, err := t.runStatement(ctx, `select content, convert_to(tag, 'UTF8'),
 	  convert_to((extract(epoch from clock_timestamp() - at) * 1000)::bigint::text, 'UTF8')
 	  from agentsync_object where fleet = $1 and key = $2`, []byte(t.fleet), []byte(key))
 	if err != nil {
@@ -179,24 +179,24 @@ const durable = `with durable as (select set_config('synchronous_commit', 'on', 
 
 // Create puts an object where none is.
 func (t *Table) Create(ctx context.Context, key string, b []byte) (store.Tag, error) {
-	return t.write(ctx, store.ErrExists, durable+`insert into agentsync_object (fleet, key, content, tag)
+	return t.writeRow(ctx, store.ErrExists, durable+`insert into agentsync_object (fleet, key, content, tag)
 	  select $1, $2, $3, gen_random_uuid()::text from durable on conflict do nothing returning convert_to(tag, 'UTF8')`,
-		[]byte(t.fleet), []byte(key), content(b))
+		[]byte(t.fleet), []byte(key), notNull(b))
 }
 
 // Replace puts an object in the place of the one that has the tag.
 func (t *Table) Replace(ctx context.Context, key string, b []byte, old store.Tag) (store.Tag, error) {
-	return t.write(ctx, store.ErrChanged, durable+
+	return t.writeRow(ctx, store.ErrChanged, durable+
 		`update agentsync_object set content = $3, tag = gen_random_uuid()::text, at = clock_timestamp()
 	  from durable where fleet = $1 and key = $2 and tag = $4 returning convert_to(agentsync_object.tag, 'UTF8')`,
-		[]byte(t.fleet), []byte(key), content(b), []byte(old))
+		[]byte(t.fleet), []byte(key), notNull(b), []byte(old))
 }
 
-// content is never nil, which would be null.
-func content(b []byte) []byte { return append([]byte{}, b...) }
+// notNull is never nil, which would be null.
+func notNull(b []byte) []byte { return append([]byte{}, b...) }
 
-func (t *Table) write(ctx context.Context, refused error, sql string, args ...[]byte) (store.Tag, error) {
-	rows, err := t.query(ctx, sql, args...)
+func (t *Table) writeRow(ctx context.Context, refused error, sql string, args ...[]byte) (store.Tag, error) {
+	rows, err := t.runStatement(ctx, sql, args...)
 	switch {
 	case err != nil:
 		return "", err
@@ -208,7 +208,7 @@ func (t *Table) write(ctx context.Context, refused error, sql string, args ...[]
 
 // List returns the keys that begin with prefix.
 func (t *Table) List(ctx context.Context, prefix string) ([]string, error) {
-	rows, err := t.query(ctx,
+	rows, err := t.runStatement(ctx,
 		`select convert_to(key, 'UTF8') from agentsync_object where fleet = $1 and starts_with(key, $2) order by key collate "C"`,
 		[]byte(t.fleet), []byte(prefix))
 	if errors.Is(err, store.ErrAbsent) {
@@ -223,7 +223,8 @@ func (t *Table) List(ctx context.Context, prefix string) ([]string, error) {
 
 // Delete removes objects. A key holds no comma or brace, so that they go as one array.
 func (t *Table) Delete(ctx context.Context, keys ...string) error {
-	_, err := t.query(ctx, `delete from agentsync_object where fleet = $1 and key = any(string_to_array($2, ','))`,
+	_, err := t.runStatement(ctx,
+		`delete from agentsync_object where fleet = $1 and key = any(string_to_array($2, ','))`,
 		[]byte(t.fleet), []byte(strings.Join(keys, ",")))
 	return err
 }
@@ -234,7 +235,8 @@ const makeTries = 10
 // Make makes the table and the view where the table is not there yet. Where it is, the user needs no right to make one.
 func (t *Table) Make(ctx context.Context) error {
 	for try := 1; ; try++ {
-		rows, err := t.query(ctx, `select convert_to(coalesce(to_regclass('agentsync_object')::text, ''), 'UTF8')`)
+		rows, err := t.runStatement(ctx,
+			`select convert_to(coalesce(to_regclass('agentsync_object')::text, ''), 'UTF8')`)
 		if err == nil && len(rows[0][0]) > 0 {
 			return nil
 		}
@@ -243,7 +245,7 @@ func (t *Table) Make(ctx context.Context) error {
 		}
 		// One statement, so that nobody finds the table without the view. Two at once can fail in each other's way, in
 		// spite of "if not exists": then one of them was made.
-		if _, err = t.query(ctx, "do $agentsync$ begin "+DDL+" end $agentsync$"); err == nil {
+		if _, err = t.runStatement(ctx, "do $agentsync$ begin "+DDL+" end $agentsync$"); err == nil {
 			return nil
 		}
 		if errors.Is(err, store.ErrDenied) || try == makeTries || ctx.Err() != nil {
@@ -255,7 +257,7 @@ func (t *Table) Make(ctx context.Context) error {
 // Durable returns what keeps the server from holding on to what it acknowledged, an *store.UnfitError: it follows
 // another one, or it does not wait for its disk.
 func (t *Table) Durable(ctx context.Context) error {
-	rows, err := t.query(ctx,
+	rows, err := t.runStatement(ctx,
 		`select convert_to(pg_is_in_recovery()::text, 'UTF8'), convert_to(current_setting('fsync'), 'UTF8')`)
 	switch {
 	case err != nil:
