@@ -141,14 +141,14 @@ func (b *Bucket) CloseIdle() { b.client.CloseIdleConnections() }
 
 // Get returns an object. Its age is Date minus Last-Modified, both by the store's clock, in whole seconds.
 func (b *Bucket) Get(ctx context.Context, key string) (store.Object, error) {
-	a, err := b.do(ctx, http.MethodGet, b.prefix+key, nil, nil, nil)
+	a, err := b.sendOnce(ctx, http.MethodGet, b.prefix+key, nil, nil, nil)
 	switch {
 	case err != nil:
 		return store.Object{}, err
-	case a.status == http.StatusNotFound && a.code() != "NoSuchBucket":
+	case a.status == http.StatusNotFound && a.errorCode() != "NoSuchBucket":
 		return store.Object{}, store.ErrAbsent
 	case a.status != http.StatusOK:
-		return store.Object{}, a.failure()
+		return store.Object{}, a.asError()
 	}
 	o := store.Object{Content: a.body, Tag: store.Tag(a.header.Get("ETag"))}
 	now, dateErr := http.ParseTime(a.header.Get("Date"))
@@ -162,7 +162,7 @@ func (b *Bucket) Get(ctx context.Context, key string) (store.Object, error) {
 
 // Create puts an object where none is.
 func (b *Bucket) Create(ctx context.Context, key string, content []byte) (store.Tag, error) {
-	return b.put(ctx, key, content, "If-None-Match", "*", store.ErrExists)
+	return b.putIf(ctx, key, content, "If-None-Match", "*", store.ErrExists)
 }
 
 // Replace puts an object in the place of the one that has the tag.
@@ -170,21 +170,21 @@ func (b *Bucket) Replace(ctx context.Context, key string, content []byte, old st
 	if old == "" { // an empty condition would be none
 		return "", store.ErrChanged
 	}
-	return b.put(ctx, key, content, "If-Match", string(old), store.ErrChanged)
+	return b.putIf(ctx, key, content, "If-Match", string(old), store.ErrChanged)
 }
 
-func (b *Bucket) put(ctx context.Context, key string, content []byte, condition, value string,
+func (b *Bucket) putIf(ctx context.Context, key string, content []byte, condition, value string,
 	refused error) (store.Tag, error) {
-	a, err := b.do(ctx, http.MethodPut, b.prefix+key, nil, content, http.Header{condition: {value}})
+	a, err := b.sendOnce(ctx, http.MethodPut, b.prefix+key, nil, content, http.Header{condition: {value}})
 	switch {
 	case err != nil:
 		return "", err
-	case a.status == http.StatusPreconditionFailed, a.status == http.StatusNotFound && a.code() == "NoSuchKey" &&
+	case a.status == http.StatusPreconditionFailed, a.status == http.StatusNotFound && a.errorCode() == "NoSuchKey" &&
 		condition == "If-Match":
 		return "", refused
 	case a.status != http.StatusOK:
 		// 409 as well: another write is under way, and nobody knows yet which of the two wins
-		return "", a.failure()
+		return "", a.asError()
 	case a.header.Get("ETag") == "":
 		return "", errors.New("it answers a PUT without an ETag")
 	}
@@ -199,12 +199,12 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 		if token != "" {
 			query.Set("continuation-token", token)
 		}
-		a, err := b.do(ctx, http.MethodGet, "", query, nil, nil)
+		a, err := b.sendOnce(ctx, http.MethodGet, "", query, nil, nil)
 		if err != nil {
 			return nil, err
 		}
 		if a.status != http.StatusOK {
-			return nil, a.failure()
+			return nil, a.asError()
 		}
 		var page struct {
 			IsTruncated           bool
@@ -241,28 +241,28 @@ func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 		if err != nil {
 			return err
 		}
-		a, err := b.do(ctx, http.MethodPost, "", url.Values{"delete": {""}}, body, nil)
+		a, err := b.sendOnce(ctx, http.MethodPost, "", url.Values{"delete": {""}}, body, nil)
 		if err != nil {
 			return err
 		}
 		if a.status != http.StatusOK {
-			return a.failure()
+			return a.asError()
 		}
 	}
 	return nil
 }
 
-// answer is what the store said.
-type answer struct {
+// s3Answer is what the store said.
+type s3Answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// do sends one request, once, signed now.
-func (b *Bucket) do(ctx context.Context, method, key string, query url.Values, body []byte,
-	header http.Header) (*answer, error) {
-	creds, err := b.credentials(ctx)
+// sendOnce sends one request, once, signed now.
+func (b *Bucket) sendOnce(ctx context.Context, method, key string, query url.Values, body []byte,
+	header http.Header) (*s3Answer, error) {
+	creds, err := b.currentCredentials(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -306,10 +306,10 @@ func (b *Bucket) do(ctx context.Context, method, key string, query url.Values, b
 	if _, err := content.ReadFrom(io.LimitReader(response.Body, maxAnswer)); err != nil {
 		return nil, fmt.Errorf("%w: %w", store.ErrConnection, err)
 	}
-	return &answer{response.StatusCode, response.Header, content.Bytes()}, nil
+	return &s3Answer{response.StatusCode, response.Header, content.Bytes()}, nil
 }
 
-func (b *Bucket) credentials(ctx context.Context) (aws.Credentials, error) {
+func (b *Bucket) currentCredentials(ctx context.Context) (aws.Credentials, error) {
 	b.loadOnce.Do(func() {
 		// its warnings would go to stderr
 		cfg, err := config.LoadDefaultConfig(context.WithoutCancel(ctx), config.WithRegion(b.region),
@@ -347,21 +347,21 @@ func escapePath(path string) string {
 	return out.String()
 }
 
-// code is S3's name of an error, "" for none.
-func (a *answer) code() string {
-	code, _ := a.said()
+// errorCode is S3's name of an error, "" for none.
+func (a *s3Answer) errorCode() string {
+	code, _ := a.errorParts()
 	return code
 }
 
-func (a *answer) said() (code, message string) {
+func (a *s3Answer) errorParts() (code, message string) {
 	var e struct{ Code, Message string }
 	_ = xml.Unmarshal(a.body, &e) // what is no XML says nothing
 	return e.Code, e.Message
 }
 
-// failure says what the store said. It matches store.ErrDenied where the credentials are the reason.
-func (a *answer) failure() error {
-	code, message := a.said()
+// asError says what the store said. It matches store.ErrDenied where the credentials are the reason.
+func (a *s3Answer) asError() error {
+	code, message := a.errorParts()
 	text := fmt.Sprintf("it answers %d", a.status)
 	// Not in S3's own words, and for no reason that passes.
 	isForeign := code == "" && a.status < 500 && !slices.Contains([]int{http.StatusRequestTimeout, http.StatusConflict,
