@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// need skips a test for which a program is missing; with CI=true that is a failure.
-func need(t testing.TB, program, install string) {
+// needProgram skips a test for which a program is missing; with CI=true that is a failure.
+func needProgram(t testing.TB, program, install string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("%s is needed: %s", program, install)
@@ -51,7 +51,7 @@ func (s *S3) Start(options ...string) {
 	s.t.Helper()
 	program, err := exec.LookPath("versitygw")
 	if err != nil {
-		need(s.t, "versitygw", "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
+		needProgram(s.t, "versitygw", "go install github.com/versity/versitygw/cmd/versitygw@v1.8.0")
 	}
 	s.cmd = exec.Command(program, append(append([]string{"--port", s.Addr, "--quiet"}, options...), "posix", s.Dir)...)
 	s.cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY=test-key", "ROOT_SECRET_KEY=test-secret-of-usual-length")
@@ -59,7 +59,7 @@ func (s *S3) Start(options ...string) {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	answers(s.t, "tcp", s.Addr)
+	waitForServer(s.t, "tcp", s.Addr)
 }
 
 // ReadOnly starts another one on the same objects, which refuses every write. It ends with the test.
@@ -117,7 +117,7 @@ func StartPostgres(t testing.TB) *Postgres {
 	t.Helper()
 	initdb := serverTool("initdb")
 	if initdb == "" || serverTool("pg_ctl") == "" {
-		need(t, "PostgreSQL", "apt-get install postgresql")
+		needProgram(t, "PostgreSQL", "apt-get install postgresql")
 	}
 	dir, err := os.MkdirTemp("/tmp", "pg") // a socket's path is short
 	if err != nil {
@@ -189,7 +189,7 @@ func (p *Postgres) Pool() (port string) {
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		if program = "/usr/sbin/pgbouncer"; !isFile(program) {
-			need(p.t, "pgbouncer", "apt-get install pgbouncer")
+			needProgram(p.t, "pgbouncer", "apt-get install pgbouncer")
 		}
 	}
 	addr := freeAddr(p.t)
@@ -209,7 +209,7 @@ func (p *Postgres) Pool() (port string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed
 	})
-	answers(p.t, "tcp", addr)
+	waitForServer(p.t, "tcp", addr)
 	return port
 }
 
@@ -262,8 +262,8 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// answers waits until somebody listens.
-func answers(t testing.TB, network, addr string) {
+// waitForServer waits until somebody listens.
+func waitForServer(t testing.TB, network, addr string) {
 	t.Helper()
 	err := errors.New("not tried")
 	for start := time.Now(); err != nil && time.Since(start) < time.Minute; time.Sleep(20 * time.Millisecond) {

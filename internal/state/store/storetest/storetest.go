@@ -19,14 +19,15 @@ import (
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	t.Helper()
 	for name, check := range map[string]func(*testing.T, store.Store){
-		"absent": absent, "create": create, "replace": replace, "list": list, "delete": remove,
-		"many writers": manyWriters, "contents": contents, "age": age, "cancelled": cancelled, "probe": probe,
+		"absent": testAbsent, "create": testCreate, "replace": testReplace, "list": testList, "delete": testDelete,
+		"many writers": testManyWriters, "contents": testContents, "age": testAge, "cancelled": testCancelled,
+		"probe": testProbe,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, open(t)) })
 	}
 }
 
-func absent(t *testing.T, s store.Store) {
+func testAbsent(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	if _, err := s.Get(ctx, "none"); !errors.Is(err, store.ErrAbsent) {
 		t.Errorf("get: %v", err)
@@ -45,7 +46,7 @@ func absent(t *testing.T, s store.Store) {
 	}
 }
 
-func must(t *testing.T) func(store.Tag, error) store.Tag {
+func mustTag(t *testing.T) func(store.Tag, error) store.Tag {
 	return func(tag store.Tag, err error) store.Tag {
 		t.Helper()
 		if err != nil || tag == "" {
@@ -55,7 +56,7 @@ func must(t *testing.T) func(store.Tag, error) store.Tag {
 	}
 }
 
-func want(t *testing.T, s store.Store, key, content string, tag store.Tag) {
+func wantObject(t *testing.T, s store.Store, key, content string, tag store.Tag) {
 	t.Helper()
 	o, err := s.Get(t.Context(), key)
 	if err != nil || string(o.Content) != content || o.Tag != tag {
@@ -63,19 +64,19 @@ func want(t *testing.T, s store.Store, key, content string, tag store.Tag) {
 	}
 }
 
-func create(t *testing.T, s store.Store) {
-	tag := must(t)(s.Create(t.Context(), "a/b.json", []byte("first")))
+func testCreate(t *testing.T, s store.Store) {
+	tag := mustTag(t)(s.Create(t.Context(), "a/b.json", []byte("first")))
 	for _, again := range []string{"second", "first"} { // the same content is no excuse
 		if _, err := s.Create(t.Context(), "a/b.json", []byte(again)); !errors.Is(err, store.ErrExists) {
 			t.Errorf("again: %v", err)
 		}
 	}
-	want(t, s, "a/b.json", "first", tag)
+	wantObject(t, s, "a/b.json", "first", tag)
 }
 
-func replace(t *testing.T, s store.Store) {
-	first := must(t)(s.Create(t.Context(), "head.json", []byte("1")))
-	second := must(t)(s.Replace(t.Context(), "head.json", []byte("2"), first))
+func testReplace(t *testing.T, s store.Store) {
+	first := mustTag(t)(s.Create(t.Context(), "head.json", []byte("1")))
+	second := mustTag(t)(s.Replace(t.Context(), "head.json", []byte("2"), first))
 	if first == second {
 		t.Errorf("both contents have the tag %q", first)
 	}
@@ -85,10 +86,10 @@ func replace(t *testing.T, s store.Store) {
 			t.Errorf("a %s tag: %v", name, err)
 		}
 	}
-	want(t, s, "head.json", "2", second)
+	wantObject(t, s, "head.json", "2", second)
 }
 
-func list(t *testing.T, s store.Store) {
+func testList(t *testing.T, s store.Store) {
 	var all []string
 	for i := range 25 {
 		all = append(all, fmt.Sprintf("journal/%010d/%010d", 7, i))
@@ -97,7 +98,7 @@ func list(t *testing.T, s store.Store) {
 		"journal%/x_")
 	var wg sync.WaitGroup
 	for _, key := range keys {
-		wg.Go(func() { must(t)(s.Create(t.Context(), key, []byte(key))) })
+		wg.Go(func() { mustTag(t)(s.Create(t.Context(), key, []byte(key))) })
 	}
 	wg.Wait()
 	for prefix, expected := range map[string][]string{"journal/0000000007/": all, "state/": {"state/0000000001-x.json"},
@@ -111,9 +112,9 @@ func list(t *testing.T, s store.Store) {
 	}
 }
 
-func remove(t *testing.T, s store.Store) {
+func testDelete(t *testing.T, s store.Store) {
 	for _, key := range []string{"a", "b", "c"} {
-		must(t)(s.Create(t.Context(), key, []byte("x")))
+		mustTag(t)(s.Create(t.Context(), key, []byte("x")))
 	}
 	if err := s.Delete(t.Context(), "a", "none", "c"); err != nil {
 		t.Fatal(err)
@@ -123,8 +124,8 @@ func remove(t *testing.T, s store.Store) {
 	}
 }
 
-// manyWriters races for each condition, again and again.
-func manyWriters(t *testing.T, s store.Store) {
+// testManyWriters races for each condition, again and again.
+func testManyWriters(t *testing.T, s store.Store) {
 	const writers, rounds = 20, 5
 	race := func(write func(i int) error, lost error) {
 		t.Helper()
@@ -165,25 +166,25 @@ func manyWriters(t *testing.T, s store.Store) {
 	}
 }
 
-func contents(t *testing.T, s store.Store) {
+func testContents(t *testing.T, s store.Store) {
 	every := make([]byte, 256)
 	for i := range every {
 		every[i] = byte(i)
 	}
 	for name, b := range map[string][]byte{"empty": {}, "every byte": every, "1 MiB": bytes.Repeat(every, 4096)} {
-		tag := must(t)(s.Create(t.Context(), name, b))
-		want(t, s, name, string(b), tag)
+		tag := mustTag(t)(s.Create(t.Context(), name, b))
+		wantObject(t, s, name, string(b), tag)
 	}
 }
 
-func age(t *testing.T, s store.Store) {
-	must(t)(s.Create(t.Context(), "x", []byte("x")))
+func testAge(t *testing.T, s store.Store) {
+	mustTag(t)(s.Create(t.Context(), "x", []byte("x")))
 	if o, err := s.Get(t.Context(), "x"); err != nil || o.Age < -2*time.Second || o.Age > time.Minute {
 		t.Errorf("just written, and %v old, %v", o.Age, err)
 	}
 }
 
-func cancelled(t *testing.T, s store.Store) {
+func testCancelled(t *testing.T, s store.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := s.Create(ctx, "x", []byte("x")); err == nil || errors.Is(err, store.ErrExists) {
@@ -191,7 +192,7 @@ func cancelled(t *testing.T, s store.Store) {
 	}
 }
 
-func probe(t *testing.T, s store.Store) {
+func testProbe(t *testing.T, s store.Store) {
 	if err := store.Probe(t.Context(), s); err != nil {
 		t.Error(err)
 	}
