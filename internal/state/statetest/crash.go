@@ -11,41 +11,41 @@ const block = 32
 
 // A Loss decides what becomes of what was not synced.
 type Loss interface {
-	// names returns how many of n changes of names reached the disk; they do so in order.
-	names(n int) int
-	// block reports whether the block reached the disk.
-	block() bool
-	// power reports whether the machine itself went down, and was started anew.
-	power() bool
+	// keptNames returns how many of n changes of names reached the disk; they do so in order.
+	keptNames(n int) int
+	// keepsBlock reports whether the block reached the disk.
+	keepsBlock() bool
+	// losesPower reports whether the machine itself went down, and was started anew.
+	losesPower() bool
 }
 
-type all bool
+type wholeLoss bool
 
-func (a all) names(n int) int {
+func (a wholeLoss) keptNames(n int) int {
 	if a {
 		return 0
 	}
 	return n
 }
-func (a all) block() bool { return !bool(a) }
-func (a all) power() bool { return bool(a) }
+func (a wholeLoss) keepsBlock() bool { return !bool(a) }
+func (a wholeLoss) losesPower() bool { return bool(a) }
 
 const (
 	// LoseAll loses everything that was not synced: a power cut.
-	LoseAll all = true
+	LoseAll wholeLoss = true
 	// LoseNothing keeps everything: the process was killed, the machine went on.
-	LoseNothing all = false
+	LoseNothing wholeLoss = false
 )
 
-type some struct{ *rand.Rand }
+type randomLoss struct{ *rand.Rand }
 
-func (s some) names(n int) int { return s.IntN(n + 1) }
-func (s some) block() bool     { return s.IntN(2) == 0 }
-func (s some) power() bool     { return true }
+func (s randomLoss) keptNames(n int) int { return s.IntN(n + 1) }
+func (s randomLoss) keepsBlock() bool    { return s.IntN(2) == 0 }
+func (s randomLoss) losesPower() bool    { return true }
 
 // LoseSome loses random blocks of content, in any order, and the last of the changes of names. The
 // same seed loses the same.
-func LoseSome(seed uint64) Loss { return some{rand.New(rand.NewPCG(seed, 0))} }
+func LoseSome(seed uint64) Loss { return randomLoss{rand.New(rand.NewPCG(seed, 0))} }
 
 // Crash returns the disk as it is found after a crash now. It can be called more than once on the
 // same disk, which is left as it is.
@@ -56,17 +56,17 @@ func (f *FS) Crash(loss Loss) *FS {
 	for name, n := range f.durable {
 		names[name] = n
 	}
-	for _, apply := range f.pending[:loss.names(len(f.pending))] {
+	for _, apply := range f.pending[:loss.keptNames(len(f.pending))] {
 		apply(names)
 	}
 	after := New()
 	after.boot, after.made = f.boot, f.made
-	if loss.power() {
+	if loss.losesPower() {
 		after.boot++
 	}
 	for _, name := range sortedNames(names) {
 		n := names[name]
-		content := survivors(n, loss)
+		content := survivingBlocks(n, loss)
 		m := &inode{data: content, synced: slices.Clone(content), mode: n.mode, number: n.number}
 		after.names[name], after.durable[name] = m, m
 	}
@@ -82,12 +82,12 @@ func sortedNames(names map[string]*inode) []string {
 	return list
 }
 
-// survivors mixes what was synced with what was not, block by block. Where the length changed, the
+// survivingBlocks mixes what was synced with what was not, block by block. Where the length changed, the
 // new length counts if the last block survives; a block that does not survive in a longer file
 // reads as zeros.
-func survivors(n *inode, loss Loss) []byte {
+func survivingBlocks(n *inode, loss Loss) []byte {
 	length := len(n.synced)
-	if loss.block() {
+	if loss.keepsBlock() {
 		length = len(n.data)
 	}
 	content := make([]byte, length)
@@ -96,7 +96,7 @@ func survivors(n *inode, loss Loss) []byte {
 		if at < len(n.synced) {
 			copy(content[at:end], n.synced[at:])
 		}
-		if at < len(n.data) && loss.block() {
+		if at < len(n.data) && loss.keepsBlock() {
 			clear(content[at:end])
 			copy(content[at:end], n.data[at:])
 		}

@@ -115,7 +115,7 @@ func (f *FS) Names() []string {
 func (f *FS) Put(name string, content []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := &inode{data: slices.Clone(content), synced: slices.Clone(content), mode: 0o644, number: f.number()}
+	n := &inode{data: slices.Clone(content), synced: slices.Clone(content), mode: 0o644, number: f.nextNumber()}
 	f.names[name], f.durable[name] = n, n
 }
 
@@ -127,9 +127,9 @@ func (f *FS) Delete(name string) {
 	delete(f.durable, name)
 }
 
-// call counts a call and returns the error that it has to fail with. fail is true where the call has
+// countCall counts a call and returns the error that it has to fail with. fail is true where the call has
 // to fail without having worked; after a crash err is set and fail is not for the call that crashes.
-func (f *FS) call(op, name string) (fail bool, err error) {
+func (f *FS) countCall(op, name string) (fail bool, err error) {
 	f.calls++
 	if op != "read" && op != "stat" {
 		f.log = append(f.log, op+" "+filepath.Base(name))
@@ -150,7 +150,7 @@ func (f *FS) call(op, name string) (fail bool, err error) {
 func (f *FS) ReadFile(name string) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, err := f.call("read", name); err != nil {
+	if _, err := f.countCall("read", name); err != nil {
 		return nil, err
 	}
 	n, ok := f.names[name]
@@ -167,14 +167,14 @@ func (f *FS) CheckPath(string) error { return nil }
 func (f *FS) Stat(name string) (fs.FileInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, err := f.call("stat", name); err != nil {
+	if _, err := f.countCall("stat", name); err != nil {
 		return nil, err
 	}
 	if n, ok := f.names[name]; ok {
-		return info{name: filepath.Base(name), size: int64(len(n.data)), mode: n.mode}, nil
+		return fileInfo{name: filepath.Base(name), size: int64(len(n.data)), mode: n.mode}, nil
 	}
 	if filepath.Ext(name) == "" || name == "." {
-		return info{name: name, mode: fs.ModeDir | 0o755}, nil
+		return fileInfo{name: name, mode: fs.ModeDir | 0o755}, nil
 	}
 	return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrNotExist}
 }
@@ -183,31 +183,31 @@ func (f *FS) Stat(name string) (fs.FileInfo, error) {
 func (f *FS) Open(name string) (state.Handle, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, err := f.call("open", name); err != nil {
+	if _, err := f.countCall("open", name); err != nil {
 		return nil, err
 	}
 	n, ok := f.names[name]
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	return &handle{fs: f, name: name, inode: n}, nil
+	return &openHandle{fs: f, name: name, inode: n}, nil
 }
 
 // CreateTemp makes a file. Its name is not durable before SyncDir.
 func (f *FS) CreateTemp(path string) (string, state.Handle, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fail, err := f.call("create", path+tempEnd)
+	fail, err := f.countCall("create", path+tempEnd)
 	if fail {
 		return "", nil, err
 	}
-	n := &inode{mode: 0o600, number: f.number()}
+	n := &inode{mode: 0o600, number: f.nextNumber()}
 	name := fmt.Sprint(path, ".", n.number, tempEnd)
-	f.change(func(names map[string]*inode) { names[name] = n })
+	f.changeNames(func(names map[string]*inode) { names[name] = n })
 	if err != nil {
 		return "", nil, err
 	}
-	return name, &handle{fs: f, name: path + tempEnd, inode: n}, nil
+	return name, &openHandle{fs: f, name: path + tempEnd, inode: n}, nil
 }
 
 // tempEnd ends the names of temporary files.
@@ -231,7 +231,7 @@ func (f *FS) Temps(path string) (names []string) {
 func (f *FS) Rename(oldname, newname string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fail, err := f.call("rename", newname)
+	fail, err := f.countCall("rename", newname)
 	if fail {
 		return err
 	}
@@ -239,7 +239,7 @@ func (f *FS) Rename(oldname, newname string) error {
 	if !ok {
 		return &fs.PathError{Op: "rename", Path: oldname, Err: fs.ErrNotExist}
 	}
-	f.change(func(names map[string]*inode) {
+	f.changeNames(func(names map[string]*inode) {
 		delete(names, oldname)
 		names[newname] = n
 	})
@@ -250,19 +250,19 @@ func (f *FS) Rename(oldname, newname string) error {
 func (f *FS) Remove(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fail, err := f.call("remove", name)
+	fail, err := f.countCall("remove", name)
 	if fail {
 		return err
 	}
 	if _, ok := f.names[name]; !ok {
 		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
 	}
-	f.change(func(names map[string]*inode) { delete(names, name) })
+	f.changeNames(func(names map[string]*inode) { delete(names, name) })
 	return err
 }
 
-// change changes the names now, and on the disk at the next SyncDir.
-func (f *FS) change(apply func(map[string]*inode)) {
+// changeNames changes the names now, and on the disk at the next SyncDir.
+func (f *FS) changeNames(apply func(map[string]*inode)) {
 	apply(f.names)
 	f.pending = append(f.pending, apply)
 }
@@ -271,7 +271,7 @@ func (f *FS) change(apply func(map[string]*inode)) {
 func (f *FS) SyncDir(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fail, err := f.call("syncdir", name)
+	fail, err := f.countCall("syncdir", name)
 	if fail {
 		return err
 	}
@@ -282,8 +282,8 @@ func (f *FS) SyncDir(name string) error {
 	return err
 }
 
-// number returns a number for a new file.
-func (f *FS) number() int {
+// nextNumber returns a number for a new file.
+func (f *FS) nextNumber() int {
 	f.made++
 	return f.made
 }
@@ -293,22 +293,22 @@ func (f *FS) Instance(name string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if n, ok := f.names[name]; ok {
-		return f.instance(n)
+		return f.instanceOf(n)
 	}
 	return ""
 }
 
-func (f *FS) instance(n *inode) string { return fmt.Sprintf("boot %d, file %d", f.boot, n.number) }
+func (f *FS) instanceOf(n *inode) string { return fmt.Sprintf("boot %d, file %d", f.boot, n.number) }
 
-type info struct {
+type fileInfo struct {
 	name string
 	size int64
 	mode fs.FileMode
 }
 
-func (i info) Name() string       { return i.name }
-func (i info) Size() int64        { return i.size }
-func (i info) Mode() fs.FileMode  { return i.mode }
-func (i info) ModTime() time.Time { return time.Time{} }
-func (i info) IsDir() bool        { return i.mode.IsDir() }
-func (i info) Sys() any           { return nil }
+func (i fileInfo) Name() string       { return i.name }
+func (i fileInfo) Size() int64        { return i.size }
+func (i fileInfo) Mode() fs.FileMode  { return i.mode }
+func (i fileInfo) ModTime() time.Time { return time.Time{} }
+func (i fileInfo) IsDir() bool        { return i.mode.IsDir() }
+func (i fileInfo) Sys() any           { return nil }
