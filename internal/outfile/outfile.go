@@ -38,14 +38,14 @@ func Create(path string, mode fs.FileMode) (*File, error) {
 // createIn is Create for the file name in folder, and never outside of it. shown is what messages call the file.
 func createIn(folder, name, shown string, mode fs.FileMode) (*File, error) {
 	o := &File{path: shown, name: name}
-	err := o.open(folder, mode)
+	err := o.openTemp(folder, mode)
 	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", shown, errors.Join(reason(err), o.close()))
+		return nil, fmt.Errorf("write %s: %w", shown, errors.Join(innerReason(err), o.close()))
 	}
 	return o, nil
 }
 
-func (o *File) open(folder string, mode fs.FileMode) (err error) {
+func (o *File) openTemp(folder string, mode fs.FileMode) (err error) {
 	if whole := filepath.Join(folder, o.name); isDevice(whole) {
 		o.f, err = os.OpenFile(whole, os.O_WRONLY, 0)
 		return err
@@ -77,8 +77,8 @@ func isDevice(path string) bool {
 	return err == nil && info.Mode()&(fs.ModeDevice|fs.ModeNamedPipe|fs.ModeCharDevice) != 0
 }
 
-// reason leaves out the path of the temporary file, which tells a user nothing.
-func reason(err error) error {
+// innerReason leaves out the path of the temporary file, which tells a user nothing.
+func innerReason(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
 	}
@@ -91,7 +91,7 @@ func (o *File) Write(p []byte) (int, error) { return o.f.Write(p) }
 // Commit puts what was written in its place. A link of that name is replaced, and what it leads to is left alone.
 func (o *File) Commit() error {
 	if o.temp == "" {
-		return o.wrap(o.close())
+		return o.writeError(o.close())
 	}
 	err := o.f.Sync()
 	if err = errors.Join(err, o.f.Close()); err == nil {
@@ -100,10 +100,10 @@ func (o *File) Commit() error {
 			o.temp = ""
 		}
 	}
-	return o.wrap(errors.Join(err, o.close()))
+	return o.writeError(errors.Join(err, o.close()))
 }
 
-func (o *File) wrap(err error) error {
+func (o *File) writeError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -136,7 +136,7 @@ func Write(path string, mode fs.FileMode, content []byte) error {
 	if err != nil {
 		return err
 	}
-	return f.finish(content)
+	return f.finishWith(content)
 }
 
 // WriteDeep is Write of a file for everybody, and makes the folders on the way.
@@ -167,13 +167,13 @@ func WriteIn(folder, name string, mode fs.FileMode, content []byte) error {
 	if err != nil {
 		return err
 	}
-	return f.finish(content)
+	return f.finishWith(content)
 }
 
-func (o *File) finish(content []byte) error {
+func (o *File) finishWith(content []byte) error {
 	defer o.Discard()
 	if _, err := o.Write(content); err != nil {
-		return o.wrap(err)
+		return o.writeError(err)
 	}
 	return o.Commit()
 }
@@ -186,7 +186,7 @@ func Replace(path string, content []byte) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		return fmt.Errorf("write %s: %w", path, reason(err))
+		return fmt.Errorf("write %s: %w", path, innerReason(err))
 	case info.Mode()&fs.ModeSymlink != 0:
 		target, _ := os.Readlink(path) // shown, not followed
 		return fmt.Errorf("%s is a link to %s, and nothing is written through a link; name the file itself", path,
@@ -198,7 +198,7 @@ func Replace(path string, content []byte) error {
 			err = f.Close()
 		}
 		if err != nil {
-			return fmt.Errorf("write %s: %w", path, reason(err))
+			return fmt.Errorf("write %s: %w", path, innerReason(err))
 		}
 	}
 	f, err := Create(path, mode)
@@ -207,7 +207,7 @@ func Replace(path string, content []byte) error {
 	}
 	if err := f.f.Chmod(mode); err != nil {
 		f.Discard()
-		return f.wrap(err)
+		return f.writeError(err)
 	}
-	return f.finish(content)
+	return f.finishWith(content)
 }
