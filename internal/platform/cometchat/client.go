@@ -58,10 +58,10 @@ func (cometchat) BaseURL(app agent.App) (string, error) {
 func (c cometchat) References(ctx context.Context, _ agent.App, base *url.URL,
 	hc *http.Client) ([]platform.Reference, error) {
 	var known []platform.Reference
-	r := request(http.MethodGet, tools())
+	r := newRequest(http.MethodGet, toolsPath())
 	r.Limit = platform.MaxListBody
 	caller := platform.NewCaller(hc, base)
-	err := ask(ctx, caller, r, func(a platform.Answer) (err error) {
+	err := askPlatform(ctx, caller, r, func(a platform.Answer) (err error) {
 		known, err = toolsIn(shapeOf(c.schema, caller), a)
 		return err
 	})
@@ -90,10 +90,10 @@ func (c *client) Read(_ context.Context, uid string) (platform.Remote, error) {
 
 // List implements platform.Client. The platform documents no paging: one answer is the whole list.
 func (c *client) List(ctx context.Context) (list []platform.Remote, err error) {
-	r := request(http.MethodGet, agents())
+	r := newRequest(http.MethodGet, agentsPath())
 	r.Limit = platform.MaxListBody
-	err = ask(ctx, c.caller, r, func(a platform.Answer) (err error) {
-		list, err = listed(c.shape, a)
+	err = askPlatform(ctx, c.caller, r, func(a platform.Answer) (err error) {
+		list, err = listedAgents(c.shape, a)
 		return err
 	})
 	return list, err
@@ -101,9 +101,9 @@ func (c *client) List(ctx context.Context) (list []platform.Remote, err error) {
 
 // Create implements platform.Client.
 func (c *client) Create(ctx context.Context, wanted agent.Content) (made platform.Remote, err error) {
-	r := request(http.MethodPost, agents())
+	r := newRequest(http.MethodPost, agentsPath())
 	r.Body = wanted
-	err = ask(ctx, c.caller, r, func(a platform.Answer) (err error) {
+	err = askPlatform(ctx, c.caller, r, func(a platform.Answer) (err error) {
 		made, err = c.shape.Agent(a)
 		return err
 	})
@@ -112,11 +112,11 @@ func (c *client) Create(ctx context.Context, wanted agent.Content) (made platfor
 
 // Update implements platform.Client. The platform answers {"success": true} and not the agent.
 func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
-	r := request(http.MethodPatch, agents(uid))
+	r := newRequest(http.MethodPatch, agentsPath(uid))
 	r.Body = agent.ContentOf(fields)
 	changed := platform.Remote{UID: uid}
-	err := c.about(ctx, r, func(a platform.Answer) error {
-		err := acknowledged(c.shape, a)
+	err := c.askAbout(ctx, r, func(a platform.Answer) error {
+		err := checkDone(c.shape, a)
 		if err != nil || !c.shape.HasAgent(a) {
 			return err
 		}
@@ -134,23 +134,24 @@ func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (p
 
 // Delete implements platform.Client.
 func (c *client) Delete(ctx context.Context, uid string) error {
-	return c.about(ctx, request(http.MethodDelete, agents(uid)), func(a platform.Answer) error {
-		return acknowledged(c.shape, a)
+	return c.askAbout(ctx, newRequest(http.MethodDelete, agentsPath(uid)), func(a platform.Answer) error {
+		return checkDone(c.shape, a)
 	})
 }
 
-// about sends a request about one agent. That there is none is known by the platform's code alone: its status
+// askAbout sends a request about one agent. That there is none is known by the platform's code alone: its status
 // is not documented, and a 404 is what a mistyped address answers too.
-func (c *client) about(ctx context.Context, r platform.Request, decode func(platform.Answer) error) error {
-	err := ask(ctx, c.caller, r, decode)
+func (c *client) askAbout(ctx context.Context, r platform.Request, decode func(platform.Answer) error) error {
+	err := askPlatform(ctx, c.caller, r, decode)
 	if e, ok := errors.AsType[*platform.Error](err); ok {
 		e.NoSuchAgent = e.OwnWords && e.Code == codeNoSuchAgent
 	}
 	return err
 }
 
-// ask sends a request, and reads from the platform's code whether an error is the key's or the request's.
-func ask(ctx context.Context, caller *platform.Caller, r platform.Request, decode func(platform.Answer) error) error {
+// askPlatform sends a request, and reads from the platform's code whether an error is the key's or the request's.
+func askPlatform(ctx context.Context, caller *platform.Caller, r platform.Request,
+	decode func(platform.Answer) error) error {
 	err := caller.Do(ctx, r, decode)
 	if e, ok := errors.AsType[*platform.Error](err); ok && e.OwnWords {
 		switch {
@@ -166,6 +167,6 @@ func ask(ctx context.Context, caller *platform.Caller, r platform.Request, decod
 // pinned is sent with every request. Nobody changes it.
 var pinned = http.Header{http.CanonicalHeaderKey(versionHeader): {version}}
 
-func request(method string, path []string) platform.Request {
+func newRequest(method string, path []string) platform.Request {
 	return platform.Request{Method: method, Path: path, Header: pinned}
 }

@@ -10,8 +10,8 @@ import (
 	"agentsync/internal/platform"
 )
 
-// listed returns the agents of a list, those that are soft-deleted left out.
-func listed(shape platform.Shape, a platform.Answer) ([]platform.Remote, error) {
+// listedAgents returns the agents of a list, those that are soft-deleted left out.
+func listedAgents(shape platform.Shape, a platform.Answer) ([]platform.Remote, error) {
 	answer, err := a.JSON()
 	if err != nil {
 		return nil, err
@@ -20,16 +20,16 @@ func listed(shape platform.Shape, a platform.Answer) ([]platform.Remote, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := whole(answer, len(elements)); err != nil {
+	if err := checkWhole(answer, len(elements)); err != nil {
 		return nil, err
 	}
 	return shape.Listed(elements, func(o agent.Object) bool { return isDeleted(o.Value(memberDeletedAt)) })
 }
 
-// whole fails where an answer says of itself that there is more than it shows, as other lists of this API do
+// checkWhole fails where an answer says of itself that there is more than it shows, as other lists of this API do
 // beside their data: {"meta": {"pagination": {"total", "count", "per_page", "current_page", "total_pages"}}}. The
 // reference gives no pages to the list of agents, so there is no way to ask for the next one.
-func whole(answer agent.Raw, shown int) error {
+func checkWhole(answer agent.Raw, shown int) error {
 	envelope, _ := answer.Object()
 	meta, _ := envelope.Get(memberMeta).Object()
 	pages, _ := meta.Get(memberPagination).Object()
@@ -57,9 +57,9 @@ func isDeleted(v any) bool {
 	return true
 }
 
-// acknowledged fails where the answer to an update or a delete does not say that it was done: by {"success": true},
+// checkDone fails where the answer to an update or a delete does not say that it was done: by {"success": true},
 // wrapped or not, by status 204, or by the agent itself. A 200 alone says nothing, for proxies answer it too.
-func acknowledged(shape platform.Shape, a platform.Answer) error {
+func checkDone(shape platform.Shape, a platform.Answer) error {
 	if a.Status == http.StatusNoContent {
 		return nil
 	}
@@ -86,7 +86,7 @@ func toolsIn(shape platform.Shape, a platform.Answer) ([]platform.Reference, err
 	if err != nil {
 		return nil, err
 	}
-	if err := whole(answer, len(elements)); err != nil {
+	if err := checkWhole(answer, len(elements)); err != nil {
 		return nil, err
 	}
 	var known []platform.Reference

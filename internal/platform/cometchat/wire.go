@@ -51,10 +51,10 @@ const (
 // codeNoSuchAgent is the platform's code for an agent that it does not have.
 const codeNoSuchAgent = "ERR_AGENT_NOT_FOUND"
 
-// agents is the path below the base URL, which ends in /v3.
-func agents(uid ...string) []string {
+// agentsPath is the path below the base URL, which ends in /v3.
+func agentsPath(uid ...string) []string {
 	return append([]string{"ai-agents", "agents"}, uid...)
 }
 
-// tools is the path of what an app's agents refer to in tools and actions.
-func tools() []string { return []string{"ai-agents", "tools"} }
+// toolsPath is the path of what an app's agents refer to in tools and actions.
+func toolsPath() []string { return []string{"ai-agents", "tools"} }
