@@ -56,7 +56,7 @@ func (m mindset) References(ctx context.Context, app agent.App, base *url.URL,
 	caller := platform.NewCaller(hc, base)
 	names := map[string]string{}
 	list, err := listAll(ctx, func(ctx context.Context, after string) (page []platform.Remote, err error) {
-		r := platform.Request{Method: http.MethodGet, Path: contexts(app.ID), Limit: platform.MaxListBody}
+		r := platform.Request{Method: http.MethodGet, Path: contextsPath(app.ID), Limit: platform.MaxListBody}
 		r.Accept = func(a platform.Answer) bool { return a.Status == http.StatusNotFound && isEmptyContexts(a) }
 		if after != "" {
 			r.Query = url.Values{startAfter: {after}}
@@ -86,8 +86,10 @@ type client struct {
 	app    agent.AppID
 }
 
-// path is the path of the app's agents, or of one of them.
-func (c *client) path(uid ...string) []string { return agents(c.app, c.shape.Schema.API, uid...) }
+// agentPath is the path of the app's agents, or of one of them.
+func (c *client) agentPath(uid ...string) []string {
+	return agentsPath(c.app, c.shape.Schema.API, uid...)
+}
 
 // Properties implements platform.Client.
 func (c *client) Properties() platform.Properties {
@@ -109,26 +111,26 @@ func (c *client) List(ctx context.Context) ([]platform.Remote, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, maxListTime, errListTime)
 	defer cancel()
 	for try := 1; ; try++ {
-		list, err := listAll(ctx, c.page)
+		list, err := listAll(ctx, c.askPage)
 		if err == nil {
 			return list, nil
 		}
 		if !errors.Is(err, errChanged) || try == listTries {
-			return nil, c.caller.Doubt(platform.Request{Method: http.MethodGet, Path: c.path()}, err)
+			return nil, c.caller.Doubt(platform.Request{Method: http.MethodGet, Path: c.agentPath()}, err)
 		}
 	}
 }
 
-// page asks for the agents created after a time, or from the first on where it is "". The end of a list may be a
+// askPage asks for the agents created after a time, or from the first on where it is "". The end of a list may be a
 // 404 with an empty list, that of an empty app too; a 404 with anything else is one.
-func (c *client) page(ctx context.Context, after string) (page []platform.Remote, err error) {
-	r := platform.Request{Method: http.MethodGet, Path: c.path(), Limit: platform.MaxListBody}
+func (c *client) askPage(ctx context.Context, after string) (page []platform.Remote, err error) {
+	r := platform.Request{Method: http.MethodGet, Path: c.agentPath(), Limit: platform.MaxListBody}
 	r.Accept = func(a platform.Answer) bool { return a.Status == http.StatusNotFound && isEmptyList(c.shape, a) }
 	if after != "" {
 		r.Query = url.Values{startAfter: {after}}
 	}
 	err = c.caller.Do(ctx, r, func(a platform.Answer) (err error) {
-		page, err = listed(c.shape, a)
+		page, err = listedAgents(c.shape, a)
 		return err
 	})
 	return page, err
@@ -137,7 +139,7 @@ func (c *client) page(ctx context.Context, after string) (page []platform.Remote
 // Read implements platform.Client. The platform's errors are not documented: a 404 with a JSON error of any
 // form is taken for its own word; an HTML page or nothing may come from anybody.
 func (c *client) Read(ctx context.Context, uid string) (platform.Remote, error) {
-	got, err := c.about(ctx, uid, platform.Request{Method: http.MethodGet, Path: c.path(uid)})
+	got, err := c.askAbout(ctx, uid, platform.Request{Method: http.MethodGet, Path: c.agentPath(uid)})
 	if e, ok := errors.AsType[*platform.Error](err); ok {
 		e.NoSuchAgent = e.OwnWords && e.Status == http.StatusNotFound
 	}
@@ -146,7 +148,7 @@ func (c *client) Read(ctx context.Context, uid string) (platform.Remote, error) 
 
 // Create implements platform.Client.
 func (c *client) Create(ctx context.Context, wanted agent.Content) (made platform.Remote, err error) {
-	r := platform.Request{Method: http.MethodPost, Path: c.path(), Body: wanted}
+	r := platform.Request{Method: http.MethodPost, Path: c.agentPath(), Body: wanted}
 	err = c.caller.Do(ctx, r, func(a platform.Answer) (err error) {
 		made, err = c.shape.Agent(a)
 		return err
@@ -156,18 +158,18 @@ func (c *client) Create(ctx context.Context, wanted agent.Content) (made platfor
 
 // Update implements platform.Client. The platform answers the agent.
 func (c *client) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
-	return c.about(ctx, uid, platform.Request{Method: http.MethodPatch, Path: c.path(uid),
+	return c.askAbout(ctx, uid, platform.Request{Method: http.MethodPatch, Path: c.agentPath(uid),
 		Body: agent.ContentOf(fields)})
 }
 
-// about sends a request whose answer is the agent called uid. An update that is answered by status 204 is done.
-func (c *client) about(ctx context.Context, uid string, r platform.Request) (platform.Remote, error) {
+// askAbout sends a request whose answer is the agent called uid. An update that is answered by status 204 is done.
+func (c *client) askAbout(ctx context.Context, uid string, r platform.Request) (platform.Remote, error) {
 	got := platform.Remote{UID: uid}
 	err := c.caller.Do(ctx, r, func(a platform.Answer) (err error) {
 		if a.Status == http.StatusNoContent && r.Method == http.MethodPatch {
 			return nil
 		}
-		got, err = answered(c.shape, a, uid)
+		got, err = answeredAgent(c.shape, a, uid)
 		return err
 	})
 	if err != nil {
@@ -178,6 +180,6 @@ func (c *client) about(ctx context.Context, uid string, r platform.Request) (pla
 
 // Delete implements platform.Client.
 func (c *client) Delete(ctx context.Context, uid string) error {
-	r := platform.Request{Method: http.MethodDelete, Path: c.path(uid)}
-	return c.caller.Do(ctx, r, func(a platform.Answer) error { return deleted(c.shape, a) })
+	r := platform.Request{Method: http.MethodDelete, Path: c.agentPath(uid)}
+	return c.caller.Do(ctx, r, func(a platform.Answer) error { return checkDeleted(c.shape, a) })
 }

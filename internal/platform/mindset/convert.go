@@ -8,8 +8,8 @@ import (
 	"agentsync/internal/platform"
 )
 
-// listed returns the agents of one page. The platform may write an empty list as null.
-func listed(shape platform.Shape, a platform.Answer) ([]platform.Remote, error) {
+// listedAgents returns the agents of one page. The platform may write an empty list as null.
+func listedAgents(shape platform.Shape, a platform.Answer) ([]platform.Remote, error) {
 	if isEmptyList(shape, a) {
 		return nil, nil
 	}
@@ -40,9 +40,9 @@ func isEmptyList(shape platform.Shape, a platform.Answer) bool {
 	return err == nil && len(elements) == 0
 }
 
-// deleted fails where the answer to a delete does not say that it was done. The reference gives it no body; the
+// checkDeleted fails where the answer to a delete does not say that it was done. The reference gives it no body; the
 // agent and {"success": true} say the same.
-func deleted(shape platform.Shape, a platform.Answer) error {
+func checkDeleted(shape platform.Shape, a platform.Answer) error {
 	if a.IsEmpty() || a.Status == http.StatusNoContent {
 		return nil
 	}
@@ -57,9 +57,9 @@ func deleted(shape platform.Shape, a platform.Answer) error {
 	return errors.New("the answer does not say that the agent was deleted")
 }
 
-// answered reads the answer to a read or an update of the agent called uid. Half an answer that names it says
+// answeredAgent reads the answer to a read or an update of the agent called uid. Half an answer that names it says
 // nothing: it was there before.
-func answered(shape platform.Shape, a platform.Answer, uid string) (platform.Remote, error) {
+func answeredAgent(shape platform.Shape, a platform.Answer, uid string) (platform.Remote, error) {
 	if err := a.NotDone(); err != nil && !shape.HasAgent(a) {
 		return platform.Remote{}, err
 	}

@@ -28,11 +28,11 @@ const (
 // errChanged is of a list whose pages do not fit together.
 var errChanged = errors.New("the list changed while it was read")
 
-// asker answers the agents created after a time, or the first page for "".
-type asker func(ctx context.Context, after string) ([]platform.Remote, error)
+// pageAsker answers the agents created after a time, or the first page for "".
+type pageAsker func(ctx context.Context, after string) ([]platform.Remote, error)
 
-// walk is a list that is being read.
-type walk struct {
+// listWalk is a list that is being read.
+type listWalk struct {
 	all     []platform.Remote
 	seen    map[string]bool
 	last    time.Time // the newest createdAt seen
@@ -42,8 +42,8 @@ type walk struct {
 	hides   bool      // pages hold one agent, so others of the same createdAt are hidden
 }
 
-// result is the list, as far as it can be believed.
-func (w *walk) result() ([]platform.Remote, error) {
+// wholeList is the list, as far as it can be believed.
+func (w *listWalk) wholeList() ([]platform.Remote, error) {
 	if !w.hides {
 		return w.all, nil
 	}
@@ -52,25 +52,25 @@ func (w *walk) result() ([]platform.Remote, error) {
 }
 
 // listAll reads page after page until one brings nothing new.
-func listAll(ctx context.Context, ask asker) ([]platform.Remote, error) {
+func listAll(ctx context.Context, ask pageAsker) ([]platform.Remote, error) {
 	return listWithin(ctx, ask, maxPages, maxAgents)
 }
 
 // listWithin does so for so many pages and agents at the most.
-func listWithin(ctx context.Context, ask asker, pages, agents int) ([]platform.Remote, error) {
-	w := &walk{seen: map[string]bool{}}
+func listWithin(ctx context.Context, ask pageAsker, pages, agents int) ([]platform.Remote, error) {
+	w := &listWalk{seen: map[string]bool{}}
 	after := ""
 	for range pages {
 		page, err := ask(ctx, after)
 		if err != nil {
 			return nil, err
 		}
-		fresh, err := w.add(page)
+		fresh, err := w.addPage(page)
 		if err != nil {
 			return nil, err
 		}
 		if fresh == 0 && (len(page) < w.largest || len(page) == 0) {
-			return w.result() // the page had room for more
+			return w.wholeList() // the page had room for more
 		}
 		if fresh == 0 {
 			goOn, err := w.stepOver(ctx, ask)
@@ -78,30 +78,30 @@ func listWithin(ctx context.Context, ask asker, pages, agents int) ([]platform.R
 			case err != nil:
 				return nil, err
 			case !goOn:
-				return w.result()
+				return w.wholeList()
 			}
 		}
 		if len(w.all) > agents {
 			return nil, fmt.Errorf("the list holds more than %d agents", agents)
 		}
-		after = timestamp(w.overlap())
+		after = formatTime(w.overlapTime())
 	}
 	return nil, fmt.Errorf("the list has more than %d pages", pages)
 }
 
-// overlap returns the latest time from which a page is known to hold the last agent.
-func (w *walk) overlap() time.Time {
+// overlapTime returns the latest time from which a page is known to hold the last agent.
+func (w *listWalk) overlapTime() time.Time {
 	if at := w.last.Add(-resolution); at.After(w.from) {
 		return at
 	}
 	return w.from
 }
 
-func timestamp(t time.Time) string { return t.UTC().Format(timeForm) }
+func formatTime(t time.Time) string { return t.UTC().Format(timeForm) }
 
-// add takes in a page and returns how many of its agents are new.
-func (w *walk) add(page []platform.Remote) (fresh int, err error) {
-	if err := w.check(page); err != nil {
+// addPage takes in a page and returns how many of its agents are new.
+func (w *listWalk) addPage(page []platform.Remote) (fresh int, err error) {
+	if err := w.checkPage(page); err != nil {
 		return 0, err
 	}
 	for _, r := range page {
@@ -125,9 +125,9 @@ func (w *walk) add(page []platform.Remote) (fresh int, err error) {
 	return fresh, nil
 }
 
-// check refuses a page that does not continue the one before. An agent without a readable createdAt stands where
+// checkPage refuses a page that does not continue the one before. An agent without a readable createdAt stands where
 // it stands.
-func (w *walk) check(page []platform.Remote) error {
+func (w *listWalk) checkPage(page []platform.Remote) error {
 	before := time.Time{}
 	for _, r := range page {
 		if r.CreatedAt.IsZero() {
@@ -138,14 +138,14 @@ func (w *walk) check(page []platform.Remote) error {
 		}
 		before = r.CreatedAt
 	}
-	if len(w.all) > 0 && !w.overlaps(page) {
+	if len(w.all) > 0 && !w.overlapsWith(page) {
 		return fmt.Errorf("%w: agent %s is not where it was", errChanged, w.all[len(w.all)-1].UID)
 	}
 	return nil
 }
 
-// overlaps reports whether a page holds the last agent that is known, so that nothing lies between.
-func (w *walk) overlaps(page []platform.Remote) bool {
+// overlapsWith reports whether a page holds the last agent that is known, so that nothing lies between.
+func (w *listWalk) overlapsWith(page []platform.Remote) bool {
 	last := w.all[len(w.all)-1].UID
 	return slices.ContainsFunc(page, func(r platform.Remote) bool { return r.UID == last })
 }
@@ -153,17 +153,18 @@ func (w *walk) overlaps(page []platform.Remote) bool {
 // stepOver is for a full page that brought nothing new: agents of one createdAt may fill it, and others of that
 // time hide behind them. It looks for the latest time from which a page still overlaps with what is known, takes
 // in that page, and reports whether the list goes on.
-func (w *walk) stepOver(ctx context.Context, ask asker) (goOn bool, err error) {
+func (w *listWalk) stepOver(ctx context.Context, ask pageAsker) (goOn bool, err error) {
 	n := w.largest
-	low, high := w.overlap(), time.Time{} // from low on a page overlaps; from high on, once it is known, it does not
-	var best, beyond []platform.Remote    // what they answered
-	cut := w.steps > 1                    // earlier pages show how long a page is
+	// from low on a page overlaps; from high on, once it is known, it does not
+	low, high := w.overlapTime(), time.Time{}
+	var best, beyond []platform.Remote // what they answered
+	cut := w.steps > 1                 // earlier pages show how long a page is
 	probe := func(at time.Time) error {
-		page, err := ask(ctx, timestamp(at))
+		page, err := ask(ctx, formatTime(at))
 		switch {
 		case err != nil:
 			return err
-		case w.overlaps(page):
+		case w.overlapsWith(page):
 			low, best = at, page
 		default:
 			high, beyond = at, page
@@ -190,7 +191,7 @@ func (w *walk) stepOver(ctx context.Context, ask asker) (goOn bool, err error) {
 	}
 	fresh := 0
 	if best != nil {
-		if fresh, err = w.add(best); err != nil {
+		if fresh, err = w.addPage(best); err != nil {
 			return false, err
 		}
 	}
@@ -220,7 +221,7 @@ func (w *walk) stepOver(ctx context.Context, ask asker) (goOn bool, err error) {
 	}
 	reason := fmt.Sprintf("%d agents were created at %s and fill a page of the list, so others of that time may be hidden behind "+
 		"them; to make the app readable again delete one of the %d at the platform, such as %s", shared,
-		timestamp(w.last), shared, w.all[len(w.all)-1].UID)
+		formatTime(w.last), shared, w.all[len(w.all)-1].UID)
 	switch {
 	case cut:
 		return false, errors.New(reason)

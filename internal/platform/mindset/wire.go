@@ -47,9 +47,9 @@ const (
 	resolution = time.Millisecond
 )
 
-// agents is the path of an app's agents below the base URL, and of one of them, by a version of the API: v1 or v2.
+// agentsPath is the path of an app's agents below the base URL, and of one of them, by a version of the API: v1 or v2.
 // The versions differ in this and in the fields, which the schemas say; the agents and their uids are the same.
-func agents(app agent.AppID, version string, uid ...string) []string {
+func agentsPath(app agent.AppID, version string, uid ...string) []string {
 	path := []string{"api", version, "appuid", app.App, "agents"}
 	if len(uid) > 0 {
 		path = append(path, "uid")
@@ -57,5 +57,7 @@ func agents(app agent.AppID, version string, uid ...string) []string {
 	return append(path, uid...)
 }
 
-// contexts is the path of what an app's agents refer to in contextUids. No path of v2 is known for them.
-func contexts(app agent.AppID) []string { return []string{"api", "v1", "appuid", app.App, "contexts"} }
+// contextsPath is the path of what an app's agents refer to in contextUids. No path of v2 is known for them.
+func contextsPath(app agent.AppID) []string {
+	return []string{"api", "v1", "appuid", app.App, "contexts"}
+}
