@@ -31,9 +31,9 @@ var special = map[string]agent.Fields{
 	},
 }
 
-// wanted is the agent that the probe makes: every field whose value needs nothing else to be there. Nobody is to meet
-// it: what it can be switched off by is off, and who may reach it is left to the platform.
-func wanted(s *schema.Platform, name string) agent.Fields {
+// wantedFields is the agent that the probe makes: every field whose value needs nothing else to be there. Nobody is to
+// meet it: what it can be switched off by is off, and who may reach it is left to the platform.
+func wantedFields(s *schema.Platform, name string) agent.Fields {
 	fields := agent.Fields{}
 	for _, f := range s.Fields {
 		v, given := special[s.Name][f.Name]
@@ -57,9 +57,9 @@ func wanted(s *schema.Platform, name string) agent.Fields {
 	return fields
 }
 
-// changed is what the update sends.
-func changed(s *schema.Platform, name string) agent.Fields {
-	field := identity(s)
+// changedFields is what the update sends.
+func changedFields(s *schema.Platform, name string) agent.Fields {
+	field := identityField(s)
 	change := agent.Fields{field.Name: name + " changed"}
 	for _, f := range s.Fields {
 		if f.FreeText && !f.Identity {
@@ -70,8 +70,8 @@ func changed(s *schema.Platform, name string) agent.Fields {
 	return change
 }
 
-// identity returns the field that an agent's name stands in.
-func identity(s *schema.Platform) schema.Field {
+// identityField returns the field that an agent's name stands in.
+func identityField(s *schema.Platform) schema.Field {
 	i := slices.IndexFunc(s.Fields, func(f schema.Field) bool { return f.Identity && f.Required })
 	if i < 0 {
 		return schema.Field{}
@@ -79,10 +79,10 @@ func identity(s *schema.Platform) schema.Field {
 	return s.Fields[i]
 }
 
-// compare says how what the platform shows differs from what was sent, value by value, and where a credential stands
-// besides. when is what showed it; a difference that something before it showed as well is not told again.
-func (p *probe) compare(when string, sent, shown agent.Fields) {
-	var differs []difference
+// compareShown says how what the platform shows differs from what was sent, value by value, and where a credential
+// stands besides. when is what showed it; a difference that something before it showed as well is not told again.
+func (p *probeRun) compareShown(when string, sent, shown agent.Fields) {
+	var differs []valueDifference
 	for _, f := range p.Schema.Fields {
 		v, ok := sent[f.Name]
 		if !ok {
@@ -91,11 +91,11 @@ func (p *probe) compare(when string, sent, shown agent.Fields) {
 		if got, there := shown[f.Name]; there || isEmpty(v) {
 			differs = append(differs, compareValue(f.Name, v, got)...)
 		} else {
-			differs = append(differs, difference{f.Name, "not shown"})
+			differs = append(differs, valueDifference{f.Name, "not shown"})
 		}
 	}
-	if where := leaks(shown); where != "" {
-		differs = append(differs, difference{"secrets", "the credential is repeated in " + where})
+	if where := findLeak(shown); where != "" {
+		differs = append(differs, valueDifference{"secrets", "the credential is repeated in " + where})
 	}
 	fresh := 0
 	for _, d := range differs {
@@ -113,15 +113,15 @@ func (p *probe) compare(when string, sent, shown agent.Fields) {
 	}
 }
 
-// difference is one value that is shown otherwise than it was sent.
-type difference struct{ path, found string }
+// valueDifference is one value that is shown otherwise than it was sent.
+type valueDifference struct{ path, found string }
 
-func compareValue(path string, sent, got any) (differs []difference) {
+func compareValue(path string, sent, got any) (differs []valueDifference) {
 	switch sent := sent.(type) {
 	case map[string]any:
 		m, ok := got.(map[string]any)
 		if !ok {
-			return []difference{{path, "an object was sent, and something else is shown"}}
+			return []valueDifference{{path, "an object was sent, and something else is shown"}}
 		}
 		var filled []string
 		for _, name := range slices.Sorted(maps.Keys(m)) {
@@ -130,30 +130,30 @@ func compareValue(path string, sent, got any) (differs []difference) {
 			}
 		}
 		if filled != nil {
-			differs = append(differs, difference{path, "filled in by the platform: " + strings.Join(filled, ", ")})
+			differs = append(differs, valueDifference{path, "filled in by the platform: " + strings.Join(filled, ", ")})
 		}
 		for _, name := range slices.Sorted(maps.Keys(sent)) {
 			differs = append(differs, compareValue(path+"."+name, sent[name], m[name])...)
 		}
 		return differs
 	case secret.Text:
-		if text := plain(got); text != secretValue {
-			return []difference{{path, "a credential is " + concealed(text)}}
+		if text := plainText(got); text != secretValue {
+			return []valueDifference{{path, "a credential is " + concealedAs(text)}}
 		}
 		return nil
 	case string:
-		if text := plain(got); text != sent {
-			return []difference{{path, rewriting(sent, text)}}
+		if text := plainText(got); text != sent {
+			return []valueDifference{{path, nameRewriting(sent, text)}}
 		}
 		return nil
 	}
 	if !agent.Equal(sent, got) {
-		return []difference{{path, "shown as another value"}}
+		return []valueDifference{{path, "shown as another value"}}
 	}
 	return nil
 }
 
-func plain(v any) string {
+func plainText(v any) string {
 	switch v := v.(type) {
 	case string:
 		return v
@@ -178,15 +178,15 @@ func isEmpty(v any) bool {
 	return v == nil
 }
 
-func concealed(text string) string {
+func concealedAs(text string) string {
 	if text == "" {
 		return "not shown"
 	}
 	return "masked: another text stands in its place"
 }
 
-// rewriting names what was done to a text, as far as it is one of the things that platforms do.
-func rewriting(sent, got string) string {
+// nameRewriting names what was done to a text, as far as it is one of the things that platforms do.
+func nameRewriting(sent, got string) string {
 	if got == "" {
 		return "a text is not shown"
 	}
@@ -216,8 +216,8 @@ func rewriting(sent, got string) string {
 	return "a text comes back changed: " + strings.Join(done, ", ")
 }
 
-// leaks returns where the credential stands outside its place, "" where it does not.
-func leaks(shown agent.Fields) string {
+// findLeak returns where the credential stands outside its place, "" where it does not.
+func findLeak(shown agent.Fields) string {
 	where := ""
 	agent.Walk("", map[string]any(shown.Clone()), func(path string, leaf any) any {
 		if text, ok := leaf.(string); ok && strings.Contains(text, secretValue) {

@@ -66,8 +66,8 @@ type Report struct {
 	Left []string `json:"left"`
 }
 
-// probe is one run.
-type probe struct {
+// probeRun is one run.
+type probeRun struct {
 	Target
 	Options
 	report *Report
@@ -87,9 +87,9 @@ func Run(ctx context.Context, t Target, o Options) (*Report, error) {
 		o.Now = time.Now
 	}
 	if o.Sleep == nil {
-		o.Sleep = sleep
+		o.Sleep = sleepFor
 	}
-	p := &probe{Target: t, Options: o, told: map[string]bool{}}
+	p := &probeRun{Target: t, Options: o, told: map[string]bool{}}
 	p.report = &Report{FormatVersion: "1.0", Platform: t.App.Platform, API: t.API, Findings: []Finding{},
 		Left: []string{}}
 	err := p.run(ctx)
@@ -97,12 +97,12 @@ func Run(ctx context.Context, t Target, o Options) (*Report, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Cleanup)
 	defer cancel()
 	p.cleanUp(ctx)
-	p.headers()
+	p.tellHeaders()
 	p.report.Requests = t.Exchanges.All()
 	return p.report, err
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+func sleepFor(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -114,14 +114,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // say adds a finding that is as expected, odd one that is not. The same is told once.
-func (p *probe) say(topic, format string, args ...any) {
+func (p *probeRun) say(topic, format string, args ...any) {
 	p.add(topic, false, fmt.Sprintf(format, args...))
 }
-func (p *probe) odd(topic, format string, args ...any) {
+func (p *probeRun) odd(topic, format string, args ...any) {
 	p.add(topic, true, fmt.Sprintf(format, args...))
 }
 
-func (p *probe) add(topic string, odd bool, found string) {
+func (p *probeRun) add(topic string, odd bool, found string) {
 	if p.told[topic+": "+found] {
 		return
 	}
@@ -131,34 +131,34 @@ func (p *probe) add(topic string, odd bool, found string) {
 
 // run goes through the life of one agent. The order matters: the list of before is what later ones are held against,
 // and nothing is asked of an agent after its delete but whether it is gone.
-func (p *probe) run(ctx context.Context) error {
-	before, err := p.list(ctx, "list: before")
+func (p *probeRun) run(ctx context.Context) error {
+	before, err := p.readList(ctx, "list: before")
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if len(before) > 0 {
-		p.say("list: size", "%d agents in %s", len(before), pages(p.Exchanges.Last("GET")))
+		p.say("list: size", "%d agents in %s", len(before), pageCount(p.Exchanges.Last("GET")))
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	p.unknownAgent(ctx)
-	if err := p.create(ctx); err != nil {
+	if err := p.createAgent(ctx); err != nil {
 		return err
 	}
-	p.wait(ctx, "list: after the create", func(list []platform.Remote) bool {
+	p.waitForList(ctx, "list: after the create", func(list []platform.Remote) bool {
 		return slices.ContainsFunc(list, func(r platform.Remote) bool { return r.UID == p.uid })
 	})
-	p.lost(ctx, before)
-	p.read(ctx)
-	p.others(ctx)
-	p.update(ctx)
-	p.delete(ctx)
+	p.checkMissing(ctx, before)
+	p.readAgent(ctx)
+	p.readOthers(ctx)
+	p.updateAgent(ctx)
+	p.deleteAgent(ctx)
 	return ctx.Err()
 }
 
-// list reads the whole list and says how it was answered.
-func (p *probe) list(ctx context.Context, topic string) ([]platform.Remote, error) {
+// readList reads the whole list and says how it was answered.
+func (p *probeRun) readList(ctx context.Context, topic string) ([]platform.Remote, error) {
 	p.Exchanges.Mark()
 	list, err := p.Client.List(ctx)
 	asked := p.Exchanges.Last("GET")
@@ -181,7 +181,7 @@ func (p *probe) list(ctx context.Context, topic string) ([]platform.Remote, erro
 	return list, nil
 }
 
-func pages(asked []Exchange) string {
+func pageCount(asked []Exchange) string {
 	if len(asked) == 1 {
 		return "1 page"
 	}
@@ -193,18 +193,18 @@ func pages(asked []Exchange) string {
 }
 
 // unknownAgent asks for, and changes, an agent that is not there: what "no such agent" looks like.
-func (p *probe) unknownAgent(ctx context.Context) {
+func (p *probeRun) unknownAgent(ctx context.Context) {
 	uid := "agentsync-no-such-agent"
 	if p.Client.Properties().ReadsOne {
 		_, err := p.Client.Read(ctx, uid)
 		p.noSuchAgent("read: no such agent", err)
 	}
-	name := identity(p.Schema)
+	name := identityField(p.Schema)
 	_, err := p.Client.Update(ctx, uid, agent.Fields{name.Name: p.Name})
 	p.noSuchAgent("update: no such agent", err)
 }
 
-func (p *probe) noSuchAgent(topic string, err error) {
+func (p *probeRun) noSuchAgent(topic string, err error) {
 	e, ok := errors.AsType[*platform.Error](err)
 	switch {
 	case err == nil:
@@ -218,9 +218,10 @@ func (p *probe) noSuchAgent(topic string, err error) {
 	}
 }
 
-// create makes the one agent. After an answer that is lost or odd it is looked for by its name, which nobody else has.
-func (p *probe) create(ctx context.Context) error {
-	p.sent = wanted(p.Schema, p.Name)
+// createAgent makes the one agent. After an answer that is lost or odd it is looked for by its name, which nobody else
+// has.
+func (p *probeRun) createAgent(ctx context.Context) error {
+	p.sent = wantedFields(p.Schema, p.Name)
 	began := p.Now()
 	p.Exchanges.Mark()
 	made, err := p.Client.Create(ctx, agent.ContentOf(p.sent))
@@ -230,8 +231,8 @@ func (p *probe) create(ctx context.Context) error {
 		if platform.ClassOf(err) == platform.Refused || platform.ClassOf(err) == platform.Throttled {
 			return fmt.Errorf("the agent could not be made: %w", err)
 		}
-		p.wait(ctx, "create: effect", func(list []platform.Remote) bool {
-			made, _ = p.named(list)
+		p.waitForList(ctx, "create: effect", func(list []platform.Remote) bool {
+			made, _ = p.findNamed(list)
 			return made.UID != ""
 		})
 		if made.UID == "" {
@@ -247,15 +248,15 @@ func (p *probe) create(ctx context.Context) error {
 		p.odd("create: answer", "%v", made.Unreadable)
 		return nil
 	}
-	p.clock(made, began.Add(took/2))
+	p.compareClocks(made, began.Add(took/2))
 	if !made.Content.IsZero() {
-		p.compare("create", p.sent, made.Content.Fields())
+		p.compareShown("create", p.sent, made.Content.Fields())
 	}
 	return nil
 }
 
-// clock holds the platform's time of the create against this machine's in the middle of the request.
-func (p *probe) clock(made platform.Remote, at time.Time) {
+// compareClocks holds the platform's time of the create against this machine's in the middle of the request.
+func (p *probeRun) compareClocks(made platform.Remote, at time.Time) {
 	if made.CreatedAt.IsZero() {
 		p.odd("clock", "the answer has no readable createdAt")
 		return
@@ -280,9 +281,9 @@ func aheadOf(d time.Duration) string {
 	return "ahead of"
 }
 
-// named returns the agents that carry the probe's name.
-func (p *probe) named(list []platform.Remote) (first platform.Remote, all []platform.Remote) {
-	field := identity(p.Schema)
+// findNamed returns the agents that carry the probe's name.
+func (p *probeRun) findNamed(list []platform.Remote) (first platform.Remote, all []platform.Remote) {
+	field := identityField(p.Schema)
 	for _, r := range list {
 		if r.Content.IsZero() {
 			continue
@@ -297,11 +298,11 @@ func (p *probe) named(list []platform.Remote) (first platform.Remote, all []plat
 	return first, all
 }
 
-// wait lists until seen is true, and says how long that took.
-func (p *probe) wait(ctx context.Context, topic string, seen func([]platform.Remote) bool) {
+// waitForList lists until seen is true, and says how long that took.
+func (p *probeRun) waitForList(ctx context.Context, topic string, seen func([]platform.Remote) bool) {
 	began := p.Now()
 	for pause, lists := 200*time.Millisecond, 1; ; lists++ {
-		list, err := p.list(ctx, topic)
+		list, err := p.readList(ctx, topic)
 		if err == nil && seen(list) {
 			if waited := p.Now().Sub(began); lists > 1 {
 				p.odd(topic, "shown by list %d, after %s: lists lag", lists, waited.Round(10*time.Millisecond))
@@ -321,8 +322,8 @@ func (p *probe) wait(ctx context.Context, topic string, seen func([]platform.Rem
 	}
 }
 
-// lost says which agents of before a later list misses: others may have deleted them, or it is cut.
-func (p *probe) lost(ctx context.Context, before []platform.Remote) {
+// checkMissing says which agents of before a later list misses: others may have deleted them, or it is cut.
+func (p *probeRun) checkMissing(ctx context.Context, before []platform.Remote) {
 	after, err := p.Client.List(ctx)
 	if err != nil {
 		return // said already, by the lists before this
@@ -338,13 +339,13 @@ func (p *probe) lost(ctx context.Context, before []platform.Remote) {
 	}
 	for _, r := range after {
 		if r.UID == p.uid && !r.Content.IsZero() {
-			p.compare("list", p.sent, r.Content.Fields())
+			p.compareShown("list", p.sent, r.Content.Fields())
 		}
 	}
 }
 
-// read asks for the agent alone.
-func (p *probe) read(ctx context.Context) {
+// readAgent asks for the agent alone.
+func (p *probeRun) readAgent(ctx context.Context) {
 	if !p.Client.Properties().ReadsOne {
 		p.say("read", "the platform reads no single agent")
 		return
@@ -356,12 +357,12 @@ func (p *probe) read(ctx context.Context) {
 	}
 	p.say("read", "status %d", p.Exchanges.Last("GET")[0].Status)
 	if !got.Content.IsZero() {
-		p.compare("read", p.sent, got.Content.Fields())
+		p.compareShown("read", p.sent, got.Content.Fields())
 	}
 }
 
-// others asks the other versions of the API for the agent that this one made.
-func (p *probe) others(ctx context.Context) {
+// readOthers asks the other versions of the API for the agent that this one made.
+func (p *probeRun) readOthers(ctx context.Context) {
 	for _, api := range slices.Sorted(maps.Keys(p.Others)) {
 		topic := fmt.Sprintf("%s: an agent that %s made", api, p.API)
 		switch _, err := p.Others[api].Read(ctx, p.uid); {
@@ -375,9 +376,9 @@ func (p *probe) others(ctx context.Context) {
 	}
 }
 
-// update changes the name and one text, and looks whether the platform did it.
-func (p *probe) update(ctx context.Context) {
-	change := changed(p.Schema, p.Name)
+// updateAgent changes the name and one text, and looks whether the platform did it.
+func (p *probeRun) updateAgent(ctx context.Context) {
+	change := changedFields(p.Schema, p.Name)
 	answered, err := p.Client.Update(ctx, p.uid, change)
 	if err != nil {
 		p.odd("update", "%v", err)
@@ -387,7 +388,7 @@ func (p *probe) update(ctx context.Context) {
 	if answered.Unreadable != nil {
 		p.odd("update: answer", "%v", answered.Unreadable)
 	}
-	field := identity(p.Schema)
+	field := identityField(p.Schema)
 	applied := func(f agent.Fields) bool {
 		name, _ := f[field.Name].(string)
 		return strings.Contains(strings.ToLower(name), "changed")
@@ -401,25 +402,25 @@ func (p *probe) update(ctx context.Context) {
 			p.odd("update: effect", "answered as done, and the agent is as it was before")
 			return
 		case !got.Content.IsZero():
-			p.compare("update", change, got.Content.Fields())
+			p.compareShown("update", change, got.Content.Fields())
 		}
 	}
-	p.wait(ctx, "list: after the update", func(list []platform.Remote) bool {
+	p.waitForList(ctx, "list: after the update", func(list []platform.Remote) bool {
 		return slices.ContainsFunc(list, func(r platform.Remote) bool {
 			return r.UID == p.uid && !r.Content.IsZero() && applied(r.Content.Fields())
 		})
 	})
 }
 
-// delete takes the agent away, and asks a second time what is gone.
-func (p *probe) delete(ctx context.Context) {
+// deleteAgent takes the agent away, and asks a second time what is gone.
+func (p *probeRun) deleteAgent(ctx context.Context) {
 	if err := p.Client.Delete(ctx, p.uid); err != nil {
 		p.odd("delete", "%v", err)
 		return
 	}
 	p.gone = true
 	p.say("delete", "status %d", p.Exchanges.Last("DELETE")[0].Status)
-	p.wait(ctx, "list: after the delete", func(list []platform.Remote) bool {
+	p.waitForList(ctx, "list: after the delete", func(list []platform.Remote) bool {
 		return !slices.ContainsFunc(list, func(r platform.Remote) bool { return r.UID == p.uid })
 	})
 	switch err := p.Client.Delete(ctx, p.uid); {
@@ -432,13 +433,13 @@ func (p *probe) delete(ctx context.Context) {
 }
 
 // cleanUp deletes whatever carries the probe's name, and names what it cannot delete.
-func (p *probe) cleanUp(ctx context.Context) {
+func (p *probeRun) cleanUp(ctx context.Context) {
 	left := map[string]bool{}
 	if p.uid != "" && !p.gone {
 		left[p.uid] = true
 	}
 	if list, err := p.Client.List(ctx); err == nil {
-		_, all := p.named(list)
+		_, all := p.findNamed(list)
 		for _, r := range all {
 			left[r.UID] = true
 		}
@@ -452,17 +453,17 @@ func (p *probe) cleanUp(ctx context.Context) {
 	}
 }
 
-// headers says what answers tell of rates and of waiting.
-func (p *probe) headers() {
+// tellHeaders says what answers tell of rates and of waiting.
+func (p *probeRun) tellHeaders() {
 	seen := map[string]bool{}
 	for _, e := range p.Exchanges.All() {
 		for name := range e.Headers {
 			seen[name] = true
 		}
 		if e.Status == 429 || e.Status == 503 {
-			p.odd("rate", "%s was answered %d with %s", e.Method, e.Status, listed(e.Headers))
+			p.odd("rate", "%s was answered %d with %s", e.Method, e.Status, listHeaders(e.Headers))
 		} else if e.Headers["X-Rate-Limit-Remaining"] == "0" || len(e.Headers["X-Rate-Limit-Reset"]) > 11 {
-			p.odd("rate", "%s was answered %d with %s", e.Method, e.Status, listed(e.Headers))
+			p.odd("rate", "%s was answered %d with %s", e.Method, e.Status, listHeaders(e.Headers))
 		}
 	}
 	if len(seen) == 0 {
@@ -472,7 +473,7 @@ func (p *probe) headers() {
 	p.say("rate headers", "%s", strings.Join(slices.Sorted(maps.Keys(seen)), ", "))
 }
 
-func listed(headers map[string]string) string {
+func listHeaders(headers map[string]string) string {
 	if len(headers) == 0 {
 		return "no header that says when to come back"
 	}

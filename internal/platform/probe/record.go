@@ -34,7 +34,7 @@ type Exchanges struct {
 // else is to see, the app's id among them. Reads are then tried once: what happens is to be seen.
 func Record(hc *http.Client, hide ...string) *Exchanges {
 	x := &Exchanges{}
-	hc.Transport = recorder{hc.Transport, x, hide}
+	hc.Transport = exchangeRecorder{hc.Transport, x, hide}
 	return x
 }
 
@@ -72,7 +72,7 @@ func (x *Exchanges) Last(method string) []Exchange {
 	return since
 }
 
-type recorder struct {
+type exchangeRecorder struct {
 	next http.RoundTripper
 	to   *Exchanges
 	hide []string
@@ -82,7 +82,7 @@ type recorder struct {
 var told = []string{"Retry-After", "X-Rate-Limit", "X-Rate-Limit-Remaining", "X-Rate-Limit-Reset", "X-RateLimit-Limit",
 	"X-RateLimit-Remaining", "X-RateLimit-Reset"}
 
-func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+func (r exchangeRecorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	path := req.URL.Path
 	for _, h := range r.hide {
 		if h != "" {
@@ -103,8 +103,8 @@ func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		body, readErr := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		e.Bytes, e.Items = len(body), items(body)
-		resp.Body = io.NopCloser(&replay{bytes.NewReader(body), readErr})
+		e.Bytes, e.Items = len(body), countItems(body)
+		resp.Body = io.NopCloser(&replayedBody{bytes.NewReader(body), readErr})
 	}
 	r.to.mu.Lock()
 	defer r.to.mu.Unlock()
@@ -112,8 +112,8 @@ func (r recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// items counts what a list holds, bare or wrapped once.
-func items(body []byte) int {
+// countItems counts what a list holds, bare or wrapped once.
+func countItems(body []byte) int {
 	var list []json.RawMessage
 	if json.Unmarshal(body, &list) == nil {
 		return len(list)
@@ -130,13 +130,13 @@ func items(body []byte) int {
 	return 0
 }
 
-// replay yields what was read, and then the error that reading ended with.
-type replay struct {
+// replayedBody yields what was read, and then the error that reading ended with.
+type replayedBody struct {
 	*bytes.Reader
 	err error
 }
 
-func (r *replay) Read(p []byte) (int, error) {
+func (r *replayedBody) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	if err == io.EOF && r.err != nil {
 		err = r.err
