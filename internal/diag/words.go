@@ -15,12 +15,12 @@ func Clip(s string) string {
 	if utf8.RuneCountInString(s) > maxShown {
 		s = string([]rune(s[:min(len(s), 4*maxShown)])[:maxShown-1]) + "…"
 	}
-	if strings.IndexFunc(s, unprintable) < 0 {
+	if strings.IndexFunc(s, isUnprintable) < 0 {
 		return s
 	}
 	var b strings.Builder
 	for _, r := range s {
-		if !unprintable(r) {
+		if !isUnprintable(r) {
 			b.WriteRune(r)
 			continue
 		}
@@ -30,7 +30,7 @@ func Clip(s string) string {
 	return b.String()
 }
 
-func unprintable(r rune) bool { return !strconv.IsPrint(r) }
+func isUnprintable(r rune) bool { return !strconv.IsPrint(r) }
 
 // Quoted returns s in double quotes, clipped.
 func Quoted(s string) string { return `"` + Clip(s) + `"` }
@@ -80,7 +80,7 @@ func Nearest(name string, words []string) string {
 	}
 	best, least := "", 1+max(1, utf8.RuneCountInString(name)/3)
 	for _, w := range words {
-		switch d := distance(strings.ToLower(name), strings.ToLower(w)); {
+		switch d := editDistance(strings.ToLower(name), strings.ToLower(w)); {
 		case d < least:
 			best, least = w, d
 		case d == least:
@@ -90,8 +90,8 @@ func Nearest(name string, words []string) string {
 	return best
 }
 
-// distance counts the insertions, deletions, replacements and swaps of neighbours between a and b.
-func distance(a, b string) int {
+// editDistance counts the insertions, deletions, replacements and swaps of neighbours between a and b.
+func editDistance(a, b string) int {
 	s, t := []rune(a), []rune(b)
 	before, last, row := make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)
 	for j := range last {
