@@ -113,14 +113,14 @@ func ParseGlob(s string) (Glob, error) {
 // Match reports whether a is selected. It relies on ParseGlob having checked the pattern.
 func (g Glob) Match(a Address) bool {
 	p, app, key := a.Platform, a.App, a.Key
-	pattern := flat(string(g))
+	pattern := flattenSlashes(string(g))
 	for _, part := range []string{p + "/" + app + "/" + key, p + "/" + app, app + "/" + key, p, app, key} {
-		if ok, _ := path.Match(pattern, flat(part)); ok {
+		if ok, _ := path.Match(pattern, flattenSlashes(part)); ok {
 			return true
 		}
 	}
 	return false
 }
 
-// flat writes a slash as a character that no address holds, so that * of path.Match crosses it.
-func flat(s string) string { return strings.ReplaceAll(s, "/", "\x00") }
+// flattenSlashes writes a slash as a character that no address holds, so that * of path.Match crosses it.
+func flattenSlashes(s string) string { return strings.ReplaceAll(s, "/", "\x00") }

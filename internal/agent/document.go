@@ -114,7 +114,7 @@ func (d Doc) Fields() (Fields, error) {
 	if d == nil {
 		return nil, nil
 	}
-	m, err := d.members()
+	m, err := d.memberMap()
 	if err != nil {
 		return nil, fmt.Errorf("decode agent: %w", err)
 	}
@@ -125,9 +125,9 @@ func (d Doc) Fields() (Fields, error) {
 	return Fields(v.(map[string]any)), nil
 }
 
-// members decodes the document as JSON.
-func (d Doc) members() (m map[string]any, err error) {
-	err = Raw(d).read(false, func(dec *jsontext.Decoder) error {
+// memberMap decodes the document as JSON.
+func (d Doc) memberMap() (m map[string]any, err error) {
+	err = Raw(d).readWith(false, func(dec *jsontext.Decoder) error {
 		v, err := readValue(dec)
 		if err != nil {
 			return err
@@ -149,7 +149,7 @@ func Canonical(v any) (any, error) {
 	case json.Number:
 		return Number(v.String())
 	case map[string]any:
-		if s, ok := sealed(v); ok {
+		if s, ok := sealedSecret(v); ok {
 			return s, nil
 		}
 		for k, e := range v {
@@ -174,9 +174,9 @@ func Canonical(v any) (any, error) {
 	}
 }
 
-// sealed returns the secret that m stands for. Whatever has other members, or values of another form, is an object that
-// somebody else made up, and stays one: nothing in it may be lost.
-func sealed(m map[string]any) (secret.Sealed, bool) {
+// sealedSecret returns the secret that m stands for. Whatever has other members, or values of another form, is an
+// object that somebody else made up, and stays one: nothing in it may be lost.
+func sealedSecret(m map[string]any) (secret.Sealed, bool) {
 	inner, ok := m[sealedKey].(map[string]any)
 	if !ok || len(m) != 1 || len(inner) != 2 {
 		return secret.Sealed{}, false

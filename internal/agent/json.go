@@ -52,18 +52,18 @@ func (r Raw) Is(jsonType string) bool {
 	return false
 }
 
-// reader reads one document. Readers are used again: a new one for each value was most of the cost of a list.
-type reader struct {
+// rawReader reads one document. Readers are used again: a new one for each value was most of the cost of a list.
+type rawReader struct {
 	*jsontext.Decoder
 	text bytes.Buffer
 }
 
-var readers = sync.Pool{New: func() any { return &reader{Decoder: new(jsontext.Decoder)} }}
+var readers = sync.Pool{New: func() any { return &rawReader{Decoder: new(jsontext.Decoder)} }}
 
-// read calls do with a decoder of r, in which a name may stand twice if often is true. Nothing of the decoder may be
-// kept.
-func (r Raw) read(often bool, do func(*jsontext.Decoder) error) error {
-	in := readers.Get().(*reader)
+// readWith calls do with a decoder of r, in which a name may stand twice if often is true. Nothing of the decoder may
+// be kept.
+func (r Raw) readWith(often bool, do func(*jsontext.Decoder) error) error {
+	in := readers.Get().(*rawReader)
 	defer readers.Put(in)
 	in.text = *bytes.NewBuffer(r)
 	in.Reset(&in.text, jsontext.AllowDuplicateNames(often))
@@ -80,7 +80,7 @@ func (r Raw) Value() (v any) {
 		b, _ := jsontext.AppendUnquote(nil, r) // known to be right
 		return string(b)
 	}
-	_ = r.read(true, func(dec *jsontext.Decoder) (err error) {
+	_ = r.readWith(true, func(dec *jsontext.Decoder) (err error) {
 		v, err = readValue(dec)
 		return err
 	})
@@ -130,8 +130,8 @@ func readValue(dec *jsontext.Decoder) (any, error) {
 	}
 }
 
-// next cuts the next value out of r, which dec reads.
-func (r Raw) next(dec *jsontext.Decoder) (Raw, error) {
+// nextValue cuts the next value out of r, which dec reads.
+func (r Raw) nextValue(dec *jsontext.Decoder) (Raw, error) {
 	v, err := dec.ReadValue()
 	end := dec.InputOffset()
 	return r[end-int64(len(v)) : end : end], err
@@ -144,12 +144,12 @@ func (r Raw) Object() (Object, bool) {
 	}
 	var room [usualKeys]Member
 	o := Object(room[:0])
-	err := r.read(true, func(dec *jsontext.Decoder) error {
+	err := r.readWith(true, func(dec *jsontext.Decoder) error {
 		_, _ = dec.ReadToken() // {
 		for dec.PeekKind() == '"' {
 			token, _ := dec.ReadToken() // all is known to be right
 			name := token.String()
-			value, err := r.next(dec)
+			value, err := r.nextValue(dec)
 			if err != nil {
 				return err
 			}
@@ -165,10 +165,10 @@ func (r Raw) List() (list []Raw, ok bool) {
 	if !r.Is("array") {
 		return nil, false
 	}
-	err := r.read(true, func(dec *jsontext.Decoder) error {
+	err := r.readWith(true, func(dec *jsontext.Decoder) error {
 		_, _ = dec.ReadToken() // [
 		for dec.PeekKind() != ']' {
-			e, err := r.next(dec)
+			e, err := r.nextValue(dec)
 			if err != nil {
 				return err
 			}
@@ -223,10 +223,10 @@ func (r Raw) AppendCanonical(dst []byte) ([]byte, bool) {
 		dst, err := jsontext.AppendFormat(dst, r, jsontext.EscapeForJS(true))
 		return dst, err == nil
 	}
-	err := r.read(false, func(dec *jsontext.Decoder) error {
+	err := r.readWith(false, func(dec *jsontext.Decoder) error {
 		v, err := readValue(dec)
 		if err == nil {
-			v, err = answered(v)
+			v, err = answeredValue(v)
 		}
 		if err == nil {
 			dst, err = appendValue(dst, v)
@@ -238,8 +238,8 @@ func (r Raw) AppendCanonical(dst []byte) ([]byte, bool) {
 
 var errReserved = errors.New("the name " + ReservedKey + " is reserved")
 
-// answered makes numbers canonical and leaves null members out. v is changed in place.
-func answered(v any) (_ any, err error) {
+// answeredValue makes numbers canonical and leaves null members out. v is changed in place.
+func answeredValue(v any) (_ any, err error) {
 	switch v := v.(type) {
 	case json.Number:
 		return Number(v.String())
@@ -252,13 +252,13 @@ func answered(v any) (_ any, err error) {
 			if k == ReservedKey {
 				return nil, errReserved
 			}
-			if v[k], err = answered(e); err != nil {
+			if v[k], err = answeredValue(e); err != nil {
 				return nil, err
 			}
 		}
 	case []any:
 		for i, e := range v {
-			if v[i], err = answered(e); err != nil {
+			if v[i], err = answeredValue(e); err != nil {
 				return nil, err
 			}
 		}
