@@ -28,17 +28,17 @@ type packedFile struct {
 	executable bool
 }
 
-func (p packedFile) mode() int64 {
+func (p packedFile) fileMode() int64 {
 	if p.executable {
 		return 0o755
 	}
 	return 0o644
 }
 
-// documents returns what a person reads beside the binary, as paths in the checkout: the README links to the pages of
-// docs.
-func (r *releaseRun) documents(ctx context.Context) ([]string, error) {
-	list, err := r.git(ctx, "ls-files", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md",
+// documentPaths returns what a person reads beside the binary, as paths in the checkout: the README links to the pages
+// of docs.
+func (r *releaseRun) documentPaths(ctx context.Context) ([]string, error) {
+	list, err := r.runGit(ctx, "ls-files", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md",
 		"action.yml", "docs")
 	if err != nil {
 		return nil, err
@@ -48,8 +48,9 @@ func (r *releaseRun) documents(ctx context.Context) ([]string, error) {
 	}), nil
 }
 
-// archive packs the binary with what a person needs beside it: a zip for Windows, tar.gz elsewhere.
-func (r *releaseRun) archive(t buildTarget, binary string, documents []string, completions map[string][]byte) error {
+// writeArchive packs the binary with what a person needs beside it: a zip for Windows, tar.gz elsewhere.
+func (r *releaseRun) writeArchive(t buildTarget, binary string, documents []string,
+	completions map[string][]byte) error {
 	content, err := os.ReadFile(binary)
 	if err != nil {
 		return err
@@ -70,7 +71,7 @@ func (r *releaseRun) archive(t buildTarget, binary string, documents []string, c
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(r.asset(t.String()+".zip"), b, 0o644)
+		return os.WriteFile(r.assetPath(t.String()+".zip"), b, 0o644)
 	}
 	b, err := tarBytes(files, r.time)
 	if err != nil {
@@ -79,14 +80,14 @@ func (r *releaseRun) archive(t buildTarget, binary string, documents []string, c
 	if b, err = gzipBytes(b); err != nil {
 		return err
 	}
-	return os.WriteFile(r.asset(t.String()+".tar.gz"), b, 0o644)
+	return os.WriteFile(r.assetPath(t.String()+".tar.gz"), b, 0o644)
 }
 
 func tarBytes(files []packedFile, at time.Time) ([]byte, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for _, f := range files {
-		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: int64(len(f.content)), Mode: f.mode(),
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: int64(len(f.content)), Mode: f.fileMode(),
 			ModTime: at,
 			Format:  tar.FormatUSTAR}
 		if err := w.WriteHeader(header); err != nil {
@@ -118,7 +119,7 @@ func zipBytes(files []packedFile, at time.Time) ([]byte, error) {
 	w := zip.NewWriter(&b)
 	for _, f := range files {
 		header := &zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: at}
-		header.SetMode(os.FileMode(f.mode()))
+		header.SetMode(os.FileMode(f.fileMode()))
 		entry, err := w.CreateHeader(header)
 		if err != nil {
 			return nil, err
@@ -131,8 +132,8 @@ func zipBytes(files []packedFile, at time.Time) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// checksums writes SHA256SUMS, in the form that sha256sum --check reads, of every file in the folder.
-func (r *releaseRun) checksums() error {
+// writeChecksums writes SHA256SUMS, in the form that sha256sum --check reads, of every file in the folder.
+func (r *releaseRun) writeChecksums() error {
 	entries, err := os.ReadDir(r.out)
 	if err != nil {
 		return err
@@ -149,8 +150,9 @@ func (r *releaseRun) checksums() error {
 	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(sums.String()), 0o644)
 }
 
-// packages writes a .deb and an .rpm with the binary, the documents, the licence and the completion scripts.
-func (r *releaseRun) packages(t buildTarget, binary string, documents []string, completions map[string][]byte) error {
+// writePackages writes a .deb and an .rpm with the binary, the documents, the licence and the completion scripts.
+func (r *releaseRun) writePackages(t buildTarget, binary string, documents []string,
+	completions map[string][]byte) error {
 	places := map[string]string{
 		binary:                             "/usr/bin/agentsync",
 		filepath.Join(r.source, "LICENSE"): "/usr/share/doc/agentsync/copyright",
@@ -195,7 +197,7 @@ func (r *releaseRun) packages(t buildTarget, binary string, documents []string, 
 		if err != nil {
 			return err
 		}
-		f, err := os.Create(r.asset(t.String() + "." + format))
+		f, err := os.Create(r.assetPath(t.String() + "." + format))
 		if err != nil {
 			return err
 		}

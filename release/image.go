@@ -17,10 +17,10 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// image writes one image for all Linux targets as an OCI layout in a tar: the binary and the CA certificates
+// writeImage writes one image for all Linux targets as an OCI layout in a tar: the binary and the CA certificates
 // of the Mozilla programme on an empty base. It runs as nobody, in /work. The layout holds one entry, an index of the
 // systems: podman, skopeo and others take no layout with several entries without a name for each.
-func (r *releaseRun) image() error {
+func (r *releaseRun) writeImage() error {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, t := range r.targets {
 		if t.os != "linux" {
@@ -38,7 +38,7 @@ func (r *releaseRun) image() error {
 	if err != nil {
 		return err
 	}
-	named := layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": r.number()})
+	named := layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": r.plainVersion()})
 	if err := path.AppendIndex(index, named); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (r *releaseRun) image() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(r.asset("image.oci.tar"), b, 0o644)
+	return os.WriteFile(r.assetPath("image.oci.tar"), b, 0o644)
 }
 
 func (r *releaseRun) imageFor(t buildTarget) (v1.Image, error) {
@@ -112,7 +112,7 @@ func (r *releaseRun) imageFor(t buildTarget) (v1.Image, error) {
 		Env: []string{"SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"},
 		Labels: map[string]string{
 			"org.opencontainers.image.title":    "agentsync",
-			"org.opencontainers.image.version":  r.number(),
+			"org.opencontainers.image.version":  r.plainVersion(),
 			"org.opencontainers.image.licenses": "Apache-2.0",
 		},
 	}

@@ -35,12 +35,12 @@ type releaseRun struct {
 	targets []buildTarget
 }
 
-// number is the version as packages and file names spell it, without the v in front.
-func (r *releaseRun) number() string { return strings.TrimPrefix(r.version, "v") }
+// plainVersion is the version as packages and file names spell it, without the v in front.
+func (r *releaseRun) plainVersion() string { return strings.TrimPrefix(r.version, "v") }
 
-// asset returns the path of a published file, for example dist/agentsync_0.1.0_linux_amd64.tar.gz.
-func (r *releaseRun) asset(suffix string) string {
-	return filepath.Join(r.out, "agentsync_"+r.number()+"_"+suffix)
+// assetPath returns the path of a published file, for example dist/agentsync_0.1.0_linux_amd64.tar.gz.
+func (r *releaseRun) assetPath(suffix string) string {
+	return filepath.Join(r.out, "agentsync_"+r.plainVersion()+"_"+suffix)
 }
 
 var versionForm = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`)
@@ -83,7 +83,7 @@ func runRelease(ctx context.Context, args []string) error {
 			return fmt.Errorf("-only %q: the targets are %v", *only, allTargets)
 		}
 	}
-	return r.make(ctx)
+	return r.makeAll(ctx)
 }
 
 // newRelease reads what the commit says and empties the folder for the files.
@@ -96,14 +96,14 @@ func newRelease(ctx context.Context, source, out, version string, dirty bool) (*
 	if r.out, err = filepath.Abs(out); err != nil {
 		return nil, err
 	}
-	changes, err := r.git(ctx, "status", "--porcelain")
+	changes, err := r.runGit(ctx, "status", "--porcelain")
 	if err != nil {
 		return nil, err
 	}
 	if changes != "" && !dirty {
 		return nil, errors.New("the checkout has changes that no commit contains: nobody could make these bytes again")
 	}
-	seconds, err := r.git(ctx, "log", "-1", "--format=%ct")
+	seconds, err := r.runGit(ctx, "log", "-1", "--format=%ct")
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func newRelease(ctx context.Context, source, out, version string, dirty bool) (*
 	return r, err
 }
 
-func (r *releaseRun) git(ctx context.Context, args ...string) (string, error) {
+func (r *releaseRun) runGit(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", r.source}, args...)...)
 	out, err := cmd.Output()
 	if err != nil {
@@ -131,43 +131,43 @@ func (r *releaseRun) git(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// make builds everything and says what it made.
-func (r *releaseRun) make(ctx context.Context) error {
-	completions, err := r.completions(ctx)
+// makeAll builds everything and says what it made.
+func (r *releaseRun) makeAll(ctx context.Context) error {
+	completions, err := r.completionScripts(ctx)
 	if err != nil {
 		return err
 	}
-	documents, err := r.documents(ctx)
+	documents, err := r.documentPaths(ctx)
 	if err != nil {
 		return err
 	}
 	for _, t := range r.targets {
-		binary, err := r.build(ctx, t)
+		binary, err := r.buildBinary(ctx, t)
 		if err != nil {
 			return err
 		}
-		if err := r.archive(t, binary, documents, completions); err != nil {
+		if err := r.writeArchive(t, binary, documents, completions); err != nil {
 			return fmt.Errorf("archive for %s: %w", t, err)
 		}
-		if err := r.sbom(ctx, t, binary); err != nil {
+		if err := r.writeSBOM(ctx, t, binary); err != nil {
 			return err
 		}
 		if t.os != "linux" {
 			continue
 		}
-		if err := r.packages(t, binary, documents, completions); err != nil {
+		if err := r.writePackages(t, binary, documents, completions); err != nil {
 			return fmt.Errorf("packages for %s: %w", t, err)
 		}
 	}
-	if err := r.image(); err != nil {
+	if err := r.writeImage(); err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
-	return r.checksums()
+	return r.writeChecksums()
 }
 
-// build compiles the tool for one target and returns the binary's path. The build records the commit and
+// buildBinary compiles the tool for one target and returns the binary's path. The build records the commit and
 // its time by itself; -trimpath and an empty build id leave nothing of this machine in the binary.
-func (r *releaseRun) build(ctx context.Context, t buildTarget) (string, error) {
+func (r *releaseRun) buildBinary(ctx context.Context, t buildTarget) (string, error) {
 	name := "agentsync"
 	if t.os == "windows" {
 		name += ".exe"
@@ -184,10 +184,10 @@ func (r *releaseRun) build(ctx context.Context, t buildTarget) (string, error) {
 	return binary, nil
 }
 
-// completions returns the completion scripts by the name that each shell looks for. They are the same for
+// completionScripts returns the completion scripts by the name that each shell looks for. They are the same for
 // every target, so the binary of this machine prints them.
-func (r *releaseRun) completions(ctx context.Context) (map[string][]byte, error) {
-	binary, err := r.build(ctx, buildTarget{runtime.GOOS, runtime.GOARCH})
+func (r *releaseRun) completionScripts(ctx context.Context) (map[string][]byte, error) {
+	binary, err := r.buildBinary(ctx, buildTarget{runtime.GOOS, runtime.GOARCH})
 	if err != nil {
 		return nil, err
 	}
@@ -204,23 +204,23 @@ func (r *releaseRun) completions(ctx context.Context) (map[string][]byte, error)
 	return scripts, nil
 }
 
-// sbom writes the list of modules that the binary for one target is made of, as the binary itself says.
-func (r *releaseRun) sbom(ctx context.Context, t buildTarget, binary string) error {
-	tool, err := r.tool(ctx, "cyclonedx-gomod")
+// writeSBOM writes the list of modules that the binary for one target is made of, as the binary itself says.
+func (r *releaseRun) writeSBOM(ctx context.Context, t buildTarget, binary string) error {
+	tool, err := r.toolPath(ctx, "cyclonedx-gomod")
 	if err != nil {
 		return err
 	}
 	// No serial number and no time of writing: both would differ from run to run.
 	cmd := exec.CommandContext(ctx, tool, "bin", "-json", "-licenses", "-std", "-noserial", "-notimestamp",
-		"-version", r.version, "-output", r.asset(t.String()+".cdx.json"), binary)
+		"-version", r.version, "-output", r.assetPath(t.String()+".cdx.json"), binary)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("SBOM for %s: %w\n%s", t, err, out)
 	}
 	return nil
 }
 
-// tool returns the path of a tool that go.mod pins, built for this machine.
-func (r *releaseRun) tool(ctx context.Context, name string) (string, error) {
+// toolPath returns the path of a tool that go.mod pins, built for this machine.
+func (r *releaseRun) toolPath(ctx context.Context, name string) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "tool", "-n", name).Output()
 	if err != nil {
 		return "", fmt.Errorf("find the tool %s: %w", name, err)
