@@ -422,10 +422,16 @@ func TestTheOldAgentStaysUntilTheNewOneIsRecorded(t *testing.T) {
 			w.ledger = func(l apply.Ledger) apply.Ledger {
 				return picky{l, func(r state.Result) bool { return r.Kind == state.Recorded }}
 			}
+			w.events = nil
 			rep, err := w.apply(t.Context())
 			if err != nil || rep.Count(apply.StatusDone) > 0 || w.memory[mind].Agents()[0].UID != "agent-0001" ||
 				!strings.Contains(rep.Results[0].Err.Error(), "this result is refused") {
 				t.Errorf("%s: %v\n%s", name, err, describe(rep))
+			}
+			for _, e := range w.events {
+				if e.Kind == apply.EventFinished && e.Result.Status == apply.StatusDone {
+					t.Errorf("%s: it was told as done", name)
+				}
 			}
 			w.ledger = nil
 		}

@@ -91,10 +91,14 @@ func TestListThatHidesAgentsOfOneTime(t *testing.T) {
 			platformtest.Fault{Op: platformtest.OpCreate, Nth: 1, Class: platform.Unknown})
 		w.client[mind] = hides
 		for range 2 {
+			start := time.Now()
 			rep, err := w.apply(t.Context())
 			if err != nil || rep.Count(apply.StatusUnknown) != 1 ||
 				!strings.Contains(rep.Results[0].Hint, "--allow-duplicate-names") {
 				t.Errorf("%v\n%s", err, describe(rep))
+			}
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("it waited %s for lists, and only a person can say", took)
 			}
 		}
 		w.made(mind, 3)
@@ -252,6 +256,29 @@ func TestAVanishedAgentDoesNotHoldUpTheCreateThatMakesItAnew(t *testing.T) {
 			w.made(comet, 3)
 		})
 	}
+}
+
+// Two agents are not listed. One is gone, by the platform's own word, and the other was not asked for yet: the list may
+// be a cut one still, and nothing is made beside it.
+func TestNothingIsMadeBeforeAllThatIsMissingWasAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.refresh, w.opts.Parallelism = []agent.Desired{concierge("a"), concierge("b"), concierge("c")}, true, 1
+		w.mustApply()
+		w.memory[comet].Remove("agent-0002")
+		w.client[comet] = altered{Client: w.memory[comet], list: func(all []platform.Remote) []platform.Remote {
+			return all[:1]
+		}}
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusFailed) != 1 || !errors.Is(rep.Results[0].Err, apply.ErrSuspiciousList) {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.made(comet, 3)
+		w.client[comet] = w.memory[comet]
+		w.mustApply()
+		w.check()
+		w.made(comet, 4)
+	})
 }
 
 // An update without an answer is not settled by a list that lacks its agent: the manifest may say again what

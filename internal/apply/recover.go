@@ -470,18 +470,13 @@ func (e *Engine) recoverCreates(id agent.AppID, l *listing, intents []state.Inte
 			candidates = append(candidates, plan.Candidate{Fields: fields, Mark: e.wantedAgent(a).Mark})
 		}
 	}
-	taken := map[string]bool{}
 	matches := plan.Find(l.schema, candidates, liveOf(free), true)
-	for _, m := range matches {
-		taken[m.UID] = true
-	}
-	rest := slices.DeleteFunc(free, func(r platform.Remote) bool { return taken[r.UID] })
 	explained := e.knownIdentities(id, l, candidates)
 	for n, i := range intents {
 		m := matches[n]
 		suspects := slices.DeleteFunc(m.Namesakes, func(uid string) bool { return byUID[uid].Mark != "" }) // somebody's
 		if m.UID == "" && m.Equal == nil {
-			suspects = append(suspects, e.suspectAgents(l, i, candidates[n], rest, explained)...)
+			suspects = append(suspects, e.suspectAgents(l, i, candidates[n], free, explained)...)
 		}
 		switch {
 		case candidates[n].Fields == nil:

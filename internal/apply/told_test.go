@@ -487,6 +487,31 @@ type full struct{ apply.Ledger }
 
 func (full) Intend(state.Intent) (uint64, error) { return 0, errors.New("no space left") }
 
+// An apply that ends while it recovers reports what is open, and nothing where nothing is.
+func TestAnApplyThatEndsWhileItRecovers(t *testing.T) {
+	for name, open := range map[string]bool{"a create is open": true, "nothing is open": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.want = []agent.Desired{coach("a")}
+			if open {
+				w.intended(func(int) bool { return true }, w.want...)
+			}
+			snap := w.load(w.file())
+			fleet, err := state.NewFleet(snap.State, snap.Open)
+			if err != nil {
+				t.Fatal(err)
+			}
+			full := errors.New("no space left")
+			rep, err := w.engine(fleet).Apply(t.Context(), apply.Session{Pending: true, Plan: w.planOf,
+				Review: w.review, Begin: func(*plan.Plan) (apply.Ledger, error) { return nil, full }})
+			if !errors.Is(err, full) || (rep != nil) != open || open && rep.Count(apply.StatusUnknown) != 1 {
+				t.Errorf("%v, %+v", err, rep)
+			}
+			w.made(mind, 0)
+		})
+	}
+}
+
 // A uid that begins with a hyphen is no flag of the command that is copied.
 func TestImportCommand(t *testing.T) {
 	for uid, want := range map[string]string{

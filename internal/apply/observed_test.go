@@ -1,0 +1,134 @@
+package apply_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"agentsync/internal/agent"
+	"agentsync/internal/apply"
+	"agentsync/internal/platform"
+	"agentsync/internal/platform/platformtest"
+)
+
+// What is recorded as observed when an update is answered: of what was not sent, nothing that nobody saw, and nothing
+// that somebody else put there.
+
+// unreadable are lists whose agents have a uid and nothing else that can be read.
+func unreadable(all []platform.Remote) []platform.Remote {
+	for i := range all {
+		all[i].Content, all[i].Unreadable = agent.Content{}, errors.New("a list where a text should be")
+	}
+	return all
+}
+
+// An agent that the lists show without anything that can be read: what was observed of the fields that are not sent
+// stays.
+func TestAnAgentThatCannotBeReadKeepsWhatWasObserved(t *testing.T) {
+	w := newWorld(t)
+	w.want, w.refresh = []agent.Desired{coach("a")}, true
+	w.mustApply()
+	w.memory[mind].Set("agent-0001", "agentPersonality", "Theirs.")
+	w.seeAgain()
+	w.want[0].Fields["agentPurpose"] = "New."
+	w.client[mind] = altered{Client: w.memory[mind], list: unreadable}
+	w.mustApply()
+	seen, err := w.load(w.file()).State.Agents[w.want[0].Address].Observed.Fields()
+	if err != nil || seen["agentPersonality"] != "Theirs." || seen["agentPurpose"] != "New." {
+		t.Errorf("%v, %v", seen, err)
+	}
+}
+
+// answersBefore answers an update with the agent as it was before it.
+type answersBefore struct{ platform.Client }
+
+func (a answersBefore) Update(ctx context.Context, uid string, _ agent.Fields) (platform.Remote, error) {
+	if err := platform.Leaving(ctx); err != nil {
+		return platform.Remote{}, &platform.Error{Class: platform.Refused, Method: "PATCH", NeverSent: true, Err: err}
+	}
+	return a.Client.Read(ctx, uid)
+}
+
+// An update is answered with the agent as it was, and no list comes after it: the next apply that looks sends it again.
+func TestAnAnswerThatShowsTheOldValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.refresh = []agent.Desired{coach("a", "agentPurpose", "Old.")}, true
+		w.mustApply()
+		w.want[0].Fields["agentPurpose"] = "New."
+		w.client[mind] = platformtest.WithFaults(answersBefore{w.memory[mind]}, platformtest.Fault{
+			Op: platformtest.OpList, Nth: 2, Class: platform.Unknown})
+		if rep, err := w.apply(t.Context()); err != nil || rep.Unread != 1 {
+			t.Fatalf("%v\n%s", err, describe(rep))
+		}
+		w.client[mind] = w.memory[mind]
+		w.mustApply()
+		w.check()
+		if purpose := w.memory[mind].Agents()[0].Content.Value("agentPurpose"); purpose != "New." {
+			t.Errorf("the platform has %v", purpose)
+		}
+	})
+}
+
+// What an update is answered with is observed, also where no list comes after it.
+func TestTheAnswerToAnUpdateIsObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a", "agentPurpose", "Old.")}
+		w.mustApply()
+		w.want[0].Fields["agentPurpose"] = "New. "
+		w.client[mind] = platformtest.WithFaults(platformtest.WithRewrite(w.memory[mind], texts(strings.TrimSpace)),
+			platformtest.Fault{Op: platformtest.OpList, Class: platform.Unknown})
+		if rep, err := w.apply(t.Context()); err != nil || rep.Unread != 1 {
+			t.Fatalf("%v\n%s", err, describe(rep))
+		}
+		seen, err := w.load(w.file()).State.Agents[w.want[0].Address].Observed.Fields()
+		if err != nil || seen["agentPurpose"] != "New." || seen["agentName"] != "Coach a" {
+			t.Errorf("%v, %v", seen, err)
+		}
+	})
+}
+
+// Somebody renames an agent, and the team changes another field of it without a refresh while another agent is made:
+// the list that this needs shows the foreign name, and it does not pass for the platform's own.
+func TestAListForACreateSwallowsNoDrift(t *testing.T) {
+	w := newWorld(t)
+	w.want = []agent.Desired{coach("a")}
+	w.mustApply()
+	w.memory[mind].Set("agent-0001", "agentName", "Theirs")
+	w.want[0].Fields["agentPurpose"] = "New."
+	w.want = append(w.want, coach("b"))
+	w.mustApply()
+	w.refresh = true
+	w.mustApply()
+	if name := w.memory[mind].Agents()[0].Content.Value("agentName"); name != "Coach a" {
+		t.Errorf("the name is %v", name)
+	}
+	w.check()
+}
+
+// An update has no answer, and then its field is left to others: the next one does not send it with its own.
+func TestAFieldThatIsLeftToOthersIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a", "agentPurpose", "Old.", "formatting", "Old.")}
+		w.mustApply()
+		w.want[0].Fields["agentPurpose"], w.want[0].Fields["formatting"] = "New.", "New."
+		w.ending(false)
+		w.want[0].IgnoreChanges = []string{"agentPurpose"}
+		w.want[0].Fields["agentName"] = "Another"
+		faulty := platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpList, Nth: 1,
+			Class: platform.Unknown})
+		w.client[mind] = faulty
+		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusDone) != 1 {
+			t.Fatalf("%v\n%s", err, describe(rep))
+		}
+		for _, c := range faulty.Log() {
+			if _, sent := c.Fields["agentPurpose"]; c.Op == platformtest.OpUpdate && (sent || len(c.Fields) != 2) {
+				t.Errorf("sent %v", c.Fields)
+			}
+		}
+	})
+}
