@@ -87,6 +87,8 @@ func TestWhatAnOpenUpdateDid(t *testing.T) {
 		"somebody changed it": {applied: named("Old"), observed: named("Old"), sent: named("New"),
 			live:        named("Theirs"),
 			wantApplied: named("Theirs"), wantObserved: named("Theirs")},
+		"sent as it was, and somebody changed it": {applied: named("Bot"), observed: named("Bot"), sent: named("Bot"),
+			live: named("Theirs"), wantApplied: named("Bot"), open: 1},
 		"somebody emptied it": {applied: fields{"name": "Bot", "icon": "https://a/1"},
 			observed: fields{"name": "Bot", "icon": "https://a/1"}, sent: fields{"icon": "https://a/2"},
 			live:        named("Bot"),

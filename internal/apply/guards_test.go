@@ -438,6 +438,25 @@ func TestAnIntentThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// An open create that says nothing of what was sent is waited for like any other, and its agent is made then.
+func TestAnIntentThatSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a")}
+		fleet, err := state.NewFleet(w.load(w.file()).State, []state.Intent{{ID: 100, Address: w.want[0].Address,
+			Action: "create", At: time.Now()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		rep, err := w.engine(fleet).Apply(t.Context(), w.inMemory(fleet))
+		if err != nil || rep.Outcome != apply.OutcomeComplete || time.Since(start) < 30*time.Second {
+			t.Errorf("after %s: %v\n%s", time.Since(start), err, describe(rep))
+		}
+		w.made(mind, 1)
+	})
+}
+
 // An old agent of a replace that is not deleted yet is named, with what to do; what the platform hints at itself counts
 // more.
 func TestAnOldAgentThatIsNotDeletedIsNamed(t *testing.T) {
@@ -855,6 +874,25 @@ func TestAskingIsAnUpdate(t *testing.T) {
 		}
 		w.made(comet, 2)
 	})
+}
+
+// An update goes to an agent that another version of the API saw last: of what that one observed nothing is recorded.
+func TestWhatAnotherVersionObservedGoes(t *testing.T) {
+	w := newWorld(t)
+	w.want = []agent.Desired{coach("a", "agentPersonality", "Kind.")}
+	w.mustApply()
+	v2 := w.schemas["mindset"].Version("v2")
+	w.schemas["mindset"], w.memory[mind] = v2, platformtest.NewMemory(v2)
+	w.client[mind] = w.memory[mind]
+	w.want[0] = coach("a", "agentPurpose", "New.")
+	w.memory[mind].Put(agent.Fields{"agentName": "Coach a"})
+	w.mustApply()
+	rec := w.load(w.file()).State.Agents[w.want[0].Address]
+	seen, err := rec.Observed.Fields()
+	if _, is := seen["agentPersonality"]; err != nil || is || seen["agentPurpose"] != "New." || rec.API != "v2" {
+		t.Errorf("%v, %v, version %q", seen, err, rec.API)
+	}
+	w.check()
 }
 
 // What is recorded says which version of the API saw it: nothing else could say in whose fields it is.

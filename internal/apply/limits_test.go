@@ -36,6 +36,10 @@ func TestLimitOfRequests(t *testing.T) {
 				if err != nil || rep.Outcome != want || faulty.Calls(platformtest.OpUpdate) != 4 {
 					t.Errorf("%d updates: %v\n%s", faulty.Calls(platformtest.OpUpdate), err, describe(rep))
 				}
+				if lost >= 4 && rep.Results[0].Err.Error() !=
+					"sent 4 times, and never carried out: PATCH /agents/agent-0001" {
+					t.Error(rep.Results[0].Err)
+				}
 			})
 		})
 	}

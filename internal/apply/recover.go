@@ -165,11 +165,11 @@ func (e *Engine) mayOverwrite(i state.Intent, at time.Time) bool {
 // overwritesWanted reports whether an update sent what is not wanted any more. What the intent does not say, its mark,
 // is taken to be another one.
 func (e *Engine) overwritesWanted(i state.Intent, a agent.Address, rec agent.Record) bool {
-	sent, err := i.Fields.Fields()
 	p := e.apps[a.ID()].Schema
-	if err != nil || p == nil {
+	if p == nil {
 		return false // whoever recovers it says so
 	}
+	sent, _ := i.Fields.Fields() // of what cannot be read as well
 	want := e.wantedAgent(a)
 	sealed := want.Fields.Seal(e.sealer)
 	for name, v := range sent {
@@ -622,9 +622,9 @@ func (e *Engine) intendedFields(i state.Intent) (agent.Fields, error) {
 	}
 	want, err := e.wantedFields(e.addressOf(i))
 	for _, f := range e.apps[i.Address.ID()].Schema.Fields {
-		sealed, isSealed := fields[f.Name].(secret.Sealed)
+		sealed, _ := fields[f.Name].(secret.Sealed) // no value's hash is empty
 		text, isText := want[f.Name].(secret.Text)
-		if f.Identity && isSealed && err == nil && isText &&
+		if f.Identity && err == nil && isText &&
 			e.sealer.Seal("/"+agent.EscapePointer(f.Name), text).Value == sealed.Value {
 			fields[f.Name] = text
 		}

@@ -465,6 +465,25 @@ func TestPausesBetweenTries(t *testing.T) {
 	}
 }
 
+// An update has no answer and, sent again, is refused. It was not carried out in the end, and that is what is told.
+func TestARefusalAfterATryWithoutAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a")}
+		w.mustApply()
+		w.want[0].Fields["agentPurpose"] = "New."
+		w.client[mind] = platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpUpdate, Nth: 1, Class: platform.Unknown},
+			platformtest.Fault{Op: platformtest.OpUpdate, Class: platform.Refused, Status: 422})
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusFailed) != 1 || rep.Results[0].Err.Error() !=
+			"it was sent often enough, and never carried out: PATCH /agents/agent-0001" {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.knows(1, 0)
+	})
+}
+
 // Once an intent cannot be stored nothing is sent, and each agent says why.
 func TestWithoutItsIntentNothingIsSent(t *testing.T) {
 	w := newWorld(t)
