@@ -506,7 +506,7 @@ func TestTheFirstReasonToStopCounts(t *testing.T) {
 				}
 				w.client[mind] = platformtest.WithFaults(w.memory[mind], faults...)
 				rep, err := w.apply(t.Context())
-				if err != nil || rep.Count(apply.StatusFailed) != 2 || rep.Count(apply.StatusNotStarted) < 10 {
+				if err != nil || rep.Count(apply.StatusFailed) != 2 || rep.Count(apply.StatusNotStarted) != 18 {
 					t.Fatalf("%v\n%s", err, describe(rep))
 				}
 				for _, res := range rep.Results {

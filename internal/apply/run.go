@@ -117,17 +117,14 @@ func (r *appRun) whyStopped(ctx context.Context) error {
 	return r.stop
 }
 
-// stopAfter stops the app after a result that says that nothing more of it can go well, or that nothing more is
+// stopAfter stops the app after a failure that says that nothing more of it can go well, or after which nothing more is
 // wanted.
-func (r *appRun) stopAfter(res Result) {
-	if res.Status != StatusFailed {
-		return
-	}
+func (r *appRun) stopAfter(failure error) {
 	r.trust.Lock()
 	defer r.trust.Unlock()
 	switch {
 	case r.stop != nil:
-	case errors.Is(res.Err, platform.ErrKeyRefused):
+	case errors.Is(failure, platform.ErrKeyRefused):
 		r.stop = ErrKeyRefused
 	case r.opts.StopOnError:
 		r.stop = errStopOnError
@@ -183,8 +180,10 @@ func (t *tally) enter(r *appRun, res Result) {
 	}
 	t.results[res.Address] = res
 	t.mu.Unlock()
+	if res.Status == StatusFailed {
+		r.stopAfter(res.Err)
+	}
 	if res.Status != StatusUnknown {
-		r.stopAfter(res)
 		r.tellFinished(res)
 	}
 }
