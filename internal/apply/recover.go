@@ -37,9 +37,9 @@ type openRequest struct {
 	hint       string
 	// stuck reports that no other list will tell more: a person has to say.
 	stuck bool
-	// notShown reports, of an update, that the last list shows a field as it was before: until the grace period is
-	// over, that list may lag.
-	notShown bool
+	// unproven reports, of an update, that the last list does not prove that it was carried out: until the grace period
+	// is over, that list may lag, or the update may still take effect.
+	unproven bool
 	// answered reports, of a delete, that the platform said that it is done: at the time of since, when its grace
 	// period begins, for lists lag. repeated reports that it said so to a second one as well.
 	answered, repeated bool
@@ -333,10 +333,11 @@ func (e *Engine) noteUndone(a agent.Address, uid string) {
 
 // recoverUpdate decides an update, field by field. Done is a field that the agent shows exactly as it was sent
 // or, as platforms change what they are sent, in another way than before. One that shows what it showed before
-// was not changed, and the next plan sends it again, though until the grace period is over it may be the list that
-// lags; one that shows something else counts as what it shows, and is sent again as well. What cannot be read back, a
-// secret, is forgotten, and so sent again. One that may still overwrite what is wanted now stays open until its grace
-// period is over.
+// was not changed, and the next plan sends it again; one that shows something else counts as what it shows, and is sent
+// again as well. What cannot be read back, a secret, is forgotten, and so sent again.
+//
+// The update is closed once a list shows that it was carried out, or its grace period is over. Until then the list may
+// lag, and where what it sent was sent again it may still take effect: after this run, over what the next one sends.
 func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, error) {
 	a := e.addressOf(i)
 	voided := []state.Result{{Kind: state.Voided, Intent: i.ID, Address: a}}
@@ -378,7 +379,12 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	e.mu.Unlock()
 	r := e.openRequestOf(i)
 	inGrace := l.asked.Sub(r.since) < e.graceOf(r)
-	names, notShown := make([]string, 0, len(sent)), "" // names are those that are decided by what is shown
+	f, canMark := l.schema.Marker()
+	marked := canMark && sent[f.Name] != nil && live.Mark != rec.Mark
+	names := make([]string, 0, len(sent)) // the fields that are decided by what is shown
+	notShown := ""
+	// What was so before proves nothing: a later update of the same, which was answered, may have done it.
+	proven := marked
 	for name, v := range sent {
 		f, _ := l.schema.Field(name)
 		exact, was := plan.Equal(f, v, shown[name]), plan.Equal(f, before[name], shown[name])
@@ -394,6 +400,7 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 			continue
 		case exact, plan.Holds(f, v, shown[name]) && !plan.Leftover(v, shown[name], applied[name], before[name]):
 			applied[name] = v
+			proven = proven || !was
 		case shown[name] == nil:
 			delete(applied, name)
 		default:
@@ -401,14 +408,15 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 		}
 		names = append(names, name)
 	}
-	f, canMark := l.schema.Marker()
-	marked := canMark && sent[f.Name] != nil && live.Mark != rec.Mark
-	r.notShown = notShown != "" && inGrace
+	r.unproven = inGrace && (!proven || notShown != "")
 	var late error
-	if r.notShown {
+	switch {
+	case r.unproven && notShown != "":
 		// Were it closed now, a manifest that wants the old value again would find nothing to do, though the list lags.
 		// The next plan sends the field all the same: the record says that it was not done.
 		late = fmt.Errorf("the list still shows the old value of %s", notShown)
+	case r.unproven:
+		late = errMayRepeat
 	}
 	if late != nil {
 		i.ID = 0 // what is recorded closes nothing
@@ -428,6 +436,9 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	}
 	return []state.Result{{Kind: state.Recorded, Intent: i.ID, Address: a, Record: rec}}, late
 }
+
+// errMayRepeat is why an update stays open although the agent is as it is wanted.
+var errMayRepeat = errors.New("nothing shows yet that it was carried out, and it may still take effect")
 
 // errMayOverwrite is why an update or a delete of an earlier run stays open although a list shows the agent.
 var errMayOverwrite = errors.New("it may still take effect, over what is wanted now")
@@ -633,19 +644,20 @@ func (e *Engine) intendedFields(i state.Intent) (agent.Fields, error) {
 }
 
 // nextListing says how long to wait before the next lists, which may tell more: until the grace period of all creates
-// is over, and then longer and longer. more is false where no other list will tell more.
+// is over, and of updates that nothing but time can decide; then longer and longer. more is false where no other list will tell more.
 func (e *Engine) nextListing(n int) (wait time.Duration, more bool) {
 	over := true
 	for _, i := range e.fleet.Open() {
 		r, bound := e.openRequestOf(i), maxListings
-		if i.Action != actionCreate && (!r.answered && !r.notShown || e.unlisted[i.Address.ID()] != nil) {
+		if i.Action != actionCreate && (!r.answered && !r.unproven || e.unlisted[i.Address.ID()] != nil) {
 			bound = maxListingsForWrites
 		}
 		if r.stuck || n >= bound || !e.mayTellMore(i) {
 			continue
 		}
 		more = true
-		if left := e.graceOf(r) - time.Since(r.since); i.Action == actionCreate && left > 0 {
+		onlyTime := i.Action == actionCreate || errors.Is(r.why, errMayRepeat)
+		if left := e.graceOf(r) - time.Since(r.since); onlyTime && left > 0 {
 			over, wait = false, max(wait, left)
 		}
 	}
@@ -677,5 +689,5 @@ func (e *Engine) mayTellMore(i state.Intent) bool {
 	// Of a delete that was answered, and of an update that a list does not show, later lists tell more. Of any other
 	// write, the last list told all that a list tells.
 	r, l := e.openRequestOf(i), e.lists[id]
-	return (r.answered || r.notShown) && l != nil && l.asked.Sub(r.since) < e.graceOf(r)
+	return (r.answered || r.unproven) && l != nil && l.asked.Sub(r.since) < e.graceOf(r)
 }

@@ -331,6 +331,48 @@ func TestALateDeleteOfAnEarlierRunIsWaitedFor(t *testing.T) {
 	}
 }
 
+// An update is given up and sent again, and takes effect after the second one. The apply ends only when it can do so no
+// more, or the next one would not see that what it sent is undone. An interrupt leaves it open, and the next apply
+// waits.
+func TestAnUpdateThatWasSentTwiceIsWaitedFor(t *testing.T) {
+	const limit, effect = 30 * time.Second, 50 * time.Second
+	givenUp := platformtest.Fault{Op: platformtest.OpUpdate, Nth: 1, Slow: effect, Limit: limit}
+	for name, tt := range map[string]struct {
+		faults    []platformtest.Fault
+		interrupt time.Duration // after the beginning, 0 for none
+	}{
+		"the second one is answered": {},
+		"the second one has no answer either": {faults: []platformtest.Fault{
+			{Op: platformtest.OpUpdate, Nth: 2, Class: platform.Unknown, After: true}}},
+		"interrupted while it waits": {interrupt: 40 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.opts.RequestTimeout, w.refresh = limit, true
+				w.want = []agent.Desired{concierge("a", "name", "First")}
+				w.mustApply()
+				w.want[0].Fields["name"] = "Second"
+				slow := platformtest.WithFaults(w.memory[comet], append(tt.faults, givenUp)...)
+				w.client[comet] = slow
+				if tt.interrupt > 0 {
+					w.applyUntil(func(cancel func()) { time.AfterFunc(tt.interrupt, cancel) })
+				} else {
+					w.mustApply()
+				}
+				w.client[comet] = w.memory[comet]
+				w.want[0].Fields["name"] = "Third"
+				w.mustApply()
+				slow.Wait()
+				w.check()
+				if name := w.memory[comet].Agents()[0].Content.Value("name"); name != "Third" {
+					t.Errorf("the name is %v", name)
+				}
+			})
+		})
+	}
+}
+
 // An update loses its answer, the same one is sent again, answered and ignored, and no list comes after either. What
 // the first one is then found to be is no proof that the member that was to go is the platform's own.
 func TestAnIgnoredUpdateAfterALostOne(t *testing.T) {

@@ -243,8 +243,8 @@ func (r *appRun) adoptAgent(ctx context.Context, ch plan.Change) Result {
 // updateAgent sends the changed top-level fields, each whole.
 func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 	want := r.wantedAgent(ch.Address)
-	// Taken before the request, whose own intent would be among them afterwards. What they sent goes with this one,
-	// whose answer closes them: then it decides all that they did.
+	// Taken before the request, whose own intent would be among them afterwards. What they sent goes with this one, so
+	// that its answer decides all that they did.
 	earlier := r.openRequests(ch.UID, actionUpdate)
 	ch.Send = r.withSentBefore(ch.Send, earlier, want)
 	resolved, err := r.wantedFields(ch.Address)
@@ -291,8 +291,10 @@ func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 	if rec.Observed, err = r.observedAfter(before, answer, want.Fields, values); err != nil {
 		return failedResult(ch, err)
 	}
+	// One that may still take effect stays open: it would do no harm to this update, but to what the next apply sends.
+	over := slices.DeleteFunc(earlier, func(i state.Intent) bool { return time.Until(r.graceEnd(i)) > 0 })
 	recorded := state.Result{Kind: state.Recorded, Intent: id, Address: ch.Address, Record: rec}
-	res := r.commitDone(ch, ch.UID, append(voidedResults(earlier), recorded))
+	res := r.commitDone(ch, ch.UID, append(voidedResults(over), recorded))
 	if res.Status != StatusDone {
 		return res
 	}
