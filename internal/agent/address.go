@@ -27,6 +27,15 @@ func ParseAppID(s string) (AppID, error) {
 	return AppID{platform, app}, nil
 }
 
+// MarshalText writes platform/app.
+func (a AppID) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads platform/app.
+func (a *AppID) UnmarshalText(b []byte) (err error) {
+	*a, err = ParseAppID(string(b))
+	return err
+}
+
 // Compare orders apps by platform, then by id.
 func (a AppID) Compare(b AppID) int {
 	return cmp.Or(cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.App, b.App))
@@ -44,6 +53,15 @@ func (a Address) ID() AppID { return AppID{a.Platform, a.App} }
 
 // String returns platform/app/key.
 func (a Address) String() string { return a.Platform + "/" + a.App + "/" + a.Key }
+
+// MarshalText writes platform/app/key.
+func (a Address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads platform/app/key.
+func (a *Address) UnmarshalText(b []byte) (err error) {
+	*a, err = ParseAddress(string(b))
+	return err
+}
 
 // IsZero reports whether a names nothing.
 func (a Address) IsZero() bool { return a == Address{} }

@@ -27,9 +27,9 @@ type App struct {
 // Origin is where an app's requests and its API key went: part of what a person agrees to.
 type Origin struct {
 	// BaseURL is the address that every request's path is joined to, without a slash at its end.
-	BaseURL string
+	BaseURL string `json:"baseUrl"`
 	// KeyEnv names the environment variable that holds the API key.
-	KeyEnv string
+	KeyEnv string `json:"keyEnv"`
 }
 
 // Desired is one agent as the manifests want it, defaults merged, ${env:} filled in.

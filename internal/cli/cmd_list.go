@@ -23,17 +23,10 @@ without a uid is not made yet; one without a place is in no manifest any more. N
 
 // listedAgent is one agent as list shows it.
 type listedAgent struct {
-	Address string       `json:"address"`
-	Name    string       `json:"name,omitempty"`
-	UID     string       `json:"uid,omitempty"`
-	Source  *listedPlace `json:"source,omitempty"`
-}
-
-// listedPlace is where an agent's key stands.
-type listedPlace struct {
-	File   string `json:"file"`
-	Line   int    `json:"line"`
-	Column int    `json:"column"`
+	Address agent.Address `json:"address"`
+	Name    string        `json:"name,omitempty"`
+	UID     string        `json:"uid,omitempty"`
+	Source  diag.Pos      `json:"source,omitzero"`
 }
 
 func (a *app) listCommand() *cobra.Command {
@@ -76,7 +69,7 @@ func (a *app) listCommand() *cobra.Command {
 func listAgents(w *workspace.Workspace) []listedAgent {
 	known := map[agent.Address]listedAgent{}
 	for addr, rec := range w.Snap.State.Agents {
-		l := listedAgent{Address: addr.String(), UID: rec.UID}
+		l := listedAgent{Address: addr, UID: rec.UID}
 		if w.Platforms[addr.Platform] != nil { // a newer version may know more
 			applied, _ := rec.Applied.Fields() // whoever plans is told what cannot be read
 			l.Name = plan.NameOf(w.SchemaOf(addr.ID()), applied)
@@ -85,8 +78,7 @@ func listAgents(w *workspace.Workspace) []listedAgent {
 	}
 	for _, d := range w.Fleet.Agents {
 		l := known[d.Address]
-		l.Address, l.Name = d.Address.String(), plan.NameOf(w.SchemaOf(d.Address.ID()), d.Fields)
-		l.Source = &listedPlace{d.Source.File, d.Source.Line, d.Source.Column}
+		l.Address, l.Source, l.Name = d.Address, d.Source, plan.NameOf(w.SchemaOf(d.Address.ID()), d.Fields)
 		known[d.Address] = l
 	}
 	list := []listedAgent{}
@@ -107,14 +99,14 @@ func listText(list []listedAgent) string {
 	made := 0
 	for i, l := range list {
 		place := "in no manifest"
-		if l.Source != nil {
+		if !l.Source.IsZero() {
 			place = diag.Pos{File: l.Source.File, Line: l.Source.Line}.String()
 		}
 		uid := "not made yet"
 		if l.UID != "" {
 			uid, made = l.UID, made+1
 		}
-		rows[i] = []string{l.Address, l.Name, uid, place}
+		rows[i] = []string{l.Address.String(), l.Name, uid, place}
 	}
 	var b strings.Builder
 	show.Columns(&b, rows)

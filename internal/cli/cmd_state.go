@@ -70,13 +70,13 @@ func (a *app) stateListCommand() *cobra.Command {
 			}
 		}
 		type agentDoc struct {
-			Address string `json:"address"`
-			UID     string `json:"uid"`
+			Address agent.Address `json:"address"`
+			UID     string        `json:"uid"`
 		}
 		docs := []agentDoc{}
 		for _, addr := range snap.State.Addresses() {
 			if workspace.Match(globs, addr) {
-				docs = append(docs, agentDoc{addr.String(), snap.State.Agents[addr].UID})
+				docs = append(docs, agentDoc{addr, snap.State.Agents[addr].UID})
 			}
 		}
 		if format.Value == flags.JSON {
@@ -88,7 +88,7 @@ func (a *app) stateListCommand() *cobra.Command {
 		var b strings.Builder
 		rows := make([][]string, len(docs))
 		for i, d := range docs {
-			rows[i] = []string{d.Address, d.UID}
+			rows[i] = []string{d.Address.String(), d.UID}
 		}
 		show.Columns(&b, rows)
 		_, err = io.WriteString(a.Result(), b.String())

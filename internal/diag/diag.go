@@ -31,9 +31,9 @@ func (s Severity) String() string {
 // Pos is a place in a file. Line and Column count from 1, Column in characters (Unicode code
 // points); zero means that the place is the whole line, or the whole file.
 type Pos struct {
-	File   string
-	Line   int
-	Column int
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
 }
 
 // IsZero reports whether p names no file.

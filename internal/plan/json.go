@@ -1,10 +1,10 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 
 	"agentsync/internal/agent"
-	"agentsync/internal/diag"
 	"agentsync/internal/secret"
 )
 
@@ -18,34 +18,16 @@ type Document struct {
 	Summary       Summary                `json:"summary"`
 	Origins       []OriginDocument       `json:"origins,omitempty"`
 	Changes       []ChangeDocument       `json:"changes"`
-	Unmanaged     []UnmanagedDocument    `json:"unmanaged,omitempty"`
+	Unmanaged     []Unmanaged            `json:"unmanaged,omitempty"`
 	LikelyRenames []LikelyRenameDocument `json:"likelyRenames,omitempty"`
-	Secrets       *MissingSecrets        `json:"secrets,omitempty"`
-	Doubted       []string               `json:"doubted,omitempty"`
+	Secrets       MissingSecrets         `json:"secrets,omitzero"`
+	Doubted       []agent.AppID          `json:"doubted,omitempty"`
 }
 
-// ChangeDocument is a Change as JSON. Only the last members can be missing.
+// ChangeDocument is a Change as JSON.
 type ChangeDocument struct {
-	Address  string          `json:"address"`
-	Action   Action          `json:"action"`
-	UID      string          `json:"uid"`
-	Name     string          `json:"name,omitempty"`
-	From     string          `json:"from,omitempty"`
-	Blocked  Block           `json:"blocked,omitempty"`
-	InTheWay []string        `json:"inTheWay,omitempty"`
-	Vanished bool            `json:"vanished,omitempty"`
-	Obsolete []string        `json:"obsolete,omitempty"`
-	Source   *SourceDocument `json:"source,omitempty"`
-	Marker   MarkerChange    `json:"marker,omitempty"`
-	Send     []string        `json:"send,omitempty"`
-	Fields   []FieldDocument `json:"fields"`
-}
-
-// SourceDocument is a place in a manifest as JSON.
-type SourceDocument struct {
-	File   string `json:"file"`
-	Line   int    `json:"line,omitempty"`
-	Column int    `json:"column,omitempty"`
+	Change
+	Fields []FieldDocument `json:"fields"`
 }
 
 // FieldDocument is a FieldChange as JSON.
@@ -64,124 +46,51 @@ type FieldDocument struct {
 
 // OriginDocument is an Origin as JSON. Before is missing where state does not know.
 type OriginDocument struct {
-	App     string         `json:"app"`
-	Changed bool           `json:"changed"`
-	Foreign bool           `json:"foreign"`
-	Before  *PlaceDocument `json:"before,omitempty"`
-	After   PlaceDocument  `json:"after"`
-}
-
-// PlaceDocument is an agent.Origin as JSON.
-type PlaceDocument struct {
-	BaseURL string `json:"baseUrl"`
-	KeyEnv  string `json:"keyEnv"`
+	App     agent.AppID  `json:"app"`
+	Changed bool         `json:"changed"`
+	Foreign bool         `json:"foreign"`
+	Before  agent.Origin `json:"before,omitzero"`
+	After   agent.Origin `json:"after"`
 }
 
 // LikelyRenameDocument is a LikelyRename as JSON.
 type LikelyRenameDocument struct {
-	From       string          `json:"from"`
-	To         string          `json:"to"`
-	SameName   bool            `json:"sameName"`
-	Similarity int             `json:"similarity,omitempty"`
-	Source     *SourceDocument `json:"source,omitempty"`
+	LikelyRename
 	// Line is what the manifest says at Source if it is the same agent.
 	Line string `json:"line"`
 }
 
-// UnmanagedDocument is an Unmanaged as JSON.
-type UnmanagedDocument struct {
-	App  string         `json:"app"`
-	UID  string         `json:"uid"`
-	Name map[string]any `json:"name"`
-}
-
 // Document returns the plan's JSON form. It shares memory with p.
 func (p *Plan) Document() Document {
-	doc := Document{FormatVersion: FormatVersion, Summary: p.Summary, Changes: make([]ChangeDocument, len(p.Changes))}
+	doc := Document{FormatVersion: FormatVersion, Summary: p.Summary, Changes: make([]ChangeDocument, len(p.Changes)),
+		Unmanaged: p.Unmanaged, Secrets: p.Secrets, Doubted: p.Doubted}
 	for _, o := range p.Origins {
-		doc.Origins = append(doc.Origins, o.document())
+		doc.Origins = append(doc.Origins, OriginDocument{o.App, o.Changed(), o.Foreign, o.Before, o.After})
 	}
 	for i := range p.Changes {
 		doc.Changes[i] = p.Changes[i].document()
 	}
-	for _, u := range p.Unmanaged {
-		doc.Unmanaged = append(doc.Unmanaged, UnmanagedDocument{App: u.App.String(), UID: u.UID, Name: u.Name})
-	}
-	if len(p.Secrets.Known)+len(p.Secrets.New) > 0 {
-		doc.Secrets = &p.Secrets
-	}
-	for i := range p.LikelyRenames {
-		doc.LikelyRenames = append(doc.LikelyRenames, p.LikelyRenames[i].document())
-	}
-	for _, app := range p.Doubted {
-		doc.Doubted = append(doc.Doubted, app.String())
+	for _, l := range p.LikelyRenames {
+		doc.LikelyRenames = append(doc.LikelyRenames, LikelyRenameDocument{l, l.Line()})
 	}
 	return doc
-}
-
-func (l *LikelyRename) document() LikelyRenameDocument {
-	return LikelyRenameDocument{From: l.From.String(), To: l.To.String(), SameName: l.SameName,
-		Similarity: l.Similarity,
-		Source:     sourceDocument(l.Source), Line: l.Line()}
-}
-
-func (doc LikelyRenameDocument) likelyRename() (l LikelyRename, err error) {
-	l = LikelyRename{SameName: doc.SameName, Similarity: doc.Similarity, Source: doc.Source.pos()}
-	if l.From, err = agent.ParseAddress(doc.From); err == nil {
-		l.To, err = agent.ParseAddress(doc.To)
-	}
-	return l, err
-}
-
-// sourceDocument returns a place's JSON form, nil for none.
-func sourceDocument(pos diag.Pos) *SourceDocument {
-	if pos.IsZero() {
-		return nil
-	}
-	return &SourceDocument{pos.File, pos.Line, pos.Column}
-}
-
-func (doc *SourceDocument) pos() diag.Pos {
-	if doc == nil {
-		return diag.Pos{}
-	}
-	return diag.Pos{File: doc.File, Line: doc.Line, Column: doc.Column}
-}
-
-func (o Origin) document() OriginDocument {
-	doc := OriginDocument{App: o.App.String(), Changed: o.Changed(), Foreign: o.Foreign, After: PlaceDocument(o.After)}
-	if o.Before != (agent.Origin{}) {
-		doc.Before = (*PlaceDocument)(&o.Before)
-	}
-	return doc
-}
-
-func (doc OriginDocument) origin() (Origin, error) {
-	app, err := parseApp(doc.App)
-	o := Origin{App: app, Foreign: doc.Foreign, After: agent.Origin(doc.After)}
-	if doc.Before != nil {
-		o.Before = agent.Origin(*doc.Before)
-	}
-	return o, err
 }
 
 func (ch *Change) document() ChangeDocument {
-	fields := ch.Differences()
-	doc := ChangeDocument{
-		Address: ch.Address.String(), Action: ch.Action, UID: ch.UID, Name: ch.Name, Blocked: ch.Blocked,
-		InTheWay: ch.InTheWay,
-		Vanished: ch.Vanished, Obsolete: ch.Obsolete, Marker: ch.Marker, Send: ch.Send,
-		Fields: make([]FieldDocument, len(fields)),
-	}
-	if !ch.From.IsZero() {
-		doc.From = ch.From.String()
-	}
-	doc.Source = sourceDocument(ch.Source)
-	for i, f := range fields {
-		doc.Fields[i] = f.Document()
-		doc.Fields[i].File = ch.TextFiles[f.Path]
+	doc := ChangeDocument{Change: *ch, Fields: FieldDocuments(ch.Differences())}
+	for i := range doc.Fields {
+		doc.Fields[i].File = ch.TextFiles[doc.Fields[i].Path]
 	}
 	return doc
+}
+
+// FieldDocuments returns the JSON form of fields, which shows no secret. It shares memory with them.
+func FieldDocuments(fields []FieldChange) []FieldDocument {
+	docs := make([]FieldDocument, len(fields))
+	for i, f := range fields {
+		docs[i] = f.Document()
+	}
+	return docs
 }
 
 // Document returns the field's JSON form, which shows no secret. It shares memory with f.
@@ -206,13 +115,9 @@ func (f FieldChange) Document() FieldDocument {
 // Plan returns the plan that doc describes, for showing it. Of secrets it knows that they are there
 // and nothing more, and it has no RecordUpdates. The error says which member cannot be understood.
 func (doc Document) Plan() (*Plan, error) {
-	p := &Plan{Summary: doc.Summary}
-	for _, d := range doc.Origins {
-		o, err := d.origin()
-		if err != nil {
-			return nil, err
-		}
-		p.Origins = append(p.Origins, o)
+	p := &Plan{Summary: doc.Summary, Unmanaged: doc.Unmanaged, Secrets: doc.Secrets, Doubted: doc.Doubted}
+	for _, o := range doc.Origins {
+		p.Origins = append(p.Origins, Origin{App: o.App, Before: o.Before, After: o.After, Foreign: o.Foreign})
 	}
 	for i, c := range doc.Changes {
 		ch, err := c.change()
@@ -224,68 +129,28 @@ func (doc Document) Plan() (*Plan, error) {
 		}
 		p.Changes = append(p.Changes, ch)
 	}
-	for _, u := range doc.Unmanaged {
-		app, err := parseApp(u.App)
-		if err != nil {
-			return nil, err
-		}
-		p.Unmanaged = append(p.Unmanaged, Unmanaged{App: app, UID: u.UID, Name: u.Name})
-	}
-	if doc.Secrets != nil {
-		p.Secrets = *doc.Secrets
-	}
-	for _, d := range doc.LikelyRenames {
-		l, err := d.likelyRename()
-		if err != nil {
-			return nil, err
-		}
-		p.LikelyRenames = append(p.LikelyRenames, l)
+	for _, l := range doc.LikelyRenames {
+		p.LikelyRenames = append(p.LikelyRenames, l.LikelyRename)
 	}
 	p.linkLikelyRenames()
-	for _, s := range doc.Doubted {
-		app, err := parseApp(s)
-		if err != nil {
-			return nil, err
-		}
-		p.Doubted = append(p.Doubted, app)
-	}
 	return p, nil
 }
 
-// parseApp reads platform/app.
-func parseApp(s string) (agent.AppID, error) {
-	a, err := agent.ParseAddress(s + "/x")
-	if err != nil {
-		return agent.AppID{}, fmt.Errorf("%q is no app: write platform/app", s)
-	}
-	return a.ID(), nil
-}
-
 func (doc ChangeDocument) change() (Change, error) {
-	ch := Change{
-		Action: doc.Action, UID: doc.UID, Name: doc.Name, Blocked: doc.Blocked, InTheWay: doc.InTheWay,
-		Vanished: doc.Vanished, Obsolete: doc.Obsolete, Marker: doc.Marker, Send: doc.Send,
-	}
+	ch := doc.Change
 	switch ch.Action {
 	case Create, Update, Replace, Delete, Adopt, Move, Kept:
 	default:
-		return Change{}, fmt.Errorf("%q is no action", doc.Action)
+		return Change{}, fmt.Errorf("%q is no action", ch.Action)
 	}
 	switch ch.Marker {
 	case "", MarkerAdd, MarkerRemove, MarkerRenew:
 	default:
-		return Change{}, fmt.Errorf("%q is nothing that is done about a marker", doc.Marker)
+		return Change{}, fmt.Errorf("%q is nothing that is done about a marker", ch.Marker)
 	}
-	var err error
-	if ch.Address, err = agent.ParseAddress(doc.Address); err != nil {
-		return Change{}, err
+	if ch.Address.IsZero() {
+		return Change{}, errors.New("it has no address")
 	}
-	if doc.From != "" {
-		if ch.From, err = agent.ParseAddress(doc.From); err != nil {
-			return Change{}, err
-		}
-	}
-	ch.Source = doc.Source.pos()
 	for _, f := range doc.Fields {
 		fc, err := f.change()
 		if err != nil {

@@ -88,61 +88,63 @@ type FieldChange struct {
 	Immutable bool
 }
 
-// Change is what would happen to one agent.
+// Change is what would happen to one agent. The members with a name are written as JSON in this order, see
+// ChangeDocument.
 type Change struct {
-	Address agent.Address
-	Action  Action
+	Address agent.Address `json:"address"`
+	Action  Action        `json:"action"`
 	// UID is the agent's handle, empty for a create; with Vanished it is the handle of the agent that
 	// is gone.
-	UID string
+	UID string `json:"uid"`
 	// Name is what people call the agent: its first identity field (schema.Field.Identity) as wanted,
 	// or as last applied where it left the manifests. Empty where that is a secret or not known.
-	Name string
+	Name string `json:"name,omitempty"`
 	// From is the address that the agent had before, zero unless previousKeys renames it. The record
 	// moves in state whatever becomes of the rest of the change, also where that is blocked; see
 	// Plan.Renames.
-	From agent.Address
+	From agent.Address `json:"from,omitzero"`
+	// Blocked says why the change is not carried out, empty if it is.
+	Blocked Block `json:"blocked,omitempty"`
+	// InTheWay are the uids of the unmanaged agents behind BlockedByNamesake.
+	InTheWay []string `json:"inTheWay,omitempty"`
 	// Vanished reports that state knows the agent and the platform's list does not show it any more.
 	// A list can lag, so whoever carries a create of a vanished agent out looks a second time.
-	Vanished bool
-	// Unlisted reports of a vanished agent that the list is all there is to say so. Before another takes its
-	// place the platform is asked, by an update that sends what is wanted anyway.
-	Unlisted bool
-	// Adopts is the uid of the live agent that an adopt takes over, or a replace in place of making one.
-	Adopts string
-	// Fields are the differences, ordered by the schema's field order, then by path. They are nil of a
-	// change that has a Wanted document: Differences makes them of it.
-	Fields []FieldChange
-	// Likely is the pair of Plan.LikelyRenames that the agent is one side of, nil for none.
-	Likely *LikelyRename
-	// Marker says what an update does about the agent's mark. Fields say nothing of it, Send names the
-	// field that carries it.
-	Marker MarkerChange
-	// Wanted is the document of what a create sends, where no secret is in it; nil for any other change,
-	// and in a plan that was read from a file.
-	Wanted agent.Doc
-	// Send names the top-level fields that an update sends, in the schema's order.
-	Send []string
-	// OtherAPI reports that the record is by another version of the platform's API than the section asks for: before
-	// anything is sent, the agent must be seen by that one.
-	OtherAPI bool
-	// Resumed reports that the state knows no more than the uid of the agent, one that a replace left over and that
-	// became the current one again: what it holds is seen in a list only.
-	Resumed bool
+	Vanished bool `json:"vanished,omitempty"`
 	// Obsolete are uids that an earlier replace of this agent left to be deleted. A replace without
 	// Fields does nothing but delete them.
-	Obsolete []string
-	// Blocked says why the change is not carried out, empty if it is.
-	Blocked Block
-	// InTheWay are the uids of the unmanaged agents behind BlockedByNamesake.
-	InTheWay []string
+	Obsolete []string `json:"obsolete,omitempty"`
 	// Source is where the agent's key stands in the manifests, zero for one that left them.
-	Source diag.Pos
+	Source diag.Pos `json:"source,omitzero"`
+	// Marker says what an update does about the agent's mark. Fields say nothing of it, Send names the
+	// field that carries it.
+	Marker MarkerChange `json:"marker,omitempty"`
+	// Send names the top-level fields that an update sends, in the schema's order.
+	Send []string `json:"send,omitempty"`
+
+	// Fields are the differences, ordered by the schema's field order, then by path. They are nil of a
+	// change that has a Wanted document: Differences makes them of it.
+	Fields []FieldChange `json:"-"`
 	// TextFiles are the files that wanted values come from, by JSON pointer.
-	TextFiles map[string]string
+	TextFiles map[string]string `json:"-"`
+	// Unlisted reports of a vanished agent that the list is all there is to say so. Before another takes its
+	// place the platform is asked, by an update that sends what is wanted anyway.
+	Unlisted bool `json:"-"`
+	// Adopts is the uid of the live agent that an adopt takes over, or a replace in place of making one.
+	Adopts string `json:"-"`
+	// Likely is the pair of Plan.LikelyRenames that the agent is one side of, nil for none.
+	Likely *LikelyRename `json:"-"`
+	// Wanted is the document of what a create sends, where no secret is in it; nil for any other change,
+	// and in a plan that was read from a file.
+	Wanted agent.Doc `json:"-"`
+	// OtherAPI reports that the record is by another version of the platform's API than the section asks for: before
+	// anything is sent, the agent must be seen by that one.
+	OtherAPI bool `json:"-"`
+	// Resumed reports that the state knows no more than the uid of the agent, one that a replace left over and that
+	// became the current one again: what it holds is seen in a list only.
+	Resumed bool `json:"-"`
 	// Basis says what the change was computed from, so that a saved plan can tell later whether it
 	// still holds. It is empty in a plan that is Unbound.
-	Basis Basis
+	Basis Basis `json:"-"`
 
 	schema *schema.Platform // of a change with a Wanted document
 }
@@ -179,10 +181,10 @@ type RecordUpdate struct {
 
 // Unmanaged is a live agent that no record of its app owns.
 type Unmanaged struct {
-	App agent.AppID
-	UID string
+	App agent.AppID `json:"app"`
+	UID string      `json:"uid"`
 	// Name holds the fields by which a person tells agents apart (schema.Field.Identity).
-	Name agent.Fields
+	Name agent.Fields `json:"name"`
 }
 
 // Rename is one record that gets another address.

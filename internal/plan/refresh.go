@@ -10,18 +10,18 @@ import (
 
 // Refreshed is one record that is behind what is live.
 type Refreshed struct {
-	Address agent.Address
-	UID     string
+	Address agent.Address `json:"address"`
+	UID     string        `json:"uid"`
 	// Vanished reports that the agent is gone: no list shows it, and the platform says so itself.
-	Vanished bool
+	Vanished bool `json:"vanished"`
 	// Unlisted reports that the platform's list does not show the agent, which is no proof that it is gone:
 	// nothing is to be recorded.
-	Unlisted bool
+	Unlisted bool `json:"unlisted,omitempty"`
 	// Fields are what someone else changed: Before is what was last applied, After what is live. It is
 	// empty where only values differ that the platform makes up on its own.
-	Fields []FieldChange
+	Fields []FieldChange `json:"-"`
 	// Record is the record as it would be, zero with Vanished or Unlisted.
-	Record agent.Record
+	Record agent.Record `json:"-"`
 }
 
 // Refresh compares the records with what is live, the manifests left aside, and returns those that are

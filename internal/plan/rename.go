@@ -258,13 +258,14 @@ func onRings(movers []*agent.Desired, wish map[agent.Address]agent.Address) []ag
 // old one is lost.
 type LikelyRename struct {
 	// From is the address that left, To the one that arrived.
-	From, To agent.Address
+	From agent.Address `json:"from"`
+	To   agent.Address `json:"to"`
 	// SameName reports that both have the same identity (schema.Field.Identity).
-	SameName bool
-	// Similarity is, without SameName, how much of their content is the same, in percent: see likeness.
-	Similarity int
+	SameName bool `json:"sameName"`
+	// Similarity is, without SameName, how much of their content is the same, in percent: see assignSimilar.
+	Similarity int `json:"similarity,omitempty"`
 	// Source is where the arriving agent's key stands.
-	Source diag.Pos
+	Source diag.Pos `json:"source,omitzero"`
 }
 
 // Line is what a manifest says under the key of To if it is the same agent.

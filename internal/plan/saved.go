@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/diag"
 )
 
 // savedFormat is the version of the saved plan's file. Each change of the form is a new one: a saved
@@ -42,15 +43,15 @@ type Binding struct {
 
 // AppOrigin is where the requests of one app go, in a saved plan.
 type AppOrigin struct {
-	App string `json:"app"`
-	PlaceDocument
+	App agent.AppID `json:"app"`
+	agent.Origin
 }
 
 // OriginsOf returns the places as a Binding has them.
 func OriginsOf(places map[agent.AppID]Place) []AppOrigin {
 	var all []AppOrigin
 	for _, id := range slices.SortedFunc(maps.Keys(places), agent.AppID.Compare) {
-		all = append(all, AppOrigin{id.String(), PlaceDocument(places[id].Origin)})
+		all = append(all, AppOrigin{id, places[id].Origin})
 	}
 	return all
 }
@@ -181,11 +182,7 @@ func (e *envelope) decodeBody() (*Saved, error) {
 	}
 	origins := make(map[agent.AppID]agent.Origin, len(body.Origins))
 	for _, o := range body.Origins {
-		app, err := parseApp(o.App)
-		if err != nil {
-			return nil, fmt.Errorf("this is no saved plan: %w"+again, err)
-		}
-		origins[app] = agent.Origin(o.PlaceDocument)
+		origins[o.App] = o.Origin
 	}
 	return &Saved{Binding: body.Binding, Plan: p, origins: origins}, nil
 }
@@ -273,7 +270,7 @@ func staleReason(was, is *Change, sameState bool) string {
 // sameChange compares what a reviewer saw. Where the agent stands in the manifests does not count.
 func sameChange(was, is *Change) bool {
 	a, b := was.document(), is.document()
-	a.Source, b.Source = nil, nil
+	a.Source, b.Source = diag.Pos{}, diag.Pos{}
 	for _, fields := range [][]FieldDocument{a.Fields, b.Fields} {
 		for i := range fields {
 			fields[i].File = ""

@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"agentsync/internal/agent"
+	"agentsync/internal/diag"
 	"agentsync/internal/secret"
 )
 
@@ -156,7 +158,11 @@ func TestASavedPlanKeepsAllThatIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	diffOf(t, "document", p.Document(), s.Plan.Document())
+	var written, read bytes.Buffer
+	if err := errors.Join(encodePlan(&written, p), encodePlan(&read, s.Plan)); err != nil {
+		t.Fatal(err)
+	}
+	diffOf(t, "document", written.String(), read.String())
 	diffOf(t, "origins", p.Origins, s.Plan.Origins)
 	diffOf(t, "secrets", p.Secrets, s.Plan.Secrets)
 	diffOf(t, "doubted", []agent.AppID{comet}, s.Plan.Doubted)
@@ -166,7 +172,7 @@ func TestASavedPlanKeepsAllThatIsShown(t *testing.T) {
 		t.Errorf("it does not hold: %+v", stale)
 	}
 	for _, d := range p.Document().Changes {
-		if d.Source == nil || *d.Source != (SourceDocument{"agents.yaml", 3, 7}) {
+		if d.Source != (diag.Pos{File: "agents.yaml", Line: 3, Column: 7}) {
 			t.Errorf("%s stands at %+v", d.Address, d.Source)
 		}
 	}
@@ -201,8 +207,10 @@ func TestASavedPlanIsRefused(t *testing.T) {
 		{"edited", strings.Replace(file, `"after": "t2"`, `"after": "t3"`, 1), "v1.2.3",
 			"the saved plan was changed after it was made: its checksum is wrong; make it again with agentsync plan --out"},
 		{"made by hand", handmade(`{"plan": {"changes": [{"address": "x", "action": "create"}]}}`), "v1.2.3",
-			`this is no saved plan: change 1: "x" is not an address: write platform/app/key, for example ` +
+			`this is no saved plan: "x" is not an address: write platform/app/key, for example ` +
 				`cometchat/2754abc/concierge; make it again with agentsync plan --out`},
+		{"with an agent of no address", handmade(`{"plan": {"changes": [{"action": "create"}]}}`), "v1.2.3",
+			`this is no saved plan: change 1: it has no address; make it again with agentsync plan --out`},
 		{"with an unknown action", handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "explode"}]}}`),
 			"v1.2.3",
 			`this is no saved plan: change 1: "explode" is no action; make it again with agentsync plan --out`},
@@ -212,7 +220,7 @@ func TestASavedPlanIsRefused(t *testing.T) {
 				`plan --out`},
 		{"with a rename from nowhere",
 			handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "move", "from": "c"}]}}`), "v1.2.3",
-			`this is no saved plan: change 1: "c" is not an address: write platform/app/key, for example ` +
+			`this is no saved plan: "c" is not an address: write platform/app/key, for example ` +
 				`cometchat/2754abc/concierge; make it again with agentsync plan --out`},
 		{"with a number that is none",
 			handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "create", "fields": [` +
@@ -231,13 +239,17 @@ func TestASavedPlanIsRefused(t *testing.T) {
 		{"without a basis", handmade(`{"plan": {"changes": [{"address": "a/b/c", "action": "create"}]}}`), "v1.2.3",
 			"this is no saved plan: it does not say what each change is based on; make it again with agentsync plan --out"},
 		{"with an app that is none", handmade(`{"plan": {"doubted": ["acme"]}}`), "v1.2.3",
-			`this is no saved plan: "acme" is no app: write platform/app; make it again with agentsync plan --out`},
+			`this is no saved plan: "acme" is not an app: write platform/app, for example cometchat/2754abc; make it ` +
+				`again with agentsync plan --out`},
 		{"with an unmanaged agent of no app", handmade(`{"plan": {"unmanaged": [{"app": "acme"}]}}`), "v1.2.3",
-			`this is no saved plan: "acme" is no app: write platform/app; make it again with agentsync plan --out`},
+			`this is no saved plan: "acme" is not an app: write platform/app, for example cometchat/2754abc; make it ` +
+				`again with agentsync plan --out`},
 		{"with requests of no app", handmade(`{"plan": {"origins": [{"app": "acme"}]}}`), "v1.2.3",
-			`this is no saved plan: "acme" is no app: write platform/app; make it again with agentsync plan --out`},
+			`this is no saved plan: "acme" is not an app: write platform/app, for example cometchat/2754abc; make it ` +
+				`again with agentsync plan --out`},
 		{"bound to no app", handmade(`{"origins": [{"app": "acme"}]}`), "v1.2.3",
-			`this is no saved plan: "acme" is no app: write platform/app; make it again with agentsync plan --out`},
+			`this is no saved plan: "acme" is not an app: write platform/app, for example cometchat/2754abc; make it ` +
+				`again with agentsync plan --out`},
 		{"with a guess of no agent", handmade(`{"plan": {"likelyRenames": [{"from": "a/b/c", "to": "c"}]}}`), "v1.2.3",
 			`this is no saved plan: "c" is not an address: write platform/app/key, for example ` +
 				`cometchat/2754abc/concierge; make it again with agentsync plan --out`},

@@ -25,9 +25,9 @@ func PlanJSON(w io.Writer, p *plan.Plan, warnings diag.List) error {
 	}
 	_, groups := entriesOf(p.Changes)
 	for _, g := range groups {
-		group := groupDoc{Action: g.Action, Fields: fieldDocs(g.Fields)}
+		group := groupDoc{Action: g.Action, Fields: plan.FieldDocuments(g.Fields)}
 		for _, c := range g.members {
-			group.Addresses = append(group.Addresses, c.Address.String())
+			group.Addresses = append(group.Addresses, c.Address)
 		}
 		doc.Groups = append(doc.Groups, group)
 	}
@@ -51,26 +51,15 @@ type changeDoc struct {
 // groupDoc is a change that several agents share.
 type groupDoc struct {
 	Action    plan.Action          `json:"action"`
-	Addresses []string             `json:"addresses"`
+	Addresses []agent.Address      `json:"addresses"`
 	Fields    []plan.FieldDocument `json:"fields"`
-}
-
-func fieldDocs(fields []plan.FieldChange) []plan.FieldDocument {
-	docs := make([]plan.FieldDocument, len(fields))
-	for i, f := range fields {
-		docs[i] = f.Document()
-	}
-	return docs
 }
 
 // RefreshJSON writes what RefreshText does as one JSON document. The error is that of w.
 func RefreshJSON(w io.Writer, behind []plan.Refreshed, doubted []agent.AppID) error {
-	doc := refreshDoc{FormatVersion: FormatVersion, Records: make([]refreshedDoc, len(behind))}
+	doc := refreshDoc{FormatVersion, make([]refreshedDoc, len(behind)), doubted}
 	for i, r := range behind {
-		doc.Records[i] = refreshedDoc{r.Address.String(), r.UID, r.Vanished, r.Unlisted, fieldDocs(r.Fields)}
-	}
-	for _, id := range doubted {
-		doc.Doubted = append(doc.Doubted, id.String())
+		doc.Records[i] = refreshedDoc{r, plan.FieldDocuments(r.Fields)}
 	}
 	return show.JSON(w, doc)
 }
@@ -78,15 +67,12 @@ func RefreshJSON(w io.Writer, behind []plan.Refreshed, doubted []agent.AppID) er
 type refreshDoc struct {
 	FormatVersion string         `json:"formatVersion"`
 	Records       []refreshedDoc `json:"records"`
-	Doubted       []string       `json:"doubted,omitempty"`
+	Doubted       []agent.AppID  `json:"doubted,omitempty"`
 }
 
 type refreshedDoc struct {
-	Address  string               `json:"address"`
-	UID      string               `json:"uid"`
-	Vanished bool                 `json:"vanished"`
-	Unlisted bool                 `json:"unlisted,omitempty"`
-	Fields   []plan.FieldDocument `json:"fields"`
+	plan.Refreshed
+	Fields []plan.FieldDocument `json:"fields"`
 }
 
 // ReportJSON writes what a run did as one JSON document as schema/report.schema.json describes it. The
@@ -98,11 +84,8 @@ func ReportJSON(w io.Writer, r *apply.Report) error {
 	}
 	for i, res := range r.Results {
 		doc.Results[i] = resultDoc{
-			Address: res.Address.String(), Action: string(res.Action), Status: res.Status,
-			UID: res.UID, Name: res.Name, Hint: res.Hint, Warning: res.Warning,
-		}
-		if !res.Source.IsZero() {
-			doc.Results[i].Source = &placeDoc{res.Source.File, res.Source.Line, res.Source.Column}
+			Address: res.Address, Action: res.Action, Status: res.Status, UID: res.UID, Name: res.Name,
+			Source: res.Source, Hint: res.Hint, Warning: res.Warning,
 		}
 		if res.Err != nil {
 			doc.Results[i].Error = res.Err.Error()
@@ -121,22 +104,15 @@ type reportDoc struct {
 }
 
 type resultDoc struct {
-	Address string       `json:"address"`
-	Action  string       `json:"action"`
-	Status  apply.Status `json:"status"`
-	UID     string       `json:"uid"`
-	Name    string       `json:"name,omitempty"`
-	Source  *placeDoc    `json:"source,omitempty"`
-	Error   string       `json:"error"`
-	Hint    string       `json:"hint,omitempty"`
-	Warning string       `json:"warning,omitempty"`
-}
-
-// placeDoc is a diag.Pos in JSON.
-type placeDoc struct {
-	File   string `json:"file"`
-	Line   int    `json:"line,omitempty"`
-	Column int    `json:"column,omitempty"`
+	Address agent.Address `json:"address"`
+	Action  plan.Action   `json:"action"`
+	Status  apply.Status  `json:"status"`
+	UID     string        `json:"uid"`
+	Name    string        `json:"name,omitempty"`
+	Source  diag.Pos      `json:"source,omitzero"`
+	Error   string        `json:"error"`
+	Hint    string        `json:"hint,omitempty"`
+	Warning string        `json:"warning,omitempty"`
 }
 
 // DiagJSON writes l as one JSON document as schema/diagnostics.schema.json describes it. The error is
@@ -163,7 +139,7 @@ type diagDoc struct {
 
 type problemDoc struct {
 	Severity string `json:"severity"`
-	placeDoc
+	diag.Pos
 	Summary string `json:"summary"`
 	Address string `json:"address,omitempty"`
 }
@@ -171,8 +147,7 @@ type problemDoc struct {
 func problemDocs(l diag.List) []problemDoc {
 	var docs []problemDoc
 	for _, p := range l {
-		docs = append(docs, problemDoc{p.Severity.String(), placeDoc{p.Pos.File, p.Pos.Line, p.Pos.Column}, p.Summary,
-			p.Address})
+		docs = append(docs, problemDoc{p.Severity.String(), p.Pos, p.Summary, p.Address})
 	}
 	return docs
 }

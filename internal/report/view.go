@@ -72,7 +72,7 @@ func groupKey(c *plan.Change) string {
 	if c.Action != plan.Update || c.Blocked != "" || !c.From.IsZero() || len(c.Obsolete) > 0 {
 		return ""
 	}
-	key, err := json.Marshal([]any{c.Address.Platform, c.Marker, c.Send, fieldDocs(c.Fields)})
+	key, err := json.Marshal([]any{c.Address.Platform, c.Marker, c.Send, plan.FieldDocuments(c.Fields)})
 	if err != nil {
 		return ""
 	}
