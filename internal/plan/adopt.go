@@ -23,11 +23,7 @@ func (p *Plan) Adopt(in Input) {
 	if len(creates) == 0 {
 		return
 	}
-	wants := make(map[agent.Address]*agent.Desired, len(in.Desired))
-	for i := range in.Desired {
-		wants[in.Desired[i].Address] = &in.Desired[i]
-	}
-	owned := in.ownedUIDs()
+	wants, owned := byAddress(in.Desired), in.ownedUIDs()
 	_, _, doubted := indexLists(&in)
 	for _, id := range doubted { // what may be of another app is nobody's to take
 		delete(creates, id)

@@ -3,10 +3,8 @@ package plan
 import (
 	"bytes"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/crash"
@@ -37,7 +35,7 @@ func Build(in Input) (*Plan, error) {
 		}
 	}
 	live, unmanaged, doubted := indexLists(&in)
-	b.live, b.plan.Doubted, b.marks = live, doubted, liveMarks(&in)
+	b.live, b.plan.Doubted = live, doubted
 	if len(in.Targets) == 0 {
 		b.plan.Unmanaged = unmanaged
 	}
@@ -61,10 +59,6 @@ type builder struct {
 	// from holds, by address, where the agent's record stands, for those that are renamed.
 	from map[agent.Address]agent.Address
 	live listings
-	// marks are the marks that the listed agents carry, by app and uid; an agent without one is missing.
-	marks map[agent.AppID]map[string]string
-	// seen are the uids that the lists show, by app; made where it is needed.
-	seen map[agent.AppID]map[string]bool
 	// used counts the records that wanted agents stand for.
 	used int
 	// room is where each wanted agent's document is written in turn.
@@ -127,7 +121,7 @@ func (b *builder) planAgent(d *agent.Desired) error {
 		// What was observed is in the fields of the other version: nothing can be compared with it.
 		rec.Observed = nil
 	}
-	if ch.OtherAPI && b.notListed(d.Address.ID(), rec.UID) {
+	if ch.OtherAPI && b.live.notListed(d.Address.ID(), rec.UID) {
 		// Whatever that version says, the other one made an agent with this uid: to make it again is to make a second
 		// one.
 		ch.Action, ch.Blocked, ch.Basis = Update, BlockedByAPI, b.in.basisOf(&rec, d, &c, doc)
@@ -156,24 +150,6 @@ func (b *builder) planAgent(d *agent.Desired) error {
 	}
 	// Also where nothing is sent: protect, and what somebody else changed back, would stay as they were recorded.
 	return b.updateRecord(&ch, &c, d, rec, diff)
-}
-
-// notListed reports whether the app was listed and the list, believed or not, does not show the uid.
-func (b *builder) notListed(id agent.AppID, uid string) bool {
-	list, listed := b.in.Live[id]
-	if !listed {
-		return false
-	}
-	if b.seen[id] == nil {
-		if b.seen == nil {
-			b.seen = map[agent.AppID]map[string]bool{}
-		}
-		b.seen[id] = make(map[string]bool, len(list))
-		for _, l := range list {
-			b.seen[id][l.UID] = true
-		}
-	}
-	return !b.seen[id][uid]
 }
 
 // planCreate plans an agent that does not exist, or no longer does.
@@ -352,7 +328,7 @@ func (b *builder) planGone() (gone []agent.Address) {
 			switch {
 			case rec.Protect:
 				ch.Blocked = BlockedByProtect
-			case ch.OtherAPI && b.notListed(a.ID(), rec.UID):
+			case ch.OtherAPI && b.live.notListed(a.ID(), rec.UID):
 				ch.Blocked = BlockedByAPI
 			case !named[a.ID()] && !b.in.Apps[a.ID()]:
 				ch.Blocked = BlockedByApp
@@ -411,19 +387,25 @@ func (b *builder) lostFields(p *schema.Platform, fields agent.Fields) []FieldCha
 	return all
 }
 
-// spreadPart is how many agents are planned in one go by one processor.
-const spreadPart = 256
+// partSize is how many agents are planned one after the other.
+const partSize = 256
 
 // wantAll plans the selected agents of the manifests, on all processors: each part of them makes a plan
 // of its own, and these are put together in the order of the addresses.
 func (b *builder) wantAll(selected func(agent.Address) bool) error {
 	var parts []*builder
-	for desired := range slices.Chunk(b.desired, spreadPart) {
-		parts = append(parts, &builder{in: b.in, plan: &Plan{}, desired: desired, from: b.from, live: b.live,
-			marks: b.marks})
+	for desired := range slices.Chunk(b.desired, partSize) {
+		parts = append(parts, &builder{in: b.in, plan: &Plan{}, desired: desired, from: b.from, live: b.live})
 	}
 	errs := make([]error, len(parts))
-	onAllProcessors(len(parts), func(i int) { errs[i] = parts[i].wantInTurn(selected) })
+	var workers sync.WaitGroup
+	for i, part := range parts {
+		workers.Go(func() {
+			defer crash.Guard()
+			errs[i] = part.wantInTurn(selected)
+		})
+	}
+	workers.Wait()
 	changes := 0
 	for _, part := range parts {
 		changes += len(part.plan.Changes)
@@ -454,22 +436,6 @@ func (b *builder) wantInTurn(selected func(agent.Address) bool) error {
 		}
 	}
 	return nil
-}
-
-// onAllProcessors calls do for 0 to n-1 on all processors, and returns when all calls have.
-func onAllProcessors(n int, do func(i int)) {
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) {
-		// Each takes the next one that nobody has: parts differ in cost, and fixed shares would wait for the last.
-		workers.Go(func() {
-			defer crash.Guard()
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				do(i)
-			}
-		})
-	}
-	workers.Wait()
 }
 
 // decideMark says what is to be done about the agent's mark, and puts the field that carries it among those
@@ -504,34 +470,13 @@ func (c *comparison) decideMark(ch *Change, d *agent.Desired, carried string) {
 	ch.Send = send
 }
 
-// liveMarks indexes the marks that the listed agents carry.
-func liveMarks(in *Input) map[agent.AppID]map[string]string {
-	var marks map[agent.AppID]map[string]string
-	for id, list := range in.Live {
-		for _, live := range list {
-			if live.Mark == "" {
-				continue
-			}
-			if marks[id] == nil {
-				if marks == nil {
-					marks = map[agent.AppID]map[string]string{}
-				}
-				marks[id] = map[string]string{}
-			}
-			marks[id][live.UID] = live.Mark
-		}
-	}
-	return marks
-}
-
 // carriedMark returns the mark that the agent of rec carries: what the record says, but where it says that all is as it
 // should be and the list shows another one, somebody has changed it; and one of the uid alone does not know of a mark
 // that is to go. A list that shows nothing of the agent but its uid says nothing of its mark.
 func (b *builder) carriedMark(d *agent.Desired, rec *agent.Record) string {
-	id := d.Address.ID()
 	asked := d.Mark == rec.Mark && (d.Mark != "" || isBare(rec))
-	if content, listed := b.live[id][rec.UID]; listed && !content.IsZero() && asked {
-		return b.marks[id][rec.UID]
+	if live := b.live.shown(d.Address.ID(), rec.UID); asked && !live.Content.IsZero() {
+		return live.Mark
 	}
 	return rec.Mark
 }

@@ -64,8 +64,17 @@ type Live struct {
 	UID string
 	// Content is as an adapter gives it; secrets may be sealed already.
 	Content agent.Content
-	// Mark is the mark that the agent carries, for whoever takes it over: plans do not look at it.
+	// Mark is the mark that the agent carries, empty for none.
 	Mark string
+}
+
+// byAddress indexes agents of the manifests.
+func byAddress(desired []agent.Desired) map[agent.Address]*agent.Desired {
+	wanted := make(map[agent.Address]*agent.Desired, len(desired))
+	for i := range desired {
+		wanted[desired[i].Address] = &desired[i]
+	}
+	return wanted
 }
 
 // sortedAgents returns the desired agents by address. It fails on an address that is used twice and on a
@@ -75,10 +84,7 @@ func (in *Input) sortedAgents() ([]*agent.Desired, error) {
 	for i := range in.Desired {
 		wanted[i] = &in.Desired[i]
 	}
-	byAddress := func(a, b *agent.Desired) int { return a.Address.Compare(b.Address) }
-	if !slices.IsSortedFunc(wanted, byAddress) {
-		slices.SortFunc(wanted, byAddress)
-	}
+	slices.SortFunc(wanted, func(a, b *agent.Desired) int { return a.Address.Compare(b.Address) })
 	for i, d := range wanted {
 		if i > 0 && wanted[i-1].Address == d.Address {
 			return nil, fmt.Errorf("plan: the address %s is used twice", d.Address)
@@ -129,13 +135,19 @@ func (in *Input) isTarget(addresses ...agent.Address) bool {
 	return false
 }
 
-// listings index what is live by app and uid. An app that was not listed, or whose list is doubted, is
-// missing.
-type listings map[agent.AppID]map[string]agent.Content
+// listings are the lists of the apps that were looked at.
+type listings map[agent.AppID]listing
+
+// listing is what one list shows.
+type listing struct {
+	agents map[string]*Live // by uid
+	// doubted reports that the list shows none of the agents that state knows: it is more likely cut short, or of
+	// another app, than true.
+	doubted bool
+}
 
 // indexLists reads the lists of the input. It returns as well the agents that no record owns and the apps
-// whose list shows none of the agents that state knows: such a list is more likely cut short, or of
-// another app, than true.
+// whose list is doubted.
 func indexLists(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.AppID) {
 	if len(in.Live) == 0 {
 		return nil, nil, nil
@@ -146,22 +158,20 @@ func indexLists(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.A
 	}
 	l = make(listings, len(in.Live))
 	for id, list := range in.Live {
-		found := 0
-		byUID := make(map[string]agent.Content, len(list))
-		for _, live := range list {
-			byUID[live.UID] = live.Content
+		one := listing{agents: make(map[string]*Live, len(list)), doubted: known[id]}
+		for i := range list {
+			live := &list[i]
+			one.agents[live.UID] = live
 			if owned[id][live.UID] {
-				found++
+				one.doubted = false
 				continue
 			}
 			unmanaged = append(unmanaged, Unmanaged{App: id, UID: live.UID,
-				Name: nameOf(in.schemaOf(id), live.Content)})
+				Name: identityFields(in.schemaOf(id), live.Content)})
 		}
-		if found == 0 && known[id] {
+		if l[id] = one; one.doubted {
 			doubted = append(doubted, id)
-			continue
 		}
-		l[id] = byUID
 	}
 	slices.SortFunc(unmanaged, func(a, b Unmanaged) int {
 		return cmp.Or(a.App.Compare(b.App), cmp.Compare(a.UID, b.UID))
@@ -170,7 +180,8 @@ func indexLists(in *Input) (l listings, unmanaged []Unmanaged, doubted []agent.A
 	return l, unmanaged, doubted
 }
 
-func nameOf(p *schema.Platform, c agent.Content) agent.Fields {
+// identityFields returns the fields by which a person tells agents apart.
+func identityFields(p *schema.Platform, c agent.Content) agent.Fields {
 	name := agent.Fields{}
 	if p == nil {
 		return name
@@ -186,17 +197,35 @@ func nameOf(p *schema.Platform, c agent.Content) agent.Fields {
 	return name
 }
 
-// hasVanished reports whether the app was listed and the list does not show the uid.
+// isListed reports whether there is a list of the app that is believed.
+func (l listings) isListed(id agent.AppID) bool {
+	list, listed := l[id]
+	return listed && !list.doubted
+}
+
+// notListed reports whether the app was listed and the list, believed or not, does not show the uid.
+func (l listings) notListed(id agent.AppID, uid string) bool {
+	list, listed := l[id]
+	return listed && list.agents[uid] == nil
+}
+
+// hasVanished is notListed of a list that is believed.
 func (l listings) hasVanished(id agent.AppID, uid string) bool {
-	byUID, listed := l[id]
-	_, ok := byUID[uid]
-	return listed && !ok
+	return l.isListed(id) && l.notListed(id, uid)
+}
+
+// shown returns what the list of the app says of an agent, the zero Live where that is nothing or not believed.
+func (l listings) shown(id agent.AppID, uid string) Live {
+	if live := l[id].agents[uid]; live != nil && !l[id].doubted {
+		return *live
+	}
+	return Live{}
 }
 
 // isUnchanged reports whether the agent is certainly as it was observed, or nothing says what it is. It may report
 // false for an agent that did not change. wanted is what was applied.
 func (l listings) isUnchanged(id agent.AppID, rec *agent.Record, wanted agent.Fields, s secret.Sealer) bool {
-	content := l[id][rec.UID]
+	content := l.shown(id, rec.UID).Content
 	if content.IsZero() {
 		return true // what is not listed, or cannot be read, is not known
 	}
@@ -211,7 +240,7 @@ func (l listings) isUnchanged(id agent.AppID, rec *agent.Record, wanted agent.Fi
 // as it was observed; nil where the app was not listed. like is what was applied.
 func (l listings) shownFields(p *schema.Platform, id agent.AppID, uid string, observed, like agent.Fields,
 	s secret.Sealer) agent.Fields {
-	content := l[id][uid]
+	content := l.shown(id, uid).Content
 	if content.IsZero() { // what cannot be read is not known
 		return nil
 	}

@@ -276,6 +276,15 @@ type MissingSecrets struct {
 	New []string `json:"new,omitempty"`
 }
 
+// changesByAddress indexes the changes.
+func (p *Plan) changesByAddress() map[agent.Address]*Change {
+	changes := make(map[agent.Address]*Change, len(p.Changes))
+	for i := range p.Changes {
+		changes[p.Changes[i].Address] = &p.Changes[i]
+	}
+	return changes
+}
+
 // recount counts the changes anew.
 func (p *Plan) recount() {
 	p.Summary = p.Summary.WithoutChanges()

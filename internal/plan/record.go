@@ -248,18 +248,23 @@ func ForgetSecrets(rec agent.Record) (agent.Record, error) {
 		if err != nil {
 			return rec, err
 		}
-		changed := agent.Walk("", map[string]any(fields), func(_ string, leaf any) any {
-			if s, ok := leaf.(secret.Sealed); ok {
-				s.Value = forgotten
-				return s
-			}
-			return leaf
-		})
-		if *doc, err = agent.Encode(agent.Fields(changed.(map[string]any))); err != nil {
+		setSecretValues(fields, forgotten)
+		if *doc, err = agent.Encode(fields); err != nil {
 			return rec, err
 		}
 	}
 	return rec, nil
+}
+
+// setSecretValues puts value in place of what is known of each secret's value.
+func setSecretValues(fields agent.Fields, value string) {
+	agent.Walk("", map[string]any(fields), func(_ string, leaf any) any {
+		if s, ok := leaf.(secret.Sealed); ok {
+			s.Value = value
+			return s
+		}
+		return leaf
+	})
 }
 
 // ForgetSecretsOf returns the records with the secrets of those that patterns select forgotten, so that a plan sends
@@ -298,13 +303,7 @@ func (in *Input) basisOf(rec *agent.Record, d *agent.Desired, c *comparison, doc
 	if d != nil {
 		if !c.plain { // a plan is reviewed where the values of secrets are not known
 			wanted := c.wanted.Clone()
-			agent.Walk("", map[string]any(wanted), func(_ string, leaf any) any {
-				if s, isSecret := leaf.(secret.Sealed); isSecret {
-					s.Value = ""
-					return s
-				}
-				return leaf
-			})
+			setSecretValues(wanted, "")
 			doc, _ = encodeDoc(d.Address, wanted) // it was encoded before
 		}
 		parts := [][]byte{doc, strconv.AppendBool(nil, d.Protect)}

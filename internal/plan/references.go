@@ -22,10 +22,7 @@ type Reference struct {
 // References returns the names that the plan's creates and updates send, ordered by address and place. Names that are
 // secrets are left out: they are known only when they are sent. schemaOf gives the schema of an app's agents.
 func References(p *Plan, desired []agent.Desired, schemaOf func(agent.AppID) *schema.Platform) []Reference {
-	wanted := make(map[agent.Address]*agent.Desired, len(desired))
-	for i := range desired {
-		wanted[desired[i].Address] = &desired[i]
-	}
+	wanted := byAddress(desired)
 	var all []Reference
 	for i := range p.Changes {
 		ch := &p.Changes[i]
@@ -41,8 +38,8 @@ func References(p *Plan, desired []agent.Desired, schemaOf func(agent.AppID) *sc
 			names, _ := d.Fields[f.Name].([]any)
 			for i, v := range names {
 				if name, ok := v.(string); ok {
-					all = append(all, Reference{ch.Address, f.Pointer + "/" +
-						strconv.Itoa(i), f.Name, f.RefersTo, name})
+					pointer := f.Pointer + "/" + strconv.Itoa(i)
+					all = append(all, Reference{ch.Address, pointer, f.Name, f.RefersTo, name})
 				}
 			}
 		}
@@ -53,17 +50,17 @@ func References(p *Plan, desired []agent.Desired, schemaOf func(agent.AppID) *sc
 // CannotEmpty returns a problem for each field that an update would empty although its platform cannot: the field was
 // taken out of the manifest, which no schema can see.
 func CannotEmpty(p *Plan, desired []agent.Desired, schemaOf func(agent.AppID) *schema.Platform) diag.List {
+	wanted := byAddress(desired)
 	var problems diag.List
 	for i := range p.Changes {
 		ch := &p.Changes[i]
-		if ch.Action != Update || ch.Blocked != "" {
+		d := wanted[ch.Address]
+		if d == nil || ch.Action != Update || ch.Blocked != "" {
 			continue
 		}
 		for _, name := range ch.Send {
 			f, _ := schemaOf(ch.Address.ID()).Field(name)
-			at, wanted := slices.BinarySearchFunc(desired, ch.Address,
-				func(d agent.Desired, a agent.Address) int { return d.Address.Compare(a) })
-			if !f.KeepsValue || !wanted || desired[at].Fields[name] != nil {
+			if !f.KeepsValue || d.Fields[name] != nil {
 				continue
 			}
 			problems = append(problems, diag.Problem{
@@ -106,7 +103,8 @@ func CheckReferences(
 			if err != nil {
 				continue // the plan says what is wrong with it
 			}
-			for _, v := range asList(fields[f.Name]) {
+			names, _ := fields[f.Name].([]any)
+			for _, v := range names {
 				if name, ok := v.(string); ok && !slices.Contains(known[f.RefersTo], name) {
 					doubt[f.RefersTo] = "the list misses " + strconv.Quote(name) + ", which an agent of the app uses"
 				}
@@ -130,9 +128,4 @@ func CheckReferences(
 		unknown = append(unknown, u)
 	}
 	return unknown, doubt
-}
-
-func asList(v any) []any {
-	list, _ := v.([]any)
-	return list
 }

@@ -33,7 +33,7 @@ func Refresh(in Input) (behind []Refreshed, doubted []agent.AppID, err error) {
 	addresses := slices.SortedFunc(maps.Keys(in.Prior), agent.Address.Compare)
 	for _, a := range addresses {
 		rec := in.Prior[a]
-		if _, listed := live[a.ID()]; !listed || !in.isTarget(a) {
+		if !live.isListed(a.ID()) || !in.isTarget(a) {
 			continue
 		}
 		if live.hasVanished(a.ID(), rec.UID) {

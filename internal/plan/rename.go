@@ -297,10 +297,7 @@ func (b *builder) likelyRenames(gone []agent.Address) {
 	if len(gone) == 0 || b.in.Reviewed {
 		return
 	}
-	changes := make(map[agent.Address]*Change, len(b.plan.Changes))
-	for i := range b.plan.Changes {
-		changes[b.plan.Changes[i].Address] = &b.plan.Changes[i]
-	}
+	changes := b.plan.changesByAddress()
 	left, arrived := map[agent.AppID][]*mayBeRenamed{}, map[agent.AppID][]*mayBeRenamed{}
 	for _, d := range b.desired {
 		_, known := b.in.Prior[d.Address]

@@ -226,10 +226,7 @@ const (
 // the manifests and the state as they are. It returns what of current may be carried out, and why the
 // rest may not, ordered by address. Agents that are merely kept are no change and never stale.
 func (s *Saved) Check(current *Plan, lineage string) (holds *Plan, stale []Stale) {
-	now := make(map[agent.Address]*Change, len(current.Changes))
-	for i := range current.Changes {
-		now[current.Changes[i].Address] = &current.Changes[i]
-	}
+	now := current.changesByAddress()
 	reviewed := make(map[agent.Address]bool, len(s.Plan.Changes))
 	for i := range s.Plan.Changes {
 		was := &s.Plan.Changes[i]
@@ -283,10 +280,7 @@ func sameChange(was, is *Change) bool {
 
 // Since returns what of p is not as in before, a plan that was reviewed a moment ago, ordered by address.
 func (p *Plan) Since(before *Plan) []Stale {
-	was := make(map[agent.Address]*Change, len(before.Changes))
-	for i := range before.Changes {
-		was[before.Changes[i].Address] = &before.Changes[i]
-	}
+	was := before.changesByAddress()
 	var stale []Stale
 	for i := range p.Changes {
 		ch := &p.Changes[i]

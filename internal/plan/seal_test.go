@@ -139,8 +139,8 @@ func TestUnorderedListsCountRepeats(t *testing.T) {
 
 // A fleet is planned in parts; none of their ends drops or repeats an agent.
 func TestPartsOfAFleet(t *testing.T) {
-	for _, n := range []int{1, spreadPart - 1, spreadPart, spreadPart + 1, 2*spreadPart - 1, 2 * spreadPart,
-		2*spreadPart + 1} {
+	for _, n := range []int{1, partSize - 1, partSize, partSize + 1, 2*partSize - 1, 2 * partSize,
+		2*partSize + 1} {
 		var in Input
 		for i := range n {
 			key := strings.Repeat("a", i%50+1) + strings.Repeat("b", i/50)
