@@ -1,7 +1,10 @@
 package archtest
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -12,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -44,26 +48,38 @@ func short(path string) string {
 // rooms lists the module's packages.
 func rooms(t *testing.T) []room {
 	t.Helper()
+	all, err := listRooms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+var listRooms = sync.OnceValues(func() ([]room, error) {
 	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,GoFiles,Imports,Deps,TestImports,XTestImports", "./...")
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v", err)
+		return nil, fmt.Errorf("go list: %w", err)
 	}
-	var all []room
-	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
-		var r room
-		if err := dec.Decode(&r); err == io.EOF {
-			break
+	all, err := decodeAll[room](out)
+	if err == nil && len(all) < 10 {
+		err = fmt.Errorf("go list shows %d packages only", len(all))
+	}
+	return all, err
+})
+
+// decodeAll reads what go list -json writes.
+func decodeAll[T any](out []byte) (all []T, err error) {
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var next T
+		if err := dec.Decode(&next); errors.Is(err, io.EOF) {
+			return all, nil
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
-		all = append(all, r)
+		all = append(all, next)
 	}
-	if len(all) < 10 {
-		t.Fatalf("go list shows %d packages only", len(all))
-	}
-	return all
 }
 
 // files parses the files that a room ships.
