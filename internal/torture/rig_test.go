@@ -41,13 +41,15 @@ var built string
 // builtBinary is the variable that names agentsync where another process has built it.
 const builtBinary = "TORTURE_BINARY"
 
-// binary builds agentsync, once, and returns its path.
+// binary builds agentsync as it is published, once, and returns its path.
 var binary = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv(builtBinary); path != "" {
 		return path, nil
 	}
 	path := filepath.Join(built, "agentsync")
-	out, err := exec.Command("go", "build", "-o", path, "../..").CombinedOutput()
+	build := exec.Command("go", "build", "-trimpath", "-o", path, "../..")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("build agentsync: %w\n%s", err, out)
 	}
