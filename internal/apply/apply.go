@@ -238,7 +238,7 @@ func (e *Engine) runRounds(ctx context.Context, s Session, p *plan.Plan, t *tall
 			}
 		}
 		var err error
-		if changes, err = e.nextRound(ctx, s, t); err != nil || len(changes) == 0 {
+		if changes, err = e.nextRound(ctx, s, t); len(changes) == 0 {
 			return err
 		}
 	}

@@ -325,7 +325,7 @@ func (e *Engine) listHint(id agent.AppID, err error) string {
 		return "let apply ask for them, and make again what is gone, by leaving out --no-refresh; or, if one is really gone:\n  agentsync state rm ADDRESS"
 	case errors.Is(err, errMissing):
 		return "if one of them is really gone, take it out of the state, then apply again:\n  agentsync state rm ADDRESS"
-	case errors.Is(err, ErrSuspiciousList) && e.lists[id] != nil && e.lists[id].foreign:
+	case errors.Is(err, ErrSuspiciousList) && e.lists[id].foreign:
 		return fmt.Sprintf("see first whether this is the right app:\n  %s\nif those agents are really gone, take them out of the state, then apply again:\n  agentsync state rm '%s/*'", where, id)
 	}
 	return ""

@@ -132,3 +132,19 @@ func TestAFieldThatIsLeftToOthersIsNotSentAgain(t *testing.T) {
 		}
 	})
 }
+
+// What a manifest leaves to others stays as it was observed, also where the list shows it as it is wanted.
+func TestWhatIsLeftToOthersStaysAsItWasObserved(t *testing.T) {
+	w := newWorld(t)
+	w.want = []agent.Desired{coach("a", "formatting", "Short.")}
+	w.want[0].IgnoreChanges = []string{"formatting"}
+	w.mustApply()
+	w.memory[mind].Set("agent-0001", "formatting", "Theirs.")
+	w.want[0].Fields["formatting"], w.want[0].Fields["agentPurpose"] = "Theirs.", "New."
+	w.want = append(w.want, coach("b")) // for which the app is listed
+	w.mustApply()
+	seen, err := w.load(w.file()).State.Agents[w.want[0].Address].Observed.Fields()
+	if err != nil || seen["formatting"] != "Short." {
+		t.Errorf("%v, %v", seen, err)
+	}
+}

@@ -149,7 +149,7 @@ func (e *Engine) awaitLate(ctx context.Context) {
 func (e *Engine) mayOverwrite(i state.Intent, at time.Time) bool {
 	r, a := e.openRequestOf(i), e.addressOf(i)
 	rec, known := e.fleet.Record(a)
-	if i.NeverLeft || !r.earlier || at.Sub(r.since) >= e.graceOf(r) || e.want[a] == nil || !known || rec.UID != i.UID {
+	if !r.earlier || at.Sub(r.since) >= e.graceOf(r) || e.want[a] == nil || !known || rec.UID != i.UID {
 		return false
 	}
 	switch i.Action {
@@ -379,8 +379,8 @@ func (e *Engine) recoverUpdate(l *listing, i state.Intent) ([]state.Result, erro
 	e.mu.Unlock()
 	r := e.openRequestOf(i)
 	inGrace := l.asked.Sub(r.since) < e.graceOf(r)
-	f, canMark := l.schema.Marker()
-	marked := canMark && sent[f.Name] != nil && live.Mark != rec.Mark
+	f, _ := l.schema.Marker()
+	marked := sent[f.Name] != nil && live.Mark != rec.Mark
 	names := make([]string, 0, len(sent)) // the fields that are decided by what is shown
 	notShown := ""
 	// What was so before proves nothing: a later update of the same, which was answered, may have done it.
@@ -535,12 +535,9 @@ func (e *Engine) recoverMade(i state.Intent, live platform.Remote) {
 	a := e.addressOf(i)
 	rec := agent.Record{UID: live.UID, Applied: i.Fields, Protect: e.wantedAgent(a).Protect, Mark: live.Mark}
 	entry := state.Result{Kind: state.Recorded, Intent: i.ID, Address: a, Record: rec}
-	sent, err := i.Fields.Fields()
-	if err == nil {
-		entry.Record.Observed, err = plan.ObservedDoc(live.Content, sent, e.sealer)
-	}
-	if err != nil {
-		entry.Record.Observed = nil // what cannot be read is not known, and the uid must not be lost for it
+	if sent, err := i.Fields.Fields(); err == nil {
+		// What cannot be read is not known, and the uid must not be lost for it.
+		entry.Record.Observed, _ = plan.ObservedDoc(live.Content, sent, e.sealer)
 	}
 	if _, err := e.commitUID(entry); err != nil {
 		e.keepOpen(i, err)
@@ -631,11 +628,11 @@ func (e *Engine) intendedFields(i state.Intent) (agent.Fields, error) {
 	if fields == nil {
 		fields = agent.Fields{}
 	}
-	want, err := e.wantedFields(e.addressOf(i))
+	want, _ := e.wantedFields(e.addressOf(i)) // a secret without a value is like none that was sent
 	for _, f := range e.apps[i.Address.ID()].Schema.Fields {
-		sealed, _ := fields[f.Name].(secret.Sealed) // no value's hash is empty
-		text, isText := want[f.Name].(secret.Text)
-		if f.Identity && err == nil && isText &&
+		sealed, _ := fields[f.Name].(secret.Sealed) // what is no secret has no hash, and equals none
+		text, _ := want[f.Name].(secret.Text)
+		if f.Identity &&
 			e.sealer.Seal("/"+agent.EscapePointer(f.Name), text).Value == sealed.Value {
 			fields[f.Name] = text
 		}

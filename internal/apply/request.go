@@ -103,7 +103,7 @@ func (r *appRun) giveUp(id uint64, intent state.Intent, cause error) {
 // isUnknown reports whether err leaves open what became of a request.
 func isUnknown(err error) bool {
 	_, kept := errors.AsType[*notSentError](err)
-	return err != nil && platform.ClassOf(err) == platform.Unknown && !kept && !errors.Is(err, errLedger)
+	return platform.ClassOf(err) == platform.Unknown && !kept && !errors.Is(err, errLedger)
 }
 
 // notSentError is why a request was not sent although its intent was stored.

@@ -222,7 +222,7 @@ func (t *tally) toVerify(ch plan.Change) bool {
 	res := t.results[ch.Address]
 	switch ch.Action {
 	case plan.Create, plan.Update, plan.Replace, plan.Adopt:
-		return res.Status == StatusDone && ch.Blocked == "" && !t.verified[ch.Address]
+		return res.Status == StatusDone && !t.verified[ch.Address]
 	}
 	return false
 }

@@ -130,10 +130,10 @@ func (e *Engine) rewrittenFields(l *listing, rec agent.Record, sent agent.Fields
 // record says was applied, so that they stay in the plan.
 func (e *Engine) notCarriedOut(l *listing, rec *agent.Record, up answeredUpdate, live platform.Remote,
 	like agent.Fields) ([]string, error) {
-	late := e.lateUpdates[rec.UID]
-	if up.shown == nil && late == nil {
+	if len(up.sent) == 0 {
 		return nil, nil
 	}
+	late := e.lateUpdates[rec.UID]
 	applied, err := rec.Applied.Fields()
 	if err != nil {
 		return nil, err

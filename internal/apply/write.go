@@ -213,8 +213,8 @@ func (r *appRun) adoptAgent(ctx context.Context, ch plan.Change) Result {
 			send = append(send, name)
 		}
 	}
-	f, canMark := r.app.Schema.Marker()
-	if canMark && live.Mark != want.Mark && !slices.Contains(want.IgnoreChanges, f.Name) {
+	f, _ := r.app.Schema.Marker()
+	if live.Mark != want.Mark && !slices.Contains(want.IgnoreChanges, f.Name) {
 		send = append(send, f.Name)
 	}
 	slices.Sort(send)
@@ -265,7 +265,7 @@ func (r *appRun) updateAgent(ctx context.Context, ch plan.Change) Result {
 	if err != nil {
 		return failedResult(ch, err)
 	}
-	if f, ok := r.app.Schema.Marker(); ok && slices.Contains(ch.Send, f.Name) {
+	if f, _ := r.app.Schema.Marker(); slices.Contains(ch.Send, f.Name) {
 		payload = platform.AddMark(r.app.Schema, payload, want.Mark)
 	}
 	var answer platform.Remote
@@ -364,7 +364,7 @@ func (r *appRun) observedAfter(
 		}
 	}
 	fields, err := observed.Fields()
-	if fields == nil && err == nil {
+	if fields == nil {
 		// No answer and no list could be read yet. Were nothing recorded now, members that this update takes out, and
 		// that stay, would pass for the platform's own.
 		fields = maps.Clone(r.shownBefore(before.UID, before, like))
@@ -397,8 +397,8 @@ func (r *appRun) shownBefore(uid string, before agent.Record, like agent.Fields)
 // does not name: it is sent whole, and would undo what somebody else put there.
 func (r *appRun) keepUnnamed(ch plan.Change, want *agent.Desired, before agent.Record,
 	payload agent.Fields) (agent.Fields, error) {
-	f, ok := r.app.Schema.Marker()
-	if !ok || !slices.Contains(ch.Send, f.Name) || want.Fields[f.Name] != nil || ch.Differs(f.Name) {
+	f, _ := r.app.Schema.Marker()
+	if !slices.Contains(ch.Send, f.Name) || want.Fields[f.Name] != nil || ch.Differs(f.Name) {
 		return payload, nil
 	}
 	applied, err := before.Applied.Fields()
@@ -545,10 +545,7 @@ func (r *appRun) isGone(ctx context.Context, uid string, err error) bool {
 	if err != nil || l.doubt != nil || l.shows(uid) {
 		return false
 	}
-	if l.gone[uid] {
-		return true
-	}
-	_, err = r.app.Client.Read(ctx, uid) // an old agent of a replace is not asked for with the list
+	_, err = r.app.Client.Read(ctx, uid) // which was not done with the list of an old agent of a replace
 	return errors.Is(err, platform.ErrNoSuchAgent)
 }
 

@@ -220,11 +220,16 @@ func (r *prepared) explore(t *testing.T) {
 			if err := os.WriteFile(file, make([]byte, len(r.mutants)+1), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			start := time.Now()
-			if out, ok := b.run([]single{s}, "AGENTSYNC_MUTANTS_REACHED="+file); !ok {
-				t.Fatalf("%s is not green without a fault:\n%s", name, out)
+			for try := 1; ; try++ { // of a few a busy machine makes too much
+				start := time.Now()
+				out, ok := b.run([]single{s}, "AGENTSYNC_MUTANTS_REACHED="+file)
+				if s.took = time.Since(start); ok {
+					break
+				}
+				if try == 3 {
+					t.Fatalf("%s is not green without a fault:\n%s", name, out)
+				}
 			}
-			s.took = time.Since(start)
 			if s.reached, err = os.ReadFile(file); err != nil {
 				t.Fatal(err)
 			}

@@ -90,6 +90,24 @@ func TestFinderLeavesOtherTextAlone(t *testing.T) {
 	}
 }
 
+// A secret is found from three characters on, and where up to six codings stand in one another.
+func TestLimitsOfAFinder(t *testing.T) {
+	coded := func(n int) string { return "%" + strings.Repeat("25", n-1) + "73k_live_4f9a" }
+	for text, found := range map[string]bool{
+		"ab": false, "abc": true, "abcd": true, coded(5): true, coded(6): true, coded(7): false,
+	} {
+		t.Run(text, func(t *testing.T) {
+			what := text
+			if strings.HasPrefix(text, "%") {
+				what = "sk_live_4f9a"
+			}
+			if got := secret.Whole(what).Hide("say " + text + "."); (got == "say (secret).") != found {
+				t.Errorf("it is shown as %q", got)
+			}
+		})
+	}
+}
+
 func TestFinderOfParts(t *testing.T) {
 	const s = "sk_live_4f9a8b7c6d5e"
 	parts, whole := secret.Parts(s), secret.Whole(s)
