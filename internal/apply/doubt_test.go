@@ -281,6 +281,36 @@ func TestNothingIsMadeBeforeAllThatIsMissingWasAskedFor(t *testing.T) {
 	})
 }
 
+// A list may hide any agent, and misses one that is gone: that it is gone does not make the list a whole one.
+func TestAListThatMayHideOthersStaysInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.refresh, w.opts.Parallelism = []agent.Desired{concierge("a"), concierge("b")}, true, 1
+		w.mustApply()
+		w.memory[comet].Remove("agent-0002")
+		w.client[comet] = doubting{Client: w.memory[comet]}
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusFailed) != 1 || !errors.Is(rep.Results[0].Err, apply.ErrSuspiciousList) {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.made(comet, 2)
+	})
+}
+
+// The one agent that a list misses is to be deleted, and is gone by the platform's own word: the list is a whole one, and
+// what is new is made in the same apply.
+func TestADeleteOfTheOneThatIsMissedComesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.pruned(concierge("a"), concierge("b"))
+		w.memory[comet].Remove("agent-0002")
+		w.want, w.refresh = append(w.want, concierge("c")), true
+		w.mustApply()
+		w.check()
+		w.made(comet, 3)
+	})
+}
+
 // An update without an answer is not settled by a list that lacks its agent: the manifest may say again what
 // state has of it, and nobody would see that the platform has something else.
 func TestAListThatLacksItsAgentDoesNotSettleAnUpdate(t *testing.T) {

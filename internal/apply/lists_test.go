@@ -294,6 +294,28 @@ func TestAnIgnoredUpdateSaysInWhat(t *testing.T) {
 	})
 }
 
+// A delete is open in one app. In another one the agent of the same uid is missed all the same, and nothing is made
+// beside a list without it.
+func TestADeleteExcusesNoAgentOfAnotherApp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.prune, w.opts.Parallelism = []agent.Desired{concierge("a"), concierge("b"), coach("a"),
+			coach("b")}, true, 1
+		w.mustApply()
+		w.want = w.want[:3]
+		w.lostDelete(mind)
+		w.want, w.prune = append(w.want, concierge("c")), false
+		w.client[mind] = altered{Client: w.memory[mind], broken: func() bool { return true }}
+		w.client[comet] = altered{Client: w.memory[comet], list: func(all []platform.Remote) []platform.Remote {
+			return all[:1]
+		}}
+		if _, err := w.apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.made(comet, 2)
+	})
+}
+
 // Agents that a list misses are asked for side by side, as many at a time as requests may be in flight.
 func TestAgentsAreAskedForSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

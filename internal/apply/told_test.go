@@ -484,6 +484,28 @@ func TestARefusalAfterATryWithoutAnAnswer(t *testing.T) {
 	})
 }
 
+// A create has no answer, and the one after it an answer without a uid: neither decides anything, and it is sent again.
+func TestAnAnswerThatIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a")}
+		sent := 0
+		w.client[mind] = altered{Client: w.memory[mind],
+			create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+				switch sent++; sent {
+				case 1:
+					return platform.Remote{}, &platform.Error{Class: platform.Unknown, Method: "POST", Status: 500}
+				case 2:
+					return platform.Remote{}, nil
+				}
+				return w.memory[mind].Create(ctx, agent.ContentOf(f))
+			}}
+		w.mustApply()
+		w.check()
+		w.made(mind, 1)
+	})
+}
+
 // Once an intent cannot be stored nothing is sent, and each agent says why.
 func TestWithoutItsIntentNothingIsSent(t *testing.T) {
 	w := newWorld(t)

@@ -1,8 +1,14 @@
 package httpx
 
 import (
+	"fmt"
+	"io"
 	"math"
+	"net/http"
+	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -41,4 +47,83 @@ func TestLimitsOfTheRate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each time and count that decides what is learnt of the rate: just below, at, and just above.
+func TestLimitsOfLearning(t *testing.T) {
+	now := time.Now()
+	for over := -1; over <= 1; over++ {
+		t.Run(fmt.Sprint(over), func(t *testing.T) {
+			ago := func(d time.Duration) time.Time { return now.Add(-d - time.Duration(over)*time.Millisecond) }
+			first := learntRate{rate: unbounded, start: now.Add(-time.Second), passed: evidence + over, struck: now,
+				resume: now}
+			if first.endPause(); first.trial != (over < 0) {
+				t.Errorf("%d requests are a trial: %v", evidence+over, first.trial)
+			}
+			full := learntRate{rate: 100, start: now, full: ago(2 * time.Second)}
+			if full.noteGranted(now); (full.rate > 100) != (over >= 0) {
+				t.Errorf("after nothing was left it grows to %v", full.rate)
+			}
+			again := learntRate{rate: 10, full: ago(time.Second / 2)}
+			if wait := again.noteNoneLeft(now); (wait > 100*time.Millisecond) != (over > 0) {
+				t.Errorf("when again nothing is left, %s are waited", wait)
+			}
+			long := learntRate{rate: 100, start: ago(3 * time.Second), struck: now, resume: now}
+			if long.endPause(); (long.rate > 60) != (over >= 0) {
+				t.Errorf("where nothing was let through it falls to %v", long.rate)
+			}
+			idle := learntRate{rate: unbounded, passed: 5}
+			if idle.noteIdle(ago(time.Second), now); (idle.passed == 0) != (over >= 0) {
+				t.Errorf("after a quiet time %d requests count", idle.passed)
+			}
+		})
+	}
+	calm := learntRate{rate: 100, start: now.Add(-10 * time.Second)}
+	if calm.noteGranted(now); math.Abs(calm.rate-100.02) > 1e-9 {
+		t.Errorf("after ten calm seconds it grows to %v, want twice as fast", calm.rate)
+	}
+}
+
+// throttling is a platform that throttles, each time with the next of the headers.
+type throttling struct{ after []string }
+
+func (p *throttling) RoundTrip(*http.Request) (*http.Response, error) {
+	resp := &http.Response{StatusCode: 429, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(""))}
+	if p.after[0] != "" {
+		resp.Header.Set("Retry-After", p.after[0])
+	}
+	p.after = p.after[1:]
+	return resp, nil
+}
+
+// What a platform that does not say how long pauses an app for, and from how long on a pause is told.
+func TestLimitsOfAPause(t *testing.T) {
+	pauses := func(t *testing.T, after ...string) (paused, told []time.Duration) {
+		pace := NewPace()
+		pace.tellWaits(func(w Wait) { told = append(told, w.For) })
+		rt := pace.Wrap(&throttling{after})
+		for range after {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://platform.test/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := rt.RoundTrip(req); err != nil {
+				t.Fatal(err)
+			}
+			paused = append(paused, pace.State().Pause)
+		}
+		return paused, told
+	}
+	synctest.Test(t, func(t *testing.T) {
+		paused, _ := pauses(t, make([]string, 9)...)
+		for i, want := range []float64{0.5, 1, 2, 4, 8, 16, 30, 30, 30} {
+			if paused[i].Seconds() != want {
+				t.Errorf("paused %v", paused)
+				break
+			}
+		}
+		if _, told := pauses(t, "2.999", "3", "3.001"); !slices.Equal(told, []time.Duration{3001 * time.Millisecond}) {
+			t.Errorf("told %v", told)
+		}
+	})
 }
