@@ -128,24 +128,17 @@ func Decode(name string, b []byte) (*State, error) {
 func (d *decoder) readState() (*State, error) {
 	s := &State{Agents: make(map[agent.Address]agent.Record, len(d.input)/1024)}
 	var version uint64
-	seen, err := d.readObject(func(name string, at int) (err error) {
-		switch name {
-		case "version":
+	seen, err := d.readObject("a state file", Version, []objectMember{
+		{"version", func(at int) (err error) {
 			if version, err = d.readUint(); err == nil && version != Version {
 				err = d.failAt(at, "the version is %d, and only %d is known", version, Version)
 			}
-		case "serial":
-			s.Serial, err = d.readUint()
-		case "lineage":
-			s.Lineage, err = d.readText()
-		case "apps":
-			err = d.readApps(s)
-		case "agents":
-			err = d.readAgents(s)
-		default:
-			err = d.failAt(at, "%q is not part of a state file of version %d", name, Version)
-		}
-		return err
+			return err
+		}},
+		{"serial", into(&s.Serial, d.readUint)},
+		{"lineage", into(&s.Lineage, d.readText)},
+		{"apps", func(int) error { return d.readApps(s) }},
+		{"agents", func(int) error { return d.readAgents(s) }},
 	})
 	if err == nil {
 		err = d.expectEnd()
@@ -180,22 +173,15 @@ func (d *decoder) readApps(s *State) error {
 }
 
 func (d *decoder) readOrigin() (o agent.Origin, err error) {
-	_, err = d.readObject(func(name string, at int) (err error) {
-		switch name {
-		case "baseUrl":
-			o.BaseURL, err = d.readText()
-		case "keyEnv":
-			o.KeyEnv, err = d.readText()
-		default:
-			err = d.failAt(at, "%q is not part of an app in a state file of version %d", name, Version)
-		}
-		return err
+	_, err = d.readObject("an app in a state file", Version, []objectMember{
+		{"baseUrl", into(&o.BaseURL, d.readText)},
+		{"keyEnv", into(&o.KeyEnv, d.readText)},
 	})
 	return o, err
 }
 
 func (d *decoder) readAgents(s *State) error {
-	owner := make(map[platformUID]agent.Address, len(d.input)/1024)
+	owner, readRecord := make(map[platformUID]agent.Address, len(d.input)/1024), d.recordReader()
 	return d.readMembers(func(name string, at int) error {
 		a, err := agent.ParseAddress(name)
 		if err != nil {
@@ -204,7 +190,7 @@ func (d *decoder) readAgents(s *State) error {
 		if _, twice := s.Agents[a]; twice {
 			return d.failAt(at, "%s stands twice", a)
 		}
-		r, err := d.readRecord()
+		r, err := readRecord()
 		if err != nil {
 			return err
 		}
@@ -218,36 +204,33 @@ func (d *decoder) readAgents(s *State) error {
 	})
 }
 
-func (d *decoder) readRecord() (r agent.Record, err error) {
-	_, err = d.readObject(func(name string, at int) (err error) {
-		switch name {
-		case "uid":
-			r.UID, err = d.readText()
-		case "applied":
-			r.Applied, err = d.readDocument()
-		case "observed":
-			r.Observed, err = d.readDocument()
-		case "obsolete":
-			r.Obsolete, err = d.readTexts()
-		case "formerKeys":
-			r.FormerKeys, err = d.readTexts()
+// recordReader returns what reads a record, again and again.
+func (d *decoder) recordReader() func() (agent.Record, error) {
+	var r agent.Record
+	texts := listOf(d, d.readText)
+	members := []objectMember{
+		{"uid", into(&r.UID, d.readText)},
+		{"applied", into(&r.Applied, d.readDocument)},
+		{"observed", into(&r.Observed, d.readDocument)},
+		{"obsolete", into(&r.Obsolete, texts)},
+		{"formerKeys", func(at int) (err error) {
+			r.FormerKeys, err = texts()
 			for _, key := range r.FormerKeys {
 				if err == nil && !agent.ValidKey(key) {
 					err = d.failAt(at, "%q is no key", key)
 				}
 			}
-		case "api":
-			r.API, err = d.readText()
-		case "mark":
-			r.Mark, err = d.readText()
-		case "protect":
-			r.Protect, err = d.readBool()
-		default:
-			err = d.failAt(at, "%q is not part of an agent in a state file of version %d", name, Version)
-		}
-		return err
-	})
-	return r, err
+			return err
+		}},
+		{"api", into(&r.API, d.readText)},
+		{"mark", into(&r.Mark, d.readText)},
+		{"protect", into(&r.Protect, d.readBool)},
+	}
+	return func() (agent.Record, error) {
+		r = agent.Record{}
+		_, err := d.readObject("an agent in a state file", Version, members)
+		return r, err
+	}
 }
 
 // decoder reads JSON in one pass and says where something is wrong. Documents are cut from one arena: there are two per
@@ -260,9 +243,16 @@ type decoder struct {
 }
 
 func newDecoder(input []byte) *decoder {
+	d := &decoder{Decoder: new(jsontext.Decoder)}
+	d.resetTo(input)
+	return d
+}
+
+// resetTo begins to read another input. What was read before stays as it is.
+func (d *decoder) resetTo(input []byte) {
 	// Names that stand twice are found below: the library would keep those of every document to compare them.
-	dec := jsontext.NewDecoder(bytes.NewBuffer(input), jsontext.AllowDuplicateNames(true))
-	return &decoder{Decoder: dec, input: input, arena: make([]byte, 0, len(input))}
+	d.Reset(bytes.NewBuffer(input), jsontext.AllowDuplicateNames(true))
+	d.input, d.arena = input, make([]byte, 0, len(input))
 }
 
 // syntaxError is what is wrong at a byte.
@@ -382,29 +372,68 @@ func (d *decoder) readMembers(member func(name string, at int) error) error {
 	return d.closeValue()
 }
 
-// readObject reads an object of a few members, none of which stands twice, and returns their names.
-func (d *decoder) readObject(member func(name string, at int) error) (seen memberNames, err error) {
+// objectMember is a member that an object may have. read reads its value, and gets where its name stands.
+type objectMember struct {
+	name string
+	read func(at int) error
+}
+
+// into returns what puts a value where to points.
+func into[T any](to *T, read func() (T, error)) func(int) error {
+	return func(int) (err error) {
+		*to, err = read()
+		return err
+	}
+}
+
+// readObject reads an object of the members, none of which stands twice, and returns the names that it has. what says
+// in an error what has such a version.
+func (d *decoder) readObject(what string, version int, members []objectMember) (seen memberNames, err error) {
 	err = d.readMembers(func(name string, at int) error {
 		if seen.has(name) {
 			return d.failAt(at, "%q stands twice", name)
 		}
 		seen = append(seen, name)
-		return member(name, at)
+		for _, m := range members {
+			if m.name == name {
+				return m.read(at)
+			}
+		}
+		return d.failAt(at, "%q is not part of %s of version %d", name, what, version)
 	})
 	return seen, err
 }
 
-// readList reads a list, calling item before each item.
-func (d *decoder) readList(item func() error) error {
-	if err := d.openValue('['); err != nil {
-		return err
-	}
-	for d.PeekKind() != ']' {
-		if err := item(); err != nil {
-			return err
+// listOf returns what reads a list of items.
+func listOf[T any](d *decoder, item func() (T, error)) func() ([]T, error) {
+	return func() (list []T, err error) {
+		if err := d.openValue('['); err != nil {
+			return nil, err
 		}
+		for d.PeekKind() != ']' {
+			one, err := item()
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, one)
+		}
+		return list, d.closeValue()
 	}
-	return d.closeValue()
+}
+
+// parsed returns what reads a text that parse takes.
+func parsed[T any](d *decoder, parse func(string) (T, error)) func() (T, error) {
+	return func() (v T, err error) {
+		at := d.nextOffset()
+		text, err := d.readText()
+		if err != nil {
+			return v, err
+		}
+		if v, err = parse(text); err != nil {
+			err = d.failAt(at, "%v", err)
+		}
+		return v, err
+	}
 }
 
 // readText reads a string.
@@ -426,16 +455,6 @@ func unquoteText(raw jsontext.Value) (string, error) {
 	}
 	text, err := jsontext.AppendUnquote(nil, raw)
 	return string(text), err
-}
-
-// readTexts reads a list of strings.
-func (d *decoder) readTexts() (values []string, err error) {
-	err = d.readList(func() error {
-		v, err := d.readText()
-		values = append(values, v)
-		return err
-	})
-	return values, err
 }
 
 // readUint reads a whole number that is not negative.
@@ -554,11 +573,4 @@ func (d *decoder) appendScalar() (canonical bool, err error) {
 // memberNames are those that stand in one object, a handful.
 type memberNames []string
 
-func (n memberNames) has(name string) bool {
-	for _, other := range n {
-		if other == name {
-			return true
-		}
-	}
-	return false
-}
+func (n memberNames) has(name string) bool { return slices.Contains(n, name) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -149,47 +150,51 @@ type journalEntry struct {
 	results []Result
 }
 
-// parseEntry reads a payload whose checksum is right. Its errors mean that another version wrote it,
-// or that somebody made the checksum fit.
-func parseEntry(payload []byte) (e journalEntry, err error) {
-	d := newDecoder(payload)
+// entryReader returns what reads payloads whose checksums are right, each entry being of use until the next one. Its
+// errors mean that another version wrote a line, or that somebody made the checksum fit.
+func entryReader() func(payload []byte) (journalEntry, error) {
+	var e journalEntry
 	var h journalHeader
 	var i Intent
-	seen, err := d.readObject(func(name string, at int) (err error) {
-		switch name {
-		case "journal":
+	d := newDecoder(nil)
+	readAddress := parsed(d, agent.ParseAddress)
+	members := []objectMember{
+		{"journal", func(int) (err error) {
 			e.header = &h
 			h.Version, err = d.readUint()
-		case "lineage":
-			h.Lineage, err = d.readText()
-		case "serial":
-			h.Serial, err = d.readUint()
-		case "instance":
-			h.Instance, err = d.readText()
-		case "leaving":
-			e.leaving, err = d.readUint()
-		case "intent":
+			return err
+		}},
+		{"lineage", into(&h.Lineage, d.readText)},
+		{"serial", into(&h.Serial, d.readUint)},
+		{"instance", into(&h.Instance, d.readText)},
+		{"leaving", into(&e.leaving, d.readUint)},
+		{"results", into(&e.results, listOf(d, d.resultReader()))},
+		{"intent", func(int) (err error) {
 			e.intent = &i
 			i.ID, err = d.readUint()
-		case "results":
-			err = d.readList(func() error {
-				r, err := d.readResult()
-				e.results = append(e.results, r)
-				return err
-			})
-		default:
-			err = d.intentMember(&i, name, at)
+			return err
+		}},
+		{"address", into(&i.Address, readAddress)},
+		{"action", into(&i.Action, d.readText)},
+		{"uid", into(&i.UID, d.readText)},
+		{"fields", into(&i.Fields, d.readDocument)},
+		{"at", into(&i.At, parsed(d, parseTime))},
+	}
+	return func(payload []byte) (journalEntry, error) {
+		e, h, i = journalEntry{}, journalHeader{}, Intent{}
+		d.resetTo(payload)
+		seen, err := d.readObject("a journal", journalVersion, members)
+		if err == nil {
+			err = d.expectEnd()
 		}
-		return err
-	})
-	if err == nil {
-		err = d.expectEnd()
+		if err == nil {
+			err = d.checkEntry(seen)
+		}
+		return e, err
 	}
-	if err == nil {
-		err = d.checkEntry(seen)
-	}
-	return e, err
 }
+
+func parseTime(text string) (time.Time, error) { return time.Parse(time.RFC3339Nano, text) }
 
 // entryMembers are what each kind of line has: first the one that it is known by, then others that it needs, then
 // those that it may have.
@@ -221,92 +226,32 @@ func (d *decoder) checkEntry(seen memberNames) error {
 	return d.failAt(0, "the line is of no known kind")
 }
 
-func (d *decoder) intentMember(i *Intent, name string, at int) (err error) {
-	switch name {
-	case "address":
-		i.Address, err = d.readAddress()
-	case "action":
-		i.Action, err = d.readText()
-	case "uid":
-		i.UID, err = d.readText()
-	case "fields":
-		i.Fields, err = d.readDocument()
-	case "at":
-		var s string
-		if s, err = d.readText(); err == nil {
-			i.At, err = time.Parse(time.RFC3339Nano, s)
-		}
-	default:
-		err = d.failAt(at, "%q is not part of a journal of version %d", name, journalVersion)
+// resultReader returns what reads a result, again and again.
+func (d *decoder) resultReader() func() (Result, error) {
+	var r Result
+	readAddress := parsed(d, agent.ParseAddress)
+	members := []objectMember{
+		{"intent", into(&r.Intent, d.readUint)},
+		{"address", into(&r.Address, readAddress)},
+		{"kind", into(&r.Kind, parsed(d, parseKind))},
+		{"uid", into(&r.UID, d.readText)},
+		{"from", into(&r.From, readAddress)},
+		{"app", into(&r.App, parsed(d, agent.ParseAppID))},
+		{"origin", into(&r.Origin, d.readOrigin)},
+		{"record", into(&r.Record, d.recordReader())},
 	}
-	return err
+	return func() (Result, error) {
+		r = Result{}
+		_, err := d.readObject("a journal", journalVersion, members)
+		return r, err
+	}
 }
 
-func (d *decoder) readResult() (r Result, err error) {
-	_, err = d.readObject(func(name string, at int) (err error) {
-		switch name {
-		case "intent":
-			r.Intent, err = d.readUint()
-		case "address":
-			r.Address, err = d.readAddress()
-		case "kind":
-			r.Kind, err = d.readKind()
-		case "uid":
-			r.UID, err = d.readText()
-		case "from":
-			r.From, err = d.readAddress()
-		case "app":
-			r.App, err = d.readApp()
-		case "origin":
-			r.Origin, err = d.readOrigin()
-		case "record":
-			r.Record, err = d.readRecord()
-		default:
-			err = d.failAt(at, "%q is not part of a journal of version %d", name, journalVersion)
-		}
-		return err
-	})
-	return r, err
-}
-
-func (d *decoder) readAddress() (agent.Address, error) {
-	at := d.nextOffset()
-	s, err := d.readText()
-	if err != nil {
-		return agent.Address{}, err
+func parseKind(text string) (ResultKind, error) {
+	if k := slices.Index(kindNames[:], text); k >= 0 {
+		return ResultKind(k), nil
 	}
-	a, err := agent.ParseAddress(s)
-	if err != nil {
-		return a, d.failAt(at, "%v", err)
-	}
-	return a, nil
-}
-
-func (d *decoder) readApp() (agent.AppID, error) {
-	at := d.nextOffset()
-	s, err := d.readText()
-	if err != nil {
-		return agent.AppID{}, err
-	}
-	app, err := agent.ParseAppID(s)
-	if err != nil {
-		return app, d.failAt(at, "%v", err)
-	}
-	return app, nil
-}
-
-func (d *decoder) readKind() (ResultKind, error) {
-	at := d.nextOffset()
-	s, err := d.readText()
-	if err != nil {
-		return 0, err
-	}
-	for k, name := range kindNames {
-		if s == name {
-			return ResultKind(k), nil
-		}
-	}
-	return 0, d.failAt(at, "%q is no kind of result", s)
+	return 0, fmt.Errorf("%q is no kind of result", text)
 }
 
 // journal is a journal that is open for writing. One goroutine writes: what callers hand in while

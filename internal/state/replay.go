@@ -23,6 +23,7 @@ type journalReplay struct {
 	removed map[platformUID]bool
 	open    map[uint64]Intent
 	left    map[uint64]bool // the intents that have a leaving line
+	parse   func(payload []byte) (journalEntry, error)
 	lastID  uint64
 	results int
 	torn    *linePlace // where a line is that a crash tore, nil for none
@@ -36,7 +37,7 @@ func readJournal(name string, b []byte, instance string) (*journalReplay, error)
 	p := &journalReplay{
 		name: name, records: map[agent.Address]agent.Record{}, lines: map[agent.Address]linePlace{},
 		apps: map[agent.AppID]agent.Origin{}, removed: map[platformUID]bool{}, open: map[uint64]Intent{},
-		left: map[uint64]bool{},
+		left: map[uint64]bool{}, parse: entryReader(),
 	}
 	var torn *linePlace // where the first damage is
 	var starts []int64  // of the lines so far
@@ -111,7 +112,7 @@ func (p *journalReplay) damageError(b []byte, at linePlace, detail string) error
 }
 
 func (p *journalReplay) enterLine(payload []byte, at linePlace) error {
-	e, err := parseEntry(payload)
+	e, err := p.parse(payload)
 	var syntax *syntaxError
 	switch {
 	case errors.As(err, &syntax):
