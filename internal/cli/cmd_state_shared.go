@@ -286,8 +286,7 @@ have no answer yet. It takes no lock. The exit code is 7 where the state is lock
 			view.Epoch)
 		if isLocked {
 			doc.Holder = holderDocOf(view.Holder, view.Age)
-			held := state.LockedBy(&shared.HeldError{Holder: *view.Holder, Age: view.Age})
-			fmt.Fprintf(&text, "locked: %s, last sign of life %d seconds ago\n", held.Holder, held.Age/time.Second)
+			fmt.Fprintf(&text, "locked: %s, last sign of life %d seconds ago\n", view.Holder, view.Age/time.Second)
 		} else {
 			text.WriteString("nobody has the lock\n")
 		}
@@ -328,7 +327,7 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 			return answer(stateDoc{State: place.Name(), Unlocked: &unlocked}, "nobody has the lock of "+place.Name()+
 				"\n")
 		}
-		held := state.LockedBy(&shared.HeldError{Place: place.Name(), Holder: *view.Holder, Age: view.Age})
+		held := &state.LockedError{Path: place.Name(), Holder: *view.Holder, Age: view.Age}
 		if !yes {
 			a.Printf("%s", show.Line(held.Error()))
 			if err := approve(ctx, a.UI, "Take the lock over from it",
@@ -337,7 +336,7 @@ Asks, after showing who holds the lock; without a terminal it needs --auto-appro
 			}
 		}
 		// From here on the other run can store nothing more, and so it sends nothing more.
-		lease, err := place.Unlock(ctx, workspace.Holder(a.UI, "state unlock").Shared())
+		lease, err := place.Unlock(ctx, workspace.Holder(a.UI, "state unlock"))
 		if err == nil {
 			err = lease.Release(ctx)
 		}

@@ -153,13 +153,13 @@ func Of(ctx context.Context, err error) *Failure {
 		return &Failure{Code: Locked, Err: err,
 			Hint: fmt.Sprintf("it was silent for longer than its lease of %s, so it most likely died: "+
 				"it is taken over from after %s more without a sign of life, by --lock-timeout 1m, or at once by:\n  agentsync state unlock",
-				locked.Lease, locked.Watch)}
-	case isLocked && ctx.Err() == nil && locked.Lease > 0:
+				time.Duration(locked.Holder.Lease), locked.Watch)}
+	case isLocked && ctx.Err() == nil && locked.Holder.Lease > 0:
 		return &Failure{Code: Locked, Err: err,
 			Hint: fmt.Sprintf("wait for it with --lock-timeout, for example --lock-timeout 5m; "+
 				"a run that died is taken over from %s after its last sign of life, or, where you know that it did, at once "+
 				"by:\n  agentsync state unlock",
-				locked.Lease+10*time.Second)}
+				time.Duration(locked.Holder.Lease)+10*time.Second)}
 	case isLocked && ctx.Err() == nil:
 		return &Failure{Code: Locked, Err: err,
 			Hint: "wait for it with --lock-timeout, for example --lock-timeout 5m; a run that was killed holds nothing"}

@@ -30,7 +30,7 @@ func TestOf(t *testing.T) {
 		{"a failure keeps its code", t.Context(), With(Stale, "old").Hinted("plan again"), Stale, "plan again"},
 		{"also after an interrupt", over, Usagef("wrong"), Usage, ""},
 		{"the lock of a file", t.Context(), locked, Locked, "wait for it with --lock-timeout"},
-		{"the lock of a shared state", t.Context(), &state.LockedError{Lease: time.Minute}, Locked,
+		{"the lock of a shared state", t.Context(), &state.LockedError{Holder: state.Holder{Lease: shared.Duration(time.Minute)}}, Locked,
 			"wait for it with --lock-timeout"},
 		{"waiting for a lock was interrupted", over, locked, Interrupted, ""},
 		{"a damaged state", t.Context(), &state.FormatError{Hint: "take it from git"}, Usage, "take it from git"},

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"agentsync/internal/state/shared"
 	"cmp"
 	"context"
 	"errors"
@@ -8,71 +9,16 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 )
 
 // Holder says who holds the lock, to whoever has to wait.
-type Holder struct {
-	PID     int       `json:"pid"`
-	Host    string    `json:"host,omitempty"`
-	User    string    `json:"user,omitempty"`
-	Command string    `json:"command,omitempty"` // "apply"; never arguments, which may hold secrets
-	Started time.Time `json:"started,omitzero"`
-	RunURL  string    `json:"runUrl,omitempty"` // of the CI job, if it runs in one
-}
-
-// String returns one line: "apply by ann on build-7 (process 4711) since 10:04:05 UTC, https://…".
-func (h Holder) String() string {
-	var b strings.Builder
-	b.WriteString(cmp.Or(h.Command, "another run"))
-	if h.User != "" {
-		b.WriteString(" by " + h.User)
-	}
-	if h.Host != "" {
-		b.WriteString(" on " + h.Host)
-	}
-	if h.PID != 0 {
-		fmt.Fprintf(&b, " (process %d)", h.PID)
-	}
-	if !h.Started.IsZero() {
-		b.WriteString(" since " + h.Started.UTC().Format("2006-01-02 15:04:05 UTC"))
-	}
-	if h.RunURL != "" {
-		b.WriteString(", " + h.RunURL)
-	}
-	return b.String()
-}
+type Holder = shared.Holder
 
 // LockedError says that another run holds the lock.
-type LockedError struct {
-	// Path is the lock file, or the shared place.
-	Path string
-	// Holder is who holds it as far as it can be read, else zero.
-	Holder Holder
-	// Lease is how long the holder of a shared place may act after its last sign of life, and Age how long ago that
-	// was, by the store's clock. Both are 0 for a file, whose lock ends with its holder.
-	Lease, Age time.Duration
-	// Watch is how long the holder of a shared place has still to be seen silent before its lock is taken over, 0 where
-	// it was not silent for longer than its lease.
-	Watch time.Duration
-	// Err is why the waiting ended: the context's cause.
-	Err error
-}
-
-// Error names the holder.
-func (e *LockedError) Error() string {
-	text := fmt.Sprintf("the state is locked: %s holds %s", e.Holder, e.Path)
-	if e.Lease > 0 {
-		text += fmt.Sprintf(", last sign of life %d seconds ago", e.Age/time.Second)
-	}
-	return text
-}
-
-// Unwrap returns why the waiting ended, so that an interrupt can be told from a deadline.
-func (e *LockedError) Unwrap() error { return e.Err }
+type LockedError = shared.LockedError
 
 // lockPoll is how often a run that waits asks again: soon enough not to be felt after a lock of
 // minutes, and 10 cheap system calls a second.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"agentsync/internal/state/shared"
 )
@@ -87,10 +86,7 @@ func (r *sharedKeeper) lock(ctx context.Context, holder Holder) (unlock func() e
 	if r.damaged {
 		take = r.place.LockDamaged
 	}
-	l, err := take(ctx, holder.Shared())
-	if held, ok := errors.AsType[*shared.HeldError](err); ok {
-		return nil, LockedBy(held)
-	}
+	l, err := take(ctx, holder)
 	if err != nil {
 		return nil, err
 	}
@@ -99,21 +95,6 @@ func (r *sharedKeeper) lock(ctx context.Context, holder Holder) (unlock func() e
 		r.setLease(nil)
 		return l.Release(ctx)
 	}, nil
-}
-
-// Shared says the same in the words of a shared place.
-func (h Holder) Shared() shared.Holder {
-	return shared.Holder{PID: h.PID, Host: h.Host, User: h.User, Command: h.Command, Started: h.Started,
-		RunURL: h.RunURL}
-}
-
-// LockedBy says who has the lock of a shared place in this package's words.
-func LockedBy(held *shared.HeldError) *LockedError {
-	h := held.Holder
-	return &LockedError{Path: held.Place, Lease: time.Duration(h.Lease), Age: held.Age, Watch: held.Watch,
-		Err: held.Err,
-		Holder: Holder{PID: h.PID, Host: h.Host, User: h.User, Command: h.Command, Started: h.Started,
-			RunURL: h.RunURL}}
 }
 
 // leaseFor returns the lease, if the state is still of the version.

@@ -93,7 +93,7 @@ func TestShared(t *testing.T) {
 		defer cancel()
 		_, err = two.Lock(ctx, state.Holder{})
 		if locked, ok := errors.AsType[*state.LockedError](err); !ok || locked.Holder.Host != "build-7" ||
-			locked.Lease != time.Minute {
+			time.Duration(locked.Holder.Lease) != time.Minute {
 			t.Errorf("while it is held: %v", err)
 		}
 		good(t, run.Close(t.Context()), unlock())

@@ -50,7 +50,7 @@ func OpenState(u *ui.UI, name string, request time.Duration) (*state.File, error
 
 // TellHolder lets whoever waits for the lock of a state file know who has it.
 func TellHolder(u *ui.UI) state.Option {
-	return state.WithWaiting(func(locked *state.LockedError) { u.TellHolder(locked) })
+	return state.WithWaiting(func(held *state.LockedError) { u.TellHolder(held) })
 }
 
 // LoadState reads the state that --state names, without a lock, for a command that sends nothing.
@@ -69,8 +69,8 @@ func OpenPlace(u *ui.UI, name string, request time.Duration) (*shared.Place, err
 	if err != nil {
 		return nil, err
 	}
-	waiting := func(held *shared.HeldError) { u.TellHolder(state.LockedBy(held)) }
-	return shared.Open(s, shared.Options{Lease: lease, Request: request, Waiting: waiting}), nil
+	return shared.Open(s, shared.Options{Lease: lease, Request: request,
+		Waiting: func(held *state.LockedError) { u.TellHolder(held) }}), nil
 }
 
 // OpenStore returns the store that a URL names, and the lease that it asks for, 0 for the default. No error shows the

@@ -78,7 +78,7 @@ func TestWaitingIsTold(t *testing.T) {
 		m, p := open(t)
 		l := lock(t, p)
 		told := 0
-		waiting := shared.Open(m, shared.Options{Waiting: func(held *shared.HeldError) {
+		waiting := shared.Open(m, shared.Options{Waiting: func(held *shared.LockedError) {
 			told++
 			if held.Holder.Host != "here" || held.Age > 21*time.Second {
 				t.Errorf("told %+v", held)

@@ -147,7 +147,7 @@ func TestStoreClock(t *testing.T) {
 						}
 					}()
 				}
-				if _, err := p.Lock(ctx, shared.Holder{}); !errors.As(err, new(*shared.HeldError)) {
+				if _, err := p.Lock(ctx, shared.Holder{}); !errors.As(err, new(*shared.LockedError)) {
 					t.Errorf("%v %s: a holder that lives: %v", skew, when, err)
 				}
 				ok(t, l.Check())

@@ -49,38 +49,6 @@ type head struct {
 	Nonce string `json:"nonce"`
 }
 
-// Holder is who has the lock, for whoever has to wait.
-type Holder struct {
-	PID     int       `json:"pid"`
-	Host    string    `json:"host,omitempty"`
-	User    string    `json:"user,omitempty"`
-	Command string    `json:"command,omitempty"`
-	Started time.Time `json:"started,omitzero"`
-	RunURL  string    `json:"runUrl,omitempty"`
-	// Lease is how long the holder may act after its last renewal, and Request how long one of its requests to a
-	// platform may last: after that, nothing of it is under way.
-	Lease   Duration `json:"lease"`
-	Request Duration `json:"request"`
-}
-
-// Duration is a time.Duration in whole seconds, rounded up.
-type Duration time.Duration
-
-// MarshalJSON writes seconds.
-func (d Duration) MarshalJSON() ([]byte, error) {
-	return json.Marshal(int64((time.Duration(d) + time.Second - 1) / time.Second))
-}
-
-// UnmarshalJSON reads seconds.
-func (d *Duration) UnmarshalJSON(b []byte) error {
-	var seconds int64
-	if err := json.Unmarshal(b, &seconds); err != nil {
-		return err
-	}
-	*d = Duration(time.Duration(seconds) * time.Second)
-	return nil
-}
-
 // DamageError says that what lies in the place is not what was written there, and the way back.
 type DamageError struct {
 	// Place is the store's name, Key the object.

@@ -20,27 +20,6 @@ var (
 	ErrUnknown = errors.New("the store did not say in time whether it has what was written")
 )
 
-// HeldError says that another run holds the lock.
-type HeldError struct {
-	Place  string
-	Holder Holder
-	// Age is how long ago it was last heard of.
-	Age time.Duration
-	// Watch is how long it has to be seen silent, by this process, before it is taken over from; 0 where it was not
-	// silent for longer than its lease by the store's clock.
-	Watch time.Duration
-	// Err is why the waiting ended: the context's cause.
-	Err error
-}
-
-// Error names the place.
-func (e *HeldError) Error() string {
-	return fmt.Sprintf("the state in %s is locked, last sign of life %v ago", e.Place, e.Age.Round(time.Second))
-}
-
-// Unwrap returns why the waiting ended.
-func (e *HeldError) Unwrap() error { return e.Err }
-
 const (
 	// deadSlack is how much older than its lease a head must be before its holder counts as dead.
 	deadSlack = 10 * time.Second
@@ -83,7 +62,7 @@ type Lease struct {
 // renewalInterval is how often a lease is renewed.
 func renewalInterval(lease time.Duration) time.Duration { return lease / 3 }
 
-// Lock takes the lock, waiting until ctx is done; then the error is a *HeldError. It asks at least once. A holder that
+// Lock takes the lock, waiting until ctx is done; then the error is a *LockedError. It asks at least once. A holder that
 // was not heard of for longer than its lease is taken over from.
 func (p *Place) Lock(ctx context.Context, holder Holder) (*Lease, error) {
 	return p.lockIn(ctx, holder, lockMode{})
@@ -170,7 +149,7 @@ func (p *Place) lockIn(ctx context.Context, holder Holder, mode lockMode) (*Leas
 			}
 			continue // if it was changed, somebody else was first
 		}
-		held := &HeldError{Place: p.Name(), Holder: *h.Holder, Age: age}
+		held := &LockedError{Path: p.Name(), Holder: *h.Holder, Age: age}
 		if lease := time.Duration(h.Holder.Lease); age > lease+deadSlack {
 			held.Watch = watchTime(lease) + 2*lockPoll
 		}

@@ -222,7 +222,7 @@ func TestManyAtOnce(t *testing.T) {
 			slow := store.Faulty{Store: m,
 				Next: func(string, string) store.Fault { return store.Fault{Delay: 10 * time.Millisecond} }}
 			l, err := shared.Open(slow, shared.Options{}).Lock(ctx, shared.Holder{})
-			var held *shared.HeldError
+			var held *shared.LockedError
 			if errors.As(err, &held) && wait < time.Minute {
 				return
 			}
@@ -261,7 +261,7 @@ func TestRenewal(t *testing.T) {
 		ok(t, l.Begin(t.Context(), nil, []byte("x")))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		var held *shared.HeldError
+		var held *shared.LockedError
 		if _, err := p.Lock(ctx, shared.Holder{}); !errors.As(err, &held) || held.Holder.Host != "here" ||
 			held.Age > 20*time.Second {
 			t.Errorf("after an hour: %v", err)

@@ -28,7 +28,7 @@ type Options struct {
 	// Grace is how long this run waits before it believes that a request of before was not carried out.
 	Grace time.Duration
 	// Waiting, where it is not nil, is told again and again, while a lock is waited for, who has it.
-	Waiting func(*HeldError)
+	Waiting func(*LockedError)
 }
 
 // Place is a shared state in a store. It is safe for concurrent use.

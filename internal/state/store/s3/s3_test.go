@@ -49,7 +49,7 @@ func TestRuns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := lockNow(ctx, place); !errors.As(err, new(*shared.HeldError)) {
+		if _, err := lockNow(ctx, place); !errors.As(err, new(*shared.LockedError)) {
 			t.Errorf("while it is held: %v", err)
 		}
 		err = errors.Join(l.Begin(ctx, nil, []byte("one ")), l.Append(ctx, []byte("two")), l.Check())
