@@ -2,7 +2,6 @@ package schema
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -69,35 +68,37 @@ func forEditors(out *bytes.Buffer, piece json.RawMessage, takesReferences bool) 
 		return nil
 	}
 	isText := false
-	err := eachRaw(piece, func(name string, body json.RawMessage) {
+	var limits, rest []string
+	if err := eachMember(piece, func(name string, body json.RawMessage) error {
 		isText = isText || takesReferences && name == "type" && string(body) == `"string"`
-	})
-	if err != nil {
+		return nil
+	}); err != nil {
 		return err
 	}
-	var limits, rest []string
-	var failed error
-	err = eachRaw(piece, func(name string, body json.RawMessage) {
-		member := fmt.Sprintf("%q:", name)
+	err := eachMember(piece, func(name string, body json.RawMessage) error {
+		var below bytes.Buffer
+		fmt.Fprintf(&below, "%q:", name)
 		switch {
 		case strings.HasPrefix(name, "x-"):
+			return nil
 		case isText && slices.Contains(textLimits, name):
-			limits = append(limits, member+string(body))
+			limits = append(limits, below.String()+string(body))
+			return nil
 		case slices.Contains(values, name):
-			rest = append(rest, member+string(body))
+			below.Write(body)
 		default:
-			var below bytes.Buffer
-			if err := forEditors(&below, body, takesReferences); err != nil && failed == nil {
-				failed = err
+			if err := forEditors(&below, body, takesReferences); err != nil {
+				return err
 			}
-			rest = append(rest, member+below.String())
 		}
+		rest = append(rest, below.String())
+		return nil
 	})
 	if limits != nil {
 		rest = append(rest, `"anyOf":[{`+strings.Join(limits, ",")+`},{"$ref":"#/definitions/reference"}]`)
 	}
 	out.WriteString("{" + strings.Join(rest, ",") + "}")
-	return cmp.Or(err, failed)
+	return err
 }
 
 var (
@@ -114,47 +115,37 @@ func bundleOf(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []byte
+	var definitions []byte
 	for _, other := range reachable(name) {
-		b, err := Read(other)
-		if err != nil {
-			return nil, fmt.Errorf("bundle schema %s: %w", name, err)
-		}
 		var parts struct {
 			Definitions json.RawMessage `json:"definitions"`
 		}
-		if err := decodeStrict(b, &parts); err != nil {
-			return nil, fmt.Errorf("bundle schema %s: %s: %w", name, other, err)
+		b, err := Read(other)
+		if err == nil {
+			err = decodeExact(b, &parts)
 		}
-		err = eachRaw(parts.Definitions, func(definition string, body json.RawMessage) {
-			all = fmt.Appendf(all, "%q: %s,", qualifiedName(other, definition), rewriteRefs(body, other))
-		})
+		if err == nil {
+			err = eachMember(parts.Definitions, func(definition string, body json.RawMessage) error {
+				definitions = fmt.Appendf(definitions, "%q: %s,", qualifiedName(other, definition),
+					rewriteRefs(body, other))
+				return nil
+			})
+		}
 		if err != nil {
 			return nil, fmt.Errorf("bundle schema %s: %s: %w", name, other, err)
 		}
 	}
-	return assembleSchema(root, name, bytes.TrimSuffix(all, []byte(",")))
-}
-
-// assembleSchema returns root with definitions in place of its own.
-func assembleSchema(root []byte, name string, definitions []byte) ([]byte, error) {
-	var out bytes.Buffer
-	out.WriteByte('{')
-	err := eachRaw(root, func(member string, body json.RawMessage) {
+	whole := []byte{'{'}
+	err = eachMember(root, func(member string, body json.RawMessage) error {
 		if member != "definitions" {
-			fmt.Fprintf(&out, "%q: %s,", member, rewriteRefs(body, name))
+			whole = fmt.Appendf(whole, "%q: %s,", member, rewriteRefs(body, name))
 		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bundle schema %s: %w", name, err)
 	}
-	fmt.Fprintf(&out, `"definitions": {%s}}`, definitions)
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, out.Bytes(), "", "  "); err != nil {
-		return nil, fmt.Errorf("bundle schema %s: %w", name, err)
-	}
-	indented.WriteByte('\n')
-	return indented.Bytes(), nil
+	return fmt.Appendf(whole, `"definitions": {%s}}`, bytes.TrimSuffix(definitions, []byte(","))), nil
 }
 
 // reachable returns name and the schemas that it refers to, directly or not, in order of first use.
@@ -186,27 +177,4 @@ func rewriteRefs(piece []byte, home string) []byte {
 
 func qualifiedName(file, definition string) string {
 	return strings.Join([]string{file, definition}, ".")
-}
-
-// eachRaw calls visit for every member of a JSON object, in the order of the text.
-func eachRaw(object []byte, visit func(name string, body json.RawMessage)) error {
-	if object == nil {
-		return nil
-	}
-	dec := json.NewDecoder(bytes.NewReader(object))
-	if _, err := dec.Token(); err != nil {
-		return err
-	}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return err
-		}
-		var body json.RawMessage
-		if err := dec.Decode(&body); err != nil {
-			return err
-		}
-		visit(fmt.Sprint(name), body)
-	}
-	return nil
 }

@@ -363,7 +363,7 @@ func (m *schemaMerger) definition(ref string) any {
 	v, ok := m.read[m.file]
 	if !ok {
 		b, _ := Read(m.file)
-		_ = decodeStrict(b, &v) // what cannot be read says nothing: a test holds each field to a description
+		_ = decodeExact(b, &v) // what cannot be read says nothing: a test holds each field to a description
 		m.read[m.file] = v
 	}
 	for _, name := range agent.SplitPointer(path) {

@@ -28,7 +28,7 @@ func LoadOrder(name string) (*Order, error) {
 	var root struct {
 		Definitions map[string]json.RawMessage `json:"definitions"`
 	}
-	if err := decodeStrict(b, &root); err != nil {
+	if err := decodeExact(b, &root); err != nil {
 		return nil, fmt.Errorf("order of schema %s: %w", name, err)
 	}
 	r := orderReader{definitions: root.Definitions}
@@ -143,8 +143,7 @@ func (r orderReader) read(o *Order, piece json.RawMessage, depth int) error {
 }
 
 func (r orderReader) members(o *Order, properties json.RawMessage, depth int) error {
-	var failed error
-	err := eachRaw(properties, func(name string, body json.RawMessage) {
+	return eachMember(properties, func(name string, body json.RawMessage) error {
 		below := o.members[name]
 		if below == nil {
 			below = &Order{}
@@ -154,12 +153,6 @@ func (r orderReader) members(o *Order, properties json.RawMessage, depth int) er
 			o.members[name] = below
 			o.names = append(o.names, name)
 		}
-		if err := r.read(below, body, depth+1); err != nil && failed == nil {
-			failed = err
-		}
+		return r.read(below, body, depth+1)
 	})
-	if err != nil {
-		return err
-	}
-	return failed
 }

@@ -49,43 +49,43 @@ func Own() []string { return slices.Clone(own[:]) }
 // IsOwn reports whether an agent's field belongs to agentsync itself.
 func IsOwn(field string) bool { return slices.Contains(own[:], field) }
 
-// Field is one field of a platform's agents, with its traits.
+// Field is one field of a platform's agents, with its traits. Those that have a name in JSON are read as they stand.
 type Field struct {
-	Name string
+	Name string `json:"-"`
 	// Type is the JSON type: "string", "boolean", "array" or "object".
-	Type        string
-	Description string
+	Type        string `json:"-"`
+	Description string `json:"description"`
 	// Required fields must be there when an agent is created.
-	Required bool
+	Required bool `json:"-"`
 	// Default is what the platform takes where the field is missing, nil where that is empty.
-	Default any
+	Default any `json:"default"`
 	// Identity fields are those by which a person tells agents apart (x-identity).
-	Identity bool
+	Identity bool `json:"x-identity"`
 	// Immutable fields cannot be changed after creation (x-immutable).
-	Immutable bool
+	Immutable bool `json:"x-immutable"`
 	// Unordered lists mean the same in any order (x-unordered).
-	Unordered bool
+	Unordered bool `json:"x-unordered"`
 	// MaxItems is the most that a list may hold, 0 where nothing is said.
-	MaxItems int
+	MaxItems int `json:"maxItems"`
 	// CreateOnly fields are taken on create and never answered (x-create-only): nothing can be compared with them.
-	CreateOnly bool
+	CreateOnly bool `json:"x-create-only"`
 	// KeepsValue fields cannot be emptied once they have a value (x-keeps-value).
-	KeepsValue bool
+	KeepsValue bool `json:"x-keeps-value"`
 	// RefersTo is what the items of a list are names of (x-refers-to): tool, action, context; empty for anything else.
-	RefersTo string
+	RefersTo string `json:"x-refers-to"`
 	// Example is a value that the field may have, nil where the schema gives none.
-	Example any
+	Example any `json:"-"`
 	// FreeText reports that the field is a text of any form, within its length.
-	FreeText bool
+	FreeText bool `json:"-"`
 	// SentWith are fields that an update sends along where it sends this one (x-sent-with).
-	SentWith []string
+	SentWith []string `json:"x-sent-with"`
 	// Marker is the field, an object or a list of strings, that can carry a mark (x-marker).
-	Marker bool
+	Marker bool `json:"x-marker"`
 	// Secret are the JSON pointers, from the agent's root, of the values below this field that are
 	// secret whatever they hold (writeOnly).
-	Secret []string
+	Secret []string `json:"-"`
 	// Pointer is the field's JSON pointer from the agent's root.
-	Pointer string
+	Pointer string `json:"-"`
 }
 
 // IsSecret reports whether the value at the JSON pointer path, from the agent's root and at or below this
@@ -203,30 +203,18 @@ func (p *Platform) IsSecret(path string) bool {
 
 // schemaNode is as much of a schema as the traits need.
 type schemaNode struct {
-	Type                 any                   `json:"type"`
-	Description          string                `json:"description"`
-	Default              any                   `json:"default"`
-	Properties           json.RawMessage       `json:"properties"`
-	Required             []string              `json:"required"`
-	WriteOnly            bool                  `json:"writeOnly"`
-	AppID                bool                  `json:"x-app-id"`
-	Identity             bool                  `json:"x-identity"`
-	Immutable            bool                  `json:"x-immutable"`
-	Unordered            bool                  `json:"x-unordered"`
-	CreateOnly           bool                  `json:"x-create-only"`
-	KeepsValue           bool                  `json:"x-keeps-value"`
-	RefersTo             string                `json:"x-refers-to"`
-	Examples             []any                 `json:"examples"`
-	Enum                 []any                 `json:"enum"`
-	Pattern              string                `json:"pattern"`
-	Format               string                `json:"format"`
-	SentWith             []string              `json:"x-sent-with"`
-	Marker               bool                  `json:"x-marker"`
-	MaxItems             int                   `json:"maxItems"`
-	Ref                  string                `json:"$ref"`
-	AllOf                []schemaNode          `json:"allOf"`
-	Definitions          map[string]schemaNode `json:"definitions"`
-	AdditionalProperties json.RawMessage       `json:"additionalProperties"`
+	Field
+	Type        any                   `json:"type"`
+	Properties  json.RawMessage       `json:"properties"`
+	Required    []string              `json:"required"`
+	WriteOnly   bool                  `json:"writeOnly"`
+	AppID       bool                  `json:"x-app-id"`
+	Examples    []any                 `json:"examples"`
+	Enum        []any                 `json:"enum"`
+	Pattern     string                `json:"pattern"`
+	Format      string                `json:"format"`
+	AllOf       []schemaNode          `json:"allOf"`
+	Definitions map[string]schemaNode `json:"definitions"`
 }
 
 // Load reads the traits of the platform called name, by each version of its API: NAME.schema.json says the first,
@@ -265,7 +253,7 @@ func loadFile(name, file string) (*Platform, error) {
 		return nil, err
 	}
 	var root schemaNode
-	if err := decodeStrict(b, &root); err != nil {
+	if err := decodeExact(b, &root); err != nil {
 		return nil, fmt.Errorf("schema %s: %w", file, err)
 	}
 	p := &Platform{Name: name, File: file, index: map[string]int{}}
@@ -273,7 +261,7 @@ func loadFile(name, file string) (*Platform, error) {
 		return nil, fmt.Errorf("schema %s: %w", file, err)
 	}
 	required := root.Definitions["complete"].requiredNames()
-	err = eachProperty(root.Definitions["agent"].Properties, func(field string, n schemaNode) error {
+	err = eachMember(root.Definitions["agent"].Properties, func(field string, n schemaNode) error {
 		if IsOwn(field) {
 			return nil
 		}
@@ -296,7 +284,7 @@ func loadFile(name, file string) (*Platform, error) {
 }
 
 func (p *Platform) readSection(section schemaNode) error {
-	return eachProperty(section.Properties, func(name string, n schemaNode) error {
+	return eachMember(section.Properties, func(name string, n schemaNode) error {
 		def, _ := n.Default.(string)
 		switch {
 		case n.AppID:
@@ -322,15 +310,11 @@ func (n schemaNode) requiredNames() []string {
 	return names
 }
 
-func (n schemaNode) field(name string) (Field, error) {
-	def, err := agent.Canonical(n.Default)
-	if err != nil {
+func (n schemaNode) field(name string) (f Field, err error) {
+	f = n.Field
+	f.Name, f.Pointer = name, "/"+agent.EscapePointer(name)
+	if f.Default, err = agent.Canonical(n.Default); err != nil {
 		return Field{}, err
-	}
-	f := Field{
-		Name: name, Description: n.Description, Default: def,
-		Identity: n.Identity, Immutable: n.Immutable, Unordered: n.Unordered, Marker: n.Marker, MaxItems: n.MaxItems,
-		CreateOnly: n.CreateOnly, KeepsValue: n.KeepsValue, RefersTo: n.RefersTo, SentWith: n.SentWith,
 	}
 	f.Type, _ = n.Type.(string)
 	f.FreeText = f.Type == "string" && n.Enum == nil && n.Pattern == "" && n.Format == ""
@@ -339,7 +323,6 @@ func (n schemaNode) field(name string) (Field, error) {
 			return Field{}, err
 		}
 	}
-	f.Pointer = "/" + agent.EscapePointer(name)
 	f.Secret, err = n.secretPaths(f.Pointer)
 	return f, err
 }
@@ -349,7 +332,7 @@ func (n schemaNode) secretPaths(path string) ([]string, error) {
 		return []string{path}, nil
 	}
 	var paths []string
-	err := eachProperty(n.Properties, func(name string, sub schemaNode) error {
+	err := eachMember(n.Properties, func(name string, sub schemaNode) error {
 		below, err := sub.secretPaths(path + "/" + agent.EscapePointer(name))
 		paths = append(paths, below...)
 		return err
@@ -357,12 +340,12 @@ func (n schemaNode) secretPaths(path string) ([]string, error) {
 	return paths, err
 }
 
-// eachProperty calls visit for every member of a properties object, in the order of the file.
-func eachProperty(properties json.RawMessage, visit func(name string, n schemaNode) error) error {
-	if properties == nil {
+// eachMember calls visit for every member of a JSON object, in the order of the text.
+func eachMember[T any](object json.RawMessage, visit func(name string, v T) error) error {
+	if object == nil {
 		return nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(properties))
+	dec := json.NewDecoder(bytes.NewReader(object))
 	dec.UseNumber()
 	if _, err := dec.Token(); err != nil {
 		return err
@@ -372,18 +355,19 @@ func eachProperty(properties json.RawMessage, visit func(name string, n schemaNo
 		if err != nil {
 			return err
 		}
-		var n schemaNode
-		if err := dec.Decode(&n); err != nil {
+		var v T
+		if err := dec.Decode(&v); err != nil {
 			return err
 		}
-		if err := visit(name.(string), n); err != nil {
+		if err := visit(name.(string), v); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func decodeStrict(b []byte, v any) error {
+// decodeExact keeps numbers as they are written.
+func decodeExact(b []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
 	return dec.Decode(v)
