@@ -63,10 +63,15 @@ func (f *manifestFile) agent(part *sectionPart, id agent.AppID, node *yaml.Node)
 	f.checkMark(part, node, own)
 	f.warnLiterals(part, node, own)
 	if f.hasTexts {
-		a.TextFiles = textFilesOf("", own, nil)
-		validate.EachText(own, func(t *validate.Text) {
+		validate.EachText("", own, func(at string, t *validate.Text) {
 			if t.Names != nil {
 				a.secrets = append(a.secrets, t)
+			}
+			if t.File != "" {
+				if a.TextFiles == nil {
+					a.TextFiles = map[string]string{}
+				}
+				a.TextFiles[at] = t.File
 			}
 		})
 	}
@@ -74,28 +79,6 @@ func (f *manifestFile) agent(part *sectionPart, id agent.AppID, node *yaml.Node)
 	a.Fields = sealSecrets(own, part.rules, f.hasTexts)
 	a.identity = identityOf(part.rules.Identity, a.Fields)
 	return a, id.App != "" && agent.ValidKey(a.Address.Key)
-}
-
-// textFilesOf adds to files the pointers of the values below v that are texts of files, with those.
-func textFilesOf(pointer string, v any, files map[string]string) map[string]string {
-	switch v := v.(type) {
-	case *validate.Text:
-		if v.File != "" {
-			if files == nil {
-				files = map[string]string{}
-			}
-			files[pointer] = v.File
-		}
-	case map[string]any:
-		for name, e := range v {
-			files = textFilesOf(pointer+"/"+agent.EscapePointer(name), e, files)
-		}
-	case []any:
-		for i, e := range v {
-			files = textFilesOf(pointer+"/"+strconv.Itoa(i), e, files)
-		}
-	}
-	return files
 }
 
 // countDefaults counts what the agent takes of its section's defaults, and reports whether it may: large

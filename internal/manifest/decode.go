@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"regexp"
 	"slices"
 	"strconv"
@@ -431,39 +432,14 @@ func canonicalNumber(s string) (json.Number, error) {
 		return json.Number(strconv.FormatUint(u, 10)), nil
 	}
 	n, err := agent.Number(s)
-	if err == nil && !sameDecimal(s, n.String()) {
-		err = fmt.Errorf("%s is not %s", n, s)
+	if err != nil {
+		return "", err
 	}
-	return n, err
-}
-
-// sameDecimal reports whether two decimal numbers are the same, digit by digit.
-func sameDecimal(a, b string) bool {
-	digitsA, exponentA := decimal(a)
-	digitsB, exponentB := decimal(b)
-	return digitsA == digitsB && (digitsA == "" || exponentA == exponentB)
-}
-
-// decimal returns a number as its sign and digits without zeros at either end, and the exponent of the last.
-func decimal(s string) (digits string, exponent int) {
-	mantissa := s
-	if i := strings.IndexAny(s, "eE"); i >= 0 {
-		mantissa = s[:i]
-		exponent, _ = strconv.Atoi(strings.TrimPrefix(s[i+1:], "+")) // agent.Number has bounded it
+	written, _ := new(big.Rat).SetString(s) // agent.Number has bounded its exponent
+	if kept, _ := new(big.Rat).SetString(n.String()); written.Cmp(kept) != 0 {
+		return "", fmt.Errorf("%s is not %s", n, s)
 	}
-	sign := ""
-	if strings.HasPrefix(mantissa, "-") {
-		sign = "-"
-	}
-	whole, fraction, _ := strings.Cut(strings.TrimLeft(mantissa, "+-"), ".")
-	digits = strings.TrimLeft(whole+fraction, "0")
-	exponent -= len(fraction)
-	trimmed := strings.TrimRight(digits, "0")
-	exponent += len(digits) - len(trimmed)
-	if trimmed == "" {
-		return "", 0
-	}
-	return sign + trimmed, exponent
+	return n, nil
 }
 
 // checkKeys reports keys that are no strings, that stand twice, or that are reserved.

@@ -55,10 +55,6 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 		return nil, nil, err
 	}
 	fleet := joinFiles(results, l.apiKeys, &problems)
-	for _, r := range results {
-		problems = append(problems, r.problems...)
-		fleet.Files = append(fleet.Files, r.path)
-	}
 	fleet.Sources = &Sources{options: o, manifests: found, texts: &l.files}
 	// Behind all files: only now is it known which texts none of them uses.
 	l.files.unused(&problems)
@@ -86,7 +82,7 @@ func readAll(ctx context.Context, files []foundFile, l *fileLoader) ([]fileResul
 	return results, group.Wait()
 }
 
-// joinFiles puts the files' sections together and checks what no file can know alone.
+// joinFiles puts the files' sections and problems together and checks what no file can know alone.
 func joinFiles(results []fileResult, apiKeys []string, problems *diag.List) *Fleet {
 	total := 0
 	for _, r := range results {
@@ -95,7 +91,10 @@ func joinFiles(results []fileResult, apiKeys []string, problems *diag.List) *Fle
 		}
 	}
 	j := newJoiner(total, problems)
+	var files []string
 	for _, r := range results {
+		files = append(files, r.path)
+		*problems = append(*problems, r.problems...)
 		for _, s := range r.sections {
 			j.addSection(s)
 		}
@@ -104,7 +103,9 @@ func joinFiles(results []fileResult, apiKeys []string, problems *diag.List) *Fle
 	j.checkCredentials(results, apiKeys)
 	j.checkPreviousKeys()
 	j.checkNamesakes()
-	return j.fleet()
+	fleet := j.fleet()
+	fleet.Files = files
+	return fleet
 }
 
 func sortAgents(agents []loadedAgent) {
@@ -152,22 +153,15 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		FileBytes:    orDefault(l.FileBytes, 32<<20),
-		TotalBytes:   orDefault(l.TotalBytes, 1<<30),
-		Files:        orDefault(l.Files, 200_000),
-		Values:       orDefault(l.Values, 1_000_000),
-		TextBytes:    orDefault(l.TextBytes, 1<<20),
-		ContentBytes: orDefault(l.ContentBytes, 64<<20),
-		Depth:        orDefault(l.Depth, agent.MaxDepth),
-		Problems:     orDefault(l.Problems, 1_000),
+		FileBytes:    cmp.Or(l.FileBytes, 32<<20),
+		TotalBytes:   cmp.Or(l.TotalBytes, 1<<30),
+		Files:        cmp.Or(l.Files, 200_000),
+		Values:       cmp.Or(l.Values, 1_000_000),
+		TextBytes:    cmp.Or(l.TextBytes, 1<<20),
+		ContentBytes: cmp.Or(l.ContentBytes, 64<<20),
+		Depth:        cmp.Or(l.Depth, agent.MaxDepth),
+		Problems:     cmp.Or(l.Problems, 1_000),
 	}
-}
-
-func orDefault[T int | int64](v, def T) T {
-	if v <= 0 {
-		return def
-	}
-	return v
 }
 
 // Source is a manifest that is in memory: not written yet, or as it would be after an edit.
@@ -213,10 +207,6 @@ func (p *Parser) Parse(ctx context.Context, sources ...Source) (*Fleet, diag.Lis
 	var problems diag.List
 	fleet := joinFiles(results, p.loader.apiKeys, &problems)
 	fleet.Sources = SourcesIn(sources, p.options)
-	for _, r := range results {
-		problems = append(problems, r.problems...)
-		fleet.Files = append(fleet.Files, r.path)
-	}
 	problems.Sort()
 	return fleet, problems, nil
 }

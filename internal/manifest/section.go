@@ -67,7 +67,7 @@ func (f *manifestFile) sectionPart(p *validate.Platform, node *yaml.Node) *secti
 
 // refuseSecrets reports ${secret:} where it would be needed before a request is sent.
 func (f *manifestFile) refuseSecrets(name string, n *yaml.Node, v any) {
-	validate.EachText(v, func(t *validate.Text) {
+	validate.EachText("", v, func(_ string, t *validate.Text) {
 		if t.Names != nil {
 			f.errorAt(n, t.Pos,
 				"%s cannot hold ${secret:%s}: a secret is filled in only inside an agent that is sent; write ${env:%s}",

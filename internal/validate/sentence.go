@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/diag"
 	"agentsync/internal/yamltext"
 )
@@ -299,18 +301,18 @@ func MapTexts(v any, visit func(*Text) any) (any, bool) {
 	return v, false
 }
 
-// EachText calls visit for each text in v.
-func EachText(v any, visit func(*Text)) {
+// EachText calls visit for each text at or below v, with its JSON pointer below at.
+func EachText(at string, v any, visit func(at string, t *Text)) {
 	switch v := v.(type) {
 	case *Text:
-		visit(v)
+		visit(at, v)
 	case map[string]any:
-		for _, e := range v {
-			EachText(e, visit)
+		for name, e := range v {
+			EachText(at+"/"+agent.EscapePointer(name), e, visit)
 		}
 	case []any:
-		for _, e := range v {
-			EachText(e, visit)
+		for i, e := range v {
+			EachText(at+"/"+strconv.Itoa(i), e, visit)
 		}
 	}
 }
