@@ -266,7 +266,9 @@ func TestTimeLimit(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := table.Get(ctx, "head.json"); err == nil || ctx.Err() == nil {
+	_, err = table.Get(ctx, "head.json")
+	// The deadline of the connection may come a moment before that of the context: both are the same time.
+	if err == nil || ctx.Err() == nil && !strings.Contains(err.Error(), "timeout") {
 		t.Errorf("got %v", err)
 	}
 }
