@@ -227,13 +227,8 @@ func limitWords(piece map[string]any) []string {
 
 // rangeWords says the least and the most of something.
 func rangeWords(piece map[string]any, least, most, noun string) []string {
-	number := func(name string) (int, bool) {
-		n, ok := piece[name].(json.Number)
-		i, err := n.Int64()
-		return int(i), ok && err == nil
-	}
-	low, hasLow := number(least)
-	high, hasHigh := number(most)
+	low, hasLow := Whole(piece, least)
+	high, hasHigh := Whole(piece, most)
 	switch {
 	case hasLow && hasHigh && low == high:
 		return []string{"exactly " + diag.Plural(low, noun)}
@@ -245,6 +240,13 @@ func rangeWords(piece map[string]any, least, most, noun string) []string {
 		return []string{"at least " + diag.Plural(low, noun)}
 	}
 	return nil
+}
+
+// Whole returns the whole number that a member of a schema piece is, and whether it is one.
+func Whole(piece map[string]any, name string) (int, bool) {
+	n, ok := piece[name].(json.Number)
+	i, err := n.Int64()
+	return int(i), ok && err == nil
 }
 
 // traitWords says what the traits of a field mean to who writes it.

@@ -142,36 +142,42 @@ func (d Doc) memberMap() (m map[string]any, err error) {
 	return m, err
 }
 
+var errReserved = errors.New("the name " + ReservedKey + " is reserved")
+
 // Canonical turns a value that was read from JSON into the values that Fields
 // lists: numbers in canonical form, sealed secrets recognised. v is changed in place.
-func Canonical(v any) (any, error) {
+func Canonical(v any) (any, error) { return canonicalValue(v, false) }
+
+// canonicalValue is Canonical; of what a platform answered, null members are left out, and nothing is a sealed secret:
+// the reserved name is refused.
+func canonicalValue(v any, answered bool) (_ any, err error) {
 	switch v := v.(type) {
 	case json.Number:
 		return Number(v.String())
 	case map[string]any:
-		if s, ok := sealedSecret(v); ok {
+		if s, ok := sealedSecret(v); ok && !answered {
 			return s, nil
 		}
 		for k, e := range v {
-			c, err := Canonical(e)
-			if err != nil {
+			switch {
+			case answered && e == nil:
+				delete(v, k)
+				continue
+			case answered && k == ReservedKey:
+				return nil, errReserved
+			}
+			if v[k], err = canonicalValue(e, answered); err != nil {
 				return nil, err
 			}
-			v[k] = c
 		}
-		return v, nil
 	case []any:
 		for i, e := range v {
-			c, err := Canonical(e)
-			if err != nil {
+			if v[i], err = canonicalValue(e, answered); err != nil {
 				return nil, err
 			}
-			v[i] = c
 		}
-		return v, nil
-	default:
-		return v, nil
 	}
+	return v, nil
 }
 
 // sealedSecret returns the secret that m stands for. Whatever has other members, or values of another form, is an

@@ -3,7 +3,6 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"slices"
 	"sync"
 
@@ -226,7 +225,7 @@ func (r Raw) AppendCanonical(dst []byte) ([]byte, bool) {
 	err := r.readWith(false, func(dec *jsontext.Decoder) error {
 		v, err := readValue(dec)
 		if err == nil {
-			v, err = answeredValue(v)
+			v, err = canonicalValue(v, true)
 		}
 		if err == nil {
 			dst, err = appendValue(dst, v)
@@ -234,34 +233,4 @@ func (r Raw) AppendCanonical(dst []byte) ([]byte, bool) {
 		return err
 	})
 	return dst, err == nil
-}
-
-var errReserved = errors.New("the name " + ReservedKey + " is reserved")
-
-// answeredValue makes numbers canonical and leaves null members out. v is changed in place.
-func answeredValue(v any) (_ any, err error) {
-	switch v := v.(type) {
-	case json.Number:
-		return Number(v.String())
-	case map[string]any:
-		for k, e := range v {
-			if e == nil {
-				delete(v, k)
-				continue
-			}
-			if k == ReservedKey {
-				return nil, errReserved
-			}
-			if v[k], err = answeredValue(e); err != nil {
-				return nil, err
-			}
-		}
-	case []any:
-		for i, e := range v {
-			if v[i], err = answeredValue(e); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return v, nil
 }

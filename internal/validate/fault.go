@@ -273,8 +273,8 @@ func Lookup(v any, path []string) any {
 		case map[string]any:
 			v = c[token]
 		case []any:
-			i := listIndex(token, len(c))
-			if i < 0 {
+			i, err := strconv.Atoi(token)
+			if err != nil || i < 0 || i >= len(c) {
 				return nil
 			}
 			v = c[i]
@@ -283,14 +283,6 @@ func Lookup(v any, path []string) any {
 		}
 	}
 	return v
-}
-
-func listIndex(token string, length int) int {
-	var i int
-	if _, err := fmt.Sscanf(token, "%d", &i); err != nil || i < 0 || i >= length {
-		return -1
-	}
-	return i
 }
 
 // splitEncoded splits a pointer as jsonschema writes it: escaped, then percent-encoded. A slash inside a name is

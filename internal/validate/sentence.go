@@ -11,6 +11,7 @@ import (
 	"agentsync/internal/agent"
 	"agentsync/internal/diag"
 	"agentsync/internal/yamltext"
+	"agentsync/schema"
 )
 
 // Sentence says what is wrong and what would be right. subject is the value's name ("name",
@@ -206,34 +207,24 @@ func Repeat(items []any) (int, int) {
 }
 
 func (f Fault) lengthSentence(whole string) string {
-	number := func(keyword string) (int, bool) {
-		n, ok := f.rule[keyword].(json.Number)
-		i, err := n.Int64()
-		return int(i), ok && err == nil
-	}
-	limit, _ := number(f.Keyword)
+	limit, _ := schema.Whole(f.rule, f.Keyword)
+	least, _ := schema.Whole(f.rule, "minLength")
+	most, _ := schema.Whole(f.rule, "maxLength")
 	n := lengthOf(f.Value)
-	switch f.Keyword {
-	case "minLength":
-		if most, ok := number("maxLength"); ok && most == limit {
-			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, diag.Plural(n, "character"),
-				diag.Count(limit))
-		}
-		if n == 0 {
-			return fmt.Sprintf("%s is empty; at least %s required", whole, atLeast(limit))
-		}
-		return fmt.Sprintf("%s is %s long; at least %s are required", whole, diag.Plural(n, "character"),
-			diag.Count(limit))
-	case "maxLength":
-		if least, ok := number("minLength"); ok && least == limit {
-			return fmt.Sprintf("%s is %s long; exactly %s are required", whole, diag.Plural(n, "character"),
-				diag.Count(limit))
-		}
-		return fmt.Sprintf("%s is %s long; at most %s are allowed", whole, diag.Plural(n, "character"),
-			diag.Count(limit))
-	case "maxItems":
+	long := fmt.Sprintf("%s is %s long; ", whole, diag.Plural(n, "character"))
+	isText := f.Keyword == "minLength" || f.Keyword == "maxLength"
+	switch {
+	case isText && least == most:
+		return long + fmt.Sprintf("exactly %s are required", diag.Count(limit))
+	case f.Keyword == "minLength" && n == 0:
+		return fmt.Sprintf("%s is empty; at least %s required", whole, atLeast(limit))
+	case f.Keyword == "minLength":
+		return long + fmt.Sprintf("at least %s are required", diag.Count(limit))
+	case f.Keyword == "maxLength":
+		return long + fmt.Sprintf("at most %s are allowed", diag.Count(limit))
+	case f.Keyword == "maxItems":
 		return fmt.Sprintf("%s has %s; at most %s are allowed", whole, diag.Plural(n, "item"), diag.Count(limit))
-	case "minItems":
+	case f.Keyword == "minItems":
 		return fmt.Sprintf("%s has %s; at least %s are required", whole, diag.Plural(n, "item"), diag.Count(limit))
 	default:
 		return fmt.Sprintf("%s is not as the schema asks for (%s)", whole, f.Keyword)

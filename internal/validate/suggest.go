@@ -55,9 +55,8 @@ func onlyWord(r rune) rune {
 
 // longestText is how long a text may be, and bounds what is suggested.
 func longestText(rule map[string]any) int {
-	n, ok := rule["maxLength"].(json.Number)
-	if i, err := n.Int64(); ok && err == nil {
-		return min(int(i), maxSuggested)
+	if most, ok := schema.Whole(rule, "maxLength"); ok {
+		return min(most, maxSuggested)
 	}
 	return maxSuggested
 }

@@ -220,15 +220,10 @@ func TokenLength(line string, offset int) int {
 		return 0
 	}
 	rest := line[offset:]
-	switch first := rest[0]; first {
+	switch rest[0] {
 	case '"', '\'':
-		for i := 1; i < len(rest); i++ {
-			switch {
-			case first == '"' && rest[i] == '\\':
-				i++
-			case rest[i] == first:
-				return i + 1
-			}
+		if end := QuotedEnd(rest, 0); end > 0 {
+			return end
 		}
 		return len(strings.TrimRight(rest, " \t\r"))
 	case '[', ']', '{', '}', ',', '|', '>', '?', '`', '@', '%', '#', ':':

@@ -99,7 +99,7 @@ func TestTokenLength(t *testing.T) {
 	}{
 		{"key: Sales Coach", 5, "Sales Coach"}, {"key: Sales Coach", 0, "key"},
 		{"key: Sales Coach  # why", 5, "Sales Coach"},
-		{`key: "Sales \" Coach" # why`, 5, `"Sales \" Coach"`}, {"key: 'it''s'", 5, "'it'"}, {`key: "open`, 5, `"open`},
+		{`key: "Sales \" Coach" # why`, 5, `"Sales \" Coach"`}, {"key: 'it''s'", 5, "'it''s'"}, {`key: "open`, 5, `"open`},
 		{"tags: [a b, c]", 7, "a b"}, {"tags: [a b, c]", 6, "["}, {"- key: a", 0, "-"}, {"a: -1", 3, "-1"},
 		{"meta: {a: b, headers: c}", 13, "headers"}, {"url: https://a.example.com", 5, "https://a.example.com"},
 		{"tags: sales, coaching", 6, "sales, coaching"}, {"名前: 東京", 8, "東京"}, {"key:", 0, "key"}, {"key: ", 4, " "},
