@@ -128,7 +128,7 @@ func Decode(name string, b []byte) (*State, error) {
 func (d *decoder) readState() (*State, error) {
 	s := &State{Agents: make(map[agent.Address]agent.Record, len(d.input)/1024)}
 	var version uint64
-	seen, err := d.readObject("a state file", Version, []objectMember{
+	seen, err := d.readObject("%q is not part of a state file of version %d", Version, []objectMember{
 		{"version", func(at int) (err error) {
 			if version, err = d.readUint(); err == nil && version != Version {
 				err = d.failAt(at, "the version is %d, and only %d is known", version, Version)
@@ -173,7 +173,7 @@ func (d *decoder) readApps(s *State) error {
 }
 
 func (d *decoder) readOrigin() (o agent.Origin, err error) {
-	_, err = d.readObject("an app in a state file", Version, []objectMember{
+	_, err = d.readObject("%q is not part of an app in a state file of version %d", Version, []objectMember{
 		{"baseUrl", into(&o.BaseURL, d.readText)},
 		{"keyEnv", into(&o.KeyEnv, d.readText)},
 	})
@@ -228,7 +228,7 @@ func (d *decoder) recordReader() func() (agent.Record, error) {
 	}
 	return func() (agent.Record, error) {
 		r = agent.Record{}
-		_, err := d.readObject("an agent in a state file", Version, members)
+		_, err := d.readObject("%q is not part of an agent in a state file of version %d", Version, members)
 		return r, err
 	}
 }
@@ -386,9 +386,9 @@ func into[T any](to *T, read func() (T, error)) func(int) error {
 	}
 }
 
-// readObject reads an object of the members, none of which stands twice, and returns the names that it has. what says
-// in an error what has such a version.
-func (d *decoder) readObject(what string, version int, members []objectMember) (seen memberNames, err error) {
+// readObject reads an object of the members, none of which stands twice, and returns the names that it has. unknown is
+// the error of another name, with the version.
+func (d *decoder) readObject(unknown string, version int, members []objectMember) (seen memberNames, err error) {
 	err = d.readMembers(func(name string, at int) error {
 		if seen.has(name) {
 			return d.failAt(at, "%q stands twice", name)
@@ -399,7 +399,7 @@ func (d *decoder) readObject(what string, version int, members []objectMember) (
 				return m.read(at)
 			}
 		}
-		return d.failAt(at, "%q is not part of %s of version %d", name, what, version)
+		return d.failAt(at, unknown, name, version)
 	})
 	return seen, err
 }

@@ -183,7 +183,7 @@ func entryReader() func(payload []byte) (journalEntry, error) {
 	return func(payload []byte) (journalEntry, error) {
 		e, h, i = journalEntry{}, journalHeader{}, Intent{}
 		d.resetTo(payload)
-		seen, err := d.readObject("a journal", journalVersion, members)
+		seen, err := d.readObject("%q is not part of a journal of version %d", journalVersion, members)
 		if err == nil {
 			err = d.expectEnd()
 		}
@@ -242,7 +242,7 @@ func (d *decoder) resultReader() func() (Result, error) {
 	}
 	return func() (Result, error) {
 		r = Result{}
-		_, err := d.readObject("a journal", journalVersion, members)
+		_, err := d.readObject("%q is not part of a journal of version %d", journalVersion, members)
 		return r, err
 	}
 }

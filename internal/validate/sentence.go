@@ -211,21 +211,21 @@ func (f Fault) lengthSentence(whole string) string {
 	least, _ := schema.Whole(f.rule, "minLength")
 	most, _ := schema.Whole(f.rule, "maxLength")
 	n := lengthOf(f.Value)
-	long := fmt.Sprintf("%s is %s long; ", whole, diag.Plural(n, "character"))
+	long, bound := diag.Plural(n, "character"), diag.Count(limit)
 	isText := f.Keyword == "minLength" || f.Keyword == "maxLength"
 	switch {
 	case isText && least == most:
-		return long + fmt.Sprintf("exactly %s are required", diag.Count(limit))
+		return fmt.Sprintf("%s is %s long; exactly %s are required", whole, long, bound)
 	case f.Keyword == "minLength" && n == 0:
 		return fmt.Sprintf("%s is empty; at least %s required", whole, atLeast(limit))
 	case f.Keyword == "minLength":
-		return long + fmt.Sprintf("at least %s are required", diag.Count(limit))
+		return fmt.Sprintf("%s is %s long; at least %s are required", whole, long, bound)
 	case f.Keyword == "maxLength":
-		return long + fmt.Sprintf("at most %s are allowed", diag.Count(limit))
+		return fmt.Sprintf("%s is %s long; at most %s are allowed", whole, long, bound)
 	case f.Keyword == "maxItems":
-		return fmt.Sprintf("%s has %s; at most %s are allowed", whole, diag.Plural(n, "item"), diag.Count(limit))
+		return fmt.Sprintf("%s has %s; at most %s are allowed", whole, diag.Plural(n, "item"), bound)
 	case f.Keyword == "minItems":
-		return fmt.Sprintf("%s has %s; at least %s are required", whole, diag.Plural(n, "item"), diag.Count(limit))
+		return fmt.Sprintf("%s has %s; at least %s are required", whole, diag.Plural(n, "item"), bound)
 	default:
 		return fmt.Sprintf("%s is not as the schema asks for (%s)", whole, f.Keyword)
 	}
