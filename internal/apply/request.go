@@ -15,15 +15,15 @@ import (
 
 // sendRequest stores the intent, calls do once, and says what is known: on nil and on an unknown outcome the intent
 // stays open, for the caller or for recovery to close; else it is closed. While the platform asks to wait, it
-// waits and begins anew with a fresh intent, since a request answered so was not processed. What is in flight is
-// not cut short by ctx; the waiting is.
+// waits and begins anew with a fresh intent, since a request answered so was not processed; so it does, at once, where
+// the server had just closed an idle connection. What is in flight is not cut short by ctx; the waiting is.
 func (r *appRun) sendRequest(ctx context.Context, ch plan.Change, intent state.Intent,
 	do func(context.Context) error) (id uint64, err error) {
 	if err := r.countRequest(intent); err != nil {
 		return 0, err
 	}
 	start := time.Now()
-	for n := 0; ; n++ {
+	for n, stale := 0, 0; ; n++ {
 		// After a failed write to the disk nobody knows what of the journal is left: what is sent now could be lost.
 		if err := r.ledgerFault(); err != nil {
 			return 0, err
@@ -44,6 +44,10 @@ func (r *appRun) sendRequest(ctx context.Context, ch plan.Change, intent state.I
 		// Certainly not carried out: without a result the next apply would look for what was never made, and wait for
 		// it.
 		voided := r.commitResults(state.Result{Kind: state.Voided, Intent: id, Address: intent.Address})
+		if voided == nil && isStale(err) && stale < maxSent-1 {
+			stale++ // no byte of it left, and each such connection is met once
+			continue
+		}
 		if voided != nil || platform.ClassOf(err) != platform.Throttled {
 			return 0, cmp.Or(voided, err)
 		}
@@ -104,6 +108,12 @@ func (r *appRun) giveUp(id uint64, intent state.Intent, cause error) {
 func isUnknown(err error) bool {
 	_, kept := errors.AsType[*notSentError](err)
 	return platform.ClassOf(err) == platform.Unknown && !kept && !errors.Is(err, errLedger)
+}
+
+// isStale reports whether a request met a connection that its server had just closed.
+func isStale(err error) bool {
+	e, ok := errors.AsType[*platform.Error](err)
+	return ok && e.Stale
 }
 
 // notSentError is why a request was not sent although its intent was stored.

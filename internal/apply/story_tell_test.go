@@ -225,12 +225,11 @@ func (p *teller) strike(call platformtest.Call, f platformtest.Fault, rng *rand.
 	p.faults.Add(1)
 	ways := map[platformtest.Op][]string{
 		platformtest.OpCreate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour",
-			"never sent",
-			"odd"},
+			"never sent", "stale", "odd"},
 		platformtest.OpUpdate: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404",
-			"ignored"},
+			"ignored", "stale"},
 		platformtest.OpDelete: {"lost before", "lost after", "slow", "refused", "throttled", "for an hour", "lying 404",
-			"ignored"},
+			"ignored", "stale"},
 		platformtest.OpList: {"lost before", "cut", "odd"},
 		platformtest.OpRead: {"lost before", "lying 404"},
 	}[call.Op]
@@ -253,6 +252,8 @@ func (p *teller) strike(call platformtest.Call, f platformtest.Fault, rng *rand.
 		f.Odd = true
 	case "never sent":
 		f.Class, f.NeverSent = platform.Refused, true
+	case "stale":
+		f.Class, f.NeverSent, f.Stale = platform.Refused, true, true
 	case "lying 404": // in the voice of something that is not the platform
 		f.Class, f.Status = platform.Refused, http.StatusNotFound
 	case "cut":

@@ -415,6 +415,33 @@ func TestARequestThatNeverLeft(t *testing.T) {
 	})
 }
 
+// Servers close idle connections, and some requests meet one that was just closed: they go out on another one. A
+// server that closes each of them is no reason to go on for ever.
+func TestAStaleConnectionFailsNoRequest(t *testing.T) {
+	for name, tt := range map[string]struct{ nth, creates, made int }{
+		"once":   {nth: 1, creates: 2, made: 1},
+		"always": {nth: 0, creates: 4, made: 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.want = []agent.Desired{coach("a")}
+				faulty := platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate, Nth: tt.nth,
+					Class: platform.Refused, NeverSent: true, Stale: true, Err: errors.New("closed idle connection")})
+				w.client[mind] = faulty
+				start := time.Now()
+				rep, err := w.apply(t.Context())
+				if n := faulty.Calls(platformtest.OpCreate); err != nil || rep.Count(apply.StatusDone) != tt.made ||
+					n != tt.creates || time.Since(start) > 0 {
+					t.Errorf("%v after %v, %d creates\n%s", err, time.Since(start), n, describe(rep))
+				}
+				w.made(mind, tt.made)
+				w.knows(tt.made, 0)
+			})
+		})
+	}
+}
+
 // An intent that cannot be closed after a refusal is not sent again: nobody could tell the two apart.
 func TestAnIntentThatCannotBeClosedIsNotSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

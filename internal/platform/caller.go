@@ -144,7 +144,7 @@ func (c *Caller) sendOnce(ctx context.Context, r Request, decode func(Answer) er
 	if err != nil {
 		fail := Error{Class: Unknown, SentAt: w.sentAt(), Err: hide().plainError(withoutURL(err))}
 		if w.neverSent(ctx, err) {
-			fail.Class, fail.NeverSent = Refused, true
+			fail.Class, fail.NeverSent, fail.Stale = Refused, true, w.gotStale()
 		}
 		// Before the error is returned: from then on the request counts as given up, and nothing of it that the
 		// kernel still holds may be delivered later.
@@ -351,6 +351,7 @@ type departure struct {
 
 	mu      sync.Mutex // guards what follows
 	conn    net.Conn   // what the request was handed to
+	reused  bool       // conn had carried another request before
 	left    bool       // Leaving was called
 	stopped error      // what it returned
 	tried   bool       // a transport that reports what it does has taken the request
@@ -376,11 +377,20 @@ func (w *departure) watchRequest(ctx context.Context) context.Context {
 				return
 			}
 			w.mu.Lock()
-			w.conn = info.Conn
+			w.conn, w.reused = info.Conn, info.Reused
 			w.mu.Unlock()
 			note(&w.gotConn)
 		},
 		WroteHeaders: func() { note(&w.wrote) },
+		PutIdleConn: func(err error) {
+			// The answer was read to its end: from now on another request may have the connection, and closing it
+			// would lose that one's answer.
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if err == nil {
+				w.conn = nil
+			}
+		},
 	})
 }
 
@@ -395,7 +405,8 @@ func (w *departure) callLeaving(ctx context.Context) error {
 	return w.stopped
 }
 
-// giveUp closes the connection that the request was handed to, hard. It returns when that is done.
+// giveUp closes the connection that the request was handed to, hard, unless its answer was read to its end. It returns
+// when that is done.
 func (w *departure) giveUp() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -426,6 +437,14 @@ func (w *departure) neverSent(ctx context.Context, err error) bool {
 	}
 	calledOff := ctx.Err() != nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	return !w.gotConn || !calledOff
+}
+
+// gotStale reports whether the connection of a request that never left had carried another one: its server has closed it
+// since, as servers do with what is idle.
+func (w *departure) gotStale() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reused
 }
 
 // sentAt returns the last sign of the request on its way out, zero where it waited for the pace to the end.

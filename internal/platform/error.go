@@ -102,6 +102,9 @@ type Error struct {
 	// NeverSent reports that no byte of the request left this machine (refused connection, unknown
 	// host, failed TLS handshake).
 	NeverSent bool
+	// Stale reports, of a request that was NeverSent, that it got a connection from before, which the platform had
+	// closed: on another one it may do well.
+	Stale bool
 	// SentAt is when the request left, by this machine's clock: after all waiting for the pace and for a
 	// connection. Zero where that is not known.
 	SentAt time.Time

@@ -2,6 +2,8 @@ package platform_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -162,3 +164,48 @@ func TestNeverSentNeedsProof(t *testing.T) {
 type failing struct{}
 
 func (failing) RoundTrip(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }
+
+// What was read of an answer to its end, and then found to be broken, has left its connection to the next request: it
+// must not be closed under that one.
+func TestABrokenAnswerClosesNoOtherRequestsConnection(t *testing.T) {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = io.WriteString(z, `{"uid": "u1"}`)
+	_ = z.Close()
+	broken := packed.Bytes()
+	broken[len(broken)-8]++ // its checksum
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			close(asked)
+			<-answer
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(broken)
+		}
+	}))
+	t.Cleanup(s.Close)
+	u, _ := url.Parse(s.URL)
+	hc, err := httpx.NewClient(httpx.Options{Base: u, KeyHeader: "apikey", Key: secret.Literal(testKey), Concurrency: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(hc.CloseIdleConnections)
+	c := platform.NewCaller(hc, u)
+	over, second := make(chan struct{}), make(chan error)
+	go func() {
+		<-asked
+		ctx := platform.BeforeSend(t.Context(), func() error {
+			<-over // it has the connection of the first one by now
+			return nil
+		})
+		close(answer)
+		second <- c.Do(ctx, changes[1], nil)
+	}()
+	if err := c.Do(t.Context(), changes[0], nil); platform.ClassOf(err) != platform.Unknown {
+		t.Errorf("%v, want an unknown outcome", err)
+	}
+	close(over)
+	if err := <-second; err != nil {
+		t.Errorf("the next request: %v", err)
+	}
+}

@@ -33,11 +33,11 @@ type Fault struct {
 	After bool
 	// Class is what becomes of the call; Done leaves its result alone (with Hold: a slow call).
 	Class platform.Class
-	// NeverSent, Status, RetryAfter and Err are the error's, see platform.Error.
-	NeverSent  bool
-	Status     int
-	RetryAfter time.Duration
-	Err        error
+	// NeverSent, Stale, Status, RetryAfter and Err are the error's, see platform.Error.
+	NeverSent, Stale bool
+	Status           int
+	RetryAfter       time.Duration
+	Err              error
 	// Hold, where it is not nil, keeps the call waiting (after its effect with After, before it
 	// otherwise) until Hold is closed or the context ends; then it goes on as Class says.
 	Hold <-chan struct{}
@@ -227,7 +227,7 @@ func (f *Faulty) do(ctx context.Context, call Call, method string, effect func(F
 	if fault.Class != platform.Done {
 		return fault, &platform.Error{
 			Class: fault.Class, Method: method, Path: path, Status: fault.Status,
-			NeverSent: fault.NeverSent, RetryAfter: fault.RetryAfter, Err: fault.Err,
+			NeverSent: fault.NeverSent, Stale: fault.Stale, RetryAfter: fault.RetryAfter, Err: fault.Err,
 		}
 	}
 	if fault.After {
