@@ -79,8 +79,11 @@ func TestErrorsAreOnePlainSentence(t *testing.T) {
 		{400, nil, `{"error": {"code": "` + testKey + `", "message": "token s3cr3t-value-42"}}`,
 			"400 Bad Request: (secret): token (secret)"},
 		{400, nil, `{"message": "got Bearer s3cr3t-value-42!"}`, "400 Bad Request: got (secret)!"},
-		{302, map[string]string{"Location": "https://evil.example/?k=" + testKey}, "",
-			"302 Found: the answer redirects elsewhere, which is not followed"},
+		{302, map[string]string{"Location": "https://u:pw@evil.example/" + testKey + "?k=token"}, "",
+			"302 Found: the answer redirects to https://evil.example/(secret), which is not followed"},
+		{308, map[string]string{"Location": "//portal.example/v4"}, "",
+			"308 Permanent Redirect: the answer redirects to http://portal.example/v4, which is not followed"},
+		{301, nil, "", "301 Moved Permanently: the answer redirects elsewhere, which is not followed"},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			err := answering(t, c.status, c.header, c.body).Do(t.Context(), changes[0], func(a platform.Answer) error {

@@ -8,6 +8,7 @@ import (
 	"html"
 	"mime"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -193,7 +194,13 @@ const (
 // platform's own words. An answer of status 2xx that is JSON and no error envelope needs no explanation of its own.
 func explainAnswer(resp *http.Response, a Answer, r redactor) (code, message string, own bool) {
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		return "", "the answer redirects elsewhere, which is not followed", false
+		message = "the answer redirects elsewhere, which is not followed"
+		if to, err := resp.Location(); err == nil && to.Host != "" {
+			// Without its query, in which sign-in pages get their tokens.
+			to = &url.URL{Scheme: to.Scheme, Host: to.Host, Path: to.Path}
+			message = fmt.Sprintf("the answer redirects to %s, which is not followed", to)
+		}
+		return "", r.plainText(message, maxMessage), false
 	}
 	done, body := resp.StatusCode < 300, withoutByteOrderMark(a.Body)
 	if !done || isRefusal(body) {
