@@ -94,7 +94,10 @@ func (a *app) applyCommand() *cobra.Command {
 		// The report is begun before anything else: a run of which nobody can be told is not begun.
 		var file *outfile.File
 		if f.report != "" {
-			var err error
+			err := f.CheckOutput("--report", f.report, paths)
+			if err != nil {
+				return err
+			}
 			if file, err = outfile.Create(f.report, 0o644); err != nil {
 				return exit.Usagef("--report: %w; nothing was sent", err)
 			}

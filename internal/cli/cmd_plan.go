@@ -103,6 +103,12 @@ func (a *app) planning(cmd *cobra.Command, diff bool) *cobra.Command {
 
 // makePlan is the whole of 'agentsync plan'.
 func makePlan(ctx context.Context, u *ui.UI, f *planRun, paths []string) error {
+	for _, output := range [][2]string{{"--out", f.out}, {"--html", f.files.html}, {"--json", f.files.json},
+		{"--markdown", f.files.markdown}, {"--comment", f.files.comment}} {
+		if err := f.CheckOutput(output[0], output[1], paths); err != nil {
+			return err
+		}
+	}
 	w, err := f.Open(ctx, u, paths)
 	if err != nil {
 		return err

@@ -6,7 +6,10 @@ package flags
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -203,6 +206,43 @@ func (w *Work) check() error {
 		w.State = workspace.SandboxState // the repository's state is not that of the sandbox
 	}
 	return nil
+}
+
+// CheckOutput refuses a file, named by a flag, that a result would be put in the place of: the state with every uid in
+// it, what lies beside the state, and a manifest of paths. An empty name is no file.
+func (w *Work) CheckOutput(flag, file string, paths []string) error {
+	if err := w.check(); err != nil || file == "" {
+		return err
+	}
+	for _, beside := range []string{"", ".journal", ".lock"} {
+		if isSameName(file, w.State+beside) {
+			return exit.Usagef("%s: %s belongs to the state; nothing was written", flag, file).
+				Hinted("name another file")
+		}
+	}
+	if len(paths) == 0 {
+		paths = []string{workspace.DefaultPath}
+	}
+	if _, err := os.Stat(file); err == nil && slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(file)) &&
+		slices.ContainsFunc(paths, func(path string) bool { return isBelow(file, path) }) {
+		return exit.Usagef("%s: %s is a manifest; nothing was written", flag, file).Hinted("name another file")
+	}
+	return nil
+}
+
+// isSameName reports whether two paths name the same file, be it there or not.
+func isSameName(a, b string) bool {
+	inA, errA := os.Stat(filepath.Dir(a))
+	inB, errB := os.Stat(filepath.Dir(b))
+	return filepath.Base(a) == filepath.Base(b) && errA == nil && errB == nil && os.SameFile(inA, inB)
+}
+
+// isBelow reports whether file is folder itself or lies somewhere below it.
+func isBelow(file, folder string) bool {
+	file, errFile := filepath.Abs(file)
+	folder, errFolder := filepath.Abs(folder)
+	rest, err := filepath.Rel(folder, file)
+	return errors.Join(errFile, errFolder, err) == nil && filepath.IsLocal(rest)
 }
 
 // CompleteManifests completes PATH arguments: folders, and files that may be manifests.

@@ -33,6 +33,9 @@ func Resolve(u *ui.UI, cmd *cobra.Command, apply func() *cobra.Command) (typed m
 		typed[f.Name] = f.Changed // before a variable changes it: what was typed is meant for this run
 		variable := ui.Variable(f.Name)
 		value := u.Getenv(variable)
+		if f.Changed && err == nil {
+			err = emptyError("--"+f.Name, f)
+		}
 		if f.Changed || value == "" || slices.Contains(NotFromEnv(), f.Name) || err != nil {
 			return
 		}
@@ -44,6 +47,20 @@ func Resolve(u *ui.UI, cmd *cobra.Command, apply func() *cobra.Command) (typed m
 		err = fromConfig(cmd, apply)
 	}
 	return typed, err
+}
+
+// emptyError refuses a flag that is given without a value. A pipeline writes it so where a variable is not set, and would
+// get what the flag is there to prevent: with an empty --plan, an apply of what nobody reviewed.
+func emptyError(name string, f *pflag.Flag) error {
+	empty := f.Value.Type() == "string" && f.Value.String() == ""
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		empty = slices.Contains(list.GetSlice(), "")
+	}
+	if !empty {
+		return nil
+	}
+	return exit.Usagef("%s is empty", name).
+		Hinted("give it a value, or leave it out; is the variable set that it comes from?")
 }
 
 // Wrong turns what the flag parser says of a value into the sentence that every other refusal has.
@@ -117,6 +134,9 @@ func fromConfig(cmd *cobra.Command, apply func() *cobra.Command) error {
 			wrong := badValue(v.name, v.text, flag, err)
 			wrong.Err = fmt.Errorf("%s: %w", v.place, wrong.Err)
 			return wrong
+		}
+		if err := emptyError(v.place+": "+v.name, flag); err != nil {
+			return err
 		}
 		// The command line or a variable comes first, and the repository's state is not that of the sandbox.
 		if flag.Changed || v.name == "state" && sandbox != nil && sandbox.Value.String() == "true" {
