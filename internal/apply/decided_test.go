@@ -354,6 +354,19 @@ func TestASecretInANameFindsItsAgent(t *testing.T) {
 	}
 }
 
+// A platform masks a secret that stands in no name: the agent that an open create made is found all the same.
+func TestAMaskedSecretHidesNoAgent(t *testing.T) {
+	w := newWorld(t)
+	d := coach("a", "agentPurpose", secret.Template("Uses ${secret:TOKEN}."))
+	w.want = []agent.Desired{d}
+	made := w.memory[mind].Put(agent.Fields{"agentName": "Coach a", "agentPurpose": "***"})
+	fleet := w.recovered(nil, state.Intent{Address: d.Address, Action: "create",
+		Fields: encoded(t, d.Fields.Seal(secret.Sealer{Key: []byte("benchmark"), Lookup: w.opts.Lookup}))})
+	if rec, _ := fleet.Record(d.Address); rec.UID != made.UID {
+		t.Errorf("%+v", rec)
+	}
+}
+
 // What is exactly what another agent of the manifests wants was not made by a request that it is merely like.
 func TestWhatIsExactlyAnothersIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -201,6 +201,25 @@ func TestLikelyRenames(t *testing.T) {
 	}
 }
 
+// Likely renames of several apps are in the order of the addresses, whichever app is compared first.
+func TestLikelyRenamesOfAppsAreInOrder(t *testing.T) {
+	in := Input{Prior: map[agent.Address]agent.Record{}}
+	var order []string
+	for i := range 8 {
+		named := fields{"agentName": fmt.Sprint("Coach ", i)}
+		d := want(t, fmt.Sprintf("mindset/app%d/new", i), named)
+		in.Prior[addr(t, fmt.Sprintf("mindset/app%d/old", i))] = record(t, fmt.Sprint("u", i), named)
+		in.Desired, order = append(in.Desired, d), append(order, d.Address.String())
+	}
+	var got []string
+	for _, l := range build(t, in).LikelyRenames {
+		got = append(got, l.To.String())
+	}
+	if !slices.Equal(got, order) {
+		t.Errorf("%q, want %q", got, order)
+	}
+}
+
 // Half of the content has to be the same, at least 16 bytes of it, and three agents may hold it.
 func TestLimitOfALikelyRename(t *testing.T) {
 	line := func(letter string, n int) string { return strings.Repeat(letter, n) }

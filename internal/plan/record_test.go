@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"agentsync/internal/agent"
@@ -100,5 +101,26 @@ func TestPayloadSendsAlong(t *testing.T) {
 	delete(desired, "integrationType")
 	if got := Payload(p, desired, []string{"integrationMeta"}); len(got) != 2 {
 		t.Errorf("what is not wanted is sent: %v", got)
+	}
+}
+
+// In a list that holds a secret every text is sealed, for its members can have moved: none of them stands in a record in
+// clear, and each can still be told from another.
+func TestTheTextsOfAListWithASecretAreSealed(t *testing.T) {
+	holding := func(list ...any) fields { return fields{"integrationMeta": object{"headers": list}} }
+	d, err := ObservedDoc(agent.ContentOf(holding("clear", "hidden")),
+		holding(secret.Template("${secret:TOKEN}"), "clear"), testSealer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.Fields()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := got["integrationMeta"].(object)["headers"].([]any)
+	first, sealed := list[0].(secret.Sealed)
+	second, too := list[1].(secret.Sealed)
+	if !sealed || !too || first.Value == second.Value || strings.Contains(string(d), "hidden") {
+		t.Errorf("%s", d)
 	}
 }

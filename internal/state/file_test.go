@@ -229,6 +229,41 @@ func TestEdit(t *testing.T) {
 	}
 }
 
+// An edit of any one part of a record is written, and one that changes nothing is not.
+func TestAnEditOfOnePartIsWritten(t *testing.T) {
+	for name, change := range map[string]func(*agent.Record){
+		"nothing": func(*agent.Record) {}, "uid": func(r *agent.Record) { r.UID = "a2" },
+		"api": func(r *agent.Record) { r.API = "v2" }, "mark": func(r *agent.Record) { r.Mark = "0123456789ab" },
+		"protect":    func(r *agent.Record) { r.Protect = true },
+		"applied":    func(r *agent.Record) { r.Applied = agent.Doc(`{"name":"New"}`) },
+		"observed":   func(r *agent.Record) { r.Observed = agent.Doc(`{"name":"New"}`) },
+		"obsolete":   func(r *agent.Record) { r.Obsolete = []string{"a0"} },
+		"formerKeys": func(r *agent.Record) { r.FormerKeys = []string{"old"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk := statetest.New()
+			disk.Put(statePath, file(t, 5, agents{addr("a"): {UID: "a1", Applied: agent.Doc(`{"name":"A"}`)}}))
+			f := state.NewFile(statePath, state.WithFS(disk))
+			snap, err := f.Load(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Edit(t.Context(), snap, func(s *state.State) error {
+				r := s.Agents[addr("a")]
+				change(&r)
+				s.Agents[addr("a")] = r
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			again, err := f.Load(t.Context())
+			if err != nil || (again.State.Serial == 6) != (name != "nothing") {
+				t.Errorf("serial %d, %v", again.State.Serial, err)
+			}
+		})
+	}
+}
+
 func TestEditFails(t *testing.T) {
 	disk := statetest.New()
 	disk.Put(statePath, file(t, 5, agents{addr("a"): {UID: "a1"}}))
