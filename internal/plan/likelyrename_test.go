@@ -205,10 +205,10 @@ func TestLikelyRenames(t *testing.T) {
 func TestLikelyRenamesOfAppsAreInOrder(t *testing.T) {
 	in := Input{Prior: map[agent.Address]agent.Record{}}
 	var order []string
-	for i := range 8 {
+	for i := range 40 {
 		named := fields{"agentName": fmt.Sprint("Coach ", i)}
-		d := want(t, fmt.Sprintf("mindset/app%d/new", i), named)
-		in.Prior[addr(t, fmt.Sprintf("mindset/app%d/old", i))] = record(t, fmt.Sprint("u", i), named)
+		d := want(t, fmt.Sprintf("mindset/app%02d/new", i), named)
+		in.Prior[addr(t, fmt.Sprintf("mindset/app%02d/old", i))] = record(t, fmt.Sprint("u", i), named)
 		in.Desired, order = append(in.Desired, d), append(order, d.Address.String())
 	}
 	var got []string

@@ -151,6 +151,25 @@ func TestRefreshDoubts(t *testing.T) {
 	}
 }
 
+// An agent that the list shows and that cannot be read is not behind: nothing is known of it, and its record stays.
+func TestRefreshLeavesWhatCannotBeRead(t *testing.T) {
+	for name, observed := range map[string]agent.Doc{"seen before": doc(t, fields{"agentName": "Coach"}),
+		"never seen": nil} {
+		t.Run(name, func(t *testing.T) {
+			rec := record(t, "u1", fields{"agentName": "Coach"})
+			rec.Observed = observed
+			in := Input{
+				Prior:     map[agent.Address]agent.Record{addr(t, coach): rec},
+				Live:      map[agent.AppID][]Live{acme: {{UID: "u1"}}},
+				Platforms: platforms(t), Sealer: testSealer,
+			}
+			if behind, doubted, err := Refresh(in); err != nil || behind != nil || doubted != nil {
+				t.Errorf("%+v are behind, doubted %v, %v", behind, doubted, err)
+			}
+		})
+	}
+}
+
 // A variable is remembered of a secret that has its value, or that is masked while nobody knows the value; without a
 // manifest nothing counts as applied.
 func TestTakeOverNames(t *testing.T) {
