@@ -2,7 +2,7 @@
 # make demo     the main job on the embedded sandbox
 # make demo-team  two checkouts and a state in a store, one killed in the middle
 # make test     everything that CI runs
-# make lint     golangci-lint; building it takes some five minutes of processor time
+# make lint     golangci-lint; the first time it is built, which takes some minutes of processor time
 # make golden   renews golden files: look at the diff before you commit it
 # make cover    how much of each package its own tests run, against testdata/coverage.txt
 # make fuzz     each fuzz target for FUZZTIME
@@ -35,7 +35,7 @@ demo: build
 demo-team: build
 	@bash testdata/demo-team.sh ./agentsync
 
-test: check unit golden-check release-test
+test: check lint unit golden-check release-test
 	@echo "all checks passed"
 
 # Packages with files that Linux does not compile: what go vet says of all others it says here. That everything compiles
@@ -55,10 +55,10 @@ check: build
 		{ ! command -v shellcheck >/dev/null && test "$(CI)" != true && echo "no shellcheck: the scripts are not checked"; }
 	go tool actionlint docs/ci/pull-request.yml docs/ci/merge.yml docs/ci/drift.yml docs/ci/environments/*.yml .github/workflows/*.yml
 
-# Not part of test: building golangci-lint takes longer than all that test may take beside the tests. A module of its own
-# pins it, so that its 200 libraries are none of the tool's.
+# A module of its own pins golangci-lint, so that its 200 libraries are none of the tool's. Go keeps what was built, and
+# golangci-lint what it found of a package that has not changed since. A second run in another checkout waits.
 lint:
-	go tool -modfile=lint/go.mod golangci-lint run ./...
+	go tool -modfile=lint/go.mod golangci-lint run --allow-serial-runners ./...
 
 # A program under the race detector sleeps for a second at its end unless told not to, and the tests start
 # the binary a few hundred times. Three packages run without it: the scripts start the binary some thousand times, mostly

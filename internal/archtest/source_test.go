@@ -9,71 +9,6 @@ import (
 	"testing"
 )
 
-// call is a function that few may call, and why.
-type call struct {
-	pkg, name string
-	// in are the files that may, from the module's folder, each with its own reason in why.
-	in  []string
-	why string
-}
-
-var calls = []call{
-	{"os", "Exit", []string{"main.go", "internal/crash/crash.go"},
-		"only main and a crash end the process: what is deferred elsewhere must run"},
-	{"log", "Fatal", nil, "only main ends the process: what is deferred elsewhere must run"},
-	{"os", "Getenv", nil, "the environment is a parameter of cli.Run, so that tests have one of their own"},
-	{"os", "LookupEnv", nil, "the environment is a parameter of cli.Run, so that tests have one of their own"},
-	{"os", "Environ", []string{"main.go"},
-		"the environment is a parameter of cli.Run, so that tests have one of their own"},
-	{"context", "Background", []string{"main.go", "internal/workspace/sandbox.go"},
-		"contexts are made in main, or an interrupt does not reach everywhere; the sandbox is shut down after it"},
-	{"context", "TODO", nil, "contexts are made in main, or an interrupt does not reach everywhere"},
-	{"", "panic", []string{"internal/sandbox/server.go"},
-		"input never panics; the sandbox cuts a connection in the one way that net/http has for it"},
-}
-
-func TestCalls(t *testing.T) {
-	for _, r := range shipped(rooms(t)) {
-		fset, files := r.files(t)
-		for _, f := range files {
-			ast.Inspect(f, func(n ast.Node) bool {
-				if n, ok := n.(*ast.CallExpr); ok {
-					checkCall(t, fset, n)
-				}
-				return true
-			})
-		}
-	}
-}
-
-func checkCall(t *testing.T, fset *token.FileSet, n *ast.CallExpr) {
-	pkg, name := "", ""
-	switch fun := n.Fun.(type) {
-	case *ast.Ident:
-		name = fun.Name
-	case *ast.SelectorExpr:
-		x, _ := fun.X.(*ast.Ident)
-		if x == nil {
-			return
-		}
-		pkg, name = x.Name, fun.Sel.Name
-	}
-	at := fset.Position(n.Pos())
-	folder, err := filepath.Abs(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := filepath.Rel(folder, at.Filename)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range calls {
-		if c.pkg == pkg && c.name == name && !slices.Contains(c.in, filepath.ToSlash(file)) {
-			t.Errorf("%s:%d calls %s: %s", file, at.Line, strings.TrimPrefix(pkg+"."+name, "."), c.why)
-		}
-	}
-}
-
 // TestGoroutinesAreGuarded: the first statement of every goroutine is 'defer crash.Guard()'. Without it a panic there
 // ends the process with 2, which says that there are changes.
 func TestGoroutinesAreGuarded(t *testing.T) {
@@ -151,9 +86,8 @@ func guarded(body *ast.BlockStmt) bool {
 	return ok && s.Sel.Name == "Guard"
 }
 
-// TestNothingHappensByImport: no init function, and no package variable that changes. Both make what a
-// call does depend on more than its arguments.
-func TestNothingHappensByImport(t *testing.T) {
+// TestPackageVariables: none changes; what a call does would depend on more than its arguments.
+func TestPackageVariables(t *testing.T) {
 	for _, r := range shipped(rooms(t)) {
 		fset, files := r.files(t)
 		vars := packageVars(files)
@@ -162,9 +96,6 @@ func TestNothingHappensByImport(t *testing.T) {
 				fn, ok := d.(*ast.FuncDecl)
 				if !ok || fn.Body == nil {
 					continue
-				}
-				if fn.Recv == nil && fn.Name.Name == "init" {
-					t.Errorf("%v: an init function", fset.Position(fn.Pos()))
 				}
 				ast.Inspect(fn.Body, func(n ast.Node) bool {
 					for _, target := range assigned(n) {

@@ -17,9 +17,9 @@ import (
 // systems are those that the tool is published for, beside the one that the tests run on.
 var systems = []string{"darwin", "linux", "windows"}
 
-// TestEverySystem: each package and its tests compile for every system. Only types are checked, which costs an eighth of
-// building for a system. What go vet finds beyond that can differ only in files of one system: see vet-systems
-// in the Makefile.
+// TestEverySystem: each package and its tests compile for every system. Only types are checked: go vet for the two
+// others cost sixteen times as much. What it finds beyond that can differ only in files of one system: see ELSEWHERE in
+// the Makefile.
 func TestEverySystem(t *testing.T) {
 	for _, system := range systems {
 		if system == runtime.GOOS {

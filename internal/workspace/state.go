@@ -99,7 +99,7 @@ func OpenStore(name string) (s store.Store, lease time.Duration, err error) {
 		u.RawQuery = query.Encode()
 	}
 	if scheme == "s3" {
-		if err := httpx.CheckProxy(os.Getenv); err != nil {
+		if err := httpx.CheckProxy(os.Getenv); err != nil { //nolint:forbidigo // as http.ProxyFromEnvironment reads it
 			return nil, 0, exit.Usagef("%w", err).Hinted("set it right, or unset it")
 		}
 		s, err = s3.Open(u.String())
