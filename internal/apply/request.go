@@ -87,9 +87,9 @@ func (r *appRun) callInSlot(ctx context.Context, ch plan.Change, id uint64, do f
 	if e, ok := errors.AsType[*platform.Error](err); ok && e.NeverSent && (kept != nil || ctx.Err() != nil) {
 		return &notSentError{cmp.Or(kept, errInterrupted)}
 	}
-	if err != nil && platform.ClassOf(err) == platform.Refused && !errors.Is(err, platform.ErrNotFound) {
+	if platform.ClassOf(err) == platform.Refused && !errors.Is(err, platform.ErrNotFound) && !isStale(err) {
 		// While the slot is still held: whoever takes it next would send what is not to be started any more. A 404 may
-		// yet be what was wanted (see isGone).
+		// yet be what was wanted (see isGone), and what met a stale connection goes out again.
 		r.stopAfter(err)
 	}
 	return err

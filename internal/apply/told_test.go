@@ -425,7 +425,7 @@ func TestAStaleConnectionFailsNoRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				w.want = []agent.Desired{coach("a")}
+				w.want, w.opts.StopOnError = []agent.Desired{coach("a")}, true
 				faulty := platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate, Nth: tt.nth,
 					Class: platform.Refused, NeverSent: true, Stale: true, Err: errors.New("closed idle connection")})
 				w.client[mind] = faulty
