@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 	"time"
 
 	"agentsync/internal/apply"
@@ -112,6 +114,8 @@ func OfState(err error) error {
 	switch {
 	case errors.Is(err, state.ErrNoSpace):
 		f.Hint = "make room on the disk; nothing was sent"
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		f.Hint = "nothing was sent; the state and its folder must be readable and, for apply, writable for this user"
 	case errors.Is(err, state.ErrStale):
 		f.Hint = "run the command again"
 	case errors.Is(err, shared.ErrNoSuchState):

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,6 +62,8 @@ func TestOfState(t *testing.T) {
 	for err, want := range map[error]string{
 		state.ErrNoSpace: "4 make room",
 		state.ErrStale:   "4 run the command again",
+		fs.ErrPermission: "4 nothing was sent; the state and its folder must be",
+		syscall.EROFS:    "4 nothing was sent; the state and its folder must be",
 		&state.FormatError{Hint: "take it from git"}: "4 take it from git",
 		&shared.DamageError{Hint: "go back"}:         "4 go back",
 		shared.ErrNoSuchState:                        "4 see which there are",
