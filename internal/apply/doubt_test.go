@@ -297,8 +297,8 @@ func TestAListThatMayHideOthersStaysInDoubt(t *testing.T) {
 	})
 }
 
-// The one agent that a list misses is to be deleted, and is gone by the platform's own word: the list is a whole one, and
-// what is new is made in the same apply.
+// The one agent that a list misses is to be deleted, and is gone by the platform's own word: the list is a whole one,
+// and what is new is made in the same apply.
 func TestADeleteOfTheOneThatIsMissedComesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

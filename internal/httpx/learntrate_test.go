@@ -2,11 +2,9 @@ package httpx
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,7 +86,7 @@ func TestLimitsOfLearning(t *testing.T) {
 type throttling struct{ after []string }
 
 func (p *throttling) RoundTrip(*http.Request) (*http.Response, error) {
-	resp := &http.Response{StatusCode: 429, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(""))}
+	resp := &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{}, Body: http.NoBody}
 	if p.after[0] != "" {
 		resp.Header.Set("Retry-After", p.after[0])
 	}

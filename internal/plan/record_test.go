@@ -104,8 +104,8 @@ func TestPayloadSendsAlong(t *testing.T) {
 	}
 }
 
-// In a list that holds a secret every text is sealed, for its members can have moved: none of them stands in a record in
-// clear, and each can still be told from another.
+// In a list that holds a secret every text is sealed, for its members can have moved: none of them stands in a record
+// in clear, and each can still be told from another.
 func TestTheTextsOfAListWithASecretAreSealed(t *testing.T) {
 	holding := func(list ...any) fields { return fields{"integrationMeta": object{"headers": list}} }
 	d, err := ObservedDoc(agent.ContentOf(holding("clear", "hidden")),

@@ -188,8 +188,8 @@ func makeAtOnce(t *testing.T, server *storetest.Postgres) {
 	}
 }
 
-// makeTries: somebody else's DDL fails Make's own nine times in a row, and it makes the table at the tenth try; where that
-// fails as well, it says why.
+// makeTries: somebody else's DDL fails Make's own nine times in a row, and it makes the table at the tenth try; where
+// that fails as well, it says why.
 func makeTries(t *testing.T, server *storetest.Postgres) {
 	// A transaction that fails does not set a sequence back.
 	ask(t, server, `do $do$ begin
