@@ -332,6 +332,23 @@ func TestWhatIsSuspected(t *testing.T) {
 	}
 }
 
+// Two creates are open, and the agent of one has left the manifests. What goes by that one's name is a riddle of that
+// one alone: the other is decided.
+func TestANameExplainsWhatAnotherOpenCreateMayHaveMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const purpose = "Helps people with whatever they ask."
+		w.want = []agent.Desired{coach("a", "agentPurpose", purpose)}
+		w.intended(func(int) bool { return true }, w.want[0], coach("b", "agentPurpose", "Other."))
+		w.memory[mind].Put(agent.Fields{"agentName": "Coach b", "agentPurpose": purpose})
+		rep, err := w.apply(t.Context())
+		if err != nil || rep.Count(apply.StatusUnknown) != 1 || rep.Results[0].Status != apply.StatusDone {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		w.made(mind, 2)
+	})
+}
+
 // A secret in a name gets its value back: the agent that an open create made is found among others by it.
 func TestASecretInANameFindsItsAgent(t *testing.T) {
 	w := newWorld(t)

@@ -426,7 +426,8 @@ func TestAStaleConnectionFailsNoRequest(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.want, w.opts.StopOnError = []agent.Desired{coach("a")}, true
-				faulty := platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate, Nth: tt.nth,
+				faulty := platformtest.WithFaults(w.memory[mind], platformtest.Fault{Op: platformtest.OpCreate,
+					Nth:   tt.nth,
 					Class: platform.Refused, NeverSent: true, Stale: true, Err: errors.New("closed idle connection")})
 				w.client[mind] = faulty
 				start := time.Now()
@@ -440,6 +441,33 @@ func TestAStaleConnectionFailsNoRequest(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A request waits for the pace when the run is interrupted, and never leaves: it was not started.
+func TestARequestThatAnInterruptKeptFromLeaving(t *testing.T) {
+	w := newWorld(t)
+	w.want = []agent.Desired{coach("a")}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w.client[mind] = waitsForPace{w.memory[mind], cancel}
+	rep, err := w.apply(ctx)
+	if err != nil || rep.Count(apply.StatusNotStarted) != 1 ||
+		!strings.Contains(rep.Results[0].Err.Error(), "interrupted") {
+		t.Errorf("%v\n%s", err, describe(rep))
+	}
+	w.knows(0, 0)
+}
+
+// waitsForPace is a client whose creates wait for the pace until the run is interrupted.
+type waitsForPace struct {
+	platform.Client
+	interrupt func()
+}
+
+func (c waitsForPace) Create(context.Context, agent.Content) (platform.Remote, error) {
+	c.interrupt()
+	return platform.Remote{}, &platform.Error{Class: platform.Refused, Method: "POST", NeverSent: true,
+		Err: context.Canceled}
 }
 
 // An intent that cannot be closed after a refusal is not sent again: nobody could tell the two apart.

@@ -110,6 +110,22 @@ func TestDepth(t *testing.T) {
 	}
 }
 
+// What is wide and not deep is read, and so is an agent with a field that nobody knows, however deep that is.
+func TestWideIsNotDeep(t *testing.T) {
+	s := shape(t)
+	for name, text := range map[string]string{
+		"wide":    `"metaData": {"m": [` + strings.Repeat("[],", 2*agent.MaxDepth) + `[]]}`,
+		"unknown": `"theirs": ` + deep(agent.MaxDepth+1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := s.Agent(answer(`{"uid": "a", "name": "x", ` + text + `}`))
+			if err != nil || r.Unreadable != nil || r.Content.Value("name") != "x" {
+				t.Errorf("%v, %v", r.Unreadable, err)
+			}
+		})
+	}
+}
+
 // An answer that names the new agent is not lost, whatever else it is.
 func TestTheUIDComesFirst(t *testing.T) {
 	s := shape(t)
