@@ -89,6 +89,8 @@ func TestWhatAnOpenUpdateDid(t *testing.T) {
 			wantApplied: named("Theirs"), wantObserved: named("Theirs"), open: 1},
 		"sent as it was, and somebody changed it": {applied: named("Bot"), observed: named("Bot"), sent: named("Bot"),
 			live: named("Theirs"), wantApplied: named("Bot"), open: 1},
+		"it showed that before": {applied: named("Old"), observed: named("New"), sent: named("New"), live: named("New"),
+			wantApplied: named("New"), wantObserved: named("New"), open: 1},
 		"somebody emptied it": {applied: fields{"name": "Bot", "icon": "https://a/1"},
 			observed: fields{"name": "Bot", "icon": "https://a/1"}, sent: fields{"icon": "https://a/2"},
 			live:        named("Bot"),

@@ -355,3 +355,21 @@ func TestAnInterruptedWaitForAListTeachesNothing(t *testing.T) {
 		}
 	})
 }
+
+// A platform says that a delete is done, also when it is asked once more, and its lists never showed the agent: once
+// the grace period is over no other list tells more, and the uid stays.
+func TestADeleteThatNoListCanTellOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.pruned(concierge("a"), concierge("b"), concierge("c"))
+		w.want = append(w.want, concierge("c"))
+		w.client[comet] = altered{Client: platformtest.WithFaults(w.memory[comet], ignoresDelete),
+			list: func(all []platform.Remote) []platform.Remote { return all[:1] }}
+		start := time.Now()
+		rep, err := w.apply(t.Context())
+		if took := time.Since(start); err != nil || rep.Count(apply.StatusUnknown) != 1 || took > 70*time.Second {
+			t.Errorf("after %s: %v\n%s", took, err, describe(rep))
+		}
+		w.knows(3, 1)
+	})
+}

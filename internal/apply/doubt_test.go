@@ -396,7 +396,7 @@ func TestAnAgentDeletedByHandStopsCreatesUntilARefresh(t *testing.T) {
 			if !wanted { // nothing is wanted of it that could be asked for
 				rep, err := w.apply(t.Context())
 				if err != nil || rep.Count(apply.StatusFailed) != 1 ||
-					!strings.Contains(rep.Results[0].Hint, "state rm") {
+					!strings.HasPrefix(rep.Results[0].Hint, "if one of them is really gone, take it out of the state") {
 					t.Errorf("%v\n%s", err, describe(rep))
 				}
 				w.made(comet, 2)

@@ -41,6 +41,28 @@ func TestAnAgentThatCannotBeReadKeepsWhatWasObserved(t *testing.T) {
 	}
 }
 
+// The list before an update cannot be read, and the one after it shows the old value: that it was the value before, the
+// record says.
+func TestAnIgnoredUpdateBehindAListThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.refresh = []agent.Desired{coach("a", "agentPurpose", "Old.")}, true
+		w.mustApply()
+		w.want[0].Fields["agentPurpose"] = "New."
+		lists := 0
+		w.client[mind] = altered{Client: platformtest.WithFaults(w.memory[mind], platformtest.Fault{
+			Op: platformtest.OpUpdate, Ignored: true}), list: func(all []platform.Remote) []platform.Remote {
+			if lists++; lists == 1 {
+				return unreadable(all)
+			}
+			return all
+		}}
+		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusFailed) != 1 {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+	})
+}
+
 // answersBefore answers an update with the agent as it was before it.
 type answersBefore struct{ platform.Client }
 

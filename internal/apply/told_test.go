@@ -287,6 +287,29 @@ func TestEachEndIsToldOnce(t *testing.T) {
 	})
 }
 
+// A delete is told as done when it is answered, and not once more where no list bears it out and it counts as unknown.
+func TestADeleteThatNoListBearsOutIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.pruned(coach("a"), coach("b"))
+		faulty := platformtest.WithFaults(w.memory[mind])
+		w.client[mind] = altered{Client: faulty, broken: func() bool { return faulty.Calls(platformtest.OpDelete) > 0 }}
+		w.events = nil
+		if rep, err := w.apply(t.Context()); err != nil || rep.Count(apply.StatusUnknown) != 1 {
+			t.Errorf("%v\n%s", err, describe(rep))
+		}
+		told := 0
+		for _, e := range w.events {
+			if e.Kind == apply.EventFinished {
+				told++
+			}
+		}
+		if told != 1 {
+			t.Errorf("told %d times", told)
+		}
+	})
+}
+
 // Results are in the order of addresses, those of requests that an earlier run left open as well.
 func TestResultsAreInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

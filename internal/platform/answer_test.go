@@ -56,7 +56,7 @@ func deep(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n)
 func TestListedAgentsOfWhichOneIsOdd(t *testing.T) {
 	s := shape(t)
 	for name, odd := range map[string]string{
-		"type": `"tools": "x"`, "number": `"metaData": {"n": 1e999}`,
+		"type": `"tools": "x"`, "an object for a list": `"tools": {"a": 1}`, "number": `"metaData": {"n": 1e999}`,
 		"too deep":                    `"metaData": {"a": ` + deep(agent.MaxDepth) + `}`,
 		"deeper than any reader goes": `"metaData": {"a": ` + deep(30_000) + `}`,
 	} {
@@ -117,12 +117,14 @@ func TestWideIsNotDeep(t *testing.T) {
 		"wide":    `"metaData": {"m": [` + strings.Repeat("[],", 2*agent.MaxDepth) + `[]]}`,
 		"unknown": `"theirs": ` + deep(agent.MaxDepth+1),
 	} {
-		t.Run(name, func(t *testing.T) {
-			r, err := s.Agent(answer(`{"uid": "a", "name": "x", ` + text + `}`))
-			if err != nil || r.Unreadable != nil || r.Content.Value("name") != "x" {
-				t.Errorf("%v, %v", r.Unreadable, err)
-			}
-		})
+		for _, secret := range []string{``, `, "integrationMeta": {"headers": {"a": "b"}}`} {
+			t.Run(name+secret, func(t *testing.T) {
+				r, err := s.Agent(answer(`{"uid": "a", "name": "x", ` + text + secret + `}`))
+				if err != nil || r.Unreadable != nil || r.Content.Value("name") != "x" {
+					t.Errorf("%v, %v", r.Unreadable, err)
+				}
+			})
+		}
 	}
 }
 

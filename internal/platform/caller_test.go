@@ -45,6 +45,7 @@ func TestErrorsAreOnePlainSentence(t *testing.T) {
 		{502, html, "<html><head><title>502\n Bad &amp; ugly</title>",
 			"502 Bad Gateway: an HTML page titled '502 Bad & ugly'"},
 		{502, nil, "<!DOCTYPE html><p>x", "502 Bad Gateway: an HTML page"},
+		{502, html, "<html><title> </title>", "502 Bad Gateway: an HTML page"},
 		{500, nil, "", "500 Internal Server Error: an empty body"},
 		{500, nil, "\xff\xfe", "500 Internal Server Error: 2 bytes that are no text"},
 		{400, nil, `{"error": {"x": 1}, "message": "nope"}`, "400 Bad Request: nope"},
