@@ -56,7 +56,7 @@ func followPage(t *testing.T, path string, shell *readerShell, commands int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	platforms, err := sandbox.New()
+	platforms, err := sandbox.New(sandbox.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

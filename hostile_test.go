@@ -76,7 +76,7 @@ var withoutStep = map[string]string{
 // TestHostileFleet runs every command over a fleet whose files, manifests and live agents hold what could deceive, and
 // looks at each byte that it prints.
 func TestHostileFleet(t *testing.T) {
-	server, err := sandbox.New(sandbox.WithUIDs(countingUIDs()))
+	server, err := sandbox.New(sandbox.Options{UIDs: countingUIDs()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func TestLinks(t *testing.T) {
 			t.Errorf("is %q a command that writes? Put it into writers or readers", name)
 		}
 	})
-	server, err := sandbox.New()
+	server, err := sandbox.New(sandbox.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

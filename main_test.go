@@ -83,19 +83,17 @@ func startSandbox(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("unsupported: ! sandbox")
 	}
-	options := []sandbox.Option{sandbox.WithUIDs(countingUIDs())}
+	o := sandbox.Options{UIDs: countingUIDs()}
 	var rules []string
 	for _, arg := range args {
-		o, ok := option(arg)
-		if ok {
-			options = append(options, o)
-		} else {
+		if !setOption(&o, arg) {
 			rules = append(rules, arg)
 		}
 	}
-	faults, err := sandbox.ParseFaults(rules...)
+	var err error
+	o.Faults, err = sandbox.ParseFaults(rules...)
 	ts.Check(err)
-	server, err := sandbox.New(append(options, sandbox.WithFaults(faults))...)
+	server, err := sandbox.New(o)
 	ts.Check(err)
 	h := httptest.NewServer(server)
 	ts.Defer(func() {
@@ -120,33 +118,37 @@ func serverOf(ts *testscript.TestScript) *sandbox.Server {
 	return s.(*sandbox.Server)
 }
 
-func option(arg string) (sandbox.Option, bool) {
+// setOption sets what arg says, and is false where it is no option.
+func setOption(o *sandbox.Options, arg string) bool {
 	name, value, _ := strings.Cut(arg, "=")
 	n, _ := strconv.Atoi(value)
 	switch name {
 	case "page-size":
-		return sandbox.WithPageSize(n), true
+		o.PageSize = n
 	case "wrapped":
-		return sandbox.WithWrappedList(), true
+		o.WrappedList = true
 	case "millis":
-		return sandbox.WithTimes(sandbox.Millis), true
+		o.Millis = true
 	case "list-end":
-		return sandbox.WithListEnd(n), true
+		o.ListEnd = n
 	case "tools":
-		return sandbox.WithTools(strings.Split(value, ",")...), true
+		o.Tools = strings.Split(value, ",")
 	case "actions":
-		return sandbox.WithActions(strings.Split(value, ",")...), true
+		o.Actions = strings.Split(value, ",")
 	case "contexts":
-		return sandbox.WithContexts(strings.Split(value, ",")...), true
+		o.Contexts = strings.Split(value, ",")
 	case "references":
-		known, err := sandbox.ParseReferences(strings.ReplaceAll(value, ";", "\n"))
-		return sandbox.WithReferences(known...), err == nil
+		var err error
+		o.References, err = sandbox.ParseReferences(strings.ReplaceAll(value, ";", "\n"))
+		return err == nil
 	case "masked":
-		return sandbox.WithMaskedHeaders(true), true
+		o.MaskHeaders = true
 	case "key":
-		return sandbox.WithKeys(value), true
+		o.Keys = []string{value}
+	default:
+		return false
 	}
-	return nil, false
+	return true
 }
 
 // countingUIDs gives each app's agents uids in the platform's form, counted from 1.

@@ -72,7 +72,7 @@ func (r *runner) withSandbox(rules ...string) *sandbox.Server {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	server, err := sandbox.New(sandbox.WithFaults(faults))
+	server, err := sandbox.New(sandbox.Options{Faults: faults})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -141,7 +141,7 @@ func sandboxClient(b *testing.B, concurrency int) platform.Client {
 	if err != nil {
 		b.Fatal(err)
 	}
-	server, err := sandbox.New(sandbox.WithFaults(faults), sandbox.WithPageSize(500))
+	server, err := sandbox.New(sandbox.Options{Faults: faults, PageSize: 500})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func (a *app) sandboxCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		local, err := workspace.Listen(f.listen, options...)
+		local, err := workspace.Listen(f.listen, options)
 		if err != nil {
 			return err
 		}
@@ -102,69 +102,47 @@ func (a *app) sandboxCommand() *cobra.Command {
 	return cmd
 }
 
-func (f *sandboxFlags) options() ([]sandbox.Option, error) {
+func (f *sandboxFlags) options() (o sandbox.Options, err error) {
 	rules := f.faults
 	if f.faultsFile != "" {
 		b, err := os.ReadFile(f.faultsFile)
 		if err != nil {
-			return nil, exit.Usagef("--faults: %w", err)
+			return o, exit.Usagef("--faults: %w", err)
 		}
 		rules = append(rules, string(b))
 	}
-	faults, err := sandbox.ParseFaults(rules...)
-	if err != nil {
-		return nil, exit.Usagef("%w", err).Hinted("see the rules:\n  agentsync sandbox --help")
+	o = sandbox.Options{File: f.file, Keys: f.keys, Tools: f.tools, Actions: f.actions, Contexts: f.contexts,
+		Millis: f.millis, WrappedList: f.wrapped, MaskHeaders: f.masked, PageSize: max(f.pageSize, 1),
+		ListEnd: f.listEnd}
+	if o.Faults, err = sandbox.ParseFaults(rules...); err != nil {
+		return o, exit.Usagef("%w", err).Hinted("see the rules:\n  agentsync sandbox --help")
 	}
-	options := []sandbox.Option{sandbox.WithFaults(faults), sandbox.WithPageSize(f.pageSize),
-		sandbox.WithMaskedHeaders(f.masked)}
 	if f.listEnd != 200 && f.listEnd != 404 {
-		return nil, exit.Usagef("--list-end is %d; there are 200 and 404", f.listEnd)
+		return o, exit.Usagef("--list-end is %d; there are 200 and 404", f.listEnd)
 	}
-	options = append(options, sandbox.WithListEnd(f.listEnd),
-		sandbox.WithTools(f.tools...), sandbox.WithActions(f.actions...), sandbox.WithContexts(f.contexts...))
 	if f.referencesFile != "" {
 		b, err := os.ReadFile(f.referencesFile)
 		if err != nil {
-			return nil, exit.Usagef("--references: %w", err)
+			return o, exit.Usagef("--references: %w", err)
 		}
-		known, err := sandbox.ParseReferences(string(b))
-		if err != nil {
-			return nil, exit.Usagef("--references: %w", err)
+		if o.References, err = sandbox.ParseReferences(string(b)); err != nil {
+			return o, exit.Usagef("--references: %w", err)
 		}
-		options = append(options, sandbox.WithReferences(known...))
 	}
-	if f.file != "" {
-		options = append(options, sandbox.WithFile(f.file))
+	if f.rateLimit != "" {
+		o.Limit, err = parseRate(f.rateLimit)
+		o.Limit.Quiet = f.quietLimit
 	}
-	if f.wrapped {
-		options = append(options, sandbox.WithWrappedList())
-	}
-	if f.millis {
-		options = append(options, sandbox.WithTimes(sandbox.Millis))
-	}
-	if len(f.keys) > 0 {
-		options = append(options, sandbox.WithKeys(f.keys...))
-	}
-	if f.rateLimit == "" {
-		return options, nil
-	}
-	n, per, err := parseRate(f.rateLimit)
-	if err != nil {
-		return nil, err
-	}
-	if f.quietLimit {
-		return append(options, sandbox.WithQuietRateLimit(n, per)), nil
-	}
-	return append(options, sandbox.WithRateLimit(n, per)), nil
+	return o, err
 }
 
 // parseRate reads "20/s" or "500/m".
-func parseRate(s string) (n int, per time.Duration, err error) {
+func parseRate(s string) (limit sandbox.RateLimit, err error) {
 	digits, unit, _ := strings.Cut(s, "/")
-	n, err = strconv.Atoi(digits)
-	per = map[string]time.Duration{"s": time.Second, "m": time.Minute}[unit]
-	if err != nil || n < 1 || per == 0 {
-		return 0, 0, exit.Usagef(`--rate-limit must look like 20/s or 500/m`)
+	limit.Requests, err = strconv.Atoi(digits)
+	limit.Per = map[string]time.Duration{"s": time.Second, "m": time.Minute}[unit]
+	if err != nil || limit.Requests < 1 || limit.Per == 0 {
+		return limit, exit.Usagef(`--rate-limit must look like 20/s or 500/m`)
 	}
-	return n, per, nil
+	return limit, nil
 }

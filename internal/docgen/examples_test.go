@@ -113,7 +113,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	server, err := sandbox.New(sandbox.WithUIDs(exampleUIDs()))
+	server, err := sandbox.New(sandbox.Options{UIDs: exampleUIDs()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ const mindV2 = "/api/v2/appuid/acme/agents"
 
 // TestMindsetVersionsSeeTheSameAgents, each in its own fields.
 func TestMindsetVersionsSeeTheSameAgents(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	made := r.create(mind,
 		`{"agentName":"Coach","agentPersonality":"Warm","formatting":"Lists","agentPolicyRules":"No refunds"}`)
 	uid := made["uid"].(string)
@@ -84,7 +84,7 @@ func TestMindsetVersionsSeeTheSameAgents(t *testing.T) {
 func long(n int) string { return strings.Repeat("x", n) }
 
 func TestVersionsApart(t *testing.T) {
-	r := faulty(t, "versions-apart")
+	r := faulty(t, "versions-apart", sandbox.Options{})
 	one, two := r.create(mind, nameMind("one"))["uid"].(string), r.create(mindV2, nameMind("two"))["uid"].(string)
 	if r.names(mind) != "one" || r.names(mindV2) != "two" {
 		t.Errorf("v1 lists %q, v2 %q", r.names(mind), r.names(mindV2))
@@ -103,7 +103,7 @@ func TestEndOfList(t *testing.T) {
 		{"null-list", `{"agents":null}`, 404}, {"null-list\nlist-end=200", `{"agents":null}`, 200},
 	} {
 		t.Run(tc.rule, func(t *testing.T) {
-			r := faulty(t, tc.rule)
+			r := faulty(t, tc.rule, sandbox.Options{})
 			if got := r.send("GET", mind, ""); got.status != tc.status || got.body != tc.body {
 				t.Errorf("an empty app is answered %d %s", got.status, got.body)
 			}
@@ -116,7 +116,7 @@ func TestEndOfList(t *testing.T) {
 			}
 		})
 	}
-	r := faulty(t, "page-size=1\nlist-end", sandbox.WithListEnd(200))
+	r := faulty(t, "page-size=1\nlist-end", sandbox.Options{ListEnd: 200})
 	r.create(mind, nameMind("a"))
 	r.create(mind, nameMind("b"))
 	if got := r.names(mind); got != "a" {
@@ -131,7 +131,7 @@ func TestNotDone(t *testing.T) {
 		"=html": "Sign in", "=list": "[]", "=nothing": "{}",
 	} {
 		t.Run(form, func(t *testing.T) {
-			r := faulty(t, "not-done"+form+" op=create nth=2\nnot-done"+form+" op=update,delete")
+			r := faulty(t, "not-done"+form+" op=create nth=2\nnot-done"+form+" op=update,delete", sandbox.Options{})
 			for _, p := range []struct{ path, one, body, change string }{
 				{comet, "/", newComet, `{"name":"x"}`}, {mind, "/uid/", newMind, `{"agentName":"x"}`},
 			} {
@@ -155,7 +155,7 @@ func TestNotDone(t *testing.T) {
 }
 
 func TestIgnored(t *testing.T) {
-	r := faulty(t, "ignored")
+	r := faulty(t, "ignored", sandbox.Options{})
 	c, m := r.create(comet, newComet)["uid"].(string), r.create(mind, newMind)["uid"].(string)
 	if got := r.must(200, "PATCH", comet+"/"+c, `{"name":"x"}`); got["success"] != true {
 		t.Errorf("answered %v", got)
@@ -186,13 +186,14 @@ func TestSpoiltAnswers(t *testing.T) {
 		},
 	} {
 		t.Run(form, func(t *testing.T) {
-			r := faulty(t, "garbage"+form+" op=create")
+			r := faulty(t, "garbage"+form+" op=create", sandbox.Options{})
 			if got := r.send("POST", mind, newMind); got.status != 200 || !check(got.body) || r.made() != 1 {
 				t.Errorf("garbage%s: %d %q, %d made", form, got.status, got.body, r.made())
 			}
 		})
 	}
-	r := faulty(t, "status-before=402 code=ERR_PLAN_QUOTA_RESTRICTION op=create\nstatus-before=409 body=bom op=list")
+	r := faulty(t, "status-before=402 code=ERR_PLAN_QUOTA_RESTRICTION op=create\nstatus-before=409 body=bom op=list",
+		sandbox.Options{})
 	if got := r.send("POST", comet, newComet); got.status != 402 ||
 		!strings.Contains(got.body, `"code":"ERR_PLAN_QUOTA_RESTRICTION"`) {
 		t.Errorf("%d %s", got.status, got.body)
@@ -205,7 +206,7 @@ func TestSpoiltAnswers(t *testing.T) {
 func TestRateHeadersInEveryForm(t *testing.T) {
 	r := faulty(t,
 		"throttle=1h reset-as=milliseconds op=create\nexhausted=1h reset-as=milliseconds op=list\nthrottle reset-as=none "+
-			"op=update")
+			"op=update", sandbox.Options{})
 	got := r.send("POST", comet, newComet)
 	if got.status != 429 || got.header.Get("Retry-After") != "3600" || len(got.header.Get("X-Rate-Limit-Reset")) != 13 {
 		t.Errorf("%d with %v", got.status, got.header)
@@ -231,7 +232,7 @@ func TestOddAgents(t *testing.T) {
 		"no-time": func(a map[string]any) bool { return a["createdAt"] == nil },
 	} {
 		t.Run(form, func(t *testing.T) {
-			r := faulty(t, "odd-agents="+form+" agent=odd*")
+			r := faulty(t, "odd-agents="+form+" agent=odd*", sandbox.Options{})
 			if got := r.create(mind, nameMind("odd one")); !check(got) {
 				t.Errorf("created %v", got)
 			}
@@ -243,7 +244,7 @@ func TestOddAgents(t *testing.T) {
 			}
 		})
 	}
-	r := faulty(t, "odd-agents=deep")
+	r := faulty(t, "odd-agents=deep", sandbox.Options{})
 	if got := r.send("POST", comet, newComet).body; !strings.Contains(got, strings.Repeat("[", 20_000)) {
 		t.Errorf("created %.100s", got)
 	}
@@ -251,7 +252,7 @@ func TestOddAgents(t *testing.T) {
 
 func TestListsThatLag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := scripted(t, "lag=2s op=update,delete\nlag-lists=1 op=create", sandbox.WithListEnd(200))
+		s := scripted(t, "lag=2s op=update,delete\nlag-lists=1 op=create", sandbox.Options{ListEnd: 200})
 		list := func() string { return ask(t, s, "GET", mind, "").Body.String() }
 		uid := func() string { return s.Agents("", "")[0].UID }
 		ask(t, s, "POST", mind, newMind)
@@ -281,7 +282,7 @@ func TestListsThatLag(t *testing.T) {
 }
 
 func TestListsThatAreCut(t *testing.T) {
-	r := faulty(t, "cap-list=2\nlist-lacks=tags", sandbox.WithPageSize(1))
+	r := faulty(t, "cap-list=2\nlist-lacks=tags", sandbox.Options{PageSize: 1})
 	for _, name := range []string{"a", "b", "c"} {
 		r.create(comet, nameComet(name))
 		r.create(mind, nameMind(name))
@@ -309,7 +310,7 @@ func TestListsThatAreCut(t *testing.T) {
 // TestSlowOutlivesItsClient: the effect comes after the client's time-out, once, and not before its time.
 func TestSlowOutlivesItsClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := scripted(t, "slow=34s op=create")
+		s := scripted(t, "slow=34s op=create", sandbox.Options{})
 		done := make(chan int)
 		go func() { done <- ask(t, s, "POST", mind, newMind).Code }()
 		time.Sleep(34*time.Second - 1)
@@ -336,7 +337,7 @@ func TestWhatPlatformsMakeOfValues(t *testing.T) {
 	r := faulty(t,
 		"rewrite=*:trim\nrewrite=*:crlf\nrewrite=*:escape\nrewrite=icon:noslash\nrewrite=integrationMeta:slash\n"+
 			"rewrite=metaData:fill\nrewrite=integrationMeta:fill\nwhole-seconds\nclock=-3s",
-		sandbox.WithClock(func() time.Time { return clock }))
+		sandbox.Options{Now: func() time.Time { return clock }})
 	a := r.create(comet,
 		`{"name":" A & B\n","icon":"https://i.example/","integrateWith":"langgraph","integrationType":"agent",
 		"integrationMeta":{"baseUrl":"https://b.example"},"metaData":{"greetingMessage":" one\ntwo "}}`)
@@ -352,7 +353,7 @@ func TestWhatPlatformsMakeOfValues(t *testing.T) {
 			}
 		})
 	}
-	r = faulty(t, "echo-secrets\nmask-headers op=list\nstrict-meta")
+	r = faulty(t, "echo-secrets\nmask-headers op=list\nstrict-meta", sandbox.Options{})
 	a = r.create(comet, fullComet)
 	if strings.Count(sprint(a), "s3cret") != 3 || strings.Count(r.send("GET", comet, "").body, "s3cret") != 2 {
 		t.Errorf("created %v, listed %s", a, r.send("GET", comet, "").body)
@@ -368,7 +369,7 @@ func TestReferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, sandbox.WithReferences(known...), sandbox.WithTools("search"), sandbox.WithPageSize(1))
+	r := start(t, sandbox.Options{References: known, Tools: []string{"search"}, PageSize: 1})
 	list := func(path string) string { return r.send("GET", path, "").body }
 	const tools = "/cometchat/2754abc/v3/ai-agents/tools"
 	if got := list(tools); !strings.Contains(got, `"displayName":"The weather"`) ||
@@ -397,7 +398,7 @@ func TestReferences(t *testing.T) {
 			}
 		})
 	}
-	free := start(t)
+	free := start(t, sandbox.Options{})
 	free.must(200, "POST", comet, with(newComet, `"tools":["any"],"actions":["other"]`))
 	free.must(200, "POST", mind, with(newMind, `"contextUids":["any"]`))
 	if got := free.send("GET", tools, ""); got.status != 200 || got.body != "[]" {
@@ -415,7 +416,7 @@ func TestReopenedAfterEachWrite(t *testing.T) {
 		var uid string
 		reopened := func(what string, act func(r *rig) reply) {
 			t.Helper()
-			r := start(t, sandbox.WithFile(path))
+			r := start(t, sandbox.Options{File: path})
 			if got := act(r); got.status != 200 {
 				t.Fatalf("%s %s: %d %s", what, p.path, got.status, got.body)
 			}
@@ -423,7 +424,7 @@ func TestReopenedAfterEachWrite(t *testing.T) {
 			if err := r.Close(); err != nil {
 				t.Fatal(err)
 			}
-			next := start(t, sandbox.WithFile(path))
+			next := start(t, sandbox.Options{File: path})
 			if got := next.send("GET", p.path, "").body; got != list {
 				t.Errorf("%s %s: listed %s, and opened anew %s", what, p.path, list, got)
 			}
@@ -449,7 +450,7 @@ func TestReopenedAfterEachWrite(t *testing.T) {
 // TestForeignPagesAreRefused: neither a web page of another origin nor a host name that was made to mean this
 // machine gets at anything.
 func TestForeignPagesAreRefused(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	for _, header := range []string{"Sec-Fetch-Site: cross-site", "Origin: https://evil.example"} {
 		for _, path := range []string{comet, mind} {
 			body := map[string]string{comet: newComet, mind: newMind}[path]

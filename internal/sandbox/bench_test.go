@@ -18,11 +18,11 @@ func BenchmarkCreate(b *testing.B) {
 	for _, n := range []int{1_000, 10_000, 100_000} {
 		for _, kept := range []bool{false, true} {
 			b.Run(fmt.Sprintf("agents=%d/file=%t", n, kept), func(b *testing.B) {
-				var options []sandbox.Option
+				var o sandbox.Options
 				if kept {
-					options = append(options, sandbox.WithFile(filepath.Join(b.TempDir(), "sandbox.json")))
+					o.File = filepath.Join(b.TempDir(), "sandbox.json")
 				}
-				s := filled(b, n, options...)
+				s := filled(b, n, o)
 				b.ReportAllocs()
 				for b.Loop() {
 					post(s)
@@ -36,7 +36,7 @@ func BenchmarkCreate(b *testing.B) {
 func BenchmarkList(b *testing.B) {
 	for _, n := range []int{1_000, 10_000} {
 		b.Run(fmt.Sprintf("agents=%d", n), func(b *testing.B) {
-			s := filled(b, n)
+			s := filled(b, n, sandbox.Options{})
 			req := httptest.NewRequest(http.MethodGet, "http://localhost"+comet, nil)
 			req.Header.Set("apikey", "k")
 			b.ReportAllocs()
@@ -54,7 +54,7 @@ func BenchmarkLoopback(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s, err := sandbox.New(sandbox.WithFaults(faults))
+	s, err := sandbox.New(sandbox.Options{Faults: faults})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -87,9 +87,9 @@ func BenchmarkLoopback(b *testing.B) {
 	group.Wait()
 }
 
-func filled(b *testing.B, n int, options ...sandbox.Option) *sandbox.Server {
+func filled(b *testing.B, n int, o sandbox.Options) *sandbox.Server {
 	b.Helper()
-	s, err := sandbox.New(options...)
+	s, err := sandbox.New(o)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 var uuid4 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
 func TestCometChatLife(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	a := r.create(cometApp, newComet)
 	uid := a["uid"].(string)
 	if !uuid4.MatchString(uid) {
@@ -53,7 +53,7 @@ func TestCometChatLife(t *testing.T) {
 }
 
 func TestMindsetLife(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	a := r.create("/mindset"+mind, newMind)
 	uid := a["uid"].(string)
 	want := map[string]any{
@@ -80,7 +80,7 @@ func TestMindsetLife(t *testing.T) {
 }
 
 func TestEveryFieldIsKept(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	c := r.create(comet, fullComet)
 	if got := c["integrationMeta"].(map[string]any)["headers"]; !cmp.Equal(got,
 		map[string]any{"authorization": "Bearer s3cret"}) {
@@ -104,7 +104,7 @@ func TestEveryFieldIsKept(t *testing.T) {
 }
 
 func TestCreateIsNeverDeduplicated(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	for _, p := range [][2]string{{comet, newComet}, {mind, newMind}} {
 		a, b := r.create(p[0], p[1]), r.create(p[0], p[1])
 		if a["uid"] == b["uid"] {
@@ -118,9 +118,8 @@ func TestCreateIsNeverDeduplicated(t *testing.T) {
 
 func TestWaysToAnswer(t *testing.T) {
 	clock := time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
-	r := start(t, sandbox.WithTimes(sandbox.Millis), sandbox.WithWrappedList(), sandbox.WithMaskedHeaders(true),
-		sandbox.WithDeleted(), sandbox.WithCreatedStatus(201), sandbox.WithPrecision(time.Second),
-		sandbox.WithClock(func() time.Time { return clock }))
+	r := start(t, sandbox.Options{Millis: true, WrappedList: true, MaskHeaders: true, ShowDeleted: true,
+		CreatedStatus: 201, Precision: time.Second, Now: func() time.Time { return clock }})
 	a := r.must(201, "POST", comet, fullComet)["agent"].(map[string]any)
 	if got := a["createdAt"]; got != float64(clock.Truncate(time.Second).UnixMilli()) {
 		t.Errorf("createdAt %v", got)
@@ -141,7 +140,7 @@ func TestWaysToAnswer(t *testing.T) {
 
 func TestMindsetPages(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	r := start(t, sandbox.WithPageSize(2), sandbox.WithClock(func() time.Time { return now }))
+	r := start(t, sandbox.Options{PageSize: 2, Now: func() time.Time { return now }})
 	var created []string
 	for i, name := range []string{"a", "b", "c", "d", "e"} {
 		if i != 2 { // b and c share their createdAt, over the end of the first page
@@ -172,7 +171,7 @@ func TestMindsetPages(t *testing.T) {
 }
 
 func TestMindsetFilters(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	r.create(mind, `{"agentName":"a","contextUids":["c1"]}`)
 	r.create(mind, `{"agentName":"b","mcpserverUids":["abcdefghij0123456789"]}`)
 	for query, want := range map[string]string{"?contextUid=c1": "a", "?mcpserverUid=abcdefghij0123456789": "b",
@@ -186,7 +185,7 @@ func TestMindsetFilters(t *testing.T) {
 }
 
 func TestAppsAreApart(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	r.create(cometApp, nameComet("one"))
 	r.create(comet, nameComet("two"))
 	r.create(mind, nameMind("three"))

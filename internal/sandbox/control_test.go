@@ -10,7 +10,7 @@ import (
 )
 
 func TestInspection(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	r.create(comet, newComet)
 	r.create(mind, newMind)
 	r.names(mind)
@@ -41,7 +41,7 @@ func TestInspection(t *testing.T) {
 }
 
 func TestFaultsOverHTTP(t *testing.T) {
-	r := faulty(t, "html=500")
+	r := faulty(t, "html=500", sandbox.Options{})
 	if got := r.must(200, "POST", "/_sandbox/faults", "# none\nstatus-before=503 op=list\n"); got["rules"] != 1.0 {
 		t.Errorf("answered %v", got)
 	}
@@ -62,7 +62,7 @@ func TestFaultsOverHTTP(t *testing.T) {
 
 // TestPage: what a person needs is there, escaped, and no secret is.
 func TestPage(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	if got := r.send("GET", "/", "").body; !strings.Contains(got, "No agents yet") ||
 		!strings.Contains(got, "None yet") {
 		t.Errorf("the empty page: %s", got)
@@ -94,7 +94,7 @@ func TestPage(t *testing.T) {
 }
 
 func TestPageIsBounded(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	for range 205 {
 		r.create(mind, newMind)
 	}
@@ -107,7 +107,7 @@ func TestPageIsBounded(t *testing.T) {
 
 // TestManyAtOnce runs creates, updates, lists, deletes and looks at once; -race watches.
 func TestManyAtOnce(t *testing.T) {
-	r := start(t)
+	r := start(t, sandbox.Options{})
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {
@@ -142,7 +142,7 @@ func TestManyAtOnce(t *testing.T) {
 
 // TestDeletesAreSwept: a list stays right over many deletes in any order.
 func TestDeletesAreSwept(t *testing.T) {
-	r := start(t, sandbox.WithPageSize(1000))
+	r := start(t, sandbox.Options{PageSize: 1000})
 	var uids []string
 	for range 300 {
 		uids = append(uids, r.create(mind, newMind)["uid"].(string))

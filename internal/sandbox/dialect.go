@@ -62,7 +62,7 @@ type dialect struct {
 
 // listForm is how a list is answered.
 type listForm struct {
-	// wrap is the member that the list stands in; "" for a bare one, which WithWrappedList wraps in data.
+	// wrap is the member that the list stands in; "" for a bare one, which Options.WrappedList wraps in data.
 	wrap string
 	// paged lists answer a page, and begin after ?startAfter=.
 	paged bool

@@ -43,7 +43,7 @@ func TestFaultsThatAnswer(t *testing.T) {
 		{rule: "latency=1ms jitter=1ms", status: 200, made: 1, kind: "application/json", says: "uid"},
 	} {
 		t.Run(tc.rule, func(t *testing.T) {
-			r := faulty(t, tc.rule)
+			r := faulty(t, tc.rule, sandbox.Options{})
 			for i, p := range [][2]string{{comet, newComet}, {mind, newMind}} {
 				got := r.send("POST", p[0], p[1])
 				if got.err != nil || got.status != tc.status || r.made() != tc.made*(i+1) {
@@ -72,7 +72,7 @@ func TestFaultsThatClose(t *testing.T) {
 		"drop-before": 0, "drop-after": 1, "hang-before=1ms": 0, "hang-after=1ms": 1, "hang=1ms": 1, "cut-body": 1,
 	} {
 		t.Run(rule, func(t *testing.T) {
-			r := faulty(t, rule+" op=create,update,delete")
+			r := faulty(t, rule+" op=create,update,delete", sandbox.Options{})
 			for i, p := range [][2]string{{comet, newComet}, {mind, newMind}} {
 				got := r.send("POST", p[0], p[1])
 				if got.err == nil {
@@ -91,7 +91,7 @@ func TestFaultsThatClose(t *testing.T) {
 
 // TestEffectsOfUpdateAndDelete drops the answers of both; a delete's empty answer is cut as well.
 func TestEffectsOfUpdateAndDelete(t *testing.T) {
-	r := faulty(t, "drop-after op=update\ncut-body op=delete")
+	r := faulty(t, "drop-after op=update\ncut-body op=delete", sandbox.Options{})
 	uid := r.create(mind, newMind)["uid"].(string)
 	if got := r.send("PATCH", mind+"/uid/"+uid, `{"agentName":"New"}`); got.err == nil {
 		t.Errorf("the update was answered %d", got.status)
@@ -108,7 +108,7 @@ func TestEffectsOfUpdateAndDelete(t *testing.T) {
 }
 
 func TestRetryAfterAsDate(t *testing.T) {
-	r := faulty(t, "throttle=90s retry-as=date")
+	r := faulty(t, "throttle=90s retry-as=date", sandbox.Options{})
 	before := time.Now()
 	got := r.send("GET", comet, "")
 	at, err := http.ParseTime(got.header.Get("Retry-After"))
@@ -121,7 +121,7 @@ func TestRetryAfterAsDate(t *testing.T) {
 }
 
 func TestRedirectToTheSamePlace(t *testing.T) {
-	r := faulty(t, "redirect=308 nth=1 op=create")
+	r := faulty(t, "redirect=308 nth=1 op=create", sandbox.Options{})
 	got := r.send("POST", cometApp, newComet)
 	if got.status != 308 || got.header.Get("Location") != cometApp || r.made() != 0 {
 		t.Fatalf("%d to %q, %d made", got.status, got.header.Get("Location"), r.made())
@@ -135,7 +135,7 @@ func TestRedirectToTheSamePlace(t *testing.T) {
 
 // TestHangEndsWithItsClient also shows that a hang without a length lasts until then.
 func TestHangEndsWithItsClient(t *testing.T) {
-	r := faulty(t, "hang op=create")
+	r := faulty(t, "hang op=create", sandbox.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	req, _ := http.NewRequestWithContext(ctx, http.MethodPost, r.url+mind, strings.NewReader(newMind))
 	req.Header.Set("x-api-key", "k")
@@ -165,7 +165,7 @@ func TestHangEndsWithItsClient(t *testing.T) {
 
 // TestCloseLetsGo of a hang that has no end and carries a late effect out.
 func TestCloseLetsGo(t *testing.T) {
-	r := faulty(t, "late=1h nth=1 op=create\nhang-before op=list")
+	r := faulty(t, "late=1h nth=1 op=create\nhang-before op=list", sandbox.Options{})
 	if got := r.send("POST", mind, newMind); got.err == nil {
 		t.Errorf("the late create was answered %d", got.status)
 	}
@@ -206,7 +206,7 @@ func TestLists(t *testing.T) {
 				rule += " nth=1"
 			}
 			t.Run(p.path+" "+rule, func(t *testing.T) {
-				r := faulty(t, rule)
+				r := faulty(t, rule, sandbox.Options{})
 				for _, name := range []string{"a", "b", "c", "d"} {
 					r.create(p.path, p.named(name))
 				}
@@ -219,7 +219,7 @@ func TestLists(t *testing.T) {
 }
 
 func TestRepeatedPages(t *testing.T) {
-	r := faulty(t, "repeat-page", sandbox.WithPageSize(1))
+	r := faulty(t, "repeat-page", sandbox.Options{PageSize: 1})
 	r.create(comet, nameComet("a"))
 	first := r.create(mind, nameMind("a"))
 	r.create(mind, nameMind("b"))
@@ -234,7 +234,7 @@ func TestRepeatedPages(t *testing.T) {
 func TestMaskingAndRewriting(t *testing.T) {
 	r := faulty(t, "mask-headers op=list\nrewrite=name:trim\nrewrite=tools:reverse\nrewrite=tags:sort\n"+
 		"rewrite=agentName:upper\nrewrite=metaData:drop\nrewrite=icon:lower op=update",
-		sandbox.WithTools("a", "b"))
+		sandbox.Options{Tools: []string{"a", "b"}})
 	body := strings.NewReplacer("Analyst", " Analyst ", `["weather"]`, `["a","b"]`).Replace(fullComet)
 	a := r.create(comet, body)
 	if a["name"] != "Analyst" || sprint(a["tools"]) != "[b a]" || a["metaData"] != nil ||
@@ -256,7 +256,7 @@ func TestMaskingAndRewriting(t *testing.T) {
 }
 
 func TestRefusedTools(t *testing.T) {
-	r := faulty(t, "refuse-tools")
+	r := faulty(t, "refuse-tools", sandbox.Options{})
 	for _, what := range []string{`"tools":["weather"]`, `"actions":["handoff"]`} {
 		if got := r.send("POST", comet, with(newComet, what)); got.status != 400 ||
 			!strings.Contains(got.body, "ERR_TOOL_NOT_FOUND") {
@@ -272,7 +272,7 @@ func TestSelectors(t *testing.T) {
 		`status-before=501 platform=mindset method=POST nth=2`,
 		`status-before=502 app=2754abc every=2`,
 		`status-before=503 op=read,delete times=1`,
-	}, "\n"))
+	}, "\n"), sandbox.Options{})
 	status := func(method, path, body string) int { return r.send(method, path, body).status }
 	equal := func(what string, got, want int) {
 		t.Helper()
@@ -304,7 +304,7 @@ func TestSelectors(t *testing.T) {
 
 func TestChanceIsTheSameForTheSameSeed(t *testing.T) {
 	draw := func(seed string) string {
-		r := faulty(t, "status-before=500 p=0.5 seed="+seed)
+		r := faulty(t, "status-before=500 p=0.5 seed="+seed, sandbox.Options{})
 		var b strings.Builder
 		for range 40 {
 			b.WriteString(strconv.Itoa(r.send("GET", mind, "").status / 500))
@@ -318,7 +318,8 @@ func TestChanceIsTheSameForTheSameSeed(t *testing.T) {
 }
 
 func TestRulesCombine(t *testing.T) {
-	r := faulty(t, "latency=20ms\nlatency=20ms\nlag-lists=1\ndrop-after op=create\nstatus-after=500 op=create")
+	r := faulty(t, "latency=20ms\nlatency=20ms\nlag-lists=1\ndrop-after op=create\nstatus-after=500 op=create",
+		sandbox.Options{})
 	began := time.Now()
 	if got := r.send("POST", mind, newMind); got.err == nil {
 		t.Errorf("answered %d", got.status)
@@ -336,7 +337,7 @@ func TestRulesCombine(t *testing.T) {
 
 // TestHalfARequest: a client that goes in the middle of its body has made nothing.
 func TestHalfARequest(t *testing.T) {
-	s, err := sandbox.New()
+	s, err := sandbox.New(sandbox.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 // again opens the file as the next process would.
 func again(t *testing.T, path string) *sandbox.Server {
 	t.Helper()
-	s, err := sandbox.New(sandbox.WithFile(path))
+	s, err := sandbox.New(sandbox.Options{File: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func again(t *testing.T, path string) *sandbox.Server {
 
 func TestFileKeepsWhatWasAnswered(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "folder", "sandbox.json")
-	r := start(t, sandbox.WithFile(path), sandbox.WithDeleted())
+	r := start(t, sandbox.Options{File: path, ShowDeleted: true})
 	a := r.create(comet, fullComet)["uid"].(string)
 	b := r.create(cometApp, newComet)["uid"].(string)
 	c := r.create(mind, fullMind)["uid"].(string)
@@ -45,7 +45,7 @@ func TestFileKeepsWhatWasAnswered(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v %v", info.Mode(), err)
 	}
-	if _, err := sandbox.New(sandbox.WithFile(path)); !errors.Is(err, sandbox.ErrInUse) {
+	if _, err := sandbox.New(sandbox.Options{File: path}); !errors.Is(err, sandbox.ErrInUse) {
 		t.Errorf("a second server: %v", err)
 	}
 	killed := filepath.Join(t.TempDir(), "killed.json")
@@ -59,7 +59,7 @@ func TestFileKeepsWhatWasAnswered(t *testing.T) {
 		t.Errorf("a create after the close: %d", got.status)
 	}
 	for _, p := range []string{path, killed} {
-		next := serve(t, nil, sandbox.WithFile(p), sandbox.WithDeleted())
+		next := serve(t, nil, sandbox.Options{File: p, ShowDeleted: true})
 		if diff := cmp.Diff(want, next.Agents("", "")); diff != "" {
 			t.Errorf("%s: %s", p, diff)
 		}
@@ -81,7 +81,7 @@ func TestFileKeepsWhatWasAnswered(t *testing.T) {
 
 func TestFileGrowsWithChangesAndShrinksAtTheNextStart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sandbox.json")
-	r := start(t, sandbox.WithFile(path))
+	r := start(t, sandbox.Options{File: path})
 	size := func() int64 {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -111,7 +111,7 @@ func TestFileGrowsWithChangesAndShrinksAtTheNextStart(t *testing.T) {
 
 func TestResetEmptiesTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sandbox.json")
-	r := start(t, sandbox.WithFile(path))
+	r := start(t, sandbox.Options{File: path})
 	r.create(mind, newMind)
 	r.must(200, "POST", "/_sandbox/reset", "")
 	if r.made() != 0 || len(r.Counts().Requests) != 0 {
@@ -140,7 +140,7 @@ func TestDamagedFilesAreRefusedWithTheWayBack(t *testing.T) {
 			if err := os.WriteFile(path, []byte(tc.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := sandbox.New(sandbox.WithFile(path))
+			_, err := sandbox.New(sandbox.Options{File: path})
 			if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v, want %q in it", err, tc.want)
 			}
@@ -149,7 +149,7 @@ func TestDamagedFilesAreRefusedWithTheWayBack(t *testing.T) {
 			}
 		})
 	}
-	if _, err := sandbox.New(sandbox.WithFile(t.TempDir())); err == nil {
+	if _, err := sandbox.New(sandbox.Options{File: t.TempDir()}); err == nil {
 		t.Error("a folder was taken for a file")
 	}
 }

@@ -8,13 +8,6 @@ import (
 	"agentsync/internal/sandbox/reply"
 )
 
-// rateLimit is a rate limit of n requests per app in each window; no limit where n is 0.
-type rateLimit struct {
-	n     int
-	per   time.Duration
-	quiet bool
-}
-
 // rateWindow is how far one app is in its current window.
 type rateWindow struct {
 	ends time.Time
@@ -23,7 +16,7 @@ type rateWindow struct {
 
 // rateLimiter counts the requests of each app against the limit.
 type rateLimiter struct {
-	rateLimit
+	RateLimit
 
 	mu   sync.Mutex // guards apps
 	apps map[appKey]*rateWindow
@@ -38,30 +31,30 @@ type rateQuota struct {
 
 // countRequest counts one request.
 func (l *rateLimiter) countRequest(key appKey, now time.Time) rateQuota {
-	if l.n == 0 {
+	if l.Requests == 0 {
 		return rateQuota{}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w := l.apps[key]
 	if w == nil || !now.Before(w.ends) {
-		w = &rateWindow{ends: now.Add(l.per)}
+		w = &rateWindow{ends: now.Add(l.Per)}
 		l.apps[key] = w
 	}
-	if w.used == l.n {
+	if w.used == l.Requests {
 		return rateQuota{over: true, ends: w.ends}
 	}
 	w.used++
-	return rateQuota{remaining: l.n - w.used, ends: w.ends}
+	return rateQuota{remaining: l.Requests - w.used, ends: w.ends}
 }
 
 // setHeaders puts the limit's headers on an answer, as far as the platform's documents have them.
 func (l *rateLimiter) setHeaders(a *reply.Answer, d *dialect, q rateQuota, now time.Time) {
-	if l.n == 0 || l.quiet {
+	if l.Requests == 0 || l.Quiet {
 		return
 	}
 	if d.rateHeaders {
-		a.Set("X-Rate-Limit", strconv.Itoa(l.n))
+		a.Set("X-Rate-Limit", strconv.Itoa(l.Requests))
 		a.Set("X-Rate-Limit-Remaining", strconv.Itoa(q.remaining))
 	}
 	if !q.over {

@@ -86,7 +86,7 @@ func FuzzBody(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		s, err := sandbox.New()
+		s, err := sandbox.New(sandbox.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ func (s *Server) askPlatform(c *call, t faults.Hits) *reply.Answer {
 	if c.nowhere {
 		return unknownPath(c)
 	}
-	if p := s.refuseKey(c.header.Get(c.keyHeader)); p != nil {
+	if p := s.options.refuseKey(c.header.Get(c.keyHeader)); p != nil {
 		return p.Answer(c.envelope)
 	}
 	now := time.Now()
@@ -111,14 +111,14 @@ func (s *Server) refuseFields(c *call, t faults.Hits, have map[string]any) *repl
 
 // platformTime is the platform's time now, as it is kept.
 func (s *Server) platformTime(t faults.Hits) time.Time {
-	at := s.now().UTC()
+	at := s.options.Now().UTC()
 	if r := t.First("clock"); r != nil {
 		at = at.Add(r.Wait)
 	}
 	if t.Has("whole-seconds") {
 		at = at.Truncate(time.Second)
 	}
-	return at.Truncate(s.precision)
+	return at.Truncate(s.options.Precision)
 }
 
 // keptFields returns the fields as the platform keeps them.
@@ -182,12 +182,12 @@ func (s *Server) create(c *call, t faults.Hits) (*reply.Answer, *reply.Problem) 
 		return nil, notStored(err)
 	}
 	a.insert(g)
-	return s.answerAgent(c, s.created, g, t), nil
+	return s.answerAgent(c, s.options.CreatedStatus, g, t), nil
 }
 
 func (s *Server) uidFor(c *call) string {
-	if s.uids != nil {
-		return s.uids(c.platform, c.app)
+	if s.options.UIDs != nil {
+		return s.options.UIDs(c.platform, c.app)
 	}
 	return c.newUID()
 }
@@ -285,7 +285,7 @@ func (s *Server) answerAgent(c *call, status int, g *agent, t faults.Hits) *repl
 
 // documentOf is an agent as it is answered. Its app is locked.
 func (s *Server) documentOf(c *call, g *agent, t faults.Hits) []byte {
-	mask := s.mask || t.Has("mask-headers")
+	mask := s.options.MaskHeaders || t.Has("mask-headers")
 	if !mask && t.In(faults.Shown) == nil {
 		if g.docs[c.version] == nil {
 			if g.docs == nil {
@@ -418,7 +418,7 @@ func (s *Server) collectDocs(a *app, c *call, from time.Time, t faults.Hits) [][
 		first = min(a.firstAfter(from), len(agents))
 	}
 	for _, g := range agents[first:] {
-		g = a.shownInList(g, now, s.showDeleted && c.keepsDeleted)
+		g = a.shownInList(g, now, s.options.ShowDeleted && c.keepsDeleted)
 		if g == nil || !c.passesFilters(g) || t.Has("versions-apart") && g.version != c.version {
 			continue
 		}
@@ -448,7 +448,7 @@ func (s *Server) sizeOf(l listForm, t faults.Hits) int {
 		return r.Number
 	}
 	if l.paged {
-		return s.pageSize
+		return s.options.PageSize
 	}
 	return 0
 }
@@ -486,13 +486,13 @@ func (s *Server) answerList(l listForm, docs [][]byte, t faults.Hits) *reply.Ans
 	}
 	status := http.StatusOK
 	if len(docs) == 0 && l.paged {
-		status = s.listEnd
+		status = s.options.ListEnd
 		if r := t.First("list-end"); r != nil {
 			status = map[string]int{"404": 404, "200": 200}[r.Form]
 		}
 	}
 	wrap := l.wrap
-	if wrap == "" && s.wrapped {
+	if wrap == "" && s.options.WrappedList {
 		wrap = "data"
 	}
 	before, after := "[", "]"
@@ -614,7 +614,7 @@ func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.00
 
 // stamp writes a time as CometChat does.
 func (s *Server) stamp(t time.Time) any {
-	if s.times == Millis {
+	if s.options.Millis {
 		return t.UnixMilli()
 	}
 	return isoTime(t)
@@ -624,13 +624,13 @@ func (s *Server) stamp(t time.Time) any {
 func objectID(uid string) string { return fmt.Sprintf("%-24.24s", strings.ReplaceAll(uid, "-", "")) }
 
 // refuseKey reports what is wrong with an API key, or nil.
-func (c *config) refuseKey(key string) *reply.Problem {
+func (o *Options) refuseKey(key string) *reply.Problem {
 	switch {
 	case key == "":
 		return reply.Refused(401, "AUTH_ERR_EMPTY_APIKEY", "no API key was sent")
-	case c.keys != nil && !slices.Contains(c.keys, key), c.keys == nil && strings.HasPrefix(key, "wrong"):
+	case o.Keys != nil && !slices.Contains(o.Keys, key), o.Keys == nil && strings.HasPrefix(key, "wrong"):
 		return reply.Refused(401, "AUTH_ERR_APIKEY_NOT_FOUND", "the API key does not exist")
-	case c.keys == nil && strings.HasPrefix(key, "forbidden"):
+	case o.Keys == nil && strings.HasPrefix(key, "forbidden"):
 		return reply.Refused(403, "AUTH_ERR_NO_ACCESS", "the API key has no access to this app")
 	}
 	return nil

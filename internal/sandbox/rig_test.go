@@ -42,24 +42,24 @@ type rig struct {
 }
 
 // start serves a sandbox whose every exchange is held against the OpenAPI documents.
-func start(t *testing.T, options ...sandbox.Option) *rig {
+func start(t *testing.T, o sandbox.Options) *rig {
 	t.Helper()
-	return serve(t, nil, options...)
+	return serve(t, nil, o)
 }
 
 // faulty serves a sandbox that runs this script. Its answers may break the contract.
-func faulty(t *testing.T, script string, options ...sandbox.Option) *rig {
+func faulty(t *testing.T, script string, o sandbox.Options) *rig {
 	t.Helper()
-	faults, err := sandbox.ParseFaults(script)
-	if err != nil {
+	var err error
+	if o.Faults, err = sandbox.ParseFaults(script); err != nil {
 		t.Fatal(err)
 	}
-	return serve(t, []openapitest.Option{openapitest.RequestsOnly()}, append(options, sandbox.WithFaults(faults))...)
+	return serve(t, []openapitest.Option{openapitest.RequestsOnly()}, o)
 }
 
-func serve(t *testing.T, checks []openapitest.Option, options ...sandbox.Option) *rig {
+func serve(t *testing.T, checks []openapitest.Option, o sandbox.Options) *rig {
 	t.Helper()
-	s, err := sandbox.New(options...)
+	s, err := sandbox.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

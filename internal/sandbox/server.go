@@ -23,28 +23,27 @@ import (
 // Server speaks the platforms' APIs. It is an http.Handler, safe for concurrent use, and starts no
 // goroutine of its own.
 type Server struct {
-	config
-	store   *store
-	script  atomic.Pointer[faults.Running]
-	limiter *rateLimiter
-	history requestLog
-	later   lateEffects
-	closed  chan struct{}
-	once    sync.Once
+	options    Options
+	references knownReferences
+	store      *store
+	script     atomic.Pointer[faults.Running]
+	limiter    *rateLimiter
+	history    requestLog
+	later      lateEffects
+	closed     chan struct{}
+	once       sync.Once
 }
 
-// New makes a server. It fails where the file of WithFile is damaged, foreign or in use.
-func New(options ...Option) (*Server, error) {
-	s := &Server{config: defaultConfig(), store: newStore(), closed: make(chan struct{})}
-	for _, o := range options {
-		o(&s.config)
-	}
-	s.limiter = &rateLimiter{rateLimit: s.limit, apps: map[appKey]*rateWindow{}}
-	s.script.Store(faults.Run(s.faults))
-	if s.file == "" {
+// New makes a server. It fails where the file of the options is damaged, foreign or in use.
+func New(o Options) (*Server, error) {
+	s := &Server{options: o.withDefaults(), references: o.knownReferences(), store: newStore(),
+		closed: make(chan struct{})}
+	s.limiter = &rateLimiter{RateLimit: o.Limit, apps: map[appKey]*rateWindow{}}
+	s.script.Store(faults.Run(o.Faults))
+	if o.File == "" {
 		return s, nil
 	}
-	log, err := openLog(s.file, s.store.restore)
+	log, err := openLog(o.File, s.store.restore)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ func sprint(v any) string { return fmt.Sprint(v) }
 func with(object, members string) string { return "{" + members + "," + object[1:] }
 
 func TestRefusesWhatTheContractRefuses(t *testing.T) {
-	r := start(t, sandbox.WithTools("weather"), sandbox.WithActions("handoff"), sandbox.WithContexts("c1"))
+	r := start(t, sandbox.Options{Tools: []string{"weather"}, Actions: []string{"handoff"}, Contexts: []string{"c1"}})
 	cometUID := r.create(comet, strings.Replace(fullComet, `"isActive":false,`, "", 1))["uid"].(string)
 	mindUID := r.create(mind, newMind)["uid"].(string)
 	cometOne, mindOne := comet+"/"+cometUID, mind+"/uid/"+mindUID
@@ -138,7 +138,8 @@ func TestRefusesWhatTheContractRefuses(t *testing.T) {
 }
 
 func TestTakesWhatTheContractTakes(t *testing.T) {
-	r := start(t, sandbox.WithTools("only"), sandbox.WithActions("this"), sandbox.WithKeys("k", "wrong-but-right"))
+	r := start(t, sandbox.Options{Tools: []string{"only"}, Actions: []string{"this"},
+		Keys: []string{"k", "wrong-but-right"}})
 	for i, body := range []string{
 		`"integrateWith":"mastra","integrationMeta":{"baseUrl":"https://b.example","agentId":"x"}`,
 		`"integrateWith":"mastra-legacy","integrationMeta":{"baseUrl":"https://b.example","agentId":"x"}`,

@@ -34,13 +34,13 @@ func ask(t *testing.T, s *sandbox.Server, method, path, body string) (answer *ht
 	return answer
 }
 
-func scripted(t *testing.T, script string, options ...sandbox.Option) *sandbox.Server {
+func scripted(t *testing.T, script string, o sandbox.Options) *sandbox.Server {
 	t.Helper()
-	faults, err := sandbox.ParseFaults(script)
-	if err != nil {
+	var err error
+	if o.Faults, err = sandbox.ParseFaults(script); err != nil {
 		t.Fatal(err)
 	}
-	s, err := sandbox.New(append(options, sandbox.WithFaults(faults))...)
+	s, err := sandbox.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,13 +49,13 @@ func scripted(t *testing.T, script string, options ...sandbox.Option) *sandbox.S
 
 func TestLatencyTakesItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := scripted(t, "latency=50ms")
+		s := scripted(t, "latency=50ms", sandbox.Options{})
 		began := time.Now()
 		ask(t, s, "GET", mind, "")
 		if took := time.Since(began); took != 50*time.Millisecond {
 			t.Errorf("took %v", took)
 		}
-		s = scripted(t, "latency=50ms jitter=20ms")
+		s = scripted(t, "latency=50ms jitter=20ms", sandbox.Options{})
 		least, most := time.Hour, time.Duration(0)
 		for range 200 {
 			began := time.Now()
@@ -70,7 +70,7 @@ func TestLatencyTakesItsTime(t *testing.T) {
 
 func TestLagEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := scripted(t, "lag=2s")
+		s := scripted(t, "lag=2s", sandbox.Options{})
 		ask(t, s, "POST", mind, newMind)
 		listed := func() bool { return strings.Contains(ask(t, s, "GET", mind, "").Body.String(), "Coach") }
 		time.Sleep(2*time.Second - 1)
@@ -86,7 +86,7 @@ func TestLagEnds(t *testing.T) {
 
 func TestLateEffect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := scripted(t, "late=2s op=create")
+		s := scripted(t, "late=2s op=create", sandbox.Options{})
 		if answer := ask(t, s, "POST", mind, newMind); answer != nil {
 			t.Errorf("answered %d", answer.Code)
 		}
@@ -108,7 +108,7 @@ func TestLateEffect(t *testing.T) {
 
 func TestHangIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := scripted(t, "hang-before=30s")
+		s := scripted(t, "hang-before=30s", sandbox.Options{})
 		began := time.Now()
 		if answer := ask(t, s, "POST", mind, newMind); answer != nil || time.Since(began) != 30*time.Second {
 			t.Errorf("ended after %v with %v", time.Since(began), answer)
@@ -118,7 +118,7 @@ func TestHangIsOver(t *testing.T) {
 
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := scripted(t, "", sandbox.WithRateLimit(2, 10*time.Second), sandbox.WithListEnd(200))
+		s := scripted(t, "", sandbox.Options{Limit: sandbox.RateLimit{Requests: 2, Per: 10 * time.Second}, ListEnd: 200})
 		start := time.Now()
 		for i, want := range []struct {
 			wait            time.Duration
@@ -158,7 +158,7 @@ func TestRateLimit(t *testing.T) {
 
 func TestQuietRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := scripted(t, "", sandbox.WithQuietRateLimit(1, time.Second))
+		s := scripted(t, "", sandbox.Options{Limit: sandbox.RateLimit{Requests: 1, Per: time.Second, Quiet: true}})
 		ask(t, s, "GET", comet, "")
 		got := ask(t, s, "POST", comet, newComet)
 		if got.Code != 429 || len(got.Header()) != 2 || len(s.Agents("", "")) != 0 {

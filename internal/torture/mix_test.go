@@ -104,7 +104,7 @@ func TestTortureMix(t *testing.T) {
 
 func serve(t *testing.T) (*sandbox.Server, *httptest.Server) {
 	t.Helper()
-	server, err := sandbox.New(sandbox.WithPageSize(10))
+	server, err := sandbox.New(sandbox.Options{PageSize: 10})
 	if err != nil {
 		t.Fatal(err)
 	}

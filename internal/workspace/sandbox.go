@@ -38,13 +38,13 @@ type Sandbox struct {
 
 // Listen serves a sandbox at addr, which is on loopback: whoever reached it could read what agents were sent. The
 // caller must close it.
-func Listen(addr string, options ...sandbox.Option) (*Sandbox, error) {
+func Listen(addr string, o sandbox.Options) (*Sandbox, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || !endpoint.IsLoopback(host) {
 		return nil, exit.Usagef("--listen is %q; the sandbox listens on loopback only, for example 127.0.0.1:8787",
 			addr)
 	}
-	server, err := sandbox.New(options...)
+	server, err := sandbox.New(o)
 	if err != nil {
 		return nil, exit.Usagef("open the sandbox: %w", err)
 	}
@@ -88,7 +88,7 @@ func (s *Sandbox) Close() error {
 // StartSandbox starts the embedded sandbox on loopback if it is asked for and does not run yet.
 func (w *Workspace) StartSandbox() (err error) {
 	if w.Sandbox && w.sandbox == nil {
-		w.sandbox, err = Listen("127.0.0.1:0", sandbox.WithFile(SandboxFile))
+		w.sandbox, err = Listen("127.0.0.1:0", sandbox.Options{File: SandboxFile})
 	}
 	return err
 }

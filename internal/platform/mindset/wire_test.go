@@ -170,7 +170,7 @@ func TestListsThatEndIn404(t *testing.T) {
 		for n := range 7 {
 			now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 			clock := func() time.Time { now = now.Add(time.Millisecond); return now }
-			box, err := sandbox.New(sandbox.WithPageSize(size), sandbox.WithClock(clock))
+			box, err := sandbox.New(sandbox.Options{PageSize: size, Now: clock})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -249,7 +249,7 @@ func TestBaseURL(t *testing.T) {
 
 // The list is read over the sandbox in pages of 1,000, so the figure holds the sandbox's own time too.
 func BenchmarkList10000(b *testing.B) {
-	s, err := sandbox.New(sandbox.WithPageSize(1000))
+	s, err := sandbox.New(sandbox.Options{PageSize: 1000})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func BenchmarkList10000(b *testing.B) {
 // Of a long list each page goes wrong once: the page is read again, not the list.
 func TestAPageIsTriedAgainAlone(t *testing.T) {
 	const agents, size = 200, 50
-	box, err := sandbox.New(sandbox.WithPageSize(size))
+	box, err := sandbox.New(sandbox.Options{PageSize: size})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,8 +316,7 @@ func TestAPageIsTriedAgainAlone(t *testing.T) {
 func TestReferences(t *testing.T) {
 	for _, end := range []int{200, 404} {
 		for size := 2; size <= 5; size++ {
-			s, err := sandbox.New(sandbox.WithContexts("a", "b", "c", "d"), sandbox.WithPageSize(size),
-				sandbox.WithListEnd(end))
+			s, err := sandbox.New(sandbox.Options{Contexts: []string{"a", "b", "c", "d"}, PageSize: size, ListEnd: end})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -90,7 +90,7 @@ func testFixture(t *testing.T, f Fixture) {
 }
 
 func testRoundTrip(t *testing.T, f Fixture) {
-	r := newRig(t, f)
+	r := newRig(t, f, sandbox.Options{})
 	made := r.create(f.Full)
 	live := r.agents()
 	if len(live) != 1 || live[0].UID != made.UID {
@@ -119,7 +119,7 @@ func testRoundTrip(t *testing.T, f Fixture) {
 
 // testEachField changes one field after the other, and takes each away again.
 func testEachField(t *testing.T, f Fixture) {
-	r := newRig(t, f)
+	r := newRig(t, f, sandbox.Options{})
 	made := r.create(f.Full)
 	want := f.Full.Clone()
 	update := func(what, name string, v any) {
@@ -152,7 +152,7 @@ func testEachField(t *testing.T, f Fixture) {
 }
 
 func testDelete(t *testing.T, f Fixture) {
-	r := newRig(t, f, sandbox.WithDeleted()) // deleted agents stay in a list that shows them
+	r := newRig(t, f, sandbox.Options{ShowDeleted: true}) // deleted agents stay in a list that shows them
 	made := r.create(f.Full)
 	if err := r.client.Delete(t.Context(), made.UID); err != nil {
 		t.Errorf("delete: %v", err)
@@ -172,7 +172,7 @@ func testDelete(t *testing.T, f Fixture) {
 }
 
 func testRead(t *testing.T, f Fixture) {
-	r := newRig(t, f)
+	r := newRig(t, f, sandbox.Options{})
 	if !r.client.Properties().ReadsOne {
 		_, err := r.client.Read(t.Context(), "some-uid")
 		if !errors.Is(err, errors.ErrUnsupported) {
@@ -198,8 +198,7 @@ func testRead(t *testing.T, f Fixture) {
 
 // testEncodings has the sandbox answer in the other forms that the platforms' references show.
 func testEncodings(t *testing.T, f Fixture) {
-	r := newRig(t, f, sandbox.WithTimes(sandbox.Millis), sandbox.WithWrappedList(), sandbox.WithCreatedStatus(201),
-		sandbox.WithPrecision(time.Second))
+	r := newRig(t, f, sandbox.Options{Millis: true, WrappedList: true, CreatedStatus: 201, Precision: time.Second})
 	made := r.create(f.Full)
 	listed := r.list()
 	if len(listed) != 1 || listed[0].UID != made.UID || !listed[0].CreatedAt.Equal(r.agents()[0].CreatedAt) {
@@ -210,7 +209,7 @@ func testEncodings(t *testing.T, f Fixture) {
 // testConcurrency also pages: the sandbox's pages hold seven agents, and pairs of them share a time.
 func testConcurrency(t *testing.T, f Fixture) {
 	const n = 40
-	r := newRig(t, f, sandbox.WithClock(tickingClock(2)), sandbox.WithPageSize(7))
+	r := newRig(t, f, sandbox.Options{Now: tickingClock(2), PageSize: 7})
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
@@ -238,7 +237,7 @@ func testConcurrency(t *testing.T, f Fixture) {
 
 func testKey(t *testing.T, f Fixture) {
 	for key, status := range map[string]int{"wrong-key-0123456789": 401, "forbidden-key-0123456789": 403} {
-		r := newRig(t, f)
+		r := newRig(t, f, sandbox.Options{})
 		client := r.clientWith(key, 0)
 		_, listErr := client.List(t.Context())
 		_, createErr := client.Create(t.Context(), agent.ContentOf(f.Full))
@@ -255,7 +254,7 @@ func testKey(t *testing.T, f Fixture) {
 
 // testUnsent covers what is stopped on this side.
 func testUnsent(t *testing.T, f Fixture) {
-	r := newRig(t, f)
+	r := newRig(t, f, sandbox.Options{})
 	unresolved := f.Full.Clone()
 	unresolved[f.identity()] = secret.Template("${secret:NAME}")
 	_, err := r.client.Create(t.Context(), agent.ContentOf(unresolved))
@@ -287,7 +286,7 @@ func testMark(t *testing.T, f Fixture) {
 	if !ok {
 		t.Skip("the platform's agents cannot carry a mark")
 	}
-	r := newRig(t, f)
+	r := newRig(t, f, sandbox.Options{})
 	mark := agent.Address{Platform: s.Name, App: f.App.ID.App, Key: "a"}.Mark()
 	made := r.create(platform.AddMark(s, f.Full, mark))
 	is := func(what string, got platform.Remote, want agent.Fields, mark string) {
@@ -335,15 +334,15 @@ type adapterRig struct {
 }
 
 // newRig starts a sandbox whose requests and answers are both held against the contract.
-func newRig(t *testing.T, f Fixture, opts ...sandbox.Option) *adapterRig {
+func newRig(t *testing.T, f Fixture, o sandbox.Options) *adapterRig {
 	t.Helper()
-	return startRig(t, f, nil, opts)
+	return startRig(t, f, nil, o)
 }
 
 // newFaultyRig starts a sandbox whose answers may break the contract on purpose, see script.
-func newFaultyRig(t *testing.T, f Fixture, opts ...sandbox.Option) *adapterRig {
+func newFaultyRig(t *testing.T, f Fixture, o sandbox.Options) *adapterRig {
 	t.Helper()
-	return startRig(t, f, []openapitest.Option{openapitest.RequestsOnly()}, opts)
+	return startRig(t, f, []openapitest.Option{openapitest.RequestsOnly()}, o)
 }
 
 // script returns the rig for a subtest, emptied and with other faults.
@@ -362,9 +361,9 @@ func (r *adapterRig) script(t *testing.T, faults string) *adapterRig {
 	return &sub
 }
 
-func startRig(t *testing.T, f Fixture, checks []openapitest.Option, opts []sandbox.Option) *adapterRig {
+func startRig(t *testing.T, f Fixture, checks []openapitest.Option, o sandbox.Options) *adapterRig {
 	t.Helper()
-	s, err := sandbox.New(opts...)
+	s, err := sandbox.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func answerTrials() []faultTrial {
 
 // testOdd: one odd agent is one odd agent. Its uid is known, and the others are as they are.
 func testOdd(t *testing.T, f Fixture) {
-	shared := newFaultyRig(t, f, sandbox.WithClock(tickingClock(1)))
+	shared := newFaultyRig(t, f, sandbox.Options{Now: tickingClock(1)})
 	for _, form := range []string{"list", "deep", "number", "no-name", "null", "no-time"} {
 		t.Run(form, func(t *testing.T) {
 			r := shared.script(t, "odd-agents="+form+" agent=Odd*")
@@ -114,7 +114,7 @@ func testListEnds(t *testing.T, f Fixture) {
 		}
 		for n := range 7 {
 			t.Run(fmt.Sprintf("%s with %d", end, n), func(t *testing.T) {
-				r := newFaultyRig(t, f, sandbox.WithClock(tickingClock(1)), sandbox.WithPageSize(3)).script(t, end)
+				r := newFaultyRig(t, f, sandbox.Options{Now: tickingClock(1), PageSize: 3}).script(t, end)
 				for i := range n {
 					r.create(f.named(fmt.Sprintf("agent %d", i)))
 				}
@@ -128,7 +128,7 @@ func testListEnds(t *testing.T, f Fixture) {
 
 // testEchoes: a secret of the run that the platform repeats elsewhere is a secret there too.
 func testEchoes(t *testing.T, f Fixture) {
-	r := newFaultyRig(t, f).script(t, "echo-secrets")
+	r := newFaultyRig(t, f, sandbox.Options{}).script(t, "echo-secrets")
 	made := r.create(f.Full)
 	for _, one := range append(r.list(), made) {
 		doc, err := agent.Encode(one.Content.Fields().Seal(secret.Sealer{Key: []byte("k")}))
@@ -144,7 +144,7 @@ func testEchoes(t *testing.T, f Fixture) {
 }
 
 func testCreateFaults(t *testing.T, f Fixture) {
-	shared := newFaultyRig(t, f)
+	shared := newFaultyRig(t, f, sandbox.Options{})
 	for _, tr := range append(writeTrials(), answerTrials()...) {
 		t.Run(tr.fault, func(t *testing.T) {
 			r := shared.script(t, tr.fault+" method=POST")
@@ -158,7 +158,7 @@ func testCreateFaults(t *testing.T, f Fixture) {
 }
 
 func testChangeFaults(t *testing.T, f Fixture) {
-	shared := newFaultyRig(t, f)
+	shared := newFaultyRig(t, f, sandbox.Options{})
 	for _, tr := range writeTrials() {
 		t.Run("update/"+tr.fault, func(t *testing.T) {
 			r := shared.script(t, tr.fault+" op=update")
@@ -204,7 +204,7 @@ func (r *adapterRig) judge(tr faultTrial, method, op string, err error) {
 
 // testListFaults: a list is whole, or it is an error.
 func testListFaults(t *testing.T, f Fixture) {
-	shared := newFaultyRig(t, f, sandbox.WithClock(tickingClock(1)))
+	shared := newFaultyRig(t, f, sandbox.Options{Now: tickingClock(1)})
 	for _, fault := range []string{
 		"drop-before", "status-before=500", "html", "empty", "cut-body", "garbage", "repeat-page",
 		"redirect=307", "throttle=2s",

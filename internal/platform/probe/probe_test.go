@@ -36,10 +36,10 @@ var dialects = []dialect{
 }
 
 // look probes a sandbox that runs the script, with some agents in it already, and returns what was found as text.
-func look(t *testing.T, d dialect, script string, options ...sandbox.Option) (text string, rep *probe.Report,
+func look(t *testing.T, d dialect, script string, o sandbox.Options) (text string, rep *probe.Report,
 	s *sandbox.Server) {
 	t.Helper()
-	s, err := sandbox.New(options...)
+	s, err := sandbox.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func look(t *testing.T, d dialect, script string, options ...sandbox.Option) (te
 func TestHealthyPlatform(t *testing.T) {
 	for _, d := range dialects {
 		t.Run(d.name+d.api, func(t *testing.T) {
-			text, rep, s := look(t, d, "")
+			text, rep, s := look(t, d, "", sandbox.Options{})
 			for _, want := range []string{"create: status 200", "list: after the create: shown at once",
 				"update: status 200",
 				"delete: status 200", "rate headers: none"} {
@@ -218,7 +218,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 			}
 			t.Run(d.name+d.api+"/"+tc.script, func(t *testing.T) {
 				t.Parallel()
-				text, rep, s := look(t, d, tc.script)
+				text, rep, s := look(t, d, tc.script, sandbox.Options{})
 				if !strings.Contains(text, tc.says) {
 					t.Errorf("does not say %q:\n%s", tc.says, text)
 				}
@@ -235,7 +235,7 @@ func TestEveryFaultIsNamed(t *testing.T) {
 
 // TestInterruptedProbeCleansUp in the middle of its agent's life.
 func TestInterruptedProbeCleansUp(t *testing.T) {
-	s, err := sandbox.New()
+	s, err := sandbox.New(sandbox.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
