@@ -166,40 +166,27 @@ func keepMindsetV2(sent, _ map[string]any) map[string]any {
 	return kept
 }
 
-// showMindsetV1 returns an agent as v1 answers it: lists are never missing, texts are where they were not sent.
-func showMindsetV1(_ *Server, _ string, g *agent) map[string]any {
-	m := map[string]any{"uid": g.uid, "createdAt": isoTime(g.created)}
-	for _, f := range mindsetFields {
-		if v, ok := g.fields[f.Name]; ok {
+// showMindset returns what both versions answer of an agent: lists are never missing, the other fields are where they
+// were not sent.
+func showMindset(g *agent, known []fields.Field) map[string]any {
+	m := map[string]any{"uid": g.uid, "createdAt": isoTime(g.created), "contextUids": []any{}, "mcpserverUids": []any{},
+		"tags": []any{}}
+	for _, f := range known {
+		if v := g.fields[f.Name]; v != nil {
 			m[f.Name] = v
-		}
-	}
-	for _, name := range []string{"contextUids", "mcpserverUids", "tags"} {
-		if m[name] == nil {
-			m[name] = []any{}
 		}
 	}
 	return m
 }
 
+func showMindsetV1(_ *Server, _ string, g *agent) map[string]any { return showMindset(g, mindsetFields) }
+
 // showMindsetV2 returns an agent as v2 answers it: every member of each object is there, with its default
 // where it was not sent, and members that the reference names but nobody can write.
 func showMindsetV2(_ *Server, _ string, g *agent) map[string]any {
-	m := map[string]any{
-		"uid": g.uid, "createdAt": isoTime(g.created),
-		"options": map[string]any{"theme": "default"}, "showPromptLibrary": false, "planUids": []any{},
-		"skillUids": []any{},
-	}
-	for _, f := range mindsetV2Fields {
-		if v, ok := g.fields[f.Name]; ok {
-			m[f.Name] = v
-		}
-	}
-	for _, name := range []string{"contextUids", "mcpserverUids", "tags"} {
-		if m[name] == nil {
-			m[name] = []any{}
-		}
-	}
+	m := showMindset(g, mindsetV2Fields)
+	maps.Copy(m, map[string]any{"options": map[string]any{"theme": "default"}, "showPromptLibrary": false,
+		"planUids": []any{}, "skillUids": []any{}})
 	for _, of := range []struct{ field, text, preset string }{
 		{"personality", "agentPersonality", personalityPreset}, {"formatting", "formatting", formattingPreset},
 	} {

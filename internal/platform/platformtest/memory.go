@@ -11,6 +11,7 @@ import (
 
 	"agentsync/internal/agent"
 	"agentsync/internal/platform"
+	"agentsync/internal/sandbox/faults"
 	"agentsync/schema"
 )
 
@@ -323,25 +324,10 @@ func Habit(name string) func(agent.Fields) agent.Fields {
 
 // mapTexts applies change to every text of an agent, however deep.
 func mapTexts(change func(string) string) func(agent.Fields) agent.Fields {
-	var within func(v any) any
-	within = func(v any) any {
-		switch v := v.(type) {
-		case string:
-			return change(v)
-		case []any:
-			for i := range v {
-				v[i] = within(v[i])
-			}
-		case map[string]any:
-			for name := range v {
-				v[name] = within(v[name])
-			}
-		}
-		return v
-	}
+	changed := faults.OnText(change)
 	return func(fields agent.Fields) agent.Fields {
-		for name := range fields {
-			fields[name] = within(fields[name])
+		for name, v := range fields {
+			fields[name] = changed(v)
 		}
 		return fields
 	}
