@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,12 +111,7 @@ func (s *store) find(key appKey, uid string) (*agent, func()) {
 func (s *store) all() []*app {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	apps := make([]*app, 0, len(s.apps))
-	for _, a := range s.apps {
-		apps = append(apps, a)
-	}
-	slices.SortFunc(apps, func(a, b *app) int { return a.key.compare(b.key) })
-	return apps
+	return slices.SortedFunc(maps.Values(s.apps), func(a, b *app) int { return a.key.compare(b.key) })
 }
 
 // reset forgets everything, in the file too.

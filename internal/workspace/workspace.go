@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -247,14 +248,7 @@ var Platforms = sync.OnceValues(func() (map[string]platform.Platform, error) {
 })
 
 // Names returns the platforms' names, sorted.
-func Names(all map[string]platform.Platform) []string {
-	var names []string
-	for name := range all {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func Names(all map[string]platform.Platform) []string { return slices.Sorted(maps.Keys(all)) }
 
 // NoPlatform is the error for a name that no platform has.
 func NoPlatform(name string, all map[string]platform.Platform) error {
@@ -390,7 +384,7 @@ func UnknownPattern(where, pattern string, known []agent.Address) error {
 }
 
 // meantAddress is a hint with the address that was probably meant by pattern, or another hint where none is near.
-func meantAddress(pattern string, known []agent.Address, otherwise string) (hint string) {
+func meantAddress(pattern string, known []agent.Address, otherwise string) string {
 	var addresses, keys []string
 	for _, addr := range known {
 		addresses, keys = append(addresses, addr.String()), append(keys, addr.Key)
@@ -401,12 +395,10 @@ func meantAddress(pattern string, known []agent.Address, otherwise string) (hint
 	if key := diag.Nearest(pattern[strings.LastIndex(pattern, "/")+1:], slices.Compact(keys)); near == "" && key != "" {
 		near = known[slices.IndexFunc(known, func(a agent.Address) bool { return a.Key == key })].String()
 	}
-	if near != "" {
-		hint = "did you mean " + near + "?"
-	} else {
-		hint = otherwise
+	if near == "" {
+		return otherwise
 	}
-	return hint
+	return "did you mean " + near + "?"
 }
 
 // Desired returns what the manifests want of the agent at an address, or nil.

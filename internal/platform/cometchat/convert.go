@@ -12,6 +12,15 @@ import (
 
 // listedAgents returns the agents of a list, those that are soft-deleted left out.
 func listedAgents(shape platform.Shape, a platform.Answer) ([]platform.Remote, error) {
+	elements, err := elementsOf(shape, a)
+	if err != nil {
+		return nil, err
+	}
+	return shape.Listed(elements, func(o agent.Object) bool { return isDeleted(o.Value(memberDeletedAt)) })
+}
+
+// elementsOf returns what a list holds.
+func elementsOf(shape platform.Shape, a platform.Answer) ([]agent.Raw, error) {
 	answer, err := a.JSON()
 	if err != nil {
 		return nil, err
@@ -20,10 +29,7 @@ func listedAgents(shape platform.Shape, a platform.Answer) ([]platform.Remote, e
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWhole(answer, len(elements)); err != nil {
-		return nil, err
-	}
-	return shape.Listed(elements, func(o agent.Object) bool { return isDeleted(o.Value(memberDeletedAt)) })
+	return elements, checkWhole(answer, len(elements))
 }
 
 // checkWhole fails where an answer says of itself that there is more than it shows, as other lists of this API do
@@ -78,15 +84,8 @@ func checkDone(shape platform.Shape, a platform.Answer) error {
 // toolsIn returns the tools and actions of a list, wrapped as that of the agents may be. An entry without a name or a
 // type is neither.
 func toolsIn(shape platform.Shape, a platform.Answer) ([]platform.Reference, error) {
-	answer, err := a.JSON()
+	elements, err := elementsOf(shape, a)
 	if err != nil {
-		return nil, err
-	}
-	elements, err := shape.Elements(answer)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkWhole(answer, len(elements)); err != nil {
 		return nil, err
 	}
 	var known []platform.Reference

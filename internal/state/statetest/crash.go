@@ -1,6 +1,7 @@
 package statetest
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 )
@@ -52,10 +53,7 @@ func LoseSome(seed uint64) Loss { return randomLoss{rand.New(rand.NewPCG(seed, 0
 func (f *FS) Crash(loss Loss) *FS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	names := map[string]*inode{}
-	for name, n := range f.durable {
-		names[name] = n
-	}
+	names := maps.Clone(f.durable)
 	for _, apply := range f.pending[:loss.keptNames(len(f.pending))] {
 		apply(names)
 	}
@@ -64,22 +62,13 @@ func (f *FS) Crash(loss Loss) *FS {
 	if loss.losesPower() {
 		after.boot++
 	}
-	for _, name := range sortedNames(names) {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		n := names[name]
 		content := survivingBlocks(n, loss)
 		m := &inode{data: content, synced: slices.Clone(content), mode: n.mode, number: n.number}
 		after.names[name], after.durable[name] = m, m
 	}
 	return after
-}
-
-func sortedNames(names map[string]*inode) []string {
-	list := make([]string, 0, len(names))
-	for name := range names {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return list
 }
 
 // survivingBlocks mixes what was synced with what was not, block by block. Where the length changed, the
