@@ -179,7 +179,9 @@ func showMindset(g *agent, known []fields.Field) map[string]any {
 	return m
 }
 
-func showMindsetV1(_ *Server, _ string, g *agent) map[string]any { return showMindset(g, mindsetFields) }
+func showMindsetV1(_ *Server, _ string, g *agent) map[string]any {
+	return showMindset(g, mindsetFields)
+}
 
 // showMindsetV2 returns an agent as v2 answers it: every member of each object is there, with its default
 // where it was not sent, and members that the reference names but nobody can write.
