@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -67,14 +68,12 @@ func forEditors(out *bytes.Buffer, piece json.RawMessage, takesReferences bool) 
 		out.Write(piece)
 		return nil
 	}
-	isText := false
-	var limits, rest []string
-	if err := eachMember(piece, func(name string, body json.RawMessage) error {
-		isText = isText || takesReferences && name == "type" && string(body) == `"string"`
-		return nil
-	}); err != nil {
+	var object struct{ Type any }
+	if err := json.Unmarshal(piece, &object); err != nil {
 		return err
 	}
+	isText := takesReferences && object.Type == "string"
+	var limits, rest []string
 	err := eachMember(piece, func(name string, body json.RawMessage) error {
 		var below bytes.Buffer
 		fmt.Fprintf(&below, "%q:", name)
@@ -167,10 +166,7 @@ func reachable(name string) []string {
 func rewriteRefs(piece []byte, home string) []byte {
 	return reference.ReplaceAllFunc(piece, func(match []byte) []byte {
 		m := reference.FindSubmatch(match)
-		file := string(m[1])
-		if file == "" {
-			file = home
-		}
+		file := cmp.Or(string(m[1]), home)
 		return fmt.Appendf(nil, `"$ref": "#/definitions/%s"`, qualifiedName(file, string(m[2])))
 	})
 }

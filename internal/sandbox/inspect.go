@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -56,11 +57,8 @@ type requestLog struct {
 // noteArrival notes a request.
 func (h *requestLog) noteArrival(c *call) *Request {
 	r := &Request{
-		At: time.Now(), Platform: c.platform, Version: c.version, App: c.app, Op: c.op,
+		At: time.Now(), Platform: c.platform, Version: c.version, App: c.app, Op: cmp.Or(c.op, "other"),
 		Method: c.method, Path: c.path, Outcome: "underway",
-	}
-	if r.Op == "" {
-		r.Op = "other"
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html"
 	"maps"
@@ -576,10 +577,7 @@ func (s *Server) listReferences(c *call, t faults.Hits) (*reply.Answer, *reply.P
 }
 
 func (r Reference) show(s *Server, app string, at time.Time) map[string]any {
-	display := r.DisplayName
-	if display == "" {
-		display = r.Name
-	}
+	display := cmp.Or(r.DisplayName, r.Name)
 	if r.Kind == "context" {
 		return map[string]any{"uid": r.Name, "name": display, "externalId": nil, "externalTenantId": nil,
 			"createdAt": isoTime(at)}

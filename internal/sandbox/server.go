@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -304,10 +305,7 @@ func setReset(r *faults.Rule, a *reply.Answer, at time.Time) {
 func errorAnswer(r *faults.Rule, c *call, status int) *reply.Answer {
 	a := tooMany().Answer(c.envelope)
 	if status != 429 {
-		code := r.Code
-		if code == "" {
-			code = "ERR_INTERNAL"
-		}
+		code := cmp.Or(r.Code, "ERR_INTERNAL")
 		a = reply.Refused(status, code, "the sandbox was told to answer "+strconv.Itoa(status)).Answer(c.envelope)
 	}
 	if r.Body == "html" {
@@ -366,11 +364,7 @@ func (s *Server) deliver(ctx context.Context, w http.ResponseWriter, o callOutco
 		o.answer.Write(w, len(o.answer.Body)/2)
 		_ = http.NewResponseController(w).Flush() // where nothing can be flushed, nothing arrives: cut all the same
 	case held:
-		hold := o.hold
-		if hold == 0 {
-			hold = 1<<63 - 1
-		}
-		waitFor(ctx, s.closed, hold)
+		waitFor(ctx, s.closed, cmp.Or(o.hold, 1<<63-1))
 	}
 	panic(http.ErrAbortHandler)
 }

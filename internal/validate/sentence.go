@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -22,10 +23,7 @@ func (f Fault) Sentence(subject, owner, shown string) string {
 	if m, ok := f.rule["errorMessage"].(string); ok {
 		return m
 	}
-	whole := subject
-	if whole == "" {
-		whole = owner
-	}
+	whole := cmp.Or(subject, owner)
 	switch f.Keyword {
 	case "type":
 		return f.typeSentence(whole, shown)

@@ -10,6 +10,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -384,7 +385,7 @@ func UnknownPattern(where, pattern string, known []agent.Address) error {
 }
 
 // meantAddress is a hint with the address that was probably meant by pattern, or another hint where none is near.
-func meantAddress(pattern string, known []agent.Address, otherwise string) string {
+func meantAddress(pattern string, known []agent.Address, otherwise string) (hint string) {
 	var addresses, keys []string
 	for _, addr := range known {
 		addresses, keys = append(addresses, addr.String()), append(keys, addr.Key)
@@ -395,10 +396,10 @@ func meantAddress(pattern string, known []agent.Address, otherwise string) strin
 	if key := diag.Nearest(pattern[strings.LastIndex(pattern, "/")+1:], slices.Compact(keys)); near == "" && key != "" {
 		near = known[slices.IndexFunc(known, func(a agent.Address) bool { return a.Key == key })].String()
 	}
-	if near == "" {
-		return otherwise
+	if near != "" {
+		hint = "did you mean " + near + "?"
 	}
-	return "did you mean " + near + "?"
+	return cmp.Or(hint, otherwise)
 }
 
 // Desired returns what the manifests want of the agent at an address, or nil.

@@ -1,6 +1,7 @@
 package mindset
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,10 +40,7 @@ var hostForm = regexp.MustCompile(`^[a-d]\.api\.mindset\.ai$`)
 
 // BaseURL implements platform.Platform: https://{a|b|c|d}.api.mindset.ai.
 func (mindset) BaseURL(app agent.App) (string, error) {
-	host := app.Settings["host"]
-	if host == "" {
-		host = defaultHost
-	}
+	host := cmp.Or(app.Settings["host"], defaultHost)
 	if !hostForm.MatchString(host) {
 		return "", fmt.Errorf("host %q is not one of a.api.mindset.ai to d.api.mindset.ai: set endpoint for another server", host)
 	}

@@ -95,15 +95,9 @@ func (m *Memory) Read(ctx context.Context, uid string) (platform.Remote, error) 
 
 // Create implements platform.Client. The agent gets the next of the uids "agent-0001", "agent-0002", …
 func (m *Memory) Create(ctx context.Context, wanted agent.Content) (platform.Remote, error) {
-	if err := ctx.Err(); err != nil {
-		return platform.Remote{}, unsentError("POST", "/agents", err)
-	}
-	sent, err := m.accept("POST", "/agents", wanted.Fields())
+	sent, err := m.accept(ctx, "POST", "/agents", wanted.Fields())
 	if err != nil {
 		return platform.Remote{}, err
-	}
-	if err := platform.Leaving(ctx); err != nil {
-		return platform.Remote{}, unsentError("POST", "/agents", err)
 	}
 	for _, f := range m.schema.Fields {
 		if _, ok := sent[f.Name]; f.Required && !ok {
@@ -116,15 +110,9 @@ func (m *Memory) Create(ctx context.Context, wanted agent.Content) (platform.Rem
 // Update implements platform.Client.
 func (m *Memory) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
 	path := "/agents/" + uid
-	if err := ctx.Err(); err != nil {
-		return platform.Remote{}, unsentError("PATCH", path, err)
-	}
-	sent, err := m.accept("PATCH", path, fields)
+	sent, err := m.accept(ctx, "PATCH", path, fields)
 	if err != nil {
 		return platform.Remote{}, err
-	}
-	if err := platform.Leaving(ctx); err != nil {
-		return platform.Remote{}, unsentError("PATCH", path, err)
 	}
 	for name := range sent {
 		if f, _ := m.schema.Field(name); f.Immutable {
@@ -212,8 +200,11 @@ func (m *Memory) Made() int {
 }
 
 // accept checks the fields as the platforms do and sends them once through the wire's form, so that
-// an unresolved secret or a value without JSON is found here as it would be there.
-func (m *Memory) accept(method, path string, fields agent.Fields) (agent.Fields, error) {
+// an unresolved secret or a value without JSON is found here as it would be there. Then the request leaves.
+func (m *Memory) accept(ctx context.Context, method, path string, fields agent.Fields) (agent.Fields, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, unsentError(method, path, err)
+	}
 	for name := range fields {
 		if _, ok := m.schema.Field(name); !ok {
 			return nil, refusedError(method, path, "unknown field "+name)
@@ -234,6 +225,9 @@ func (m *Memory) accept(method, path string, fields agent.Fields) (agent.Fields,
 	}
 	if m.keep != nil {
 		known = m.keep(known)
+	}
+	if err := platform.Leaving(ctx); err != nil {
+		return nil, unsentError(method, path, err)
 	}
 	return known, nil
 }
