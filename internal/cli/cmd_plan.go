@@ -164,7 +164,7 @@ func renderPlan(
 	case flags.JSON:
 		return report.PlanJSON(out, p, warnings)
 	case flags.HTML:
-		return report.PlanHTML(out, p, report.HTMLOptions{})
+		return report.PlanHTML(out, p)
 	case flags.Markdown:
 		md.Link = checkout.Links(u.Getenv)
 		return report.PlanMarkdown(out, p, md)

@@ -72,7 +72,7 @@ func TestGolden(t *testing.T) {
 		}},
 		{"plan-renamed.json", func(w io.Writer) error { return report.PlanJSON(w, renamed(), nil) }},
 		{"plan-hostile.md", func(w io.Writer) error {
-			return report.PlanMarkdown(w, hostile(), report.MarkdownOptions{Marker: evil, Title: evil, Link: linkAll})
+			return report.PlanMarkdown(w, hostile(), report.MarkdownOptions{Marker: evil, Link: linkAll})
 		}},
 		{"plan.json", func(w io.Writer) error { return report.PlanJSON(w, refreshed(), problems()[2:]) }},
 		{"plan-hostile.json", func(w io.Writer) error { return report.PlanJSON(w, hostile(), nil) }},

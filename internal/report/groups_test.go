@@ -50,7 +50,7 @@ func TestAChangeOfAFleetIsToldOnce(t *testing.T) {
 	forms := map[string]string{
 		"text":     written(t, func(w io.Writer) error { return report.PlanText(w, p, report.Style{}) }),
 		"markdown": written(t, func(w io.Writer) error { return report.PlanMarkdown(w, p, report.MarkdownOptions{}) }),
-		"html":     written(t, func(w io.Writer) error { return report.PlanHTML(w, p, report.HTMLOptions{}) }),
+		"html":     written(t, func(w io.Writer) error { return report.PlanHTML(w, p) }),
 	}
 	for form, out := range forms {
 		t.Run(form, func(t *testing.T) {

@@ -40,7 +40,7 @@ func hostileOutputs(t *testing.T) map[string]string {
 	}
 	add("plan text", func(w io.Writer) error { return report.PlanText(w, hostile(), report.Style{Verbose: true}) })
 	add("plan markdown", func(w io.Writer) error {
-		return report.PlanMarkdown(w, hostile(), report.MarkdownOptions{Marker: evil, Title: evil})
+		return report.PlanMarkdown(w, hostile(), report.MarkdownOptions{Marker: evil})
 	})
 	add("plan json", func(w io.Writer) error { return report.PlanJSON(w, hostile(), hostileProblems()) })
 	add("diagnostics text", func(w io.Writer) error { return report.DiagText(w, hostileProblems(), report.Style{}) })
@@ -55,7 +55,7 @@ func hostileOutputs(t *testing.T) map[string]string {
 	})
 	add("report json", func(w io.Writer) error { return report.ReportJSON(w, hostileReport()) })
 	add("report markdown", func(w io.Writer) error {
-		return report.ReportMarkdown(w, hostileReport(), report.MarkdownOptions{Title: evil})
+		return report.ReportMarkdown(w, hostileReport(), report.MarkdownOptions{})
 	})
 	add("error", func(w io.Writer) error { report.Error(w, report.Style{}, evil, evil); return nil })
 	add("error json", func(w io.Writer) error {
@@ -94,7 +94,7 @@ func TestMarkdownBound(t *testing.T) {
 		lots = append(lots, p)
 	}
 	for _, limit := range []int{0, 2000, 2500, 4000, 10_000, 59_999} {
-		o := report.MarkdownOptions{MaxChars: limit, Title: evil}
+		o := report.MarkdownOptions{MaxChars: limit}
 		for name, write := range map[string]func(w io.Writer) error{
 			"crowd":    func(w io.Writer) error { return report.PlanMarkdown(w, crowd(3000), o) },
 			"hostile":  func(w io.Writer) error { return report.PlanMarkdown(w, long, o) },

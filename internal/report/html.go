@@ -2,7 +2,6 @@ package report
 
 import (
 	"bufio"
-	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -27,53 +26,41 @@ var pageStyle string
 //go:embed page/plan.js
 var pageScript string
 
-// HTMLOptions say how a page is made.
-type HTMLOptions struct {
-	// Title is the heading, or empty for "agentsync plan".
-	Title string
-}
-
 // openUpTo is how many changes are shown unfolded: beyond, a reviewer wants the list first.
 const openUpTo = 50
 
 // PlanHTML writes the whole of p as one page that needs no network and no server: light and dark, with
 // a filter by platform, action and text, and side-by-side diffs. Its content security policy lets
 // nothing be loaded or sent and no script run but its own. The error is that of w.
-func PlanHTML(w io.Writer, p *plan.Plan, o HTMLOptions) error {
-	t, err := template.New("plan").Parse(pageTemplate)
+func PlanHTML(w io.Writer, p *plan.Plan) error {
+	t, err := template.New("plan").Funcs(template.FuncMap{
+		"line": show.Line, "originHead": originHead, "placeOf": placeOf, "renamesHead": renamesHead,
+		"originLines":  func(o plan.Origin) []string { return originLines(o, show.Line) },
+		"renamesWay":   func() string { return renamesWay },
+		"newAgentLine": func() string { return plan.NewAgentLine },
+	}).Parse(pageTemplate)
 	if err != nil {
 		return fmt.Errorf("read page: %w", err)
 	}
 	b := bufio.NewWriter(w)
-	if err := t.Execute(b, newPage(p, o)); err != nil {
+	if err := t.Execute(b, newPage(p)); err != nil {
 		return err
 	}
 	return b.Flush()
 }
 
+// planPage is what the page shows. What it has of Plan is made fit to be shown by the template.
 type planPage struct {
-	Policy, Title, Summary string
-	CSS                    template.CSS
-	JS                     template.JS
-	Origins                []pageOrigin
-	RenamesHead            string
-	Renames                []pageRename
-	RenamesWay, NewAgent   string
-	Notes, Platforms       []string
-	Actions                []pageAction
-	Changes                []pageChange
-	Open                   bool
+	Policy, Summary  string
+	CSS              template.CSS
+	JS               template.JS
+	Origins          []plan.Origin
+	LikelyRenames    []plan.LikelyRename
+	Notes, Platforms []string
+	Actions          []pageAction
+	Changes          []pageChange
+	Open             bool
 }
-
-// pageOrigin is where an app's requests go.
-type pageOrigin struct {
-	App, Head string
-	Changed   bool
-	Lines     []string
-}
-
-// pageRename is an agent that may be another one under another key.
-type pageRename struct{ From, To, Why, Place, Line string }
 
 // pageAction is one action's box in the filter.
 type pageAction struct {
@@ -88,11 +75,8 @@ type pageChange struct {
 	Blocked, Command, Remarks      string
 	Rows                           []pageRow
 	// Members are the agents of a group, which changes all of them alike.
-	Members []pageMember
+	Members []plan.Change
 }
-
-// pageMember is one agent of a group.
-type pageMember struct{ Address, Name, Place string }
 
 type pageRow struct {
 	Op, Path, Before, After, Notes string
@@ -117,26 +101,13 @@ type pageSide struct {
 	Spans       []textdiff.Part
 }
 
-func newPage(p *plan.Plan, o HTMLOptions) planPage {
+func newPage(p *plan.Plan) planPage {
 	// The page's own style and script are allowed by their digests, and nothing else is.
 	policy := "default-src 'none'; style-src " + pageDigest(pageStyle) + "; script-src " + pageDigest(pageScript) +
 		"; base-uri 'none'; form-action 'none'"
 	g := planPage{
-		Policy: policy, Title: cmp.Or(show.Line(o.Title), "agentsync plan"), Summary: summaryLine(p.Summary),
-		CSS: template.CSS(pageStyle), JS: template.JS(pageScript),
-		Notes: planNotes(p), Open: len(p.Changes) <= openUpTo,
-		RenamesHead: renamesHead(len(p.LikelyRenames)), RenamesWay: renamesWay, NewAgent: plan.NewAgentLine,
-	}
-	for _, o := range p.Origins {
-		g.Origins = append(g.Origins,
-			pageOrigin{show.Line(o.App.String()), originHead(o), o.Changed(), originLines(o, show.Line)})
-	}
-	for i := range p.LikelyRenames {
-		l := &p.LikelyRenames[i]
-		g.Renames = append(g.Renames, pageRename{
-			show.Line(l.From.String()), show.Line(l.To.String()), l.Why(), show.Line(l.Source.String()),
-			show.Line(l.Line()),
-		})
+		Policy: policy, Summary: summaryLine(p.Summary), CSS: template.CSS(pageStyle), JS: template.JS(pageScript),
+		Origins: p.Origins, LikelyRenames: p.LikelyRenames, Notes: planNotes(p), Open: len(p.Changes) <= openUpTo,
 	}
 	if line := unmanagedNote(p.Unmanaged); line != "" {
 		g.Notes = append(g.Notes, line)
@@ -167,7 +138,7 @@ func newPageChange(e planEntry) pageChange {
 		Action: e.Action, Symbol: sign.symbol, Word: sign.verb,
 		Address: show.Line(e.Address.String()), Platform: show.Line(e.Address.Platform),
 		Name: show.Line(e.Name), Place: placeOf(e.Change),
-		Blocked: obstacle.reason, Command: obstacle.command,
+		Blocked: obstacle.reason, Command: obstacle.command, Members: e.members,
 	}
 	if e.Action == plan.Kept {
 		remarks = []string{"left the manifests and is kept; --prune deletes it"}
@@ -180,9 +151,6 @@ func newPageChange(e planEntry) pageChange {
 		remarks = append(remarks, e.groupHead())
 	}
 	g.Remarks = strings.Join(remarks, "; ")
-	for _, c := range e.members {
-		g.Members = append(g.Members, pageMember{show.Line(c.Address.String()), show.Line(c.Name), placeOf(c)})
-	}
 	for _, r := range rowsOf(e.Change) {
 		row := pageRow{Op: string(r.op), Path: r.path, Notes: strings.Join(r.notes, "; "), Drift: r.drift}
 		switch {

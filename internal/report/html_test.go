@@ -12,23 +12,23 @@ import (
 	"agentsync/internal/report"
 )
 
-func page(t *testing.T, p *plan.Plan, o report.HTMLOptions) string {
+func page(t *testing.T, p *plan.Plan) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := report.PlanHTML(&b, p, o); err != nil {
+	if err := report.PlanHTML(&b, p); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
 }
 
 func TestPlanHTMLGolden(t *testing.T) {
-	golden(t, "plan.html", []byte(page(t, refreshed(), report.HTMLOptions{Title: "Plan of <main>"})))
+	golden(t, "plan.html", []byte(page(t, refreshed())))
 }
 
 // TestPlanHTMLHostile holds the page to the elements that it is made of: each tag that a browser would
 // see must be one of the template's own.
 func TestPlanHTMLHostile(t *testing.T) {
-	doc := page(t, hostile(), report.HTMLOptions{Title: evil})
+	doc := page(t, hostile())
 	body := doc[strings.Index(doc, "<body>"):strings.LastIndex(doc, "<script>")]
 	own := regexp.MustCompile(`^</?(body|header|h1|h2|p|form|label|input|select|option|fieldset|legend|b|span|button|` +
 		`output|main|` +
@@ -55,7 +55,7 @@ func TestPlanHTMLHostile(t *testing.T) {
 
 // TestPlanHTMLAlone holds the page to loading nothing and to a policy that says so.
 func TestPlanHTMLAlone(t *testing.T) {
-	doc := page(t, crowd(60), report.HTMLOptions{})
+	doc := page(t, crowd(60))
 	if m := regexp.MustCompile(`(?i)<link|<img|<iframe|@import|url\(|https?://`).FindString(doc); m != "" {
 		t.Errorf("the page refers to something outside: %q", m)
 	}
@@ -68,7 +68,7 @@ func TestPlanHTMLAlone(t *testing.T) {
 			t.Errorf("%s stands %d times on the page, want once", address, strings.Count(doc, address))
 		}
 	}
-	if err := report.PlanHTML(brokenPipe{}, everything(), report.HTMLOptions{}); err != io.ErrClosedPipe {
+	if err := report.PlanHTML(brokenPipe{}, everything()); err != io.ErrClosedPipe {
 		t.Errorf("error is %v, want that of the writer", err)
 	}
 }
@@ -76,7 +76,7 @@ func TestPlanHTMLAlone(t *testing.T) {
 func BenchmarkPlanHTML1k(b *testing.B) {
 	p := crowd(1000)
 	for b.Loop() {
-		if err := report.PlanHTML(io.Discard, p, report.HTMLOptions{}); err != nil {
+		if err := report.PlanHTML(io.Discard, p); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -79,8 +79,10 @@ type refreshedDoc struct {
 // error is that of w.
 func ReportJSON(w io.Writer, r *apply.Report) error {
 	doc := reportDoc{
-		FormatVersion: FormatVersion, Outcome: r.Outcome, Summary: countStatuses(r.Results),
-		Again: r.Again(), Results: make([]resultDoc, len(r.Results)), Warnings: r.Warnings,
+		FormatVersion: FormatVersion, Outcome: r.Outcome, Again: r.Again(), Results: make([]resultDoc, len(r.Results)),
+		Warnings: r.Warnings,
+		Summary: statusCounts{r.Count(apply.StatusDone), r.Count(apply.StatusFailed), r.Count(apply.StatusUnknown),
+			r.Count(apply.StatusNotStarted)},
 	}
 	for i, res := range r.Results {
 		doc.Results[i] = resultDoc{
@@ -101,6 +103,14 @@ type reportDoc struct {
 	Again         int           `json:"again,omitempty"`
 	Results       []resultDoc   `json:"results"`
 	Warnings      []string      `json:"warnings,omitempty"`
+}
+
+// statusCounts counts results by status.
+type statusCounts struct {
+	Done       int `json:"done"`
+	Failed     int `json:"failed"`
+	Unknown    int `json:"unknown"`
+	NotStarted int `json:"notStarted"`
 }
 
 type resultDoc struct {

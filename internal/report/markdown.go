@@ -22,8 +22,6 @@ type MarkdownOptions struct {
 	// is the HTML comment <!-- agentsync:MARKER -->. Empty stands for the kind of document: plan,
 	// apply or validate. Other characters than letters, digits, . _ / and - are left out.
 	Marker string
-	// Title is the heading's text, or empty for the kind's own. It is shown as text, never as markup.
-	Title string
 	// Link returns the address of the page that shows a place, empty where there is none; nil for no links. What it
 	// returns must be safe in a Markdown link.
 	Link func(diag.Pos) string
@@ -59,11 +57,7 @@ func (o MarkdownOptions) documentHead(kind, heading string) string {
 	if marker == "" {
 		marker = kind
 	}
-	title := "agentsync " + kind
-	if o.Title != "" {
-		title = clippedCode(o.Title, 120)
-	}
-	return "<!-- agentsync:" + marker + " -->\n### " + title + ": " + heading + "\n\n"
+	return "<!-- agentsync:" + marker + " -->\n### agentsync " + kind + ": " + heading + "\n\n"
 }
 
 // clippedCode shows data of at most n characters as code.

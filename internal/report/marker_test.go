@@ -23,7 +23,7 @@ func TestMarkerIsToldInWords(t *testing.T) {
 			for name, write := range map[string]func(io.Writer) error{
 				"text":     func(w io.Writer) error { return report.PlanText(w, p, report.Style{}) },
 				"markdown": func(w io.Writer) error { return report.PlanMarkdown(w, p, report.MarkdownOptions{}) },
-				"html":     func(w io.Writer) error { return report.PlanHTML(w, p, report.HTMLOptions{}) },
+				"html":     func(w io.Writer) error { return report.PlanHTML(w, p) },
 			} {
 				var b bytes.Buffer
 				if err := write(&b); err != nil {

@@ -470,44 +470,16 @@ func signOfStatus(status apply.Status) outcomeSign {
 	}
 }
 
-// statusCounts counts results by status.
-type statusCounts struct {
-	Done       int `json:"done"`
-	Failed     int `json:"failed"`
-	Unknown    int `json:"unknown"`
-	NotStarted int `json:"notStarted"`
-}
-
-func countStatuses(results []apply.Result) statusCounts {
-	var counts statusCounts
-	for _, r := range results {
-		switch r.Status {
-		case apply.StatusDone:
-			counts.Done++
-		case apply.StatusFailed:
-			counts.Failed++
-		case apply.StatusUnknown:
-			counts.Unknown++
-		case apply.StatusNotStarted:
-			counts.NotStarted++
-		}
-	}
-	return counts
-}
-
 // countWords writes "3 done, 1 failed"; what is zero is left out.
 func countWords(results []apply.Result, s Style) string {
-	counts := countStatuses(results)
+	rep := apply.Report{Results: results}
 	var parts []string
-	add := func(n int, status apply.Status) {
-		if sign := signOfStatus(status); n > 0 {
+	for _, status := range []apply.Status{apply.StatusDone, apply.StatusFailed, apply.StatusUnknown,
+		apply.StatusNotStarted} {
+		if n, sign := rep.Count(status), signOfStatus(status); n > 0 {
 			parts = append(parts, s.paint(sign.ink, diag.Count(n)+" "+sign.verb))
 		}
 	}
-	add(counts.Done, apply.StatusDone)
-	add(counts.Failed, apply.StatusFailed)
-	add(counts.Unknown, apply.StatusUnknown)
-	add(counts.NotStarted, apply.StatusNotStarted)
 	if parts == nil {
 		return "nothing to do"
 	}
