@@ -57,7 +57,7 @@ func Run(ctx context.Context, environ []string, streams Streams, args []string) 
 
 func newApp(environ []string, streams Streams, args []string) *app {
 	a := &app{UI: ui.New(environ, streams.In, streams.Out, streams.Err), args: args}
-	a.Version = thisBuild().version
+	a.Version = thisBuild().Version
 	return a
 }
 
@@ -151,7 +151,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Short:         "Keep chat agents as YAML in git and sync them to their platforms",
 		Long:          rootLong,
 		Example:       rootExample,
-		Version:       thisBuild().version,
+		Version:       thisBuild().Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

@@ -375,6 +375,15 @@ func (ex *exporter) inUse(name string) (string, bool) {
 	return ex.Lookup(name)
 }
 
+// variables are those of all parts, and not nil.
+func (ex *exporter) variables() []export.Variable {
+	all := []export.Variable{}
+	for _, p := range ex.parts {
+		all = append(all, p.Variables...)
+	}
+	return all
+}
+
 // carryOut writes the secrets, the manifests, and then the state.
 func (ex *exporter) carryOut(ctx context.Context) error {
 	records, err := ex.records(ctx)
@@ -392,11 +401,7 @@ func (ex *exporter) carryOut(ctx context.Context) error {
 	// Before the manifests that refer to them: once those are there, the agents are managed, and no export reads them
 	// again.
 	if ex.flags.envFile != "" {
-		var variables []export.Variable
-		for _, p := range ex.parts {
-			variables = append(variables, p.Variables...)
-		}
-		if err := writeEnvFile(ex.flags.envFile, variables); err != nil {
+		if err := writeEnvFile(ex.flags.envFile, ex.variables()); err != nil {
 			return err
 		}
 		ex.Printf("wrote %s: the secrets that the platform shows, for nobody else to read",
@@ -503,14 +508,13 @@ func (ex *exporter) tellJSON(agents int) error {
 		Content string `json:"content,omitempty"`
 	}
 	doc := struct {
-		FormatVersion string        `json:"formatVersion"`
-		DryRun        bool          `json:"dryRun"`
-		Agents        int           `json:"agents"`
-		Files         []fileDoc     `json:"files"`
-		Secrets       []variableDoc `json:"secrets"`
-	}{report.FormatVersion, ex.flags.dryRun, agents, []fileDoc{}, []variableDoc{}}
+		FormatVersion string            `json:"formatVersion"`
+		DryRun        bool              `json:"dryRun"`
+		Agents        int               `json:"agents"`
+		Files         []fileDoc         `json:"files"`
+		Secrets       []export.Variable `json:"secrets"`
+	}{report.FormatVersion, ex.flags.dryRun, agents, []fileDoc{}, ex.variables()}
 	for _, p := range ex.parts {
-		doc.Secrets = append(doc.Secrets, variableDocs(p.Draft)...)
 		for _, f := range p.files {
 			d := fileDoc{Path: f.path, Agents: f.Agents}
 			if ex.flags.dryRun {
@@ -557,7 +561,7 @@ func sayDraft(u *ui.UI, d *export.Draft) {
 			fmt.Fprintf(&b, "\nand %s more, -v lists all", diag.Plural(len(d.Variables)-i, "variable"))
 			break
 		}
-		where := fmt.Sprintf("%s in %s/%s", show.Path(v.Path), d.App.ID, v.Key)
+		where := fmt.Sprintf("%s in %s", show.Path(v.Path), v.Address)
 		if v.Agents > 1 {
 			where += fmt.Sprintf(" and %s more", diag.Plural(v.Agents-1, "agent"))
 		}
@@ -568,23 +572,6 @@ func sayDraft(u *ui.UI, d *export.Draft) {
 	}
 	u.Warn(fmt.Sprintf("%s of %s written as ${secret:NAME}", diag.Plural(len(d.Variables), "secret"), d.App.ID),
 		b.String())
-}
-
-// variableDoc is a variable in JSON.
-type variableDoc struct {
-	Name    string `json:"name"`
-	Address string `json:"address"`
-	Path    string `json:"path"`
-	Agents  int    `json:"agents"`
-	Hidden  bool   `json:"hidden"`
-}
-
-func variableDocs(d *export.Draft) []variableDoc {
-	docs := make([]variableDoc, len(d.Variables))
-	for i, v := range d.Variables {
-		docs[i] = variableDoc{v.Name, d.App.ID.String() + "/" + v.Key, v.Path, v.Agents, v.Hidden}
-	}
-	return docs
 }
 
 // schemaURL returns what the modeline of a manifest points to: the schema that init put beside the

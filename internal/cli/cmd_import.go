@@ -298,15 +298,15 @@ func (im *importer) showNext(ctx context.Context, f *importFlags) error {
 
 func (im *importer) tellJSON(imported, isWritten bool) error {
 	doc := struct {
-		FormatVersion string        `json:"formatVersion"`
-		Address       string        `json:"address"`
-		UID           string        `json:"uid"`
-		Imported      bool          `json:"imported"`
-		Manifest      string        `json:"manifest,omitempty"`
-		Secrets       []variableDoc `json:"secrets"`
-	}{report.FormatVersion, im.addr.String(), im.uid, imported, "", []variableDoc{}}
+		FormatVersion string            `json:"formatVersion"`
+		Address       agent.Address     `json:"address"`
+		UID           string            `json:"uid"`
+		Imported      bool              `json:"imported"`
+		Manifest      string            `json:"manifest,omitempty"`
+		Secrets       []export.Variable `json:"secrets"`
+	}{report.FormatVersion, im.addr, im.uid, imported, "", []export.Variable{}}
 	if im.drawn != nil {
-		doc.Secrets = variableDocs(im.drawn)
+		doc.Secrets = append(doc.Secrets, im.drawn.Variables...)
 		if !isWritten {
 			doc.Manifest = string(bytes.TrimRight(im.drawn.Item(), "\n")) + "\n"
 		}

@@ -344,10 +344,9 @@ func (in *initializer) secretsOf(ctx context.Context) []string {
 		return nil
 	}
 	var names []string
-	for _, use := range fleet.SecretUses() {
+	for _, use := range fleet.SecretUses() { // by name
 		names = append(names, use.Name)
 	}
-	slices.Sort(names)
 	return slices.Compact(names)
 }
 

@@ -87,9 +87,7 @@ func (a *app) planning(cmd *cobra.Command, diff bool) *cobra.Command {
 			return exit.Usagef("--check takes everything from the saved plan: no PATH beside it")
 		case f.check != "":
 			if err := a.onlySaved("--check", "target", "prune", "refresh", "refresh-only", "detailed-exitcode", "out",
-				"html",
-				"json",
-				"markdown", "comment", "marker"); err != nil {
+				"html", "json", "markdown", "comment", "marker"); err != nil {
 				return err
 			}
 			return checkPlan(cmd.Context(), a.UI, f)
@@ -131,7 +129,7 @@ func makePlan(ctx context.Context, u *ui.UI, f *planRun, paths []string) error {
 		if err := w.Save(f.out, p, thisBuild().id()); err != nil {
 			return err
 		}
-		warnSecrets(w)
+		warnSecrets(w, p)
 	}
 	if err := f.files.write(u, p, w.Warnings); err != nil {
 		return err
@@ -175,18 +173,12 @@ func renderPlan(
 
 // warnSecrets names the variables without a value that the apply of a saved plan will need: after the approval is too
 // late to learn of them.
-func warnSecrets(w *workspace.Workspace) {
-	var names []string
-	for _, use := range w.Fleet.SecretUses() {
-		if _, set := w.Secret(use.Name); !set {
-			names = append(names, use.Name)
-		}
-	}
+func warnSecrets(w *workspace.Workspace, p *plan.Plan) {
+	names := slices.Concat(p.Secrets.Known, p.Secrets.New)
 	if len(names) == 0 {
 		return
 	}
 	slices.Sort(names)
-	names = slices.Compact(names)
 	w.Warn(fmt.Sprintf("the apply of this plan needs %s that %s no value here: %s", diag.Plural(len(names), "variable"),
 		map[bool]string{true: "has", false: "have"}[len(names) == 1], strings.Join(names, ", ")),
 		"see where each is used:\n  agentsync secrets")

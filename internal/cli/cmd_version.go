@@ -22,15 +22,15 @@ var Version string
 
 // build is what is known of the build of this program.
 type build struct {
-	version  string // v0.1.0, or "dev"
-	commit   string // whole, or empty where no checkout was built
-	time     string // of the commit, RFC 3339, or empty
-	modified bool   // the checkout had changes
+	Version  string `json:"version"`  // v0.1.0, or "dev"
+	Commit   string `json:"commit"`   // whole, or empty where no checkout was built
+	Time     string `json:"time"`     // of the commit, RFC 3339, or empty
+	Modified bool   `json:"modified"` // the checkout had changes
 }
 
 // thisBuild reads what Go recorded.
 var thisBuild = sync.OnceValue(func() build {
-	b := build{version: Version}
+	b := build{Version: Version}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{}
@@ -38,18 +38,18 @@ var thisBuild = sync.OnceValue(func() build {
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
-			b.commit = s.Value
+			b.Commit = s.Value
 		case "vcs.time":
-			b.time = s.Value
+			b.Time = s.Value
 		case "vcs.modified":
-			b.modified = s.Value == "true"
+			b.Modified = s.Value == "true"
 		}
 	}
-	if v := info.Main.Version; b.version == "" && !strings.HasPrefix(v, "v0.0.0-") && v != "(devel)" {
-		b.version = v // a tag, or what 'go install module@version' was told
+	if v := info.Main.Version; b.Version == "" && !strings.HasPrefix(v, "v0.0.0-") && v != "(devel)" {
+		b.Version = v // a tag, or what 'go install module@version' was told
 	}
-	if b.version == "" {
-		b.version = "dev"
+	if b.Version == "" {
+		b.Version = "dev"
 	}
 	return b
 })
@@ -57,23 +57,23 @@ var thisBuild = sync.OnceValue(func() build {
 // id tells builds apart: a saved plan is carried out by the build that made it alone. Where no commit says
 // what was built, the program's own bytes do.
 func (b build) id() string {
-	if b.commit != "" && !b.modified {
-		return b.version + "+" + b.commit
+	if b.Commit != "" && !b.Modified {
+		return b.Version + "+" + b.Commit
 	}
 	path, err := os.Executable()
 	if err != nil {
-		return b.version
+		return b.Version
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return b.version
+		return b.Version
 	}
 	defer func() { _ = f.Close() }()
 	sum := sha256.New()
 	if _, err := io.Copy(sum, f); err != nil {
-		return b.version
+		return b.Version
 	}
-	return fmt.Sprintf("%s+%x", b.version, sum.Sum(nil)[:16])
+	return fmt.Sprintf("%s+%x", b.Version, sum.Sum(nil)[:16])
 }
 
 func (a *app) versionCommand() *cobra.Command {
@@ -92,28 +92,24 @@ checkout had changes.`,
 		if format.Value == flags.JSON {
 			return a.JSON(struct {
 				FormatVersion string `json:"formatVersion"`
-				Version       string `json:"version"`
-				Commit        string `json:"commit"`
-				Time          string `json:"time"`
-				Modified      bool   `json:"modified"`
-				Go            string `json:"go"`
-				OS            string `json:"os"`
-				Arch          string `json:"arch"`
-			}{report.FormatVersion, b.version, b.commit, b.time, b.modified, runtime.Version(), runtime.GOOS,
-				runtime.GOARCH})
+				build
+				Go   string `json:"go"`
+				OS   string `json:"os"`
+				Arch string `json:"arch"`
+			}{report.FormatVersion, b, runtime.Version(), runtime.GOOS, runtime.GOARCH})
 		}
 		parts := []string{}
-		if b.commit != "" {
-			parts = append(parts, "commit "+b.commit[:min(12, len(b.commit))])
+		if b.Commit != "" {
+			parts = append(parts, "commit "+b.Commit[:min(12, len(b.Commit))])
 		}
-		if b.modified {
+		if b.Modified {
 			parts = append(parts, "modified")
 		}
-		if b.time != "" {
-			parts = append(parts, b.time)
+		if b.Time != "" {
+			parts = append(parts, b.Time)
 		}
 		parts = append(parts, fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH))
-		_, err := fmt.Fprintf(a.Result(), "agentsync %s (%s)\n", b.version, strings.Join(parts, ", "))
+		_, err := fmt.Fprintf(a.Result(), "agentsync %s (%s)\n", b.Version, strings.Join(parts, ", "))
 		return err
 	}
 	return cmd

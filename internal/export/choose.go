@@ -50,7 +50,7 @@ func (k Known) Unmanaged(live []plan.Live) (free []Live, namesakes int) {
 			waiting[name] = true
 		}
 	}
-	keys := NewKeys(k.takenKeys())
+	keys := k.takenKeys()
 	for _, l := range live {
 		fields := l.Content.Fields()
 		name, _ := plan.Identity(k.Platform, fields) // no secret is live
@@ -84,8 +84,8 @@ func (k Known) Managed(live []plan.Live) (known []Live, unseen int) {
 
 // takenKeys are the app's keys that must not be given again: those in use, and those that a manifest says
 // an agent had before, which would make the new one take the place of the old.
-func (k Known) takenKeys() map[string]bool {
-	taken := map[string]bool{}
+func (k Known) takenKeys() Keys {
+	taken := Keys{}
 	for addr := range k.Prior {
 		if addr.ID() == k.App {
 			taken[addr.Key] = true
@@ -104,22 +104,13 @@ func (k Known) takenKeys() map[string]bool {
 // maxKey is the length of the longest key; see agent.KeyPattern.
 const maxKey = 63
 
-// Keys gives agents of one app their keys. The zero value is not ready: use NewKeys.
-type Keys struct{ taken map[string]bool }
-
-// NewKeys returns a Keys that never gives one of taken.
-func NewKeys(taken map[string]bool) *Keys {
-	k := &Keys{taken: make(map[string]bool, len(taken))}
-	for key := range taken {
-		k.taken[key] = true
-	}
-	return k
-}
+// Keys gives agents of one app their keys, and holds those that were given: none is given twice.
+type Keys map[string]bool
 
 // Name makes a key from the fields by which a person tells agents apart: the name, with what else there
 // is (a tenant) in front of it and a dot between. Keys are readable and unique: a second agent of the
 // same name gets -2. An agent whose name leaves no letter that a key may hold is named by its uid.
-func (k *Keys) Name(p *schema.Platform, fields agent.Fields, uid string) string {
+func (k Keys) Name(p *schema.Platform, fields agent.Fields, uid string) string {
 	base := ""
 	for _, f := range p.Fields {
 		text, _ := fields[f.Name].(string)
@@ -134,10 +125,10 @@ func (k *Keys) Name(p *schema.Platform, fields agent.Fields, uid string) string 
 		base = strings.TrimSuffix("agent-"+agent.Slug(uid), "-")
 	}
 	key := fitKey(base, "")
-	for n := 2; k.taken[key]; n++ {
+	for n := 2; k[key]; n++ {
 		key = fitKey(base, fmt.Sprintf("-%d", n))
 	}
-	k.taken[key] = true
+	k[key] = true
 	return key
 }
 

@@ -121,7 +121,7 @@ func TestGoldenFile(t *testing.T) {
 		},
 	}
 	var agents []export.Agent
-	keys := export.NewKeys(nil)
+	keys := export.Keys{}
 	for _, f := range live {
 		agents = append(agents, export.Agent{Key: keys.Name(p, f, "u"), Fields: export.Tidy(p, f)})
 	}

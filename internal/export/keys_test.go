@@ -12,7 +12,7 @@ import (
 
 func TestKeys(t *testing.T) {
 	p := load(t, "mindset")
-	keys := export.NewKeys(map[string]bool{"taken": true})
+	keys := export.Keys{"taken": true}
 	long := strings.Repeat("long ", 30)
 	for _, tt := range []struct{ name, tenant, want string }{
 		{"Onboarding coach", "", "onboarding-coach"},
@@ -42,7 +42,7 @@ func TestKeysValid(t *testing.T) {
 	p := load(t, "mindset")
 	rapid.Check(t, func(rt *rapid.T) {
 		given := map[string]bool{}
-		keys := export.NewKeys(nil)
+		keys := export.Keys{}
 		for range rapid.IntRange(1, 30).Draw(rt, "n") {
 			name := rapid.SampledFrom([]string{rapid.String().Draw(rt, "any"), "same", strings.Repeat("x", 70), "...",
 				"-a-"}).Draw(rt, "name")

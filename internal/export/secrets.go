@@ -16,15 +16,16 @@ type Reference string
 
 // Variable is an environment variable that stands in for a secret.
 type Variable struct {
-	Name string
-	// Value is what the platform answered, not known where Hidden.
-	Value secret.Text
-	// Hidden reports that the platform masks the value.
-	Hidden bool
-	// Key and Path are where it stands first: the agent's key and the JSON pointer in it.
-	Key, Path string
+	Name string `json:"name"`
+	// Address and Path are where it stands first: the agent, and the JSON pointer in it.
+	Address agent.Address `json:"address"`
+	Path    string        `json:"path"`
 	// Agents counts the agents that refer to it.
-	Agents int
+	Agents int `json:"agents"`
+	// Hidden reports that the platform masks the value.
+	Hidden bool `json:"hidden"`
+	// Value is what the platform answered, not known where Hidden.
+	Value secret.Text `json:"-"`
 }
 
 // Secrets puts references in place of the agents' secrets and returns the variables that these name,
@@ -115,8 +116,8 @@ func (v *secretVault) variableFor(key, path, value string, hidden bool) int {
 		words = []string{v.app.Platform, v.app.App, words[1]}
 	}
 	v.variables = append(v.variables, Variable{
-		Name: v.freeName(variableName(words...), value,
-			hidden), Value: secret.Literal(value), Hidden: hidden, Key: key, Path: path,
+		Name: v.freeName(variableName(words...), value, hidden), Path: path, Hidden: hidden, Value: secret.Literal(value),
+		Address: agent.Address{Platform: v.app.Platform, App: v.app.App, Key: key},
 	})
 	at := len(v.variables) - 1
 	if !hidden {

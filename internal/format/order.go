@@ -2,7 +2,6 @@ package format
 
 import (
 	"cmp"
-	"container/heap"
 	"slices"
 
 	"gopkg.in/yaml.v3"
@@ -35,51 +34,32 @@ func canonicalOrder(members []mapMember, o *schema.Order) []int {
 // readyOrder returns the members with those of the lowest rank first, each as soon as those that it waits
 // for are there; of equal rank, as they stand.
 func readyOrder(ranks []int, waits [][]int) []int {
+	before := func(a, b int) int { return cmp.Or(cmp.Compare(ranks[a], ranks[b]), cmp.Compare(a, b)) }
 	missing := make([]int, len(ranks))
 	frees := make([][]int, len(ranks))
-	q := &rankQueue{ranks: ranks}
-	for i, before := range waits {
-		missing[i] = len(before)
-		for _, j := range before {
+	var ready []int // in the order in which they are to stand
+	for i, others := range waits {
+		missing[i] = len(others)
+		for _, j := range others {
 			frees[j] = append(frees[j], i)
 		}
 		if missing[i] == 0 {
-			heap.Push(q, i)
+			ready = append(ready, i)
 		}
 	}
+	slices.SortFunc(ready, before)
 	order := make([]int, 0, len(ranks))
-	for q.Len() > 0 {
-		next := heap.Pop(q).(int)
-		order = append(order, next)
+	for len(ready) > 0 {
+		next := ready[0]
+		ready, order = ready[1:], append(order, next)
 		for _, i := range frees[next] {
 			if missing[i]--; missing[i] == 0 {
-				heap.Push(q, i)
+				at, _ := slices.BinarySearchFunc(ready, i, before)
+				ready = slices.Insert(ready, at, i)
 			}
 		}
 	}
 	return order
-}
-
-// rankQueue is a heap of members, by rank and then by place.
-type rankQueue struct {
-	ranks   []int
-	members []int
-}
-
-func (q *rankQueue) Len() int      { return len(q.members) }
-func (q *rankQueue) Swap(i, j int) { q.members[i], q.members[j] = q.members[j], q.members[i] }
-func (q *rankQueue) Push(x any)    { q.members = append(q.members, x.(int)) }
-
-func (q *rankQueue) Less(i, j int) bool {
-	a, b := q.members[i], q.members[j]
-	return cmp.Or(cmp.Compare(q.ranks[a], q.ranks[b]), cmp.Compare(a, b)) < 0
-}
-
-func (q *rankQueue) Pop() any {
-	last := len(q.members) - 1
-	x := q.members[last]
-	q.members = q.members[:last]
-	return x
 }
 
 // rank says how far up a member belongs.

@@ -49,51 +49,30 @@ func BreakCommand(s string) string {
 }
 
 func escapeUnsafe(s string, keepTabs bool) string {
-	if isSafe(s, keepTabs) {
-		return s
-	}
 	var b strings.Builder
+	kept := 0 // what stands before it is in b; most strings need no change
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
+		escape := ""
 		switch {
 		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
+			escape = fmt.Sprintf(`\x%02x`, s[i])
 		case r == '\t' && keepTabs:
-			b.WriteByte('\t')
 		case isUnsafe(r):
-			writeEscape(&b, r)
+			escape = escapeOf(r)
 		case r == '[' && strings.HasSuffix(s[:i], "##"):
-			b.WriteString(`\x5b`)
-		default:
-			b.WriteRune(r)
+			escape = `\x5b`
+		}
+		if escape != "" {
+			b.WriteString(s[kept:i] + escape)
+			kept = i + size
 		}
 		i += size
 	}
-	return b.String()
-}
-
-// isSafe reports whether s needs no change; most strings do not.
-func isSafe(s string, keepTabs bool) bool {
-	if strings.Contains(s, "##[") {
-		return false
+	if kept == 0 {
+		return s
 	}
-	for i, r := range s {
-		if r < utf8.RuneSelf && r >= ' ' && r != 0x7f {
-			continue
-		}
-		if r == '\t' && keepTabs {
-			continue
-		}
-		if isUnsafe(r) {
-			return false
-		}
-		if r == utf8.RuneError {
-			if _, size := utf8.DecodeRuneInString(s[i:]); size == 1 {
-				return false
-			}
-		}
-	}
-	return true
+	return b.String() + s[kept:]
 }
 
 // isUnsafe reports whether r moves the cursor, changes the direction of what follows, starts an escape
@@ -117,20 +96,20 @@ func isUnsafe(r rune) bool {
 	return unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Prepended_Concatenation_Mark, r)
 }
 
-// writeEscape writes r as a person reads it in source code.
-func writeEscape(b *strings.Builder, r rune) {
+// escapeOf returns r as a person reads it in source code.
+func escapeOf(r rune) string {
 	switch {
 	case r == '\n':
-		b.WriteString(`\n`)
+		return `\n`
 	case r == '\r':
-		b.WriteString(`\r`)
+		return `\r`
 	case r == '\t':
-		b.WriteString(`\t`)
+		return `\t`
 	case r < 0x80:
-		fmt.Fprintf(b, `\x%02x`, r)
+		return fmt.Sprintf(`\x%02x`, r)
 	case r > 0xffff:
-		fmt.Fprintf(b, `\U%08x`, r)
+		return fmt.Sprintf(`\U%08x`, r)
 	default:
-		fmt.Fprintf(b, `\u%04x`, r)
+		return fmt.Sprintf(`\u%04x`, r)
 	}
 }
