@@ -31,8 +31,8 @@ first, and changes that someone else made there show as drift.
 Nothing is deleted without --prune: an agent that is in no manifest any more is shown as kept. With --prune,
 name all manifests of an app: an agent of that app that is in none of them is deleted.`
 
-// planRun is one plan: its flags.
-type planRun struct {
+// planFlags are the flags of plan and diff.
+type planFlags struct {
 	flags.Work
 	format   *flags.Choice
 	detailed bool
@@ -67,7 +67,7 @@ another name of 'plan --refresh', with the same flags and the same exit codes.`,
 
 // planning makes cmd show plans. Those of diff are always made against what is live.
 func (a *app) planning(cmd *cobra.Command, diff bool) *cobra.Command {
-	f := &planRun{}
+	f := &planFlags{}
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.ValidArgsFunction = flags.CompleteManifests
 	f.Plan(cmd, a.UI)
@@ -100,7 +100,7 @@ func (a *app) planning(cmd *cobra.Command, diff bool) *cobra.Command {
 }
 
 // makePlan is the whole of 'agentsync plan'.
-func makePlan(ctx context.Context, u *ui.UI, f *planRun, paths []string) error {
+func makePlan(ctx context.Context, u *ui.UI, f *planFlags, paths []string) error {
 	for _, output := range [][2]string{{"--out", f.out}, {"--html", f.files.html}, {"--json", f.files.json},
 		{"--markdown", f.files.markdown}, {"--comment", f.files.comment}} {
 		if err := f.CheckOutput(output[0], output[1], paths); err != nil {
@@ -245,7 +245,7 @@ func (f *planFiles) write(u *ui.UI, p *plan.Plan, warnings diag.List) error {
 }
 
 // checkPlan is 'plan --check FILE'.
-func checkPlan(ctx context.Context, u *ui.UI, f *planRun) error {
+func checkPlan(ctx context.Context, u *ui.UI, f *planFlags) error {
 	saved, err := workspace.ReadSaved(f.check, thisBuild().id())
 	if err != nil {
 		return err
@@ -306,7 +306,7 @@ func checkPlan(ctx context.Context, u *ui.UI, f *planRun) error {
 }
 
 // planRefresh is 'plan --refresh-only': what recording what is live would change in the state.
-func planRefresh(ctx context.Context, u *ui.UI, f *planRun, paths []string) error {
+func planRefresh(ctx context.Context, u *ui.UI, f *planFlags, paths []string) error {
 	if f.out != "" || f.files.any() || f.Prune {
 		return exit.Usagef("--refresh-only makes no plan: no --out, --html, --json, --markdown, --comment or --prune beside it")
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -70,8 +71,7 @@ func (s *agentSplicer) findMember(m *yaml.Node, name string) (key, value *yaml.N
 func (s *agentSplicer) addSection() []byte {
 	w := newWriter(s.p)
 	w.section(s.p, Section{App: s.app, Agents: []Agent{s.agent}})
-	src := bytes.TrimRight(s.src, "\n")
-	return bytes.Join([][]byte{src, []byte("\n\n"), w.b.Bytes()}, nil)
+	return slices.Concat(bytes.TrimRight(s.src, "\n"), []byte("\n\n"), w.b.Bytes())
 }
 
 func (s *agentSplicer) addAgent(section *yaml.Node) ([]byte, error) {
@@ -142,20 +142,13 @@ func (s *agentSplicer) fillEmpty(key, agents *yaml.Node) ([]byte, error) {
 	if !ok || agents.Line != key.Line {
 		return nil, fmt.Errorf("%w: write the empty list of agents as []", ErrSplice)
 	}
-	src := bytes.Join([][]byte{s.src[:start], []byte(strings.TrimRight(before, " ") + after),
-		s.src[s.lineEnd(agents.Line):]}, nil)
-	// A splicer of its own, because all offsets behind the [] have moved.
-	filled := agentSplicer{src: src, lines: yamltext.NewLines(src), p: s.p, app: s.app, agent: s.agent}
-	return filled.insertAgent(filled.lineEnd(key.Line), "", key.Column-1+indentStep), nil
+	return slices.Concat(s.src[:start], []byte(strings.TrimRight(before, " ")+after),
+		Item(s.p, s.agent, key.Column-1+indentStep), s.src[s.lineEnd(key.Line):]), nil
 }
 
 // insertAgent puts the agent at the start of a line, behind lead.
 func (s *agentSplicer) insertAgent(at int, lead string, indent int) []byte {
-	before := s.src[:at]
-	if len(before) > 0 && before[len(before)-1] != '\n' {
-		lead = "\n" + lead
-	}
-	return bytes.Join([][]byte{before, []byte(lead), Item(s.p, s.agent, indent), s.src[at:]}, nil)
+	return slices.Concat(s.src[:at], []byte(lead), Item(s.p, s.agent, indent), s.src[at:])
 }
 
 // endOf returns where the lines of a node end: behind the last line that is indented by margin columns or

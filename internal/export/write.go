@@ -2,9 +2,11 @@ package export
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -238,20 +240,14 @@ func (w *yamlWriter) member(indent int, key string, v any, o *schema.Order) {
 
 // members writes a mapping: what the schema names first, in its order, the rest sorted.
 func (w *yamlWriter) members(indent int, m map[string]any, o *schema.Order) {
-	names := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
-		i, named := o.Rank(a)
-		j, alsoNamed := o.Rank(b)
-		switch {
-		case named && alsoNamed:
-			return i - j
-		case named:
-			return -1
-		case alsoNamed:
-			return 1
+	rank := func(name string) int {
+		if i, named := o.Rank(name); named {
+			return i
 		}
-		return strings.Compare(a, b)
-	})
-	for _, k := range names {
+		return math.MaxInt
+	}
+	byRank := func(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b)) }
+	for _, k := range slices.SortedFunc(maps.Keys(m), byRank) {
 		w.member(indent, k, m[k], o.Member(k))
 	}
 }

@@ -122,17 +122,13 @@ func (p *parser) flowItem(n *yaml.Node, i int) flowItem {
 		return flowItem{value: p.flowNode(e, true), nodes: n.Content[i : i+1]}
 	}
 	key, value := n.Content[i], n.Content[i+1]
-	if p.refused == nil && p.peek() == '?' && !strings.HasPrefix(key.Value, "?") {
-		p.refuse(p.at, "fmt does not keep keys behind a question mark; write `key: value`")
-	}
 	item := flowItem{name: key.Value, nodes: n.Content[i : i+2]}
-	if key.Kind == yaml.MappingNode || key.Kind == yaml.SequenceNode || isNothing(key) && propertyCount(key) > 0 {
-		p.refuse(p.at, "a key must be a string; write it in quotes if it is one")
+	if p.checkKey(key); p.refused != nil {
 		return item
 	}
 	start := p.at
 	item.key = p.flowNode(key, false)
-	if propertyCount(key) == 0 && p.refused == nil {
+	if propertyCount(key) == 0 {
 		item.key.text = plainKey(key, p.src[start:p.at])
 	}
 	p.flowGap()

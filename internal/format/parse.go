@@ -123,12 +123,7 @@ func (p *parser) readHeader(b *blockNode, e *blockEntry) {
 		return
 	}
 	key := e.nodes[0]
-	if p.refused == nil && p.peek() == '?' && !strings.HasPrefix(key.Value, "?") {
-		p.refuse(p.at, "fmt does not keep keys behind a question mark; write `key: value`")
-		return
-	}
-	if key.Kind != yaml.ScalarNode && key.Kind != yaml.AliasNode || isNothing(key) && propertyCount(key) > 0 {
-		p.refuse(p.at, "a key must be a string; write it in quotes if it is one")
+	if p.checkKey(key); p.refused != nil {
 		return
 	}
 	start := p.at
@@ -145,6 +140,16 @@ func (p *parser) readHeader(b *blockNode, e *blockEntry) {
 	}
 	p.skipBlanks()
 	p.expect(':')
+}
+
+// checkKey refuses a key that cannot be kept, the cursor on it.
+func (p *parser) checkKey(key *yaml.Node) {
+	switch {
+	case p.peek() == '?' && !strings.HasPrefix(key.Value, "?"):
+		p.refuse(p.at, "fmt does not keep keys behind a question mark; write `key: value`")
+	case key.Kind != yaml.ScalarNode && key.Kind != yaml.AliasNode, isNothing(key) && propertyCount(key) > 0:
+		p.refuse(p.at, "a key must be a string; write it in quotes if it is one")
+	}
 }
 
 // readValue reads what stands behind a key or a dash of b, and the comments down to what comes next.
