@@ -205,7 +205,8 @@ func strictHelp(root *cobra.Command) {
 	}
 }
 
-// strictArguments makes every refused argument a usage error with the way to the command's help.
+// strictArguments makes every refused argument a usage error with the way to the command's help. A command that says
+// nothing of its arguments has none.
 func strictArguments(cmd *cobra.Command) {
 	check := cmd.Args
 	cmd.Args = func(c *cobra.Command, args []string) error {

@@ -51,7 +51,6 @@ func (a *app) checkPlatformCommand() *cobra.Command {
 		Long:  checkPlatformLong,
 		Example: `  agentsync check-platform --platform mindset --app acme
   agentsync check-platform --platform cometchat --app 2754abc --region us --format json > report.json`,
-		Args: cobra.NoArgs,
 	}
 	f.Reading(cmd)
 	flags.PlatformVar(cmd, &f.of.Platform, "the `PLATFORM` to check: ")

@@ -318,7 +318,6 @@ func (a *app) statePullCommand() *cobra.Command {
 With --public the lineage and the hashes of secrets are left out. Such a file is for those who may plan and not apply, such
 as pull requests of forks: plan --state FILE shows every change but those of secrets.`,
 		Example: "  agentsync state pull > backup.json\n  agentsync state pull --public > public.json",
-		Args:    cobra.NoArgs,
 	}
 	flags.State(cmd, &name)
 	cmd.Flags().BoolVar(&public, "public", false, "leave out the lineage and the hashes of secrets: for plans alone")
@@ -351,7 +350,6 @@ func (a *app) stateFoldCommand() *cobra.Command {
 		Long: `Writes what the journal of a run that was killed knows into the state file, as the next apply would do first.
 It needs neither a platform nor a key. Requests without an answer stay in the journal, for the next apply to ask about.`,
 		Example: "  agentsync state fold",
-		Args:    cobra.NoArgs,
 	}
 	edit := a.stateEdit(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -148,7 +148,6 @@ func (a *app) stateInitCommand() *cobra.Command {
 		Example: `  agentsync state init --state 's3://acme-agents/prod?region=eu-central-1'
   agentsync state init --state 'postgres://agentsync@db.acme.example/ops?sslmode=verify-full#fleet=prod'
   agentsync state init --print-ddl`,
-		Args: cobra.NoArgs,
 	}
 	flags.State(cmd, &name)
 	cmd.Flags().BoolVar(&printDDL, "print-ddl", false,
@@ -226,7 +225,6 @@ func (a *app) stateCheckCommand() *cobra.Command {
 the place keeps each condition that a shared state needs, also for 16 writers at once. It writes below probe/ alone, and
 removes that again. Credentials that may only read are enough for plan, and say so here.`,
 		Example: "  agentsync state check --state 's3://acme-agents/prod?region=eu-central-1'",
-		Args:    cobra.NoArgs,
 	}
 	flags.State(cmd, &name)
 	format := flags.Format(cmd, flags.Text, flags.JSON)
@@ -267,7 +265,6 @@ func (a *app) stateStatusCommand() *cobra.Command {
 		Long: `Shows who holds the lock of a shared state and when that run was last heard of, by the store's clock, and what requests
 have no answer yet. It takes no lock. The exit code is 7 where the state is locked, and 0 where it is free.`,
 		Example: "  agentsync state status\n  agentsync state status --format json",
-		Args:    cobra.NoArgs,
 	}
 	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, _ []string, answer answerer) error {
 		view, err := place.Read(ctx)
@@ -314,7 +311,6 @@ over.
 
 Asks, after showing who holds the lock; without a terminal it needs --auto-approve.`,
 		Example: "  agentsync state unlock\n  agentsync state unlock --auto-approve",
-		Args:    cobra.NoArgs,
 	}
 	flags.AutoApprove(cmd, &yes)
 	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, _ []string, answer answerer) error {
@@ -372,7 +368,6 @@ func (a *app) stateMigrateCommand() *cobra.Command {
 		Short:   "Move a state file to a bucket or a database",
 		Long:    stateMigrateLong,
 		Example: "  agentsync state migrate --to 's3://acme-agents/prod?region=eu-central-1'",
-		Args:    cobra.NoArgs,
 	}
 	flags.State(cmd, &path)
 	cmd.Flags().StringVar(&to, "to", "", "the `URL` of the place, as --state takes it")
@@ -462,7 +457,6 @@ func (a *app) stateHistoryCommand() *cobra.Command {
 		Long: `Lists the states that a shared place keeps, the newest first: the last 20, and all of the last 30 days. 'state rollback'
 goes back to one of them.`,
 		Example: "  agentsync state history",
-		Args:    cobra.NoArgs,
 	}
 	return a.forShared(cmd, func(ctx context.Context, place *shared.Place, _ []string, answer answerer) error {
 		all, err := place.History(ctx)

@@ -84,7 +84,6 @@ func (a *app) versionCommand() *cobra.Command {
 checkout had changes.`,
 		Example: `  agentsync version
   agentsync version --format json`,
-		Args: cobra.NoArgs,
 	}
 	format := flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(*cobra.Command, []string) error {

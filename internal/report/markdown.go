@@ -1,11 +1,9 @@
 package report
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
-	"agentsync/internal/apply"
 	"agentsync/internal/diag"
 	"agentsync/internal/plan"
 	"agentsync/internal/report/show"
@@ -502,116 +500,4 @@ func fenceLines(b *strings.Builder, lines []textdiff.Line) {
 		}
 		b.WriteString(string(l.Op) + " " + text + "\n")
 	}
-}
-
-// ReportMarkdown writes what a run did as a comment: a marker, a count, and a table that begins with
-// what did not work, never more than MarkdownOptions.MaxChars. The error is that of w.
-func ReportMarkdown(w io.Writer, r *apply.Report, o MarkdownOptions) error {
-	var b strings.Builder
-	b.WriteString(o.documentHead("apply", string(r.Outcome)))
-	b.WriteString(headline(r.Outcome) + ": " + countWords(r.Results, Style{}) + ".\n\n")
-	if words := againWords(r); words != "" {
-		b.WriteString("**" + words + "**\n\n")
-	}
-	results := noteworthy(r.Results, true)
-	left := o.maxChars() - closingRoom - show.Units(b.String())
-	left -= writeWarnings(&b, r.Warnings, left/4)
-	if len(results) > 0 {
-		b.WriteString("| | agent | result |\n|---|---|---|\n")
-	}
-	for i, res := range results {
-		who := addressCode(res.Address.String())
-		if res.Name != "" {
-			who += " " + clippedCode(res.Name, maxNameShown)
-		}
-		if res.Status != apply.StatusDone && !res.Source.IsZero() {
-			who += " " + o.placeLink(res.Source)
-		}
-		row := "| " + signOfStatus(res.Status).symbol + " | " + who + " | " + resultCell(res) + " |\n"
-		if left -= show.Units(row); left < 0 {
-			b.WriteString(leftOutHead + diag.Plural(len(results)-i, "agent") + " (" + countWords(results[i:], Style{}) +
-				").\n")
-			break
-		}
-		b.WriteString(row)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// writeWarnings writes what fits into the budget and returns how much it took.
-func writeWarnings(b *strings.Builder, warnings []string, budget int) int {
-	used := 0
-	for i, warning := range warnings {
-		text := "> " + show.Prose(show.Clip(warning, 500)) + "\n\n"
-		if used+show.Units(text) > budget {
-			text = "> … and " + diag.Plural(len(warnings)-i, "more warning") + "\n\n"
-			b.WriteString(text)
-			return used + show.Units(text)
-		}
-		used += show.Units(text)
-		b.WriteString(text)
-	}
-	return used
-}
-
-func resultCell(r apply.Result) string {
-	cell := signOf(r.Action).verb + " " + signOfStatus(r.Status).verb
-	if r.Status == apply.StatusDone {
-		cell = signOf(r.Action).past
-	}
-	if r.UID != "" {
-		cell += ", uid " + clippedCode(r.UID, 100)
-	}
-	if r.Err != nil {
-		cell += ": " + clippedCode(r.Err.Error(), 500)
-	}
-	if r.Warning != "" {
-		cell += "; warning: " + clippedCode(r.Warning, 300)
-	}
-	if r.Hint != "" {
-		cell += "; hint: " + clippedCode(strings.Join(strings.Fields(r.Hint), " "), 500)
-	}
-	return cell
-}
-
-// DiagMarkdown writes l as a comment for a pull request: a marker, a count and a table, never more
-// than MarkdownOptions.MaxChars. The error is that of w.
-func DiagMarkdown(w io.Writer, l diag.List, o MarkdownOptions) error {
-	l = sortedProblems(l)
-	var b strings.Builder
-	b.WriteString(o.documentHead("validate", problemCount(l)))
-	left := o.maxChars() - closingRoom - show.Units(b.String())
-	if len(l) > 0 {
-		b.WriteString("| | where | what |\n|---|---|---|\n")
-	}
-	for i, p := range l {
-		where := ""
-		if !p.Pos.IsZero() {
-			where = o.placeLink(p.Pos)
-		}
-		row := fmt.Sprintf("| %s | %s | %s |\n", p.Severity, where, clippedCode(p.Summary, 500))
-		if left -= show.Units(row); left < 0 {
-			b.WriteString(leftOutHead + diag.Plural(len(l)-i, "problem") + ".\n")
-			break
-		}
-		b.WriteString(row)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// FailureMarkdown writes a command that failed before it had a result: the message, and what to do about it.
-func FailureMarkdown(w io.Writer, message, hint string) error {
-	var b strings.Builder
-	b.WriteString("### agentsync: failed\n\n")
-	for _, text := range []string{message, hint} {
-		for line := range strings.Lines(text) {
-			if line = strings.TrimSpace(line); line != "" {
-				b.WriteString("- " + clippedCode(line, 500) + "\n")
-			}
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }

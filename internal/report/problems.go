@@ -76,7 +76,7 @@ func sortedProblems(l diag.List) diag.List {
 }
 
 // DiagText writes each problem on a line of its own, path:line:column: what is wrong, and a count at
-// the end; nothing at all for an empty list. With Style.Source the line of the file is below, see excerpt.go. More than
+// the end; nothing at all for an empty list. With Style.Source the line of the file is below, see shownLine. More than
 // 100 are counted unless Style.Verbose. The error is that of w.
 func DiagText(w io.Writer, l diag.List, s Style) error {
 	if len(l) == 0 {
@@ -329,4 +329,102 @@ func properties(p diag.Problem) string {
 		parts = append(parts, "title="+show.CommandProperty(p.Address))
 	}
 	return strings.Join(parts, ",")
+}
+
+// DiagMarkdown writes l as a comment for a pull request: a marker, a count and a table, never more
+// than MarkdownOptions.MaxChars. The error is that of w.
+func DiagMarkdown(w io.Writer, l diag.List, o MarkdownOptions) error {
+	l = sortedProblems(l)
+	var b strings.Builder
+	b.WriteString(o.documentHead("validate", problemCount(l)))
+	left := o.maxChars() - closingRoom - show.Units(b.String())
+	if len(l) > 0 {
+		b.WriteString("| | where | what |\n|---|---|---|\n")
+	}
+	for i, p := range l {
+		where := ""
+		if !p.Pos.IsZero() {
+			where = o.placeLink(p.Pos)
+		}
+		row := fmt.Sprintf("| %s | %s | %s |\n", p.Severity, where, clippedCode(p.Summary, 500))
+		if left -= show.Units(row); left < 0 {
+			b.WriteString(leftOutHead + diag.Plural(len(l)-i, "problem") + ".\n")
+			break
+		}
+		b.WriteString(row)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// FailureMarkdown writes a command that failed before it had a result: the message, and what to do about it.
+func FailureMarkdown(w io.Writer, message, hint string) error {
+	var b strings.Builder
+	b.WriteString("### agentsync: failed\n\n")
+	for _, text := range []string{message, hint} {
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSpace(line); line != "" {
+				b.WriteString("- " + clippedCode(line, 500) + "\n")
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// DiagJSON writes l as one JSON document as schema/diagnostics.schema.json describes it. The error is
+// that of w.
+func DiagJSON(w io.Writer, l diag.List) error {
+	l = sortedProblems(l)
+	doc := diagDoc{FormatVersion: FormatVersion, Valid: !l.HasErrors(), Diagnostics: problemDocs(l)}
+	doc.Summary.Errors, doc.Summary.Warnings = l.Count()
+	if doc.Diagnostics == nil {
+		doc.Diagnostics = []problemDoc{}
+	}
+	return show.JSON(w, doc)
+}
+
+type diagDoc struct {
+	FormatVersion string `json:"formatVersion"`
+	Valid         bool   `json:"valid"`
+	Summary       struct {
+		Errors   int `json:"errors"`
+		Warnings int `json:"warnings"`
+	} `json:"summary"`
+	Diagnostics []problemDoc `json:"diagnostics"`
+}
+
+type problemDoc struct {
+	Severity string `json:"severity"`
+	diag.Pos
+	Summary string `json:"summary"`
+	Address string `json:"address,omitempty"`
+}
+
+func problemDocs(l diag.List) []problemDoc {
+	var docs []problemDoc
+	for _, p := range l {
+		docs = append(docs, problemDoc{p.Severity.String(), p.Pos, p.Summary, p.Address})
+	}
+	return docs
+}
+
+// ErrorJSON writes the one document that a command with --format json leaves on stdout when it fails
+// before it has a result, with the problems of the manifests where they are the reason. All three
+// published output schemas allow it. The error is that of w.
+func ErrorJSON(w io.Writer, message, hint string, exitCode int, problems diag.List) error {
+	return show.JSON(w, errorDoc{FormatVersion, errorBody{message, hint, exitCode},
+		problemDocs(sortedProblems(problems))})
+}
+
+type errorDoc struct {
+	FormatVersion string       `json:"formatVersion"`
+	Error         errorBody    `json:"error"`
+	Diagnostics   []problemDoc `json:"diagnostics,omitempty"`
+}
+
+type errorBody struct {
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
+	ExitCode int    `json:"exitCode"`
 }

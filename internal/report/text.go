@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"agentsync/internal/agent"
-	"agentsync/internal/apply"
 	"agentsync/internal/diag"
 	"agentsync/internal/plan"
 	"agentsync/internal/report/show"
@@ -392,47 +391,4 @@ func RefreshText(w io.Writer, behind []plan.Refreshed, doubted []agent.AppID, s 
 	}
 	t.WriteString(s.paint(bold, sum) + "\n")
 	return t.Flush()
-}
-
-// ReportText writes what a run did for a person: what did not work, each with its reason and what to
-// do, warnings, and one closing sentence. With Style.Verbose what worked is listed too. The error is
-// that of w.
-func ReportText(w io.Writer, r *apply.Report, s Style) error {
-	t := newTextWriter(w, s)
-	all := noteworthy(r.Results, s.Verbose)
-	shown, rest := firstOf(all, s.maxChanges(), s)
-	for _, res := range shown {
-		t.writeResult(res)
-	}
-	if rest > 0 {
-		t.WriteString("… and " + diag.Count(rest) + " more: " + countWords(all[len(shown):], s) + ", -v shows all\n")
-	}
-	for _, warning := range r.Warnings {
-		t.WriteString(s.paint(yellow, "!") + " " + show.Line(warning) + "\n")
-	}
-	if len(shown)+len(r.Warnings) > 0 {
-		t.WriteString("\n")
-	}
-	t.WriteString(s.paint(bold, headline(r.Outcome)+":") + " " + countWords(r.Results, s) + ".\n")
-	if words := againWords(r); words != "" {
-		t.WriteString(words + "\n")
-	}
-	return t.Flush()
-}
-
-func (t textWriter) writeResult(r apply.Result) {
-	sign := signOfStatus(r.Status)
-	t.WriteString(t.paint(sign.ink, sign.symbol) + " " + resultLine(r) + "\n")
-	if r.Warning != "" {
-		t.WriteString("    " + t.paint(yellow, "warning:") + " " + show.Line(r.Warning) + "\n")
-	}
-	for i, text := range strings.Split(r.Hint, "\n") {
-		switch body := strings.TrimSpace(text); {
-		case body == "":
-		case i == 0:
-			t.WriteString("    " + t.paint(cyan, "hint:") + " " + show.Line(body) + "\n")
-		default:
-			t.WriteString("        " + show.LineStart(body) + "\n")
-		}
-	}
 }
