@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"agentsync/internal/agent"
 	"agentsync/internal/diag"
 	"agentsync/internal/exit"
 	"agentsync/internal/flags"
@@ -72,21 +73,21 @@ func answerWith(u *ui.UI, format *flags.Choice, doc stateDoc, text string) error
 
 // stateDoc is the JSON of the commands for a shared state. Each has the members that its schema says.
 type stateDoc struct {
-	FormatVersion string     `json:"formatVersion"`
-	State         string     `json:"state"`
-	Made          *bool      `json:"made,omitempty"`
-	Reads         *bool      `json:"reads,omitempty"`
-	Writes        *bool      `json:"writes,omitempty"`
-	Locked        *bool      `json:"locked,omitempty"`
-	Unlocked      *bool      `json:"unlocked,omitempty"`
-	Holder        *holderDoc `json:"holder,omitempty"`
-	Serial        *uint64    `json:"serial,omitempty"`
-	Epoch         *uint64    `json:"epoch,omitempty"`
-	Agents        *int       `json:"agents,omitempty"`
-	Added         *int       `json:"added,omitempty"`
-	Open          []openDoc  `json:"open,omitzero"`
-	States        []savedDoc `json:"states,omitzero"`
-	From          *string    `json:"from,omitempty"`
+	FormatVersion string         `json:"formatVersion"`
+	State         string         `json:"state"`
+	Made          *bool          `json:"made,omitempty"`
+	Reads         *bool          `json:"reads,omitempty"`
+	Writes        *bool          `json:"writes,omitempty"`
+	Locked        *bool          `json:"locked,omitempty"`
+	Unlocked      *bool          `json:"unlocked,omitempty"`
+	Holder        *holderDoc     `json:"holder,omitempty"`
+	Serial        *uint64        `json:"serial,omitempty"`
+	Epoch         *uint64        `json:"epoch,omitempty"`
+	Agents        *int           `json:"agents,omitempty"`
+	Added         *int           `json:"added,omitempty"`
+	Open          []openDoc      `json:"open,omitzero"`
+	States        []shared.Saved `json:"states,omitzero"`
+	From          *string        `json:"from,omitempty"`
 }
 
 // holderDoc is who has the lock.
@@ -108,24 +109,17 @@ func holderDocOf(h *shared.Holder, age time.Duration) *holderDoc {
 
 // openDoc is a request without an answer.
 type openDoc struct {
-	Address string    `json:"address"`
-	Action  string    `json:"action"`
-	At      time.Time `json:"at"`
+	Address agent.Address `json:"address"`
+	Action  string        `json:"action"`
+	At      time.Time     `json:"at"`
 }
 
 func openDocs(open []state.Intent) []openDoc {
 	docs := []openDoc{}
 	for _, i := range open {
-		docs = append(docs, openDoc{i.Address.String(), i.Action, i.At})
+		docs = append(docs, openDoc{i.Address, i.Action, i.At})
 	}
 	return docs
-}
-
-// savedDoc is a state that is kept.
-type savedDoc struct {
-	Serial  uint64    `json:"serial"`
-	At      time.Time `json:"at"`
-	Current bool      `json:"current"`
 }
 
 const stateInitLong = `Makes a shared state in a bucket or a database, after trying whether the place keeps what a shared state needs.
@@ -463,14 +457,12 @@ goes back to one of them.`,
 		if err != nil {
 			return exit.OfState(err)
 		}
-		docs := []savedDoc{}
 		var text strings.Builder
 		for _, s := range all {
-			docs = append(docs, savedDoc{s.Serial, s.At, s.Current})
 			fmt.Fprintf(&text, "%8d  %s%s\n", s.Serial, s.At.UTC().Format(time.DateTime+" UTC"),
 				map[bool]string{true: "  counts"}[s.Current])
 		}
-		return answer(stateDoc{State: place.Name(), States: docs}, text.String())
+		return answer(stateDoc{State: place.Name(), States: append([]shared.Saved{}, all...)}, text.String())
 	})
 }
 

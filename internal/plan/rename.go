@@ -3,6 +3,9 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"hash/fnv"
+	"io"
+	"iter"
 	"slices"
 	"strings"
 
@@ -540,18 +543,14 @@ func addParts(parts map[partID]int, p *schema.Platform, path string, v any) {
 }
 
 func addPart(parts map[partID]int, path, text string) {
-	id := partID(14695981039346656037) // FNV-1a: the same in each run, which hash/maphash is not
-	for _, s := range [...]string{path, "\x00", text} {
-		for i := range len(s) {
-			id = (id ^ partID(s[i])) * 1099511628211
-		}
-	}
-	parts[id] += len(text)
+	h := fnv.New64a() // the same in each run, which hash/maphash is not
+	_, _ = io.WriteString(h, path+"\x00"+text)
+	parts[partID(h.Sum64())] += len(text)
 }
 
 // clauses yields the lines of a text, and of a line its clauses: prompts are often one long line, in which git would
 // see one change. White space around a clause is no part of it.
-func clauses(text string) func(yield func(string) bool) {
+func clauses(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		start := 0
 		for i := range len(text) {

@@ -1,7 +1,9 @@
 package show
 
 import (
+	"html"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -9,10 +11,7 @@ import (
 func Units(s string) int {
 	n := 0
 	for _, r := range s {
-		n++
-		if r > 0xffff {
-			n++
-		}
+		n += utf16.RuneLen(r)
 	}
 	return n
 }
@@ -54,12 +53,8 @@ func longestRun(s string) int {
 	return longest
 }
 
-var htmlEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;")
-
 // HTML makes data safe inside an HTML element of a Markdown document.
-func HTML(s string) string {
-	return htmlEscaper.Replace(Line(s))
-}
+func HTML(s string) string { return html.EscapeString(Line(s)) }
 
 // Prose makes a sentence that may hold data safe as Markdown text: punctuation that could be markup is
 // escaped, and an invisible space keeps mentions, references, addresses and emoji from being linked.

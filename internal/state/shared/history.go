@@ -23,11 +23,11 @@ const (
 
 // Saved is a state that a place keeps.
 type Saved struct {
-	Serial uint64
+	Serial uint64 `json:"serial"`
 	// At is when it was written, by the clock of the machine that wrote it; zero where the key does not say.
-	At time.Time
+	At time.Time `json:"at"`
 	// Current reports that it is the one that counts.
-	Current bool
+	Current bool `json:"current"`
 
 	key string
 }
