@@ -21,6 +21,7 @@ import (
 	"agentsync/internal/exit"
 	"agentsync/internal/flags"
 	"agentsync/internal/report"
+	"agentsync/internal/report/show"
 	"agentsync/internal/ui"
 	"agentsync/internal/workspace"
 )
@@ -111,6 +112,15 @@ func (a *app) typedJSON() bool {
 		}
 	}
 	return false
+}
+
+// answer writes a command's one result: as JSON, or as text, which is made fit to be shown.
+func answer(u *ui.UI, format *flags.Choice, doc any, text string) error {
+	if format.Value == flags.JSON {
+		return u.JSON(doc)
+	}
+	_, err := io.WriteString(u.Result(), show.Text(text))
+	return err
 }
 
 // onlySaved refuses flags of the command line that a saved plan brings itself. A variable that sets one is meant for

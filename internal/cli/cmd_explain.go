@@ -70,7 +70,7 @@ func completeFields(_ *cobra.Command, args []string, word string) ([]cobra.Compl
 	if len(args) > 0 {
 		return nil, directive
 	}
-	above, _ := cutLast(word)
+	above := word[:max(strings.LastIndex(word, "."), 0)]
 	starts := [][]string{fieldPath(above)}
 	if above == "" {
 		all, _ := workspace.Platforms() // a shell is no place for errors
@@ -94,12 +94,6 @@ func completeFields(_ *cobra.Command, args []string, word string) ([]cobra.Compl
 		}
 	}
 	return found, directive
-}
-
-// cutLast cuts what stands before the last dot from what stands behind it.
-func cutLast(word string) (above, last string) {
-	i := strings.LastIndex(word, ".")
-	return word[:max(i, 0)], word[i+1:]
 }
 
 // explainText has the places one below the other. Those that differ by where they are alone are written once.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -53,14 +52,10 @@ func (a *app) listCommand() *cobra.Command {
 		}
 		defer w.Close()
 		list := listAgents(w)
-		if format.Value == flags.JSON {
-			return a.JSON(struct {
-				FormatVersion string        `json:"formatVersion"`
-				Agents        []listedAgent `json:"agents"`
-			}{report.FormatVersion, list})
-		}
-		_, err = io.WriteString(a.Result(), listText(list))
-		return err
+		return answer(a.UI, format, struct {
+			FormatVersion string        `json:"formatVersion"`
+			Agents        []listedAgent `json:"agents"`
+		}{report.FormatVersion, list}, listText(list))
 	}
 	return cmd
 }

@@ -278,27 +278,23 @@ func checkPlan(ctx context.Context, u *ui.UI, f *planFlags) error {
 	for _, s := range stale {
 		docs = append(docs, staleDoc{s.Address.String(), s.Reason, s.New})
 	}
-	if f.format.Value == flags.JSON {
-		err = u.JSON(struct {
-			FormatVersion string     `json:"formatVersion"`
-			Holds         bool       `json:"holds"`
-			Stale         []staleDoc `json:"stale"`
-		}{report.FormatVersion, len(docs) == 0, docs})
-	} else {
-		var b strings.Builder
-		for _, d := range docs {
-			fmt.Fprintf(&b, "%s: %s\n", d.Address, d.Reason)
-		}
-		switch {
-		case len(docs) == 0:
-			b.WriteString("The saved plan is still true.\n")
-		case len(moved) > 0:
-			b.WriteString("The saved plan was made for another place.\n")
-		default:
-			fmt.Fprintf(&b, "The saved plan is no longer true for %s.\n", diag.Plural(len(stale), "agent"))
-		}
-		_, err = io.WriteString(u.Result(), b.String())
+	var text strings.Builder
+	for _, d := range docs {
+		fmt.Fprintf(&text, "%s: %s\n", d.Address, d.Reason)
 	}
+	switch {
+	case len(docs) == 0:
+		text.WriteString("The saved plan is still true.\n")
+	case len(moved) > 0:
+		text.WriteString("The saved plan was made for another place.\n")
+	default:
+		fmt.Fprintf(&text, "The saved plan is no longer true for %s.\n", diag.Plural(len(stale), "agent"))
+	}
+	err = answer(u, f.format, struct {
+		FormatVersion string     `json:"formatVersion"`
+		Holds         bool       `json:"holds"`
+		Stale         []staleDoc `json:"stale"`
+	}{report.FormatVersion, len(docs) == 0, docs}, text.String())
 	if err == nil && len(docs) > 0 {
 		return &exit.Failure{Code: exit.Stale}
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,14 +67,10 @@ func (a *app) secretsCommand() *cobra.Command {
 			doc := &docs[len(docs)-1]
 			doc.Places = append(doc.Places, secretPlaceDoc{use.Pos.String(), use.Address.String(), use.Agents})
 		}
-		if format.Value == flags.JSON {
-			return a.JSON(struct {
-				FormatVersion string      `json:"formatVersion"`
-				Secrets       []secretDoc `json:"secrets"`
-			}{report.FormatVersion, docs})
-		}
-		_, err = io.WriteString(a.Result(), secretsText(format.Value, docs))
-		return err
+		return answer(a.UI, format, struct {
+			FormatVersion string      `json:"formatVersion"`
+			Secrets       []secretDoc `json:"secrets"`
+		}{report.FormatVersion, docs}, secretsText(format.Value, docs))
 	}
 	return cmd
 }

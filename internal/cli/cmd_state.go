@@ -79,20 +79,16 @@ func (a *app) stateListCommand() *cobra.Command {
 				docs = append(docs, agentDoc{addr, snap.State.Agents[addr].UID})
 			}
 		}
-		if format.Value == flags.JSON {
-			return a.JSON(struct {
-				FormatVersion string     `json:"formatVersion"`
-				Agents        []agentDoc `json:"agents"`
-			}{report.FormatVersion, docs})
-		}
-		var b strings.Builder
+		var text strings.Builder
 		rows := make([][]string, len(docs))
 		for i, d := range docs {
 			rows[i] = []string{d.Address.String(), d.UID}
 		}
-		show.Columns(&b, rows)
-		_, err = io.WriteString(a.Result(), b.String())
-		return err
+		show.Columns(&text, rows)
+		return answer(a.UI, format, struct {
+			FormatVersion string     `json:"formatVersion"`
+			Agents        []agentDoc `json:"agents"`
+		}{report.FormatVersion, docs}, text.String())
 	}
 	return cmd
 }

@@ -57,18 +57,10 @@ func sharedPlace(u *ui.UI, name string) (*shared.Place, error) {
 	return workspace.OpenPlace(u, name, 0)
 }
 
-// answerWith writes a command's one result.
+// answerWith is answer of a command for the state.
 func answerWith(u *ui.UI, format *flags.Choice, doc stateDoc, text string) error {
-	if format.Value == flags.JSON {
-		doc.FormatVersion = report.FormatVersion
-		return u.JSON(doc)
-	}
-	for line := range strings.Lines(text) {
-		if _, err := fmt.Fprintln(u.Result(), show.Line(strings.TrimSuffix(line, "\n"))); err != nil {
-			return err
-		}
-	}
-	return nil
+	doc.FormatVersion = report.FormatVersion
+	return answer(u, format, doc, text)
 }
 
 // stateDoc is the JSON of the commands for a shared state. Each has the members that its schema says.

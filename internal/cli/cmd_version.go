@@ -88,15 +88,6 @@ checkout had changes.`,
 	format := flags.Format(cmd, flags.Text, flags.JSON)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		b := thisBuild()
-		if format.Value == flags.JSON {
-			return a.JSON(struct {
-				FormatVersion string `json:"formatVersion"`
-				build
-				Go   string `json:"go"`
-				OS   string `json:"os"`
-				Arch string `json:"arch"`
-			}{report.FormatVersion, b, runtime.Version(), runtime.GOOS, runtime.GOARCH})
-		}
 		parts := []string{}
 		if b.Commit != "" {
 			parts = append(parts, "commit "+b.Commit[:min(12, len(b.Commit))])
@@ -108,8 +99,14 @@ checkout had changes.`,
 			parts = append(parts, b.Time)
 		}
 		parts = append(parts, fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH))
-		_, err := fmt.Fprintf(a.Result(), "agentsync %s (%s)\n", b.Version, strings.Join(parts, ", "))
-		return err
+		return answer(a.UI, format, struct {
+			FormatVersion string `json:"formatVersion"`
+			build
+			Go   string `json:"go"`
+			OS   string `json:"os"`
+			Arch string `json:"arch"`
+		}{report.FormatVersion, b, runtime.Version(), runtime.GOOS, runtime.GOARCH},
+			fmt.Sprintf("agentsync %s (%s)\n", b.Version, strings.Join(parts, ", ")))
 	}
 	return cmd
 }
