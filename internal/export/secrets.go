@@ -116,8 +116,9 @@ func (v *secretVault) variableFor(key, path, value string, hidden bool) int {
 		words = []string{v.app.Platform, v.app.App, words[1]}
 	}
 	v.variables = append(v.variables, Variable{
-		Name: v.freeName(variableName(words...), value, hidden), Path: path, Hidden: hidden, Value: secret.Literal(value),
-		Address: agent.Address{Platform: v.app.Platform, App: v.app.App, Key: key},
+		Name:    v.freeName(variableName(words...), value, hidden),
+		Address: agent.Address{Platform: v.app.Platform, App: v.app.App, Key: key}, Path: path,
+		Hidden: hidden, Value: secret.Literal(value),
 	})
 	at := len(v.variables) - 1
 	if !hidden {
