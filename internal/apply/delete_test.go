@@ -356,6 +356,27 @@ func TestAnInterruptedWaitForAListTeachesNothing(t *testing.T) {
 	})
 }
 
+// The create of a replace has no answer, and its agent is moved to another address before anybody can find out what
+// became of it: the new agent is found for that one.
+func TestAnOpenReplaceFollowsAMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want, w.prune = []agent.Desired{coach("a", "agentName", "Same", "externalTenantId", "t1")}, true
+		w.mustApply()
+		w.want[0].Fields["externalTenantId"] = "t2"
+		w.interrupted(mind)
+		from, to := coach("a").Address, coach("c").Address
+		w.changeState(func(s *state.State) {
+			s.Agents[to] = s.Agents[from]
+			delete(s.Agents, from)
+		})
+		w.want[0].Address = to
+		w.mustApply()
+		w.check()
+		w.made(mind, 2)
+	})
+}
+
 // A platform says that a delete is done, also when it is asked once more, and its lists never showed the agent: once
 // the grace period is over no other list tells more, and the uid stays.
 func TestADeleteThatNoListCanTellOf(t *testing.T) {
