@@ -220,6 +220,31 @@ func TestADeleteOfWhatNoListShowed(t *testing.T) {
 	}
 }
 
+// A platform that answers each delete with an error, also that of an agent which is gone, is asked a few times in an
+// apply, however many requests for the agent are open.
+func TestADeleteThatNothingTellsOfIsSentAFewTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.pruned(concierge("a"), concierge("b"))
+		faulty := platformtest.WithFaults(w.memory[comet], platformtest.Fault{Op: platformtest.OpDelete, After: true,
+			Class: platform.Unknown, Status: 500})
+		w.client[comet] = faulty
+		for run := range 2 {
+			before := faulty.Calls(platformtest.OpDelete)
+			rep, err := w.apply(t.Context())
+			if err != nil || rep.Count(apply.StatusUnknown) != 1 || strings.Contains(describe(rep), "<nil>") {
+				t.Errorf("run %d: %v\n%s", run, err, describe(rep))
+			}
+			if n := faulty.Calls(platformtest.OpDelete) - before; n > 4 {
+				t.Errorf("run %d: %d deletes, want 4 at the most", run, n)
+			}
+		}
+		w.client[comet] = w.memory[comet]
+		w.mustApply()
+		w.check()
+	})
+}
+
 // What an earlier run wanted deleted is told while nobody knows what became of it, also where this one would keep the
 // agent.
 func TestAnOpenDeleteOfAKeptAgentIsTold(t *testing.T) {

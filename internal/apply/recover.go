@@ -309,6 +309,10 @@ func (e *Engine) recoverDelete(ctx context.Context, l *listing, i state.Intent) 
 	case r.repeated:
 		return nil, cmp.Or(l.doubt, errNotSeenGone)
 	default:
+		// Without a bound each open delete of the agent would send one for each list, and each apply leaves more open.
+		if err := e.countRequest(i); err != nil {
+			return nil, cmp.Or(r.why, r.cause)
+		}
 		err := e.apps[id].Client.Delete(platform.Detach(ctx), i.UID)
 		if errors.Is(err, platform.ErrNoSuchAgent) {
 			break
