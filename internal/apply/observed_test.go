@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"agentsync/internal/agent"
 	"agentsync/internal/apply"
@@ -151,6 +152,35 @@ func TestAFieldThatIsLeftToOthersIsNotSentAgain(t *testing.T) {
 			if _, sent := c.Fields["agentPurpose"]; c.Op == platformtest.OpUpdate && (sent || len(c.Fields) != 2) {
 				t.Errorf("sent %v", c.Fields)
 			}
+		}
+	})
+}
+
+// Somebody made a change at the platform that the manifest asks for later. It is not sent, and counts as seen.
+func TestWhatIsThereAlreadyIsObserved(t *testing.T) {
+	w := newWorld(t)
+	w.want, w.refresh = []agent.Desired{coach("a", "formatting", "Old.")}, true
+	w.mustApply()
+	w.memory[mind].Set("agent-0001", "formatting", "New.")
+	w.want[0].Fields["formatting"], w.want[0].Fields["agentPurpose"] = "New.", "New."
+	faulty := platformtest.WithFaults(w.memory[mind])
+	w.client[mind] = faulty
+	w.mustApply()
+	seen, err := w.load(w.file()).State.Agents[w.want[0].Address].Observed.Fields()
+	if err != nil || seen["formatting"] != "New." {
+		t.Errorf("%v, %v", seen, err)
+	}
+	w.check()
+}
+
+// A list that lags does not show what was made just now: that is told, and is no failure.
+func TestANewAgentThatIsNotListedYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{concierge("a")}
+		w.client[comet] = platformtest.WithLag(w.memory[comet], platformtest.Lag{For: time.Hour})
+		if rep := w.mustApply(); rep.Results[0].Warning != "the platform's list does not show the agent yet" {
+			t.Errorf("warning %q", rep.Results[0].Warning)
 		}
 	})
 }
