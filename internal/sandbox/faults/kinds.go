@@ -77,11 +77,9 @@ var faultKinds = []faultKind{
 		says: "The answer is a redirect to URL, or to the same address."},
 	{name: "not-done", usage: "[=F]", at: Instead, value: oneForm, ops: effects,
 		forms: []string{"error", "status", "false", "html", "list", "nothing"},
-		says: "The answer is 200, but the request is not carried out. The value says what its body is: an error envelope " +
-			"(error), an " +
-			"envelope " +
-			"with a statusCode (status), {\"success\": false} (false), a sign-in page (html), a list, or an empty object " +
-			"(nothing)."},
+		says: "The answer is 200, but the request is not carried out. The value says what its body is: an error " +
+			"envelope (error), an envelope with a statusCode (status), {\"success\": false} (false), a sign-in page " +
+			"(html), a list, or an empty object (nothing)."},
 	{name: "ignored", at: Judged, ops: changes,
 		says: "The answer says that the change was made, but it was not."},
 	{name: "refuse-tools", at: Judged, ops: writes,
@@ -90,16 +88,14 @@ var faultKinds = []faultKind{
 		says: "An update of integrationMeta without integrateWith is refused with 400."},
 
 	{name: "exhausted", usage: "[=D] [reset-as=S]", at: Announced, value: maybeDuration, with: []string{"reset-as"},
-		says: "CometChat: a good answer says X-Rate-Limit-Remaining: 0, and that the limit is reset after D. S is the " +
-			"form of " +
-			"that time: seconds, milliseconds or none."},
+		says: "CometChat: a good answer says X-Rate-Limit-Remaining: 0, and that the limit is reset after D. S is " +
+			"the form of that time: seconds, milliseconds or none."},
 
 	{name: "drop-after", at: After,
 		says: "The request is carried out. The connection is closed without an answer."},
 	{name: "hang-after", usage: "[=D]", at: After, value: maybeDuration,
-		says: "The request is carried out. Nothing is answered until the client leaves or D is over. Then the connection " +
-			"is " +
-			"closed."},
+		says: "The request is carried out. Nothing is answered until the client leaves or D is over. Then the " +
+			"connection is closed."},
 	{name: "hang", usage: "[=D]", at: After, value: maybeDuration, says: "The same as hang-after."},
 	{name: "status-after", usage: "=CODE [body=B] [code=ERR_…]", at: After, value: wantsStatus,
 		with: []string{"body", "code"},
@@ -108,9 +104,8 @@ var faultKinds = []faultKind{
 		says: "The request is carried out. The connection is closed in the middle of the answer's body."},
 	{name: "garbage", usage: "[=F]", at: After, value: oneForm, forms: []string{"text", "html", "empty", "deflate",
 		"bom"},
-		says: "The request is carried out. The answer is 200 with a body that is not JSON: a text, a " +
-			"sign-in " +
-			"page (html), nothing (empty), the answer compressed, and no header says so (deflate), or the answer behind a " +
+		says: "The request is carried out. The answer is 200 with a body that is not JSON: a text, a sign-in page " +
+			"(html), nothing (empty), the answer compressed, and no header says so (deflate), or the answer behind a " +
 			"byte order mark (bom)."},
 
 	{name: "rewrite", usage: "=FIELD:HOW", at: Stored, value: wantsRewrite, ops: writes,
