@@ -42,7 +42,7 @@ func newFinder(secrets []string, parts bool) *Finder {
 		f.grams = map[uint64]bool{}
 	}
 	for _, s := range secrets {
-		whole := normal(s)
+		whole := normalForm(s)
 		if len(whole) >= minShort && len(whole) < gramLength {
 			f.short = append(f.short, string(whole))
 		}
@@ -51,14 +51,14 @@ func newFinder(secrets []string, parts bool) *Finder {
 			words = append(words, s)
 		}
 		for _, w := range words {
-			f.add(w)
+			f.addSpelling(w)
 			if len(w) < gramLength {
 				continue // what is encoded of a few characters is found in any text
 			}
-			f.add(hex.EncodeToString([]byte(w)))
+			f.addSpelling(hex.EncodeToString([]byte(w)))
 			for _, coding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 				for offset := range 3 {
-					f.add(inBase64(coding, w, offset))
+					f.addSpelling(inBase64(coding, w, offset))
 				}
 			}
 		}
@@ -66,9 +66,9 @@ func newFinder(secrets []string, parts bool) *Finder {
 	return f
 }
 
-// add makes the Finder find a spelling.
-func (f *Finder) add(spelling string) {
-	form := normal(spelling)
+// addSpelling makes the Finder find a spelling.
+func (f *Finder) addSpelling(spelling string) {
+	form := normalForm(spelling)
 	if len(form) < gramLength {
 		return
 	}
@@ -77,7 +77,7 @@ func (f *Finder) add(spelling string) {
 		return
 	}
 	f.starts[first] = append(f.starts[first], string(form))
-	f.quick.add(spelling)
+	f.quick.addForm(spelling)
 	for i := 0; f.grams != nil && i+gramLength <= len(form); i++ {
 		if g := gramAt(form, i); g != commonGram {
 			f.grams[g] = true
@@ -100,20 +100,20 @@ func inBase64(coding *base64.Encoding, s string, offset int) string {
 
 // In reports whether a secret stands in text, of eight characters or more.
 func (f *Finder) In(text string) bool {
-	if f == nil || len(f.starts) == 0 || !f.quick.maybe(text) {
+	if f == nil || len(f.starts) == 0 || !f.quick.mayHold(text) {
 		return false
 	}
-	n := normal(text)
+	n := normalForm(text)
 	for i := 0; i+gramLength <= len(n); i++ {
-		if f.longest(n, i) > 0 {
+		if f.longestAt(n, i) > 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// longest returns the length of the longest form that stands in n at i, or 0.
-func (f *Finder) longest(n []byte, i int) int {
+// longestAt returns the length of the longest form that stands in n at i, or 0.
+func (f *Finder) longestAt(n []byte, i int) int {
 	length := 0
 	for _, form := range f.starts[gramAt(n, i)] {
 		if len(form) > length && len(n)-i >= len(form) && string(n[i:i+len(form)]) == form {
@@ -142,7 +142,7 @@ func (f *Finder) Hide(text string) string {
 			}
 		}
 		if i+gramLength <= len(n) {
-			strike(i, f.longest(n, i))
+			strike(i, f.longestAt(n, i))
 			if f.grams[gramAt(n, i)] {
 				strike(i, gramLength)
 			}
@@ -166,8 +166,8 @@ func (f *Finder) Hide(text string) string {
 	return b.String()
 }
 
-// normal returns the normal form of text.
-func normal(text string) []byte {
+// normalForm returns the normal form of text.
+func normalForm(text string) []byte {
 	n, _, _ := normalWithPlaces(text)
 	return n
 }
@@ -198,7 +198,7 @@ func decodeAll(text string) (n []byte, from, to []int) {
 		from[i], to[i] = i, i+1
 	}
 	for range maxRounds {
-		fold(n) // before decoding as well: \U and &AMP; are escapes in upper case
+		foldCase(n) // before decoding as well: \U and &AMP; are escapes in upper case
 		out, changed := 0, false
 		for i := 0; i < len(n); {
 			decoded, length := decodeOne(n[i:])
@@ -221,11 +221,11 @@ func decodeAll(text string) (n []byte, from, to []int) {
 			break
 		}
 	}
-	fold(n)
+	foldCase(n)
 	return n, from, to
 }
 
-func fold(n []byte) {
+func foldCase(n []byte) {
 	for i, c := range n {
 		if c >= 'A' && c <= 'Z' {
 			n[i] = c | 0x20
@@ -294,7 +294,7 @@ type quickFilter struct {
 
 const quickBits = 20 // 128 KiB of them
 
-func (q *quickFilter) add(spelling string) {
+func (q *quickFilter) addForm(spelling string) {
 	if q.bits == nil {
 		q.bits, q.rows = make([]uint64, 1<<quickBits/64), map[uint64]bool{}
 	}
@@ -310,7 +310,7 @@ func (q *quickFilter) add(spelling string) {
 		case 4:
 			four = row >> 32 << 32
 		case 8:
-			q.set(row)
+			q.addRow(row)
 			return
 		}
 	}
@@ -319,10 +319,10 @@ func (q *quickFilter) add(spelling string) {
 		return
 	}
 	q.four = true
-	q.set(four)
+	q.addRow(four)
 }
 
-func (q *quickFilter) set(row uint64) {
+func (q *quickFilter) addRow(row uint64) {
 	q.rows[row] = true
 	h := quickHash(row)
 	q.bits[h/64] |= 1 << (h % 64)
@@ -330,7 +330,7 @@ func (q *quickFilter) set(row uint64) {
 
 func quickHash(row uint64) uint64 { return row * 0x9E3779B97F4A7C15 >> (64 - quickBits) }
 
-func (q *quickFilter) has(row uint64) bool {
+func (q *quickFilter) hasRow(row uint64) bool {
 	h := quickHash(row)
 	return q.bits[h/64]&(1<<(h%64)) != 0 && q.rows[row]
 }
@@ -349,8 +349,8 @@ var plainBytes = func() (t [256]byte) {
 	return t
 }()
 
-// maybe reports whether a form may stand in text.
-func (q *quickFilter) maybe(text string) bool {
+// mayHold reports whether a form may stand in text.
+func (q *quickFilter) mayHold(text string) bool {
 	if q.any {
 		return true
 	}
@@ -374,7 +374,7 @@ func (q *quickFilter) maybe(text string) bool {
 			}
 		}
 		row = row>>8 | uint64(c)<<56
-		if q.has(row) || q.four && q.has(row>>32<<32) {
+		if q.hasRow(row) || q.four && q.hasRow(row>>32<<32) {
 			return true
 		}
 	}

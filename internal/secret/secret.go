@@ -49,7 +49,7 @@ func (t Text) Names() []string {
 	}
 	var names []string
 	seen := map[string]bool{}
-	t.expand(func(name string) string {
+	t.expandWith(func(name string) string {
 		if !seen[name] {
 			seen[name] = true
 			names = append(names, name)
@@ -59,8 +59,8 @@ func (t Text) Names() []string {
 	return names
 }
 
-// expand walks the template and fills each reference by fill.
-func (t Text) expand(fill func(name string) string) string {
+// expandWith walks the template and fills each reference by fill.
+func (t Text) expandWith(fill func(name string) string) string {
 	var b strings.Builder
 	rest := t.template
 	for {
@@ -98,7 +98,7 @@ func (t Text) Resolve(lookup Lookup) (Text, error) {
 		return t, nil
 	}
 	var missing []string
-	v := t.expand(func(name string) string {
+	v := t.expandWith(func(name string) string {
 		s, ok := lookup(name)
 		if !ok {
 			missing = append(missing, name)
@@ -223,23 +223,23 @@ func (s Sealer) Seal(path string, t Text) Sealed {
 	}
 	key, mark := s.Key, ""
 	if own, _ := lookup(StateKeyEnv); own != "" {
-		key = []byte(mac([]byte(own), "key", string(s.Key)))
-		mark = mac(key, "mark")[:markLength]
+		key = []byte(keyedHash([]byte(own), "key", string(s.Key)))
+		mark = keyedHash(key, "mark")[:markLength]
 	}
 	var sealed Sealed
 	if t.refs { // the manifest has it in clear, and without the state's own key it must still be comparable
-		sealed.Template = mac(s.Key, "template", path, t.template)
+		sealed.Template = keyedHash(s.Key, "template", path, t.template)
 	} else {
-		sealed.Template = mark + mac(key, "template", path, t.template)
+		sealed.Template = mark + keyedHash(key, "template", path, t.template)
 	}
 	if v, err := t.Resolve(lookup); err == nil {
-		sealed.Value = mark + mac(key, "value", path, v.template)
+		sealed.Value = mark + keyedHash(key, "value", path, v.template)
 	}
 	return sealed
 }
 
-// mac returns the first 128 bits of HMAC-SHA-256 over the length-prefixed parts, in hexadecimal.
-func mac(key []byte, parts ...string) string {
+// keyedHash returns the first 128 bits of HMAC-SHA-256 over the length-prefixed parts, in hexadecimal.
+func keyedHash(key []byte, parts ...string) string {
 	h := hmac.New(sha256.New, key)
 	for _, p := range parts {
 		fmt.Fprintf(h, "%d:%s", len(p), p)
