@@ -97,7 +97,7 @@ func (f *manifestFile) countDefaults(part *sectionPart, node *yaml.Node, own map
 			"the file holds more than %s values once its defaults are merged into each agent; split it into several files",
 			diag.Count(4*f.limits.Values))
 	}
-	return f.grow(node, 0, 0)
+	return f.countText(node, 0, 0)
 }
 
 // checkAgent checks a merged agent against its platform's schema.

@@ -121,8 +121,8 @@ func (d *valueDecoder) stop(n *yaml.Node, format string, args ...any) {
 	d.stopped = true
 }
 
-// enter counts a value and reports whether it may be decoded.
-func (d *valueDecoder) enter(n *yaml.Node, depth int) bool {
+// countValue counts a value and reports whether it may be decoded.
+func (d *valueDecoder) countValue(n *yaml.Node, depth int) bool {
 	d.values++
 	switch {
 	case d.stopped:
@@ -135,8 +135,8 @@ func (d *valueDecoder) enter(n *yaml.Node, depth int) bool {
 	return !d.stopped
 }
 
-// grow counts the bytes of a text that has length bytes already, and reports whether it may have them.
-func (d *valueDecoder) grow(n *yaml.Node, length, more int) bool {
+// countText counts the bytes of a text that has length bytes already, and reports whether it may have them.
+func (d *valueDecoder) countText(n *yaml.Node, length, more int) bool {
 	d.content += more
 	switch {
 	case d.stopped:
@@ -154,7 +154,7 @@ func (d *valueDecoder) grow(n *yaml.Node, length, more int) bool {
 
 // value decodes one node and what is below it.
 func (d *valueDecoder) value(n *yaml.Node, depth int) any {
-	if !d.enter(n, depth) {
+	if !d.countValue(n, depth) {
 		return nil
 	}
 	switch n.Kind {
@@ -176,7 +176,7 @@ func (d *valueDecoder) value(n *yaml.Node, depth int) any {
 func (d *valueDecoder) alias(n *yaml.Node, follow func(target *yaml.Node) any) any {
 	// Among the open aliases alone: an alias may be used as often as the limits allow, only not within itself.
 	if slices.ContainsFunc(d.aliases, func(a *yaml.Node) bool { return a.Alias == n.Alias }) {
-		d.holdsItself(n)
+		d.refuseLoop(n)
 		return nil
 	}
 	d.aliases = append(d.aliases, n)
@@ -187,7 +187,7 @@ func (d *valueDecoder) alias(n *yaml.Node, follow func(target *yaml.Node) any) a
 	return v
 }
 
-func (d *valueDecoder) holdsItself(alias *yaml.Node) {
+func (d *valueDecoder) refuseLoop(alias *yaml.Node) {
 	d.aliases = nil
 	d.stop(alias, "the alias *%s stands inside the value that it refers to; a value cannot hold itself", alias.Value)
 }
@@ -283,13 +283,13 @@ const (
 
 func (d *valueDecoder) mergeOne(n *yaml.Node, depth int, merged map[*yaml.Node]mergeState,
 	visit func(name string, key, value *yaml.Node)) {
-	if !d.enter(n, depth) {
+	if !d.countValue(n, depth) {
 		return
 	}
 	follow := func(target *yaml.Node) any {
 		switch merged[target] {
 		case merging:
-			d.holdsItself(n)
+			d.refuseLoop(n)
 		case unmerged:
 			// Set while it is followed, so that a mapping that merges itself is found.
 			merged[target] = merging
@@ -318,7 +318,7 @@ func (d *valueDecoder) scalar(n *yaml.Node) any {
 	switch n.Tag {
 	case "!!str":
 		// Counted before variables are filled in: an alias repeats the text as often as it is used.
-		if !d.grow(n, 0, len(n.Value)) {
+		if !d.countText(n, 0, len(n.Value)) {
 			return ""
 		}
 		d.checkPlainText(n)

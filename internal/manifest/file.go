@@ -94,16 +94,16 @@ func (l *fileLoader) decode(source Source, result *fileResult) error {
 	file.hidden = sync.OnceValue(func() yamltext.Hidden { return yamltext.HiddenIn(src, root, l.secret...) })
 	result.sections = file.read(root)
 	result.uses = file.uses
-	if !file.complete(result.sections) && !problems.HasErrors() {
+	if !file.isComplete(result.sections) && !problems.HasErrors() {
 		problems.Errorf(diag.Pos{File: path},
 			"the file was not read to its end; this is a fault in agentsync, please report it")
 	}
 	return nil
 }
 
-// complete reports whether every agent of the file is in its sections. What is not must have an error: a
+// isComplete reports whether every agent of the file is in its sections. What is not must have an error: a
 // fleet that is shorter than its files deletes agents.
-func (f *manifestFile) complete(sections []platformSection) bool {
+func (f *manifestFile) isComplete(sections []platformSection) bool {
 	n := 0
 	for _, s := range sections {
 		n += len(s.agents)
@@ -157,7 +157,8 @@ func (f *manifestFile) read(root *yaml.Node) []platformSection {
 			shell[name] = f.value(value, 1)
 		}
 	})
-	// The shell before the agents: what is wrong with a section's own settings is told once, before its agents repeat it.
+	// The shell before the agents: what is wrong with a section's own settings is told once, before its agents repeat
+	// it.
 	f.checkShell(shell)
 	f.checkPlatforms(shell)
 	var sections []platformSection

@@ -46,7 +46,7 @@ func findFiles(paths []string, limits Limits) ([]foundFile, diag.List, error) {
 	}
 	f := &fileFinder{limits: limits, seen: map[string]bool{}}
 	for _, p := range paths {
-		if err := f.argument(p); err != nil {
+		if err := f.addArgument(p); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -66,9 +66,9 @@ func (m missingPath) Error() string { return "there is no file or folder " + str
 
 func (m missingPath) Is(target error) bool { return target == fs.ErrNotExist }
 
-// argument takes one path that the user named. A file is taken whatever its name; a folder is
+// addArgument takes one path that the user named. A file is taken whatever its name; a folder is
 // searched.
-func (f *fileFinder) argument(path string) error {
+func (f *fileFinder) addArgument(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return missingPath(path)
@@ -88,10 +88,10 @@ func (f *fileFinder) argument(path string) error {
 		return fmt.Errorf("find manifests: %w", err)
 	}
 	if !info.IsDir() {
-		f.file(filepath.Base(path), shownPath(path))
+		f.addFile(filepath.Base(path), shownPath(path))
 		return nil
 	}
-	n, err := f.folder(".")
+	n, err := f.walkFolder(".")
 	if err != nil {
 		return fmt.Errorf("find manifests: %w", err)
 	}
@@ -102,28 +102,28 @@ func (f *fileFinder) argument(path string) error {
 	return nil
 }
 
-// file takes a file of the root unless it was taken before.
-func (f *fileFinder) file(path, shown string) {
+// addFile takes a file of the root unless it was taken before.
+func (f *fileFinder) addFile(path, shown string) {
 	real, err := realPath(filepath.Join(f.root, path))
 	switch {
 	case err == nil && !isInside(f.realRoot, real):
-		f.leaves(shown, real)
+		f.reportOutside(shown, real)
 	case err != nil || f.firstVisit(real): // what cannot be followed is told when it is read
 		f.files = append(f.files, foundFile{root: f.root, path: path, display: shown})
 	}
 }
 
-// leaves reports a link that leads out of the root. Passed over in silence it would be a shorter fleet.
-func (f *fileFinder) leaves(shown, real string) {
+// reportOutside reports a link that leads out of the root. Passed over in silence it would be a shorter fleet.
+func (f *fileFinder) reportOutside(shown, real string) {
 	f.problems.Errorf(diag.Pos{File: shown},
 		"this link leads out of %s, to %s; a manifest must be inside the folder that is read: copy it there, or name it "+
 			"as a path of its own",
 		diag.Clip(shownPath(f.root)), diag.Clip(filepath.ToSlash(real)))
 }
 
-// folder takes the manifests below a folder of the root and returns how many names it met, taken before or
+// walkFolder takes the manifests below a folder of the root and returns how many names it met, taken before or
 // not.
-func (f *fileFinder) folder(path string) (int, error) {
+func (f *fileFinder) walkFolder(path string) (int, error) {
 	full := filepath.Join(f.root, path)
 	real, err := realPath(full)
 	if err != nil {
@@ -131,7 +131,7 @@ func (f *fileFinder) folder(path string) (int, error) {
 	}
 	// Before the folder counts as visited: the same folder, named as a path of its own, is to be read.
 	if !isInside(f.realRoot, real) {
-		f.leaves(shownPath(full), real)
+		f.reportOutside(shownPath(full), real)
 		return 1, nil
 	}
 	if !f.firstVisit(real) {
@@ -146,7 +146,7 @@ func (f *fileFinder) folder(path string) (int, error) {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		below, err := f.entry(filepath.Join(path, e.Name()), e)
+		below, err := f.walkEntry(filepath.Join(path, e.Name()), e)
 		if err != nil {
 			return n, err
 		}
@@ -158,7 +158,7 @@ func (f *fileFinder) folder(path string) (int, error) {
 	return n, nil
 }
 
-func (f *fileFinder) entry(path string, e fs.DirEntry) (int, error) {
+func (f *fileFinder) walkEntry(path string, e fs.DirEntry) (int, error) {
 	isDir, named := e.IsDir(), isManifestName(e.Name())
 	if e.Type()&fs.ModeSymlink != 0 {
 		info, err := os.Stat(filepath.Join(f.root, path)) // an error is told when the file is read
@@ -166,9 +166,9 @@ func (f *fileFinder) entry(path string, e fs.DirEntry) (int, error) {
 	}
 	switch {
 	case isDir:
-		return f.folder(path)
+		return f.walkFolder(path)
 	case named:
-		f.file(path, shownPath(filepath.Join(f.root, path)))
+		f.addFile(path, shownPath(filepath.Join(f.root, path)))
 		return 1, nil
 	case filepath.Ext(e.Name()) == ".json" && f.looksLikeManifest(path):
 		f.problems.Warnf(diag.Pos{File: shownPath(filepath.Join(f.root, path))},

@@ -59,7 +59,7 @@ func (d *valueDecoder) interpolate(n *yaml.Node) any {
 			if v, ok = d.variable(n, p, places, i); !ok {
 				return ""
 			}
-			if !d.grow(n, b.Len()+literal.Len(), len(v)) {
+			if !d.countText(n, b.Len()+literal.Len(), len(v)) {
 				return ""
 			}
 			literal.WriteString(v)

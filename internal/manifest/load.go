@@ -57,7 +57,7 @@ func Load(ctx context.Context, paths []string, o Options) (*Fleet, diag.List, er
 	fleet := joinFiles(results, l.apiKeys, &problems)
 	fleet.Sources = &Sources{options: o, manifests: found, texts: &l.files}
 	// Behind all files: only now is it known which texts none of them uses.
-	l.files.unused(&problems)
+	l.files.warnUnused(&problems)
 	problems.Sort()
 	return fleet, problems, nil
 }

@@ -70,7 +70,7 @@ func (s *Sources) content(name string) ([]byte, bool) {
 	if i := slices.IndexFunc(s.manifests, func(m foundFile) bool { return m.display == name }); i >= 0 {
 		f = s.manifests[i]
 	} else if s.texts != nil {
-		f, limit = s.texts.found(name), int64(limits.TextBytes)
+		f, limit = s.texts.openedAs(name), int64(limits.TextBytes)
 	}
 	if f.root == "" {
 		return nil, false
@@ -103,7 +103,9 @@ func (s *Sources) Line(pos diag.Pos) (diag.Line, bool) {
 }
 
 // isText reports whether a file is a text that a manifest refers to.
-func (s *Sources) isText(name string) bool { return s.texts != nil && s.texts.found(name).root != "" }
+func (s *Sources) isText(name string) bool {
+	return s.texts != nil && s.texts.openedAs(name).root != ""
+}
 
 // open returns a file, nil where it cannot be read.
 func (s *Sources) open(name string) *sourceFile {

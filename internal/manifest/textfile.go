@@ -51,7 +51,7 @@ func (d *valueDecoder) textOf(n *yaml.Node, path string) any {
 	var f *textFile
 	if src, ok := d.texts[path]; ok {
 		f = &textFile{shown: shownPath(filepath.Join(folder, filepath.FromSlash(path)))}
-		f.take(src)
+		f.setText(src)
 	} else {
 		f = d.files.read(folder, filepath.FromSlash(path), d.limits.TextBytes)
 	}
@@ -61,7 +61,7 @@ func (d *valueDecoder) textOf(n *yaml.Node, path string) any {
 		d.errorAt(n, pos, "the text at %s: %s", f.pos, f.wrong)
 	case f.wrong != "":
 		d.errorAt(n, pos, "%s %s", f.shown, f.wrong)
-	case d.grow(n, 0, len(f.text)):
+	case d.countText(n, 0, len(f.text)):
 		if d.textAt == nil {
 			d.textAt = map[*yaml.Node]*textFile{}
 		}
@@ -102,7 +102,7 @@ func (t *textFiles) read(folder, path string, limit int) *textFile {
 	case err != nil:
 		f.wrong = "cannot be read: " + innerCause(err)
 	default:
-		f.take(src)
+		f.setText(src)
 	}
 	if t.files == nil {
 		t.files = map[string]*textFile{}
@@ -111,8 +111,8 @@ func (t *textFiles) read(folder, path string, limit int) *textFile {
 	return f
 }
 
-// found returns how the text that problems call name is opened; a zero one where it must not be.
-func (t *textFiles) found(name string) foundFile {
+// openedAs returns how the text that problems call name is opened; a zero one where it must not be.
+func (t *textFiles) openedAs(name string) foundFile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, f := range t.files {
@@ -123,9 +123,9 @@ func (t *textFiles) found(name string) foundFile {
 	return foundFile{}
 }
 
-// take makes the text of a file's bytes: line ends as YAML has them, without a byte order mark and without the one
+// setText makes the text of a file's bytes: line ends as YAML has them, without a byte order mark and without the one
 // line end that every editor leaves at the end.
-func (f *textFile) take(src []byte) {
+func (f *textFile) setText(src []byte) {
 	text := strings.ReplaceAll(strings.TrimPrefix(string(src), "\ufeff"), "\r\n", "\n")
 	for i, n := 0, 0; i < len(text); i += n {
 		var r rune
@@ -170,9 +170,9 @@ func (t *textFiles) repository(folder string) string {
 	return root
 }
 
-// unused warns of files that nobody refers to beside those that somebody does: a prompt that was renamed, or
+// warnUnused warns of files that nobody refers to beside those that somebody does: a prompt that was renamed, or
 // whose reference was forgotten.
-func (t *textFiles) unused(problems *diag.List) {
+func (t *textFiles) warnUnused(problems *diag.List) {
 	type group struct{ folder, ext string }
 	shown := map[group]string{}
 	for whole, f := range t.files {

@@ -68,7 +68,7 @@ func TestFileNotReadToItsEnd(t *testing.T) {
 		})
 	}
 	f := &manifestFile{written: 2}
-	if f.complete([]platformSection{{agents: make([]loadedAgent, 1)}}) {
+	if f.isComplete([]platformSection{{agents: make([]loadedAgent, 1)}}) {
 		t.Error("one agent of two is complete")
 	}
 }
