@@ -33,11 +33,11 @@ import (
 
 // Apps returns the fleet's apps that the targets leave something of, ordered.
 func (w *Workspace) Apps() []agent.AppID {
-	return slices.DeleteFunc(sortedApps(w.Fleet.Apps), func(id agent.AppID) bool { return !w.concerns(id) })
+	return slices.DeleteFunc(sortedApps(w.Fleet.Apps), func(id agent.AppID) bool { return !w.mayConcern(id) })
 }
 
-// concerns reports whether the targets may select an agent of the app.
-func (w *Workspace) concerns(id agent.AppID) bool {
+// mayConcern reports whether the targets may select an agent of the app.
+func (w *Workspace) mayConcern(id agent.AppID) bool {
 	if len(w.targets) == 0 {
 		return true
 	}
@@ -74,7 +74,7 @@ func (w *Workspace) Connect(ctx context.Context, ids ...agent.AppID) (map[agent.
 	hint, hide := "", w.runSecrets()
 	for _, id := range opened {
 		app, p, pace := w.Fleet.Apps[id], w.Platforms[id.Platform], httpx.NewPace()
-		base, hc, err := w.client(app, pace, hide)
+		base, hc, err := w.clientOf(app, pace, hide)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", id, err))
 			if errors.Is(err, errNoKey) {
@@ -108,7 +108,7 @@ func (w *Workspace) References(ctx context.Context, id agent.AppID) ([]platform.
 // Client returns where one app is, and what its requests are sent by, each at once: for a command that looks at the
 // requests themselves. Whether its host may be asked, AllowHosts has said.
 func (w *Workspace) Client(id agent.AppID) (*url.URL, *http.Client, error) {
-	base, hc, err := w.client(w.Fleet.Apps[id], nil, w.runSecrets())
+	base, hc, err := w.clientOf(w.Fleet.Apps[id], nil, w.runSecrets())
 	if err != nil && base != nil { // what is wrong with an address says of what it is
 		err = fmt.Errorf("%s: %w", id, err)
 	}
@@ -118,9 +118,9 @@ func (w *Workspace) Client(id agent.AppID) (*url.URL, *http.Client, error) {
 // errNoKey ends the sentence about a variable that is not set.
 var errNoKey = errors.New("which holds the API key, is not set")
 
-// client returns where an app's API is, and what its requests are sent by, with its API key. The URL is returned also
+// clientOf returns where an app's API is, and what its requests are sent by, with its API key. The URL is returned also
 // where there is no key.
-func (w *Workspace) client(app agent.App, pace *httpx.Pace, hide *secret.Finder) (*url.URL, *http.Client, error) {
+func (w *Workspace) clientOf(app agent.App, pace *httpx.Pace, hide *secret.Finder) (*url.URL, *http.Client, error) {
 	p := w.Platforms[app.ID.Platform]
 	base, err := w.baseURL(app)
 	if w.sandbox != nil {
@@ -214,9 +214,9 @@ func (w *Workspace) baseURL(app agent.App) (*url.URL, error) {
 // endpointVariable names the variable that replaces a platform's own address.
 func endpointVariable(platform string) string { return ui.Variable(platform + "-endpoint") }
 
-// places returns where each app's requests and its key go now. It is nil with --sandbox, where nothing leaves this
-// process.
-func (w *Workspace) places() (map[agent.AppID]plan.Place, error) {
+// requestPlaces returns where each app's requests and its key go now. It is nil with --sandbox, where nothing leaves
+// this process.
+func (w *Workspace) requestPlaces() (map[agent.AppID]plan.Place, error) {
 	if w.Sandbox {
 		return nil, nil
 	}
@@ -238,7 +238,7 @@ func (w *Workspace) places() (map[agent.AppID]plan.Place, error) {
 // terminal allows it. Before the state knows an app at all, the platform's own hosts and this machine need no yes;
 // neither does this machine where the environment names it, for no pull request can.
 func (w *Workspace) AllowHosts(ctx context.Context, ids ...agent.AppID) error {
-	places, err := w.places()
+	places, err := w.requestPlaces()
 	if err != nil {
 		return err
 	}
@@ -297,7 +297,7 @@ func hostIn(raw string) string {
 
 // Located returns what the state is to record of where the requests of the apps go, as far as that is news.
 func (w *Workspace) Located(ids ...agent.AppID) []state.Result {
-	places, err := w.places()
+	places, err := w.requestPlaces()
 	if err != nil {
 		return nil // there was no way to connect either
 	}
@@ -319,7 +319,7 @@ const shownApps = 3
 
 // Target names the apps, their hosts and the state: "mindset/acme at a.api.mindset.ai; state state/prod.json".
 func (w *Workspace) Target() string {
-	places, _ := w.places() // with --sandbox there are none, and what is wrong with them was told
+	places, _ := w.requestPlaces() // with --sandbox there are none, and what is wrong with them was told
 	ids := w.Apps()
 	var apps []string
 	for i, id := range ids {

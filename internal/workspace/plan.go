@@ -52,7 +52,7 @@ func (w *Workspace) OfflinePlan() (*plan.Plan, error) {
 	if w.offline.plan != nil && w.offline.snap == w.Snap && w.offline.lineage == lineage {
 		return w.offline.plan, nil
 	}
-	if _, err := w.places(); err != nil { // Input has no way to say so
+	if _, err := w.requestPlaces(); err != nil { // Input has no way to say so
 		return nil, err
 	}
 	p, err := w.makePlan(apply.Known{Prior: w.Snap.State.Agents})
@@ -97,13 +97,13 @@ func (w *Workspace) Input(k apply.Known) plan.Input {
 	if !k.Again { // once they were sent, the next round must see that they were
 		prior = plan.ForgetSecretsOf(prior, w.resend)
 	}
-	places, _ := w.places() // whoever offers a plan has found them right: OfflinePlan, Connect
+	places, _ := w.requestPlaces() // whoever offers a plan has found them right: OfflinePlan, Connect
 	return plan.Input{
 		Places: places, Origins: w.Snap.State.Apps,
 		Desired: w.Fleet.Agents, Apps: apps, Prior: prior, Live: k.Live, Gone: k.Gone, Open: k.Open, Claimed: k.Claimed,
 		Sealer: secret.Sealer{Key: []byte(cmp.Or(k.Lineage, w.Snap.State.Lineage)), Lookup: w.KnownSecrets(),
 			Blind: w.Snap.State.Lineage == state.PublicLineage},
-		Platforms: w.schemas(), Versions: versions, Targets: w.targets, Prune: w.Prune, Unbound: w.Unbound,
+		Platforms: w.schemasByName(), Versions: versions, Targets: w.targets, Prune: w.Prune, Unbound: w.Unbound,
 		Reviewed: k.Again, NoAdopt: w.NoAdopt, AllowDuplicates: w.DuplicateNames,
 	}
 }
@@ -124,7 +124,9 @@ func (w *Workspace) Lists(ctx context.Context, apps map[agent.AppID]apply.App) (
 	if err != nil {
 		return apply.Known{}, err
 	}
-	return engine.Lists(ctx, slices.DeleteFunc(sortedApps(apps), func(id agent.AppID) bool { return !w.concerns(id) }))
+	return engine.Lists(ctx, slices.DeleteFunc(sortedApps(apps), func(id agent.AppID) bool {
+		return !w.mayConcern(id)
+	}))
 }
 
 // Engine returns an engine for what the state knows.
@@ -145,7 +147,7 @@ func (w *Workspace) Behind(
 		return nil, nil, err
 	}
 	return plan.Refresh(plan.Input{
-		Prior: k.Prior, Live: k.Live, Gone: k.Gone, Platforms: w.schemas(), Targets: w.targets,
+		Prior: k.Prior, Live: k.Live, Gone: k.Gone, Platforms: w.schemasByName(), Targets: w.targets,
 		Sealer: secret.Sealer{Key: []byte(w.Snap.State.Lineage), Lookup: w.Lookup},
 	})
 }
@@ -166,7 +168,7 @@ func (w *Workspace) Bind(s *plan.Saved) {
 
 // Save writes a plan to path, so that 'apply --plan' does what was reviewed. build tells the program that made it.
 func (w *Workspace) Save(path string, p *plan.Plan, build string) error {
-	places, err := w.places()
+	places, err := w.requestPlaces()
 	if err != nil {
 		return err
 	}
@@ -204,7 +206,7 @@ func ReadSaved(path, build string) (*plan.Saved, error) {
 // Moved returns what differs between where requests went when a plan was saved and where they go now, and says it in
 // words.
 func (w *Workspace) Moved(s *plan.Saved) (moved []plan.Origin, words []string, err error) {
-	places, err := w.places()
+	places, err := w.requestPlaces()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -191,7 +191,7 @@ func Edit(
 // texts they hold. make gets the state's lineage, under which secrets are sealed. The lock is held.
 func (w *Workspace) Record(ctx context.Context, changes, text int,
 	make func(lineage string) ([]state.Result, error)) error {
-	run, err := w.File.Begin(ctx, w.Snap, room(changes, text))
+	run, err := w.File.Begin(ctx, w.Snap, journalRoom(changes, text))
 	if err != nil {
 		return exit.OfState(err)
 	}
@@ -206,7 +206,7 @@ func (w *Workspace) Record(ctx context.Context, changes, text int,
 
 // BeginRun opens the journal for a plan, which is nil where only requests without an answer are recovered.
 func (w *Workspace) BeginRun(ctx context.Context, p *plan.Plan) (*state.Run, error) {
-	bytes := room(2*len(w.Snap.Open), 0)
+	bytes := journalRoom(2*len(w.Snap.Open), 0)
 	if p != nil {
 		text := 0
 		for _, ch := range p.Changes {
@@ -215,7 +215,7 @@ func (w *Workspace) BeginRun(ctx context.Context, p *plan.Plan) (*state.Run, err
 				text += TextLen(fc.After)
 			}
 		}
-		bytes += room(len(p.Changes)+len(p.RecordUpdates), text)
+		bytes += journalRoom(len(p.Changes)+len(p.RecordUpdates), text)
 	}
 	run, err := w.File.Begin(ctx, w.Snap, bytes)
 	return run, exit.OfState(err)
@@ -247,9 +247,9 @@ func (w *Workspace) EndRun(ctx context.Context, run *state.Run) error {
 			saved, how, saved))
 }
 
-// room is a generous guess at the journal's size, in bytes: each string may stand in the intent, in what was applied
-// and in what was observed.
-func room(changes, text int) int64 { return int64(1<<16 + changes*2048 + text*4) }
+// journalRoom is a generous guess at the journal's size, in bytes: each string may stand in the intent, in what was
+// applied and in what was observed.
+func journalRoom(changes, text int) int64 { return int64(1<<16 + changes*2048 + text*4) }
 
 // TextLen is how many bytes the strings in v hold.
 func TextLen(v any) (n int) {

@@ -115,7 +115,7 @@ func Open(ctx context.Context, u *ui.UI, o Options, paths []string) (*Workspace,
 	case stateErr != nil:
 		return nil, exit.OfState(stateErr)
 	}
-	if err := w.use(snap); err != nil {
+	if err := w.useSnapshot(snap); err != nil {
 		return nil, err
 	}
 	return w, w.checkTargets()
@@ -256,8 +256,8 @@ func NoPlatform(name string, all map[string]platform.Platform) error {
 	return exit.Usagef("no platform is called %q: there are %s", name, strings.Join(Names(all), ", "))
 }
 
-// schemas returns the platforms' traits by name.
-func (w *Workspace) schemas() map[string]*schema.Platform {
+// schemasByName returns the platforms' traits by name.
+func (w *Workspace) schemasByName() map[string]*schema.Platform {
 	m := make(map[string]*schema.Platform, len(w.Platforms))
 	for name, p := range w.Platforms {
 		m[name] = p.Schema()
@@ -281,18 +281,18 @@ func (w *Workspace) Load(ctx context.Context) error {
 			return exit.OfState(err)
 		}
 		if fresh {
-			return w.use(w.Snap)
+			return w.useSnapshot(w.Snap)
 		}
 	}
 	snap, err := w.File.Load(ctx)
 	if err != nil {
 		return exit.OfState(err)
 	}
-	return w.use(snap)
+	return w.useSnapshot(snap)
 }
 
-// use makes snap the state that the workspace works on.
-func (w *Workspace) use(snap *state.Snapshot) error {
+// useSnapshot makes snap the state that the workspace works on.
+func (w *Workspace) useSnapshot(snap *state.Snapshot) error {
 	w.Snap = snap
 	w.noStateKey = false // asked anew: another run may have sealed them with another key
 	if _, set := w.Secret(secret.StateKeyEnv); !set {
