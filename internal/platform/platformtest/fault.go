@@ -109,7 +109,7 @@ func (f *Faulty) Log() []Call {
 // List implements platform.Client.
 func (f *Faulty) List(ctx context.Context) ([]platform.Remote, error) {
 	var list []platform.Remote
-	fault, err := f.do(ctx, Call{Op: OpList}, "GET", func(Fault) (err error) {
+	fault, err := f.callWith(ctx, Call{Op: OpList}, "GET", func(Fault) (err error) {
 		list, err = f.inner.List(ctx)
 		return err
 	})
@@ -124,7 +124,7 @@ func (f *Faulty) List(ctx context.Context) ([]platform.Remote, error) {
 
 // Read implements platform.Client.
 func (f *Faulty) Read(ctx context.Context, uid string) (platform.Remote, error) {
-	return f.one(ctx, Call{Op: OpRead, UID: uid}, "GET", func(ctx context.Context) (platform.Remote, error) {
+	return f.callOne(ctx, Call{Op: OpRead, UID: uid}, "GET", func(ctx context.Context) (platform.Remote, error) {
 		return f.inner.Read(ctx, uid)
 	})
 }
@@ -132,31 +132,32 @@ func (f *Faulty) Read(ctx context.Context, uid string) (platform.Remote, error) 
 // Create implements platform.Client.
 func (f *Faulty) Create(ctx context.Context, wanted agent.Content) (platform.Remote, error) {
 	call := Call{Op: OpCreate, Fields: wanted.Fields().Clone()}
-	return f.one(ctx, call, "POST",
+	return f.callOne(ctx, call, "POST",
 		func(ctx context.Context) (platform.Remote, error) { return f.inner.Create(ctx, wanted) })
 }
 
 // Update implements platform.Client.
 func (f *Faulty) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
 	call := Call{Op: OpUpdate, UID: uid, Fields: fields.Clone()}
-	return f.one(ctx, call, "PATCH", func(ctx context.Context) (platform.Remote, error) {
+	return f.callOne(ctx, call, "PATCH", func(ctx context.Context) (platform.Remote, error) {
 		return f.inner.Update(ctx, uid, fields)
 	})
 }
 
 // Delete implements platform.Client.
 func (f *Faulty) Delete(ctx context.Context, uid string) error {
-	_, err := f.one(ctx, Call{Op: OpDelete, UID: uid}, "DELETE", func(ctx context.Context) (platform.Remote, error) {
+	_, err := f.callOne(ctx, Call{Op: OpDelete, UID: uid}, "DELETE", func(ctx context.Context) (platform.Remote,
+		error) {
 		return platform.Remote{}, f.inner.Delete(ctx, uid)
 	})
 	return err
 }
 
-// one is a call about one agent. An effect that happens late is carried out under a context of its own: the
+// callOne is a call about one agent. An effect that happens late is carried out under a context of its own: the
 // request has left, once.
-func (f *Faulty) one(ctx context.Context, call Call, method string,
+func (f *Faulty) callOne(ctx context.Context, call Call, method string,
 	effect func(context.Context) (platform.Remote, error)) (r platform.Remote, err error) {
-	fault, err := f.do(ctx, call, method, func(fault Fault) (err error) {
+	fault, err := f.callWith(ctx, call, method, func(fault Fault) (err error) {
 		switch {
 		case fault.Ignored:
 			r = platform.Remote{UID: call.UID}
@@ -207,9 +208,9 @@ func afterEffect(d time.Duration) <-chan time.Time {
 	return time.After(d)
 }
 
-// do records the call, makes it and applies the fault that strikes it, which it returns.
-func (f *Faulty) do(ctx context.Context, call Call, method string, effect func(Fault) error) (Fault, error) {
-	fault := f.strike(call)
+// callWith records the call, makes it and applies the fault that strikes it, which it returns.
+func (f *Faulty) callWith(ctx context.Context, call Call, method string, effect func(Fault) error) (Fault, error) {
+	fault := f.faultOf(call)
 	if fault.After {
 		if err := effect(fault); err != nil && fault.Class == platform.Done {
 			return fault, err // else it is lost with the answer
@@ -236,7 +237,7 @@ func (f *Faulty) do(ctx context.Context, call Call, method string, effect func(F
 	return fault, effect(fault)
 }
 
-func (f *Faulty) strike(call Call) Fault {
+func (f *Faulty) faultOf(call Call) Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, call)

@@ -47,19 +47,19 @@ func WithLag(client platform.Client, lag Lag) platform.Client {
 // Update implements platform.Client.
 func (l *laggingClient) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
 	r, err := l.Client.Update(ctx, uid, fields)
-	l.changed(uid, err)
+	l.noteChange(uid, err)
 	return r, err
 }
 
 // Delete implements platform.Client.
 func (l *laggingClient) Delete(ctx context.Context, uid string) error {
 	err := l.Client.Delete(ctx, uid)
-	l.changed(uid, err)
+	l.noteChange(uid, err)
 	return err
 }
 
-// changed notes what lists are to show for a while after a change that was carried out.
-func (l *laggingClient) changed(uid string, err error) {
+// noteChange notes what lists are to show for a while after a change that was carried out.
+func (l *laggingClient) noteChange(uid string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r, known := l.shown[uid]; known && err == nil {
@@ -123,7 +123,7 @@ func WithRewrite(client platform.Client, rewrite func(agent.Fields) agent.Fields
 func (w *rewritingClient) List(ctx context.Context) ([]platform.Remote, error) {
 	list, err := w.Client.List(ctx)
 	for i := range list {
-		list[i] = w.change(list[i])
+		list[i] = w.rewritten(list[i])
 	}
 	return list, err
 }
@@ -131,22 +131,22 @@ func (w *rewritingClient) List(ctx context.Context) ([]platform.Remote, error) {
 // Read implements platform.Client.
 func (w *rewritingClient) Read(ctx context.Context, uid string) (platform.Remote, error) {
 	r, err := w.Client.Read(ctx, uid)
-	return w.change(r), err
+	return w.rewritten(r), err
 }
 
 // Create implements platform.Client.
 func (w *rewritingClient) Create(ctx context.Context, wanted agent.Content) (platform.Remote, error) {
 	r, err := w.Client.Create(ctx, wanted)
-	return w.change(r), err
+	return w.rewritten(r), err
 }
 
 // Update implements platform.Client.
 func (w *rewritingClient) Update(ctx context.Context, uid string, fields agent.Fields) (platform.Remote, error) {
 	r, err := w.Client.Update(ctx, uid, fields)
-	return w.change(r), err
+	return w.rewritten(r), err
 }
 
-func (w *rewritingClient) change(r platform.Remote) platform.Remote {
+func (w *rewritingClient) rewritten(r platform.Remote) platform.Remote {
 	if !r.Content.IsZero() {
 		r.Content = agent.ContentOf(w.rewrite(r.Content.Fields().Clone()))
 	}

@@ -149,7 +149,7 @@ func testCreateFaults(t *testing.T, f Fixture) {
 		t.Run(tr.fault, func(t *testing.T) {
 			r := shared.script(t, tr.fault+" method=POST")
 			_, err := r.clientWith(rigKey, tr.timeout).Create(t.Context(), agent.ContentOf(f.Full))
-			r.judge(tr, "POST", "create", err)
+			r.checkTrial(tr, "POST", "create", err)
 			if made := len(r.agents()) == 1; made != tr.done {
 				t.Errorf("an agent was made: %v, want %v", made, tr.done)
 			}
@@ -164,7 +164,7 @@ func testChangeFaults(t *testing.T, f Fixture) {
 			r := shared.script(t, tr.fault+" op=update")
 			made := r.create(f.Full)
 			_, err := r.clientWith(rigKey, tr.timeout).Update(t.Context(), made.UID, f.someChange())
-			r.judge(tr, "PATCH", "update", err)
+			r.checkTrial(tr, "PATCH", "update", err)
 			if changed := r.agents()[0].Name == f.Change[f.identity()]; changed != tr.done {
 				t.Errorf("the agent was changed: %v, want %v", changed, tr.done)
 			}
@@ -172,7 +172,7 @@ func testChangeFaults(t *testing.T, f Fixture) {
 		t.Run("delete/"+tr.fault, func(t *testing.T) {
 			r := shared.script(t, tr.fault+" op=delete")
 			made := r.create(f.Full)
-			r.judge(tr, "DELETE", "delete", r.clientWith(rigKey, tr.timeout).Delete(t.Context(), made.UID))
+			r.checkTrial(tr, "DELETE", "delete", r.clientWith(rigKey, tr.timeout).Delete(t.Context(), made.UID))
 			if gone := len(r.agents()) == 0; gone != tr.done {
 				t.Errorf("the agent is gone: %v, want %v", gone, tr.done)
 			}
@@ -180,8 +180,8 @@ func testChangeFaults(t *testing.T, f Fixture) {
 	}
 }
 
-// judge checks an error against the trial, and that exactly one request arrived.
-func (r *adapterRig) judge(tr faultTrial, method, op string, err error) {
+// checkTrial checks an error against the trial, and that exactly one request arrived.
+func (r *adapterRig) checkTrial(tr faultTrial, method, op string, err error) {
 	r.t.Helper()
 	var e *platform.Error
 	if !errors.As(err, &e) {
