@@ -83,15 +83,15 @@ func (s standIns) used() bool { return s != standIns{} }
 // restore puts back what was meant, in the values of a tree.
 func (s standIns) restore(n *yaml.Node) {
 	if n.Kind == yaml.ScalarNode {
-		n.Value = s.text(n.Value, n.Style&yaml.DoubleQuotedStyle != 0)
+		n.Value = s.meantText(n.Value, n.Style&yaml.DoubleQuotedStyle != 0)
 	}
 	for _, c := range n.Content {
 		s.restore(c)
 	}
 }
 
-// text returns a text with what was meant; in double quotes escapes are read, elsewhere they are text.
-func (s standIns) text(text string, inQuotes bool) string {
+// meantText returns a text with what was meant; in double quotes escapes are read, elsewhere they are text.
+func (s standIns) meantText(text string, inQuotes bool) string {
 	for i, r := range s.breaks {
 		if r != 0 {
 			text = strings.ReplaceAll(text, string(r), string(oddBreaks[i]))

@@ -109,7 +109,7 @@ func syntaxProblem(path string, src []byte, err error, stands standIns, secret [
 	line, message := splitLine(strings.TrimPrefix(err.Error(), "yaml: "))
 	s := syntaxError{src: src, index: NewLines(src), secret: secret, line: line, message: message}
 	offset, sentence := s.explain()
-	problems.Errorf(s.index.Pos(path, offset), "%s", stands.text(sentence, false))
+	problems.Errorf(s.index.Pos(path, offset), "%s", stands.meantText(sentence, false))
 }
 
 // splitLine takes "line 7: " off the front of a message.

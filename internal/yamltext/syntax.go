@@ -40,7 +40,7 @@ var syntaxRules = []syntaxRule{
 	{"digit or '.'", (*syntaxError).directive},
 	{"non-alphabetical", (*syntaxError).directive},
 	{"indentation indicator", (*syntaxError).indentZero},
-	{"tab character", (*syntaxError).tab},
+	{"tab character", (*syntaxError).strayTab},
 	{"cannot start any token", (*syntaxError).badStart},
 	{"unknown anchor", (*syntaxError).unknownAnchor},
 	{"expected alphabetic or numeric", (*syntaxError).badAnchor},
@@ -163,7 +163,7 @@ var blockHead = regexp.MustCompile(`^([ ]*(?:- +)*)\S.*[:\-][ \t]+[|>][-+0-9]*[ 
 func (e *syntaxError) flatText() (offset int, sentence string, ok bool) {
 	candidates := []int{e.stuckLine()}
 	if e.line > 0 {
-		candidates = append(candidates, e.named(e.line))
+		candidates = append(candidates, e.firstOfLine(e.line))
 	}
 	for _, text := range candidates {
 		start, _ := e.lineAt(text)
@@ -233,11 +233,11 @@ func (e *syntaxError) stuckLine() int {
 	return e.firstOn(len(read))
 }
 
-// named returns the first character of the line that the message names.
-func (e *syntaxError) named(line int) int { return e.firstOn(e.index.Offset(line, 1)) }
+// firstOfLine returns the first character of the line that the message names.
+func (e *syntaxError) firstOfLine(line int) int { return e.firstOn(e.index.Offset(line, 1)) }
 
-// last returns the last place of any of chars among the bytes read, and whether there is one.
-func (e *syntaxError) last(chars string) (int, bool) {
+// lastOf returns the last place of any of chars among the bytes read, and whether there is one.
+func (e *syntaxError) lastOf(chars string) (int, bool) {
 	i := bytes.LastIndexAny(e.src[:min(e.reached, len(e.src))], chars)
 	return max(i, 0), i >= 0
 }
@@ -275,14 +275,14 @@ func (e *syntaxError) openQuote() (int, string) {
 			return start + m[2], "this quote is never closed; close it"
 		}
 	}
-	i, _ := e.last(`"'`)
+	i, _ := e.lastOf(`"'`)
 	return i, "a quote is never closed; close it"
 }
 
 // The rules of syntaxRules: each finds where its message comes from and says it plainly.
 
-func (e *syntaxError) tab() (int, string) {
-	i, _ := e.last("\t")
+func (e *syntaxError) strayTab() (int, string) {
+	i, _ := e.lastOf("\t")
 	start, _ := e.lineAt(i)
 	if lead := bytes.IndexByte(e.src[start:i+1], '\t'); len(bytes.TrimLeft(e.src[start:i+1], " \t")) == 0 && lead >= 0 {
 		i = start + lead
@@ -299,12 +299,12 @@ func (e *syntaxError) tab() (int, string) {
 }
 
 func (e *syntaxError) badStart() (int, string) {
-	i, ok := e.last("\t@`%")
+	i, ok := e.lastOf("\t@`%")
 	switch {
 	case !ok:
 		return e.stuckLine(), "a value cannot begin like this; put it in quotes"
 	case e.src[i] == '\t':
-		return e.tab()
+		return e.strayTab()
 	default:
 		return i, fmt.Sprintf("a value cannot begin with %c; put it in quotes", e.src[i])
 	}
@@ -338,7 +338,7 @@ func (e *syntaxError) unknownAnchor() (int, string) {
 }
 
 func (e *syntaxError) badAnchor() (int, string) {
-	i, ok := e.last("*&")
+	i, ok := e.lastOf("*&")
 	if !ok {
 		return e.stuckLine(), "an anchor's name is letters, digits, - and _"
 	}
@@ -367,7 +367,7 @@ func (e *syntaxError) controlCharacter() (int, string) {
 var halfCharacter = regexp.MustCompile(`^\\u[dD][89a-fA-F][0-9a-fA-F]{2}`)
 
 func (e *syntaxError) badEscape() (int, string) {
-	i, _ := e.last(`\`)
+	i, _ := e.lastOf(`\`)
 	if half := halfCharacter.Find(e.src[i:]); half != nil {
 		return i, fmt.Sprintf(`%s is one half of a character; write both halves, or the character itself`, half)
 	}
@@ -383,7 +383,7 @@ func (e *syntaxError) badEscape() (int, string) {
 }
 
 func (e *syntaxError) secondColon() (int, string) {
-	i, _ := e.last(":")
+	i, _ := e.lastOf(":")
 	start, _ := e.lineAt(i)
 	first := bytes.Index(e.src[start:i], []byte(": "))
 	if first < 0 {
@@ -401,7 +401,7 @@ func (e *syntaxError) secondColon() (int, string) {
 func (e *syntaxError) noColon() (int, string) {
 	offset := e.stuckLine()
 	if e.line > 0 {
-		offset = e.named(e.line)
+		offset = e.firstOfLine(e.line)
 	}
 	return offset, "a colon is missing: a line of a mapping is `key: value`"
 }
@@ -431,17 +431,17 @@ func (e *syntaxError) directive() (int, string) {
 }
 
 func (e *syntaxError) indentZero() (int, string) {
-	i, _ := e.last("|>")
+	i, _ := e.lastOf("|>")
 	return i, fmt.Sprintf("the digit behind %c says how deep the text is indented, 1 to 9; leave it out", e.src[i])
 }
 
 func (e *syntaxError) inlineDash() (int, string) {
-	i, _ := e.last("-")
+	i, _ := e.lastOf("-")
 	return i, "a list cannot begin here; write it on the lines below, or as [a, b]"
 }
 
 func (e *syntaxError) blockHeader() (int, string) {
-	i, ok := e.last("|>")
+	i, ok := e.lastOf("|>")
 	if !ok {
 		return e.stuckLine(), "this line holds something that YAML does not expect"
 	}
@@ -454,7 +454,7 @@ func (e *syntaxError) tooDeep() (int, string) {
 }
 
 func (e *syntaxError) badTag() (int, string) {
-	i, ok := e.last("!")
+	i, ok := e.lastOf("!")
 	if !ok {
 		return e.stuckLine(), "this is not valid YAML: " + diag.Clip(e.message)
 	}
@@ -495,7 +495,7 @@ func (e *syntaxError) textAfterQuote() (int, bool) {
 }
 
 func (e *syntaxError) noContent() (int, string) {
-	if i, ok := e.last("[{"); ok && e.reached >= len(e.src) {
+	if i, ok := e.lastOf("[{"); ok && e.reached >= len(e.src) {
 		return i, fmt.Sprintf("the %c that opens here is not closed", e.src[i])
 	}
 	return e.stuckLine(), "a value is missing on this line"
