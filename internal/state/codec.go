@@ -388,6 +388,8 @@ func into[T any](to *T, read func() (T, error)) func(int) error {
 
 // readObject reads an object of the members, none of which stands twice, and returns the names that it has. unknown is
 // the error of another name, with the version.
+//
+//nolint:unparam // the versions of state files and of journals are equal today
 func (d *decoder) readObject(unknown string, version int, members []objectMember) (seen memberNames, err error) {
 	err = d.readMembers(func(name string, at int) error {
 		if seen.has(name) {

@@ -62,8 +62,8 @@ type Lease struct {
 // renewalInterval is how often a lease is renewed.
 func renewalInterval(lease time.Duration) time.Duration { return lease / 3 }
 
-// Lock takes the lock, waiting until ctx is done; then the error is a *LockedError. It asks at least once. A holder that
-// was not heard of for longer than its lease is taken over from.
+// Lock takes the lock, waiting until ctx is done; then the error is a *LockedError. It asks at least once. A holder
+// that was not heard of for longer than its lease is taken over from.
 func (p *Place) Lock(ctx context.Context, holder Holder) (*Lease, error) {
 	return p.lockIn(ctx, holder, lockMode{})
 }
