@@ -287,7 +287,12 @@ func (a *app) mergeCommand() *cobra.Command {
 		err = edit.run(cmd, func(s *state.State, name string) error {
 			where, before = name, len(s.Agents)
 			if err := s.Merge(other); err != nil {
-				return exit.Usagef("%w", err)
+				f := exit.Usagef("%w", err)
+				if s.Lineage != other.Lineage { // two checkouts that each applied before one had committed a state
+					return f.Hinted("if both are of these manifests, keep the one that is there: apply finds the other one's agents " +
+						"at the platforms, and adopts those that equal their manifests")
+				}
+				return f
 			}
 			after = len(s.Agents)
 			return nil
