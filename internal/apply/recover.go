@@ -645,7 +645,8 @@ func (e *Engine) intendedFields(i state.Intent) (agent.Fields, error) {
 }
 
 // nextListing says how long to wait before the next lists, which may tell more: until the grace period of all creates
-// is over, and of updates that nothing but time can decide; then longer and longer. more is false where no other list will tell more.
+// is over, and of updates that nothing but time can decide; then longer and longer. more is false where no other list
+// will tell more.
 func (e *Engine) nextListing(n int) (wait time.Duration, more bool) {
 	over := true
 	for _, i := range e.fleet.Open() {

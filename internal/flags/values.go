@@ -49,8 +49,8 @@ func Resolve(u *ui.UI, cmd *cobra.Command, apply func() *cobra.Command) (typed m
 	return typed, err
 }
 
-// emptyError refuses a flag that is given without a value. A pipeline writes it so where a variable is not set, and would
-// get what the flag is there to prevent: with an empty --plan, an apply of what nobody reviewed.
+// emptyError refuses a flag that is given without a value. A pipeline writes it so where a variable is not set, and
+// would get what the flag is there to prevent: with an empty --plan, an apply of what nobody reviewed.
 func emptyError(name string, f *pflag.Flag) error {
 	empty := f.Value.Type() == "string" && f.Value.String() == ""
 	if list, ok := f.Value.(pflag.SliceValue); ok {

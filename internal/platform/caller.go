@@ -439,8 +439,8 @@ func (w *departure) neverSent(ctx context.Context, err error) bool {
 	return !w.gotConn || !calledOff
 }
 
-// gotStale reports whether the connection of a request that never left had carried another one: its server has closed it
-// since, as servers do with what is idle.
+// gotStale reports whether the connection of a request that never left had carried another one: its server has closed
+// it since, as servers do with what is idle.
 func (w *departure) gotStale() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

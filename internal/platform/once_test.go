@@ -185,7 +185,8 @@ func TestABrokenAnswerClosesNoOtherRequestsConnection(t *testing.T) {
 	}))
 	t.Cleanup(s.Close)
 	u, _ := url.Parse(s.URL)
-	hc, err := httpx.NewClient(httpx.Options{Base: u, KeyHeader: "apikey", Key: secret.Literal(testKey), Concurrency: 1})
+	hc, err := httpx.NewClient(httpx.Options{Base: u, KeyHeader: "apikey", Key: secret.Literal(testKey),
+		Concurrency: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
