@@ -1,7 +1,6 @@
 package state
 
 import (
-	"agentsync/internal/state/shared"
 	"cmp"
 	"context"
 	"errors"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"agentsync/internal/state/shared"
 )
 
 // Holder says who holds the lock, to whoever has to wait.
