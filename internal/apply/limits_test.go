@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -114,6 +115,38 @@ func TestLimitOfTheGracePeriod(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A create that was given up counts as not carried out once two whole lists do not show its agent, also where the first
+// that comes is asked for after the grace period.
+func TestLimitOfWholeLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want = []agent.Desired{coach("a")}
+		faulty := platformtest.WithFaults(w.memory[mind],
+			platformtest.Fault{Op: platformtest.OpCreate, Nth: 1, Class: platform.Unknown})
+		var givenUp time.Time
+		var whole, between int
+		w.client[mind] = altered{Client: faulty,
+			broken: func() bool { return !givenUp.IsZero() && time.Since(givenUp) <= 30*time.Second },
+			list: func(all []platform.Remote) []platform.Remote {
+				whole++
+				return all
+			},
+			create: func(ctx context.Context, f agent.Fields) (platform.Remote, error) {
+				if givenUp.IsZero() {
+					givenUp, whole = time.Now(), 0
+				} else {
+					between = whole
+				}
+				return faulty.Create(ctx, agent.ContentOf(f))
+			}}
+		w.mustApply()
+		if between != 2 {
+			t.Errorf("%d whole lists before the create was sent again", between)
+		}
+		w.made(mind, 1)
+	})
 }
 
 // What is read back is stored in batches of 256: one record less, as many, and one more.

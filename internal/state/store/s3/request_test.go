@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -263,6 +265,51 @@ func TestAnswers(t *testing.T) {
 			if c.want != store.ErrExists && c.body != "" && !strings.Contains(err.Error(), "in its own words") ||
 				strings.Contains(err.Error(), "nobody-prints") {
 				t.Errorf("%d %s: %v", c.status, c.body, err)
+			}
+		})
+	}
+}
+
+// TestLimitOfADelete: a request deletes a thousand objects: one less, as many, and one more.
+func TestLimitOfADelete(t *testing.T) {
+	storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret"})
+	for n, want := range map[int][]int{999: {999}, 1000: {1000}, 1001: {1000, 1}} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			b := newBucket(t, done)
+			var keys []string
+			for i := range n {
+				keys = append(keys, fmt.Sprint("journal/", i))
+			}
+			if err := open(t, b.url()).Delete(t.Context(), keys...); err != nil {
+				t.Fatal(err)
+			}
+			var got []int
+			for _, body := range b.bodies {
+				got = append(got, strings.Count(body, "<Key>"))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%d objects in requests of %v, want %v", n, got, want)
+			}
+		})
+	}
+}
+
+// TestLimitOfAnAnswer: an object of a gibibyte is read, one of a byte more is refused before it is. The server closes the
+// connection in place of a body.
+func TestLimitOfAnAnswer(t *testing.T) {
+	storetest.SetEnv(t, []string{"AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret"})
+	for over, refused := range map[int]bool{-1: false, 0: false, 1: true} {
+		t.Run(fmt.Sprint(over), func(t *testing.T) {
+			b := newBucket(t, func(w http.ResponseWriter, r *http.Request) {
+				done(w, r)
+				w.Header().Set("Content-Length", strconv.Itoa(1<<30+over))
+				w.WriteHeader(http.StatusOK)
+				_ = http.NewResponseController(w).Flush()
+				panic(http.ErrAbortHandler)
+			})
+			_, err := open(t, b.url()).Get(t.Context(), "x")
+			if err == nil || errors.Is(err, store.ErrConnection) == refused {
+				t.Errorf("%v", err)
 			}
 		})
 	}

@@ -300,6 +300,9 @@ func (b *Bucket) sendOnce(ctx context.Context, method, key string, query url.Val
 		return nil, connect.Explain(err, "AWS_CA_BUNDLE")
 	}
 	defer response.Body.Close()
+	if response.ContentLength > maxAnswer { // cut off, it would pass for a damaged state
+		return nil, fmt.Errorf("the object has %d bytes; at most %d are read", response.ContentLength, maxAnswer)
+	}
 	// As large as it will be, within bounds: a state of 100 MB would be copied again and again while its space grows.
 	expected := min(max(response.ContentLength, 0), usualState)
 	content := bytes.NewBuffer(make([]byte, 0, expected+bytes.MinRead))
