@@ -99,15 +99,7 @@ func TestAnUnlistedAgentIsAskedForAndNotMadeAgain(t *testing.T) {
 			t.Errorf("results:\n%s", describe(rep))
 		}
 		w.want = append(w.want, concierge("d"))
-		rep, err := w.apply(t.Context())
-		if err != nil || rep.Count(apply.StatusFailed) != 1 || !errors.Is(rep.Results[2].Err, apply.ErrSuspiciousList) {
-			t.Errorf("%v\n%s", err, describe(rep))
-		}
-		w.made(comet, 3)
-		w.client[comet] = w.memory[comet]
-		w.mustApply()
-		w.check()
-		w.made(comet, 4)
+		w.makesOnceListed(2)
 	})
 }
 
